@@ -1,0 +1,94 @@
+# Each target does its own set-up: Python 3.11 or later, git, make and (for the conformance suite) npm are all it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A stamp names the exact requirements it stands for: set-up runs again when they change, and only then.
+RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requirements/build.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+NODE_PINS := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+NODE_STAMP := node_modules/ready-$(shell echo "$(NODE_PINS)" | cksum | cut -d ' ' -f 1)
+
+# What `make test` and `make nightly` hand to pytest. COVERAGE=1 measures branches, subprocesses included.
+PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports nightly ceph bench docs requirements clean
+
+help:
+	@echo "make demo     the whole job of an agent on sample packages, over MCP"
+	@echo "make test     all tests"
+	@echo "make check    all of what CI runs: lint, types, import rules, tests with coverage"
+	@echo "make nightly  the tests with their long profiles"
+	@echo "make bench    start, size, call and engine benchmarks, results in bench/results"
+	@echo "make docs     writes docs/reference again from the code"
+
+demo: $(RUNTIME_STAMP)
+	@$(BIN)/quilt-mcp demo
+
+test: $(DEV_STAMP) $(NODE_STAMP) ceph
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST) -m "not nightly" -n $(JOBS) --dist loadgroup $(ARGS)
+
+nightly: $(DEV_STAMP) $(NODE_STAMP) ceph
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
+
+check:
+	@.ci/run
+
+lint: $(DEV_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+imports: $(DEV_STAMP)
+	$(BIN)/lint-imports
+
+# The second S3 server of the tests, from the system's own packages (Debian 12); nothing is done when it is there.
+ceph: $(DEV_STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m parts.ceph
+
+docs: $(DEV_STAMP)
+	$(BIN)/python docs/generate.py
+
+bench: $(DEV_STAMP)
+	for script in $$(grep -l '^if __name__' bench/*.py | grep -v bare_server); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	$(BIN)/python docs/generate.py
+
+requirements: $(DEV_STAMP)
+	$(BIN)/python requirements/compile.py
+
+clean:
+	rm -rf $(VENV) node_modules .coverage*
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "quilt-mcp needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 <target>"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Making a virtual environment in $(VENV)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME_STAMP): | $(VENV)/pyvenv.cfg
+	@echo "Installing quilt-mcp and what it needs into $(VENV) (about a minute the first time)"
+	@$(BIN)/python -m pip install -qq -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/runtime-* && touch $@
+
+$(DEV_STAMP): $(RUNTIME_STAMP)
+	@echo "Installing what the tests need into $(VENV)"
+	@$(BIN)/python -m pip install -qq -r requirements/dev.txt
+	@rm -f $(VENV)/dev-* && touch $@
+
+# Pinned on the command line, no lock file: the conformance suite wants a newer Node than most systems have, so Node comes along.
+$(NODE_STAMP):
+	@command -v npm >/dev/null || { echo "The conformance suite and the Inspector need npm. On Debian and Ubuntu: sudo apt-get install npm"; exit 1; }
+	@echo "Installing the conformance suite and MCP Inspector into node_modules"
+	@mkdir -p node_modules
+	@npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(NODE_PINS)
+	@rm -f node_modules/ready-* && touch $@
