@@ -1,0 +1,367 @@
+"""Settings: what the environment and the command line say, read once and never changed.
+
+``OPTIONS`` is the one list of settings. The command line makes its flags from it, the reference in the docs is generated
+from it, and ``Settings.load`` reads nothing that it does not name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from quilt_mcp.errors import InvalidArgument
+
+BackendName = Literal["local", "iam", "quilt3", "platform"]
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+BYTES_PER_TOKEN = 4
+"""The estimate of the response budget: text and structured content together, so what a model sees of it is about half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting. ``name`` is the field of Settings; ``flag`` None: only the environment may say it (secrets)."""
+
+    name: str
+    flag: str | None
+    variable: str | None
+    kind: Literal["text", "switch", "integer", "folder", "folders", "names", "backend", "secret"]
+    default: str
+    meaning: str
+    serve_only: bool = False
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "default_registry",
+        "--registry",
+        "QUILT_DEFAULT_REGISTRY",
+        "text",
+        "quilt3's local registry folder",
+        "Registry that calls without one use: a folder, file:///folder or s3://bucket.",
+    ),
+    Option(
+        "allow_write",
+        "--allow-write",
+        "QUILT_ALLOW_WRITE",
+        "switch",
+        "off",
+        "List and allow the tools that write.",
+    ),
+    Option(
+        "roots",
+        "--root",
+        "QUILT_ROOT",
+        "folders",
+        "the working folder, unless that is /",
+        "Folder that sources are read from and packages installed into; may be given more than once "
+        "(in the variable: separated by ':'). Registry folders in use are always readable.",
+    ),
+    Option(
+        "backend",
+        "--backend",
+        "QUILT_BACKEND",
+        "backend",
+        "decided from what is found",
+        "Use this backend or fail: local, iam, quilt3 or platform.",
+    ),
+    Option(
+        "require_auth",
+        None,
+        "QUILT_REQUIRE_AUTH",
+        "switch",
+        "off",
+        "Fail rather than fall back to the local registry when no credentials are found.",
+    ),
+    Option(
+        "disable_quilt3_session",
+        None,
+        "QUILT_DISABLE_QUILT3_SESSION",
+        "switch",
+        "off",
+        "Do not use the session that `quilt3 login` saved.",
+    ),
+    Option(
+        "anonymous",
+        "--anonymous",
+        "QUILT_ANONYMOUS",
+        "switch",
+        "off",
+        "Read public buckets with unsigned requests, whatever credentials there are.",
+    ),
+    Option(
+        "requester_pays",
+        "--requester-pays",
+        "QUILT_REQUESTER_PAYS",
+        "switch",
+        "off",
+        "Agree to pay for requests to requester-pays buckets.",
+    ),
+    Option(
+        "allowed_buckets",
+        None,
+        "QUILT_ALLOWED_BUCKETS",
+        "names",
+        "whatever the credentials open",
+        "The only buckets that may be read or written, separated by commas.",
+    ),
+    Option(
+        "catalog_url",
+        "--catalog",
+        "QUILT_CATALOG_URL",
+        "text",
+        "none",
+        "Quilt catalog that a token belongs to.",
+    ),
+    Option("jwt_token", None, "QUILT_JWT_TOKEN", "secret", "none", "Session token of the catalog."),
+    Option("api_key", None, "QUILT_API_KEY", "secret", "none", "API key (qk_...) of the catalog."),
+    Option(
+        "cache_dir",
+        "--cache-dir",
+        "QUILT_MCP_CACHE_DIR",
+        "folder",
+        "the user's cache folder",
+        "Where tables made from manifests are kept. Safe to delete at any time.",
+    ),
+    Option(
+        "cache_bytes",
+        None,
+        "QUILT_MCP_CACHE_BYTES",
+        "integer",
+        "2147483648",
+        "Largest size of that cache in bytes.",
+    ),
+    Option(
+        "max_response_tokens",
+        "--max-response-tokens",
+        "QUILT_MCP_MAX_RESPONSE_TOKENS",
+        "integer",
+        "25000",
+        "Largest answer of a tool, in tokens estimated at 4 bytes each; at least 1000.",
+    ),
+    Option(
+        "log_level",
+        "--log-level",
+        "QUILT_MCP_LOG_LEVEL",
+        "text",
+        "warning",
+        "How much is logged to standard error: debug, info, warning or error.",
+    ),
+    Option(
+        "http",
+        "--http",
+        None,
+        "switch",
+        "off (stdio)",
+        "Serve streamable HTTP instead of stdio.",
+        serve_only=True,
+    ),
+    Option(
+        "host",
+        "--host",
+        "QUILT_MCP_HOST",
+        "text",
+        "127.0.0.1",
+        "Address that --http listens on.",
+        serve_only=True,
+    ),
+    Option(
+        "port",
+        "--port",
+        "QUILT_MCP_PORT",
+        "integer",
+        "8000",
+        "Port of --http; 0: any free one.",
+        serve_only=True,
+    ),
+    Option(
+        "single_user",
+        "--single-user",
+        "QUILT_MCP_SINGLE_USER",
+        "switch",
+        "off",
+        "Serve --http without users' tokens, to this machine only.",
+        serve_only=True,
+    ),
+    Option(
+        "max_body_bytes",
+        "--max-body-bytes",
+        "QUILT_MCP_MAX_BODY_BYTES",
+        "integer",
+        "4194304",
+        "Largest request that --http accepts, in bytes.",
+        serve_only=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default. Secrets never show in ``repr``. ``roots`` are absolute; empty: none was given."""
+
+    default_registry: str | None = None
+    allow_write: bool = False
+    roots: tuple[Path, ...] = ()
+    backend: BackendName | None = None
+    require_auth: bool = False
+    disable_quilt3_session: bool = False
+    anonymous: bool = False
+    requester_pays: bool = False
+    allowed_buckets: tuple[str, ...] = ()
+    catalog_url: str | None = None
+    jwt_token: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    cache_dir: Path | None = None
+    cache_bytes: int = 2 << 30
+    max_response_tokens: int = 25_000
+    log_level: str = "warning"
+    http: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8000
+    single_user: bool = False
+    max_body_bytes: int = 4 << 20
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
+        """Flags win over the environment; a flag of None (or an empty list) was not given. An empty variable is unset.
+
+        Raises InvalidArgument naming the flag or variable and what it may be.
+        """
+        given: dict[str, Any] = {}
+        for option in OPTIONS:
+            flag = (flags or {}).get(option.name)
+            if flag is not None and flag != []:
+                given[option.name] = _read(option, flag, option.flag or option.name)
+            elif option.variable and (text := environ.get(option.variable)):
+                given[option.name] = _read(option, text, option.variable)
+        settings = cls(**given)
+        _check_ranges(settings)
+        return settings
+
+    def local_roots(self) -> tuple[Path, ...]:
+        """The folders that sources and install folders must lie in, the registry's own aside.
+
+        Without --root: the working folder. Desktop clients start servers in '/', which would be everything, so '/' is
+        never taken by default.
+        """
+        if self.roots:
+            return self.roots
+        here = Path.cwd()
+        return () if here == Path(here.anchor) else (here,)
+
+    def response_bytes(self) -> int:
+        return self.max_response_tokens * BYTES_PER_TOKEN
+
+    def cache_folder(self) -> Path:
+        if self.cache_dir is not None:
+            return self.cache_dir
+        import platformdirs
+
+        return Path(platformdirs.user_cache_dir("quilt-mcp", appauthor=False))
+
+
+def quilt3_folder() -> Path:
+    """Where quilt3 keeps its configuration, session and local packages (quilt3's own rule)."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("Quilt", "QuiltData"))
+
+
+def quilt3_local_registry() -> str:
+    """quilt3's local registry as a URL or path: ``default_local_registry`` of its config.yml, else its packages folder.
+
+    A config.yml that is missing, unreadable or not YAML counts as not there, as a broken quilt3 set-up must not keep this
+    server from starting; ``doctor`` shows the registry in use.
+    """
+    folder = quilt3_folder()
+    try:
+        text = (folder / "config.yml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return _local_registry_in(text) or str(folder / "packages")
+
+
+@lru_cache(maxsize=4)
+def _local_registry_in(config_yml: str) -> str | None:
+    """Kept by content, as each call decides anew and YAML is slow to read."""
+    if "default_local_registry" not in config_yml:
+        return None
+    import yaml
+
+    try:
+        config: Any = yaml.safe_load(config_yml)
+    except yaml.YAMLError:
+        return None
+    value: Any = config.get("default_local_registry") if isinstance(config, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _read(option: Option, value: Any, source: str) -> Any:
+    match option.kind:
+        case "switch":
+            return _switch(value, source)
+        case "integer":
+            try:
+                return int(value)
+            except (TypeError, ValueError):
+                raise InvalidArgument(
+                    f"{source} is not a whole number: {value!r}.", next_step=f"Give {source} as digits."
+                ) from None
+        case "folder":
+            return Path(value).expanduser().absolute()
+        case "folders":
+            many: Sequence[str] = value.split(":") if isinstance(value, str) else value
+            return tuple(Path(one).expanduser().absolute() for one in many if one)
+        case "names":
+            return tuple(name.strip() for name in str(value).split(",") if name.strip())
+        case "backend":
+            if value not in BACKENDS:
+                raise InvalidArgument(
+                    f"{source} names no backend: {value!r}.", next_step=f"Use one of {', '.join(BACKENDS)}."
+                )
+            return value
+        case _:
+            return str(value)
+
+
+_ON = frozenset({"1", "true", "yes", "on"})
+_OFF = frozenset({"0", "false", "no", "off"})
+
+
+def _switch(value: Any, source: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _ON:
+        return True
+    if word in _OFF:
+        return False
+    raise InvalidArgument(f"{source} is neither on nor off: {value!r}.", next_step=f"Set {source} to 1 or 0.")
+
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _check_ranges(settings: Settings) -> None:
+    bounds: tuple[tuple[str, int, int, int], ...] = (
+        ("max_response_tokens", settings.max_response_tokens, 1_000, 1_000_000),
+        ("cache_bytes", settings.cache_bytes, 0, 1 << 50),
+        ("port", settings.port, 0, 65_535),
+        ("max_body_bytes", settings.max_body_bytes, 1_024, 1 << 30),
+    )
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            option = next(one for one in OPTIONS if one.name == name)
+            raise InvalidArgument(
+                f"{option.flag or option.variable} is out of range: {value}.",
+                next_step=f"Give a number from {low} to {high}.",
+            )
+    if settings.log_level not in LOG_LEVELS:
+        raise InvalidArgument(
+            f"--log-level is not known: {settings.log_level!r}.",
+            next_step=f"Use one of {', '.join(LOG_LEVELS)}.",
+        )

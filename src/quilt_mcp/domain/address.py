@@ -1,0 +1,300 @@
+"""Addresses: quilt+ URIs of packages, physical keys of objects, URLs of registries.
+
+Grammar (percent rules of quilt: the fragment is a query string, values percent-encoded UTF-8):
+
+    quilt+s3://BUCKET#package=NS/NAME[@HASH|:TAG][&path=LOGICAL_KEY][&catalog=HOST]
+    quilt+file:///FOLDER#package=...
+    s3://BUCKET/KEY[?versionId=V]        file:///ABSOLUTE/PATH
+
+As in Quilt's catalog, '+' in a value means a space and a '%' that no two hex digits follow means itself; what is
+written here escapes both, and leaves '/' readable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Final, NoReturn, Self
+from urllib.parse import SplitResult, parse_qs, quote, unquote, unquote_plus, urlencode, urlsplit
+
+from quilt_mcp.domain.names import validate_logical_key, validate_package_name
+from quilt_mcp.errors import InvalidName, InvalidUri
+
+_EXAMPLE: Final = "quilt+s3://bucket#package=namespace/name@hash&path=data/table.csv"
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+_HASH: Final = re.compile(r"[0-9a-f]{6,64}")
+_TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
+_CATALOG: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
+_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+_PARAMETERS: Final = ("package", "path", "catalog")
+_Refusal = Callable[[str, str], NoReturn]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageUri:
+    """Where a package (or a revision, or a path in it) stands.
+
+    ``registry`` is a registry URL without trailing slash. At most one of ``top_hash`` (6 to 64 hex digits) and ``tag``
+    is set; neither means latest. ``path`` is a logical key, a folder prefix ending in '/', or None.
+    """
+
+    registry: str
+    name: str
+    top_hash: str | None = None
+    tag: str | None = None
+    path: str | None = None
+    catalog: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parses a quilt+ URI. Raises InvalidUri, or InvalidName for the package name."""
+        base, hash_mark, fragment = text.partition("#")
+        if not base.startswith(("quilt+s3:", "quilt+file:")):
+            _refuse(text, "it does not start with quilt+s3:// or quilt+file://")
+        registry = parse_registry(base)
+        if not hash_mark or not fragment:
+            _refuse(text, "it has no '#package=namespace/name' part")
+        values = _parse_fragment(text, fragment)
+        if "package" not in values:
+            _refuse(text, "it has no 'package=' part")
+        name, top_hash, tag = _parse_spec(text, values["package"])
+        path = values.get("path") or None
+        if path is not None:
+            _check_path(text, path)
+        catalog = values.get("catalog") or None
+        if catalog is not None and not _CATALOG.fullmatch(catalog):
+            _refuse(text, f"its catalog {catalog[:100]!r} is not a host name")
+        return cls(registry, name, top_hash, tag, path, catalog)
+
+    def __str__(self) -> str:
+        spec = quote(self.name)
+        if self.top_hash is not None:
+            spec += f"@{self.top_hash}"
+        elif self.tag is not None:
+            spec += f":{self.tag}"
+        path = "" if self.path is None else f"&path={quote(self.path)}"
+        catalog = "" if self.catalog is None else f"&catalog={quote(self.catalog, safe=':')}"
+        return f"quilt+{self.registry}#package={spec}{path}{catalog}"
+
+
+def parse_package(text: str, registry: str) -> PackageUri:
+    """``ns/name``, ``ns/name@hash``, ``ns/name:tag`` in ``registry``, or a full quilt+ URI (which carries its own).
+
+    Raises InvalidName, InvalidUri.
+    """
+    if text.startswith("quilt+"):
+        return PackageUri.parse(text)
+    if "://" in text:
+        _refuse(text, "a package is named ns/name, or by a URI that starts with 'quilt+' and has '#package='")
+    name, top_hash, tag = _parse_spec(text, text)
+    return PackageUri(parse_registry(registry), name, top_hash, tag)
+
+
+def parse_registry(text: str) -> str:
+    """The canonical URL of a registry: ``s3://bucket`` or ``file:///folder``, no trailing slash. Accepts a plain
+    absolute or ~ path and a quilt+ URI's registry part. Raises InvalidUri."""
+    url = text.partition("#")[0].removeprefix("quilt+") if text.startswith("quilt+") else text
+    if url.startswith("~"):
+        url = os.path.expanduser(url)
+    if url.startswith("/"):
+        return _folder_url(text, url)
+    if url.startswith("s3:"):
+        parts = _split(text, url, _refuse_registry)
+        if not url.startswith("s3://") or not parts.netloc:
+            _refuse_registry(text, "no bucket follows s3://")
+        if not _BUCKET.fullmatch(parts.netloc):
+            _refuse_registry(text, f"{parts.netloc[:100]!r} is not a bucket name")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            _refuse_registry(text, "a registry is a whole bucket, and something follows its name")
+        return f"s3://{parts.netloc}"
+    if url.startswith("file:"):
+        parts = _split(text, url, _refuse_registry)
+        if parts.query or parts.fragment:
+            _refuse_registry(text, "a '?' or '#' in a folder's URL is written %3F or %23")
+        return _folder_url(text, _local_path(text, parts, _refuse_registry))
+    _refuse_registry(text, "it is neither s3://bucket, nor file:///folder, nor an absolute path")
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalKey:
+    """Where an object's bytes lie. ``bucket`` None: a local absolute path. Source of the rules: quilt3 ``PhysicalKey``,
+    but symbolic links are not resolved here (that is I/O)."""
+
+    bucket: str | None
+    path: str
+    version_id: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Raises InvalidUri.
+
+        A local path with a '..' component is refused, where quilt3 would resolve it; '//' and '/./' are folded.
+        As in quilt3, a fragment is dropped: '#' in a key is written %23.
+        """
+        parts = _split(url, url, _refuse_key)
+        if parts.scheme == "s3":
+            if not parts.netloc:
+                _refuse_key(url, "it names no bucket")
+            if parts.path and not parts.path.startswith("/"):
+                _refuse_key(url, "no '/' stands between bucket and key")
+            try:
+                query = parse_qs(parts.query)
+            except ValueError:
+                _refuse_key(url, "its query cannot be read")
+            version = query.pop("versionId", [None])[0]
+            if query:
+                _refuse_key(url, f"only ?versionId= may follow an S3 key, not {parts.query[:100]!r}")
+            path = unquote(parts.path)[1:]
+            if "\0" in path or (version is not None and "\0" in version):
+                _refuse_key(url, "it holds a NUL character")
+            if _LONE_SURROGATE.search(url):
+                _refuse_key(url, "it holds half of a surrogate pair")
+            return cls(parts.netloc, path, version)
+        if parts.scheme == "file":
+            if parts.query:
+                _refuse_key(url, "a '?' in a local path is written %3F")
+            return cls(None, _fold(_local_path(url, parts, _refuse_key)))
+        _refuse_key(url, f"its scheme is {parts.scheme!r}" if parts.scheme else "it has no scheme")
+
+    def __str__(self) -> str:
+        if self.bucket is None:
+            return _file_url(self.path)
+        query = "" if self.version_id is None else "?" + urlencode({"versionId": self.version_id})
+        return f"s3://{self.bucket}{quote('/' + self.path)}{query}"
+
+
+def _parse_fragment(text: str, fragment: str) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for part in fragment.split("&"):
+        if not part:
+            continue
+        raw_name, equals, raw_value = part.partition("=")
+        name = _decode(text, raw_name)
+        if name not in _PARAMETERS:
+            _refuse(text, f"{name[:50]!r} is no part of it; the parts are package=, path= and catalog=")
+        if not equals:
+            _refuse(text, f"{name!r} has no value")
+        if name in values:
+            _refuse(text, f"{name + '='!r} stands in it twice")
+        values[name] = _decode(text, raw_value)
+    return values
+
+
+def _decode(text: str, value: str) -> str:
+    try:
+        return unquote_plus(value, errors="strict")
+    except UnicodeDecodeError:
+        _refuse(text, "its percent-escapes are not UTF-8")
+
+
+def _parse_spec(text: str, spec: str) -> tuple[str, str | None, str | None]:
+    """(name, top hash, tag) of ``ns/name[@hash|:tag]``."""
+    if "@" in spec and ":" in spec:
+        _refuse(text, "it has both a hash (@) and a tag (:), and a revision is named by one of them")
+    name, at, top_hash = spec.partition("@")
+    if at:
+        top_hash = top_hash.lower()
+        if not _HASH.fullmatch(top_hash):
+            _refuse(text, f"{top_hash[:100]!r} is not a top hash: 6 to 64 hex digits are needed after '@'")
+        return validate_package_name(name), top_hash, None
+    name, colon, tag = spec.partition(":")
+    if colon:
+        if not _TAG.fullmatch(tag):
+            _refuse(
+                text, f"{tag[:100]!r} is not a tag: 'latest' or a revision's timestamp is meant after ':'"
+            )
+        return validate_package_name(name), None, tag
+    return validate_package_name(spec), None, None
+
+
+def _check_path(text: str, path: str) -> None:
+    try:
+        validate_logical_key(path[:-1] if path.endswith("/") else path)
+    except InvalidName as error:
+        _refuse(text, f"its path {error.message}")
+
+
+def _split(text: str, url: str, refuse: _Refusal) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        refuse(text, f"it is not a URL ({error})")
+
+
+def _local_path(text: str, parts: SplitResult, refuse: _Refusal) -> str:
+    if parts.netloc not in ("", "localhost"):
+        refuse(
+            text, f"it names the host {parts.netloc[:100]!r}; local URLs have three slashes, file:///folder"
+        )
+    if not parts.path.startswith("/"):
+        refuse(text, "its path is not absolute; local URLs have three slashes, file:///folder")
+    path = unquote(parts.path)
+    if "\0" in path:
+        refuse(text, "it holds a NUL character")
+    if not _is_encodable(path):
+        refuse(text, "it holds half of a surrogate pair")
+    if ".." in path.split("/"):
+        refuse(text, "its path has a '..' part")
+    return path
+
+
+def _fold(path: str) -> str:
+    """Without empty and '.' components; a trailing '/' stays."""
+    folded = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    return folded + "/" if path.endswith("/") and folded != "/" else folded
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _file_url(path: str) -> str:
+    return "file://" + quote(os.fsencode(PurePosixPath(path)))
+
+
+def _folder_url(text: str, path: str) -> str:
+    if "\0" in path:
+        _refuse_registry(text, "it holds a NUL character")
+    if not _is_encodable(path):
+        _refuse_registry(text, "it holds half of a surrogate pair")
+    if ".." in path.split("/"):
+        _refuse_registry(text, "its path has a '..' part")
+    return _file_url(_fold(path))
+
+
+def _refuse(text: str, why: str) -> NoReturn:
+    raise InvalidUri(
+        f"{_shown(text)} is not a package URI: {why}.",
+        next_step=f"Write namespace/name, or a URI such as {_EXAMPLE} (or quilt+file:///folder#package=...); "
+        "packages_list shows what there is.",
+        details={"uri": _shown(text)},
+    )
+
+
+def _refuse_registry(text: str, why: str) -> NoReturn:
+    raise InvalidUri(
+        f"{_shown(text)} is not a registry: {why}.",
+        next_step="Write s3://bucket, file:///folder or an absolute path; bucket_list shows the registries in reach.",
+        details={"registry": _shown(text)},
+    )
+
+
+def _refuse_key(text: str, why: str) -> NoReturn:
+    raise InvalidUri(
+        f"{_shown(text)} is not an object's address: {why}.",
+        next_step="Write s3://bucket/key, s3://bucket/key?versionId=... or file:///absolute/path, "
+        "with '#', '?' and '%' in names percent-encoded.",
+        details={"uri": _shown(text)},
+    )
+
+
+def _shown(text: str) -> str:
+    shown = text if len(text) <= 300 else text[:300] + "..."
+    return shown.encode("utf-8", "backslashreplace").decode()

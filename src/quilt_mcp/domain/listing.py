@@ -1,0 +1,170 @@
+"""What reading verbs answer: pages of packages, revisions, folder items and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from quilt_mcp.domain.entry import Hash
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page. ``next_cursor`` is opaque, None on the last page. ``total`` counts all pages, None when
+    counting would mean reading them all. ``warnings`` are sentences that start with a stable code and a colon."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+    total: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryListing:
+    """A registry or bucket in reach. ``writable`` None: not known without trying."""
+
+    url: str
+    title: str | None = None
+    is_default: bool = False
+    writable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PackageListing:
+    name: str
+    top_hash: str | None
+    """None when the latest pointer is missing or malformed (a warning of the page says which), and in buckets, where each
+    would be a request of its own: ``resolve`` tells it."""
+    modified: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A line of a package's log. ``timestamp`` is the pointer's name; ``tags`` holds 'latest' where it points here."""
+
+    top_hash: str
+    timestamp: datetime | None
+    message: str | None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file or folder of a revision, as browse and stat answer it.
+
+    For a folder ``size`` and ``entries`` sum what lies below it, ``hash`` and ``physical_key`` are None, ``path`` ends in '/'.
+    ``metadata`` is user metadata (an entry's ``meta.user_meta``, or the directory's), None when there is none.
+    ``uri`` is a quilt+ URI pinned to the full top hash.
+    """
+
+    path: str
+    type: Literal["file", "folder"]
+    size: int
+    hash: Hash | None
+    metadata: Any
+    physical_key: str | None
+    uri: str
+    entries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Browse:
+    """A revision, and one page of a folder in it (or of all entries below it, when recursive), in walk order."""
+
+    registry: str
+    name: str
+    top_hash: str
+    message: str | None
+    modified: datetime | None
+    metadata: Any
+    workflow: Mapping[str, Any] | None
+    totals: Totals
+    path: str
+    page: Page[Item]
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectListing:
+    """An object, or a folder (common prefix, ``uri`` ends in '/'), of a bucket or a registry folder."""
+
+    uri: str
+    type: Literal["object", "folder"]
+    size: int | None = None
+    modified: datetime | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes of a package file or an object. ``size`` is the whole file's; ``data`` starts at ``offset``.
+
+    ``verified`` is True when the whole file was read and its size and hash agreed with the manifest.
+    """
+
+    uri: str
+    data: bytes
+    offset: int
+    size: int
+    media_type: str
+    hash: Hash | None = None
+    metadata: Any = None
+    modified: datetime | None = None
+    verified: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link a person can open. ``expires`` None: it does not expire (a file URL, a catalog page)."""
+
+    url: str
+    kind: Literal["file", "presigned", "catalog"]
+    expires: datetime | None
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What verify found wrong with one entry."""
+
+    path: str
+    problem: Literal["missing", "size", "hash", "unreadable", "unsupported_hash", "extra"]
+    expected: str | None = None
+    found: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    uri: str
+    ok: bool
+    checked: Totals
+    manifest_ok: bool
+    """The manifest's own bytes hash to the revision's top hash."""
+    problems: tuple[FileCheck, ...] = ()
+    problem_count: int = 0
+    warnings: tuple[str, ...] = ()
+    checks: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How many entries were checked by which hash type."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowListing:
+    id: str
+    name: str
+    description: str | None
+    is_default: bool
+    is_message_required: bool
+    handle_pattern: str | None
+    metadata_schema: str | None
+    entries_schema: str | None

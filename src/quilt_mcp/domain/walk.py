@@ -1,0 +1,103 @@
+"""Walk order: how a manifest's records follow each other, and what cannot stand side by side.
+
+Walk order is depth first, siblings by code point, files and folders mixed: the order of ``logical_key.split('/')``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Record
+from quilt_mcp.domain.names import walk_key
+from quilt_mcp.errors import CorruptManifest, DuplicateKey
+
+E = TypeVar("E", bound=Entry)
+
+
+class OutOfWalkOrder(CorruptManifest):
+    """Entries came in another order than walk order where only walk order can be used. quilt3 reads such manifests
+    (it sorts in memory), so a reader should sort and try again rather than give up."""
+
+
+class WalkOrder:
+    """Watches logical keys go by in walk order.
+
+    ``step`` raises DuplicateKey for a repeated key and for a file that stands where a folder is, OutOfWalkOrder for
+    a key smaller than the one before. Constant memory: clashing keys are neighbours in walk order.
+    """
+
+    __slots__ = ("_last", "_started")
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._started = False
+
+    def step(self, logical_key: str) -> None:
+        key = walk_key(logical_key)
+        last = self._last
+        if self._started and key <= last:
+            if key == last:
+                raise duplicate_key(logical_key)
+            raise out_of_order(logical_key)
+        if self._started and key.startswith(last) and key[len(last)] == "\0":
+            raise file_and_folder(last.replace("\0", "/"))
+        self._last = key
+        self._started = True
+
+
+def check_keys(logical_keys: Iterable[str]) -> None:
+    """Refuses duplicates and file/folder clashes among keys in walk order. Raises DuplicateKey, OutOfWalkOrder."""
+    order = WalkOrder()
+    for key in logical_keys:
+        order.step(key)
+
+
+def checked(entries: Iterable[E]) -> Iterator[E]:
+    """The same entries, each let through only once its key has passed ``WalkOrder.step``."""
+    order = WalkOrder()
+    for entry in entries:
+        order.step(entry.logical_key)
+        yield entry
+
+
+def manifest_order(directories: Iterable[DirectoryMeta], entries: Iterable[Entry]) -> Iterator[Record]:
+    """The records of a manifest as quilt3 writes them: the directories that have metadata, in walk order (a folder
+    before its sub-folders), and then every entry. ``entries`` must be in walk order already and are streamed.
+
+    Of directories given twice the last wins, and empty metadata is left out, as in quilt3.
+    """
+    by_key = {directory.logical_key: directory for directory in directories}
+    for key in sorted(by_key, key=directory_walk_key):
+        if by_key[key].meta:
+            yield by_key[key]
+    yield from entries
+
+
+def directory_walk_key(logical_key: str) -> str:
+    """``walk_key`` of a directory's key without its trailing '/', so that a folder comes before what it holds."""
+    return walk_key(logical_key.removesuffix("/"))
+
+
+def duplicate_key(logical_key: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"Two files claim the logical key {logical_key!r}.",
+        next_step="Give one of them another logical key, or leave it out.",
+        details={"logical_key": logical_key},
+    )
+
+
+def file_and_folder(logical_key: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"{logical_key!r} is a file, and also a folder with files below it; a package holds one or the other.",
+        next_step="Rename or leave out the file, or move what is below the folder.",
+        details={"logical_key": logical_key},
+    )
+
+
+def out_of_order(logical_key: str) -> OutOfWalkOrder:
+    return OutOfWalkOrder(
+        f"The entry {logical_key!r} comes after one that should follow it in walk order.",
+        next_step="Sort the entries by walk order before using them.",
+        details={"logical_key": logical_key},
+    )

@@ -1,0 +1,221 @@
+"""Every failure a caller can meet, grouped by what the caller would do next.
+
+    QuiltError
+    ├── InputError                fix the input
+    │   ├── InvalidName           invalid_name          package name or logical key is malformed
+    │   ├── InvalidUri            invalid_uri           URI or physical key cannot be parsed
+    │   ├── InvalidArgument       invalid_argument      an argument is unknown, missing or out of range
+    │   ├── InvalidMetadata       invalid_metadata      metadata is not JSON, or too large for a record
+    │   ├── DuplicateKey          duplicate_key         two sources claim one logical key
+    │   ├── NotAFile              not_a_file            a folder stands where a file is meant
+    │   ├── TooLarge              too_large             asked for more than one answer may carry
+    │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
+    │   ├── WorkflowConfigInvalid workflow_config       the workflow configuration itself is broken
+    │   └── NotFound
+    │       ├── RegistryNotFound  registry_not_found
+    │       ├── PackageNotFound   package_not_found
+    │       ├── RevisionNotFound  revision_not_found
+    │       ├── AmbiguousHash     ambiguous_hash        a short hash fits several revisions
+    │       ├── EntryNotFound     entry_not_found
+    │       ├── ObjectNotFound    object_not_found
+    │       └── SourceNotFound    source_not_found      a source file of a new revision does not exist
+    ├── AuthenticationError       sign_in               sign in
+    ├── AccessError               ask for access
+    │   ├── PermissionDenied      permission_denied     the store refused this identity
+    │   ├── OutsideRoots          outside_roots         a local path lies outside the allowed folders
+    │   ├── ReadOnly              read_only             writes are not switched on
+    │   └── NotSupported          not_supported         this backend cannot do that
+    ├── RetryableError            wait and retry
+    │   ├── StorageUnavailable    storage_unavailable   the store failed, timed out or throttled
+    │   ├── StorageFull           storage_full          no space left, or a quota is used up
+    │   ├── StorageBusy           storage_busy          another process holds the lock
+    │   └── ObjectArchived        object_archived       in an archive storage class, to be restored first
+    ├── Conflict                  resolve a conflict
+    │   ├── StaleParent           stale_parent          the package moved on since the expected parent
+    │   ├── AlreadyExists         already_exists        the name is taken and overwrite was not asked for
+    │   └── PreconditionFailed    precondition_failed   a conditional write lost (internal to the engine)
+    ├── IntegrityError            the data is not what it says it is
+    │   ├── CorruptManifest       corrupt_manifest      a manifest cannot be read or is hostile
+    │   └── HashMismatch          hash_mismatch         bytes differ from their recorded size or hash
+    └── InternalError             internal_error        report a bug
+
+``code`` is stable and is what programs match on. ``next_step`` names the next call to make or command to run.
+``details`` holds JSON values only. Nothing here may carry a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class QuiltError(Exception):
+    """Base of every failure this project raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    recovery: ClassVar[str] = "report"
+    """What kind of act mends it: fix_input, sign_in, ask_access, retry, resolve_conflict, check_data, report."""
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, message: str, *, next_step: str = "", details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.details: dict[str, Any] = dict(details or {})
+
+
+class InputError(QuiltError):
+    code = "invalid_input"
+    recovery = "fix_input"
+
+
+class InvalidName(InputError):
+    code = "invalid_name"
+
+
+class InvalidUri(InputError):
+    code = "invalid_uri"
+
+
+class InvalidArgument(InputError):
+    code = "invalid_argument"
+
+
+class InvalidMetadata(InputError):
+    code = "invalid_metadata"
+
+
+class DuplicateKey(InputError):
+    code = "duplicate_key"
+
+
+class NotAFile(InputError):
+    code = "not_a_file"
+
+
+class TooLarge(InputError):
+    code = "too_large"
+
+
+class WorkflowFailed(InputError):
+    code = "workflow_failed"
+
+
+class WorkflowConfigInvalid(InputError):
+    code = "workflow_config"
+
+
+class NotFound(InputError):
+    code = "not_found"
+
+
+class RegistryNotFound(NotFound):
+    code = "registry_not_found"
+
+
+class PackageNotFound(NotFound):
+    code = "package_not_found"
+
+
+class RevisionNotFound(NotFound):
+    code = "revision_not_found"
+
+
+class AmbiguousHash(NotFound):
+    code = "ambiguous_hash"
+
+
+class EntryNotFound(NotFound):
+    code = "entry_not_found"
+
+
+class ObjectNotFound(NotFound):
+    code = "object_not_found"
+
+
+class SourceNotFound(NotFound):
+    code = "source_not_found"
+
+
+class AuthenticationError(QuiltError):
+    code = "sign_in"
+    recovery = "sign_in"
+
+
+class AccessError(QuiltError):
+    code = "access"
+    recovery = "ask_access"
+
+
+class PermissionDenied(AccessError):
+    code = "permission_denied"
+
+
+class OutsideRoots(AccessError):
+    code = "outside_roots"
+
+
+class ReadOnly(AccessError):
+    code = "read_only"
+
+
+class NotSupported(AccessError):
+    code = "not_supported"
+
+
+class RetryableError(QuiltError):
+    code = "retry"
+    recovery = "retry"
+    retryable = True
+
+
+class StorageUnavailable(RetryableError):
+    code = "storage_unavailable"
+
+
+class StorageFull(RetryableError):
+    code = "storage_full"
+
+
+class StorageBusy(RetryableError):
+    code = "storage_busy"
+
+
+class ObjectArchived(RetryableError):
+    code = "object_archived"
+
+
+class Conflict(QuiltError):
+    code = "conflict"
+    recovery = "resolve_conflict"
+
+
+class StaleParent(Conflict):
+    code = "stale_parent"
+
+
+class AlreadyExists(Conflict):
+    code = "already_exists"
+
+
+class PreconditionFailed(Conflict):
+    code = "precondition_failed"
+
+
+class IntegrityError(QuiltError):
+    code = "integrity"
+    recovery = "check_data"
+
+
+class CorruptManifest(IntegrityError):
+    code = "corrupt_manifest"
+
+
+class HashMismatch(IntegrityError):
+    code = "hash_mismatch"
+
+
+class InternalError(QuiltError):
+    code = "internal_error"

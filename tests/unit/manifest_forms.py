@@ -1,0 +1,32 @@
+"""One manifest's bytes in each of the two representations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quilt_mcp.domain.manifest import decode_header
+from quilt_mcp.registry.manifest_build import build_table, read_holdable
+from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_table import TableManifest
+
+TOP_HASH = "a" * 64
+
+
+def in_memory(body: bytes) -> MemoryManifest:
+    header, records = read_holdable([body])
+    return MemoryManifest(TOP_HASH, header, records)
+
+
+def as_table(body: bytes, folder: Path, *, wide: bool | None = None) -> TableManifest:
+    source, target, work = folder / "source", folder / "target.parquet", folder / "work"
+    source.write_bytes(body)
+    work.mkdir()
+    built = build_table(str(source), len(body), TOP_HASH, target, work, wide=wide)
+    return TableManifest(
+        TOP_HASH,
+        decode_header(built.header_line),
+        built.totals,
+        directory_metas=built.directory_metas,
+        file=target,
+        modified=None,
+    )

@@ -1,0 +1,48 @@
+"""Checksums against published vectors, and the refusal of what is not known."""
+
+from __future__ import annotations
+
+import pytest
+
+from quilt_mcp.domain.checksums import chunk_size, combine, hash_bytes, hasher, part_hasher
+from quilt_mcp.errors import NotSupported
+
+_MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("size", "value"),
+    [
+        (0, "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+        (5, "eQGvk6iASYSzsNjemHEEY66YzhBsEMdcopZAAuBAhPM="),
+        (8 * _MIB - 1, "6D2pq48irFt4HfUg5jZ5Mh0xLWnHtZnvhWpbUMHXGos="),
+        (8 * _MIB, "MIsGKY+ykqN4CPj3gGGu4Gv03N7OWKWpsZqEf+OrGJs="),
+        (8 * _MIB + 1, "Y68lgvvPstmbueZHNVw/WNEIEX0Qxy01vyRB//bzz/g="),
+    ],
+)
+def test_chunked_sha256_of_zeros(size: int, value: str) -> None:
+    assert hash_bytes(bytes(size)).value == value
+
+
+def test_crc64nvme_of_its_check_string() -> None:
+    assert hash_bytes(b"123456789", "CRC64NVME").value == "rosUhgp5mIg="
+    assert hash_bytes(b"", "CRC64NVME").value == "AAAAAAAAAAA="
+
+
+def test_chunks_double_rather_than_pass_ten_thousand() -> None:
+    assert chunk_size(0) == chunk_size(83_886_080_000) == 8 * _MIB
+    assert chunk_size(83_886_080_001) == 16 * _MIB
+    assert chunk_size(5 * 2**40) == 2**30
+
+
+def test_an_unknown_hash_type_is_named_in_the_refusal() -> None:
+    for make in (lambda: hasher("md5", 3), lambda: part_hasher("md5"), lambda: combine("md5", [])):
+        with pytest.raises(NotSupported, match="'md5'"):
+            make()
+
+
+def test_the_legacy_checksum_is_not_made_of_parts() -> None:
+    with pytest.raises(NotSupported, match="SHA256"):
+        part_hasher("SHA256")
+    with pytest.raises(NotSupported, match="SHA256"):
+        combine("SHA256", [])

@@ -1,0 +1,54 @@
+"""The root of a confined folder, made by whoever writes first."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from quilt_mcp.errors import RegistryNotFound, StorageUnavailable
+from quilt_mcp.storage.confined import ConfinedFolder
+from quilt_mcp.storage.syscalls import Syscalls
+
+
+class Overtaken(Syscalls):
+    """A kernel in which, once, another writer makes the root right after this one has found it missing."""
+
+    def __init__(self) -> None:
+        self.rival: ConfinedFolder | None = None
+
+    def open(self, name: str, flags: int, mode: int = 0o666, *, dir_fd: int | None = None) -> int:
+        try:
+            return super().open(name, flags, mode, dir_fd=dir_fd)
+        except FileNotFoundError:
+            rival, self.rival = self.rival, None
+            if rival is not None:
+                os.close(rival.open_root(create=True))
+            raise
+
+
+def test_two_threads_that_write_first_at_once_both_find_the_root(tmp_path: Path) -> None:
+    kernel = Overtaken()
+    folder = ConfinedFolder(tmp_path / "registry", kernel=kernel, create=True)
+    kernel.rival = folder
+    os.close(folder.open_root(create=True))
+
+
+def test_a_look_overtaken_by_the_first_write_finds_a_root_that_is_missing_not_one_that_was_removed(
+    tmp_path: Path,
+) -> None:
+    kernel = Overtaken()
+    folder = ConfinedFolder(tmp_path / "registry", kernel=kernel, create=True)
+    kernel.rival = folder
+    with pytest.raises(RegistryNotFound, match="does not exist"):
+        folder.open_root()
+    os.close(folder.open_root())
+
+
+def test_a_root_that_was_there_and_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    folder = ConfinedFolder(tmp_path / "registry", create=True)
+    os.close(folder.open_root(create=True))
+    (tmp_path / "registry").rmdir()
+    with pytest.raises(StorageUnavailable, match="removed while it was in use"):
+        folder.open_root(create=True)

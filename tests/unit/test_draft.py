@@ -1,0 +1,63 @@
+"""A draft that looks at few keys finds out what walking the whole of it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
+from quilt_mcp.errors import DuplicateKey
+from quilt_mcp.registry.draft import Changes, Draft, Incoming
+from quilt_mcp.registry.manifest_memory import MemoryManifest
+
+PARTS = st.sampled_from(["a", "b", "a-b", "é"])
+KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+HASH = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+
+
+def is_clash(keys: set[str]) -> bool:
+    return any(key[:at] in keys for key in keys for at in range(len(key)) if key[at] == "/")
+
+
+def entry(key: str) -> Entry:
+    return Entry(key, f"file:///{key}", len(key), HASH, {})
+
+
+def outcome(draft: Draft, incoming: set[str], *, few: bool) -> Any:
+    try:
+        if few:
+            assert draft.survey_few(entries_a_look_up=0)
+        else:
+            assert all(True for _ in draft.survey())
+    except DuplicateKey as error:
+        return error.code
+    read = {key: entry(key) for key in incoming}
+    return draft.counts, draft.changes_shown, draft.before, list(draft.records(read))
+
+
+@given(
+    parent=st.sets(KEYS, max_size=6).filter(lambda keys: not is_clash(keys)),
+    folders=st.sets(KEYS, max_size=3),
+    incoming=st.sets(KEYS, max_size=4),
+)
+def test_looking_at_few_keys_finds_what_walking_the_draft_finds(
+    parent: set[str], folders: set[str], incoming: set[str]
+) -> None:
+    metas = [DirectoryMeta(f"{key}/", {"n": key}) for key in folders if key not in parent]
+    metas = [meta for meta in metas if not is_clash({*parent, meta.logical_key})]
+    records: list[Record] = [*metas, *(entry(key) for key in parent)]
+    manifest = MemoryManifest("0" * 64, Header(), records)
+    changes = Changes({key: Incoming(key, 1, {}, content=b"1") for key in incoming})
+    drafts = [Draft(Header(), manifest, changes) for _ in range(2)]
+    assert outcome(drafts[0], incoming, few=True) == outcome(drafts[1], incoming, few=False)
+
+
+def test_a_draft_that_removes_must_be_walked() -> None:
+    manifest = MemoryManifest("0" * 64, Header(), [entry("a")])
+    assert not Draft(Header(), manifest, Changes(removed=("a",))).survey_few(0)
+    assert not Draft(Header(), None, Changes()).survey_few(0)
+    assert not Draft(Header(), manifest, Changes(keep_parent=False)).survey_few(0)
+    incoming = {"b": Incoming("b", 1, {}, content=b"1")}
+    assert not Draft(Header(), manifest, Changes(incoming)).survey_few(2)

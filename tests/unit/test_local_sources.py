@@ -1,0 +1,211 @@
+"""What a source names: files, folders, patterns, links, and what is said when it names nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from quilt_mcp.errors import InvalidName, InvalidUri, NotAFile, NotSupported, OutsideRoots, SourceNotFound
+from quilt_mcp.storage.confined import TEMP_PREFIX
+from quilt_mcp.storage.local_folder import LocalFolder
+from quilt_mcp.storage.local_stores import LocalStores
+
+FILES = (
+    "data/a.csv",
+    "data/b.json",
+    "data/deep/c.csv",
+    "data/.hidden.csv",
+    "data/.git/d.csv",
+    "data[1].csv",
+    "é b.csv",
+    "top.csv",
+)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name in FILES:
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def stores(root: Path) -> LocalStores:
+    return LocalStores([root / "registry"], [root], working_folder=root)
+
+
+async def relatives(stores: LocalStores, origin: str) -> list[str]:
+    return [file.relative for file in (await stores.find(origin)).files]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("data/*.csv", ["a.csv"]),
+        ("data/**/*.csv", ["a.csv", "deep/c.csv"]),
+        ("data/**", ["a.csv", "b.json", "deep/c.csv"]),
+        ("**/c.csv", ["data/deep/c.csv"]),
+        ("data/.*.csv", [".hidden.csv"]),
+        ("data/.git/*", ["d.csv"]),
+        ("data/?.csv", ["a.csv"]),
+        ("data/[ab].*", ["a.csv", "b.json"]),
+        ("data/[!a].*", ["b.json"]),
+        ("*/*.json", ["data/b.json"]),
+        ("data", [".git/d.csv", ".hidden.csv", "a.csv", "b.json", "deep/c.csv"]),
+        ("data/", [".git/d.csv", ".hidden.csv", "a.csv", "b.json", "deep/c.csv"]),
+        ("./data/deep/../deep", ["c.csv"]),
+        ("data/nothing*", []),
+    ],
+)
+async def test_a_folder_or_pattern_names_files_below_it_in_walk_order(
+    stores: LocalStores, origin: str, expected: list[str]
+) -> None:
+    found = await stores.find(origin)
+    assert not found.is_single
+    assert [file.relative for file in found.files] == expected
+    assert [file.size for file in found.files] == [
+        Path(file.physical_key.path).stat().st_size for file in found.files
+    ]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("origin", ["top.csv", "data[1].csv", "é b.csv", "data/../top.csv"])
+async def test_one_file_is_named_by_its_own_name_even_when_it_looks_like_a_pattern(
+    stores: LocalStores, root: Path, origin: str
+) -> None:
+    for text in (origin, str(root / origin), f"{root}/./{origin}"):
+        found = await stores.find(text)
+        assert found.is_single
+        assert [file.relative for file in found.files] == [Path(origin).name]
+
+
+@pytest.mark.anyio
+async def test_a_file_url_is_as_good_as_a_path(stores: LocalStores, root: Path) -> None:
+    found = await stores.find((root / "é b.csv").as_uri())
+    assert [file.physical_key.path for file in found.files] == [str(root / "é b.csv")]
+
+
+@pytest.mark.anyio
+async def test_a_home_folder_is_expanded(
+    stores: LocalStores, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(root))
+    assert await relatives(stores, "~/data/*.json") == ["b.json"]
+    assert await relatives(stores, "~/top.csv") == ["top.csv"]
+    with pytest.raises(SourceNotFound):
+        await stores.find("~nobody-of-that-name/x")
+
+
+@pytest.mark.anyio
+async def test_what_is_missing_is_source_not_found_and_close_names_are_suggested(stores: LocalStores) -> None:
+    for origin in ("data/a.cvs", "data/A.csv"):
+        with pytest.raises(SourceNotFound) as caught:
+            await stores.find(origin)
+        assert "a.csv" in caught.value.details["suggestions"]
+        assert "a.csv" in caught.value.message
+    for origin in ("no/such/thing", "top.csv/below", "n" * 300):
+        with pytest.raises((SourceNotFound, InvalidName)):
+            await stores.find(origin)
+
+
+@pytest.mark.anyio
+async def test_a_source_outside_the_roots_names_the_flag(stores: LocalStores, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+    for origin in (
+        "/etc/passwd",
+        "../secret",
+        str(tmp_path / "secret"),
+        f"{tmp_path}/sec*",
+        "/etc/*",
+        "file:///etc/passwd",
+    ):
+        with pytest.raises(OutsideRoots) as caught:
+            await stores.find(origin)
+        assert "--root " in caught.value.next_step
+
+
+@pytest.mark.anyio
+async def test_other_schemes_and_impossible_paths_are_refused(stores: LocalStores) -> None:
+    with pytest.raises(NotSupported):
+        await stores.find("s3://bucket/key")
+    for origin in ("ftp://host/x", "a\0b", "\ud800"):
+        with pytest.raises(InvalidUri):
+            await stores.find(origin)
+
+
+@pytest.mark.anyio
+async def test_a_linked_folder_inside_the_roots_is_a_source_where_it_really_lies(
+    stores: LocalStores, root: Path
+) -> None:
+    (root / "link").symlink_to(root / "data" / "deep")
+    found = await stores.find("link")
+    assert [(file.relative, file.physical_key.path) for file in found.files] == [
+        ("c.csv", str(root / "data/deep/c.csv"))
+    ]
+
+
+def test_a_name_that_is_not_utf8_is_refused_with_the_way_to_leave_it_out(root: Path) -> None:
+    (root / "data" / "caf\udce9.csv").write_bytes(b"x")
+    folder = LocalFolder(root)
+    with pytest.raises(InvalidName) as caught:
+        list(folder.scan("data"))
+    assert ".quiltignore" in caught.value.next_step
+    (root / "data" / ".quiltignore").write_text("caf*\n")
+    assert "a.csv" in [file.relative for file in folder.scan("data")]
+
+
+def test_a_folder_is_not_a_source_file_and_a_file_is_no_folder(root: Path) -> None:
+    folder = LocalFolder(root)
+    with pytest.raises(NotAFile):
+        folder.stat("data")
+    with pytest.raises(SourceNotFound):
+        list(folder.scan("top.csv"))
+    assert folder.is_folder("data")
+    assert not folder.is_folder("top.csv")
+    assert not folder.is_folder("nothing")
+
+
+def test_a_file_that_cannot_be_placed_leaves_no_trace(root: Path) -> None:
+    folder = LocalFolder(root)
+    before = sorted(root.rglob("*"))
+    with pytest.raises(LookupError), folder.new_file("data/new.bin") as file:
+        file.write(b"half")
+        raise LookupError
+    assert sorted(root.rglob("*")) == before
+
+
+def test_what_a_killed_install_left_is_swept_by_the_next_and_never_shown(root: Path) -> None:
+    old, young = root / "data" / f"{TEMP_PREFIX}old", root / "data" / f"{TEMP_PREFIX}young"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    folder = LocalFolder(root)
+    assert not [file for file in folder.scan("data") if TEMP_PREFIX in file.relative]
+    folder.write_file("data/new.bin", b"x")
+    assert not old.exists()
+    assert young.exists()
+
+
+@pytest.mark.anyio
+async def test_what_is_passed_over_is_warned_of_unless_a_rule_asked_for_it(
+    stores: LocalStores, root: Path
+) -> None:
+    (root / "data/broken").symlink_to("nothing")
+    (root / "data/linked").symlink_to(root / "data/deep")
+    os.mkfifo(root / "data/pipe")
+    (warning,) = (await stores.find("data")).warnings
+    assert warning.startswith("passed_over: ")
+    for words in ("data/broken is a broken link", "data/linked is a link to a folder", "data/pipe is a pipe"):
+        assert words in warning
+    (root / "data/.quiltignore").write_text("broken\nlinked\npipe\n")
+    assert (await stores.find("data")).warnings == ()
