@@ -1,0 +1,381 @@
+"""S3Store: the bytes of one bucket. obstore on the hot path, boto3 for what it cannot do."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio
+from anyio import to_thread
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.errors import (
+    InvalidName,
+    NotSupported,
+    ObjectNotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    StorageUnavailable,
+)
+from quilt_mcp.storage.s3_clients import S3Clients
+from quilt_mcp.storage.s3_errors import s3_errors
+from quilt_mcp.storage.store import Listing, ObjectStat
+
+_LIST_PAGE: Final = 1000
+_NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
+"""Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
+control characters. boto3 takes them as they are."""
+NULL_VERSION: Final = "null"
+_NOT_ASKED: Final = "not asked"
+_PROBE_KEY: Final = ".quilt/conditional-write-probe"
+
+T = TypeVar("T")
+
+
+class S3Store:
+    """See ``store.Store``. ``etag`` is S3's, with its quotes."""
+
+    def __init__(self, bucket: str, clients: S3Clients) -> None:
+        self.bucket = bucket
+        self.clients = clients
+        self._conditional = True
+        self._probed = False
+        self._versioning: str | None = _NOT_ASKED
+        self._probing = anyio.Lock()
+        self._asking = anyio.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}"
+
+    @property
+    def conditional_writes(self) -> bool:
+        """True until the first conditional write to a server other than AWS has shown otherwise."""
+        return self._conditional
+
+    def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
+        return PhysicalKey(self.bucket, key, version)
+
+    # -- reading --
+
+    async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
+        if not _is_plain(key):
+            return await self._boto_stat(key, version)
+        with s3_errors(self.bucket, key, "s3:GetObject"):
+            if version is None:
+                found = await _obstore().head_async(await self._fast(), key)
+            else:
+                options = {"version": version, "head": True}
+                found = (await _obstore().get_async(await self._fast(), key, options=options)).meta
+        return _stat(key, found)
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
+    ) -> tuple[ObjectStat, bytes]:
+        if length == 0:
+            return await self.stat(key, version=version), b""
+        if not _is_plain(key):
+            return await self._boto_get(key, offset, length, version)
+        options: dict[str, Any] = {}
+        if version is not None:
+            options["version"] = version
+        if length is not None:
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
+        try:
+            with s3_errors(self.bucket, key, "s3:GetObject"):
+                found = await _obstore().get_async(await self._fast(), key, options=options)
+                data = bytes(await found.bytes_async())
+        except StorageUnavailable:
+            # A range that starts at or past the end is refused by servers; here it is the empty rest of the object.
+            stat = await self.stat(key, version=version) if "range" in options else None
+            if stat is None or offset < stat.size:
+                raise
+            return stat, b""
+        return _stat(key, found.meta), data
+
+    async def stream(
+        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
+    ) -> AsyncIterator[bytes]:
+        if not _is_plain(key):
+            async for chunk in self._boto_stream(key, version, chunk_size):
+                yield chunk
+            return
+        options = {} if version is None else {"version": version}
+        received = 0
+        with s3_errors(self.bucket, key, "s3:GetObject"):
+            found = await _obstore().get_async(await self._fast(), key, options=options)
+            async for chunk in found.stream(min_chunk_size=chunk_size):
+                received += len(chunk)
+                yield bytes(chunk)
+        if received != found.meta["size"]:
+            raise self._cut_short(key, received, found.meta["size"])
+
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
+        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": _LIST_PAGE}
+        if after:
+            given["StartAfter"] = after
+        while True:
+            page = await self.boto(None, "s3:ListBucket", "list_objects_v2", **given)
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/") or item["Size"]:
+                    yield _listed(item)
+            if not page.get("IsTruncated"):
+                return
+            given["ContinuationToken"] = page["NextContinuationToken"]
+
+    async def list_latest_versions(self, prefix: str) -> AsyncIterator[ObjectStat]:
+        """As ``list``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one
+        before versioning or while it was suspended.
+
+        Roles that may not list versions get the plain listing, whose version ids are None.
+        """
+        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": _LIST_PAGE}
+        while True:
+            try:
+                page = await self.boto(None, "s3:ListBucketVersions", "list_object_versions", **given)
+            except PermissionDenied:
+                async for stat in self.list(prefix):
+                    yield stat
+                return
+            for item in page.get("Versions", ()):
+                if item["IsLatest"] and (not item["Key"].endswith("/") or item["Size"]):
+                    stat = _listed(item)
+                    version = item.get("VersionId")
+                    if version == NULL_VERSION and await self.versioning() is None:
+                        version = None
+                    yield ObjectStat(stat.key, stat.size, stat.etag, stat.modified, version)
+            if not page.get("IsTruncated"):
+                return
+            given["KeyMarker"] = page["NextKeyMarker"]
+            given["VersionIdMarker"] = page.get("NextVersionIdMarker", "")
+
+    async def versioning(self) -> str | None:
+        """'Enabled', 'Suspended', None for a bucket that never had versioning, 'unknown' where that may not be asked.
+        Asked once."""
+        async with self._asking:
+            if self._versioning == _NOT_ASKED:
+                try:
+                    answer = await self.boto(None, "s3:GetBucketVersioning", "get_bucket_versioning")
+                    self._versioning = answer.get("Status")
+                except PermissionDenied:
+                    self._versioning = "unknown"
+        return self._versioning
+
+    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
+        given: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/", "MaxKeys": min(limit, _LIST_PAGE)}
+        if after:
+            # After a folder come no keys of the folder: '/' is followed by the highest character.
+            given["StartAfter"] = f"{after}\U0010ffff" if after.endswith("/") else after
+        page = await self.boto(None, "s3:ListBucket", "list_objects_v2", **given)
+        objects = tuple(_listed(item) for item in page.get("Contents", ()) if item["Key"] != prefix)
+        folders = tuple(item["Prefix"] for item in page.get("CommonPrefixes", ()))
+        last = max([*(stat.key for stat in objects), *folders], default=None)
+        return Listing(objects, folders, last if page.get("IsTruncated") else None)
+
+    async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+        given: dict[str, Any] = {"Bucket": self.bucket, "Key": key}
+        if version is not None:
+            given["VersionId"] = version
+
+        def sign() -> tuple[str, datetime]:
+            with s3_errors(self.bucket, key, "s3:GetObject"):
+                client = self.clients.boto(self.bucket)
+                url = client.generate_presigned_url("get_object", Params=given, ExpiresIn=expires_in)
+            ends = [datetime.now(UTC) + timedelta(seconds=expires_in)]
+            keys_end = self.clients.keys_end()
+            return url, min([*ends, keys_end] if keys_end else ends)
+
+        return await to_thread.run_sync(sign)
+
+    # -- writing --
+
+    async def put(
+        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
+        if (if_absent or if_match is not None) and not await self._keeps_conditions():
+            await self._require_state(key, if_absent, if_match)
+            return await self._put(key, body)
+        return await self._put(key, body, if_absent=if_absent, if_match=if_match)
+
+    async def _put(
+        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
+        if not _is_plain(key):
+            return await self._boto_put(key, body, if_absent, if_match)
+        mode: Any = "overwrite"
+        if if_absent:
+            mode = "create"
+        elif if_match is not None:
+            mode = {"e_tag": if_match}
+        size = await to_thread.run_sync(os.path.getsize, body) if isinstance(body, Path) else len(body)
+        with s3_errors(self.bucket, key, "s3:PutObject"):
+            done = await _obstore().put_async(
+                await self._fast(), key, body, mode=mode, use_multipart=False if mode != "overwrite" else None
+            )
+        return ObjectStat(key, size, done["e_tag"] or "", datetime.now(UTC), done["version"])
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        if if_match is not None:
+            # S3 has no conditional delete that every server knows: checked by reading.
+            await self._require_state(key, False, if_match)
+        await self.boto(key, "s3:DeleteObject", "delete_object", Key=key)
+
+    async def _keeps_conditions(self) -> bool:
+        """Whether the server keeps conditions on writes. AWS does; any other is asked once, by a probe, as a 200 alone is no
+        proof (Ceph 16.2 answers it to everything): a create-only write must fail the second time, a wrong etag must fail,
+        the right one must not."""
+        if self.clients.endpoint_url is None or self._probed:
+            return self._conditional
+        async with self._probing:
+            if not self._probed:
+                self._conditional = await self._probe()
+                self._probed = True
+        return self._conditional
+
+    async def _probe(self) -> bool:
+        key = f"{_PROBE_KEY}-{uuid.uuid4().hex}"  # of its own: another that asks at the same time deletes what it wrote
+        stat = await self._put(key, b"probe")
+        try:
+            if not await self._refuses(key, {"if_absent": True}):
+                return False
+            if not await self._refuses(key, {"if_match": '"00000000000000000000000000000000"'}):
+                return False
+            await self._put(key, b"probe", if_match=stat.etag)
+        except (PreconditionFailed, NotSupported):
+            return False
+        finally:
+            await self.delete(key)
+        return True
+
+    async def _refuses(self, key: str, condition: dict[str, Any]) -> bool:
+        try:
+            await self._put(key, b"probe", **condition)
+        except PreconditionFailed:
+            return True
+        return False
+
+    async def _require_state(self, key: str, if_absent: bool, if_match: str | None) -> None:
+        """The condition, checked by reading: what is left where a server keeps none."""
+        try:
+            found = (await self.stat(key)).etag
+        except ObjectNotFound:
+            found = None
+        if (if_absent and found is not None) or (if_match is not None and found != if_match):
+            raise PreconditionFailed(
+                f"s3://{self.bucket}/{key} changed since it was read.",
+                next_step="Read it again and decide anew.",
+                details={"key": key},
+            )
+
+    # -- boto3 --
+
+    async def _fast(self) -> Any:
+        return await to_thread.run_sync(self.clients.fast, self.bucket)
+
+    async def boto(self, key: str | None, action: str, method: str, **given: Any) -> dict[str, Any]:
+        """One boto3 call on this bucket, in a worker thread. ``action``: the IAM action it needs."""
+        if self.clients.requester_pays and method != "list_object_versions":
+            given["RequestPayer"] = "requester"
+
+        def call() -> dict[str, Any]:
+            with s3_errors(self.bucket, key, action):
+                return getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
+
+        return await to_thread.run_sync(call)
+
+    async def _boto_stat(self, key: str, version: str | None) -> ObjectStat:
+        given = {} if version is None else {"VersionId": version}
+        found = await self.boto(key, "s3:GetObject", "head_object", Key=key, **given)
+        return _headed(key, found, found["ContentLength"])
+
+    async def _boto_get(
+        self, key: str, offset: int, length: int | None, version: str | None
+    ) -> tuple[ObjectStat, bytes]:
+        given: dict[str, Any] = {} if version is None else {"VersionId": version}
+        if offset or length is not None:
+            given["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        try:
+            found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **given)
+        except StorageUnavailable:
+            # As in ``get``: past the end is the empty rest of the object.
+            stat = await self._boto_stat(key, version) if "Range" in given else None
+            if stat is None or offset < stat.size:
+                raise
+            return stat, b""
+        data = await to_thread.run_sync(self._guarded(key, found["Body"].read))
+        size = str(found.get("ContentRange", "")).rpartition("/")[2] or found["ContentLength"]
+        return _headed(key, found, int(size)), data
+
+    async def _boto_stream(self, key: str, version: str | None, chunk_size: int) -> AsyncIterator[bytes]:
+        given = {} if version is None else {"VersionId": version}
+        found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **given)
+        received = 0
+        while chunk := await to_thread.run_sync(
+            self._guarded(key, functools.partial(found["Body"].read, chunk_size))
+        ):
+            received += len(chunk)
+            yield chunk
+        if received != found["ContentLength"]:
+            raise self._cut_short(key, received, found["ContentLength"])
+
+    async def _boto_put(
+        self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None
+    ) -> ObjectStat:
+        data = await to_thread.run_sync(body.read_bytes) if isinstance(body, Path) else body
+        given: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"}
+        if if_absent:
+            given["IfNoneMatch"] = "*"
+        elif if_match is not None:
+            given["IfMatch"] = if_match
+        done = await self.boto(key, "s3:PutObject", "put_object", Key=key, Body=data, **given)
+        return ObjectStat(key, len(data), done["ETag"], datetime.now(UTC), done.get("VersionId"))
+
+    def _guarded(self, key: str, act: Callable[[], T]) -> Callable[[], T]:
+        def guarded() -> T:
+            with s3_errors(self.bucket, key, "s3:GetObject"):
+                return act()
+
+        return guarded
+
+    def _cut_short(self, key: str, received: int, size: int) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"s3://{self.bucket}/{key} was cut short: {received} of {size} bytes came.",
+            next_step="Make the same call again.",
+            details={"bucket": self.bucket, "key": key},
+        )
+
+
+def _is_plain(key: str) -> bool:
+    """Whether obstore takes the key as it stands. Raises InvalidName for one that no S3 allows."""
+    if not key or len(key.encode("utf-8", "surrogatepass")) > 1024:
+        raise InvalidName(
+            f"{key[:100]!r} is not a key that S3 allows.",
+            next_step="Keys have 1 to 1,024 bytes of UTF-8.",
+        )
+    return _NOT_PLAIN.search(key) is None
+
+
+def _obstore() -> Any:
+    import obstore
+
+    return obstore
+
+
+def _stat(key: str, found: Any) -> ObjectStat:
+    return ObjectStat(key, found["size"], found["e_tag"] or "", found["last_modified"], found["version"])
+
+
+def _listed(item: dict[str, Any]) -> ObjectStat:
+    return ObjectStat(item["Key"], item["Size"], item["ETag"], item["LastModified"])
+
+
+def _headed(key: str, found: dict[str, Any], size: int) -> ObjectStat:
+    return ObjectStat(key, size, found["ETag"], found["LastModified"], found.get("VersionId"))

@@ -1,0 +1,229 @@
+"""Uploads into one bucket: single and multipart, server-side copies, and the checksums that S3 keeps.
+
+Parts have quilt's chunk sizes, so S3's composite SHA256 checksum *is* the sha2-256-chunked value. What was uploaded is held
+against what was hashed; a multipart upload that fails or is cancelled is aborted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
+from quilt_mcp.domain.entry import Hash
+from quilt_mcp.errors import HashMismatch, QuiltError
+from quilt_mcp.storage.s3 import S3Store
+from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.workers import for_each
+
+MULTIPART_FROM: Final = 8 << 20
+"""Files of this size and more go up in parts (quilt3's own rule)."""
+_PARTS_AT_ONCE: Final = 8
+_EMPTY_SHA256: Final = hashlib.sha256(b"").digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """``hash`` None: the server keeps no checksum that says it."""
+
+    hash: Hash | None
+    stat: ObjectStat
+
+
+class S3Uploads:
+    """Writes whole objects into ``store``'s bucket."""
+
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
+
+    async def put_bytes(self, key: str, content: bytes) -> Placed:
+        stat = await self._store.put(key, content)
+        return Placed(hash_bytes(content), stat)
+
+    async def put_file(self, key: str, descriptor: int) -> Placed:
+        """Each byte is read once: hashed and sent from the same buffer."""
+        size = os.fstat(descriptor).st_size
+        if size < MULTIPART_FROM:
+            return await self.put_bytes(key, await to_thread.run_sync(os.pread, descriptor, size + 1, 0))
+        chunk = chunk_size(size)
+        count = -(-size // chunk)
+        digests: list[tuple[bytes, int]] = [(b"", 0)] * count
+
+        async def send(upload: str, number: int) -> dict[str, Any]:
+            def read() -> bytes:
+                return os.pread(descriptor, chunk, (number - 1) * chunk)
+
+            data = await to_thread.run_sync(read)
+            digest = hashlib.sha256(data).digest()
+            digests[number - 1] = (digest, len(data))
+            checksum = base64.b64encode(digest).decode()
+            sent = await self._store.boto(
+                key,
+                "s3:PutObject",
+                "upload_part",
+                Key=key,
+                UploadId=upload,
+                PartNumber=number,
+                Body=data,
+                ChecksumSHA256=checksum,
+            )
+            return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum}
+
+        done = await self._multipart(key, count, send)
+        found = combine(SHA256_CHUNKED, digests)
+        total = sum(length for _, length in digests)
+        if total != size or os.fstat(descriptor).st_size != size:
+            raise self._not_what_was_sent(key, f"{total} bytes", f"{size} bytes")
+        self._hold_against(key, done.get("ChecksumSHA256"), found)
+        return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
+
+    async def copy(self, key: str, source: PhysicalKey, size: int) -> Placed:
+        """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on."""
+        origin: dict[str, str] = {"Bucket": source.bucket or "", "Key": source.path}
+        if source.version_id is not None:
+            origin["VersionId"] = source.version_id
+        if size < MULTIPART_FROM:
+            done = await self._store.boto(
+                key, "s3:PutObject", "copy_object", Key=key, CopySource=origin, ChecksumAlgorithm="SHA256"
+            )
+            result = done["CopyObjectResult"]
+            value = result.get("ChecksumSHA256")
+            found = None if value is None else _of_whole(value)
+            stat = ObjectStat(key, size, result["ETag"], datetime.now(UTC), done.get("VersionId"))
+            return Placed(found, stat)
+        chunk = chunk_size(size)
+
+        async def send(upload: str, number: int) -> dict[str, Any]:
+            start = (number - 1) * chunk
+            sent = await self._store.boto(
+                key,
+                "s3:PutObject",
+                "upload_part_copy",
+                Key=key,
+                UploadId=upload,
+                PartNumber=number,
+                CopySource=origin,
+                CopySourceRange=f"bytes={start}-{min(start + chunk, size) - 1}",
+            )
+            part = sent["CopyPartResult"]
+            checksum = {"ChecksumSHA256": part["ChecksumSHA256"]} if "ChecksumSHA256" in part else {}
+            return {"PartNumber": number, "ETag": part["ETag"], **checksum}
+
+        done = await self._multipart(key, -(-size // chunk), send)
+        value = str(done.get("ChecksumSHA256") or "").partition("-")[0]
+        found = Hash(SHA256_CHUNKED, value) if value else None
+        return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
+
+    async def _multipart(self, key: str, count: int, send: Any) -> dict[str, Any]:
+        started = await self._store.boto(
+            key, "s3:PutObject", "create_multipart_upload", Key=key, ChecksumAlgorithm="SHA256"
+        )
+        upload = started["UploadId"]
+        parts: dict[int, dict[str, Any]] = {}
+
+        async def send_one(number: int) -> None:
+            parts[number] = await send(upload, number)
+
+        try:
+            await for_each(range(1, count + 1), _PARTS_AT_ONCE, send_one)
+            return await self._store.boto(
+                key,
+                "s3:PutObject",
+                "complete_multipart_upload",
+                Key=key,
+                UploadId=upload,
+                MultipartUpload={"Parts": [parts[number] for number in range(1, count + 1)]},
+            )
+        except BaseException:
+            # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for.
+            with anyio.CancelScope(shield=True):
+                await self._abort(key, upload)
+            raise
+
+    async def _abort(self, key: str, upload: str) -> None:
+        try:
+            await self._store.boto(
+                key, "s3:AbortMultipartUpload", "abort_multipart_upload", Key=key, UploadId=upload
+            )
+        except QuiltError:
+            return  # the failure that led here is what the caller is told
+
+    async def stored(self, key: str, version: str | None) -> Placed:
+        """The object as it stands, with the hash that S3 keeps of it when it is one that quilt knows; no byte is read.
+
+        One request; a second one for objects that came in parts, whose sizes must be quilt's.
+        """
+        given: dict[str, Any] = {} if version is None else {"VersionId": version}
+        found = await self._store.boto(
+            key, "s3:GetObject", "head_object", Key=key, ChecksumMode="ENABLED", **given
+        )
+        size = found["ContentLength"]
+        stat = ObjectStat(key, size, found["ETag"], found["LastModified"], found.get("VersionId") or version)
+        return Placed(await self._kept_hash(key, given, found, size), stat)
+
+    async def _kept_hash(
+        self, key: str, given: dict[str, Any], found: dict[str, Any], size: int
+    ) -> Hash | None:
+        value, _, count = str(found.get("ChecksumSHA256") or "").partition("-")
+        if value and not count and found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+            if size < MULTIPART_FROM:
+                return _of_whole(value)
+        elif (
+            value
+            and count.isdigit()
+            and int(count) == -(-size // chunk_size(size))
+            and await self._has_quilt_parts(key, given, size)
+        ):
+            return Hash(SHA256_CHUNKED, value)
+        crc = found.get("ChecksumCRC64NVME")
+        return Hash("CRC64NVME", str(crc)) if crc and "-" not in str(crc) else None
+
+    async def _has_quilt_parts(self, key: str, given: dict[str, Any], size: int) -> bool:
+        chunk = chunk_size(size)
+        if size <= chunk:
+            return True
+        marker = 0
+        while True:
+            page = await self._store.boto(
+                key,
+                "s3:GetObjectAttributes",
+                "get_object_attributes",
+                Key=key,
+                ObjectAttributes=["ObjectParts"],
+                PartNumberMarker=marker,
+                **given,
+            )
+            parts = page.get("ObjectParts", {})
+            listed = parts.get("Parts", [])
+            total = parts.get("TotalPartsCount", 0)
+            if not listed or any(part["Size"] != chunk for part in listed if part["PartNumber"] != total):
+                return False
+            if not parts.get("IsTruncated"):
+                return True
+            marker = parts["NextPartNumberMarker"]
+
+    def _hold_against(self, key: str, checksum: str | None, sent: Hash) -> None:
+        if checksum is not None and checksum.partition("-")[0] != sent.value:
+            raise self._not_what_was_sent(key, checksum, sent.value)
+
+    def _not_what_was_sent(self, key: str, found: str, expected: str) -> HashMismatch:
+        return HashMismatch(
+            f"s3://{self._store.bucket}/{key} is not what was read: {found}, read {expected}.",
+            next_step="Run the call again when nothing writes to the file.",
+            details={"key": key, "found": found, "expected": expected},
+        )
+
+
+def _of_whole(checksum: str) -> Hash:
+    """quilt's value from S3's SHA256 of an object in one piece: the hash of the one chunk's digest (or of nothing)."""
+    digest = base64.b64decode(checksum)
+    outer = digest if digest == _EMPTY_SHA256 else hashlib.sha256(digest).digest()
+    return Hash(SHA256_CHUNKED, base64.b64encode(outer).decode())

@@ -1,0 +1,190 @@
+"""Store: the bytes under a registry. One protocol, conditional writes included; stores raise only ``quilt_mcp.errors``.
+
+Keys are relative, '/'-separated, with no '.', '..' or empty component and no NUL: a store refuses any other with InvalidName.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """``etag`` changes whenever the bytes change; two equal contents may have equal etags (as S3's do)."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of a folder: objects and folder names (ending in '/') merged in key order, split here by kind.
+    ``next_after`` is what to pass as ``after`` for the next page, None on the last."""
+
+    objects: tuple[ObjectStat, ...]
+    folders: tuple[str, ...]
+    next_after: str | None
+
+
+ANY_ETAG = "*"
+
+
+class Store(Protocol):
+    """Bytes by key below one root.
+
+    Reading never shows a half-written object. A write is atomic: after a crash the old object or the new one is there.
+    """
+
+    @property
+    def url(self) -> str:
+        """``file:///folder`` or ``s3://bucket``, without trailing slash."""
+        ...
+
+    @property
+    def conditional_writes(self) -> bool:
+        """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not)."""
+        ...
+
+    def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...
+
+    async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
+        """One request. Raises ObjectNotFound, NotAFile for a folder."""
+        ...
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
+    ) -> tuple[ObjectStat, bytes]:
+        """Bytes [offset, offset + length), fewer at the end, with the stat of the same object version. One request."""
+        ...
+
+    def stream(
+        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
+    ) -> AsyncIterator[bytes]:
+        """The whole object in chunks, in order. Raises ObjectNotFound at the first step, StorageUnavailable when cut short."""
+        ...
+
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
+        """Every object whose key starts with ``prefix`` and is > ``after``, in code-point order of keys, streamed."""
+        ...
+
+    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
+        """One level below ``prefix`` ('' or ending in '/'), at most ``limit`` objects and folders together.
+        A missing folder is an empty listing."""
+        ...
+
+    async def put(
+        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
+        """Atomic and durable when it returns. ``body`` as a Path is a local temporary file whose bytes are taken.
+
+        ``if_absent``: only when no object is there. ``if_match``: only while the object's etag is this. Both raise
+        PreconditionFailed, and StorageUnavailable when the outcome is not known (read back before deciding).
+        """
+        ...
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Idempotent: deleting what is not there is no error. Empty local folders above it are removed."""
+        ...
+
+
+@runtime_checkable
+class HasLocalFiles(Protocol):
+    """Ability of a store whose objects are files of this machine."""
+
+    def open_file(self, key: str) -> int:
+        """A read-only file descriptor, opened below the root by directory descriptors without following a symbolic link.
+        The caller closes it. Raises as ``stat``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file taken in by content. ``created`` False: the very same bytes were stored already."""
+
+    hash: Hash
+    stat: ObjectStat
+    created: bool
+
+
+@runtime_checkable
+class TakesFiles(Protocol):
+    """Ability of a store that takes in a local file and stores it by content (reflink where safe, else a copy)."""
+
+    async def take_file(
+        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
+    ) -> Taken:
+        """Copies an open file into a temporary file of the store, hashes what was written, then publishes it create-only
+        under ``key_of(hash)``: the stored bytes are the hashed bytes even while the source changes. Atomic, durable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that a source names. ``relative`` is its path below the folder asked for (its name, when one file was)."""
+
+    relative: str
+    physical_key: PhysicalKey
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """``is_single``: the origin named exactly one file, by its own name."""
+
+    is_single: bool
+    files: tuple[Found, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class SignsLinks(Protocol):
+    """Ability of a store whose objects can be opened through a signed link, by a person without credentials."""
+
+    async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+        """The link, and when it stops working (never later than the credentials do). No request; existence is not checked."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object's bytes lie."""
+
+    store: Store
+    key: str
+    version: str | None = None
+
+
+class Stores(Protocol):
+    """From a physical key to the store that holds it: where roots, allow-lists and credentials are applied."""
+
+    def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
+        """Raises OutsideRoots for a local path outside the roots, NotSupported for a scheme this backend cannot read."""
+        ...
+
+    def locate_folder(self, physical_key: PhysicalKey) -> tuple[Store, str]:
+        """The store of a folder and the prefix below it ('' or ending in '/'). Raises as ``locate``;
+        ObjectNotFound when a local folder does not exist, InvalidArgument when it is a file."""
+        ...
+
+    def registry(self, url: str) -> Store:
+        """The store of a registry URL. Raises RegistryNotFound, OutsideRoots, NotSupported."""
+        ...
+
+    async def find(self, origin: str) -> FoundFiles:
+        """The files that a path, a glob, a folder or an object URI names, in walk order.
+
+        A folder is read as quilt3's ``set_dir`` does (files only, ``.quiltignore`` kept). Raises SourceNotFound (naming what
+        is close), OutsideRoots, InvalidUri, NotSupported.
+        """
+        ...
