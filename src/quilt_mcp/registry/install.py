@@ -1,0 +1,213 @@
+"""Install: a revision's files into a local folder, each verified before it is put in its place."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import anyio.from_thread
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.checksums import hasher
+from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.listing import Item
+from quilt_mcp.domain.names import validate_logical_key
+from quilt_mcp.domain.plan import InstallOutcome, Progress
+from quilt_mcp.errors import AlreadyExists, HashMismatch, InvalidArgument, SourceNotFound
+from quilt_mcp.registry.manifest import Manifest
+from quilt_mcp.registry.mismatch import not_as_recorded
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.hashing import hash_open_file
+from quilt_mcp.storage.local_folder import LocalFolder
+from quilt_mcp.storage.store import HasLocalFiles, Place
+from quilt_mcp.storage.workers import for_each
+
+_FILES_AT_ONCE = 4
+_PAGE = 1000
+_SHOWN = 10
+_CHUNK = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A local folder to install into: ``relative`` below a root ('' for the root itself), reached by descriptors only."""
+
+    folder: LocalFolder
+    relative: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder.root}/{self.relative}".rstrip("/")
+
+    def at(self, logical_key: str) -> str:
+        """Where a file goes, below the root. Raises InvalidName for a key that would lead out, and InvalidArgument for a
+        place that only a registry itself writes: a package must not be able to forge another."""
+        key = validate_logical_key(logical_key)
+        place = f"{self.relative}/{key}" if self.relative else key
+        if ".quilt" in place.casefold().split("/"):
+            raise InvalidArgument(
+                f"{place!r} in {self.folder.root} lies in a folder .quilt, which belongs to a registry.",
+                next_step="Choose another dest, or install other paths of the package (package_browse lists them).",
+                details={"dest": self.path, "path": logical_key},
+            )
+        return place
+
+
+class Installer:
+    """One installation. Nothing outside the destination is written, whatever the manifest says."""
+
+    def __init__(
+        self, registry: Registry, destination: Destination, progress: Progress, *, overwrite: bool
+    ) -> None:
+        self._registry = registry
+        self._destination = destination
+        self._folder = destination.folder
+        self._progress = progress
+        self._overwrite = overwrite
+        self._done = 0
+        self._total = 0
+        self._installed = 0
+        self._unchanged = 0
+        self._copied = 0
+
+    async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
+        """A folder's files keep their logical keys below ``dest``; so does a single file.
+
+        Differing files are found before the first byte is written. Raises AlreadyExists, HashMismatch. Cut short, it leaves
+        whole files only; run again, it takes those as they are.
+        """
+        pinned, manifest = await self._registry.open(package)
+        item = await self._registry.stat(pinned)
+        self._total = item.size
+
+        wanted = await anyio.to_thread.run_sync(_wanted, manifest, item)
+        missing = await anyio.to_thread.run_sync(self._survey, wanted)
+        if dry_run:
+            size = sum(entry.size or 0 for entry in missing)
+            return InstallOutcome(
+                str(pinned), self._destination.path, len(missing), self._unchanged, size, done=False
+            )
+        await self._install_all(missing)
+        return InstallOutcome(
+            str(pinned), self._destination.path, self._installed, self._unchanged, self._copied, done=True
+        )
+
+    def _survey(self, wanted: list[Entry]) -> list[Entry]:
+        """The entries that are not in the folder yet. Raises AlreadyExists for files that stand there and differ."""
+        missing: list[Entry] = []
+        differing: list[str] = []
+        for entry in wanted:
+            anyio.from_thread.check_cancelled()
+            key = self._destination.at(entry.logical_key)
+            try:
+                descriptor = self._folder.open_file(key)
+            except SourceNotFound:
+                missing.append(entry)
+                continue
+            try:
+                if self._is_same(descriptor, entry):
+                    self._unchanged += 1
+                    continue
+            finally:
+                os.close(descriptor)
+            missing.append(entry)
+            differing.append(entry.logical_key)
+        if differing and not self._overwrite:
+            raise AlreadyExists(
+                f"{len(differing)} files in {self._destination.path} differ from the package's: {', '.join(differing[:_SHOWN])}.",
+                next_step="Set overwrite=true to replace them, or choose another dest.",
+                details={
+                    "dest": self._destination.path,
+                    "paths": differing[:_SHOWN],
+                    "count": len(differing),
+                },
+            )
+        return missing
+
+    def _is_same(self, descriptor: int, entry: Entry) -> bool:
+        size = os.fstat(descriptor).st_size
+        if size != entry.size or entry.hash is None:
+            return False
+        return (
+            hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled) == entry.hash
+        )
+
+    async def _install_all(self, entries: list[Entry]) -> None:
+        async def install_one(entry: Entry) -> None:
+            await self._install(entry)
+            self._installed += 1
+            self._copied += entry.size or 0
+            self._done += entry.size or 0
+            await self._progress(self._done, self._total, "bytes installed")
+
+        await for_each(entries, _FILES_AT_ONCE, install_one)
+
+    async def _install(self, entry: Entry) -> None:
+        place = self._registry.locate(entry)
+        if isinstance(place.store, HasLocalFiles):
+            await anyio.to_thread.run_sync(self._install_local, entry, place.store, place.key)
+        else:
+            await self._install_remote(entry, place)
+
+    def _install_local(self, entry: Entry, store: HasLocalFiles, key: str) -> None:
+        relative = self._destination.at(entry.logical_key)
+        source = store.open_file(key)
+        try:
+            size = os.fstat(source).st_size
+            if size != entry.size or entry.hash is None:
+                raise _differs(entry, f"{size} bytes", f"{entry.size} bytes")
+            with self._folder.typed_errors(relative), self._folder.new_file(relative) as file:
+                file.copy_from(source, size, checkpoint=anyio.from_thread.check_cancelled)
+                found = hash_open_file(file.fd, size, entry.hash.type, anyio.from_thread.check_cancelled)
+                if found != entry.hash:
+                    raise _differs(entry, found.value, entry.hash.value)
+                self._folder.place(file, relative, replace=self._overwrite)
+        finally:
+            os.close(source)
+
+    async def _install_remote(self, entry: Entry, place: Place) -> None:
+        """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
+        if entry.hash is None:
+            raise _differs(entry, "no hash to check", "a hash")
+        relative = self._destination.at(entry.logical_key)
+        check = hasher(entry.hash.type, entry.size or 0)
+        file = self._folder.new_file(relative)
+        received = 0
+
+        def keep(chunk: bytes) -> None:
+            file.write(chunk)
+            check.update(chunk)
+
+        with self._folder.typed_errors(relative):
+            await anyio.to_thread.run_sync(file.__enter__)
+            try:
+                async for chunk in place.store.stream(place.key, version=place.version, chunk_size=_CHUNK):
+                    received += len(chunk)
+                    if received > (entry.size or 0):
+                        break
+                    await anyio.to_thread.run_sync(keep, chunk)
+                if received != entry.size:
+                    raise _differs(entry, f"{received} bytes or more", f"{entry.size} bytes")
+                if (found := check.value()) != entry.hash:
+                    raise _differs(entry, found.value, entry.hash.value)
+                placing = partial(self._folder.place, file, relative, replace=self._overwrite)
+                await anyio.to_thread.run_sync(placing)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(file.__exit__, None, None, None)
+
+
+def _differs(entry: Entry, found: str, expected: str) -> HashMismatch:
+    return not_as_recorded(entry.logical_key, entry.physical_key, found, expected)
+
+
+def _wanted(manifest: Manifest, item: Item) -> list[Entry]:
+    if item.type == "file":
+        entry = manifest.entry(item.path)
+        return [entry] if entry else []
+    entries: list[Entry] = []
+    while page := manifest.below(item.path, len(entries), _PAGE)[0]:
+        entries += page
+    return entries

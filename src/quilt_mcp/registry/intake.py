@@ -1,0 +1,69 @@
+"""Intake: brings the bytes of a new revision's files into a registry, several at once, with progress.
+
+Every file is hashed as it is stored, so a manifest never names bytes that nobody read; bytes from another package are
+checked against the hash it recorded. How and where they are stored is the placement's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.plan import Progress
+from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.workers import for_each
+
+FILES_AT_ONCE = 16
+
+
+class Placement(Protocol):
+    """Stores files, several at once."""
+
+    async def notices(self) -> tuple[str, ...]:
+        """What the caller should know about how its files were stored: warnings of the outcome."""
+        ...
+
+    async def place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
+        """The finished entry, and how many bytes were newly stored. ``before``: what the parent had at the same key.
+
+        Raises HashMismatch for bytes that are not what their package recorded.
+        """
+        ...
+
+
+PlacementFactory = Callable[[Store, Stores, str, Path, bool], Placement]
+"""Makes the placement of one call: the registry's store, where sources lie, the package's name, scratch folder, copy or not."""
+
+
+class Intake:
+    """One call's intake. ``bytes_copied`` counts what was newly stored."""
+
+    def __init__(self, placement: Placement, progress: Progress, total: int) -> None:
+        self._placement = placement
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self.bytes_copied = 0
+        self.notices: tuple[str, ...] = ()
+
+    async def take(self, incoming: Iterable[Incoming], before: Mapping[str, Entry]) -> dict[str, Entry]:
+        """The finished entries by logical key.
+
+        Stops at the first failure; what was stored by then stays, unnamed and harmless, and is found again by a second try.
+        """
+        finished: dict[str, Entry] = {}
+
+        async def take_one(item: Incoming) -> None:
+            entry, copied = await self._placement.place(item, before.get(item.logical_key))
+            finished[item.logical_key] = entry
+            self.bytes_copied += copied
+            self._done += item.size
+            await self._progress(self._done, self._total, "bytes read")
+
+        await for_each(incoming, FILES_AT_ONCE, take_one)
+        if self.bytes_copied:
+            self.notices = await self._placement.notices()
+        return finished

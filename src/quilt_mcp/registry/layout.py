@@ -1,0 +1,47 @@
+"""Where a registry keeps what: quilt3's layout V1, and our objects and locks beside it.
+
+.quilt/named_packages/<ns>/<pkg>/<unix seconds>   64 hex digits: a revision
+.quilt/named_packages/<ns>/<pkg>/latest           64 hex digits: the latest revision
+.quilt/packages/<top hash>                        manifest
+.quilt/workflows/config.yml                       workflow configuration
+.quilt/objects/<2 hex>/<hex>                      bytes of files, named by their sha2-256-chunked digest (local registries)
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from quilt_mcp.domain.entry import Hash
+
+POINTERS = ".quilt/named_packages/"
+MANIFESTS = ".quilt/packages/"
+WORKFLOW_CONFIG = ".quilt/workflows/config.yml"
+OBJECTS = ".quilt/objects/"
+LATEST = "latest"
+
+TOP_HASH = re.compile(r"[0-9a-f]{64}")
+TIMESTAMP = re.compile(r"[0-9]{10,11}")
+
+
+def pointer_folder(name: str) -> str:
+    return f"{POINTERS}{name}/"
+
+
+def pointer_key(name: str, tag: str) -> str:
+    """``tag`` is 'latest' or a timestamp."""
+    return f"{POINTERS}{name}/{tag}"
+
+
+def manifest_key(top_hash: str) -> str:
+    return f"{MANIFESTS}{top_hash}"
+
+
+def object_key(content: Hash) -> str:
+    """Where bytes with this sha2-256-chunked hash lie."""
+    digest = base64.b64decode(content.value).hex()
+    return f"{OBJECTS}{digest[:2]}/{digest}"
+
+
+def is_top_hash(text: str) -> bool:
+    return TOP_HASH.fullmatch(text) is not None

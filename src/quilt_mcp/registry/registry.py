@@ -1,0 +1,429 @@
+"""Registry: packages over a store, read side. Writing stands in commit.py, deletion.py and transfer.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+import anyio
+
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.entry import Entry, Header
+from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
+from quilt_mcp.domain.manifest import MAX_RECORD_BYTES, decode_header
+from quilt_mcp.domain.names import suggest, validate_package_name
+from quilt_mcp.errors import (
+    AmbiguousHash,
+    CorruptManifest,
+    EntryNotFound,
+    InvalidUri,
+    NotAFile,
+    ObjectNotFound,
+    PackageNotFound,
+    QuiltError,
+    RevisionNotFound,
+)
+from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
+from quilt_mcp.registry.manifests import Compared, Manifest, ManifestCache
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
+from quilt_mcp.storage.store import HasLocalFiles, Place, Store, Stores
+from quilt_mcp.storage.workers import for_each
+
+_SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
+_CANDIDATES_SHOWN = 10
+_HEADER_FIRST_READ = 16 << 10
+_SUGGESTION_POOL = 1000
+
+T = TypeVar("T")
+
+
+class Registry:
+    """The packages of one registry. ``stores`` finds the bytes that physical keys point to."""
+
+    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache) -> None:
+        self.store = store
+        self.stores = stores
+        self.manifests = manifests
+        self.pointers = Pointers(store)
+
+    @property
+    def url(self) -> str:
+        return self.store.url
+
+    def uri(self, name: str, top_hash: str | None = None, path: str | None = None) -> str:
+        return str(PackageUri(self.url, name, top_hash=top_hash, path=path))
+
+    # -- names and revisions --
+
+    async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
+        after = decode_cursor(cursor, "packages", str)[0] if cursor else ""
+        if not isinstance(self.store, HasLocalFiles):
+            return await self._list_unread(prefix, limit, after)
+        found = await self.pointers.names(prefix, after, limit)
+        latest: list[Pointer | None] = [None] * len(found.names)
+
+        async def read_latest(index: int) -> None:
+            latest[index] = await self.pointers.latest(found.names[index])
+
+        await for_each(range(len(found.names)), POINTER_READS_AT_ONCE, read_latest)
+        warnings = list(found.warnings)
+        items: list[PackageListing] = []
+        for name, pointer in zip(found.names, latest, strict=True):
+            if pointer is None:
+                if not await self.pointers.tags(name):
+                    continue  # deleted since it was listed, or a folder that some servers list although it is empty
+                warnings.append(f"missing_latest: {name} has no latest pointer.")
+                items.append(PackageListing(name, None, None))
+                continue
+            if pointer.top_hash is None:
+                warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
+            items.append(PackageListing(name, pointer.top_hash, pointer.modified))
+        next_cursor = encode_cursor("packages", found.names[-1]) if found.more else None
+        return Page(tuple(items), next_cursor, None, tuple(warnings))
+
+    async def _list_unread(self, prefix: str, limit: int, after: str) -> Page[PackageListing]:
+        """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
+        found, times = await self.pointers.latest_times(prefix, after, limit)
+        warnings = list(found.warnings)
+        warnings += [
+            f"missing_latest: {name} has no latest pointer." for name in found.names if name not in times
+        ]
+        items = tuple(PackageListing(name, None, times.get(name)) for name in found.names)
+        next_cursor = encode_cursor("packages", found.names[-1]) if found.more else None
+        return Page(items, next_cursor, None, tuple(warnings))
+
+    async def resolve(self, package: PackageUri) -> str:
+        """The full top hash that a URI means. At most three requests, none of which lists more than it must."""
+        validate_package_name(package.name)
+        if package.top_hash is not None:
+            return await self._resolve_hash(package)
+        tag = package.tag or LATEST
+        pointer = await self.pointers.read(package.name, tag)
+        if pointer is None:
+            await self.require_package(package.name)
+            tags = await self.pointers.tags(package.name)
+            raise RevisionNotFound(
+                f"Package {package.name} has no tag {tag!r} in {self.url}.",
+                next_step=f"Use one of its tags ({_shown(tags)}), or call package_log for its revisions.",
+                details={"package": package.name, "tags": tags[:_CANDIDATES_SHOWN]},
+            )
+        if pointer.top_hash is None:
+            raise CorruptManifest(
+                f"The pointer {package.name}:{tag} in {self.url} does not hold a top hash.",
+                next_step="Call package_log for the revisions that can be read, and name one by its hash.",
+                details={"package": package.name, "tag": tag},
+            )
+        return pointer.top_hash
+
+    async def _resolve_hash(self, package: PackageUri) -> str:
+        short = package.top_hash or ""
+        if is_top_hash(short):
+            return short
+        if not _SHORT_HASH.fullmatch(short):
+            raise InvalidUri(
+                f"{short!r} is not a top hash: it takes 6 to 64 lower-case hex digits.",
+                next_step=f"Call package_log for the revisions of {package.name}.",
+            )
+        found: list[str] = []
+        async for stat in self.store.list(f"{MANIFESTS}{short}"):
+            found.append(stat.key[len(MANIFESTS) :])
+            if len(found) > _CANDIDATES_SHOWN:
+                break
+        if len(found) > 1:
+            # Manifests are shared by all packages of a registry: those of this package decide.
+            own = {p.top_hash for p in await self._revisions(package.name) if p.top_hash}
+            found = [top_hash for top_hash in found if top_hash in own] or found
+        if not found:
+            await self.require_package(package.name)
+            raise RevisionNotFound(
+                f"No revision in {self.url} has a hash that starts with {short}.",
+                next_step=f"Call package_log for the revisions of {package.name}.",
+                details={"package": package.name, "hash": short},
+            )
+        if len(found) > 1:
+            raise AmbiguousHash(
+                f"The short hash {short} fits {len(found)} revisions in {self.url}.",
+                next_step="Give more digits; details.candidates lists the full hashes.",
+                details={"hash": short, "candidates": found},
+            )
+        return found[0]
+
+    async def require_revision(self, package: PackageUri) -> str:
+        """``resolve``, for a full hash too only when there is such a revision."""
+        top_hash = await self.resolve(package)
+        if top_hash != package.top_hash:
+            return top_hash
+        try:
+            await self.store.stat(manifest_key(top_hash))
+        except ObjectNotFound as error:
+            await self.require_package(package.name)
+            raise RevisionNotFound(
+                f"The registry {self.url} has no manifest {top_hash}.",
+                next_step=f"Call package_log for the revisions of {package.name}.",
+                details={"package": package.name, "hash": top_hash},
+            ) from error
+        return top_hash
+
+    async def _revisions(self, name: str) -> list[Pointer]:
+        tags = await self.pointers.tags(name)
+        return [pointer for pointer in await self.pointers.read_many(name, tags) if pointer]
+
+    async def require_package(self, name: str) -> None:
+        """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
+        if await self.pointers.tags(name):
+            return
+        near = (await self.pointers.names(name.partition("/")[0][:1], "", _SUGGESTION_POOL)).names
+        close = suggest(name, near)
+        hint = f"Did you mean {_shown(close)}? " if close else ""
+        raise PackageNotFound(
+            f"There is no package {name} in {self.url}.",
+            next_step=f"{hint}Call packages_list for the packages there are.",
+            details={"package": name, "registry": self.url, "suggestions": close},
+        )
+
+    async def log(self, name: str, limit: int, cursor: str | None) -> Page[Revision]:
+        """Newest first. Revisions of one hash that stand at several times are several lines."""
+        validate_package_name(name)
+        tags = await self.pointers.tags(name)
+        if not tags:
+            await self.require_package(name)
+        latest = await self.pointers.latest(name)
+        latest_hash = latest.top_hash if latest else None
+        timestamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
+        warnings = [
+            f"unknown_tag: {name}:{tag} is neither a timestamp nor latest."
+            for tag in tags
+            if tag != LATEST and not TIMESTAMP.fullmatch(tag)
+        ]
+        start = 0
+        if cursor:
+            last = decode_cursor(cursor, "log", str)[0]
+            start = sum(1 for tag in timestamps if not last.isdigit() or int(tag) >= int(last))
+        shown = timestamps[start : start + limit]
+        pointers = await self.pointers.read_many(name, shown)
+        headers = await self._headers(
+            [pointer.top_hash for pointer in pointers if pointer and pointer.top_hash]
+        )
+        revisions: list[Revision] = []
+        for tag, pointer in zip(shown, pointers, strict=True):
+            if pointer is None or pointer.top_hash is None:
+                warnings.append(f"malformed_pointer: {name}:{tag} does not hold a top hash.")
+                continue
+            header = headers[pointer.top_hash]
+            if isinstance(header, QuiltError):
+                warnings.append(f"unreadable_manifest: {pointer.top_hash} ({tag}): {header.code}.")
+            message = header.message if isinstance(header, Header) else None
+            is_latest = pointer.top_hash == latest_hash
+            revisions.append(
+                Revision(pointer.top_hash, pointer.timestamp, message, (LATEST,) if is_latest else ())
+            )
+        whole = start == 0 and limit >= len(timestamps)
+        if whole and latest_hash and latest_hash not in {revision.top_hash for revision in revisions}:
+            revisions.insert(0, Revision(latest_hash, None, None, (LATEST,)))
+            warnings.append("unlogged_latest: latest points to a revision that has no timestamp pointer.")
+        more = start + limit < len(timestamps)
+        return Page(
+            tuple(revisions),
+            encode_cursor("log", shown[-1]) if more else None,
+            len(timestamps),
+            tuple(warnings),
+        )
+
+    async def _headers(self, top_hashes: list[str]) -> dict[str, Header | QuiltError]:
+        """The first line of each manifest, several requests at once; what cannot be read stands as its error."""
+        found: dict[str, Header | QuiltError] = {}
+
+        async def read_header(top_hash: str) -> None:
+            try:
+                found[top_hash] = await self._header(top_hash)
+            except QuiltError as error:
+                found[top_hash] = error
+
+        await for_each(set(top_hashes), POINTER_READS_AT_ONCE, read_header)
+        return found
+
+    async def _header(self, top_hash: str) -> Header:
+        line = b""
+        for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
+            _, line = await self.store.get(manifest_key(top_hash), length=length)
+            head, newline, _ = line.partition(b"\n")
+            if newline or len(line) < length:
+                return decode_header(head)
+        raise CorruptManifest(
+            f"The first line of manifest {top_hash} has over {MAX_RECORD_BYTES} bytes.",
+            next_step="Call package_verify for that revision.",
+        )
+
+    # -- contents --
+
+    async def open(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
+        """The revision, pinned to its full hash, and its manifest."""
+        top_hash = await self.resolve(package)
+        pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
+        try:
+            return pinned, await self.manifests.open(self.store, top_hash)
+        except RevisionNotFound:
+            await self.require_package(package.name)
+            raise
+
+    async def compare(
+        self, package: PackageUri, other: Registry, after: PackageUri
+    ) -> tuple[PackageUri, PackageUri, Compared]:
+        """Both revisions pinned, and the changes from this registry's to the other's, below ``after.path``."""
+        sides = [(self, package), (other, after)]
+        pinned = [
+            PackageUri(side.url, uri.name, top_hash=await side.resolve(uri), path=uri.path)
+            for side, uri in sides
+        ]
+        old, new = pinned
+        try:
+            compared = await self.manifests.diff(
+                (self.store, old.top_hash or ""), (other.store, new.top_hash or ""), after.path or ""
+            )
+        except RevisionNotFound:
+            for side, uri in sides:
+                await side.require_package(uri.name)
+            raise
+        return old, new, compared
+
+    async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
+        offset = 0
+        if cursor:
+            top_hash, offset = decode_cursor(cursor, "browse", str, int)
+            package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
+        pinned, manifest = await self.open(package)
+        path = package.path or ""
+
+        def page() -> tuple[list[Item], int, str]:
+            folder = path
+            if path and not path.endswith("/"):
+                entry = manifest.entry(path)
+                if entry is not None:
+                    return [self._file(pinned, entry)], 1, path
+                folder = f"{path}/"
+            if folder and manifest.folder_totals(folder) is None:
+                raise self._no_such_path(pinned, manifest, path)
+            if recursive:
+                entries, total = manifest.below(folder, offset, limit)
+                return [self._file(pinned, entry) for entry in entries], total, folder
+            rows, total = manifest.folder(folder, offset, limit)
+            items = [
+                self._file(pinned, row.entry)
+                if row.entry is not None
+                else self._folder(pinned, manifest, row.path, Totals(row.entries, row.size))
+                for row in rows
+            ]
+            return items, total, folder
+
+        items, total, shown = await anyio.to_thread.run_sync(page)
+        end = offset + len(items)
+        next_cursor = encode_cursor("browse", manifest.top_hash, end) if items and end < total else None
+        return Browse(
+            registry=self.url,
+            name=package.name,
+            top_hash=manifest.top_hash,
+            message=manifest.header.message,
+            modified=manifest.modified,
+            metadata=manifest.header.user_meta,
+            workflow=manifest.header.workflow,
+            totals=manifest.totals,
+            path=shown,
+            page=Page(tuple(items), next_cursor, total),
+            uri=self.uri(package.name, manifest.top_hash, shown or None),
+        )
+
+    async def stat(self, package: PackageUri) -> Item:
+        pinned, manifest = await self.open(package)
+        return await anyio.to_thread.run_sync(self._item, pinned, manifest, package.path or "")
+
+    def _item(self, pinned: PackageUri, manifest: Manifest, path: str) -> Item:
+        if not path:
+            return self._folder(pinned, manifest, "", manifest.totals)
+        if not path.endswith("/"):
+            entry = manifest.entry(path)
+            if entry is not None:
+                return self._file(pinned, entry)
+        folder = path if path.endswith("/") else f"{path}/"
+        totals = manifest.folder_totals(folder)
+        if totals is None:
+            raise self._no_such_path(pinned, manifest, path)
+        return self._folder(pinned, manifest, folder, totals)
+
+    def _file(self, pinned: PackageUri, entry: Entry) -> Item:
+        return Item(
+            path=entry.logical_key,
+            type="file",
+            size=entry.size or 0,
+            hash=entry.hash,
+            metadata=entry.user_meta,
+            physical_key=entry.physical_key,
+            uri=self.uri(pinned.name, pinned.top_hash, entry.logical_key),
+        )
+
+    def _folder(self, pinned: PackageUri, manifest: Manifest, path: str, totals: Totals) -> Item:
+        metadata = manifest.directory_meta(path) if path else manifest.header.user_meta
+        return Item(
+            path=path,
+            type="folder",
+            size=totals.bytes,
+            hash=None,
+            metadata=metadata,
+            physical_key=None,
+            uri=self.uri(pinned.name, pinned.top_hash, path or None),
+            entries=totals.entries,
+        )
+
+    def _no_such_path(self, pinned: PackageUri, manifest: Manifest, path: str) -> EntryNotFound:
+        close = manifest.suggest(path)
+        hint = f"Did you mean {_shown(close)}? " if close else ""
+        return EntryNotFound(
+            f"There is no {path!r} in {pinned.name}@{(pinned.top_hash or '')[:10]}.",
+            next_step=f"{hint}Call package_browse for what the package holds.",
+            details={"package": self.uri(pinned.name, pinned.top_hash), "path": path, "suggestions": close},
+        )
+
+    def locate(self, entry: Entry) -> Place:
+        """Where an entry's bytes lie. A manifest is data: one in a bucket may not name files of this machine.
+
+        Raises CorruptManifest, OutsideRoots, NotSupported, PermissionDenied (a bucket outside the allow-list).
+        """
+        try:
+            key = PhysicalKey.parse(entry.physical_key)
+        except InvalidUri as error:
+            raise CorruptManifest(
+                f"The physical key of {entry.logical_key!r} cannot be read: {error.message}",
+                next_step="Package the file anew; this revision's manifest is broken.",
+                details={"path": entry.logical_key, "physical_key": entry.physical_key},
+            ) from error
+        if key.bucket is None and not isinstance(self.store, HasLocalFiles):
+            raise CorruptManifest(
+                f"{entry.logical_key!r} points to a file of some machine ({entry.physical_key}); "
+                f"that is not read for a package in {self.url}.",
+                next_step="Ask whoever pushed the package to push it with its files.",
+                details={"path": entry.logical_key, "physical_key": entry.physical_key},
+            )
+        store, path = self.stores.locate(key)
+        return Place(store, path, key.version_id)
+
+    async def file(self, package: PackageUri) -> tuple[PackageUri, Entry]:
+        """The entry at ``package.path``. Raises NotAFile for a folder, EntryNotFound."""
+        pinned, manifest = await self.open(package)
+        item = await anyio.to_thread.run_sync(self._item, pinned, manifest, package.path or "")
+        if item.type == "folder":
+            raise NotAFile(
+                f"{package.path or 'The root'!r} of {package.name} is a folder of {item.entries} files.",
+                next_step="Call package_browse with this path, then object_read on one of the files' uri.",
+                details={"uri": item.uri},
+            )
+        entry = await anyio.to_thread.run_sync(manifest.entry, item.path)
+        if entry is None:  # the cache may lose a table between two questions; the item above was whole
+            raise self._no_such_path(pinned, manifest, item.path)
+        return pinned, entry
+
+
+def _shown(names: Iterable[str]) -> str:
+    listed = list(names)
+    text = ", ".join(listed[:_CANDIDATES_SHOWN])
+    return f"{text}, ..." if len(listed) > _CANDIDATES_SHOWN else text

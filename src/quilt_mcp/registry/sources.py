@@ -1,0 +1,136 @@
+"""Sources: turns what a request names (files, folders, globs, objects, other packages, inline text) into incoming files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import anyio
+
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.entry import Entry, JsonObject
+from quilt_mcp.domain.names import validate_logical_key
+from quilt_mcp.domain.plan import UNSET, InlineFile, Source
+from quilt_mcp.errors import DuplicateKey, InvalidName, SourceNotFound
+from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.store import Stores
+
+_PAGE = 10_000
+
+
+class Sources:
+    """Expands one request's sources. ``registries`` opens the registry of a quilt+ URI."""
+
+    def __init__(self, stores: Stores, registries: Callable[[str], Registry]) -> None:
+        self._stores = stores
+        self._registries = registries
+        self.warnings: list[str] = []
+
+    async def expand(self, sources: Iterable[Source], files: Iterable[InlineFile]) -> dict[str, Incoming]:
+        """By logical key. Raises SourceNotFound, OutsideRoots, InvalidName, and DuplicateKey when two claim one key."""
+        found: dict[str, Incoming] = {}
+        claimed: dict[str, str] = {}
+
+        def claim(item: Incoming, origin: str) -> None:
+            other = claimed.get(item.logical_key)
+            if other is not None:
+                raise DuplicateKey(
+                    f"Two sources claim the logical key {item.logical_key!r}: {other} and {origin}.",
+                    next_step="Give each source a `to` of its own (a folder prefix keeps their files apart).",
+                    details={"path": item.logical_key, "sources": [other, origin]},
+                )
+            claimed[item.logical_key] = origin
+            found[item.logical_key] = item
+
+        for source in sources:
+            for item in await self._expand(source):
+                claim(item, source.origin if item.content is None else "inline")
+        for file in files:
+            meta: JsonObject = {} if file.metadata is UNSET else with_user_meta({}, file.metadata)
+            key = validate_logical_key(file.logical_key)
+            claim(Incoming(key, len(file.content), meta, content=file.content), f"inline {key!r}")
+        return found
+
+    async def _expand(self, source: Source) -> list[Incoming]:
+        if source.origin.startswith("quilt+"):
+            return await self._from_package(source)
+        files = await self._stores.find(source.origin)
+        self.warnings += files.warnings
+        if not files.files:
+            raise SourceNotFound(
+                f"{source.origin} names no file.",
+                next_step="Check the path or pattern with object_list.",
+                details={"source": source.origin},
+            )
+        return [
+            Incoming(
+                _logical_key(source, file.relative, files.is_single),
+                file.size,
+                {} if source.metadata is UNSET else with_user_meta({}, source.metadata),
+                physical_key=file.physical_key,
+            )
+            for file in files.files
+        ]
+
+    async def _from_package(self, source: Source) -> list[Incoming]:
+        uri = PackageUri.parse(source.origin)
+        registry = self._registries(uri.registry)
+        pinned, manifest = await registry.open(uri)
+        item = await registry.stat(pinned)
+        if item.type == "file":
+            entry = await anyio.to_thread.run_sync(manifest.entry, item.path)
+            if entry is None:
+                raise SourceNotFound(
+                    f"{source.origin} is gone.", next_step=f"Call package_browse on {pinned}."
+                )
+            registry.locate(entry)
+            name = entry.logical_key.rpartition("/")[2]
+            return [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
+        entries: list[Entry] = []
+        while True:
+            page, total = await anyio.to_thread.run_sync(manifest.below, item.path, len(entries), _PAGE)
+            entries += page
+            if not page or len(entries) >= total:
+                break
+        for entry in entries:
+            registry.locate(entry)
+        return [
+            incoming_entry(
+                entry, _logical_key(source, entry.logical_key[len(item.path) :], False), source.metadata
+            )
+            for entry in entries
+        ]
+
+
+def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
+    """An entry of another package, with its recorded hash, size and metadata."""
+    meta = entry.meta if metadata is UNSET else with_user_meta(entry.meta, metadata)
+    return Incoming(
+        validate_logical_key(logical_key),
+        entry.size or 0,
+        meta,
+        physical_key=PhysicalKey.parse(entry.physical_key),
+        hash=entry.hash,
+    )
+
+
+def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
+    """``meta`` with its user metadata set; None takes it away."""
+    rest = {key: value for key, value in meta.items() if key != "user_meta"}
+    return rest if user_meta is None else {**rest, "user_meta": user_meta}
+
+
+def _logical_key(source: Source, relative: str, is_single: bool) -> str:
+    if is_single and source.to and not source.to.endswith("/"):
+        key = source.to
+    else:
+        key = f"{source.to.rstrip('/')}/{relative}" if source.to else relative
+    try:
+        return validate_logical_key(key)
+    except InvalidName as error:
+        raise InvalidName(
+            f"{source.origin} cannot stand at {key!r}: {error.message}",
+            next_step="Set `to` to a relative logical key or folder prefix, such as 'data/'.",
+            details={"source": source.origin, "to": source.to},
+        ) from error
