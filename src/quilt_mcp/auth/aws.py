@@ -1,0 +1,362 @@
+"""AwsCredentials: whether there are usable AWS credentials, precisely why not, and the keys themselves.
+
+Variables are read here. Profiles, SSO, roles, web identity, processes and metadata services are botocore's, which is imported
+when the variables or files say that there is something for it to do. An instance's metadata service is asked only on EC2 or
+when the IAM backend was asked for by name, as asking for one that is not there takes a second.
+"""
+
+from __future__ import annotations
+
+import configparser
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from quilt_mcp.auth.aws_errors import explain, sign_in
+from quilt_mcp.auth.aws_files import PROFILE_VARIABLES, AwsFiles, Profile
+from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.auth.token import fingerprint
+from quilt_mcp.errors import AuthenticationError, QuiltError
+from quilt_mcp.storage.s3_clients import AwsKeys, KeySource
+
+_KNOWN_FOR: Final = 5.0
+"""Seconds that an answer stands without being looked into again, unless variables or files change."""
+_CONNECT_SECONDS: Final = 4
+_READ_SECONDS: Final = 8
+_METADATA_SECONDS: Final = 1
+_REGION: Final = "us-east-1"
+_DMI: Final = (Path("/sys/class/dmi/id/sys_vendor"), Path("/sys/hypervisor/uuid"))
+
+_KEY_VARIABLES: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_TOKEN_VARIABLES: Final = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_WEB_VARIABLES: Final = ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+_CONTAINER_VARIABLES: Final = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+_METADATA_OFF: Final = "AWS_EC2_METADATA_DISABLED"
+_METADATA_ENDPOINT: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+_ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_ENDPOINTS_OFF: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+_REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_WATCHED: Final = (
+    *_KEY_VARIABLES,
+    *_TOKEN_VARIABLES,
+    *_WEB_VARIABLES,
+    *_CONTAINER_VARIABLES,
+    *PROFILE_VARIABLES,
+    *_ENDPOINT_VARIABLES,
+    *_REGION_VARIABLES,
+    _ENDPOINTS_OFF,
+    _METADATA_OFF,
+    _METADATA_ENDPOINT,
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "HOME",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsFinding:
+    """``principal`` None: nothing usable, ``reason`` says why and ``fix`` is the command that mends it.
+
+    ``error`` is set when there are credentials that fail, as against none at all.
+    """
+
+    reason: str
+    fix: str = ""
+    principal: str | None = None
+    error: QuiltError | None = None
+
+
+class AwsCredentials:
+    """Follows variables and files: what changes is seen at the next call. Safe to share between threads.
+
+    botocore reads the process's own environment, so ``environ`` is that or agrees with it.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._environ = environ
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._known: tuple[Any, float, AwsFinding] | None = None
+        self._source: KeySource | None = None
+        self._place: tuple[Any, str | None, str | None] | None = None
+        self._asked_by_name = False
+
+    def hint(self) -> str | None:
+        """What there is to look into, from variables and the presence of files alone; None: nothing."""
+        for name in (
+            *_KEY_VARIABLES,
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+            *_CONTAINER_VARIABLES,
+            *PROFILE_VARIABLES,
+        ):
+            if self._environ.get(name):
+                return f"{name} is set"
+        files = AwsFiles(self._environ)
+        if files.exist():
+            return "There are AWS configuration files"
+        return "This machine is an EC2 instance" if self._on_ec2() else None
+
+    def find(self, *, by_name: bool = False) -> AwsFinding:
+        """Blocks: on botocore's import (once) and, for roles and SSO, on requests to AWS, bounded in time.
+
+        ``by_name``: the IAM backend was asked for, so an instance's metadata service is worth asking anywhere.
+        """
+        with self._lock:
+            self._asked_by_name = self._asked_by_name or by_name
+            state = (self._asked_by_name, tuple(map(self._environ.get, _WATCHED)), self._files().stamp())
+            now = self._clock()
+            if self._known is not None and self._known[0] == state:
+                _, since, finding = self._known
+                if now - since < _KNOWN_FOR:
+                    return finding
+                if finding.principal is not None and self._source is not None:
+                    # The same credentials as before: do they still hold? (They refresh themselves when asked.)
+                    finding = self._tried(self._source, finding)
+                    self._known = (state, now, finding)
+                    return finding
+            self._source = None
+            finding = self._find()
+            self._known = (state, self._clock(), finding)
+            return finding
+
+    def keys(self) -> AwsKeys:
+        """Keys that are good now. Raises AuthenticationError, or StorageUnavailable when whoever gives them is out of reach."""
+        with self._lock:
+            finding = self.find()
+            if finding.principal is None or self._source is None:
+                raise finding.error or AuthenticationError(
+                    f"There are no AWS credentials any more. {finding.reason}",
+                    next_step=f"Run `{finding.fix}`.",
+                    details={"command": finding.fix},
+                )
+            source = self._source
+        return source()
+
+    def access(self, *, anonymous: bool = False) -> S3Access:
+        """Where S3 is and how it is reached; ``anonymous``: unsigned."""
+        with self._lock:
+            state = (tuple(map(self._environ.get, _WATCHED)), self._files().stamp())
+            if self._place is None or self._place[0] != state:
+                self._place = (state, *self._find_place())
+            _, region, endpoint = self._place
+        return S3Access(None if anonymous else self.keys, region, endpoint)
+
+    def _find_place(self) -> tuple[str | None, str | None]:
+        """Region and endpoint: of the variables, else of the profile. Files that are broken count as none here."""
+        files = self._files()
+        profile: Profile | None = None
+        configured: str | None = None
+        with suppress(configparser.Error, UnicodeDecodeError, OSError):
+            profile = files.profile()
+            configured = files.endpoint_url(profile) if profile else None
+        region = self._first(_REGION_VARIABLES) or (profile.settings.get("region") if profile else None)
+        endpoint = self._first(_ENDPOINT_VARIABLES) or configured
+        if self._environ.get(_ENDPOINTS_OFF, "").lower() == "true":
+            endpoint = None
+        return region, endpoint.rstrip("/") if endpoint else None
+
+    def _first(self, names: tuple[str, ...]) -> str | None:
+        return next((self._environ[name] for name in names if self._environ.get(name)), None)
+
+    def _files(self) -> AwsFiles:
+        return AwsFiles(self._environ)
+
+    def _find(self) -> AwsFinding:
+        files = self._files()
+        name = files.profile_name
+        try:
+            profile = files.profile()
+            wants_code = files.asks_for_a_code(profile) if profile else None
+        except (configparser.Error, UnicodeDecodeError, OSError) as error:
+            return _failing(
+                f"AWS's configuration files cannot be read ({type(error).__name__}): {files.config} or "
+                f"{files.credentials}.",
+                "aws configure list",
+            )
+        if profile is None and files.profile_is_asked_for:
+            variable = next(one for one in PROFILE_VARIABLES if self._environ.get(one))
+            return _failing(
+                f"{variable} names the profile {name}, which is in neither {files.config} nor {files.credentials}.",
+                f"aws configure --profile {name}",
+            )
+        if any(self._environ.get(one) for one in _KEY_VARIABLES):
+            return self._from_variables()
+        web = all(self._environ.get(one) for one in _WEB_VARIABLES)
+        container = any(self._environ.get(one) for one in _CONTAINER_VARIABLES)
+        way = profile.way() if profile else None
+        if way == "role" and wants_code:
+            return _failing(
+                f"The AWS profile {wants_code} asks for an MFA code at each sign-in, which a server cannot type.",
+                "aws sts get-session-token",
+            )
+        metadata = self._metadata_is_worth_asking()
+        if way is None and not (web or container or metadata):
+            return self._nothing(files, profile)
+        return self._from_botocore(name, profile, metadata)
+
+    def _nothing(self, files: AwsFiles, profile: Profile | None) -> AwsFinding:
+        configure = (
+            "aws configure"
+            if files.profile_name == "default"
+            else f"aws configure --profile {files.profile_name}"
+        )
+        if profile is not None:
+            return AwsFinding(
+                f"No AWS credentials: no variables, and the profile {profile.name} has none.", configure
+            )
+        return AwsFinding(f"No AWS credentials: no variables, and no profile in {files.config}.", configure)
+
+    def _from_variables(self) -> AwsFinding:
+        missing = next((name for name in _KEY_VARIABLES if not self._environ.get(name)), None)
+        if missing is not None:
+            other = next(name for name in _KEY_VARIABLES if name != missing)
+            return _failing(f"{other} is set, but not {missing}.", f"export {missing}=...")
+        self._source = self._variable_keys
+        return AwsFinding(
+            "AWS_ACCESS_KEY_ID is set.",
+            principal=f"AWS access key {_shown(self._environ[_KEY_VARIABLES[0]])}",
+        )
+
+    def _variable_keys(self) -> AwsKeys:
+        access, secret = (self._environ.get(name, "") for name in _KEY_VARIABLES)
+        return AwsKeys(access, secret, self._first(_TOKEN_VARIABLES))
+
+    def _from_botocore(self, name: str, profile: Profile | None, metadata: bool) -> AwsFinding:
+        import botocore.session  # pyright: ignore[reportMissingTypeStubs]
+        from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
+        from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
+
+        # botocore logs a failed refresh with all that a credential process printed; what matters of it is in our errors.
+        logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
+        session: Any = botocore.session.Session()
+        session.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
+        session.set_config_variable("metadata_service_num_attempts", 1)
+        session.set_config_variable(
+            "region",
+            self._first(_REGION_VARIABLES) or (profile and profile.settings.get("region")) or _REGION,
+        )
+        session.set_default_client_config(
+            Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": 2},
+            )
+        )
+
+        def ask() -> AwsKeys:
+            try:
+                frozen = credentials.get_frozen_credentials()
+            except (BotoCoreError, ClientError, RuntimeError, OSError, ValueError, KeyError) as error:
+                raise explain(error, name) from None  # its words may hold what a process printed
+            expires: Any = getattr(credentials, "_expiry_time", None)
+            return AwsKeys(
+                frozen.access_key,
+                frozen.secret_key,
+                frozen.token,
+                expires.astimezone(UTC) if isinstance(expires, datetime) else None,
+            )
+
+        try:
+            if not metadata:
+                session.get_component("credential_provider").remove("iam-role")
+            credentials: Any = session.get_credentials()
+        except (BotoCoreError, ClientError, RuntimeError, OSError, ValueError, KeyError) as error:
+            failure = explain(error, name)
+            return AwsFinding(failure.message, _command(failure), error=failure)
+        if credentials is None:
+            finding = self._nothing(self._files(), profile)
+            if metadata:
+                return AwsFinding(
+                    f"{finding.reason} The instance's metadata service gives no role.", finding.fix
+                )
+            return finding
+        self._source = ask
+        method = str(credentials.method)
+        return self._tried(
+            ask, AwsFinding(_reason(method, name), principal=self._principal(method, name, profile))
+        )
+
+    def _tried(self, source: KeySource, finding: AwsFinding) -> AwsFinding:
+        try:
+            source()
+        except QuiltError as failure:
+            self._source = None
+            return AwsFinding(failure.message, _command(failure), error=failure)
+        return finding
+
+    def _principal(self, method: str, name: str, profile: Profile | None) -> str:
+        if method == "container-role":
+            return "AWS container role"
+        if method == "iam-role":
+            return "AWS instance role"
+        settings: Mapping[str, str] = profile.settings if profile else {}
+        if method == "assume-role-with-web-identity":
+            role = settings.get("role_arn") or self._environ.get("AWS_ROLE_ARN", "")
+            return f"AWS role {role} by web identity"
+        if method == "assume-role" and "role_arn" in settings:
+            return f"AWS role {settings['role_arn']} by profile {name}"
+        if method in {"shared-credentials-file", "config-file"}:
+            return f"AWS access key {_shown(settings.get('aws_access_key_id', ''))} of profile {name}"
+        return f"AWS profile {name}"
+
+    def _metadata_is_worth_asking(self) -> bool:
+        if self._environ.get(_METADATA_OFF, "").lower() == "true":
+            return False
+        return self._asked_by_name or bool(self._environ.get(_METADATA_ENDPOINT)) or self._on_ec2()
+
+    def _on_ec2(self) -> bool:
+        if self._environ.get(_METADATA_OFF, "").lower() == "true":
+            return False
+        return is_ec2()
+
+
+def is_ec2() -> bool:
+    """As the firmware says, without asking the network."""
+    for path in _DMI:
+        try:
+            text = path.read_text(encoding="ascii", errors="replace").strip().lower()
+        except OSError:
+            continue
+        if text == "amazon ec2" or (path.name == "uuid" and text.startswith("ec2")):
+            return True
+    return False
+
+
+def _failing(reason: str, command: str) -> AwsFinding:
+    return AwsFinding(reason, command, error=sign_in(reason, command))
+
+
+def _command(error: QuiltError) -> str:
+    return str(error.details.get("command", ""))
+
+
+def _reason(method: str, profile: str) -> str:
+    match method:
+        case "container-role":
+            return "A container's metadata service gives a role."
+        case "iam-role":
+            return "The instance's metadata service gives a role."
+        case "assume-role-with-web-identity":
+            return "A web identity token gives a role."
+        case "assume-role":
+            return f"The AWS profile {profile} gives a role."
+        case "sso" | "login":
+            return f"The AWS profile {profile} is signed in."
+        case _:
+            return f"The AWS profile {profile} has keys."
+
+
+def _shown(access_key: str) -> str:
+    """Enough of an access key's id to know it again."""
+    if len(access_key) >= 16:
+        return f"{access_key[:4]}...{access_key[-4:]}"
+    return f"#{fingerprint(access_key)}"

@@ -1,0 +1,238 @@
+"""The one decision: whose identity a call runs under, and so which backend serves it.
+
+Nothing else in the tree looks at credentials. Candidates are asked in order, the first usable one wins, and each one
+passed over is recorded with its reason, which ``status`` and ``doctor`` show.
+
+A candidate that has served calls of this process and then *fails* (expired, refused, out of reach) is an error, never a reason
+to go on under another identity. One that is *gone* (signed out, a variable unset) is passed over like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from getpass import getuser
+from typing import Final
+from urllib.parse import urlsplit
+
+from quilt_mcp.auth.identity import Asker, Candidate, Identity, TokenAccess
+from quilt_mcp.auth.sources import Sources, TokenFinding
+from quilt_mcp.config import BackendName, Settings, quilt3_local_registry
+from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
+
+BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3"})
+"""The backends of this version. The others are looked for, named in the explanation, and passed over."""
+ORDER: Final[tuple[BackendName, ...]] = ("quilt3", "platform", "iam", "local")
+"""The order of the decision for a single user."""
+EXAMPLE_REGISTRY: Final = "s3://quilt-example"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What looking for one kind of credentials brought. ``identity`` None: not usable; ``reason`` says why and ``fix`` is
+    the command that mends it. ``error`` is set when something is there and fails."""
+
+    reason: str
+    fix: str = ""
+    identity: Identity | None = None
+    error: QuiltError | None = None
+
+
+def decide(settings: Settings, asker: Asker, environ: Mapping[str, str] | None = None) -> Identity:
+    """One decision, as ``Decider.decide``, that remembers nothing."""
+    return Decider(settings, environ).decide(asker)
+
+
+class Decider:
+    """Decides at each request, and holds on to what is costly to find. Safe to share between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str] | None = None,
+        *,
+        built: frozenset[BackendName] = BUILT,
+        sources: Sources | None = None,
+    ) -> None:
+        self._settings = settings
+        self._environ = os.environ if environ is None else environ
+        self._built = built
+        self._sources = Sources(self._environ) if sources is None else sources
+        self._serves: BackendName | None = None
+        self._looks = {
+            "quilt3": self._quilt3,
+            "platform": self._platform,
+            "iam": self._iam,
+            "local": self._local,
+        }
+
+    def decide(self, asker: Asker) -> Identity:
+        """May block on the network: when a session has to be refreshed or a role assumed, bounded in time.
+
+        Raises NotSupported for a backend asked for by name that this version lacks, AuthenticationError when
+        credentials are asked for and none is usable, StorageUnavailable when the ones in use cannot be renewed.
+        """
+        if asker.transport == "http" and not self._settings.single_user:
+            return self._of_request(asker)
+        if self._settings.backend is not None:
+            return self._asked_for(self._settings.backend)
+        passed: list[Candidate] = []
+        for kind in ORDER:
+            finding = self._looks[kind]()
+            if finding.identity is not None:
+                self._serves = kind
+                return replace(finding.identity, explanation=(*passed, Candidate(kind, True, finding.reason)))
+            if finding.error is not None and kind == self._serves:
+                raise finding.error
+            passed.append(Candidate(kind, False, finding.reason, finding.fix))
+        raise self._none_usable(passed)
+
+    def _of_request(self, asker: Asker) -> Identity:
+        """The request's own token or nothing: never the session, profile or folder of whoever runs the server."""
+        if "platform" not in self._built:
+            raise AuthenticationError(
+                "This HTTP server has no users: signing in with a token is not built into this version yet.",
+                next_step="Start it with --single-user on a loopback address.",
+            )
+        found = self._sources.request_token(self._settings, asker.token)
+        if found.access is None:
+            raise AuthenticationError(found.reason, next_step="Send 'Authorization: Bearer <token>'.")
+        finding = self._with_token(found.access, found)
+        assert finding.identity is not None
+        return replace(finding.identity, explanation=(Candidate("platform", True, finding.reason),))
+
+    def _asked_for(self, kind: BackendName) -> Identity:
+        if kind not in self._built:
+            raise NotSupported(
+                f"The {kind} backend was asked for by --backend or QUILT_BACKEND and is not built into this version yet.",
+                next_step=f"Unset QUILT_BACKEND, or set it to one of {', '.join(sorted(self._built))}.",
+                details={"backend": kind},
+            )
+        finding = self._looks[kind]()
+        if finding.identity is None:
+            message = f"The {kind} backend was asked for by --backend or QUILT_BACKEND and cannot be used. {finding.reason}"
+            details = {"backend": kind, "command": finding.fix}
+            if finding.error is not None and finding.error.retryable:
+                raise StorageUnavailable(message, next_step=finding.error.next_step, details=details)
+            if not finding.fix:
+                raise NotSupported(message, next_step="Unset QUILT_BACKEND.", details=details)
+            next_step = f"Run `{finding.fix}`, or unset QUILT_BACKEND."
+            raise AuthenticationError(message, next_step=next_step, details=details)
+        reason = f"It was asked for by --backend or QUILT_BACKEND. {finding.reason}"
+        others = (
+            Candidate(one, False, f"Not looked for: {kind} was asked for by name.")
+            for one in ORDER
+            if one != kind
+        )
+        return replace(finding.identity, explanation=(Candidate(kind, True, reason), *others))
+
+    def _none_usable(self, passed: list[Candidate]) -> AuthenticationError:
+        commands = list(dict.fromkeys(one.fix for one in passed if one.fix))
+        if self._settings.require_auth:
+            last = "or unset QUILT_REQUIRE_AUTH to use the local registry"
+        else:
+            last = "or set QUILT_DEFAULT_REGISTRY to a folder"
+        tried = " ".join(f"{one.kind}: {one.reason}" for one in passed)
+        return AuthenticationError(
+            f"No usable credentials were found. {tried}",
+            next_step=f"Run one of {', '.join(f'`{command}`' for command in commands)}, {last}.",
+            details={
+                "candidates": [{"kind": one.kind, "reason": one.reason, "fix": one.fix} for one in passed]
+            },
+        )
+
+    def _quilt3(self) -> Finding:
+        settings = self._settings
+        if settings.disable_quilt3_session:
+            return Finding("QUILT_DISABLE_QUILT3_SESSION is set.", "unset QUILT_DISABLE_QUILT3_SESSION")
+        if (other := self._other_wish("quilt3")) is not None:
+            return other
+        if "quilt3" not in self._built:
+            return self._not_built(self._sources.quilt3_hint(), "No saved quilt3 session was found.")
+        found = self._sources.quilt3()
+        if found.access is None:
+            return Finding(found.reason, found.fix, error=found.error)
+        access = found.access
+        registry = settings.default_registry or found.default_registry or EXAMPLE_REGISTRY
+        where = urlsplit(access.catalog_url or access.registry_url).netloc
+        principal = f"{found.user or 'quilt3 session'} at {where}"
+        return Finding(
+            f"quilt3 is signed in at {where}.", identity=Identity("quilt3", principal, registry, (), access)
+        )
+
+    def _platform(self) -> Finding:
+        settings = self._settings
+        found = self._sources.token(settings)
+        if found.access is None:
+            return Finding(found.reason, found.fix)
+        if (other := self._other_wish("platform")) is not None:
+            return other
+        if "platform" not in self._built:
+            return self._not_built("A token and QUILT_CATALOG_URL are set", "")
+        return self._with_token(found.access, found)
+
+    def _with_token(self, access: TokenAccess, found: TokenFinding) -> Finding:
+        where = urlsplit(access.catalog_url).netloc
+        registry = self._settings.default_registry or EXAMPLE_REGISTRY
+        identity = Identity("platform", f"{found.user} at {where}", registry, (), access)
+        return Finding(found.reason, identity=identity)
+
+    def _iam(self) -> Finding:
+        settings = self._settings
+        if (other := self._other_wish("iam")) is not None:
+            return other
+        aws = self._sources.aws
+        if "iam" not in self._built:
+            hint = "--anonymous was asked for" if settings.anonymous else aws.hint()
+            return self._not_built(hint, "No AWS credentials: no variables and no profiles.")
+        registry = settings.default_registry or EXAMPLE_REGISTRY
+        if settings.anonymous:
+            identity = Identity("iam", "anonymous", registry, (), aws.access(anonymous=True))
+            return Finding("--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", identity=identity)
+        found = aws.find(by_name=settings.backend == "iam")
+        if found.principal is None:
+            return Finding(found.reason, found.fix, error=found.error)
+        return Finding(found.reason, identity=Identity("iam", found.principal, registry, (), aws.access()))
+
+    def _local(self) -> Finding:
+        settings = self._settings
+        if settings.require_auth and settings.backend is None:
+            return Finding("QUILT_REQUIRE_AUTH is set, and the local registry asks for no identity.")
+        registry = settings.default_registry or quilt3_local_registry()
+        if registry.startswith("s3://"):
+            return Finding(f"The default registry is {registry}, and the local backend serves folders only.")
+        where = (
+            "QUILT_DEFAULT_REGISTRY or --registry" if settings.default_registry else "quilt3's local registry"
+        )
+        return Finding(
+            f"Needs no credentials; the registry is {where}.",
+            identity=Identity("local", f"local user {_user_name(self._environ)}", registry, ()),
+        )
+
+    def _other_wish(self, kind: BackendName) -> Finding | None:
+        """A setting that plainly asks for another backend than ``kind``, unless ``kind`` was asked for by name."""
+        settings = self._settings
+        registry = settings.default_registry
+        if registry is not None and not registry.startswith("s3://"):
+            reason = f"The default registry is a folder, and the {kind} backend serves S3 only."
+            return Finding(reason, "export QUILT_DEFAULT_REGISTRY=s3://bucket")
+        if settings.anonymous and kind != "iam" and settings.backend is None:
+            return Finding(
+                "--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", "unset QUILT_ANONYMOUS"
+            )
+        return None
+
+    def _not_built(self, hint: str | None, nothing: str) -> Finding:
+        return Finding(nothing if hint is None else f"{hint}, but this version cannot use them yet.")
+
+
+def _user_name(environ: Mapping[str, str]) -> str:
+    for variable in ("LOGNAME", "USER"):
+        if name := environ.get(variable):
+            return name
+    try:
+        return getuser()
+    except (OSError, KeyError, ImportError):
+        # A container may run under a number that no account has.
+        return str(os.getuid())

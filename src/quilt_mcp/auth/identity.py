@@ -1,0 +1,80 @@
+"""Who is asking, and what they use: the answer of the one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from quilt_mcp.config import BackendName
+
+if TYPE_CHECKING:
+    from quilt_mcp.storage.s3_clients import KeySource
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """What a request brings that a decision may look at. ``token`` is the bearer token of an HTTP request."""
+
+    transport: Literal["stdio", "http", "command"] = "stdio"
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A backend that was considered. ``reason`` says why it was chosen, or why it was passed over."""
+
+    kind: BackendName
+    chosen: bool
+    reason: str
+    fix: str = ""
+    """The one command that would make a candidate usable; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``principal`` is a name to show and the key that backends are cached by; it holds no secret.
+
+    ``registry`` is the default registry, as given (a URL or a folder). ``credentials`` is what the backend of ``kind``
+    needs: S3Access for iam, QuiltAccess for quilt3, TokenAccess for platform, None for local.
+    """
+
+    kind: BackendName
+    principal: str
+    registry: str
+    explanation: tuple[Candidate, ...]
+    credentials: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How S3 is reached. ``keys`` None: unsigned requests. ``endpoint_url`` None: AWS itself.
+
+    ``keys`` answers keys that are good now, refreshing them where it must; it may block, and raises AuthenticationError
+    (they ended and cannot be had anew) or StorageUnavailable (whoever gives them is out of reach).
+    """
+
+    keys: KeySource | None = field(repr=False)
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuiltAccess:
+    """A session with a Quilt stack. ``bearer`` answers an access token that is good now, as ``S3Access.keys`` does keys.
+
+    ``catalog_url`` None: quilt3's configuration names none, so there are no links into a catalog.
+    """
+
+    s3: S3Access
+    registry_url: str
+    catalog_url: str | None
+    bearer: Callable[[], str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccess:
+    """A token and the catalog it belongs to."""
+
+    catalog_url: str
+    token: str = field(repr=False)

@@ -1,0 +1,181 @@
+"""Sources: the places credentials are looked for, and what stands there: quilt3's session, a token, AWS.
+
+Nothing costly is imported or asked before there is a sign that it is worth it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
+from quilt_mcp.config import Settings, quilt3_folder
+from quilt_mcp.errors import QuiltError
+
+if TYPE_CHECKING:
+    from quilt_mcp.auth.aws import AwsCredentials
+    from quilt_mcp.auth.quilt3_session import Quilt3Session
+
+_UNREACHABLE_FOR: Final = 5.0
+_REFUSED_FOR: Final = 300.0
+"""Seconds before a session that could not be refreshed is tried again, unless quilt3's files change."""
+_NO_SESSION: Final = "No saved quilt3 session was found."
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFinding:
+    reason: str
+    fix: str = ""
+    access: QuiltAccess | None = None
+    user: str | None = None
+    default_registry: str | None = None
+    error: QuiltError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFinding:
+    reason: str
+    fix: str = ""
+    access: TokenAccess | None = field(default=None, repr=False)
+    user: str | None = None
+
+
+class Sources:
+    """Safe to share between threads. ``folder`` is where quilt3 keeps its files."""
+
+    def __init__(self, environ: Mapping[str, str], *, folder: Path | None = None) -> None:
+        self._environ = environ
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._failed: tuple[object, float, SessionFinding] | None = None
+
+    @cached_property
+    def aws(self) -> AwsCredentials:
+        from quilt_mcp.auth.aws import AwsCredentials
+
+        return AwsCredentials(self._environ)
+
+    @cached_property
+    def _session(self) -> Quilt3Session:
+        from quilt_mcp.auth.quilt3_files import Quilt3Files
+        from quilt_mcp.auth.quilt3_session import Quilt3Session
+        from quilt_mcp.auth.registry_http import RegistryHttp
+
+        return Quilt3Session(Quilt3Files(self._session_folder()), RegistryHttp())
+
+    def _session_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = quilt3_folder()
+        return self._folder
+
+    def quilt3_hint(self) -> str | None:
+        """What quilt3's session file says by being there."""
+        return "Saved quilt3 tokens were found" if (self._session_folder() / "auth.json").is_file() else None
+
+    def quilt3(self) -> SessionFinding:
+        """quilt3's session, refreshed if it has expired."""
+        if self.quilt3_hint() is None:
+            return SessionFinding(_NO_SESSION, "quilt3 login")
+        with self._lock:
+            session = self._session
+            stamp = session.stamp()
+            if self._failed is not None:
+                failed_at, since, finding = self._failed
+                retryable = finding.error is not None and finding.error.retryable
+                lasts = _UNREACHABLE_FOR if retryable else _REFUSED_FOR
+                if failed_at == stamp and time.monotonic() - since < lasts:
+                    return finding
+            try:
+                finding = self._look_at(session)
+            except QuiltError as error:
+                fix = str(error.details.get("command") or ("" if error.retryable else "quilt3 login"))
+                finding = SessionFinding(error.message, fix, error=error)
+                # The stamp after, as a refused refresh may have touched the files.
+                self._failed = (session.stamp(), time.monotonic(), finding)
+                return finding
+            self._failed = None
+            return finding
+
+    def _look_at(self, session: Quilt3Session) -> SessionFinding:
+        saved = session.saved()
+        if saved is None:
+            return SessionFinding(_NO_SESSION, "quilt3 login")
+        from quilt_mcp.auth.registry_http import check_url
+
+        check_url(saved.registry_url, "registryUrl of quilt3's config.yml")
+        if not session.is_fresh(saved):
+            session.bearer()
+        # quilt3's own boto3 goes by these variables and profiles, too.
+        place = self.aws.access(anonymous=True)
+        s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url)
+        access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session.bearer)
+        return SessionFinding("", access=access, user=saved.user, default_registry=saved.default_registry)
+
+    def token(self, settings: Settings) -> TokenFinding:
+        """A token of the settings. Whether its registry takes it is for the registry to say."""
+        if not (settings.jwt_token or settings.api_key):
+            return TokenFinding(
+                "Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_..."
+            )
+        if not settings.catalog_url:
+            return TokenFinding(
+                "A token is set, but not QUILT_CATALOG_URL, which says where it belongs.",
+                "export QUILT_CATALOG_URL=https://your-catalog",
+            )
+        catalog = _catalog(settings.catalog_url)
+        if isinstance(catalog, TokenFinding):
+            return catalog
+        if settings.jwt_token:
+            return _jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
+        return _api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
+
+    def request_token(self, settings: Settings, token: str | None) -> TokenFinding:
+        """The token of an HTTP request, and of nobody else."""
+        if not settings.catalog_url:
+            return TokenFinding("This server names no catalog (QUILT_CATALOG_URL), so it can check no token.")
+        catalog = _catalog(settings.catalog_url)
+        if isinstance(catalog, TokenFinding):
+            return catalog
+        if token is None:
+            return TokenFinding("This server asks each request for a token.")
+        what = "The request's token"
+        return _api_key(catalog, token, what) if token.startswith("qk_") else _jwt(catalog, token, what)
+
+
+def _catalog(url: str) -> str | TokenFinding:
+    from quilt_mcp.auth.registry_http import check_url
+
+    try:
+        return check_url(url, "QUILT_CATALOG_URL")
+    except QuiltError as error:
+        return TokenFinding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
+
+
+def _jwt(catalog: str, token: str, what: str) -> TokenFinding:
+    from quilt_mcp.auth.token import claimed_user, fingerprint, jwt_claims
+
+    fix = "export QUILT_JWT_TOKEN=..."
+    claims = jwt_claims(token)
+    if claims is None:
+        return TokenFinding(f"{what} is not a JWT.", fix)
+    expires = claims.get("exp")
+    if isinstance(expires, int | float) and expires <= time.time():
+        return TokenFinding(f"{what} has expired.", fix)
+    # Two tokens that claim the same user may differ in all that counts, so the name tells them apart.
+    user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
+    return TokenFinding(f"{what} is a JWT.", access=TokenAccess(catalog, token), user=user)
+
+
+def _api_key(catalog: str, key: str, what: str) -> TokenFinding:
+    from quilt_mcp.auth.token import fingerprint, is_api_key
+
+    if not is_api_key(key):
+        return TokenFinding(f"{what} is not an API key (qk_...).", "export QUILT_API_KEY=qk_...")
+    return TokenFinding(
+        f"{what} is an API key.", access=TokenAccess(catalog, key), user=f"API key #{fingerprint(key)}"
+    )

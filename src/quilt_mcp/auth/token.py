@@ -1,0 +1,56 @@
+"""What a token says of itself. Nothing here proves anything: whether a token holds is for its registry to say."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any, Final, cast
+
+API_KEY_PREFIX: Final = "qk_"
+_LONGEST_TOKEN: Final = 16 << 10
+
+
+def claimed_user(access_token: str) -> str | None:
+    """Name, else id, that a JWT carries about its user; None for anything else."""
+    payload = jwt_claims(access_token)
+    for claim in ("email", "username", "sub", "id"):
+        value = (payload or {}).get(claim)
+        if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 200:
+            return value
+    return None
+
+
+def jwt_claims(token: str) -> dict[str, Any] | None:
+    """The claims of a JWT, unverified; None when it is not one."""
+    parts = token.split(".")
+    if len(parts) != 3 or not all(parts):
+        return None
+    decoded: list[dict[str, Any]] = []
+    for part in parts[:2]:
+        try:
+            value: Any = json.loads(
+                base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+            )
+        except (binascii.Error, ValueError, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        decoded.append(cast("dict[str, Any]", value))
+    return decoded[1]
+
+
+def is_api_key(token: str) -> bool:
+    rest = token.removeprefix(API_KEY_PREFIX)
+    return (
+        rest != token
+        and 0 < len(rest) <= _LONGEST_TOKEN
+        and rest.isascii()
+        and rest.replace("_", "a").isalnum()
+    )
+
+
+def fingerprint(secret: str) -> str:
+    """Tells secrets apart in a name that is shown, and leads back to none."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()[:10]
