@@ -1,0 +1,69 @@
+"""The Quilt3 backend: the session of ``quilt3 login``. Data goes straight to S3 with its credentials, as with IAM; links lead
+into the session's catalog. What its stack alone can do (search, GraphQL) arrives with the catalog client."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from quilt_mcp.auth.identity import QuiltAccess
+from quilt_mcp.backends.iam import IamOps, open_buckets
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.listing import Link
+
+
+class Quilt3Ops(IamOps):
+    """IamOps with links into a catalog, where quilt3's configuration names one."""
+
+    def __init__(self, catalog_url: str | None, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._catalog_url = catalog_url.rstrip("/") if catalog_url else None
+
+    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+        """The catalog's page of the file: it does not expire, and who opens it signs in there."""
+        signed = await super().link(uri, expires_in=expires_in)
+        page = self._page(signed.uri)
+        return signed if page is None else Link(page, "catalog", None, signed.uri)
+
+    def _page(self, uri: str) -> str | None:
+        """Source of the paths: the catalog's own routes (``/b/BUCKET/packages/NAME/tree/HASH/PATH``, ``/b/BUCKET/tree/KEY``)."""
+        if self._catalog_url is None:
+            return None
+        if uri.startswith("quilt+"):
+            package = PackageUri.parse(uri)
+            if not package.registry.startswith("s3://"):
+                return None
+            bucket = package.registry.removeprefix("s3://")
+            path = quote(package.path or "")
+            return f"{self._catalog_url}/b/{bucket}/packages/{package.name}/tree/{package.top_hash}/{path}"
+        key = PhysicalKey.parse(uri)
+        if key.bucket is None:
+            return None
+        version = f"?version={quote(key.version_id, safe='')}" if key.version_id else ""
+        return f"{self._catalog_url}/b/{key.bucket}/tree/{quote(key.path)}{version}"
+
+
+def open_quilt3(
+    access: QuiltAccess,
+    registry: str,
+    *,
+    roots: tuple[Path, ...],
+    writable: bool,
+    cache: Path,
+    cache_bytes: int,
+    allowed: Collection[str] | None = None,
+) -> Quilt3Ops:
+    """See ``iam.open_iam``."""
+    clients, given = open_buckets(
+        access.s3,
+        registry,
+        backend="quilt3",
+        roots=roots,
+        writable=writable,
+        cache=cache,
+        cache_bytes=cache_bytes,
+        allowed=allowed,
+    )
+    return Quilt3Ops(access.catalog_url, clients, allowed, **given)

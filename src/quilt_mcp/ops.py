@@ -1,0 +1,173 @@
+"""QuiltOps: the one interface between the tools and whatever holds the data.
+
+Four backends implement it; ``tests/contract`` says what every verb must do. A registry is named by its URL, a thing by a
+quilt+ URI; what any verb returns as an address is accepted by every other. Verbs raise ``quilt_mcp.errors`` only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.diff import Diff
+from quilt_mcp.domain.listing import (
+    Browse,
+    Content,
+    Item,
+    Link,
+    ObjectListing,
+    PackageListing,
+    Page,
+    RegistryListing,
+    Revision,
+    Verification,
+    WorkflowListing,
+)
+from quilt_mcp.domain.plan import (
+    Commit,
+    CopyRequest,
+    CreateRequest,
+    DeleteOutcome,
+    InstallOutcome,
+    PatchRequest,
+    Plan,
+    Progress,
+    PutOutcome,
+    no_progress,
+)
+
+
+class QuiltOps(Protocol):
+    """What every backend can do. ``limit`` counts items (1 to 1000); ``cursor`` is a ``next_cursor`` of the same call."""
+
+    @property
+    def backend(self) -> str:
+        """'local', 'iam', 'quilt3' or 'platform'; for display only, never to branch on."""
+        ...
+
+    @property
+    def default_registry(self) -> str: ...
+
+    @property
+    def writable(self) -> bool:
+        """Whether writes are switched on. Verbs that write raise ReadOnly when they are not; dry runs work either way."""
+        ...
+
+    # -- packages, reading --
+
+    async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]: ...
+
+    async def list_packages(
+        self, registry: str, *, prefix: str = "", limit: int = 100, cursor: str | None = None
+    ) -> Page[PackageListing]:
+        """In one order for all pages, near to that of names. A malformed pointer is a warning of the page, never an error."""
+        ...
+
+    async def resolve(self, package: PackageUri) -> PackageUri:
+        """The same with the full ``top_hash`` (``path`` kept). Raises PackageNotFound, RevisionNotFound, AmbiguousHash."""
+        ...
+
+    async def log(
+        self, package: PackageUri, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[Revision]:
+        """Newest first; the revision of the URI is ignored."""
+        ...
+
+    async def browse(
+        self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
+    ) -> Browse:
+        """The folder at ``package.path`` (None: the root). A cursor stays on the revision it began on.
+        Raises EntryNotFound; NotAFile's opposite is no error: a file's path answers that one file."""
+        ...
+
+    async def stat(self, package: PackageUri) -> Item:
+        """The file or folder at ``package.path``."""
+        ...
+
+    async def read(self, package: PackageUri, *, offset: int = 0, length: int | None = None) -> Content:
+        """Bytes of the file at ``package.path``. A read of the whole file is verified. Raises NotAFile, HashMismatch, TooLarge
+        (more than 16 MiB asked for at once)."""
+        ...
+
+    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+        """``uri``: a quilt+ URI or an object URI. Raises when the thing does not exist."""
+        ...
+
+    async def diff(
+        self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
+    ) -> Diff:
+        """``after.path`` limits the diff to a folder prefix."""
+        ...
+
+    async def workflows(self, registry: str) -> Page[WorkflowListing]: ...
+
+    # -- objects --
+
+    async def list_objects(
+        self, location: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[ObjectListing]:
+        """One level below ``location`` (``s3://bucket/prefix/``, ``file:///folder/``)."""
+        ...
+
+    async def stat_object(self, uri: str) -> ObjectListing: ...
+
+    async def read_object(self, uri: str, *, offset: int = 0, length: int | None = None) -> Content: ...
+
+    async def put_object(
+        self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
+    ) -> PutOutcome:
+        """Atomic. Raises AlreadyExists unless ``overwrite``."""
+        ...
+
+    # -- packages, writing --
+
+    async def plan_create(self, request: CreateRequest) -> Plan:
+        """Reads what it needs, writes nothing, and raises everything that can be known before writing."""
+        ...
+
+    async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
+        """Plans and carries out. Atomic for readers: latest is the old revision or the new one."""
+        ...
+
+    async def plan_patch(self, request: PatchRequest) -> Plan: ...
+
+    async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
+        """Raises StaleParent (details: expected, actual, and the plan against both) unless changes are disjoint and
+        ``merge`` is set."""
+        ...
+
+    async def plan_copy(self, request: CopyRequest) -> Plan: ...
+
+    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit: ...
+
+    async def rollback(self, package: PackageUri) -> PackageUri:
+        """Points latest at an existing revision; adds no line to the log (quilt3's rollback)."""
+        ...
+
+    async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
+        """With a hash or tag: that revision; without: the whole package. Never a sibling."""
+        ...
+
+    async def install(
+        self,
+        package: PackageUri,
+        dest: str,
+        *,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> InstallOutcome:
+        """The file or folder at ``package.path``, or everything, into the local folder ``dest``; each file verified, then
+        renamed into place. Raises AlreadyExists for a differing file unless ``overwrite``. Run again to resume."""
+        ...
+
+    async def verify(
+        self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress
+    ) -> Verification:
+        """Reads every byte below ``package.path`` where the manifest says they are (or, with ``dest``, the installed copy),
+        and the manifest itself."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Abilities and limits, for ``status``: plain JSON, no secret."""
+        ...
