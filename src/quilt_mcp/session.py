@@ -1,0 +1,102 @@
+"""A session: from a request to its identity, to the QuiltOps that serves it, to the reply of a tool.
+
+The MCP server and the command line call tools here and nowhere else, so both give the same JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from quilt_mcp.auth.decision import Decider
+from quilt_mcp.auth.identity import Asker, Identity
+from quilt_mcp.config import Settings
+from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.errors import InternalError, QuiltError
+from quilt_mcp.ops import QuiltOps
+from quilt_mcp.tools import find
+from quilt_mcp.tools.envelope import Reply, error_reply
+from quilt_mcp.tools.spec import Call
+
+logger = logging.getLogger("quilt_mcp")
+
+OpenBackend = Callable[[Identity, Settings], QuiltOps]
+
+
+class Session:
+    """Settings and the backends opened under them, one a principal. Safe to share between concurrent requests."""
+
+    def __init__(self, settings: Settings, *, open_backend: OpenBackend | None = None) -> None:
+        self.settings = settings
+        self._decider = Decider(settings)
+        self._open_backend = open_backend
+        self._opened: dict[tuple[str, str, str], QuiltOps] = {}
+        self._opening = asyncio.Lock()
+
+    def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
+        """Decided anew for each request: a session saved or a variable set since is seen. Blocks and raises as
+        ``Decider.decide``."""
+        return self._decider.decide(asker)
+
+    async def ops(self, identity: Identity) -> QuiltOps:
+        """The backend of this identity, opened at its first use."""
+        key = (identity.kind, identity.principal, identity.registry)
+        async with self._opening:
+            if key not in self._opened:
+                self._opened[key] = await asyncio.to_thread(self._open, identity)
+            return self._opened[key]
+
+    async def open_call(
+        self,
+        progress: Progress = no_progress,
+        *,
+        asker: Asker = Asker(),  # noqa: B008 - frozen and without state
+    ) -> Call:
+        """What a tool or resource works with. Raises as ``decide`` and as opening the backend does."""
+        identity = await asyncio.to_thread(self.identity, asker)
+        return Call(await self.ops(identity), self.settings, identity, progress)
+
+    def _open(self, identity: Identity) -> QuiltOps:
+        if self._open_backend is not None:
+            return self._open_backend(identity, self.settings)
+        from quilt_mcp import backends
+
+        return backends.open(identity, self.settings)
+
+    async def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        progress: Progress = no_progress,
+        *,
+        asker: Asker = Asker(),  # noqa: B008 - frozen and without state
+    ) -> Reply:
+        """Runs a tool. Every failure comes back as a Reply with ``is_error``; only cancellation is raised.
+
+        An unknown tool is an error reply too; the MCP server refuses that earlier, as the protocol asks.
+        """
+        budget = self.settings.response_bytes()
+        try:
+            spec = find(name)
+            checked = spec.check(arguments)
+            spec.check_writes(self.settings.allow_write)
+            return await spec.answer(await self.open_call(progress, asker=asker), checked)
+        except QuiltError as error:
+            return error_reply(error, budget)
+        except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw must not end the server
+            return error_reply(unforeseen(error, name), budget)
+
+
+def unforeseen(error: BaseException, doing: str) -> InternalError:
+    """An error to show, without the exception's text (which may hold paths or secrets of this machine): that goes to the
+    log of the server, under the number that the client is given."""
+    number = secrets.token_hex(4)
+    logger.error("internal error %s in %s", number, doing, exc_info=error)
+    return InternalError(
+        f"Something unforeseen went wrong (error {number}).",
+        next_step=f"Report it with the lines about {number} from the server's standard error.",
+        details={"error_id": number},
+    )

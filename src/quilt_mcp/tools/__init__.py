@@ -1,0 +1,55 @@
+"""The tools. One literal tuple registers them all, in the order they are listed."""
+
+from __future__ import annotations
+
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.tools.changes import (
+    PACKAGE_COPY,
+    PACKAGE_CREATE,
+    PACKAGE_DELETE,
+    PACKAGE_INSTALL,
+    PACKAGE_PATCH,
+)
+from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
+from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
+from quilt_mcp.tools.reading import OBJECT_READ
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.status import BUCKET_LIST, STATUS
+
+TOOLS: tuple[ToolSpec, ...] = (
+    STATUS,
+    BUCKET_LIST,
+    PACKAGES_LIST,
+    PACKAGE_BROWSE,
+    PACKAGE_LOG,
+    PACKAGE_DIFF,
+    PACKAGE_VERIFY,
+    OBJECT_LIST,
+    OBJECT_READ,
+    OBJECT_LINK,
+    PACKAGE_CREATE,
+    PACKAGE_PATCH,
+    PACKAGE_COPY,
+    PACKAGE_DELETE,
+    PACKAGE_INSTALL,
+    OBJECT_PUT,
+)
+
+
+def available(*, writes: bool) -> tuple[ToolSpec, ...]:
+    """The tools that are listed."""
+    return tuple(one for one in TOOLS if writes or not one.writes)
+
+
+def find(name: str) -> ToolSpec:
+    """Raises InvalidArgument with the names that come close."""
+    for one in TOOLS:
+        if one.name == name:
+            return one
+    near = suggest(name[:100], [one.name for one in TOOLS])
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise InvalidArgument(
+        f"There is no tool named {name[:100]!r}.",
+        next_step=f"{meant}The tools are: {', '.join(one.name for one in TOOLS)}.",
+    )

@@ -1,0 +1,104 @@
+"""Objects: object_list, object_link and object_put. Reading one is in ``reading``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quilt_mcp.tools.content import inline_bytes
+from quilt_mcp.tools.envelope import Answer
+from quilt_mcp.tools.shapes import object_address, object_json, present, time_text
+from quilt_mcp.tools.spec import CURSOR, NUMBER, SWITCH, TEXT, Call, Schema, ToolSpec, fields, limit, listed
+
+OBJECT_URI: Schema = {
+    "type": "string",
+    "description": "quilt+ URI with a path, or file:/s3: URI",
+}
+
+
+async def object_list(call: Call, *, location: str, limit: int = 100, cursor: str | None = None) -> Answer:
+    page = await call.ops.list_objects(object_address(location), limit=limit, cursor=cursor)
+    return Answer(
+        {"objects": [object_json(one) for one in page.items]},
+        records=("objects",),
+        next_cursor=page.next_cursor,
+        total=page.total,
+        warnings=page.warnings,
+    )
+
+
+async def object_link(call: Call, *, uri: str, expires_in: int = 3600) -> Answer:
+    link = await call.ops.link(object_address(uri), expires_in=expires_in)
+    return Answer(present(url=link.url, kind=link.kind, expires=time_text(link.expires)), uri=link.uri)
+
+
+async def object_put(
+    call: Call,
+    *,
+    uri: str,
+    text: str | None = None,
+    base64: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> Answer:
+    body = inline_bytes("object_put", {"text": text, "base64": base64})
+    done = await call.ops.put_object(object_address(uri), body, overwrite=overwrite, dry_run=dry_run)
+    data: dict[str, Any] = {"size": done.size, "done": done.done, "replaced": done.replaced}
+    return Answer(data, uri=done.uri)
+
+
+OBJECT_LIST = ToolSpec(
+    name="object_list",
+    title="List objects",
+    description="One level of a bucket or registry folder. For a package: package_browse.",
+    arguments={
+        "location": {"type": "string", "description": "s3://bucket/prefix/ or file:///folder/"},
+        "limit": limit(),
+        "cursor": CURSOR,
+    },
+    required=("location",),
+    data=fields(
+        objects=listed(
+            fields(uri=TEXT, type={"enum": ["object", "folder"]}, size=NUMBER, modified=TEXT, version=TEXT)
+        )
+    ),
+    run=object_list,
+)
+OBJECT_LINK = ToolSpec(
+    name="object_link",
+    title="Link to an object",
+    description="A link that a person can open.",
+    arguments={
+        "uri": OBJECT_URI,
+        "expires_in": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 604800,
+            "default": 3600,
+            "description": "Seconds it stays valid, where links expire",
+        },
+    },
+    required=("uri",),
+    data=fields(url=TEXT, kind={"enum": ["file", "presigned", "catalog"]}, expires=TEXT),
+    run=object_link,
+)
+OBJECT_PUT = ToolSpec(
+    name="object_put",
+    title="Write an object",
+    description="Writes one object, outside any package. Give text or base64.",
+    arguments={
+        "uri": {"type": "string", "description": "file:///folder/name or s3://bucket/key"},
+        "text": {"type": "string", "description": "Its content as text"},
+        "base64": {"type": "string", "description": "Its content as base64"},
+        "overwrite": {"type": "boolean", "default": False, "description": "Replace what is there"},
+        "dry_run": {
+            "type": "boolean",
+            "default": False,
+            "description": "Only plan",
+        },
+    },
+    required=("uri",),
+    data=fields(size=NUMBER, done=SWITCH, replaced=SWITCH),
+    run=object_put,
+    writes=True,
+    destructive=True,
+)

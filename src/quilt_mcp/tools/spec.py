@@ -1,0 +1,164 @@
+"""ToolSpec: a tool as a literal value. What is listed, what is checked and what runs stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from quilt_mcp.auth.identity import Identity
+from quilt_mcp.config import Settings
+from quilt_mcp.domain.plan import Progress
+from quilt_mcp.errors import InvalidArgument, ReadOnly
+from quilt_mcp.ops import QuiltOps
+from quilt_mcp.tools.envelope import Answer, Reply, reply
+from quilt_mcp.tools.schema import Schema, check
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool: who serves it, and whom to tell how far it got."""
+
+    ops: QuiltOps
+    settings: Settings
+    identity: Identity
+    progress: Progress
+
+
+Run = Callable[..., Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """``run`` is called with the Call and the arguments as keywords; a test holds its signature equal to ``arguments``.
+
+    ``title`` is for people at the command line; it is not listed, where every byte is read by a model.
+    ``data`` is the schema of the result's ``data``. ``writes``: listed and allowed only when writes are on.
+    """
+
+    name: str
+    title: str
+    description: str
+    arguments: Mapping[str, Schema]
+    required: tuple[str, ...]
+    data: Schema
+    run: Run
+    writes: bool = False
+    destructive: bool = False
+    idempotent: bool = True
+    open_world: bool = False
+    definitions: Mapping[str, Schema] = field(default_factory=dict[str, Schema])
+
+    @property
+    def paged(self) -> bool:
+        return "cursor" in self.arguments
+
+    def input_schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {
+            "type": "object",
+            "properties": dict(self.arguments),
+            "additionalProperties": False,
+        }
+        if self.required:
+            schema["required"] = list(self.required)
+        return schema
+
+    def output_schema(self) -> dict[str, Any]:
+        """Of results and failures alike: a failure has ``error`` in place of ``data``, so nothing is required and more
+        may be there. ``warnings`` and ``uri``, the same in every tool, are told once, in the server's
+        instructions."""
+        parts: dict[str, Any] = {"data": {"type": "object", **self.data}}
+        if self.paged:
+            parts["page"] = PAGE
+        schema: dict[str, Any] = {"type": "object", "properties": parts}
+        if self.definitions:
+            schema["$defs"] = dict(self.definitions)
+        return schema
+
+    def hints(self) -> dict[str, bool]:
+        """Annotations, by their names on the wire. The last two mean nothing for a tool that only reads."""
+        hints = {"readOnlyHint": not self.writes, "openWorldHint": self.open_world}
+        if self.writes:
+            hints |= {"destructiveHint": self.destructive, "idempotentHint": self.idempotent}
+        return hints
+
+    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments with defaults. Raises InvalidArgument."""
+        return check(self.input_schema(), arguments)
+
+    def check_writes(self, allowed: bool) -> None:
+        if self.writes and not allowed:
+            raise ReadOnly(
+                f"{self.name} writes, and this server reads only.",
+                next_step="Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1.",
+            )
+
+    async def answer(self, call: Call, arguments: dict[str, Any]) -> Reply:
+        """Runs, and when the page does not fit the budget, runs again for a page that does. Only reading tools page."""
+        budget = call.settings.response_bytes()
+        found = await self.run(call, **arguments)
+        made = reply(found, budget)
+        while isinstance(made, int):
+            count = found.count()
+            if self.paged:
+                found = await self.run(call, **{**arguments, "limit": made})
+                said = f"shortened: {made} of {count} records fit into this answer; go on with cursor=page.next_cursor."
+                found = replace(found, warnings=(*found.warnings, said))
+            if not self.paged or found.count() >= count:
+                # No pages to ask for; or the page grew between the two readings.
+                found = shortened(found, made)
+            made = reply(found, budget)
+        return made
+
+
+def shortened(answer: Answer, most: int) -> Answer:
+    """With only the first ``most`` records, saying so."""
+    data = dict(answer.data)
+    left = most
+    for name in answer.records:
+        data[name] = answer.data[name][:left]
+        left -= len(data[name])
+    said = f"cut: {answer.count() - most} more of {' and '.join(answer.records)} are left out to keep the answer short."
+    return replace(answer, data=data, warnings=(*answer.warnings, said))
+
+
+def either(first: str, second: str, *, given: Mapping[str, Any]) -> str:
+    """The one of two arguments that was given. Raises InvalidArgument for both or none."""
+    present = [name for name in (first, second) if given.get(name) is not None]
+    if len(present) != 1:
+        raise InvalidArgument(
+            f"{'Both' if present else 'Neither'} of {first} and {second} {'are' if present else 'is'} given.",
+            next_step=f"Give exactly one of {first} and {second}.",
+        )
+    return present[0]
+
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "integer"}
+SWITCH: Schema = {"type": "boolean"}
+PAGE: Schema = {"type": "object", "properties": {"next_cursor": {"type": ["string", "null"]}}}
+"""``total`` stands beside it, null where counting would mean reading every page; told in the server's instructions."""
+
+
+def listed(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def fields(**parts: Schema) -> Schema:
+    """An object; its type is left to ``properties`` to tell, as the listing has a size to keep."""
+    return {"properties": parts}
+
+
+PACKAGE: Schema = {"type": "string", "description": "ns/name, ns/name@hash, ns/name:tag or a quilt+ URI"}
+REGISTRY: Schema = {"type": "string", "description": "Registry URL or folder"}
+CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
+
+
+def limit(default: int = 100) -> Schema:
+    return {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1000,
+        "default": default,
+        "description": "Page size",
+    }
