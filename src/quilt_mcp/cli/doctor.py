@@ -1,0 +1,166 @@
+"""``quilt-mcp doctor``: what was found, what works, and how to mend what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from quilt_mcp import __version__
+from quilt_mcp.auth.identity import Asker, Identity
+from quilt_mcp.cli import exits
+from quilt_mcp.config import Settings
+from quilt_mcp.errors import QuiltError
+from quilt_mcp.ops import QuiltOps
+from quilt_mcp.session import Session
+from quilt_mcp.tools.envelope import json_text, printable
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``ok`` None: neither good nor bad, only good to know. ``fix`` is empty unless something can be done."""
+
+    name: str
+    ok: bool | None
+    found: str
+    fix: str = ""
+
+
+def run_doctor(settings: Settings, *, as_json: bool) -> int:
+    """Prints all checks; the exit code is 0 when none failed."""
+    checks = asyncio.run(examine(settings))
+    healthy = all(check.ok is not False for check in checks)
+    if as_json or not sys.stdout.isatty():
+        sys.stdout.write(json_text({"ok": healthy, "checks": [asdict(check) for check in checks]}) + "\n")
+    else:
+        _print(checks)
+    return exits.OK if healthy else exits.REPORT
+
+
+async def examine(settings: Settings) -> list[Check]:
+    checks = [_program(), _command(), *_roots(settings), _cache(settings)]
+    session = Session(settings)
+    try:
+        identity = session.identity(Asker("command"))
+    except QuiltError as error:
+        return [*checks, Check("backend", False, error.message, error.next_step)]
+    checks += _decision(identity)
+    try:
+        ops = await session.ops(identity)
+    except QuiltError as error:
+        return [*checks, Check("registry", False, error.message, error.next_step)]
+    return [*checks, await _reading(ops), await _writing(ops)]
+
+
+def _program() -> Check:
+    found = f"quilt-mcp {__version__}, mcp {version('mcp')}, Python {platform.python_version()}, {platform.system()}"
+    if os.name != "posix":
+        return Check(
+            "program",
+            False,
+            found,
+            "Run it on Linux, on macOS or inside WSL: Windows itself is not supported.",
+        )
+    return Check("program", True, found)
+
+
+def _command() -> Check:
+    path = shutil.which("quilt-mcp")
+    if path is None:
+        own = Path(sys.executable).with_name("quilt-mcp")
+        return Check("command", None, "quilt-mcp is not on PATH", f"Give clients its full path: {own}")
+    return Check("command", True, path)
+
+
+def _roots(settings: Settings) -> list[Check]:
+    roots = settings.local_roots()
+    if not roots:
+        fix = "Add --root DIR (or QUILT_ROOT) for each folder that agents may read sources from."
+        return [Check("root", None, "none: no local file can become part of a package", fix)]
+    return [
+        _folder_check("root", root, os.R_OK | os.X_OK, "Make the folder, or name another with --root.")
+        for root in roots
+    ]
+
+
+def _cache(settings: Settings) -> Check:
+    fix = "Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR."
+    return _folder_check("cache", _standing(settings.cache_folder()), os.W_OK | os.X_OK, fix)
+
+
+def _standing(folder: Path) -> Path:
+    """The folder itself, or the closest one above it that can be seen: where it would be made."""
+    while not os.path.exists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _folder_check(name: str, folder: Path, access: int, fix: str) -> Check:
+    if not os.path.isdir(folder):
+        return Check(name, False, f"{folder} is not a folder", fix)
+    if not os.access(folder, access):
+        return Check(name, False, f"{folder} does not permit it", fix)
+    return Check(name, True, str(folder))
+
+
+def _decision(identity: Identity) -> list[Check]:
+    checks = [Check("backend", True, f"{identity.kind}, as {identity.principal}")]
+    for candidate in identity.explanation:
+        word = "chosen" if candidate.chosen else "passed over"
+        checks.append(Check(f"  {candidate.kind}", None, f"{word}: {candidate.reason}", candidate.fix))
+    return checks
+
+
+async def _reading(ops: QuiltOps) -> Check:
+    registry = ops.default_registry
+    try:
+        page = await ops.list_packages(registry, limit=1000)
+    except QuiltError as error:
+        return Check("read", False, error.message, error.next_step)
+    count = f"{'more than ' if page.next_cursor else ''}{len(page.items)} package{'' if len(page.items) == 1 else 's'}"
+    return Check("read", True, " ".join((f"{registry}: {count}", *page.warnings)))
+
+
+async def _writing(ops: QuiltOps) -> Check:
+    if not ops.writable:
+        return Check(
+            "write",
+            None,
+            "switched off",
+            "Add --allow-write, or set QUILT_ALLOW_WRITE=1, to switch writes on.",
+        )
+    registry = ops.default_registry
+    try:
+        await ops.put_object(f"{registry.rstrip('/')}/doctor-was-here", b"", dry_run=True)
+    except QuiltError as error:
+        return Check("write", False, error.message, error.next_step)
+    if registry.startswith("file:"):
+        folder = _standing(Path(unquote(urlsplit(registry).path)))
+        fix = f"Permit it (chmod u+rwx {folder}), or name another registry with --registry."
+        return _folder_check("write", folder, os.W_OK | os.X_OK, fix)
+    return Check("write", True, registry)
+
+
+def _print(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    signs: dict[bool | None, Callable[[], Text]] = {
+        True: lambda: Text("ok", style="green"),
+        False: lambda: Text("FAIL", style="bold red"),
+        None: lambda: Text("-", style="dim"),
+    }
+    grid = Table.grid(padding=(0, 2))
+    for check in checks:
+        grid.add_row(signs[check.ok](), Text(check.name, style="bold"), Text(printable(check.found)))
+        if check.fix:
+            grid.add_row("", "", Text(f"-> {printable(check.fix)}", style="yellow"))
+    Console().print(grid)
