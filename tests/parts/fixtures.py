@@ -1,0 +1,45 @@
+"""Fixtures over the real parts. The servers start once a session (one for each xdist worker), and only when a test asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from parts.ceph import CephCluster, ceph_cluster
+from parts.moto_server import moto_server
+from parts.proxy import Proxy
+from parts.s3_access import S3Access
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Access]:
+    with moto_server() as access:
+        yield access
+
+
+@pytest.fixture(scope="session")
+def moto_proxy(moto: S3Access) -> Iterator[Proxy]:
+    with Proxy(moto.url) as proxy:
+        yield proxy
+        assert proxy.failures == []
+
+
+@pytest.fixture
+def s3(moto: S3Access, moto_proxy: Proxy) -> S3Access:
+    """moto through the proxy."""
+    return moto.via(moto_proxy.url)
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[CephCluster]:
+    """Tests that ask for this bear ``pytest.mark.xdist_group("ceph")``, so that one worker alone starts it."""
+    with ceph_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ceph_proxy(ceph: CephCluster) -> Iterator[Proxy]:
+    with Proxy(ceph.access.url) as proxy:
+        yield proxy
+        assert proxy.failures == []

@@ -1,0 +1,116 @@
+"""The process that runs moto[server], with what it lacks beside AWS put right where our tests stand on it.
+
+1. CompleteMultipartUpload answers ChecksumSHA256 as ``<base64>-<parts>``: quilt3 8.0 reads it, moto 5.2.5 leaves it out.
+2. HeadObject says that a multipart checksum is one (``-<parts>``, COMPOSITE): without that, it reads as the SHA256 of the whole.
+3. A SHA256 in the header of PutObject or UploadPart that does not fit the body is refused with BadDigest.
+4. That header alone (without ``x-amz-sdk-checksum-algorithm``, as obstore sends it) is kept as the object's checksum.
+5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
+6. GetObjectAttributes tells the number of parts when asked for it.
+
+Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from moto.s3 import models, responses
+from moto.s3.exceptions import S3ClientError
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+
+class BadDigest(S3ClientError):
+    code = "BadDigest"
+
+    def __init__(self) -> None:
+        super().__init__("The SHA256 you specified did not match the calculated checksum.")
+
+
+class Corrected(responses.S3Response):
+    def serialized(self, action_result: Any) -> Any:
+        result = action_result.result
+        match self.data.get("Action"):
+            case "CompleteMultipartUpload":
+                composite = composite_of(self.backend.get_object(result["Bucket"], result["Key"]))
+                if composite:
+                    result |= {"ChecksumSHA256": composite, "ChecksumType": "COMPOSITE"}
+            case "GetObjectAttributes" if "ObjectParts" in self.headers.get("x-amz-object-attributes", ""):
+                key, _ = self._get_key(validate_storage_class=False)
+                if key.multipart:
+                    result["ObjectParts"] = {"TotalPartsCount": len(key.multipart.partlist)}
+        return super().serialized(action_result)
+
+    def head_object(self, bucket_name: str, query: Any, key_name: str, headers: Any) -> Any:
+        status, answered, body = super().head_object(bucket_name, query, key_name, headers)
+        if answered.get("x-amz-checksum-sha256"):
+            version = query.get("versionId", [None])[0]
+            composite = composite_of(self.backend.head_object(bucket_name, key_name, version_id=version))
+            if composite:
+                answered |= {"x-amz-checksum-sha256": composite, "x-amz-checksum-type": "COMPOSITE"}
+        return status, answered, body
+
+    def put_object(self) -> Any:
+        self._refuse_a_wrong_sum()
+        return super().put_object()
+
+    def upload_part(self) -> Any:
+        self._refuse_a_wrong_sum()
+        return super().upload_part()
+
+    def _refuse_a_wrong_sum(self) -> None:
+        claimed = self.headers.get("x-amz-checksum-sha256")
+        if claimed and claimed != base64.b64encode(hashlib.sha256(self.body or b"").digest()).decode():
+            raise BadDigest
+
+    def _get_checksum(self, response_headers: dict[str, Any]) -> tuple[str, str | None]:
+        algorithm, value = super()._get_checksum(response_headers)
+        claimed = self.headers.get("x-amz-checksum-sha256")
+        if not algorithm and claimed:
+            response_headers["x-amz-checksum-sha256"] = claimed
+            return "SHA256", claimed
+        return algorithm, value
+
+
+def composite_of(key: Any) -> str | None:
+    if key is None or key.checksum_algorithm != "SHA256" or key.checksum_type != "COMPOSITE":
+        return None
+    return f"{key.checksum_value}-{key.checksum_parts}"
+
+
+_list_objects = models.S3Backend.list_objects
+
+
+def list_living_objects(self: Any, bucket: Any, *arguments: Any, **named: Any) -> Any:
+    living = {name: key for name, key in bucket.keys.items() if not isinstance(key, models.FakeDeleteMarker)}
+    return _list_objects(self, SimpleNamespace(keys=living), *arguments, **named)
+
+
+def end_with_standard_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+class Handler(MotoRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """A server under test has nothing to say for each request."""
+
+
+def main() -> None:
+    responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
+    models.S3Backend.list_objects = list_living_objects
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
+    threading.Thread(target=end_with_standard_input, daemon=True).start()
+    print(server.port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""quilt3 8.0 as the other client: each script in its own process and home, so that nothing of it stays in ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from parts.s3_access import S3Access
+
+_FRAME = """\
+import json, sys
+import quilt3
+arguments = json.loads(sys.argv[1])
+result = None
+{script}
+print("RESULT:" + json.dumps(result))
+"""
+
+
+class Quilt3Failed(Exception):
+    """The script ended with an exception; its standard error is the message."""
+
+
+class Quilt3:
+    """A script sees ``quilt3`` and ``arguments`` (what was given by name), and sets ``result`` to something JSON can say."""
+
+    def __init__(self, home: Path, access: S3Access | None = None) -> None:
+        self.home = home
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "QUILT_", "XDG_", "COVERAGE_"))
+        }
+        self.environment = inherited | {
+            "HOME": str(home),
+            "XDG_DATA_HOME": str(home / "data"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "QUILT_DISABLE_USAGE_METRICS": "true",
+            "QUILT_MINIMIZE_STDOUT": "true",
+            "PYTHONWARNINGS": "ignore",
+        }
+        if access:
+            self.environment |= access.environment()
+
+    def start(self, script: str, **arguments: Any) -> subprocess.Popen[str]:
+        """For scripts that run beside the test. The caller waits for the process; ``finish`` takes its result."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        return subprocess.Popen(
+            [sys.executable, "-c", _FRAME.format(script=script), json.dumps(arguments)],
+            env=self.environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @staticmethod
+    def finish(process: subprocess.Popen[str], timeout: float = 110) -> Any:
+        try:
+            out, error = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        line = next((line for line in out.splitlines() if line.startswith("RESULT:")), None)
+        if process.returncode or line is None:
+            raise Quilt3Failed(error[-4000:])
+        return json.loads(line.removeprefix("RESULT:"))
+
+    def run(self, script: str, *, timeout: float = 110, **arguments: Any) -> Any:
+        return self.finish(self.start(script, **arguments), timeout)
