@@ -1,0 +1,95 @@
+"""``quilt-mcp doctor``: what was found, whether it can be read and written, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shell import Shell, on_a_terminal
+
+
+def checks(shell: Shell, *flags: str, code: int = 0, **variables: str) -> dict[str, dict[str, Any]]:
+    result = shell.run("doctor", *flags, **variables)
+    assert result.returncode == code, result.stdout + result.stderr
+    report = json.loads(result.stdout)
+    assert report["ok"] == (code == 0)
+    return {check["name"].strip(): check for check in report["checks"]}
+
+
+def test_a_fresh_machine_is_healthy_reads_and_does_not_write(shell: Shell) -> None:
+    found = checks(shell)
+    assert found["read"]["ok"] is True
+    assert found["write"]["ok"] is None
+    assert "--allow-write" in found["write"]["fix"]
+    assert found["backend"]["found"].startswith("local")
+
+
+def test_the_whole_decision_is_shown(shell: Shell) -> None:
+    found = checks(shell)
+    assert all(found[kind]["found"].startswith("passed over: ") for kind in ("quilt3", "platform", "iam"))
+    assert found["local"]["found"].startswith("chosen: ")
+
+
+def test_writes_are_checked_when_they_are_on(shell: Shell) -> None:
+    shell.make_package("team/data")
+    found = checks(shell, "--allow-write")
+    assert found["write"]["ok"] is True
+    assert "1 package" in found["read"]["found"]
+    assert not (shell.registry / "doctor-was-here").exists()
+
+
+def test_a_root_that_is_not_there_fails_with_how_to_mend_it(shell: Shell) -> None:
+    found = checks(shell, "--root", str(shell.home / "gone"), code=1)
+    assert found["root"]["ok"] is False
+    assert "--root" in found["root"]["fix"]
+
+
+def test_a_server_started_at_the_top_of_the_disk_has_no_root_and_is_told_how_to_get_one(shell: Shell) -> None:
+    """Desktop clients start servers there."""
+    found = checks(replace(shell, here=Path("/")))
+    assert found["root"]["ok"] is None
+    assert "--root DIR" in found["root"]["fix"]
+
+
+def test_a_cache_folder_that_cannot_be_made_fails(shell: Shell) -> None:
+    (shell.home / "file").write_text("in the way")
+    found = checks(shell, "--cache-dir", str(shell.home / "file" / "cache"), code=1)
+    assert found["cache"]["ok"] is False
+    assert "--cache-dir" in found["cache"]["fix"]
+
+
+def test_a_person_sees_signs_and_what_to_do(shell: Shell) -> None:
+    seen = on_a_terminal(shell, "doctor")
+    assert "ok" in seen and "-> Add --allow-write" in seen
+    assert '"checks"' not in seen
+
+
+def test_a_backend_that_cannot_be_had_fails(shell: Shell) -> None:
+    found = checks(shell, "--backend", "platform", code=1)
+    assert found["backend"]["ok"] is False
+    assert found["backend"]["fix"]
+
+
+def test_required_credentials_that_are_missing_fail(shell: Shell) -> None:
+    found = checks(shell, code=1, QUILT_REQUIRE_AUTH="1")
+    assert "credentials" in found["backend"]["found"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_registry_that_may_not_be_written_fails(shell: Shell) -> None:
+    shell.make_package("team/data")
+    shell.registry.chmod(0o500)
+    try:
+        found = checks(shell, "--allow-write", code=1)
+    finally:
+        shell.registry.chmod(0o700)
+    assert found["write"]["ok"] is False
+
+
+def test_a_registry_that_is_a_file_fails(shell: Shell) -> None:
+    shell.registry.write_text("not a folder")
+    assert "is not a folder" in checks(shell, "--allow-write", code=1)["write"]["found"]

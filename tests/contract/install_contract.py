@@ -1,0 +1,240 @@
+"""Taking a revision out and holding it to its word: install, verify."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from ops_base import OpsContract, record
+
+from quilt_mcp.errors import (
+    AlreadyExists,
+    EntryNotFound,
+    HashMismatch,
+    NotFound,
+    OutsideRoots,
+    PackageNotFound,
+    QuiltError,
+)
+
+FILES = {"README.md": "# hi", "a/x.csv": "1,2\n", "a/deep/z": "z", "a-b/x": "x"}
+
+
+class InstallContract(OpsContract):
+    def installed(self) -> dict[str, str]:
+        """What stands in ``dest``."""
+        return {
+            os.path.relpath(os.path.join(folder, name), self.dest): _text(os.path.join(folder, name))
+            for folder, _, names in os.walk(self.dest)
+            for name in names
+        }
+
+    async def physical_key(self, name: str, path: str) -> str:
+        key = (await self.ops.stat(self.uri(name, path=path))).physical_key
+        assert key is not None
+        return key
+
+    # -- install --
+
+    async def test_install_puts_every_file_in_its_place(self) -> None:
+        commit = await self.create("a/b", FILES)
+        outcome = await self.ops.install(self.uri("a/b"), str(self.dest))
+        assert self.installed() == FILES
+        assert (outcome.installed, outcome.unchanged, outcome.bytes_copied) == (4, 0, 10)
+        assert (outcome.done, outcome.uri) == (True, commit.uri)
+        assert (await self.ops.verify(self.uri("a/b"), dest=str(self.dest))).ok
+
+    async def test_a_dry_run_installs_nothing_and_says_what_would_be(self) -> None:
+        await self.create("a/b", FILES)
+        outcome = await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=True)
+        assert (outcome.installed, outcome.bytes_copied, outcome.done) == (4, 10, False)
+        assert self.installed() == {}
+
+    @pytest.mark.parametrize(
+        ("path", "expected"),
+        [
+            ("a/", {"a/x.csv", "a/deep/z"}),
+            ("a", {"a/x.csv", "a/deep/z"}),
+            ("a/x.csv", {"a/x.csv"}),
+            ("a-b/", {"a-b/x"}),
+        ],
+    )
+    async def test_a_path_limits_the_installation_and_keys_stay(self, path: str, expected: set[str]) -> None:
+        await self.create("a/b", FILES)
+        await self.ops.install(self.uri("a/b", path=path), str(self.dest))
+        assert set(self.installed()) == expected
+
+    async def test_an_old_revision_is_installed_as_it_was(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        await self.patch("a/b", {"f": "2"})
+        await self.ops.install(self.uri("a/b", first.top_hash), str(self.dest))
+        assert self.installed() == {"f": "1"}
+
+    async def test_run_again_it_takes_what_is_there_and_brings_what_is_missing(self) -> None:
+        await self.create("a/b", FILES)
+        await self.ops.install(self.uri("a/b"), str(self.dest))
+        (self.dest / "a/x.csv").unlink()
+        (self.dest / "mine").write_text("my own file")
+        outcome = await self.ops.install(self.uri("a/b"), str(self.dest))
+        assert (outcome.installed, outcome.unchanged, outcome.bytes_copied) == (1, 3, 4)
+        assert self.installed() == {**FILES, "mine": "my own file"}
+
+    async def test_a_differing_file_is_refused_before_anything_is_written(self) -> None:
+        await self.create("a/b", FILES)
+        (self.dest / "a").mkdir(parents=True)
+        (self.dest / "a/x.csv").write_text("mine")
+        for dry_run in (True, False):
+            with pytest.raises(AlreadyExists) as caught:
+                await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run)
+            assert caught.value.details["paths"] == ["a/x.csv"]
+        assert self.installed() == {"a/x.csv": "mine"}
+
+    async def test_overwrite_replaces_a_differing_file(self) -> None:
+        await self.create("a/b", FILES)
+        (self.dest / "a").mkdir(parents=True)
+        (self.dest / "a/x.csv").write_text("mine")
+        outcome = await self.ops.install(self.uri("a/b"), str(self.dest), overwrite=True)
+        assert outcome.installed == 4
+        assert self.installed() == FILES
+
+    async def test_damaged_bytes_are_not_installed(self) -> None:
+        await self.create("a/b", {"f": "hello", "g": "fine"})
+        self.raw_change(await self.physical_key("a/b", "f"), b"hellO")
+        with pytest.raises(HashMismatch):
+            await self.ops.install(self.uri("a/b"), str(self.dest))
+        assert "f" not in self.installed()
+        assert self.installed().items() <= {"g": "fine"}.items()
+        self.raw_change(await self.physical_key("a/b", "f"), b"longer than it was")
+        with pytest.raises(HashMismatch):
+            await self.ops.install(self.uri("a/b", path="f"), str(self.dest))
+        self.raw_change(await self.physical_key("a/b", "f"), None)
+        with pytest.raises(NotFound):
+            await self.ops.install(self.uri("a/b", path="f"), str(self.dest))
+
+    async def test_a_destination_outside_the_roots_is_refused(self) -> None:
+        await self.create("a/b", FILES)
+        with pytest.raises(OutsideRoots):
+            await self.ops.install(self.uri("a/b"), str(self.outside / "here"))
+        assert list(self.outside.iterdir()) == []
+
+    async def test_a_link_in_the_destination_is_not_followed_out(self) -> None:
+        await self.create("a/b", FILES)
+        self.dest.mkdir(parents=True)
+        (self.dest / "a").symlink_to(self.outside)
+        (self.outside / "mine").write_text("untouched")
+        with pytest.raises(QuiltError):
+            await self.ops.install(self.uri("a/b"), str(self.dest), overwrite=True)
+        assert [path.name for path in self.outside.iterdir()] == ["mine"]
+
+    async def test_a_registrys_own_folder_is_not_installed_into(self) -> None:
+        await self.create("a/b", FILES)
+        if not self.registry.startswith("file://"):
+            pytest.skip("the registry is not a local folder")
+        folder = self.registry.removeprefix("file://")
+        before = self.snapshot()
+        with pytest.raises(QuiltError):
+            await self.ops.install(self.uri("a/b"), f"{folder}/.quilt/named_packages")
+        key = (await self.items(self.uri("a/b")))[0]
+        self.set_package("h/h", "e" * 64, record(key, logical_key=".quilt/named_packages/x/y/latest"))
+        with pytest.raises(QuiltError):
+            await self.ops.install(self.uri("h/h"), folder)
+        assert set(self.snapshot()) - set(before) == {
+            f".quilt/packages/{'e' * 64}",
+            ".quilt/named_packages/h/h/1700000000",
+            ".quilt/named_packages/h/h/latest",
+        }
+
+    async def test_what_is_not_there_cannot_be_installed(self) -> None:
+        with pytest.raises(PackageNotFound):
+            await self.ops.install(self.uri("a/b"), str(self.dest))
+        await self.create("a/b", FILES)
+        with pytest.raises(EntryNotFound):
+            await self.ops.install(self.uri("a/b", path="nothing/"), str(self.dest))
+
+    async def test_progress_ends_at_all_of_the_bytes_installed_and_verified(self) -> None:
+        await self.create("a/b", FILES)
+        seen: list[tuple[float, float | None]] = []
+
+        async def progress(done: float, total: float | None, message: str) -> None:
+            seen.append((done, total))
+
+        await self.ops.install(self.uri("a/b"), str(self.dest), progress=progress)
+        assert seen[-1] == (10, 10)
+        seen.clear()
+        await self.ops.verify(self.uri("a/b"), progress=progress)
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+        assert seen[-1] == (10, 10)
+
+    # -- verify --
+
+    async def test_a_whole_package_verifies(self) -> None:
+        commit = await self.create("a/b", FILES)
+        report = await self.ops.verify(self.uri("a/b"))
+        assert (report.ok, report.manifest_ok, report.problems, report.uri) == (True, True, (), commit.uri)
+        assert (report.checked.entries, report.checked.bytes) == (4, 10)
+        assert report.checks == {"sha2-256-chunked": 4}
+
+    async def test_verify_reads_no_more_than_the_path_asks(self) -> None:
+        await self.create("a/b", FILES)
+        self.raw_change(await self.physical_key("a/b", "README.md"), b"broken")
+        assert (await self.ops.verify(self.uri("a/b", path="a/"))).checked.entries == 2
+        assert (await self.ops.verify(self.uri("a/b", path="a/x.csv"))).ok
+        assert not (await self.ops.verify(self.uri("a/b"))).ok
+
+    async def test_each_kind_of_problem_is_told_apart(self) -> None:
+        await self.create(
+            "a/b", {"gone": "1", "short": "12", "flipped": "123", "fine": "1234", "odd": "12345"}
+        )
+        items = {item.path: item for item in await self.items(self.uri("a/b"))}
+        self.set_package(
+            "h/h",
+            "e" * 64,
+            *(record(items[path]) for path in ("fine", "flipped", "gone")),
+            record(items["odd"], hash={"type": "NEW", "value": "x"}),
+            record(items["fine"], logical_key="outside", physical_keys=[(self.outside / "f").as_uri()]),
+            record(items["short"]),
+        )
+        (self.outside / "f").write_text("1234")
+        for path, content in (("gone", None), ("short", b"1"), ("flipped", b"12x")):
+            self.raw_change(await self.physical_key("a/b", path), content)
+        report = await self.ops.verify(self.uri("h/h"))
+        assert [(problem.path, problem.problem) for problem in report.problems] == [
+            ("flipped", "hash"), ("gone", "missing"), ("odd", "unsupported_hash"), ("outside", "unreadable"),
+            ("short", "size"),
+        ]  # fmt: skip
+        assert (report.ok, report.manifest_ok, report.problem_count) == (False, False, 5)
+        assert report.checked.entries == 6
+        found = {problem.path: problem for problem in report.problems}
+        assert (found["short"].expected, found["short"].found) == ("2", "1")
+
+    async def test_an_installed_copy_is_verified_where_it_stands(self) -> None:
+        await self.create("a/b", FILES)
+        await self.ops.install(self.uri("a/b"), str(self.dest))
+        (self.dest / "README.md").write_text("# hj")
+        (self.dest / "a/x.csv").unlink()
+        (self.dest / "a/extra").write_text("more")
+        report = await self.ops.verify(self.uri("a/b"), dest=str(self.dest))
+        assert [(problem.path, problem.problem) for problem in report.problems] == [
+            ("README.md", "hash"), ("a/extra", "extra"), ("a/x.csv", "missing"),
+        ]  # fmt: skip
+        assert (await self.ops.verify(self.uri("a/b", path="a-b/"), dest=str(self.dest))).ok
+
+    @pytest.mark.parametrize("edit", [{"size": 2}, {"meta": {"user_meta": {"k": 1}}}])
+    async def test_a_changed_manifest_does_not_verify(self, edit: dict[str, Any]) -> None:
+        commit = await self.create("a/b", {"f": "1"})
+        item = await self.ops.stat(self.uri("a/b", path="f"))
+        self.set_manifest(commit.top_hash, record(item, **edit))
+        assert not (await self.ops.verify(self.uri("a/b"))).manifest_ok
+
+    async def test_what_is_not_there_cannot_be_verified(self) -> None:
+        with pytest.raises(PackageNotFound):
+            await self.ops.verify(self.uri("a/b"))
+        await self.create("a/b", FILES)
+        with pytest.raises(EntryNotFound):
+            await self.ops.verify(self.uri("a/b", path="nothing"))
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

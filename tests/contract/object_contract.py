@@ -1,0 +1,139 @@
+"""Objects beside the packages: list_objects, stat_object, read_object, put_object."""
+
+from __future__ import annotations
+
+import pytest
+from ops_base import OpsContract
+
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    InvalidUri,
+    NotAFile,
+    ObjectNotFound,
+    OutsideRoots,
+    QuiltError,
+)
+
+
+class ObjectContract(OpsContract):
+    async def test_objects_and_folders_are_listed_one_level_deep(self) -> None:
+        for key in ("data/x.csv", "data/y", "data/deep/z", "data-2/w", "top"):
+            self.raw_set(key, key.encode())
+        root = (await self.ops.list_objects(f"{self.registry}/")).items
+        assert [(item.uri, item.type) for item in root] == [
+            (f"{self.registry}/data-2/", "folder"), (f"{self.registry}/data/", "folder"),
+            (f"{self.registry}/top", "object"),
+        ]  # fmt: skip
+        below = (await self.ops.list_objects(f"{self.registry}/data/")).items
+        assert [(item.uri.removeprefix(self.registry), item.size) for item in below] == [
+            ("/data/deep/", None), ("/data/x.csv", 10), ("/data/y", 6),
+        ]  # fmt: skip
+
+    async def test_pages_of_objects_join(self) -> None:
+        keys = [f"data/{name}" for name in ("a", "a-", "a.b", "b/x", "b-c/x", "é ü+#?%", "z")]
+        for key in keys:
+            self.raw_set(key, b"1")
+        found: list[str] = []
+        cursor = None
+        while True:
+            page = await self.ops.list_objects(f"{self.registry}/data/", limit=2, cursor=cursor)
+            found += [item.uri for item in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert len(found) == len(set(found)) == len(keys)
+
+    async def test_every_address_of_a_listing_is_accepted_again(self) -> None:
+        self.raw_set("data/é ü+#?%.csv", b"odd")
+        self.raw_set("data/d é/x", b"1")
+        for item in (await self.ops.list_objects(f"{self.registry}/data/")).items:
+            if item.type == "folder":
+                (inner,) = (await self.ops.list_objects(item.uri)).items
+                assert (await self.ops.read_object(inner.uri)).data == b"1"
+            else:
+                assert await self.ops.stat_object(item.uri) == item
+                assert (await self.ops.read_object(item.uri)).data == b"odd"
+
+    async def test_an_object_is_put_read_and_not_replaced_unless_asked(self) -> None:
+        uri = f"{self.registry}/notes/é.txt"
+        outcome = await self.ops.put_object(uri, b"one")
+        assert (outcome.done, outcome.replaced, outcome.size) == (True, False, 3)
+        assert (await self.ops.read_object(outcome.uri)).data == b"one"
+        with pytest.raises(AlreadyExists):
+            await self.ops.put_object(uri, b"two")
+        with pytest.raises(AlreadyExists):
+            await self.ops.put_object(uri, b"two", dry_run=True)
+        assert self.raw_get("notes/é.txt") == b"one"
+        outcome = await self.ops.put_object(uri, b"three", overwrite=True)
+        assert outcome.replaced
+        assert self.raw_get("notes/é.txt") == b"three"
+
+    async def test_a_dry_run_puts_nothing(self) -> None:
+        outcome = await self.ops.put_object(f"{self.registry}/f", b"1", dry_run=True)
+        assert not outcome.done
+        assert self.raw_keys() == []
+
+    @pytest.mark.parametrize(
+        ("offset", "length", "expected"), [(0, 3, b"hel"), (3, None, b"lo"), (4, 9, b"o")]
+    )
+    async def test_a_range_of_an_object_is_read(
+        self, offset: int, length: int | None, expected: bytes
+    ) -> None:
+        self.raw_set("f.txt", b"hello")
+        content = await self.ops.read_object(f"{self.registry}/f.txt", offset=offset, length=length)
+        assert (content.data, content.offset, content.size) == (expected, offset, 5)
+        assert content.media_type == "text/plain"
+
+    async def test_an_object_that_is_not_there_is_not_found(self) -> None:
+        for call in (self.ops.stat_object, self.ops.read_object):
+            with pytest.raises(ObjectNotFound):
+                await call(f"{self.registry}/nothing")
+
+    async def test_a_folder_is_no_object(self) -> None:
+        self.raw_set("d/f", b"1")
+        for call in (self.ops.stat_object, self.ops.read_object):
+            with pytest.raises((NotAFile, ObjectNotFound)):
+                await call(f"{self.registry}/d/")
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            ".quilt/packages/x",
+            ".quilt/named_packages/a/b/latest",
+            "sub/.quilt/packages/x",
+            ".quilt/objects/aa/x",
+            ".quilt/workflows/config.yml",
+        ],
+    )
+    async def test_what_belongs_to_packages_is_not_written_as_an_object(self, key: str) -> None:
+        with pytest.raises(InvalidArgument):
+            await self.ops.put_object(f"{self.registry}/{key}", b"x", overwrite=True)
+        assert self.raw_keys() == []
+
+    @pytest.mark.parametrize("uri", ["", "nonsense", "http://example.com/x", "ftp://x/y", "file:relative"])
+    async def test_what_is_no_address_is_refused(self, uri: str) -> None:
+        for call in (self.ops.stat_object, self.ops.read_object, self.ops.list_objects):
+            with pytest.raises(InvalidUri):
+                await call(uri)
+        with pytest.raises(InvalidUri):
+            await self.ops.put_object(uri, b"1")
+
+    @pytest.mark.parametrize("path", ["../outside", "a/../../outside", "%2e%2e/outside"])
+    async def test_an_address_does_not_climb_out_of_its_registry(self, path: str) -> None:
+        with pytest.raises(QuiltError):
+            await self.ops.read_object(f"{self.registry}/{path}")
+        with pytest.raises(QuiltError):
+            await self.ops.put_object(f"{self.registry}/{path}", b"x")
+
+    async def test_a_local_object_outside_the_roots_is_refused(self) -> None:
+        (self.outside / "secret").write_text("s")
+        uri = (self.outside / "secret").as_uri()
+        for call in (self.ops.stat_object, self.ops.read_object, self.ops.link):
+            with pytest.raises(OutsideRoots):
+                await call(uri)
+        with pytest.raises(OutsideRoots):
+            await self.ops.list_objects(self.outside.as_uri())
+        with pytest.raises(OutsideRoots):
+            await self.ops.put_object(uri, b"x", overwrite=True)
+        assert (self.outside / "secret").read_text() == "s"

@@ -1,0 +1,31 @@
+"""What every backend must do: one class, run against each of them.
+
+A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract`` names: two operations on empty registries
+(one that writes, one that only reads), raw access that goes around the backend, and local folders.
+"""
+
+from __future__ import annotations
+
+from create_contract import CreateContract
+from install_contract import InstallContract
+from listing_contract import ListingContract
+from object_contract import ObjectContract
+from patch_contract import PatchContract
+from reading_contract import ReadingContract
+from refusal_contract import RefusalContract
+from revision_contract import RevisionContract
+from workflow_contract import WorkflowContract
+
+
+class QuiltOpsContract(
+    ListingContract,
+    ReadingContract,
+    CreateContract,
+    PatchContract,
+    RevisionContract,
+    InstallContract,
+    WorkflowContract,
+    ObjectContract,
+    RefusalContract,
+):
+    """Each method is one promise of ``QuiltOps``."""

@@ -1,0 +1,232 @@
+"""Moving revisions about: copy, rollback, delete."""
+
+from __future__ import annotations
+
+import pytest
+from ops_base import OpsContract, inline
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.plan import CopyRequest, CreateRequest, PatchRequest
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, PackageNotFound, RevisionNotFound
+
+SIBLINGS = ("a/b", "a/b-2", "a/bc", "a/b_", "ab/b", "a-b/b")
+
+
+class RevisionContract(OpsContract):
+    # -- copy --
+
+    async def test_a_copy_has_the_same_top_hash_files_and_metadata(self) -> None:
+        first = await self.create("a/b", {"f": "1", "d/g": "2"}, metadata={"k": 1}, message="m")
+        await self.patch("a/b", entry_metadata={"d/": {"dir": 1}}, message="m")
+        request = CopyRequest(self.uri("a/b"), self.uri("c/d"))
+        plan = await self.ops.plan_copy(request)
+        assert await self.names() == ["a/b"]
+        commit = await self.ops.copy(request)
+        assert commit.plan == plan
+        assert (plan.parent, plan.added, plan.removed) == (None, 2, 0)
+        assert commit.top_hash == first.top_hash
+        assert await self.contents(self.uri("c/d")) == {"f": b"1", "d/g": b"2"}
+        found = await self.ops.browse(self.uri("c/d"))
+        assert (found.metadata, found.message) == ({"k": 1}, "m")
+        assert (await self.ops.stat(self.uri("c/d", path="d/"))).metadata == {"dir": 1}
+
+    async def test_a_copy_to_another_registry_stands_on_its_own(self) -> None:
+        commit = await self.create("a/b", {"f": "1", "d/g": "2"}, message="m")
+        target = PackageUri(self.other_registry, "c/d")
+        copied = await self.ops.copy(CopyRequest(self.uri("a/b"), target))
+        assert copied.top_hash == commit.top_hash
+        assert copied.bytes_copied == 2
+        for key in self.raw_keys():
+            self.raw_delete(key)
+        assert await self.contents(target) == {"f": b"1", "d/g": b"2"}
+        again = await self.ops.stat(PackageUri(self.other_registry, "c/d", path="f"))
+        assert again.physical_key is not None
+        assert again.physical_key.startswith(self.other_registry)
+
+    async def test_without_copy_the_bytes_stay_in_the_first_registry(self) -> None:
+        await self.create("a/b", {"f": "1"})
+        target = PackageUri(self.other_registry, "c/d")
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b"), target, copy=False))
+        assert commit.bytes_copied == 0
+        item = await self.ops.stat(PackageUri(self.other_registry, "c/d", path="f"))
+        assert item.physical_key is not None
+        assert item.physical_key.startswith(self.registry)
+
+    async def test_a_new_message_makes_a_new_revision(self) -> None:
+        first = await self.create("a/b", {"f": "1"}, message="old")
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d"), message="new"))
+        assert commit.top_hash != first.top_hash
+        assert (await self.ops.browse(self.uri("c/d"))).message == "new"
+
+    async def test_an_existing_name_is_copied_over_only_when_asked(self) -> None:
+        await self.create("a/b", {"f": "1", "same": "s"})
+        there = await self.create("c/d", {"g": "2", "same": "s"})
+        with pytest.raises(AlreadyExists) as caught:
+            await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d")))
+        assert caught.value.details["top_hash"] == there.top_hash
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d"), overwrite=True))
+        plan = commit.plan
+        assert (plan.parent, plan.added, plan.removed, plan.kept) == (there.top_hash, 1, 1, 1)
+        assert await self.paths(self.uri("c/d")) == ["f", "same"]
+
+    async def test_an_old_revision_copied_onto_its_name_is_a_rollback_that_the_log_records(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b")))
+        assert commit.top_hash == first.top_hash
+        assert await self.latest("a/b") == first.top_hash
+        assert [revision.top_hash for revision in await self.log("a/b")] == [
+            first.top_hash, second.top_hash, first.top_hash,
+        ]  # fmt: skip
+
+    async def test_the_latest_copied_onto_itself_changes_nothing(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("a/b")))
+        assert (commit.top_hash, commit.created) == (first.top_hash, False)
+        assert len(await self.log("a/b")) == 1
+
+    async def test_a_copy_of_nothing_and_to_a_revision_is_refused(self) -> None:
+        with pytest.raises(PackageNotFound):
+            await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d")))
+        commit = await self.create("a/b", {"f": "1"})
+        with pytest.raises(InvalidArgument):
+            await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d", commit.top_hash)))
+
+    async def test_a_copy_of_a_path_alone_is_refused(self) -> None:
+        await self.create("a/b", {"d/f": "1", "g": "2"})
+        with pytest.raises(InvalidArgument):
+            await self.ops.copy(CopyRequest(self.uri("a/b", path="d/"), self.uri("c/d")))
+
+    # -- rollback --
+
+    async def test_rollback_points_latest_at_an_old_revision_and_adds_no_line_of_log(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        found = await self.ops.rollback(self.uri("a/b", first.top_hash[:10]))
+        assert found.top_hash == first.top_hash
+        assert await self.latest("a/b") == first.top_hash
+        revisions = await self.log("a/b")
+        assert [(revision.top_hash, revision.tags) for revision in revisions] == [
+            (second.top_hash, ()), (first.top_hash, ("latest",)),
+        ]  # fmt: skip
+
+    async def test_a_patch_after_a_rollback_builds_on_the_old_revision(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        await self.patch("a/b", {"f": "2", "extra": "x"})
+        await self.ops.rollback(self.uri("a/b", first.top_hash))
+        commit = await self.patch("a/b", {"g": "3"})
+        assert commit.plan.parent == first.top_hash
+        assert await self.paths(self.uri("a/b")) == ["f", "g"]
+
+    async def test_rollback_of_an_unknown_package_is_not_found(self) -> None:
+        with pytest.raises(PackageNotFound):
+            await self.ops.rollback(self.uri("a/b"))
+        assert self.raw_keys() == []
+
+    # -- delete --
+
+    @pytest.mark.parametrize("name", SIBLINGS)
+    async def test_deleting_a_package_never_touches_a_sibling(self, name: str) -> None:
+        for sibling in SIBLINGS:
+            await self.create(sibling, {"f": "1"}, message=sibling)
+        before = self.snapshot()
+        outcome = await self.ops.delete(self.uri(name))
+        assert (outcome.done, outcome.latest) == (True, None)
+        after = self.snapshot()
+        assert set(before) - set(after) == {f".quilt/named_packages/{name}/{tag}" for tag in outcome.removed}
+        assert sorted(await self.names()) == sorted(set(SIBLINGS) - {name})
+        for sibling in set(SIBLINGS) - {name}:
+            assert (await self.ops.browse(self.uri(sibling))).message == sibling
+
+    async def test_deleting_a_revision_never_touches_a_siblings_revision(self) -> None:
+        for sibling in SIBLINGS:
+            commit = await self.create(sibling, {"f": "1"})
+        before = self.snapshot()
+        await self.ops.delete(self.uri("a/b", commit.top_hash))
+        gone = set(before) - set(self.snapshot())
+        assert gone
+        assert all(key.startswith(".quilt/named_packages/a/b/") for key in gone)
+
+    async def test_a_dry_run_deletes_nothing_and_says_what_would_go(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        before = self.snapshot()
+        plan = await self.ops.delete(self.uri("a/b", second.top_hash), dry_run=True)
+        assert (plan.done, plan.latest) == (False, first.top_hash)
+        assert self.snapshot() == before
+        outcome = await self.ops.delete(self.uri("a/b", second.top_hash))
+        assert (outcome.removed, outcome.latest) == (plan.removed, plan.latest)
+
+    async def test_latest_moves_to_the_newest_revision_that_remains(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        third = await self.patch("a/b", {"f": "3"})
+        outcome = await self.ops.delete(self.uri("a/b", third.top_hash[:12]))
+        assert outcome.latest == second.top_hash
+        assert await self.latest("a/b") == second.top_hash
+        assert [revision.top_hash for revision in await self.log("a/b")] == [second.top_hash, first.top_hash]
+
+    async def test_deleting_an_old_revision_leaves_latest_where_it_is(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        outcome = await self.ops.delete(self.uri("a/b", first.top_hash))
+        assert outcome.latest == second.top_hash
+        assert await self.latest("a/b") == second.top_hash
+
+    async def test_deleting_the_only_revision_deletes_the_package(self) -> None:
+        commit = await self.create("a/b", {"f": "1"})
+        outcome = await self.ops.delete(self.uri("a/b", commit.top_hash))
+        assert outcome.latest is None
+        assert await self.names() == []
+        with pytest.raises(PackageNotFound):
+            await self.ops.browse(self.uri("a/b"))
+
+    async def test_a_revision_is_deleted_by_its_tag_and_with_all_its_timestamps(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        await self.patch("a/b", {"f": "2"})
+        await self.ops.copy(CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b")))
+        oldest = min(self.pointers("a/b"))
+        outcome = await self.ops.delete(self.uri("a/b", tag=oldest))
+        assert len(outcome.removed) == 3
+        assert len(await self.log("a/b")) == 1
+
+    async def test_the_data_of_a_deleted_package_stays_for_the_others(self) -> None:
+        await self.create("a/b", {"f": "shared"})
+        await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d")))
+        await self.ops.delete(self.uri("a/b"))
+        assert await self.contents(self.uri("c/d")) == {"f": b"shared"}
+
+    async def test_deleting_what_is_not_there_is_not_found(self) -> None:
+        with pytest.raises(PackageNotFound):
+            await self.ops.delete(self.uri("a/b"))
+        await self.create("a/b", {"f": "1"})
+        other = await self.create("c/d", {"g": "other"})
+        for top_hash in (other.top_hash, other.top_hash[:10]):
+            with pytest.raises(RevisionNotFound):
+                await self.ops.delete(self.uri("a/b", top_hash))
+        with pytest.raises(RevisionNotFound):
+            await self.ops.delete(self.uri("a/b", tag="1234567890"))
+
+    async def test_a_path_is_refused_where_it_could_be_taken_for_a_file_to_delete(self) -> None:
+        await self.create("a/b", {"f": "1"})
+        before = self.snapshot()
+        with pytest.raises(InvalidArgument):
+            await self.ops.delete(self.uri("a/b", path="f"))
+        assert self.snapshot() == before
+
+    async def test_a_package_with_broken_pointers_can_be_deleted(self) -> None:
+        await self.create("a/b", {"f": "1"})
+        self.set_pointer("a/b", "latest", "nonsense")
+        self.set_pointer("a/b", "1500000000", "nonsense")
+        outcome = await self.ops.delete(self.uri("a/b"))
+        assert len(outcome.removed) == 3
+        assert self.raw_keys(".quilt/named_packages/") == []
+
+    async def test_a_patch_on_a_revision_deleted_from_the_top_builds_on_what_remains(self) -> None:
+        await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        await self.ops.delete(self.uri("a/b", second.top_hash))
+        await self.ops.patch(PatchRequest(self.uri("a/b"), files=inline({"g": "3"})))
+        assert await self.contents(self.uri("a/b")) == {"f": b"1", "g": b"3"}
+        await self.ops.create(CreateRequest(self.uri("a/b"), files=inline({"h": "4"}), overwrite=True))
+        assert await self.contents(self.uri("a/b")) == {"h": b"4"}

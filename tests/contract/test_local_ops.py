@@ -1,0 +1,102 @@
+"""The local backend keeps the contract of QuiltOps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ops_contract import QuiltOpsContract
+
+from quilt_mcp.backends.direct import DirectOps
+from quilt_mcp.backends.local import open_local
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.errors import RegistryNotFound
+from quilt_mcp.registry.content_placement import ContentPlacement
+from quilt_mcp.registry.install import Destination
+from quilt_mcp.registry.manifests import ManifestCache
+from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.storage.wrappers import ReadOnlyStores
+
+
+class TestLocalOps(QuiltOpsContract):
+    @pytest.fixture(autouse=True)
+    def open_backend(self, tmp_path: Path) -> None:
+        allowed = tmp_path / "allowed"
+        self.root = allowed / "registry"
+        other = allowed / "other"
+        self.folder, self.dest = allowed / "sources", allowed / "installed"
+        self.outside = tmp_path / "outside"
+        for folder in (self.root, other, self.folder, self.outside):
+            folder.mkdir(parents=True)
+        self.registry, self.other_registry = self.root.as_uri(), other.as_uri()
+        self.ops, self.reader = (
+            open_local(
+                self.registry,
+                roots=(allowed,),
+                writable=writable,
+                cache=tmp_path / f"cache-{writable}",
+                cache_bytes=1 << 20,
+            )
+            for writable in (True, False)
+        )
+
+    def raw_set(self, key: str, content: bytes) -> None:
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def raw_get(self, key: str) -> bytes | None:
+        path = self.root / key
+        return path.read_bytes() if path.is_file() else None
+
+    def raw_delete(self, key: str) -> None:
+        (self.root / key).unlink()
+
+    def raw_keys(self, prefix: str = "") -> list[str]:
+        """All but the locks, which a local registry keeps beside its objects."""
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        keys = (path.relative_to(self.root).as_posix() for path in files)
+        return sorted(key for key in keys if key.startswith(prefix) and not key.startswith(".quilt/locks/"))
+
+    def raw_change(self, physical_key: str, content: bytes | None) -> None:
+        path = Path(PhysicalKey.parse(physical_key).path)
+        if content is None:
+            path.unlink()
+        else:
+            path.write_bytes(content)
+
+    async def test_a_configured_folder_that_is_not_there_yet_is_empty(self) -> None:
+        self.root.rmdir()
+        page = await self.reader.list_packages(self.registry)
+        assert (page.items, page.total) == ((), 0)
+        assert page.warnings[0].startswith("registry_empty:")
+
+    async def test_a_registry_that_is_a_file_is_refused(self) -> None:
+        self.root.rmdir()
+        self.root.write_text("not a folder")
+        for ops in (self.ops, self.reader):
+            with pytest.raises(RegistryNotFound, match="not a folder"):
+                await ops.list_packages(self.registry)
+
+
+@pytest.mark.nightly
+class TestLocalOpsOnTables(TestLocalOps):
+    """The same with every manifest held as a table, as only large ones are otherwise."""
+
+    @pytest.fixture(autouse=True)
+    def hold_manifests_as_tables(self, open_backend: None, tmp_path: Path) -> None:
+        stores = LocalStores([self.root], [self.root.parent])
+        self.ops, self.reader = (
+            DirectOps(
+                "local",
+                stores if writable else ReadOnlyStores(stores),
+                ManifestCache(tmp_path / f"tables-{writable}", small=0),
+                default_registry=self.registry,
+                registries=(self.registry,),
+                writable=writable,
+                scratch=tmp_path / "scratch",
+                open_folder=lambda path: Destination(*stores.folder(path)),
+                place=ContentPlacement,
+            )
+            for writable in (True, False)
+        )

@@ -1,0 +1,385 @@
+"""Whole packages through the local backend: what quilt3 builds we read, verify and install; what we create quilt3 browses,
+verifies and installs. Over the generated packages, with files of their own on disk."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import packages
+import pytest
+import quilt3
+from packages import ABSENT, PackageSpec
+
+from quilt_mcp.backends.local import open_local
+from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_registry
+from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.listing import Item
+from quilt_mcp.domain.plan import UNSET, CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.ops import QuiltOps
+
+_BLOCK = 25
+_BLOCKS = range(0, packages.COUNT, _BLOCK)
+_READ_FULLY = 5
+"""Of a block, how many packages have every file read and are verified and installed."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def open_ops(folder: Path) -> QuiltOps:
+    registry = folder / "registry"
+    return open_local(
+        str(registry), roots=(folder,), writable=True, cache=folder / "cache", cache_bytes=1 << 26
+    )
+
+
+def registry_url(folder: Path) -> str:
+    return parse_registry(str(folder / "registry"))
+
+
+def specs_of(first: int) -> list[PackageSpec]:
+    return [packages.generate(seed) for seed in range(first, min(first + _BLOCK, packages.COUNT))]
+
+
+def manifest_bytes(folder: Path, top_hash: str) -> bytes:
+    return (folder / "registry" / ".quilt" / "packages" / top_hash).read_bytes()
+
+
+def dumped(package: quilt3.Package) -> bytes:
+    out = io.BytesIO()
+    package.dump(out)
+    return out.getvalue()
+
+
+async def all_items(ops: QuiltOps, package: PackageUri, limit: int) -> list[Item]:
+    items: list[Item] = []
+    cursor = None
+    while True:
+        browse = await ops.browse(package, recursive=True, limit=limit, cursor=cursor)
+        items += browse.page.items
+        cursor = browse.page.next_cursor
+        if cursor is None:
+            assert browse.page.total in (None, len(items))
+            return items
+
+
+@pytest.mark.parametrize("first", _BLOCKS)
+def test_what_quilt3_builds_we_read(first: int, folder: Path) -> None:
+    specs = specs_of(first)
+    built = {}
+    for spec in specs:
+        files = folder / f"files{spec.seed}"
+        packages.write_files(spec, files)
+        files.mkdir(exist_ok=True)
+        message = None if spec.message is ABSENT else spec.message
+        package = packages.quilt3_package_of_files(spec, files)
+        built[spec.name] = (package, package.build(spec.name, registry_url(folder), message))
+    anyio.run(_read_all, folder, specs, built)
+
+
+async def _read_all(folder: Path, specs: list[PackageSpec], built: dict[str, Any]) -> None:
+    ops = open_ops(folder)
+    listed = await ops.list_packages(registry_url(folder), limit=1000)
+    assert {item.name: item.top_hash for item in listed.items} == {
+        name: top for name, (_, top) in built.items()
+    }
+    for spec in specs:
+        package, top_hash = built[spec.name]
+        uri = PackageUri(registry_url(folder), spec.name)
+        assert (await ops.resolve(uri)).top_hash == top_hash, f"seed {spec.seed}"
+        browse = await ops.browse(uri)
+        assert browse.metadata == package.meta or (browse.metadata is None and package.meta == {})
+        assert browse.message == package._meta["message"]
+        assert (browse.totals.entries, browse.totals.bytes) == (
+            len(spec.entries),
+            sum(len(entry.content) for entry in spec.entries.values()),
+        )
+        items = await all_items(ops, uri, limit=3)
+        assert [item.path for item in items] == [key for key, _ in package.walk()], f"seed {spec.seed}"
+        for item in items:
+            entry = spec.entries[item.path]
+            assert item.size == len(entry.content)
+            assert item.hash == Hash(*entry.hash)
+            assert item.metadata == (None if entry.user_meta is ABSENT else entry.user_meta)
+            assert item.physical_key == str(package[item.path].physical_key)
+        for key, meta in spec.directories.items():
+            if any(path.startswith(key) for path in spec.entries):
+                assert (await ops.stat(PackageUri(uri.registry, uri.name, path=key))).metadata == (
+                    meta or None
+                )
+    for spec in specs[:_READ_FULLY]:
+        await _read_fully(ops, folder, spec)
+
+
+async def _read_fully(ops: QuiltOps, folder: Path, spec: PackageSpec) -> None:
+    """Known difference, on purpose: a package cannot be installed over a registry's own folder, '.quilt'."""
+    uri = PackageUri(registry_url(folder), spec.name)
+    for key, entry in spec.entries.items():
+        content = await ops.read(PackageUri(uri.registry, uri.name, path=key))
+        assert (content.data, content.verified) == (entry.content, True), f"seed {spec.seed}, {key!r}"
+    verification = await ops.verify(uri)
+    assert verification.ok, f"seed {spec.seed}: {verification.problems}"
+    assert verification.checked.entries == len(spec.entries)
+    dest = folder / "installed" / str(spec.seed)
+    if any(".quilt" in key.split("/") for key in spec.entries):
+        with pytest.raises(InvalidArgument, match=r"\.quilt"):
+            await ops.install(uri, str(dest))
+        return
+    await ops.install(uri, str(dest))
+    assert {str(path.relative_to(dest)): path.read_bytes() for path in dest.rglob("*") if path.is_file()} == {
+        key: entry.content for key, entry in spec.entries.items()
+    }
+
+
+@pytest.mark.parametrize("first", _BLOCKS)
+def test_what_we_create_quilt3_reads(first: int, folder: Path) -> None:
+    specs = specs_of(first)
+    top_hashes = anyio.run(_create_all, folder, specs)
+    for spec, top_hash in zip(specs, top_hashes, strict=True):
+        data = manifest_bytes(folder, top_hash)
+        browsed = quilt3.Package.browse(spec.name, registry_url(folder), top_hash)
+        assert browsed.top_hash == top_hash, f"seed {spec.seed}"
+        assert dumped(browsed) == data, f"seed {spec.seed}"
+        assert quilt3.Package.browse(spec.name, registry_url(folder)).top_hash == top_hash
+        expected = as_created(spec, browsed)
+        assert dumped(packages.quilt3_package(expected)) == data, f"seed {spec.seed}"
+        files = folder / f"files{spec.seed}"
+        assert browsed.verify(str(files)), f"seed {spec.seed}"
+        for key, entry in spec.entries.items():
+            assert browsed[key].get_bytes() == entry.content
+    for spec in specs[:_READ_FULLY]:
+        dest = folder / "installed" / str(spec.seed)
+        quilt3.Package.install(spec.name, registry_url(folder), dest=str(dest))
+        for key, entry in spec.entries.items():
+            assert (dest / key).read_bytes() == entry.content, f"seed {spec.seed}"
+
+
+def settable(meta: Any) -> bool:
+    """Whether it is metadata as an agent would set it: quilt3 lets other values through, our requests need not."""
+    return isinstance(meta, dict) and bool(meta)
+
+
+def as_created(spec: PackageSpec, browsed: quilt3.Package) -> PackageSpec:
+    """What the package must be once created by ``_create_all``, at the physical keys it was given."""
+    expected = PackageSpec(spec.seed, spec.name)
+    for key, entry in spec.entries.items():
+        meta = entry.user_meta if settable(entry.user_meta) else ABSENT
+        expected.entries[key] = packages.EntrySpec(entry.content, meta, url=str(browsed[key].physical_key))
+    expected.directories = patched_directories(spec)
+    expected.user_meta = spec.user_meta
+    expected.message = None if spec.message is ABSENT else spec.message
+    return expected
+
+
+def patched_directories(spec: PackageSpec) -> dict[str, Any]:
+    return {
+        key: meta
+        for key, meta in spec.directories.items()
+        if settable(meta) and any(path.startswith(key) for path in spec.entries)
+    }
+
+
+async def _create_all(folder: Path, specs: list[PackageSpec]) -> list[str]:
+    ops = open_ops(folder)
+    top_hashes = []
+    for spec in specs:
+        files = folder / f"files{spec.seed}"
+        packages.write_files(spec, files)
+        files.mkdir(exist_ok=True)
+        message = None if spec.message is ABSENT else spec.message
+        uri = PackageUri(registry_url(folder), spec.name)
+        metadata = UNSET if spec.user_meta is ABSENT else spec.user_meta
+        by_folder = spec.seed % 2 == 0 and bool(spec.entries)
+        inline = tuple(
+            InlineFile(key, entry.content, entry.user_meta if settable(entry.user_meta) else UNSET)
+            for key, entry in spec.entries.items()
+        )
+        commit = await ops.create(
+            CreateRequest(
+                uri,
+                sources=(Source(str(files)),) if by_folder else (),
+                files=() if by_folder else inline,
+                metadata=metadata,
+                message=message,
+            )
+        )
+        changes = patched_directories(spec)
+        if by_folder:
+            changes |= {
+                key: entry.user_meta for key, entry in spec.entries.items() if settable(entry.user_meta)
+            }
+        if changes:
+            commit = await ops.patch(
+                PatchRequest(uri, commit.top_hash, entry_metadata=changes, message=message)
+            )
+        top_hashes.append(commit.top_hash)
+    return top_hashes
+
+
+@pytest.mark.parametrize("seed", range(0, packages.COUNT, 20))
+def test_files_referred_to_in_place_make_the_very_manifest_quilt3_builds(seed: int, folder: Path) -> None:
+    spec = packages.generate(seed)
+    if not spec.entries:
+        spec.entries["only"] = packages.EntrySpec(b"x")
+    files = folder / "files"
+    packages.write_files(spec, files)
+    package = quilt3.Package()
+    for key in spec.entries:
+        package.set(key, str(files / key))
+    package.set_meta({"seed": seed})
+    expected = package.build(spec.name, parse_registry(str(folder / "theirs")), "message")
+
+    async def create() -> str:
+        request = CreateRequest(
+            PackageUri(registry_url(folder), spec.name),
+            sources=(Source(str(files)),),
+            metadata={"seed": seed},
+            message="message",
+            copy=False,
+        )
+        return (await open_ops(folder).create(request)).top_hash
+
+    assert anyio.run(create) == expected
+    theirs = (folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
+    assert manifest_bytes(folder, expected) == theirs
+
+
+def test_a_chain_of_patches_ends_where_quilt3s_calls_do(folder: Path) -> None:
+    """The same edits by both: add, replace, remove, metadata of package, folder and file, message."""
+    source = folder / "source"
+    source.mkdir()
+    for name in "abc":
+        (source / name).write_text(name)
+    theirs = quilt3.Package()
+    theirs.set_dir("data", str(source))
+    theirs.set_meta({"v": 1, "keep": "é"})
+    theirs.build("a/b", parse_registry(str(folder / "theirs")), "one")
+    theirs.delete("data/a")
+    theirs.set("data/b", str(source / "c"))
+    theirs.set("new/é.txt", str(source / "a"))
+    theirs["data"].set_meta({"folder": True})
+    theirs["data/c"].set_meta({"file": [1.0, 10**20]})
+    theirs.set_meta({"v": 2, "keep": "é"})
+    expected = theirs.build("a/b", parse_registry(str(folder / "theirs")), "two")
+
+    async def edit() -> tuple[str, str]:
+        ops = open_ops(folder)
+        uri = PackageUri(registry_url(folder), "a/b")
+        first = await ops.create(
+            CreateRequest(
+                uri,
+                (Source(str(source), "data/"),),
+                metadata={"v": 1, "keep": "é"},
+                message="one",
+                copy=False,
+            )
+        )
+        second = await ops.patch(
+            PatchRequest(
+                uri,
+                first.top_hash[:12],
+                remove=("data/a",),
+                add=(Source(str(source / "c"), "data/b"), Source(str(source / "a"), "new/é.txt")),
+                entry_metadata={"data/": {"folder": True}, "data/c": {"file": [1.0, 10**20]}},
+                metadata={"v": 2},
+                message="two",
+                copy=False,
+            )
+        )
+        return first.top_hash, second.top_hash
+
+    first, second = anyio.run(edit)
+    assert second == expected
+    assert (
+        manifest_bytes(folder, second) == (folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
+    )
+    versions = dict(quilt3.list_package_versions("a/b", registry_url(folder)))
+    assert versions.pop("latest") == second
+    assert set(versions.values()) == {first, second}
+
+
+def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(folder: Path) -> None:
+    url = registry_url(folder)
+
+    async def create(name: str) -> str:
+        request = CreateRequest(PackageUri(url, name), files=(InlineFile("f", name.encode()),))
+        return (await open_ops(folder).create(request)).top_hash
+
+    async def patch(name: str) -> str:
+        request = PatchRequest(PackageUri(url, name), files=(InlineFile("g", b"g"),))
+        return (await open_ops(folder).patch(request)).top_hash
+
+    async def resolve(name: str) -> str | None:
+        return (await open_ops(folder).resolve(PackageUri(url, name))).top_hash
+
+    first = anyio.run(create, "a/b")
+    anyio.run(create, "a/bc")
+    second = anyio.run(patch, "a/b")
+    assert set(quilt3.list_packages(url)) == {"a/b", "a/bc"}
+    quilt3.Package.rollback("a/b", url, first)
+    assert anyio.run(resolve, "a/b") == first
+    quilt3.delete_package("a/b", url, first)
+    assert anyio.run(resolve, "a/b") == second
+    quilt3.delete_package("a/b", url)
+    assert set(quilt3.list_packages(url)) == {"a/bc"}
+    assert anyio.run(resolve, "a/bc")
+
+
+def test_the_tree_we_install_passes_quilt3s_verify(folder: Path) -> None:
+    spec = packages.generate(6)
+    files = folder / "files"
+    packages.write_files(spec, files)
+    package = packages.quilt3_package_of_files(spec, files)
+    package.build(spec.name, registry_url(folder), "m")
+
+    async def install() -> None:
+        await open_ops(folder).install(PackageUri(registry_url(folder), spec.name), str(folder / "dest"))
+
+    anyio.run(install)
+    assert package.verify(str(folder / "dest"))
+    victim = folder / "dest" / next(iter(spec.entries))
+    victim.write_bytes(victim.read_bytes() + b"!")
+    assert not package.verify(str(folder / "dest"))
+
+
+def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(folder: Path) -> None:
+    """Real files, packaged by quilt3: CSV, gzip, text and pictures."""
+    import sklearn.datasets
+
+    source = Path(sklearn.datasets.__file__).parent
+    package = quilt3.Package()
+    for part in ("data", "images", "descr"):
+        package.set_dir(part, str(source / part), meta={"part": part})
+    package.set_meta({"from": "scikit-learn"})
+    top_hash = package.build("real/sklearn", registry_url(folder), "toy datasets")
+
+    async def read() -> None:
+        ops = open_local(
+            str(folder / "registry"),
+            roots=(folder, source),
+            writable=False,
+            cache=folder / "cache",
+            cache_bytes=1 << 26,
+        )
+        uri = PackageUri(registry_url(folder), "real/sklearn")
+        browse = await ops.browse(uri)
+        assert browse.top_hash == top_hash
+        assert {item.path for item in browse.page.items} >= {"data/", "images/", "descr/"}
+        verification = await ops.verify(uri)
+        assert verification.ok, verification.problems
+        iris = await ops.read(PackageUri(uri.registry, uri.name, path="data/iris.csv"))
+        assert iris.verified
+        assert iris.data == (source / "data" / "iris.csv").read_bytes()
+        assert iris.data.splitlines()[0].startswith(b"150,4,setosa")
+
+    anyio.run(read)
+    assert PhysicalKey.parse(str(package["data/iris.csv"].physical_key)).bucket is None

@@ -1,0 +1,145 @@
+"""Real clients on real servers: stdio and HTTP, both protocol eras."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+ALL_WIRES = ("stdio-modern", "stdio-legacy", "http-modern", "http-legacy")
+WIRES = ALL_WIRES if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else ("stdio-modern", "http-legacy")
+"""Each test runs on one wire of each transport and era; test_every_tool and the nightly job take all four."""
+MODES = {"modern": "auto", "legacy": "legacy"}
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """Nothing of the person who runs the tests, but coverage of the processes that are started."""
+    kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+    return kept | {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"} | variables
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home with a registry made by quilt3 in it; servers run in ``here``, which so is their root."""
+
+    home: Path
+    registry: Path
+    here: Path
+    hashes: dict[str, list[str]]
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.registry.as_uri()
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        own = {"QUILT_DEFAULT_REGISTRY": str(self.registry), "QUILT_MCP_CACHE_DIR": str(self.home / "cache")}
+        return environment(self.home, **{**own, **variables})
+
+    def uri(self, package: str, path: str | None = None, *, revision: int = -1) -> str:
+        pinned = f"quilt+{self.url}#package={package}@{self.hashes[package][revision]}"
+        return pinned if path is None else f"{pinned}&path={path}"
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@asynccontextmanager
+async def connected(place: Place, wire: str, *flags: str, **variables: str) -> AsyncIterator[Client]:
+    transport, _, era = wire.partition("-")
+    if transport == "stdio":
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "quilt_mcp", *flags],
+            env=place.environment(**variables),
+            cwd=place.here,
+        )
+        async with Client(server, mode=MODES[era], read_timeout_seconds=60) as client:
+            yield client
+    else:
+        async with Client(
+            shared_url(place, *flags, **variables), mode=MODES[era], read_timeout_seconds=60
+        ) as client:
+            yield client
+
+
+@asynccontextmanager
+async def connected_alone(place: Place, wire: str, *flags: str) -> AsyncIterator[Client]:
+    """A client of a server of its own, which has ended afterwards."""
+    if wire.startswith("stdio"):
+        async with connected(place, wire, *flags) as client:
+            yield client
+        return
+    with http_server(place, *flags) as url:
+        async with Client(url, mode=MODES[wire.partition("-")[2]], read_timeout_seconds=60) as client:
+            yield client
+
+
+_shared: dict[object, tuple[http_server, str]] = {}
+
+
+def shared_url(place: Place, *flags: str, **variables: str) -> str:
+    """One HTTP server for all tests that want the same: it keeps no sessions, so none can see another's."""
+    key = (place.home, flags, frozenset(variables.items()))
+    if key not in _shared:
+        server = http_server(place, *flags, **variables)
+        _shared[key] = server, server.__enter__()
+    return _shared[key][1]
+
+
+def stop_shared() -> None:
+    while _shared:
+        server, _ = _shared.popitem()[1]
+        server.__exit__()
+        assert server.stdout == ""
+
+
+class http_server:
+    """``with http_server(place) as url``: a server process on a free loopback port, ended with SIGTERM."""
+
+    def __init__(self, place: Place, *flags: str, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "quilt_mcp", "serve", "--http", "--single-user", "--port", "0", *flags],
+            cwd=place.here,
+            env=place.environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.stdout = ""
+
+    def __enter__(self) -> str:
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        assert "http://" in line, line + self.process.stderr.read()
+        return line.rpartition(" ")[2].strip()
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.stdout, self.stderr = self.process.communicate(timeout=30)
+
+
+async def result(client: Client, tool: str, /, **arguments: Any) -> dict[str, Any]:
+    """The structured content of a call that succeeds."""
+    answer = await client.call_tool(tool, arguments)
+    assert not answer.is_error, answer.content[0].text
+    return answer.structured_content
+
+
+async def failure(client: Client, tool: str, /, **arguments: Any) -> dict[str, Any]:
+    """The error of a call that fails; every failure has a code, a message and a next step."""
+    answer = await client.call_tool(tool, arguments)
+    assert answer.is_error, answer.structured_content
+    error = answer.structured_content["error"]
+    assert error["code"] and error["message"] and error["next_step"], error
+    assert answer.content[0].text.startswith(f"{error['code']}: ")
+    return error

@@ -1,0 +1,143 @@
+"""Settings and the one decision: what wins, and why the others were passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quilt_mcp.auth.decision import decide
+from quilt_mcp.auth.identity import Asker
+from quilt_mcp.config import OPTIONS, Settings, quilt3_local_registry
+from quilt_mcp.errors import AuthenticationError, InvalidArgument, NotSupported
+
+
+@pytest.fixture
+def quilt3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """quilt3's folder of a person who has nothing yet."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "Quilt").mkdir()
+    return tmp_path / "Quilt"
+
+
+def reasons(settings: Settings, environ: dict[str, str]) -> dict[str, str]:
+    identity = decide(settings, Asker(), environ)
+    assert [one.chosen for one in identity.explanation] == [
+        one.kind == identity.kind for one in identity.explanation
+    ]
+    return {one.kind: one.reason for one in identity.explanation}
+
+
+def test_with_nothing_at_all_the_local_registry_of_quilt3_is_used(quilt3: Path) -> None:
+    identity = decide(Settings(), Asker(), {"USER": "ada"})
+    assert (identity.kind, identity.principal) == ("local", "local user ada")
+    assert identity.registry == str(quilt3 / "packages")
+
+
+def test_the_registry_that_quilt3_is_configured_with_is_used(quilt3: Path) -> None:
+    (quilt3 / "config.yml").write_text("# mine\ndefault_local_registry: file:///data/quilt\nother: 1\n")
+    assert quilt3_local_registry() == "file:///data/quilt"
+
+
+@pytest.mark.parametrize(
+    "text", ["default_local_registry: [", "default_local_registry:", "default_local_registry: 3", "\xff"]
+)
+def test_a_broken_quilt3_configuration_counts_as_none(quilt3: Path, text: str) -> None:
+    (quilt3 / "config.yml").write_bytes(text.encode("latin-1"))
+    assert quilt3_local_registry() == str(quilt3 / "packages")
+
+
+def test_what_is_found_but_cannot_be_used_is_told(quilt3: Path) -> None:
+    (quilt3 / "auth.json").write_text("{}")
+    told = reasons(
+        Settings(api_key="qk_secret", catalog_url="https://catalog.example"),
+        {"AWS_PROFILE": "lab", "USER": "ada"},
+    )
+    assert told["quilt3"] == "No saved quilt3 session was found."
+    assert "cannot use them yet" in told["platform"]
+    assert "lab" in told["iam"]
+    assert "secret" not in str(told)
+
+
+def test_what_is_switched_off_is_not_looked_for(quilt3: Path) -> None:
+    (quilt3 / "auth.json").write_text("{}")
+    told = reasons(Settings(disable_quilt3_session=True, api_key="qk_1"), {"USER": "ada"})
+    assert told["quilt3"] == "QUILT_DISABLE_QUILT3_SESSION is set."
+    assert "not QUILT_CATALOG_URL" in told["platform"]
+
+
+def test_a_backend_asked_for_by_name_is_that_one_or_an_error(quilt3: Path) -> None:
+    identity = decide(Settings(backend="local"), Asker(), {"USER": "ada"})
+    assert (identity.kind, identity.explanation[0].chosen) == ("local", True)
+    with pytest.raises(AuthenticationError, match="AWS"):
+        decide(Settings(backend="iam"), Asker(), {"AWS_EC2_METADATA_DISABLED": "true"})
+    with pytest.raises(NotSupported, match="platform"):
+        decide(Settings(backend="platform"), Asker(), {})
+    with pytest.raises(NotSupported, match="serves folders only"):
+        decide(Settings(backend="local", default_registry="s3://bucket"), Asker(), {})
+
+
+def test_required_credentials_that_are_not_there_are_an_error_that_lists_what_was_tried(quilt3: Path) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        decide(Settings(require_auth=True), Asker(), {})
+    assert [one["kind"] for one in caught.value.details["candidates"]] == [
+        "quilt3",
+        "platform",
+        "iam",
+        "local",
+    ]
+
+
+def test_http_serves_one_person_only_when_told_so(quilt3: Path) -> None:
+    with pytest.raises(AuthenticationError, match="no users") as caught:
+        decide(Settings(), Asker("http"), {})
+    assert "--single-user" in caught.value.next_step
+    assert decide(Settings(single_user=True), Asker("http"), {"USER": "ada"}).kind == "local"
+
+
+def test_flags_win_over_the_environment_and_secrets_are_not_shown() -> None:
+    settings = Settings.load(
+        {
+            "QUILT_ALLOW_WRITE": "0",
+            "QUILT_API_KEY": "qk_canary",
+            "QUILT_JWT_TOKEN": "canary",
+            "QUILT_ROOT": "/a:/b",
+            "QUILT_MCP_PORT": "",
+        },
+        {"allow_write": True, "roots": [], "max_response_tokens": None},
+    )
+    assert (settings.allow_write, settings.roots, settings.port) == (True, (Path("/a"), Path("/b")), 8000)
+    assert settings.api_key == "qk_canary"
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"QUILT_ALLOW_WRITE": "maybe"}, "QUILT_ALLOW_WRITE"),
+        ({"QUILT_BACKEND": "gcs"}, "QUILT_BACKEND"),
+        ({"QUILT_MCP_PORT": "70000"}, "--port"),
+        ({"QUILT_MCP_MAX_RESPONSE_TOKENS": "10"}, "--max-response-tokens"),
+        ({"QUILT_MCP_CACHE_BYTES": "many"}, "QUILT_MCP_CACHE_BYTES"),
+        ({"QUILT_MCP_LOG_LEVEL": "loud"}, "log-level"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said) as caught:
+        Settings.load(environ)
+    assert caught.value.next_step
+
+
+def test_every_option_is_a_setting_and_every_setting_an_option() -> None:
+    assert [option.name for option in OPTIONS] == list(Settings.__slots__)
+    assert all(option.meaning.endswith(".") and (option.flag or option.variable) for option in OPTIONS)
+
+
+def test_the_root_of_the_file_system_is_no_default_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Desktop clients start servers there."""
+    monkeypatch.chdir("/")
+    assert Settings().local_roots() == ()
+    monkeypatch.chdir(tmp_path)
+    assert Settings().local_roots() == (tmp_path,)

@@ -1,0 +1,131 @@
+"""tools/list: what every conversation of every user pays for, so it is small, exact and reviewed like code."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from mcp import Client
+from serving import Connect
+
+from quilt_mcp.auth.identity import Asker
+from quilt_mcp.config import Settings
+from quilt_mcp.domain.plan import UNSET
+from quilt_mcp.server import build
+from quilt_mcp.session import Session
+from quilt_mcp.tools import TOOLS
+from quilt_mcp.tools.spec import ToolSpec
+
+pytestmark = pytest.mark.anyio
+GOLDEN = Path(__file__).with_name("golden")
+READING = {
+    "status",
+    "bucket_list",
+    "packages_list",
+    "package_browse",
+    "package_log",
+    "package_diff",
+    "package_verify",
+    "object_list",
+    "object_read",
+    "object_link",
+}
+WRITING = {
+    "package_create",
+    "package_patch",
+    "package_copy",
+    "package_delete",
+    "package_install",
+    "object_put",
+}
+
+
+async def listing(*, writes: bool) -> list[dict[str, Any]]:
+    server = build(Session(Settings(allow_write=writes)), Asker())
+    async with Client(server) as client:
+        found = await client.list_tools()
+        return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools]
+
+
+@pytest.mark.parametrize(("writes", "name"), [(False, "tools_list.json"), (True, "tools_list_write.json")])
+async def test_the_listing_is_the_one_that_was_reviewed(writes: bool, name: str) -> None:
+    """UPDATE_GOLDEN=1 writes it anew."""
+    found = json.dumps(await listing(writes=writes), indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / name).write_text(found)
+    assert found == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize(("writes", "most"), [(False, 11_000), (True, 20_000)])
+async def test_the_listing_stays_below_its_limit(writes: bool, most: int) -> None:
+    compact = json.dumps({"tools": await listing(writes=writes)}, separators=(",", ":"))
+    assert len(compact.encode()) <= most
+
+
+async def test_write_tools_are_listed_only_when_writes_are_on() -> None:
+    assert {tool["name"] for tool in await listing(writes=False)} == READING
+    assert {tool["name"] for tool in await listing(writes=True)} == READING | WRITING
+
+
+async def test_the_listing_is_the_same_on_every_wire(connect: Connect) -> None:
+    async with connect() as client:
+        found = await client.list_tools()
+        dumped = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools]
+        assert dumped == await listing(writes=False)
+        assert found.next_cursor is None
+
+
+async def test_every_tool_and_parameter_is_described_and_schemas_are_sound() -> None:
+    for tool in await listing(writes=True):
+        assert tool["description"]
+        for schema in (tool["inputSchema"], tool["outputSchema"]):
+            jsonschema.Draft202012Validator.check_schema(schema)
+            assert schema["type"] == "object"
+            assert '"title": "' not in json.dumps(schema)
+        assert tool["inputSchema"]["additionalProperties"] is False
+        for name, parameter in tool["inputSchema"]["properties"].items():
+            assert parameter.get("description"), f"{tool['name']}.{name}"
+
+
+async def test_every_tool_is_annotated_and_every_write_tool_has_a_dry_run() -> None:
+    for tool in await listing(writes=True):
+        hints = tool["annotations"]
+        assert hints["readOnlyHint"] == (tool["name"] in READING)
+        assert hints["openWorldHint"] is False
+        if not hints["readOnlyHint"]:
+            assert {"destructiveHint", "idempotentHint"} <= set(hints)
+            assert tool["inputSchema"]["properties"]["dry_run"]["default"] is False
+    destructive = {tool.name for tool in TOOLS if tool.destructive}
+    assert destructive == {"package_delete", "package_install", "object_put"}
+
+
+@pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)
+def test_what_is_listed_is_what_runs(spec: ToolSpec) -> None:
+    """The function takes the listed arguments, by name, and its defaults are the listed ones."""
+    parameters = list(inspect.signature(spec.run).parameters.values())[1:]
+    assert [one.name for one in parameters if one.default is inspect.Parameter.empty] == list(spec.required)
+    assert {one.name for one in parameters} == set(spec.arguments)
+    for one in parameters:
+        schema = spec.arguments[one.name]
+        if "default" in schema:
+            assert one.default == schema["default"]
+        elif one.name not in spec.required:
+            assert one.default in (None, "", (), UNSET), one.name
+
+
+async def test_listings_may_be_cached_by_anyone_and_results_say_how_long(connect: Connect, wire: str) -> None:
+    """2026-07-28 asks for ttlMs and cacheScope; older eras do not know them."""
+    async with connect() as client:
+        for listed in (
+            await client.list_tools(),
+            await client.list_prompts(),
+            await client.list_resources(),
+            await client.list_resource_templates(),
+        ):
+            if wire.endswith("modern"):
+                assert (listed.ttl_ms, listed.cache_scope) == (300_000, "public")

@@ -1,0 +1,404 @@
+"""The manifest cache under deletion, damage, eviction, races and other processes (claims C22, C29). Ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quilt_mcp.domain.listing import Totals
+from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailable
+from quilt_mcp.registry.layout import manifest_key
+from quilt_mcp.registry.manifest import Manifest
+from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_table import TableManifest
+from quilt_mcp.registry.manifests import ManifestCache
+from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.store import ObjectStat
+
+TOP_HASH = "0" * 64
+OTHER = "1" * 64
+READER = Path(__file__).parent / "manifest_reader.py"
+
+
+def manifest_bytes(entries: int, bucket: str = "b") -> bytes:
+    lines = ['{"version": "v0", "message": "made"}\n']
+    for number in range(entries):
+        key = f"d{number // 100:04}/f{number % 100:02}.csv"
+        lines.append(
+            f'{{"logical_key": "{key}", "physical_keys": ["s3://{bucket}/{key}"], "size": {number}, '
+            f'"hash": {{"type": "SHA256", "value": "{number:064x}"}}, "meta": {{}}}}\n'
+        )
+    return "".join(lines).encode()
+
+
+class Counting:
+    """A store that counts its requests. It has no local files, as a store of a bucket has none."""
+
+    def __init__(self, store: LocalStore) -> None:
+        self.inner = store
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "open_file":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
+        self.calls["stat"] += 1
+        return await self.inner.stat(key, version=version)
+
+    async def get(self, key: str, **options: Any) -> tuple[ObjectStat, bytes]:
+        self.calls["get"] += 1
+        return await self.inner.get(key, **options)
+
+    async def stream(self, key: str, **options: Any) -> AsyncIterator[bytes]:
+        self.calls["stream"] += 1
+        async for chunk in self.inner.stream(key, **options):
+            yield chunk
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    root = tmp_path / "registry"
+    root.mkdir()
+    return LocalStore(root)
+
+
+def put(store: LocalStore, body: bytes, top_hash: str = TOP_HASH) -> None:
+    asyncio.run(store.put(manifest_key(top_hash), body))
+
+
+def opened(cache: ManifestCache, store: Any, top_hash: str = TOP_HASH) -> Manifest:
+    return asyncio.run(cache.open(store, top_hash))
+
+
+def large(tmp_path: Path, **options: Any) -> ManifestCache:
+    """A cache that takes every manifest for a large one."""
+    return ManifestCache(tmp_path / "cache", small=0, **options)
+
+
+def files(tmp_path: Path, ending: str = "") -> list[Path]:
+    return sorted(path for path in (tmp_path / "cache").iterdir() if path.name.endswith(ending))
+
+
+def check(manifest: Manifest, entries: int) -> None:
+    assert manifest.totals == Totals(entries, sum(range(entries)))
+    found, total = manifest.below("", entries - 1, 5)
+    assert (total, [entry.size for entry in found]) == (entries, [entries - 1])
+    assert sum(1 for _ in manifest.records()) == entries
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+def test_a_known_manifest_costs_one_stat(tmp_path: Path, store: LocalStore, small: int) -> None:
+    put(store, manifest_bytes(300))
+    counting = Counting(store)
+    cache = ManifestCache(tmp_path / "cache", small=small)
+    first = opened(cache, counting)
+    assert sum(counting.calls.values()) <= 3
+    counting.calls.clear()
+    assert opened(cache, counting) is first
+    assert counting.calls == {"stat": 1}
+
+
+def test_a_manifest_parsed_by_an_earlier_process_costs_one_stat(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    counting = Counting(store)
+    check(opened(large(tmp_path), counting), 300)
+    assert counting.calls == {"stat": 1}
+
+
+def test_small_manifests_need_no_folder(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(3))
+    assert isinstance(opened(ManifestCache(tmp_path / "cache"), store), MemoryManifest)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_dangling_pointer_is_revision_not_found(tmp_path: Path, store: LocalStore) -> None:
+    with pytest.raises(RevisionNotFound) as caught:
+        opened(large(tmp_path), store)
+    assert "package_log" in caught.value.next_step
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+def test_other_bytes_under_the_same_top_hash_are_read_anew(
+    tmp_path: Path, store: LocalStore, small: int
+) -> None:
+    cache = ManifestCache(tmp_path / "cache", small=small)
+    for bucket in ("one", "two", "one"):
+        put(store, manifest_bytes(3, bucket))
+        entry = opened(cache, store).entry("d0000/f00.csv")
+        assert entry is not None and entry.physical_key == f"s3://{bucket}/d0000/f00.csv"
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_manifest_replaced_while_it_is_read_is_read_again(
+    tmp_path: Path, store: LocalStore, small: int, remote: bool
+) -> None:
+    put(store, manifest_bytes(3, "one"))
+
+    class Changing(Counting):
+        """After the first answer to a stat, other bytes stand there."""
+
+        async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
+            found = await super().stat(key, version=version)
+            if self.calls["stat"] == 1:
+                await self.inner.put(key, manifest_bytes(3, "two"))
+            return found
+
+    changing: Any = Changing(store)
+    if not remote:
+        changing.open_file = store.open_file
+    cache = ManifestCache(tmp_path / "cache", small=small)
+    entry = opened(cache, changing).entry("d0000/f00.csv")
+    assert entry is not None and entry.physical_key == "s3://two/d0000/f00.csv"
+    put(store, manifest_bytes(3, "one"))  # and the etag it had at first, under which nothing else may be kept
+    entry = opened(cache, store).entry("d0000/f00.csv")
+    assert entry is not None and entry.physical_key == "s3://one/d0000/f00.csv"
+
+
+def test_the_cache_may_be_deleted_while_a_manifest_is_open(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    cache = large(tmp_path)
+    manifest = opened(cache, store)
+    shutil.rmtree(tmp_path / "cache")
+    check(manifest, 300)
+    check(opened(cache, store), 300)
+    check(opened(large(tmp_path), store), 300)
+    assert len(files(tmp_path)) == 2
+
+
+def test_the_cache_may_be_moved_while_a_manifest_is_open(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    manifest = opened(large(tmp_path), store)
+    (tmp_path / "cache").rename(tmp_path / "elsewhere")
+    check(manifest, 300)
+
+
+def test_another_table_in_its_place_is_not_taken_for_an_open_one(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    put(store, manifest_bytes(200), OTHER)
+    cache = large(tmp_path)
+    manifest = opened(cache, store)
+    [table] = files(tmp_path, ".parquet")
+    opened(cache, store, OTHER)
+    [other] = [path for path in files(tmp_path, ".parquet") if path != table]
+    os.replace(other, table)
+    check(manifest, 300)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("ending", [".parquet", ".json"])
+def test_a_damaged_cache_file_is_built_anew(
+    tmp_path: Path, store: LocalStore, ending: str, at: float
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    [damaged] = files(tmp_path, ending)
+    body = bytearray(damaged.read_bytes())
+    body[min(int(at * len(body)), len(body) - 1)] ^= 0x20
+    damaged.write_bytes(body)
+    check(opened(large(tmp_path), store), 300)
+    check(opened(large(tmp_path), store), 300)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".json"])
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_a_truncated_cache_file_is_built_anew(
+    tmp_path: Path, store: LocalStore, ending: str, kept: int
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    [damaged] = files(tmp_path, ending)
+    damaged.write_bytes(damaged.read_bytes()[:kept])
+    check(opened(large(tmp_path), store), 300)
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"table": "../../etc/passwd"}', '{"table": 5}', "null"])
+def test_a_forged_sidecar_is_not_followed(tmp_path: Path, store: LocalStore, body: str) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    [side] = files(tmp_path, ".json")
+    side.write_text(body)
+    check(opened(large(tmp_path), store), 300)
+
+
+def test_the_cache_belongs_to_its_user_alone(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)} == {0o600}
+
+
+def test_tables_used_longest_ago_make_room(tmp_path: Path, store: LocalStore) -> None:
+    hashes = [f"{number:064x}" for number in range(4)]
+    for number, top_hash in enumerate(hashes):
+        put(store, manifest_bytes(2_000 + number), top_hash)
+    roomy = large(tmp_path)
+    for number, top_hash in enumerate(hashes[:3]):
+        opened(roomy, store, top_hash)
+        for path in files(tmp_path):
+            if path.stat().st_mtime > 1_000_000:
+                os.utime(path, (number + 1, number + 1))
+    one_table = max(path.stat().st_size for path in files(tmp_path, ".parquet"))
+    check(opened(large(tmp_path), store, hashes[0]), 2_000)
+    check(opened(large(tmp_path, max_bytes=int(one_table * 2.5)), store, hashes[3]), 2_003)
+    counting = Counting(store)
+    check(opened(large(tmp_path), counting, hashes[0]), 2_000)
+    check(opened(large(tmp_path), counting, hashes[3]), 2_003)
+    assert counting.calls == {"stat": 2}
+    assert len(files(tmp_path, ".parquet")) == 2
+
+
+def test_eviction_spares_files_that_are_not_the_caches_own(tmp_path: Path, store: LocalStore) -> None:
+    (tmp_path / "cache").mkdir()
+    mine = tmp_path / "cache" / "thesis.tex"
+    mine.write_bytes(b"x" * 100_000)
+    os.utime(mine, (1, 1))
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path, max_bytes=1), store)
+    assert mine.exists()
+
+
+def test_a_corrupt_manifest_leaves_nothing_behind(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300) + b'{"logical_key": "../x"}\n')
+    for remote in (store, Counting(store)):
+        with pytest.raises(CorruptManifest):
+            opened(large(tmp_path), remote)
+        assert files(tmp_path) == []
+
+
+def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) -> None:
+    old, young = tmp_path / "cache" / "work-old", tmp_path / "cache" / "work-young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "staged.parquet").write_bytes(b"x")
+    os.utime(old, (1, 1))
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_cache_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(StorageUnavailable) as caught:
+        opened(large(tmp_path), store)
+    assert str(tmp_path / "cache") in caught.value.message
+
+
+def test_many_threads_may_ask_one_table(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(1_000))
+    manifest = opened(large(tmp_path), store)
+
+    def ask(number: int) -> tuple[Any, ...]:
+        folder = f"d{number % 10:04}"
+        return (
+            folder,
+            manifest.folder(folder, 0, 3),
+            manifest.folder_totals(folder),
+            manifest.entry(f"{folder}/f07.csv"),
+        )
+
+    alone = [ask(number) for number in range(10)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(ask, range(80))) == alone * 8
+
+
+def test_tasks_that_open_one_manifest_at_once_build_it_once(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    counting = Counting(store)
+    cache = large(tmp_path)
+
+    async def together() -> list[Manifest]:
+        return await asyncio.gather(*(cache.open(counting, TOP_HASH) for _ in range(5)))  # type: ignore[arg-type]
+
+    assert len({id(manifest) for manifest in asyncio.run(together())}) == 1
+    assert counting.calls["stream"] == 1
+
+
+def test_processes_that_build_one_table_at_once_agree(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(5_000))
+    readers = [
+        subprocess.Popen(
+            [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    try:
+        for reader in readers:
+            assert reader.stdout is not None and reader.stdout.readline() == "ready\n"
+        outputs = []
+        for reader in readers:
+            assert reader.stdin is not None
+            reader.stdin.write("go\n")
+            reader.stdin.flush()
+        for reader in readers:
+            outputs.append(reader.communicate(timeout=60)[0])
+            assert reader.returncode == 0
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()
+    assert outputs == [f"{Totals(5_000, sum(range(5_000)))} d0000/f00.csv\n"] * 3
+    counting = Counting(store)
+    check(opened(large(tmp_path), counting), 5_000)
+    assert counting.calls == {"stat": 1}
+
+
+def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path, store: LocalStore) -> None:
+    body = manifest_bytes(10) + b'{"logical_key": "' + b"x" * (80 << 20)
+    put(store, body)
+    with pytest.raises(CorruptManifest) as caught:
+        opened(large(tmp_path), store)
+    assert caught.value.details["line"] == 12
+
+
+def test_open_tables_are_closed_when_others_take_their_place(tmp_path: Path, store: LocalStore) -> None:
+    cache = large(tmp_path)
+    before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+    for number in range(12):
+        put(store, manifest_bytes(2), f"{number:064x}")
+        assert isinstance(opened(cache, store, f"{number:064x}"), TableManifest)
+    if sys.platform == "linux":
+        assert len(os.listdir("/proc/self/fd")) - before <= 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see how far the build is")
+def test_a_process_killed_in_mid_build_leaves_a_cache_that_works(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(60_000))
+    reader = subprocess.Popen(
+        [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert (
+            reader.stdin is not None and reader.stdout is not None and reader.stdout.readline() == "ready\n"
+        )
+        reader.stdin.write("go\n")
+        reader.stdin.flush()
+        while not list((tmp_path / "cache").glob("work-*/staged.parquet")):
+            assert reader.poll() is None, "it was done before it could be killed"
+    finally:
+        reader.kill()
+        reader.communicate()
+    assert list((tmp_path / "cache").glob("work-*"))
+    assert files(tmp_path, ".json") == []
+    check(opened(large(tmp_path), store), 60_000)

@@ -1,0 +1,331 @@
+"""C1, C4, C5, C8 on S3: pushes through a proxy that fails, loses answers and lets rivals in between."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from s3_registry import NAME, S3Registry, open_ops
+
+from parts import faults
+from parts.faults import Fault, Pause
+from parts.proxy import Proxy
+from parts.quilt3_process import Quilt3
+from parts.s3_access import S3Access
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.plan import Commit, CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.errors import QuiltError, StaleParent
+from quilt_mcp.ops import QuiltOps
+
+LARGE = b"large" * 2_000_000
+"""More than one part."""
+FIRST = {"one": b"1", "two": b"2"}
+SECOND = {"two": b"2", "inline": b"3", "folder/large": LARGE}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@contextmanager
+def fresh(moto: S3Access) -> Iterator[S3Registry]:
+    bucket = moto.make_bucket()
+    with moto.boto() as raw:
+        yield S3Registry(raw, bucket)
+
+
+def package(ops: QuiltOps) -> PackageUri:
+    return PackageUri(ops.default_registry, NAME)
+
+
+async def make(ops: QuiltOps) -> Commit:
+    files = tuple(InlineFile(key, content) for key, content in FIRST.items())
+    return await ops.create(CreateRequest(package(ops), files=files))
+
+
+async def change(ops: QuiltOps, root: Path, expected: str | None = None) -> Commit:
+    """A push that does all there is to it: a file in parts, one of a request, one that goes, and a new message."""
+    (root / "large").write_bytes(LARGE)
+    return await ops.patch(
+        PatchRequest(
+            package(ops),
+            expected,
+            add=(Source(str(root / "large"), "folder/large"),),
+            files=(InlineFile("inline", b"3"),),
+            remove=("one",),
+            message="changed",
+        )
+    )
+
+
+FAULTS: dict[str, Fault] = {
+    "500": faults.INTERNAL_ERROR,
+    "503 SlowDown": faults.SLOW_DOWN,
+    "400 RequestTimeout": faults.REQUEST_TIMEOUT,
+    "403": faults.ACCESS_DENIED,
+    "clock skew": faults.CLOCK_SKEW,
+    "expired token": faults.EXPIRED_TOKEN,
+    "reset while sending": faults.ResetUpload(),
+    "lost answer": faults.LoseResponse(),
+    "cut answer": faults.CutResponse(),
+    "reset while answering": faults.CutResponse(reset=True),
+}
+
+
+def fault_of(kind: str, number: int) -> Fault:
+    """``in turn``: another kind at each request."""
+    return FAULTS[kind] if kind in FAULTS else list(FAULTS.values())[number * 7 % len(FAULTS)]
+
+
+ALL_KINDS = pytest.mark.parametrize(
+    "kind",
+    [
+        "in turn",
+        *(pytest.param(kind, marks=[pytest.mark.nightly, pytest.mark.timeout(900)]) for kind in FAULTS),
+    ],
+)
+
+
+@pytest.mark.anyio
+@ALL_KINDS
+async def test_a_request_that_fails_ends_in_success_or_a_typed_error_and_the_next_try_completes(
+    kind: str, moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """Each request of a push in turn; with the failed one only, so that the clients' own second tries come through."""
+    number, struck = 1, True
+    while struck:
+        with fresh(moto) as registry:
+            before = (await make(open_ops(s3, registry.bucket, tmp_path / "first"))).top_hash
+            outcome: Commit | QuiltError
+            ops = open_ops(s3, registry.bucket, tmp_path / str(number))
+            with moto_proxy.injecting(fault_of(kind, number), bucket=registry.bucket, nth=number) as rule:
+                try:
+                    outcome = await change(ops, tmp_path)
+                except QuiltError as error:
+                    outcome = error
+            registry.check()
+            if rule.struck == "CreateMultipartUpload":
+                # Where the answer got lost nobody knows the upload's id, so nobody can abort it: lifecycle rules do.
+                assert len(registry.uploads()) <= 1
+            else:
+                assert registry.uploads() == [], "an upload in parts was left behind"
+            if isinstance(outcome, Commit):
+                assert registry.latest() == outcome.top_hash
+                assert registry.files(outcome.top_hash) == SECOND
+                assert registry.log() == [before, outcome.top_hash], "told once, logged once"
+            else:
+                assert outcome.code and outcome.next_step
+                assert registry.latest() in (before, *registry.log())
+                done = await make_again(ops, tmp_path, registry, before)
+                assert registry.files(done) == SECOND
+            struck = rule.fired == 1
+        number += 1
+    assert number > 15, "a push takes more requests than that"
+
+
+async def make_again(ops: QuiltOps, root: Path, registry: S3Registry, before: str) -> str:
+    if registry.latest() == before:
+        await change(ops, root)
+    registry.check()
+    assert registry.log()[0] == before
+    assert len(registry.log()) == 2, "the push that failed and the one that did not are one line of the log"
+    return str(registry.latest())
+
+
+@pytest.mark.anyio
+async def test_a_lost_answer_to_any_write_is_told_as_success_exactly_once(
+    moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    number, struck = 1, True
+    while struck:
+        with fresh(moto) as registry:
+            before = (await make(open_ops(s3, registry.bucket, tmp_path / "first"))).top_hash
+            ops = open_ops(s3, registry.bucket, tmp_path / str(number))
+            with moto_proxy.injecting(
+                faults.LoseResponse(), bucket=registry.bucket, mutating=True, nth=number
+            ) as rule:
+                done = await change(ops, tmp_path)
+            assert registry.latest() == done.top_hash
+            assert registry.log() == [before, done.top_hash]
+            assert registry.files(done.top_hash) == SECOND
+            struck = rule.fired == 1
+        number += 1
+    assert number > 6
+
+
+@pytest.mark.anyio
+@ALL_KINDS
+async def test_a_server_that_fails_for_good_from_any_write_on_leaves_the_old_revision_or_the_new(
+    kind: str, moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    number, struck = 1, True
+    while struck:
+        with fresh(moto) as registry:
+            before = (await make(open_ops(s3, registry.bucket, tmp_path / "first"))).top_hash
+            ops = open_ops(s3, registry.bucket, tmp_path / str(number))
+            fault = fault_of(kind, number)
+            with moto_proxy.injecting(fault, bucket=registry.bucket, since=number, mutating=True) as rule:
+                try:
+                    done = await change(ops, tmp_path)
+                except QuiltError as error:
+                    assert error.code and error.next_step
+                else:
+                    assert registry.latest() == done.top_hash
+            registry.check()
+            again = await make_again(ops, tmp_path, registry, before)
+            assert registry.files(again) == SECOND
+            struck = rule.fired > 0
+        number += 1
+    assert number > 10, "a push writes more often than that"
+
+
+@pytest.mark.anyio
+async def test_a_rival_that_comes_before_our_latest_is_a_stale_parent_naming_both(
+    moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    with fresh(moto) as registry:
+        ours = open_ops(s3, registry.bucket, tmp_path)
+        theirs = open_ops(s3, registry.bucket, tmp_path / "theirs")
+        before = (await make(ours)).top_hash
+        pause, rivals, caught = Pause("before"), list[Commit](), list[StaleParent]()
+
+        async def push() -> None:
+            with pytest.raises(StaleParent) as stale:
+                await change(ours, tmp_path, before)
+            caught.append(stale.value)
+
+        with moto_proxy.injecting(
+            pause, operation="PutObject", key="*/latest", bucket=registry.bucket, times=1
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(push)
+                await anyio.to_thread.run_sync(pause.wait_until_reached)
+                request = PatchRequest(package(theirs), files=(InlineFile("theirs", b"t"),))
+                rivals.append(await theirs.patch(request))
+                pause.release()
+        assert registry.latest() == rivals[0].top_hash
+        assert caught[0].details["expected"] == before
+        assert caught[0].details["actual"] == rivals[0].top_hash
+        registry.check()
+
+
+PUSH_BESIDE = """
+package = quilt3.Package.browse("a/b", registry=arguments["registry"])
+import pathlib
+pathlib.Path("theirs").write_text("t")
+package.set("theirs", "theirs")
+result = package.push("a/b", registry=arguments["registry"], force=True, message="theirs").top_hash
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_quilt3_pushing_at_the_same_time_is_detected(
+    when: str, moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """quilt3 writes latest without a condition. Before ours: our condition fails. After ours: read back, and warned of."""
+    quilt3 = Quilt3(tmp_path / "quilt3", moto)
+    with fresh(moto) as registry:
+        ours = open_ops(s3, registry.bucket, tmp_path)
+        before = (await make(ours)).top_hash
+        pause = Pause("before" if when == "before" else "after")
+        outcome: list[Commit | StaleParent] = []
+        theirs = ""
+
+        async def push() -> None:
+            try:
+                outcome.append(await change(ours, tmp_path, before))
+            except StaleParent as stale:
+                outcome.append(stale)
+
+        with moto_proxy.injecting(
+            pause, operation="PutObject", key="*/latest", bucket=registry.bucket, times=1
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(push)
+                await anyio.to_thread.run_sync(pause.wait_until_reached)
+                theirs = await anyio.to_thread.run_sync(
+                    lambda: quilt3.run(PUSH_BESIDE, registry=f"s3://{registry.bucket}")
+                )
+                pause.release()
+        assert registry.latest() == theirs
+        if when == "before":
+            assert isinstance(outcome[0], StaleParent)
+            assert outcome[0].details["actual"] == theirs
+        else:
+            assert isinstance(outcome[0], Commit)
+            assert outcome[0].warnings
+            assert outcome[0].top_hash in registry.log()
+
+
+def race(
+    s3: S3Access, bucket: str, root: Path, writers: int, pushes: int, seconds: int
+) -> list[list[tuple[str, str, str]]]:
+    script = Path(__file__).with_name("s3_pusher.py")
+    running = [
+        subprocess.Popen(
+            [sys.executable, script, s3.url, bucket, root, f"writer-{number}", str(pushes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(writers)
+    ]
+    try:
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=seconds)[0] for process in running]
+        assert [process.returncode for process in running] == [0] * writers
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    return [[tuple(json.loads(line)) for line in output.splitlines()] for output in outputs]
+
+
+@pytest.mark.parametrize(
+    ("writers", "pushes"),
+    [
+        pytest.param(4, 4, id="4 processes, 4 pushes each"),
+        pytest.param(
+            32, 50, id="32 processes, 50 pushes each", marks=[pytest.mark.nightly, pytest.mark.timeout(7200)]
+        ),
+    ],
+)
+def test_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_parents(
+    writers: int, pushes: int, moto: S3Access, s3: S3Access, tmp_path: Path
+) -> None:
+    with fresh(moto) as registry:
+        first = anyio.run(make, open_ops(s3, registry.bucket, tmp_path)).top_hash
+        told = race(s3, registry.bucket, tmp_path, writers, pushes, 100 if writers < 10 else 7000)
+        acknowledged = {top_hash: parent for pushed in told for top_hash, parent, _ in pushed}
+        assert len(acknowledged) == writers * pushes
+        log = registry.log()
+        assert sorted(log) == sorted([first, *acknowledged]), "each is one line, and nothing else is"
+        for before, after in pairwise(log):
+            assert acknowledged[after] == before, "each was built on the line below it"
+        assert registry.latest() == log[-1]
+        place = {top_hash: number for number, top_hash in enumerate(log)}
+        for pushed in told:
+            for top_hash, _, seen in pushed:
+                assert place[seen] >= place[top_hash], "latest never went back behind an acknowledged push"
+        expected = {
+            f"writer-{writer}/{number}": f"writer-{writer} {number}".encode()
+            for writer in range(writers)
+            for number in range(pushes)
+        }
+        assert registry.files(log[-1]) == FIRST | expected
