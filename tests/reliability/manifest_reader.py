@@ -1,20 +1,36 @@
-"""A process that opens one manifest through a shared cache and prints what it saw. Waits for a line on stdin to begin."""
+"""A process that opens one manifest through a shared cache and prints what it saw. Waits for a line on stdin to begin.
+
+With a fourth argument no file may grow beyond that many bytes, which is how a disk without room looks to who writes on it;
+what is printed then is the error."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from pathlib import Path
 
+from quilt_mcp.errors import QuiltError
 from quilt_mcp.registry.manifests import ManifestCache
 from quilt_mcp.storage.local import LocalStore
 
 
 def main() -> None:
-    registry, cache, top_hash = sys.argv[1:]
+    registry, cache, top_hash, *room = sys.argv[1:]
+    if room:
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (int(room[0]), resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        )
     print("ready", flush=True)
     sys.stdin.readline()
-    manifest = asyncio.run(ManifestCache(Path(cache), small=0).open(LocalStore(Path(registry)), top_hash))
+    try:
+        show(Path(registry), Path(cache), top_hash)
+    except QuiltError as error:
+        print(error.code, "|", error.message, "|", error.next_step, flush=True)
+
+
+def show(registry: Path, cache: Path, top_hash: str) -> None:
+    manifest = asyncio.run(ManifestCache(cache, small=0).open(LocalStore(registry), top_hash))
     print(manifest.totals, manifest.below("", 0, 1)[0][0].logical_key, flush=True)
 
 

@@ -402,3 +402,32 @@ def test_a_process_killed_in_mid_build_leaves_a_cache_that_works(tmp_path: Path,
     assert list((tmp_path / "cache").glob("work-*"))
     assert files(tmp_path, ".json") == []
     check(opened(large(tmp_path), store), 60_000)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_disk_without_room_is_storage_full_and_leaves_nothing(
+    tmp_path: Path, store: LocalStore, shuffled: bool
+) -> None:
+    header, *lines = manifest_bytes(20_000).splitlines(keepends=True)
+    put(store, b"".join([header, *(reversed(lines) if shuffled else lines)]))
+    arguments = [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH]
+    full = subprocess.run([*arguments, "100000"], input="go\n", capture_output=True, text=True, timeout=60)
+    assert (full.returncode, full.stderr) == (0, "")
+    _, code, what, next_step = full.stdout.replace("\n", "|").split("|")[:4]
+    assert code.strip() == "storage_full"
+    assert str(tmp_path / "cache") in what and "File too large" in what
+    assert "QUILT_MCP_CACHE_DIR" in next_step
+    assert files(tmp_path) == []
+    check(opened(large(tmp_path), store), 20_000)
+
+
+def test_a_table_that_can_no_longer_be_read_is_a_typed_error(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(20_000))
+    manifest = opened(large(tmp_path), store)
+    [table] = files(tmp_path, ".parquet")
+    with table.open("r+b") as file:
+        file.truncate(table.stat().st_size // 2)
+    for ask in (lambda: manifest.below("", 15_000, 5), lambda: list(manifest.records())):
+        with pytest.raises(StorageUnavailable) as caught:
+            ask()
+        assert str(tmp_path / "cache") in caught.value.message and "may be deleted" in caught.value.next_step

@@ -242,7 +242,7 @@ class _Table:
                 f"SELECT count(*) FROM (SELECT DISTINCT folder FROM {self._read(self._staged)} WHERE plain) "
                 f"WHERE folder <> '' AND regexp_matches(folder, '(?:^|/)[.]?[.]?(?:/|$)')"
             )
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, duckdb.IOException):
             raise
         except (duckdb.Error, UnicodeDecodeError):
             return False

@@ -8,12 +8,14 @@ import json
 import shutil
 import tempfile
 import weakref
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from quilt_mcp.domain.diff import DiffTotals, EntryChange, diff_entries
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.registry.cache_errors import cache_errors
 from quilt_mcp.registry.manifest import Manifest, after_folder, folder_path
 from quilt_mcp.registry.manifest_build import metadata_text, open_duckdb
 from quilt_mcp.registry.manifest_memory import MemoryManifest
@@ -38,11 +40,18 @@ class ManifestDiff(Protocol):
 
 
 def diff(before: Manifest, after: Manifest, prefix: str = "") -> ManifestDiff:
-    """The changes from ``before`` to ``after`` at or below ``prefix`` (a folder or a file; '' for all). Blocks."""
+    """The changes from ``before`` to ``after`` at or below ``prefix`` (a folder or a file; '' for all). Blocks.
+
+    Raises StorageFull, TooLarge, StorageUnavailable, as do the pages."""
     if isinstance(before, MemoryManifest) and isinstance(after, MemoryManifest):
         totals, changes = diff_entries(_entries(before, prefix), _entries(after, prefix))
         return ListedDiff(totals, changes)
-    return _TableDiff(before, after, prefix)
+    with cache_errors(_tables(before, after)[0].folder_of_file):
+        return _TableDiff(before, after, prefix)
+
+
+def _tables(before: Manifest, after: Manifest) -> list[TableManifest]:
+    return [side for side in (before, after) if isinstance(side, TableManifest)]
 
 
 class ListedDiff:
@@ -63,9 +72,10 @@ class _TableDiff:
     """
 
     def __init__(self, before: Manifest, after: Manifest, prefix: str) -> None:
-        tables = [side for side in (before, after) if isinstance(side, TableManifest)]
+        tables = _tables(before, after)
         # What does not fit in memory spills there, as long as self lives.
-        self._spill = tempfile.mkdtemp(prefix="work-", dir=tables[0].folder_of_file)
+        self._cache = tables[0].folder_of_file
+        self._spill = tempfile.mkdtemp(prefix="work-", dir=self._cache)
         weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
         self._before = _side(before, prefix)
         self._after = _side(after, prefix)
@@ -178,11 +188,8 @@ class _TableDiff:
             )
 
     def _all(self, query: str) -> list[Any]:
-        cursor = self._connection.cursor()
-        try:
+        with cache_errors(self._cache), closing(self._connection.cursor()) as cursor:
             return cursor.execute(query).fetchall()
-        finally:
-            cursor.close()
 
 
 class _HeldRows:

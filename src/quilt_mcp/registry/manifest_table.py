@@ -18,6 +18,7 @@ from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest import IntegralFloat
 from quilt_mcp.errors import InternalError
+from quilt_mcp.registry.cache_errors import cache_errors
 from quilt_mcp.registry.manifest import FolderRow, after_folder, folder_path
 from quilt_mcp.registry.manifest_build import open_duckdb, quoted
 from quilt_mcp.registry.manifest_memory import suggest_near
@@ -143,6 +144,10 @@ class TableManifest:
 
     def records(self) -> Iterator[Record]:
         yield from self.directory_metas()
+        with cache_errors(self.folder_of_file):
+            yield from self._entries()
+
+    def _entries(self) -> Iterator[Entry]:
         cursor = self._ready(folders=False).cursor()
         try:
             # Without ORDER BY the rows stream, in the order of the file; that order is what a revision is made of.
@@ -208,16 +213,17 @@ class TableManifest:
         import duckdb
 
         connection = self._connection
-        try:
-            connection = self._ready(folders)
-            return _fetch(connection, query, parameters)
-        except (duckdb.PermissionException, duckdb.IOException):
-            # The file was renamed, as when its folder was moved: resolve its name anew.
-            with self._lock:
-                if self._connection is connection:
-                    self._connection = self._connect()
-                    self._has_folders = False
-            return _fetch(self._ready(folders), query, parameters)
+        with cache_errors(self.folder_of_file):
+            try:
+                connection = self._ready(folders)
+                return _fetch(connection, query, parameters)
+            except (duckdb.PermissionException, duckdb.IOException):
+                # The file was renamed, as when its folder was moved: resolve its name anew.
+                with self._lock:
+                    if self._connection is connection:
+                        self._connection = self._connect()
+                        self._has_folders = False
+                return _fetch(self._ready(folders), query, parameters)
 
     def _ready(self, folders: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:

@@ -8,7 +8,6 @@ folder may be deleted at any time.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -21,7 +20,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -33,9 +32,9 @@ from quilt_mcp.errors import (
     CorruptManifest,
     ObjectNotFound,
     RevisionNotFound,
-    StorageFull,
     StorageUnavailable,
 )
+from quilt_mcp.registry.cache_errors import cache_errors
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifest import Manifest
 from quilt_mcp.registry.manifest_build import build_table, read_holdable, sha256_of
@@ -92,7 +91,7 @@ class ManifestCache:
     async def open(self, store: Store, top_hash: str) -> Manifest:
         """One request (a stat) when the manifest is known, two or three when not.
 
-        Raises RevisionNotFound when the registry has no such manifest, CorruptManifest, StorageFull.
+        Raises RevisionNotFound when the registry has no such manifest, CorruptManifest, TooLarge, StorageFull.
         """
         key = manifest_key(top_hash)
         for _ in range(ATTEMPTS):
@@ -243,14 +242,12 @@ class ManifestCache:
 
     @contextmanager
     def _work_folder(self) -> Generator[Path]:
-        try:
+        with cache_errors(self._directory):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(
                 prefix="work-", dir=self._directory, ignore_cleanup_errors=True
             ) as folder:
                 yield Path(folder)
-        except OSError as error:
-            _storage_error(error, self._directory)
 
     def _make_table(
         self, source: str, work: Path, name: str, top_hash: str, stat: ObjectStat
@@ -345,17 +342,3 @@ def _readable_path(descriptor: int, work: Path) -> str:
     with os.fdopen(os.dup(descriptor), "rb") as source, copied.open("wb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
     return str(copied)
-
-
-def _storage_error(error: OSError, directory: Path) -> NoReturn:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise StorageFull(
-            f"No space left in the manifest cache {directory}.",
-            next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
-            details={"directory": str(directory)},
-        ) from error
-    raise StorageUnavailable(
-        f"The manifest cache {directory} cannot be used: {error.strerror or error}.",
-        next_step="Make the folder writable, or set QUILT_MCP_CACHE_DIR to another one.",
-        details={"directory": str(directory)},
-    ) from error
