@@ -83,6 +83,48 @@ class CreateContract(OpsContract):
             "d/data.csv": b"1,2"
         }
 
+    @pytest.mark.parametrize(
+        ("include", "exclude", "expected"),
+        [
+            ((), (), {"x.csv", "y.txt", "deep/z.csv", "deep/.hidden"}),
+            (("*.csv",), (), {"x.csv", "deep/z.csv"}),
+            (("?.csv", "deep/*"), (), {"x.csv", "deep/z.csv", "deep/.hidden"}),
+            ((), ("deep/*",), {"x.csv", "y.txt"}),
+            (("*.csv",), ("deep/*",), {"x.csv"}),
+            (("[xy].*",), ("*.CSV",), {"x.csv", "y.txt"}),
+        ],
+    )
+    async def test_include_and_exclude_choose_below_every_kind_of_source(
+        self, include: tuple[str, ...], exclude: tuple[str, ...], expected: set[str]
+    ) -> None:
+        for path, content in TREE.items():
+            await self.ops.put_object(f"{self.registry}/raw/in/{path}", content.encode())
+        await self.create("a/src", {f"in/{path}": content for path, content in TREE.items()})
+        origins = (
+            str(self.write_files(TREE, "data")),
+            f"{self.registry}/raw/in/",
+            f"{self.registry}/raw/in",
+            str(self.uri("a/src", path="in/")),
+        )
+        for number, origin in enumerate(origins):
+            found = await self.from_sources(
+                Source(origin, "to/", include=include, exclude=exclude), name=f"a/{number}"
+            )
+            assert found == {f"to/{key}": TREE[key].encode() for key in expected}, origin
+
+    async def test_patterns_that_leave_no_file_are_told_as_that(self) -> None:
+        folder = self.write_files(TREE, "data")
+        await self.create("a/src", TREE)
+        for origin in (
+            str(folder),
+            str(folder / "x.csv"),
+            str(self.uri("a/src")),
+            str(self.uri("a/src", path="x.csv")),
+        ):
+            with pytest.raises(SourceNotFound, match="include and exclude"):
+                await self.from_sources(Source(origin, exclude=("*",)), name="a/none")
+        assert "a/none" not in await self.names()
+
     async def test_a_file_of_another_package_keeps_its_hash_and_metadata(self) -> None:
         await self.ops.create(
             CreateRequest(self.uri("a/src"), files=(InlineFile("d/f", b"1", metadata={"k": 1}),))

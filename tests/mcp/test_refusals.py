@@ -97,6 +97,8 @@ WRITES = {
     "broken base64": ({"files": [{"path": "a", "base64": "!"}]}, "invalid_argument"),
     "key that climbs": ({"files": [{"path": "../a", "text": "1"}]}, "invalid_name"),
     "unknown key in a source": ({"sources": [{"from": "source/", "into": "x"}]}, "invalid_argument"),
+    "patterns that leave no file": ({"sources": [{"from": ".", "exclude": ["*"]}]}, "source_not_found"),
+    "a pattern that is a number": ({"sources": [{"from": ".", "include": [3]}]}, "invalid_argument"),
     "metadata that is a list": ({"metadata": [1]}, "invalid_argument"),
     "unknown workflow": ({"files": [{"path": "a", "text": "1"}], "workflow": "alpha"}, "invalid_argument"),
     "a name that is taken": (

@@ -53,16 +53,20 @@ class Sources:
         return found
 
     async def _expand(self, source: Source) -> list[Incoming]:
-        if source.origin.startswith("quilt+"):
-            return await self._from_package(source)
-        files = await self._stores.find(source.origin)
-        self.warnings += files.warnings
-        if not files.files:
+        is_package = source.origin.startswith("quilt+")
+        found = await (self._from_package(source) if is_package else self._from_files(source))
+        chosen = source.include or source.exclude
+        if not found and (chosen or not is_package):
             raise SourceNotFound(
-                f"{source.origin} names no file.",
-                next_step="Check the path or pattern with object_list.",
+                f"{source.origin} names no file{' that include and exclude leave' if chosen else ''}.",
+                next_step="Check the path and the patterns with object_list.",
                 details={"source": source.origin},
             )
+        return found
+
+    async def _from_files(self, source: Source) -> list[Incoming]:
+        files = await self._stores.find(source.origin)
+        self.warnings += files.warnings
         return [
             Incoming(
                 _logical_key(source, file.relative, files.is_single),
@@ -71,6 +75,7 @@ class Sources:
                 physical_key=file.physical_key,
             )
             for file in files.files
+            if source.takes(file.relative)
         ]
 
     async def _from_package(self, source: Source) -> list[Incoming]:
@@ -84,14 +89,17 @@ class Sources:
                 raise SourceNotFound(
                     f"{source.origin} is gone.", next_step=f"Call package_browse on {pinned}."
                 )
-            registry.locate(entry)
             name = entry.logical_key.rpartition("/")[2]
+            if not source.takes(name):
+                return []
+            registry.locate(entry)
             return [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
-        entries: list[Entry] = []
+        entries, seen = list[Entry](), 0
         while True:
-            page, total = await anyio.to_thread.run_sync(manifest.below, item.path, len(entries), _PAGE)
-            entries += page
-            if not page or len(entries) >= total:
+            page, total = await anyio.to_thread.run_sync(manifest.below, item.path, seen, _PAGE)
+            seen += len(page)
+            entries += (entry for entry in page if source.takes(entry.logical_key[len(item.path) :]))
+            if not page or seen >= total:
                 break
         for entry in entries:
             registry.locate(entry)

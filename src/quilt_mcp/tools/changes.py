@@ -195,7 +195,16 @@ async def package_install(
 
 
 def _sources(items: Items) -> tuple[Source, ...]:
-    return tuple(Source(one["from"], one.get("to", ""), one.get("metadata", UNSET)) for one in items)
+    return tuple(
+        Source(
+            one["from"],
+            one.get("to", ""),
+            one.get("metadata", UNSET),
+            tuple(one.get("include", ())),
+            tuple(one.get("exclude", ())),
+        )
+        for one in items
+    )
 
 
 def _files(items: Items) -> tuple[InlineFile, ...]:
@@ -250,17 +259,23 @@ _COPY: Schema = {
     "description": "false: refer to the bytes in place",
 }
 _ITEM_METADATA: Schema = {"type": ["object", "null"], "description": "Metadata of each file"}
+_PATTERNS: Schema = {"type": "array", "items": {"type": "string"}}
 _SOURCES: Schema = {
     "type": "array",
     "description": 'Where files come from, as {"from": "results/", "to": "data/"}',
     "items": {
         "type": "object",
         "properties": {
-            "from": {"type": "string", "description": "File, folder, glob, quilt+ URI or object URI"},
+            "from": {
+                "type": "string",
+                "description": "File, folder, glob, s3:// object or prefix/, quilt+ URI",
+            },
             "to": {
                 "type": "string",
                 "description": "Path of the one file, or a folder",
             },
+            "include": {**_PATTERNS, "description": "Only paths below from like these; * crosses /"},
+            "exclude": {**_PATTERNS, "description": "Not these"},
             "metadata": _ITEM_METADATA,
         },
         "required": ["from"],
@@ -287,7 +302,10 @@ _FILES: Schema = {
 def _bare(schema: Schema, description: str) -> Schema:
     """A list as package_create describes it, where the descriptions of its items need not be told again."""
     item: Mapping[str, Any] = schema["items"]
-    plain = {name: {"type": part["type"]} for name, part in item["properties"].items()}
+    plain = {
+        name: {key: part[key] for key in ("type", "items") if key in part}
+        for name, part in item["properties"].items()
+    }
     return {**schema, "description": description, "items": {**item, "properties": plain}}
 
 
