@@ -1,81 +1,72 @@
-"""The Quilt3 backend is the IAM backend with a session's credentials and links into its catalog."""
+"""The Quilt3 backend keeps the contract of QuiltOps with a session that quilt3 itself saved; its links lead into the catalog."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3_ops_contract import S3OpsContract, open_ops
 
-from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import QuiltAccess, S3Access
-from quilt_mcp.backends.quilt3 import open_quilt3
-from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.plan import CreateRequest, InlineFile
-from quilt_mcp.errors import EntryNotFound, ObjectNotFound
-from quilt_mcp.ops import QuiltOps
-from quilt_mcp.storage.s3_clients import AwsKeys
+from parts.quilt3_process import Quilt3
+from parts.quilt_registry import QuiltRegistry
+from parts.s3_access import S3Access
 
 CATALOG = "https://catalog.example"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+@pytest.fixture(scope="module")
+def registry() -> Iterator[QuiltRegistry]:
+    with QuiltRegistry() as made:
+        yield made
 
 
-@pytest.fixture
-def bucket(moto: Server) -> str:
-    return moto.make_bucket()
+def signed_in(home: Path, registry: QuiltRegistry, config: str) -> Path:
+    """The folder of quilt3's files after ``quilt3 login``."""
+    folder = home / "data" / "Quilt"
+    folder.mkdir(parents=True)
+    (folder / "config.yml").write_text(f"registryUrl: {registry.url}\n{config}")
+    Quilt3(home).run("quilt3.session.login_with_token(arguments['token'])", token=registry.refresh_token)
+    return folder
 
 
-def opened(moto: Server, bucket: str, folder: Path, catalog_url: str | None = CATALOG) -> QuiltOps:
-    keys = AwsKeys(moto.access_key, moto.secret_key)
-    access = QuiltAccess(
-        S3Access(lambda: keys, moto.region, moto.url),
-        "https://registry.example",
-        catalog_url,
-        lambda: "token",
-    )
-    return open_quilt3(
-        access, f"s3://{bucket}", roots=(folder,), writable=True, cache=folder / "cache", cache_bytes=1 << 20
-    )
+@pytest.fixture(scope="module")
+def session(registry: QuiltRegistry, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return signed_in(tmp_path_factory.mktemp("signed-in"), registry, f"navigator_url: {CATALOG}\n")
+
+
+class TestQuilt3Ops(S3OpsContract):
+    backend = "quilt3"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def session(cls, session: Path) -> Path:
+        return session
+
+    async def test_a_link_to_a_package_file_is_its_page_in_the_catalog(self) -> None:
+        made = await self.create("team/data", {"a b/é#.csv": "1"})
+        link = await self.ops.link(str(self.uri("team/data", path="a b/é#.csv")))
+        page = f"{CATALOG}/b/{self.bucket}/packages/team/data/tree/{made.top_hash}/a%20b/%C3%A9%23.csv"
+        assert (link.url, link.kind, link.expires) == (page, "catalog", None)
+
+    async def test_a_link_to_an_object_names_its_version(self) -> None:
+        put = await self.ops.put_object(f"{self.registry}/raw/x.csv", b"1")
+        version = (await self.ops.stat_object(put.uri)).version
+        link = await self.ops.link(f"{self.registry}/raw/x.csv?versionId={version}")
+        assert link.url == f"{CATALOG}/b/{self.bucket}/tree/raw/x.csv?version={version}"
 
 
 @pytest.mark.anyio
-async def test_a_link_to_a_package_file_is_its_page_in_the_catalog(
-    moto: Server, bucket: str, tmp_path: Path
+async def test_without_a_catalog_links_are_signed(
+    moto: S3Access, registry: QuiltRegistry, tmp_path: Path
 ) -> None:
-    ops = opened(moto, bucket, tmp_path)
-    package = PackageUri(f"s3://{bucket}", "team/data")
-    made = await ops.create(CreateRequest(package, files=(InlineFile("a b/é#.csv", b"1"),)))
-    link = await ops.link(str(PackageUri(f"s3://{bucket}", "team/data", path="a b/é#.csv")))
-    assert link.url == f"{CATALOG}/b/{bucket}/packages/team/data/tree/{made.top_hash}/a%20b/%C3%A9%23.csv"
-    assert (link.kind, link.expires) == ("catalog", None)
-
-
-@pytest.mark.anyio
-async def test_a_link_to_an_object_names_its_version(moto: Server, bucket: str, tmp_path: Path) -> None:
-    ops = opened(moto, bucket, tmp_path)
-    put = await ops.put_object(f"s3://{bucket}/raw/x.csv", b"1")
-    version = (await ops.stat_object(put.uri)).version
-    link = await ops.link(f"s3://{bucket}/raw/x.csv?versionId={version}")
-    assert link.url == f"{CATALOG}/b/{bucket}/tree/raw/x.csv?version={version}"
-
-
-@pytest.mark.anyio
-async def test_a_link_to_nothing_is_refused_as_by_s3_itself(
-    moto: Server, bucket: str, tmp_path: Path
-) -> None:
-    ops = opened(moto, bucket, tmp_path)
-    await ops.create(CreateRequest(PackageUri(f"s3://{bucket}", "a/b"), files=(InlineFile("f", b"1"),)))
-    with pytest.raises(ObjectNotFound):
-        await ops.link(f"s3://{bucket}/nothing")
-    with pytest.raises(EntryNotFound):
-        await ops.link(str(PackageUri(f"s3://{bucket}", "a/b", path="g")))
-
-
-@pytest.mark.anyio
-async def test_without_a_catalog_links_are_signed(moto: Server, bucket: str, tmp_path: Path) -> None:
-    ops = opened(moto, bucket, tmp_path, catalog_url=None)
-    await ops.put_object(f"s3://{bucket}/x", b"1")
-    assert (await ops.link(f"s3://{bucket}/x")).kind == "presigned"
+    ops = open_ops(
+        moto.environment(),
+        signed_in(tmp_path / "home", registry, ""),
+        "quilt3",
+        default_registry=f"s3://{moto.make_bucket()}",
+        allow_write=True,
+        cache_dir=tmp_path / "cache",
+    )
+    put = await ops.put_object(f"{ops.default_registry}/x", b"1")
+    assert (await ops.link(put.uri)).kind == "presigned"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
-from botocore.exceptions import ClientError
+from s3_objects import S3Objects
 from store_contract import StoreContract
 
 from parts.ceph import CephCluster
@@ -44,24 +43,6 @@ ODD_KEYS = (
     "/", "/abs", "a//b", "a/", "./a", "a/./b", "../a", "a/../b", "..", ".", "+", "%41", "a%2Fb", "a b", " ", "#?&=", "'\"<>",
     "~!@$^*()[]{}|;,\\`", "\x01", "\t", "\x7f", "é", "e\u0301", "\U0001f600", "\ue000", "\ufffd", "x" * 1024,
 )  # fmt: skip
-
-
-class S3Objects:
-    """Raw access for the contract: boto3 straight at the server, past the proxy."""
-
-    bucket: str
-    raw: Any
-
-    def raw_set(self, key: str, content: bytes) -> None:
-        self.raw.put_object(Bucket=self.bucket, Key=key, Body=content)
-
-    def raw_get(self, key: str) -> bytes | None:
-        try:
-            return self.raw.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                raise
-            return None
 
 
 class S3Contract(S3Objects, StoreContract):

@@ -72,7 +72,7 @@ osd max pg log entries = 50
 osd min pg log entries = 10
 
 [client.rgw]
-rgw frontends = beast endpoint=127.0.0.1:{port}
+rgw frontends = beast endpoint=127.0.0.1:{port} tcp_nodelay=1
 rgw data = {folder}/rgw
 rgw dns name = localhost
 rgw thread pool size = 64

@@ -64,12 +64,8 @@ class S3Access:
 
     def make_bucket(self, *, versioned: bool = True, name: str | None = None) -> str:
         """A fresh, empty bucket. On a versioned one every write keeps the one before."""
-        name = name or f"bucket-{os.getpid()}-{next(_numbers)}"
         with self.boto() as s3:
-            s3.create_bucket(Bucket=name)
-            if versioned:
-                s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-        return name
+            return make_bucket(s3, versioned=versioned, name=name)
 
     def environment(self) -> dict[str, str]:
         """For a child process: this server and no other, no profile, no instance metadata."""
@@ -86,3 +82,12 @@ class S3Access:
         if self.session_token:
             variables["AWS_SESSION_TOKEN"] = self.session_token
         return variables
+
+
+def make_bucket(s3: Any, *, versioned: bool = True, name: str | None = None) -> str:
+    """As ``S3Access.make_bucket``, with a client that is there already."""
+    name = name or f"bucket-{os.getpid()}-{next(_numbers)}"
+    s3.create_bucket(Bucket=name)
+    if versioned:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name

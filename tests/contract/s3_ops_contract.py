@@ -1,0 +1,205 @@
+"""The contract of QuiltOps as a backend over buckets keeps it: each test on two fresh buckets of a real S3 server, opened as a
+user would: from an environment (and quilt3's files), through the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ops_base import record
+from ops_contract import QuiltOpsContract
+from s3_objects import S3Objects
+
+from parts.s3_access import S3Access, make_bucket
+from quilt_mcp import backends
+from quilt_mcp.auth.decision import Decider
+from quilt_mcp.auth.identity import Asker
+from quilt_mcp.auth.sources import Sources
+from quilt_mcp.config import Settings
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.plan import CopyRequest, CreateRequest, Source
+from quilt_mcp.errors import CorruptManifest, NotSupported, OutsideRoots, RegistryNotFound
+from quilt_mcp.ops import QuiltOps
+
+
+def open_ops(environ: Mapping[str, str], session: Path, expected: str, **settings: Any) -> QuiltOps:
+    """``session``: the folder of quilt3's files. ``expected``: the backend that must come of it."""
+    given = Settings(**settings)
+    decider = Decider(given, environ, sources=Sources(environ, folder=session))
+    identity = decider.decide(Asker())
+    assert identity.kind == expected, identity.explanation
+    return backends.open(identity, given)
+
+
+class S3OpsContract(S3Objects, QuiltOpsContract):
+    """``server`` says where the buckets are."""
+
+    versioned = True
+    backend = "iam"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls, moto: S3Access) -> S3Access:
+        return moto
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def client(cls, server: S3Access) -> Iterator[Any]:
+        with server.boto() as client:
+            yield client
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def session(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """Nobody is signed in."""
+        return tmp_path_factory.mktemp("signed-out")
+
+    @pytest.fixture(autouse=True)
+    def open_backend(self, tmp_path: Path, server: S3Access, client: Any, session: Path) -> None:
+        allowed = tmp_path / "allowed"
+        self.folder, self.dest = allowed / "sources", allowed / "installed"
+        self.outside = tmp_path / "outside"
+        for folder in (self.folder, self.outside):
+            folder.mkdir(parents=True)
+        self._moved: dict[str, PhysicalKey] = {}
+        self.raw = client
+        self.bucket = make_bucket(self.raw, versioned=self.versioned)
+        self.registry = f"s3://{self.bucket}"
+        self.ops, self.reader = (
+            open_ops(
+                server.environment(),
+                session,
+                self.backend,
+                default_registry=self.registry,
+                roots=(allowed,),
+                allow_write=writable,
+                cache_dir=tmp_path / f"cache-{writable}",
+                cache_bytes=1 << 20,
+            )
+            for writable in (True, False)
+        )
+
+    @cached_property
+    def other_registry(self) -> str:  # type: ignore[override]
+        return f"s3://{make_bucket(self.raw, versioned=self.versioned)}"
+
+    def raw_change(self, physical_key: str, content: bytes | None) -> None:
+        """Nobody can change a version: there a new one is written, and the manifests are made to name that instead (which a
+        top hash does not tell)."""
+        key = self._moved.get(physical_key) or PhysicalKey.parse(physical_key)
+        version = {} if key.version_id is None else {"VersionId": key.version_id}
+        if content is None:
+            self.raw.delete_object(Bucket=key.bucket, Key=key.path, **version)
+            return
+        put = self.raw.put_object(Bucket=key.bucket, Key=key.path, Body=content)
+        if not version:
+            return
+        moved = PhysicalKey(key.bucket, key.path, put["VersionId"])
+        self._moved[physical_key] = moved
+        for manifest in self.raw_keys(".quilt/packages/"):
+            before = self.raw_get(manifest) or b""
+            after = before.replace(f'"{key}"'.encode(), f'"{moved}"'.encode())
+            if after != before:
+                self.raw_set(manifest, after)
+
+    # -- where a bucket differs from a folder --
+
+    async def test_packages_are_listed_with_their_latest_revision(self) -> None:
+        """Not in a bucket: each top hash would be a request. ``resolve`` tells one."""
+        await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        (found,) = (await self.ops.list_packages(self.registry)).items
+        assert (found.name, found.top_hash) == ("a/b", None)
+        assert found.modified is not None
+        assert await self.latest("a/b") == second.top_hash
+
+    async def test_what_stands_among_packages_and_is_none_is_warned_of_and_passed_over(self) -> None:
+        """A malformed pointer's content is not seen, as pointers are not read."""
+        await self.create("a/good", {"f": "1"})
+        self.raw_set(".quilt/named_packages/stray", b"x")
+        self.raw_set(".quilt/named_packages/a/stray", b"x")
+        self.raw_set(".quilt/named_packages/a/not a name/1700000000", b"0" * 64)
+        self.raw_set(".quilt/named_packages/a/no-latest/1700000000", b"0" * 64)
+        self.raw_set(".quilt/named_packages/a/broken/latest", b"not a hash")
+        page = await self.ops.list_packages(self.registry)
+        assert {package.name for package in page.items} == {"a/good", "a/no-latest", "a/broken"}
+        codes = sorted(warning.partition(":")[0] for warning in page.warnings)
+        assert codes == ["malformed_name", "malformed_name", "malformed_name", "missing_latest"]
+
+    async def test_equal_bytes_are_stored_once(self) -> None:
+        """Under one name, that is, where a bucket keeps versions."""
+        await self.create("a/b", {"f": "same"})
+        keys = set(self.raw_keys())
+        commit = await self.create("a/b", {"f": "same"}, overwrite=True, metadata={"v": 2})
+        assert commit.created
+        assert commit.bytes_copied == 0
+        added = set(self.raw_keys()) - keys
+        assert {key for key in added if "/named_packages/" not in key} == {
+            f".quilt/packages/{commit.top_hash}"
+        }
+        assert len(self.raw.list_object_versions(Bucket=self.bucket, Prefix="a/b/f")["Versions"]) == 1
+
+    async def test_without_copy_files_are_referred_to_where_they_lie(self) -> None:
+        await self._refuses_local_files_in_place()
+
+    async def test_with_and_without_copy_the_top_hash_is_the_same(self) -> None:
+        await self._refuses_local_files_in_place()
+
+    async def _refuses_local_files_in_place(self) -> None:
+        """Nobody but this machine could read them."""
+        folder = self.write_files({"f": "1"}, "data")
+        before = self.snapshot()
+        with pytest.raises(NotSupported):
+            await self.ops.create(CreateRequest(self.uri("a/b"), sources=(Source(str(folder)),), copy=False))
+        assert self.snapshot() == before
+
+    async def test_an_entry_outside_the_roots_is_listed_and_not_read(self) -> None:
+        await self._refuses_entries_of_this_machine(self.outside / "secret")
+
+    async def test_a_link_below_the_roots_that_leads_out_is_not_read(self) -> None:
+        """Not even a file below the roots: a manifest in a bucket is data that others wrote."""
+        await self._refuses_entries_of_this_machine(self.folder / "own")
+
+    async def _refuses_entries_of_this_machine(self, secret: Path) -> None:
+        secret.write_text("1")
+        await self.create("a/src", {"f": "1"})
+        item = await self.ops.stat(self.uri("a/src", path="f"))
+        local = record(item, logical_key="secret", physical_keys=[secret.as_uri()])
+        self.set_package("h/h", "e" * 64, record(item), local)
+        assert await self.paths(self.uri("h/h")) == ["f", "secret"]
+        for call in (
+            self.ops.read(self.uri("h/h", path="secret")),
+            self.ops.link(str(self.uri("h/h", path="secret"))),
+            self.ops.install(self.uri("h/h"), str(self.dest)),
+            self.ops.create(
+                CreateRequest(self.uri("a/c"), sources=(Source(str(self.uri("h/h", path="secret"))),))
+            ),
+            self.ops.copy(CopyRequest(self.uri("h/h"), PackageUri(self.other_registry, "a/c"))),
+        ):
+            with pytest.raises(CorruptManifest):
+                await call
+        assert not (self.dest / "secret").exists()
+        report = await self.ops.verify(self.uri("h/h"))
+        assert [(one.path, one.problem) for one in report.problems] == [("secret", "unreadable")]
+
+    async def test_a_registrys_own_folder_is_not_installed_into(self) -> None:
+        """It is no folder of this machine."""
+        await self.create("a/b", {"f": "1"})
+        before = self.snapshot()
+        with pytest.raises(OutsideRoots):
+            await self.ops.install(self.uri("a/b"), f"{self.registry}/.quilt/named_packages")
+        assert self.snapshot() == before
+
+    @pytest.mark.parametrize("path", ["../outside", "a/../../outside"])
+    async def test_an_address_does_not_climb_out_of_its_registry(self, path: str) -> None:
+        """In a bucket '..' is a name like any other."""
+        await self.ops.put_object(f"{self.registry}/{path}", b"x")
+        assert self.raw_keys() == [path]
+
+    async def test_a_configured_bucket_that_does_not_exist_is_an_error(self) -> None:
+        self.raw.delete_bucket(Bucket=self.bucket)
+        with pytest.raises(RegistryNotFound, match=self.bucket):
+            await self.ops.list_packages(self.registry)
