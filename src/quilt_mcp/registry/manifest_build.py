@@ -1,8 +1,8 @@
 """Turning a large manifest's bytes into a Parquet table, exactly.
 
-DuckDB reads the lines, but the codec (``domain.manifest``) stays the authority: SQL takes over only lines that are
-proven to be in quilt3's own spelling without escapes, where the text between the quotes is the value. Every other line is
-decoded by the codec, one by one. So an odd line costs time, never a different answer.
+DuckDB reads the lines, but the codec (``domain.manifest``) stays the authority: SQL takes over only lines that are plain
+(``manifest_spelling``), and every other line is decoded by the codec, one by one. So an odd line costs time, never a
+different answer.
 
 The table's columns are those of Quilt's Iceberg ``package_entry``; rows stand in the order quilt3 writes them: directory
 metadata (null physical key and hash), then entries in walk order. ``metadata`` is the text of the full meta object.
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from quilt_mcp.domain.entry import Entry, Record
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest import (
-    MAX_DEPTH,
     MAX_LINE_BYTES,
     IntegralFloat,
     decode_header,
@@ -34,13 +33,13 @@ from quilt_mcp.domain.manifest import (
     read_manifest,
 )
 from quilt_mcp.errors import CorruptManifest, TooLarge
+from quilt_mcp.registry.database import MEMORY_LIMIT, open_duckdb, quoted
 from quilt_mcp.registry.manifest_memory import duplicate_key, file_and_folder
+from quilt_mcp.registry.manifest_spelling import FOLDER, ODD_FOLDER, judged_lines
 
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY_LIMIT = "256MB"
-THREADS = 2
 ROW_GROUP = 30_720
 """Small row groups: a page reads few rows, and the writer holds one of them per thread in memory."""
 _FETCH = 1_024
@@ -56,39 +55,7 @@ _DECODED = {
 }
 _HELD = 8 << 20
 """Bytes of decoded records on their way into DuckDB."""
-_LONGEST_LINE = 1 << 21
-"""DuckDB's buffers hold several of these; a longer line is left to the codec."""
-
-_PIECES = {
-    1: "{",
-    2: "logical_key",
-    3: ": ",
-    5: ", ",
-    6: "physical_keys",
-    7: ": [",
-    9: "], ",
-    10: "size",
-    12: "hash",
-    13: ": {",
-    14: "type",
-    15: ": ",
-    17: ", ",
-    18: "value",
-    19: ": ",
-    21: "}, ",
-    22: "meta",
-}
-"""An entry line cut at its quotes, as quilt3 spells it, but for the values (4, 8, 11, 16, 20) and the meta object (23 on).
-Where the values hold no backslash, every quote is a string's end, so equal pieces are proof."""
-_FOLDER = "parse_dirpath({}, 'forward_slash')"
-"""A key's folder without its trailing '/', '' at the root; for directory metadata the directory itself."""
 _SORTED_BY = "CASE WHEN hash_type IS NULL THEN '0' ELSE '1' END || replace(logical_key, '/', chr(0))"
-_MAYBE_ONLY_DUCKDB = r",\s*[}\]]|[:\[,]\s*[-+]?(?:[iIN]|n[aA])"
-"""A cheaper look for ``_ONLY_DUCKDB`` that strings may set off."""
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_ONLY_DUCKDB = r",\s*[}\]]|[iIN]|n[aA]"
-"""JSON (strings taken out) that DuckDB's parser accepts and Python's does not, or reads otherwise: trailing commas, NaN
-and infinity in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +81,7 @@ def build_table(
     decode_header(header_line)
     for by_codec in (False, True) if wide is None else (wide,):
         try:
-            with _connection(work, [source, str(target)], wide=by_codec) as connection:
+            with _connection(work, [source, str(target)]) as connection:
                 table = _Table(connection, source, top_hash, work / "staged.parquet", target, wide=by_codec)
                 staged = not by_codec and table.stage(header_line, size)
                 odd = table.decode_odd_lines() if staged else table.decode_all()
@@ -183,55 +150,22 @@ class _Table:
         the file line by line (which is no verdict: the codec decides)."""
         import duckdb
 
-        pieces = " AND ".join(f"p[{at}] = {quoted(text)}" for at, text in _PIECES.items())
         try:
             self._sql.execute(
                 f"""
                 COPY (
-                    WITH lines AS (
-                        SELECT json::VARCHAR AS line FROM read_ndjson_objects({quoted(self._source)},
-                            format = 'newline_delimited', maximum_object_size = {_LONGEST_LINE})
-                    ), cut AS (
-                        SELECT line, str_split(line, '"') AS p FROM lines WHERE line <> $header
-                    ), named AS (
-                        SELECT line, p, p[4] AS key, p[8] AS physical_key, p[11] AS size_text, p[16] AS hash_type,
-                            p[20] AS hash_value
-                        FROM cut
-                    ), shaped AS (
-                        SELECT *, {pieces}
-                            AND (NOT contains(line, '\\') OR NOT (contains(key, '\\') OR contains(physical_key, '\\')
-                                OR contains(hash_type, '\\') OR contains(hash_value, '\\')))
-                            AND regexp_full_match(size_text, ': (?:0|[1-9][0-9]{{0,17}}), ')
-                            AND physical_key <> '' AND NOT starts_with(key, '/')
-                            AND key <> '' AND NOT ends_with(key, '/') AND NOT ends_with(key, '.')
-                            AND (len(p) > 23 OR p[23] = ': {{}}}}') AND starts_with(p[23], ': {{') AS canonical
-                        FROM named
-                    ), spelled AS (
-                        SELECT *, CASE WHEN NOT canonical THEN NULL WHEN len(p) = 23 THEN '{{}}'
-                            ELSE array_to_string(p[23:], '"')[3:-2] END AS meta
-                        FROM shaped
-                    ), judged AS (
-                        SELECT *, coalesce(canonical AND (len(p) = 23 OR (
-                                json_valid(meta)
-                                AND (NOT regexp_matches(meta, '{_MAYBE_ONLY_DUCKDB}') OR NOT regexp_matches(
-                                    regexp_replace(meta, '{_STRING}', '', 'g'), '{_ONLY_DUCKDB}'))
-                                AND (strlen(meta) < 400 OR (
-                                    strlen(meta) - strlen(replace(replace(meta, '[', ''), '{{', '')) < {MAX_DEPTH}
-                                    AND NOT regexp_matches(meta, '[0-9]{{300}}')))
-                            )), false) AS plain
-                        FROM spelled
-                    )
+                    {judged_lines(self._source)}
                     SELECT $top_hash AS top_hash,
                         key AS logical_key,
                         physical_key,
                         hash_type,
                         hash_value,
-                        try_cast(size_text[3:-3] AS BIGINT) AS size,
+                        size,
                         CASE WHEN plain THEN meta ELSE line END AS metadata,
-                        {_FOLDER.format("key")} AS folder,
+                        folder,
                         plain,
                         false AS size_is_float,
-                        strlen(line) + 1 AS line_bytes
+                        line_bytes
                     FROM judged
                 ) TO {quoted(str(self._staged))} ({self._parquet})
                 """,
@@ -240,7 +174,7 @@ class _Table:
             (seen,) = self._one(f"SELECT coalesce(sum(line_bytes), 0) FROM {self._read(self._staged)}")
             (bad,) = self._one(
                 f"SELECT count(*) FROM (SELECT DISTINCT folder FROM {self._read(self._staged)} WHERE plain) "
-                f"WHERE folder <> '' AND regexp_matches(folder, '(?:^|/)[.]?[.]?(?:/|$)')"
+                f"WHERE {ODD_FOLDER}"
             )
         except (duckdb.OutOfMemoryException, duckdb.IOException):
             raise
@@ -350,7 +284,7 @@ class _Table:
         self._sql.execute(
             f"""
             COPY (
-                SELECT $top_hash AS top_hash, {columns}, {_FOLDER.format("logical_key")} AS folder
+                SELECT $top_hash AS top_hash, {columns}, {FOLDER.format("logical_key")} AS folder
                 FROM (
                     SELECT {columns} FROM decoded WHERE hash_type IS NULL
                     QUALIFY row_number() OVER (PARTITION BY logical_key ORDER BY row DESC) = 1
@@ -416,50 +350,15 @@ _PARQUET = (
 )
 
 
-def quoted(text: str) -> str:
-    """As an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 @contextmanager
-def _connection(work: Path, paths: list[str], *, wide: bool) -> Generator[duckdb.DuckDBPyConnection]:
+def _connection(work: Path, paths: list[str]) -> Generator[duckdb.DuckDBPyConnection]:
     """A database of its own that reaches these files and nothing else."""
-    connection = open_duckdb(work, paths, directories=[str(work)], threads=1 if wide or _busy() else THREADS)
+    # In the order of the file, one thread writes a table faster than two that wait for each other.
+    connection = open_duckdb(work, paths, directories=[str(work)], threads=1)
     try:
         yield connection
     finally:
         connection.close()
-
-
-def open_duckdb(
-    spill: Path, paths: list[str], directories: list[str], *, threads: int = THREADS
-) -> duckdb.DuckDBPyConnection:
-    """A database in memory that reaches these files and folders only."""
-    import duckdb
-
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "threads": threads,
-            # One thread keeps the order by itself; not asked to, it writes faster, and row groups bounded in bytes.
-            "preserve_insertion_order": threads > 1,
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": str(spill),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
-    connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, paths))}]")
-    connection.execute(f"SET allowed_directories = [{', '.join(map(quoted, directories))}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
-
-
-def _busy() -> bool:
-    """On a machine whose cores are all taken, two threads that wait for each other's turn are slower than one."""
-    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 def _first_line(source: str) -> bytes:

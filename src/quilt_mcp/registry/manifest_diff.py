@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from quilt_mcp.domain.diff import DiffTotals, EntryChange, diff_entries
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.registry.cache_errors import cache_errors
+from quilt_mcp.registry.database import open_duckdb
 from quilt_mcp.registry.manifest import Manifest, after_folder, folder_path
-from quilt_mcp.registry.manifest_build import metadata_text, open_duckdb
+from quilt_mcp.registry.manifest_build import metadata_text
 from quilt_mcp.registry.manifest_memory import MemoryManifest
 from quilt_mcp.registry.manifest_table import TableManifest
 

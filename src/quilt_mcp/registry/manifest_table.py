@@ -19,8 +19,8 @@ from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest import IntegralFloat
 from quilt_mcp.errors import InternalError
 from quilt_mcp.registry.cache_errors import cache_errors
+from quilt_mcp.registry.database import open_duckdb, quoted
 from quilt_mcp.registry.manifest import FolderRow, after_folder, folder_path
-from quilt_mcp.registry.manifest_build import open_duckdb, quoted
 from quilt_mcp.registry.manifest_memory import suggest_near
 
 if TYPE_CHECKING:
