@@ -21,6 +21,7 @@ from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailab
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifest import Manifest
 from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_scan import ScannedManifest
 from quilt_mcp.registry.manifest_table import TableManifest
 from quilt_mcp.registry.manifests import ManifestCache
 from quilt_mcp.storage.local import LocalStore
@@ -431,3 +432,73 @@ def test_a_table_that_can_no_longer_be_read_is_a_typed_error(tmp_path: Path, sto
         with pytest.raises(StorageUnavailable) as caught:
             ask()
         assert str(tmp_path / "cache") in caught.value.message and "may be deleted" in caught.value.next_step
+
+
+def scanning(tmp_path: Path) -> ManifestCache:
+    """A cache that takes every manifest for a very large one."""
+    return ManifestCache(tmp_path / "cache", small=0, scanned=0)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_scanned_manifest_gives_way_to_its_table(tmp_path: Path, store: LocalStore, remote: bool) -> None:
+    put(store, manifest_bytes(300))
+    counting = Counting(store)
+    cache = scanning(tmp_path)
+    first = opened(cache, counting if remote else store)
+    assert isinstance(first, ScannedManifest)
+    check(first, 300)
+    assert first.table().entry("d0002/f07.csv") == first.entry("d0002/f07.csv")
+    assert opened(cache, counting if remote else store) is first.table()
+    assert [path.name for path in files(tmp_path) if path.name.startswith("work-")] == []
+    counting.calls.clear()
+    check(opened(scanning(tmp_path), counting), 300)
+    assert counting.calls == {"stat": 1}
+
+
+def test_a_scanned_manifest_whose_table_cannot_be_written_still_pages_and_is_tried_again(
+    tmp_path: Path, store: LocalStore
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), store)
+    [table], [side] = files(tmp_path, ".parquet"), files(tmp_path, ".json")
+    table.unlink()
+    side.unlink()
+    (table / "in the way").mkdir(parents=True)
+    cache = scanning(tmp_path)
+    manifest = opened(cache, store)
+    assert manifest.folder("", 1, 1)[0][0].path == "d0001/"
+    assert manifest.below("d0001", 99, 5)[0][0].logical_key == "d0001/f99.csv"
+    with pytest.raises(StorageUnavailable) as caught:
+        manifest.entry("d0000/f00.csv")
+    assert str(tmp_path / "cache") in caught.value.message
+    shutil.rmtree(table)
+    again = opened(cache, store)
+    assert again is not manifest
+    check(again, 300)
+
+
+def test_a_diff_waits_for_the_tables_of_scanned_manifests(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    put(store, manifest_bytes(310), OTHER)
+    cache = scanning(tmp_path)
+    for top_hash in (TOP_HASH, OTHER):
+        opened(cache, store, top_hash)
+    compared = asyncio.run(cache.diff((store, TOP_HASH), (store, OTHER)))
+    assert (compared.changes.totals.added, compared.changes.totals.unchanged) == (10, 300)
+
+
+def test_a_process_that_ends_has_written_its_table(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(5_000))
+    code = (
+        "import asyncio, sys; from pathlib import Path; "
+        "from quilt_mcp.registry.manifests import ManifestCache; from quilt_mcp.storage.local import LocalStore; "
+        "cache = ManifestCache(Path(sys.argv[1]), small=0, scanned=0); "
+        "print(type(asyncio.run(cache.open(LocalStore(Path(sys.argv[2])), sys.argv[3]))).__name__)"
+    )
+    arguments = [sys.executable, "-c", code, tmp_path / "cache", tmp_path / "registry", TOP_HASH]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "ScannedManifest\n"
+    counting = Counting(store)
+    check(opened(large(tmp_path), counting), 5_000)
+    assert counting.calls == {"stat": 1}
+    assert len(files(tmp_path)) == 2

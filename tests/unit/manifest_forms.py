@@ -1,12 +1,15 @@
-"""One manifest's bytes in each of the two representations."""
+"""One manifest's bytes in each of its representations."""
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from pathlib import Path
 
 from quilt_mcp.domain.manifest import decode_header
+from quilt_mcp.registry.line_file import LineFile
 from quilt_mcp.registry.manifest_build import build_table, read_holdable
 from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_scan import ScannedManifest, scan
 from quilt_mcp.registry.manifest_table import TableManifest
 
 TOP_HASH = "a" * 64
@@ -30,3 +33,16 @@ def as_table(body: bytes, folder: Path, *, wide: bool | None = None) -> TableMan
         file=target,
         modified=None,
     )
+
+
+def as_scanned(
+    body: bytes, folder: Path, table: Future[TableManifest] | None = None
+) -> ScannedManifest | None:
+    """None: the scan leaves it to the table's builder. Without ``table`` it is never written, and asking for it would wait
+    for ever."""
+    source = folder / "scanned"
+    source.write_bytes(body)
+    seen = scan(str(source), len(body), folder / "spill")
+    if seen is None:
+        return None
+    return ScannedManifest(TOP_HASH, seen, LineFile(str(source)), table or Future(), None)

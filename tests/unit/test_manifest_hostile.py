@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from manifest_forms import as_table, in_memory
+from manifest_forms import as_scanned, as_table, in_memory
 
 from quilt_mcp.errors import CorruptManifest
 
@@ -146,7 +146,7 @@ ODD_BUT_GOOD = {
 
 
 def verdicts(body: bytes) -> tuple[str, str]:
-    """What memory and table make of it: the answers, or the word for corrupt."""
+    """What memory and table make of it: the answers, or the word for corrupt. A scan says the same or nothing."""
     found: list[str] = []
     for read in (in_memory, as_table):
         with tempfile.TemporaryDirectory() as folder:
@@ -155,6 +155,14 @@ def verdicts(body: bytes) -> tuple[str, str]:
                 found.append(repr((manifest.header, manifest.totals, list(manifest.records()))))
             except CorruptManifest:
                 found.append("corrupt")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            scanned = as_scanned(body, Path(folder))
+            if scanned is not None:
+                entries = scanned.below("", 0, scanned.totals.entries)[0]
+                assert repr((scanned.header, scanned.totals, entries)) == found[0]
+        except CorruptManifest:
+            assert found[0] == "corrupt"
     return found[0], found[1]
 
 

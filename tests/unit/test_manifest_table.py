@@ -1,18 +1,21 @@
-"""Manifests as Python objects and as a Parquet table: two representations, one behaviour. Ours, no outside source."""
+"""Manifests as Python objects, as a Parquet table and as scanned lines: one behaviour. Ours, no outside source."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from manifest_forms import as_table, in_memory
+from manifest_forms import as_scanned, as_table, in_memory
 
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.registry.line_file import LineFile
 from quilt_mcp.registry.manifest import Manifest
+from quilt_mcp.registry.manifest_table import TableManifest
 
 
 def answers(manifest: Manifest, folders: list[str], keys: list[str], offset: int) -> dict[str, str]:
@@ -113,7 +116,7 @@ def lines(draw: st.DrawFn) -> tuple[list[bytes], list[str], list[str]]:
 
 
 @given(lines(), st.integers(0, 3), st.sampled_from([None, None, True]))
-def test_both_representations_answer_every_question_alike(
+def test_every_representation_answers_every_question_alike(
     made: tuple[list[bytes], list[str], list[str]], offset: int, wide: bool | None
 ) -> None:
     encoded, folders, keys = made
@@ -121,5 +124,49 @@ def test_both_representations_answer_every_question_alike(
     with tempfile.TemporaryDirectory() as folder:
         table = as_table(body, Path(folder), wide=wide)
         memory = in_memory(body)
-        assert answers(table, folders, keys, offset) == answers(memory, folders, keys, offset)
+        expected = answers(memory, folders, keys, offset)
+        assert answers(table, folders, keys, offset) == expected
+        written: Future[TableManifest] = Future()
+        written.set_result(table)
+        scanned = as_scanned(body, Path(folder), written)
+        assert scanned is None or answers(scanned, folders, keys, offset) == expected
         assert {e.logical_key for e in memory.records() if isinstance(e, Entry)} == set(keys) - {"nope"}
+
+
+PLAIN_KEYS = st.lists(
+    st.sampled_from(["a", "b", "a-b", "a.b", "A", "é", " ", "x'y", "0"]), min_size=1, max_size=4
+)
+
+
+@given(st.lists(PLAIN_KEYS.map("/".join), max_size=12, unique=True), st.integers(0, 3))
+def test_pages_and_sums_of_a_scanned_manifest_need_no_table(wanted: list[str], offset: int) -> None:
+    folders = {key[:at] for key in wanted for at, char in enumerate(key) if char == "/"}
+    keys = sorted((key for key in wanted if key not in folders), key=lambda key: key.split("/"))
+    body = b'{"version": "v0"}\n' + b"".join(
+        f'{{"logical_key": "{key}", "physical_keys": ["s3://b/k"], "size": {number}, "hash": '
+        f'{{"type": "SHA256", "value": "{number:064x}"}}, "meta": {{"user_meta": {{"é": [{number}, "}}"]}}}}}}\n'.encode()
+        for number, key in enumerate(keys)
+    )
+    memory = in_memory(body)
+    with tempfile.TemporaryDirectory() as folder:
+        scanned = as_scanned(body, Path(folder))
+        assert scanned is not None
+        assert (scanned.header, scanned.totals) == (memory.header, memory.totals)
+        for path in ["", "nope", *folders]:
+            assert scanned.below(path, offset, 2) == memory.below(path, offset, 2)
+            assert scanned.folder_totals(path) == memory.folder_totals(path)
+            rows = memory.folder(path, 0, 100)[0]
+            if len({row.is_folder for row in rows}) < 2:
+                assert scanned.folder(path, offset, 2) == memory.folder(path, offset, 2)
+
+
+def test_lines_are_found_across_the_blocks_they_are_counted_by() -> None:
+    lines = [str(number).encode() + b"x" * (number * 7919 % 300_000) for number in range(60)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lines"
+        for end in (b"", b"\n"):
+            path.write_bytes(b"\n".join(lines) + end)
+            for start in (59, 0, 30, 1, 58, 60, 7):
+                file = LineFile(str(path))
+                for at in (start, abs(59 - start), start):
+                    assert file.lines(at, 3) == lines[at : at + 3]

@@ -1,7 +1,8 @@
 """Manifest: what can be asked of one revision's entries, however they are held.
 
-Two representations answer it: ``MemoryManifest`` (small manifests, Python objects) and ``TableManifest`` (large ones, a
-Parquet file queried by DuckDB). A property test holds their answers equal.
+Three representations answer it: ``MemoryManifest`` (small manifests, Python objects), ``TableManifest`` (large ones, a
+Parquet file queried by DuckDB) and ``ScannedManifest`` (a very large one whose table is still being written). A property
+test holds their answers equal.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def build_table(
     ``wide``: by the codec and a few records at a time; None: only when there is not memory enough the other way."""
     import duckdb
 
-    header_line = _first_line(source)
+    header_line = first_line(source)
     decode_header(header_line)
     for by_codec in (False, True) if wide is None else (wide,):
         try:
@@ -361,7 +361,8 @@ def _connection(work: Path, paths: list[str]) -> Generator[duckdb.DuckDBPyConnec
         connection.close()
 
 
-def _first_line(source: str) -> bytes:
+def first_line(source: str) -> bytes:
+    """The header's line without its line feed. Raises CorruptManifest when there is none, or no end to it."""
     with Path(source).open("rb") as file:
         line = file.readline(MAX_LINE_BYTES + 1)
     if not line:

@@ -20,6 +20,7 @@ from quilt_mcp.registry.database import open_duckdb
 from quilt_mcp.registry.manifest import Manifest, after_folder, folder_path
 from quilt_mcp.registry.manifest_build import metadata_text
 from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_scan import ScannedManifest
 from quilt_mcp.registry.manifest_table import TableManifest
 
 if TYPE_CHECKING:
@@ -44,11 +45,16 @@ def diff(before: Manifest, after: Manifest, prefix: str = "") -> ManifestDiff:
     """The changes from ``before`` to ``after`` at or below ``prefix`` (a folder or a file; '' for all). Blocks.
 
     Raises StorageFull, TooLarge, StorageUnavailable, as do the pages."""
+    before, after = _written(before), _written(after)
     if isinstance(before, MemoryManifest) and isinstance(after, MemoryManifest):
         totals, changes = diff_entries(_entries(before, prefix), _entries(after, prefix))
         return ListedDiff(totals, changes)
     with cache_errors(_tables(before, after)[0].folder_of_file):
         return _TableDiff(before, after, prefix)
+
+
+def _written(manifest: Manifest) -> Manifest:
+    return manifest.table() if isinstance(manifest, ScannedManifest) else manifest
 
 
 def _tables(before: Manifest, after: Manifest) -> list[TableManifest]:

@@ -20,7 +20,8 @@ from quilt_mcp.domain.manifest import IntegralFloat
 from quilt_mcp.errors import InternalError
 from quilt_mcp.registry.cache_errors import cache_errors
 from quilt_mcp.registry.database import open_duckdb, quoted
-from quilt_mcp.registry.manifest import FolderRow, after_folder, folder_path
+from quilt_mcp.registry.manifest import FolderRow, folder_path
+from quilt_mcp.registry.manifest_folders import Children, FolderedManifest, file_row, utf8
 from quilt_mcp.registry.manifest_memory import suggest_near
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ENTRY = "logical_key, physical_key, hash_type, hash_value, size, metadata, size
 _FETCH = 1_024
 
 
-class TableManifest:
+class TableManifest(FolderedManifest):
     """Holds the file open, so it may be deleted meanwhile. Each call uses a cursor of its own."""
 
     def __init__(
@@ -65,53 +66,8 @@ class TableManifest:
         if descriptor is not None:
             os.close(descriptor)
 
-    def folder(self, path: str, offset: int, limit: int) -> tuple[list[FolderRow], int]:
-        path = folder_path(path)
-        if not _utf8(path):
-            return [], 0
-        here = path[:-1]
-        files, first = self._ask("SELECT sum(entries), min(first) FROM folders WHERE folder = $1", [here])[0]
-        files = int(files or 0)
-        inside, parameters = _inside(path, "folder")
-        children = f"""
-            SELECT split_part(substr(folder, {len(path) + 1}), '/', 1) AS name, sum(entries) AS entries, sum(bytes) AS bytes
-            FROM folders WHERE {inside} AND folder <> '' GROUP BY 1
-        """
-        [(folders,)] = self._ask(f"SELECT count(*) FROM ({children})", parameters)
-        page = f"ORDER BY name LIMIT {int(limit)} OFFSET {int(offset)}"
-        if not folders:
-            # Without folders among them, a folder's files are neighbours in walk order.
-            entries = self._range(int(first or 0) + offset, min(limit, files - offset))
-            return [_file_row(entry) for entry in entries], files
-        if not files:
-            rows = self._ask(f"SELECT name, entries, bytes, NULL FROM ({children}) {page}", parameters)
-        else:
-            rows = self._ask(
-                f"""
-                SELECT name, entries, bytes, NULL AS place FROM ({children})
-                UNION ALL SELECT substr(logical_key, {len(path) + 1}), 1, size, file_row_number
-                FROM {self.rows} WHERE folder = $here AND hash_type IS NOT NULL {page}
-                """,
-                {**parameters, "here": here},
-            )
-        found = self.entries_at([place for _, _, _, place in rows if place is not None])
-        listed = [
-            FolderRow(f"{path}{name}/", True, None, int(size), int(entries))
-            if place is None
-            else _file_row(found[place])
-            for name, entries, size, place in rows
-        ]
-        return listed, files + int(folders)
-
-    def below(self, path: str, offset: int, limit: int) -> tuple[list[Entry], int]:
-        found = self._subtree(folder_path(path))
-        if found is None:
-            return [], 0
-        first, totals = found
-        return self._range(first + offset, min(limit, totals.entries - offset)), totals.entries
-
     def entry(self, key: str) -> Entry | None:
-        if not _utf8(key):
+        if not utf8(key):
             return None
         rows = self._all(
             f"SELECT {_ENTRY} FROM {self.rows} WHERE logical_key = $1 AND folder = $2 AND hash_type IS NOT NULL",
@@ -119,13 +75,9 @@ class TableManifest:
         )
         return _entry(rows[0]) if rows else None
 
-    def folder_totals(self, path: str) -> Totals | None:
-        found = self._subtree(folder_path(path))
-        return None if found is None else found[1]
-
     def directory_meta(self, path: str) -> dict[str, Any] | None:
         path = folder_path(path)
-        if not self._metas or not _utf8(path):
+        if not self._metas or not utf8(path):
             return None
         rows = self._all(
             f"SELECT metadata FROM {self.rows} WHERE file_row_number < {self._metas} AND logical_key = $1",
@@ -182,31 +134,35 @@ class TableManifest:
         )
         return {row[0]: _entry(row[1:]) for row in rows}
 
-    def _range(self, start: int, count: int) -> list[Entry]:
-        """The entries in ``count`` rows of the table from row ``start``."""
+    def _entries_from(self, row: int, count: int) -> list[Entry]:
         if count <= 0:
             return []
         rows = self._all(
-            f"SELECT {_ENTRY} FROM {self.rows} WHERE file_row_number >= {int(start)} "
-            f"AND file_row_number < {int(start) + int(count)} ORDER BY file_row_number"
+            f"SELECT {_ENTRY} FROM {self.rows} WHERE file_row_number >= {int(row)} "
+            f"AND file_row_number < {int(row) + int(count)} ORDER BY file_row_number"
         )
         return [_entry(row) for row in rows]
 
-    def _subtree(self, path: str) -> tuple[int, Totals] | None:
-        """The first row of a folder's entries (they are neighbours) and their sums; None: no such folder."""
-        if not path:
-            return self._metas, self.totals
-        if not _utf8(path):
-            return None
-        inside, parameters = _inside(path, "folder")
-        rows, first, entries, size = self._ask(
-            f"SELECT count(*), min(first), sum(entries), sum(bytes) FROM folders WHERE folder = $here OR ({inside})",
-            {**parameters, "here": path[:-1]},
-        )[0]
-        return (int(first or 0), Totals(int(entries), int(size))) if rows else None
+    def _first_row(self) -> int:
+        return self._metas
+
+    def _mixed(self, path: str, offset: int, limit: int, children: Children) -> list[FolderRow]:
+        rows = self._ask(
+            f"""
+            SELECT name, entries, bytes, NULL AS place FROM ({children.query})
+            UNION ALL SELECT substr(logical_key, {len(path) + 1}), 1, size, file_row_number
+            FROM {self.rows} WHERE folder = $here AND hash_type IS NOT NULL
+            ORDER BY name LIMIT {int(limit)} OFFSET {int(offset)}
+            """,
+            {**children.parameters, "here": path[:-1]},
+        )
+        found = self.entries_at([place for _, _, _, place in rows if place is not None])
+        return [
+            children.row(name, entries, size) if place is None else file_row(found[place])
+            for name, entries, size, place in rows
+        ]
 
     def _ask(self, query: str, parameters: Any = None) -> list[Any]:
-        """As ``_all``, of the table ``folders``: each folder that holds files itself or has metadata."""
         return self._all(query, parameters, folders=True)
 
     def _all(self, query: str, parameters: Any = None, *, folders: bool = False) -> list[Any]:
@@ -253,17 +209,6 @@ def _fetch(connection: duckdb.DuckDBPyConnection, query: str, parameters: Any) -
         cursor.close()
 
 
-def _inside(path: str, column: str) -> tuple[str, dict[str, str]]:
-    """The condition for what starts with ``path``, and its parameters."""
-    if not path:
-        return "true", {}
-    return f"{column} >= $first AND {column} < $end", {"first": path, "end": after_folder(path)}
-
-
-def _file_row(entry: Entry) -> FolderRow:
-    return FolderRow(entry.logical_key, False, entry, entry.size or 0, 1)
-
-
 def _entry(row: tuple[Any, ...]) -> Entry:
     key, physical_key, hash_type, hash_value, size, metadata, size_is_float = row
     return Entry(
@@ -273,10 +218,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         Hash(hash_type, hash_value),
         {} if metadata == "{}" else json.loads(metadata),
     )
-
-
-def _utf8(text: str) -> bool:
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _path_of(descriptor: int, file: Path) -> str:

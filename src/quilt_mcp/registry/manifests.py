@@ -3,7 +3,8 @@
 Small manifests stay in memory; large ones become Parquet files in a folder that any number of processes share. In that
 folder a table is two files, ``v2-<key>.json`` naming ``v2-<key>-<digest>.parquet``; the JSON comes last and by rename, so a
 half-written table is never found, and a table whose bytes no longer have that digest is built again. Everything in the
-folder may be deleted at any time.
+folder may be deleted at any time. A very large manifest is answered from its lines while its table is written in a thread;
+a process that ends waits for it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,11 +39,13 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.registry.cache_errors import cache_errors
 from quilt_mcp.registry.layout import manifest_key
+from quilt_mcp.registry.line_file import LineFile
 from quilt_mcp.registry.manifest import Manifest
 from quilt_mcp.registry.manifest_build import build_table, read_holdable, sha256_of
 from quilt_mcp.registry.manifest_diff import ListedDiff, ManifestDiff, diff
 from quilt_mcp.registry.manifest_lines import diff_lines
 from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifest_scan import ScannedManifest, scan
 from quilt_mcp.registry.manifest_table import TableManifest
 from quilt_mcp.storage.store import HasLocalFiles, ObjectStat, Store
 
@@ -48,6 +53,8 @@ __all__ = ["Compared", "Manifest", "ManifestCache"]
 
 SMALL: Final = 8 << 20
 """Manifests up to this many bytes are held as Python objects: about here (25,000 entries) both forms open equally fast."""
+SCANNED: Final = 64 << 20
+"""Manifests from this many bytes on (200,000 entries) are answered before their table is written."""
 MEMORY: Final = 32 << 20
 """Bytes of small manifests (as stored; objects take some three times that) kept in memory."""
 TABLES: Final = 8
@@ -79,14 +86,18 @@ class Compared:
 class ManifestCache:
     """Safe between tasks of one event loop and between processes."""
 
-    def __init__(self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL) -> None:
+    def __init__(
+        self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL, scanned: int = SCANNED
+    ) -> None:
         """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds the files in it."""
         self._directory = directory
         self._max_bytes = max_bytes
         self._small = small
+        self._scanned = scanned
         self._open: OrderedDict[str, tuple[Manifest, int]] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
         self._compared: OrderedDict[tuple[str, ...], Compared] = OrderedDict()
+        self._writer = ThreadPoolExecutor(1, "manifest-table")
 
     async def open(self, store: Store, top_hash: str) -> Manifest:
         """One request (a stat) when the manifest is known, two or three when not.
@@ -180,8 +191,15 @@ class ManifestCache:
         known = self._open.get(name)
         if known is None:
             return None
+        manifest, size = known
+        if isinstance(manifest, ScannedManifest) and manifest.is_written:
+            if manifest.has_failed:
+                del self._open[name]
+                return None
+            manifest = manifest.table()
+            self._open[name] = manifest, size
         self._open.move_to_end(name)
-        return known[0]
+        return manifest
 
     def _keep(self, name: str, manifest: Manifest, size: int) -> None:
         self._open[name] = (manifest, size)
@@ -205,40 +223,53 @@ class ManifestCache:
                 return None
             manifest: Manifest = await anyio.to_thread.run_sync(_in_memory, body, top_hash, stat)
         else:
-            table = await anyio.to_thread.run_sync(self._cached_table, name, top_hash, stat)
-            if table is None:
-                table = await self._build(store, key, top_hash, stat, name)
-            if table is None:
+            large: Manifest | None = await anyio.to_thread.run_sync(self._cached_table, name, top_hash, stat)
+            if large is None:
+                large = await self._read(store, key, top_hash, stat, name)
+            if large is None:
                 return None
-            manifest = table
+            manifest = large
         self._keep(name, manifest, stat.size)
         return manifest
 
-    async def _build(
+    async def _read(
         self, store: Store, key: str, top_hash: str, stat: ObjectStat, name: str
-    ) -> TableManifest | None:
-        with self._work_folder() as work:
-            if isinstance(store, HasLocalFiles):
-                descriptor = await anyio.to_thread.run_sync(store.open_file, key)
-                try:
-                    source = await anyio.to_thread.run_sync(_readable_path, descriptor, work)
-                    if (await store.stat(key)).etag != stat.etag or os.fstat(descriptor).st_size != stat.size:
-                        return None
-                    return await anyio.to_thread.run_sync(
-                        self._make_table, source, work, name, top_hash, stat
-                    )
-                finally:
-                    os.close(descriptor)
+    ) -> Manifest | None:
+        with ExitStack() as held:
+            work = held.enter_context(self._work_folder())
+            source = await self._source(store, key, stat, work, held)
+            if source is None:
+                return None
+            make_table = partial(self._make_table, source, work, name, top_hash, stat)
+            seen = None
+            if stat.size >= self._scanned:
+                spill = self._directory / f"{work.name}-folders"
+                seen = await anyio.to_thread.run_sync(scan, source, stat.size, spill)
+            if seen is None:
+                return await anyio.to_thread.run_sync(make_table)
+            lines = LineFile(source)
+            table = self._writer.submit(_within, held.pop_all(), make_table)
+            return ScannedManifest(top_hash, seen, lines, table, stat.modified)
+
+    async def _source(
+        self, store: Store, key: str, stat: ObjectStat, work: Path, held: ExitStack
+    ) -> str | None:
+        """A path to the manifest's bytes, good until ``held`` is left. None: they are no longer those of ``stat``."""
+        if isinstance(store, HasLocalFiles):
+            descriptor = await anyio.to_thread.run_sync(store.open_file, key)
+            held.callback(os.close, descriptor)
+            source = await anyio.to_thread.run_sync(_readable_path, descriptor, work)
+            same = (await store.stat(key)).etag == stat.etag and os.fstat(descriptor).st_size == stat.size
+        else:
             source = str(work / "manifest")
             with open(source, "wb") as file:  # noqa: ASYNC230 - a megabyte at a time into the page cache
                 async for chunk in store.stream(key, version=stat.version):
                     file.write(chunk)
-            if (
-                os.stat(source).st_size != stat.size
-                or (await store.stat(key, version=stat.version)).etag != stat.etag
-            ):
-                return None
-            return await anyio.to_thread.run_sync(self._make_table, source, work, name, top_hash, stat)
+            same = (
+                os.stat(source).st_size == stat.size
+                and (await store.stat(key, version=stat.version)).etag == stat.etag
+            )
+        return source if same else None
 
     @contextmanager
     def _work_folder(self) -> Generator[Path]:
@@ -321,6 +352,11 @@ class ManifestCache:
             if keep not in path.name:
                 path.unlink(missing_ok=True)
                 excess -= size
+
+
+def _within(held: ExitStack, make_table: Callable[[], TableManifest]) -> TableManifest:
+    with held:
+        return make_table()
 
 
 def _in_memory(body: bytes, top_hash: str, stat: ObjectStat) -> MemoryManifest:
