@@ -53,6 +53,8 @@ __all__ = ["Compared", "Manifest", "ManifestCache"]
 
 SMALL: Final = 8 << 20
 """Manifests up to this many bytes are held as Python objects: about here (25,000 entries) both forms open equally fast."""
+AT_ONCE: Final = 64 << 10
+"""Manifests up to this many bytes (200 entries) are parsed where they are: going to a thread would take as long."""
 SCANNED: Final = 64 << 20
 """Manifests from this many bytes on (200,000 entries) are answered before their table is written."""
 MEMORY: Final = 32 << 20
@@ -221,7 +223,8 @@ class ManifestCache:
             seen, body = await store.get(key, version=stat.version)
             if seen.etag != stat.etag:
                 return None
-            manifest: Manifest = await anyio.to_thread.run_sync(_in_memory, body, top_hash, stat)
+            parse = partial(_in_memory, body, top_hash, stat)
+            manifest: Manifest = parse() if len(body) <= AT_ONCE else await anyio.to_thread.run_sync(parse)
         else:
             large: Manifest | None = await anyio.to_thread.run_sync(self._cached_table, name, top_hash, stat)
             if large is None:

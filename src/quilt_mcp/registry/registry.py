@@ -38,19 +38,19 @@ _SUGGESTION_POOL = 1000
 
 T = TypeVar("T")
 
+FEW_ENTRIES = 200
+"""A page of a manifest that has no more is made where it is asked for: going to a thread would take as long."""
+
 
 class Registry:
     """The packages of one registry. ``stores`` finds the bytes that physical keys point to."""
 
     def __init__(self, store: Store, stores: Stores, manifests: ManifestCache) -> None:
         self.store = store
+        self.url = store.url
         self.stores = stores
         self.manifests = manifests
         self.pointers = Pointers(store)
-
-    @property
-    def url(self) -> str:
-        return self.store.url
 
     def uri(self, name: str, top_hash: str | None = None, path: str | None = None) -> str:
         return str(PackageUri(self.url, name, top_hash=top_hash, path=path))
@@ -317,7 +317,8 @@ class Registry:
             ]
             return items, total, folder
 
-        items, total, shown = await anyio.to_thread.run_sync(page)
+        few = manifest.totals.entries <= FEW_ENTRIES
+        items, total, shown = page() if few else await anyio.to_thread.run_sync(page)
         end = offset + len(items)
         next_cursor = encode_cursor("browse", manifest.top_hash, end) if items and end < total else None
         return Browse(

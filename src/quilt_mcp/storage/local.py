@@ -71,10 +71,7 @@ class LocalStore:
         self._lock_wait = lock_wait
         self._swept = False
         self.root = self._folder.root
-
-    @property
-    def url(self) -> str:
-        return str(PhysicalKey(None, str(self.root))).rstrip("/")
+        self.url = str(PhysicalKey(None, str(self.root))).rstrip("/")
 
     @property
     def conditional_writes(self) -> bool:
