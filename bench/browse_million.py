@@ -54,7 +54,9 @@ def our_side(registry: Path, cache: Path) -> None:
         )
         in_folder = time.perf_counter() - start
         start = time.perf_counter()
-        assert await ops.browse(parse_package(f"{found.uri}&path={folder.page.items[0].path}", url), limit=PAGE)
+        assert await ops.browse(
+            parse_package(f"{found.uri}&path={folder.page.items[0].path}", url), limit=PAGE
+        )
         in_file = time.perf_counter() - start
         answer(
             {
