@@ -26,9 +26,8 @@ def our_side(arguments: argparse.Namespace) -> Figures:
         ops = our_ops(arguments.registry)
         figures: Figures = {}
         with timed(figures):
-            page = await ops.list_objects(f"{arguments.registry}/data/", limit=arguments.objects)
-            links = [await ops.link(item.uri) for item in page.items]
-        assert len({link.url for link in links}) == arguments.objects
+            page = await ops.list_objects(f"{arguments.registry}/data/", links=True, limit=arguments.objects)
+        assert len({item.link.url for item in page.items}) == arguments.objects
         return figures
 
     return asyncio.run(work())

@@ -104,9 +104,13 @@ class QuiltOps(Protocol):
     # -- objects --
 
     async def list_objects(
-        self, location: str, *, limit: int = 100, cursor: str | None = None
+        self, location: str, *, links: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[ObjectListing]:
-        """One level below ``location`` (``s3://bucket/prefix/``, ``file:///folder/``)."""
+        """One level below ``location`` (``s3://bucket/prefix/``, ``file:///folder/``).
+
+        ``links``: each object with a link, at no request more. A listing names no versions, so in a bucket it opens what
+        stands at the key by then; ``link`` on a uri with a version opens that one.
+        """
         ...
 
     async def stat_object(self, uri: str) -> ObjectListing: ...

@@ -63,6 +63,22 @@ class ObjectContract(OpsContract):
                 assert replace(found, uri=item.uri, version=item.version, modified=item.modified) == item
                 assert (await self.ops.read_object(item.uri)).data == b"odd"
 
+    async def test_a_listing_asked_for_links_has_one_for_each_object(self) -> None:
+        self.raw_set("data/é ü+#?%.csv", b"odd")
+        self.raw_set("data/folder/x", b"1")
+        location = f"{self.registry}/data/"
+        object_, folder = sorted(
+            (await self.ops.list_objects(location, links=True)).items,
+            key=lambda item: item.type,
+            reverse=True,
+        )
+        assert folder.link is None
+        assert object_.link is not None
+        single = await self.ops.link(object_.uri)
+        assert (object_.link.kind, object_.link.uri) == (single.kind, single.uri)
+        assert object_.link.url.partition("?")[0] == single.url.partition("?")[0]
+        assert [item.link for item in (await self.ops.list_objects(location)).items] == [None, None]
+
     async def test_an_object_is_put_read_and_not_replaced_unless_asked(self) -> None:
         uri = f"{self.registry}/notes/é.txt"
         outcome = await self.ops.put_object(uri, b"one")

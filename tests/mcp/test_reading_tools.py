@@ -229,6 +229,11 @@ async def test_links_and_objects(connect: Connect, place: Place) -> None:
         ]
         read = await result(client, "object_read", uri=listed["data"]["objects"][0]["uri"])
         assert read["data"]["text"] == "# Flowers\n"
+        linked = await result(client, "object_list", location=f"{place.here.as_uri()}/source/1/", links=True)
+        assert [one.get("link") for one in linked["data"]["objects"]] == [
+            f"{place.here.as_uri()}/source/1/README.md",
+            None,
+        ]
 
 
 async def test_info_describes_files_folders_and_packages_without_reading_them(

@@ -214,13 +214,15 @@ class DirectOps:
             package = PackageUri.parse(uri)
             registry = self._registry(package.registry)
             pinned, entry = await registry.file(package)
-            return await self._link(registry.locate(entry), str(pinned), expires_in)
-        key = PhysicalKey.parse(uri)
-        store, path = self._stores.locate(key)
-        return await self._link(Place(store, path, key.version_id), uri, expires_in)
-
-    async def _link(self, place: Place, uri: str, expires_in: int) -> Link:
+            uri, place = str(pinned), registry.locate(entry)
+        else:
+            key = PhysicalKey.parse(uri)
+            place = Place(*self._stores.locate(key), key.version_id)
         await place.store.stat(place.key, version=place.version)
+        return await self._link(place, uri, expires_in)
+
+    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
+        """No request is made, so that a listing can have one for each object."""
         if isinstance(place.store, HasLocalFiles):
             return Link(str(place.store.physical_key(place.key)), "file", None, uri)
         if isinstance(place.store, SignsLinks):
@@ -271,12 +273,16 @@ class DirectOps:
     # -- objects --
 
     async def list_objects(
-        self, location: str, *, limit: int = 100, cursor: str | None = None
+        self, location: str, *, links: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[ObjectListing]:
         store, prefix = self._stores.locate_folder(PhysicalKey.parse(location))
         after = decode_cursor(cursor, "objects", str)[0] if cursor else ""
         listing = await store.list_folder(prefix, after=after, limit=_checked_limit(limit))
-        items = [_object(store, stat) for stat in listing.objects]
+        items: list[ObjectListing] = []
+        for stat in listing.objects:
+            uri = str(store.physical_key(stat.key, stat.version))
+            link = await self._link(Place(store, stat.key, stat.version), uri) if links else None
+            items.append(_object(store, stat, link))
         items += [ObjectListing(f"{store.url}/{folder}", "folder") for folder in listing.folders]
         items.sort(key=lambda item: item.uri)
         next_cursor = encode_cursor("objects", listing.next_after) if listing.next_after is not None else None
@@ -414,9 +420,9 @@ def media_type(name: str) -> str:
     return known.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-def _object(store: Store, stat: ObjectStat) -> ObjectListing:
+def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectListing:
     uri = str(store.physical_key(stat.key, stat.version))
-    return ObjectListing(uri, "object", stat.size, stat.modified, stat.version)
+    return ObjectListing(uri, "object", stat.size, stat.modified, stat.version, link)
 
 
 def _checked_limit(limit: int) -> int:

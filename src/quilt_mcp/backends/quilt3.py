@@ -12,6 +12,7 @@ from quilt_mcp.auth.identity import QuiltAccess
 from quilt_mcp.backends.iam import IamOps, open_buckets
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link
+from quilt_mcp.storage.store import Place
 
 
 class Quilt3Ops(IamOps):
@@ -21,11 +22,12 @@ class Quilt3Ops(IamOps):
         super().__init__(*given, **more)
         self._catalog_url = catalog_url.rstrip("/") if catalog_url else None
 
-    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
         """The catalog's page of the file: it does not expire, and who opens it signs in there."""
-        signed = await super().link(uri, expires_in=expires_in)
-        page = self._page(signed.uri)
-        return signed if page is None else Link(page, "catalog", None, signed.uri)
+        page = self._page(uri)
+        if page is None:
+            return await super()._link(place, uri, expires_in)
+        return Link(page, "catalog", None, uri)
 
     def _page(self, uri: str) -> str | None:
         """Source of the paths: the catalog's own routes (``/b/BUCKET/packages/NAME/tree/HASH/PATH``, ``/b/BUCKET/tree/KEY``)."""

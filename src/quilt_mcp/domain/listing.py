@@ -103,6 +103,7 @@ class ObjectListing:
     size: int | None = None
     modified: datetime | None = None
     version: str | None = None
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,16 @@ OBJECT_URI: Schema = {
 }
 
 
-async def object_list(call: Call, *, location: str, limit: int = 100, cursor: str | None = None) -> Answer:
-    page = await call.ops.list_objects(object_address(location), limit=limit, cursor=cursor)
+async def object_list(
+    call: Call, *, location: str, links: bool = False, limit: int = 100, cursor: str | None = None
+) -> Answer:
+    page = await call.ops.list_objects(object_address(location), links=links, limit=limit, cursor=cursor)
+    ends = [one.link.expires for one in page.items if one.link and one.link.expires]
     return Answer(
-        {"objects": [object_json(one) for one in page.items]},
+        present(
+            objects=[object_json(one) for one in page.items],
+            expires=time_text(min(ends, default=None)),
+        ),
         records=("objects",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -52,14 +58,23 @@ OBJECT_LIST = ToolSpec(
     description="One level of a bucket or registry folder. For a package: package_browse.",
     arguments={
         "location": {"type": "string", "description": "s3://bucket/prefix/ or file:///folder/"},
+        "links": {"type": "boolean", "default": False, "description": "Each with a link"},
         "limit": limit(),
         "cursor": CURSOR,
     },
     required=("location",),
     data=fields(
         objects=listed(
-            fields(uri=TEXT, type={"enum": ["object", "folder"]}, size=NUMBER, modified=TEXT, version=TEXT)
-        )
+            fields(
+                uri=TEXT,
+                type={"enum": ["object", "folder"]},
+                size=NUMBER,
+                modified=TEXT,
+                version=TEXT,
+                link=TEXT,
+            )
+        ),
+        expires=TEXT,
     ),
     run=object_list,
 )

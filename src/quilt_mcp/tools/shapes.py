@@ -101,7 +101,12 @@ def item_json(one: Item) -> dict[str, Any]:
 
 def object_json(one: ObjectListing) -> dict[str, Any]:
     return present(
-        uri=one.uri, type=one.type, size=one.size, modified=time_text(one.modified), version=one.version
+        uri=one.uri,
+        type=one.type,
+        size=one.size,
+        modified=time_text(one.modified),
+        version=one.version,
+        link=one.link.url if one.link else None,
     )
 
 
