@@ -28,6 +28,7 @@ _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
 _TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
 _CATALOG: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
+_UNFOLDED: Final = re.compile(r"//|/\.?(?:/|\Z)|\A(?!/)")
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _PARAMETERS: Final = ("package", "path", "catalog")
 _Refusal = Callable[[str, str], NoReturn]
@@ -256,7 +257,9 @@ def _is_encodable(path: str) -> bool:
 
 
 def _file_url(path: str) -> str:
-    return "file://" + quote(os.fsencode(PurePosixPath(path)))
+    if _UNFOLDED.search(path):
+        path = str(PurePosixPath(path))
+    return "file://" + quote(os.fsencode(path))
 
 
 def _folder_url(text: str, path: str) -> str:

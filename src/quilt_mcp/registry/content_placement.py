@@ -6,6 +6,7 @@ A file that is stored already is not stored again. With ``copy`` off files are h
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
@@ -31,7 +32,13 @@ class ContentPlacement:
     async def notices(self) -> tuple[str, ...]:
         return ()
 
-    async def place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
+    async def place(
+        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+    ) -> AsyncGenerator[tuple[Entry, int]]:
+        for item in items:
+            yield await self._place(item, before.get(item.logical_key))
+
+    async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
         if item.physical_key is None:
             return await self._place_content(item, item.content or b"")
         source, key = self._stores.locate(item.physical_key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,8 +11,8 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.checksums import hasher
-from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.checksums import hash_bytes, hasher
+from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
@@ -22,9 +23,12 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local_folder import LocalFolder
 from quilt_mcp.storage.store import HasLocalFiles, Place
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import for_each, groups
 
-_FILES_AT_ONCE = 4
+_FILES_AT_ONCE = 12
+_LARGE_AT_ONCE = 4
+_SMALL = 1 << 20
+"""Files up to this size are held in memory, and written several at a time."""
 _PAGE = 1000
 _SHOWN = 10
 _CHUNK = 4 << 20
@@ -71,6 +75,7 @@ class Installer:
         self._installed = 0
         self._unchanged = 0
         self._copied = 0
+        self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
         """A folder's files keep their logical keys below ``dest``; so does a single file.
@@ -135,21 +140,32 @@ class Installer:
         )
 
     async def _install_all(self, entries: list[Entry]) -> None:
-        async def install_one(entry: Entry) -> None:
-            await self._install(entry)
-            self._installed += 1
-            self._copied += entry.size or 0
-            self._done += entry.size or 0
-            await self._progress(self._done, self._total, "bytes installed")
+        async def install_group(group: Sequence[Entry]) -> None:
+            fetched: list[tuple[Entry, bytes]] = []
+            for entry in group:
+                place = self._registry.locate(entry)
+                if isinstance(place.store, HasLocalFiles):
+                    await anyio.to_thread.run_sync(self._install_local, entry, place.store, place.key)
+                elif 0 < (entry.size or 0) <= _SMALL:
+                    fetched.append((entry, await self._fetch(entry, place)))
+                    continue
+                else:
+                    async with self._large:
+                        await self._install_remote(entry, place)
+                await self._note_installed(entry)
+            if fetched:
+                await anyio.to_thread.run_sync(self._write_all, fetched)
+                for entry, _ in fetched:
+                    await self._note_installed(entry)
 
-        await for_each(entries, _FILES_AT_ONCE, install_one)
+        await for_each(groups(entries, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
 
-    async def _install(self, entry: Entry) -> None:
-        place = self._registry.locate(entry)
-        if isinstance(place.store, HasLocalFiles):
-            await anyio.to_thread.run_sync(self._install_local, entry, place.store, place.key)
-        else:
-            await self._install_remote(entry, place)
+    async def _note_installed(self, entry: Entry) -> None:
+        size = _size(entry)
+        self._installed += 1
+        self._copied += size
+        self._done += size
+        await self._progress(self._done, self._total, "bytes installed")
 
     def _install_local(self, entry: Entry, store: HasLocalFiles, key: str) -> None:
         relative = self._destination.at(entry.logical_key)
@@ -167,12 +183,27 @@ class Installer:
         finally:
             os.close(source)
 
+    async def _fetch(self, entry: Entry, place: Place) -> bytes:
+        """A small file's bytes, and one more where the object has grown."""
+        return (await place.store.get(place.key, length=_size(entry) + 1, version=place.version))[1]
+
+    def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
+        """Blocks. Each file is hashed before it is written."""
+        for entry, content in fetched:
+            anyio.from_thread.check_cancelled()
+            expected = _known_hash(entry)
+            if len(content) != entry.size:
+                raise _differs(entry, _received(len(content)), f"{entry.size} bytes")
+            if (found := hash_bytes(content, expected.type)) != expected:
+                raise _differs(entry, found.value, expected.value)
+            relative = self._destination.at(entry.logical_key)
+            self._folder.write_file(relative, content, replace=self._overwrite)
+
     async def _install_remote(self, entry: Entry, place: Place) -> None:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
-        if entry.hash is None:
-            raise _differs(entry, "no hash to check", "a hash")
+        expected = _known_hash(entry)
         relative = self._destination.at(entry.logical_key)
-        check = hasher(entry.hash.type, entry.size or 0)
+        check = hasher(expected.type, _size(entry))
         file = self._folder.new_file(relative)
         received = 0
 
@@ -185,13 +216,13 @@ class Installer:
             try:
                 async for chunk in place.store.stream(place.key, version=place.version, chunk_size=_CHUNK):
                     received += len(chunk)
-                    if received > (entry.size or 0):
+                    if received > _size(entry):
                         break
                     await anyio.to_thread.run_sync(keep, chunk)
                 if received != entry.size:
-                    raise _differs(entry, f"{received} bytes or more", f"{entry.size} bytes")
-                if (found := check.value()) != entry.hash:
-                    raise _differs(entry, found.value, entry.hash.value)
+                    raise _differs(entry, _received(received), f"{entry.size} bytes")
+                if (found := check.value()) != expected:
+                    raise _differs(entry, found.value, expected.value)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)
                 await anyio.to_thread.run_sync(placing)
             finally:
@@ -201,6 +232,20 @@ class Installer:
 
 def _differs(entry: Entry, found: str, expected: str) -> HashMismatch:
     return not_as_recorded(entry.logical_key, entry.physical_key, found, expected)
+
+
+def _known_hash(entry: Entry) -> Hash:
+    if entry.hash is None:
+        raise _differs(entry, "no hash to check", "a hash")
+    return entry.hash
+
+
+def _received(count: int) -> str:
+    return f"{count} bytes or more"
+
+
+def _size(entry: Entry) -> int:
+    return entry.size or 0
 
 
 def _wanted(manifest: Manifest, item: Item) -> list[Entry]:

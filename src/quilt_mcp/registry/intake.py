@@ -6,7 +6,8 @@ checked against the hash it recorded. How and where they are stored is the place
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.registry.draft import Incoming
 from quilt_mcp.storage.store import Store, Stores
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import for_each, groups
 
 FILES_AT_ONCE = 16
 
@@ -26,8 +27,11 @@ class Placement(Protocol):
         """What the caller should know about how its files were stored: warnings of the outcome."""
         ...
 
-    async def place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
-        """The finished entry, and how many bytes were newly stored. ``before``: what the parent had at the same key.
+    def place(
+        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+    ) -> AsyncGenerator[tuple[Entry, int]]:
+        """One group, item by item in its order: the finished entry, and how many bytes were newly stored. ``before``: what
+        the parent has at the same keys.
 
         Raises HashMismatch for bytes that are not what their package recorded.
         """
@@ -49,21 +53,26 @@ class Intake:
         self.bytes_copied = 0
         self.notices: tuple[str, ...] = ()
 
-    async def take(self, incoming: Iterable[Incoming], before: Mapping[str, Entry]) -> dict[str, Entry]:
+    async def take(self, incoming: Sequence[Incoming], before: Mapping[str, Entry]) -> dict[str, Entry]:
         """The finished entries by logical key.
 
         Stops at the first failure; what was stored by then stays, unnamed and harmless, and is found again by a second try.
         """
         finished: dict[str, Entry] = {}
 
-        async def take_one(item: Incoming) -> None:
-            entry, copied = await self._placement.place(item, before.get(item.logical_key))
-            finished[item.logical_key] = entry
-            self.bytes_copied += copied
-            self._done += item.size
-            await self._progress(self._done, self._total, "bytes read")
+        async def take_group(group: Sequence[Incoming]) -> None:
+            async with aclosing(self._placement.place(group, before)) as placed:
+                async for entry, copied in placed:
+                    finished[entry.logical_key] = entry
+                    self.bytes_copied += copied
+                    self._done += entry.size or 0
+                    await self._progress(self._done, self._total, "bytes read")
 
-        await for_each(incoming, FILES_AT_ONCE, take_one)
+        await for_each(groups(incoming, FILES_AT_ONCE, _size), FILES_AT_ONCE, take_group)
         if self.bytes_copied:
             self.notices = await self._placement.notices()
         return finished
+
+
+def _size(item: Incoming) -> int:
+    return item.size

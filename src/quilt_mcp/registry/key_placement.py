@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -23,11 +25,15 @@ from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.draft import Incoming
 from quilt_mcp.registry.layout import object_key
 from quilt_mcp.registry.mismatch import hold_against_record, not_as_recorded
+from quilt_mcp.registry.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.s3_uploads import MULTIPART_FROM, Placed, S3Uploads
 from quilt_mcp.storage.store import HasLocalFiles, Store, Stores
+
+_PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
+"""The physical key of one version of an object, which nobody can change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,24 @@ class KeyPlacement:
         self._existing: dict[str, _Existing] | None = None
         self._listing = anyio.Lock()
 
-    async def place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
+    async def place(
+        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+    ) -> AsyncGenerator[tuple[Entry, int]]:
+        read: dict[str, Read] = {}
+        small = [item for item in items if _is_small_file(item)] if self._copy else []
+        if small:
+            read = await to_thread.run_sync(read_small_files, self._stores, small)
+        for item in items:
+            earlier = before.get(item.logical_key)
+            if item.logical_key in read:
+                yield await self._place_read(item, earlier, read.pop(item.logical_key))
+            else:
+                yield await self._place(item, earlier)
+
+    async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
         if item.physical_key is None:
-            return await self._place_content(item, before, item.content or b"")
+            content = item.content or b""
+            return await self._place_read(item, before, Read(content, hash_bytes(content)))
         source, key = self._stores.locate(item.physical_key)
         if isinstance(source, HasLocalFiles):
             if not self._copy:
@@ -60,10 +81,6 @@ class KeyPlacement:
                     next_step="Leave copy out, so that the file is uploaded.",
                     details={"path": item.logical_key},
                 )
-            if item.size < MULTIPART_FROM:
-                content = await to_thread.run_sync(_read_small, source, key)
-                if len(content) < MULTIPART_FROM:
-                    return await self._place_small(item, before, content)
             descriptor = await to_thread.run_sync(source.open_file, key)
             try:
                 return await self._place_file(item, before, descriptor)
@@ -90,28 +107,23 @@ class KeyPlacement:
 
     # -- from this machine --
 
-    async def _place_content(self, item: Incoming, before: Entry | None, content: bytes) -> tuple[Entry, int]:
-        found = hash_bytes(content)
-        kept = self._unchanged(item, before, found, len(content))
-        if kept is None:
-            kept = await self._found_there(
-                item, found, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest()
-            )
-        if kept is not None:
-            return kept, 0
-        key = await self._key(item, found)
-        placed = await self._uploads.put_bytes(key, content)
-        return self._entry(item, placed, found), len(content)
-
-    async def _place_small(self, item: Incoming, before: Entry | None, content: bytes) -> tuple[Entry, int]:
+    async def _place_read(self, item: Incoming, before: Entry | None, read: Read) -> tuple[Entry, int]:
+        content, found = read.content, read.hash
         if item.hash is not None:
             if len(content) != item.size:
                 raise not_as_recorded(
                     item.logical_key, item.origin, f"{len(content)} bytes", f"{item.size} bytes"
                 )
-            if (found := hash_bytes(content, item.hash.type)) != item.hash:
-                raise not_as_recorded(item.logical_key, item.origin, found.value, item.hash.value)
-        return await self._place_content(item, before, content)
+            recorded = found if item.hash.type == found.type else hash_bytes(content, item.hash.type)
+            if recorded != item.hash:
+                raise not_as_recorded(item.logical_key, item.origin, recorded.value, item.hash.value)
+        kept = self._unchanged(item, before, found, len(content))
+        if kept is None:
+            kept = await self._found_there(item, found, len(content), content)
+        if kept is not None:
+            return kept, 0
+        stat = await self._store.put(await self._key(item, found), content)
+        return self._entry(item, Placed(found, stat), found), len(content)
 
     async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
         size = os.fstat(descriptor).st_size
@@ -139,18 +151,21 @@ class KeyPlacement:
         """The parent's entry, when it names this very content in a version that nobody can change."""
         if before is None or before.size != size or before.hash != found:
             return None
-        key = PhysicalKey.parse(before.physical_key)
-        if key.bucket != self._store.bucket or key.version_id is None:
+        pinned = _PINNED.fullmatch(before.physical_key)
+        if pinned is None or pinned[1] != self._store.bucket:
             return None
         return Entry(item.logical_key, before.physical_key, size, item.hash or found, item.meta)
 
-    async def _found_there(self, item: Incoming, found: Hash, size: int, md5: str | None) -> Entry | None:
+    async def _found_there(
+        self, item: Incoming, found: Hash, size: int, content: bytes | None
+    ) -> Entry | None:
         """An object that an earlier, cut-short push left (or that is unversioned): same key, size and content."""
         key = await self._key(item, found)
         there = await self._object(key)
         if there is None or there.size != size:
             return None
-        if md5 is None or there.etag.strip('"') != md5:
+        is_same = content is not None and there.etag.strip('"') == _md5(content)
+        if not is_same:
             stored = await self._uploads.stored(key, there.version)
             if stored.hash != found:
                 return None
@@ -224,10 +239,11 @@ class KeyPlacement:
         return Entry(item.logical_key, place, placed.stat.size, item.hash or found, item.meta)
 
 
-def _read_small(store: HasLocalFiles, key: str) -> bytes:
-    """The file's bytes, as far as those of a small file go."""
-    descriptor = store.open_file(key)
-    try:
-        return os.pread(descriptor, MULTIPART_FROM, 0)
-    finally:
-        os.close(descriptor)
+def _is_small_file(item: Incoming) -> bool:
+    key = item.physical_key
+    return key is not None and key.bucket is None and item.size < MULTIPART_FROM
+
+
+def _md5(content: bytes) -> str:
+    """What S3 has as the etag of an object that was sent in one piece, unencrypted."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -77,7 +77,9 @@ class Publisher:
         path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, records)
         try:
             await self._require_parent(name, parent)
-            warnings = await self._put_manifest(top_hash, path, replace_manifest)
+            is_there = parent is not None and parent.top_hash == top_hash
+            is_there = is_there and await self._holds(manifest_key(top_hash), path)
+            warnings = [] if is_there else await self._put_manifest(top_hash, path, replace_manifest)
         finally:
             path.unlink(missing_ok=True)
         if parent is not None and parent.top_hash == top_hash:

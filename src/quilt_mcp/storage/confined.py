@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -181,6 +181,20 @@ class ConfinedFolder:
         except NotADirectoryError as error:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
         return fd
+
+    def sizes(self, parts: Parts, names: Iterable[str]) -> dict[str, int]:
+        """Sizes in bytes of the regular files of these names in one folder; what else stands there, or is gone, is left out.
+        Raises PermissionError for a file that may not be read."""
+        found: dict[str, int] = {}
+        with suppress(FileNotFoundError, NotADirectoryError), self.directory(parts) as above:
+            for name in names:
+                with suppress(FileNotFoundError, OutsideRoots, NotAFile, IsADirectoryError):
+                    fd = self._open_regular(above, (*parts, name))
+                    try:
+                        found[name] = os.fstat(fd).st_size
+                    finally:
+                        self.kernel.close(fd)
+        return found
 
     def entry(self, above: int, parts: Parts) -> os.stat_result | None:
         """The regular file that stands at the last name of ``parts`` in the open folder ``above``, None when nothing

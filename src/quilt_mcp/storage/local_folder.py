@@ -24,7 +24,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, SourceNotFound
-from quilt_mcp.storage.confined import ConfinedFolder, Parts, split_key
+from quilt_mcp.storage.confined import Child, ConfinedFolder, Parts, split_key
 from quilt_mcp.storage.new_file import NewFile, sweep
 from quilt_mcp.storage.os_errors import storage_error, typed_errors
 from quilt_mcp.storage.syscalls import KERNEL, Syscalls
@@ -197,12 +197,14 @@ class LocalFolder:
     def _walk(self, base: Parts, below: Parts, choice: _Choice) -> Iterator[FoundFile]:
         with self._typed("/".join(base + below)):
             children = sorted(self._folder.children(base + below), key=lambda child: child.name)
+            children = [child for child in children if self._takes(base + below, child, choice)]
+            files = [child.name for child in children if child.kind == "file"]
+            sizes = self._folder.sizes(base + below, files)
         for child in children:
             here = (*below, child.name)
-            is_folder = child.kind == "folder"
-            if not choice.takes(child.name, self._absolute(base + here), is_folder=is_folder):
-                continue
-            if is_folder:
+            if child.name in sizes:
+                yield self._found_file(base + here, "/".join(here), sizes[child.name])
+            elif child.kind == "folder":
                 if choice.deepest is None or len(here) < choice.deepest:
                     yield from self._walk(base, here, choice)
             elif child.kind == "special":
@@ -211,6 +213,15 @@ class LocalFolder:
                 found = self._found(base + here, "/".join(here), choice)
                 if found is not None:
                     yield found
+
+    def _takes(self, folder: Parts, child: Child, choice: _Choice) -> bool:
+        path = self._absolute((*folder, child.name))
+        return choice.takes(child.name, path, is_folder=child.kind == "folder")
+
+    def _found_file(self, parts: Parts, relative: str, size: int) -> FoundFile:
+        """One that was reached without following a link, so that its path is where it really lies."""
+        _require_utf8(relative, self.root)
+        return FoundFile(relative, size, Path(self._absolute(parts)))
 
     def _found(self, parts: Parts, relative: str, choice: _Choice) -> FoundFile | None:
         """None for what quilt3 passes over: a broken link, a link to a folder, a file that has just gone."""

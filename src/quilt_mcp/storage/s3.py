@@ -44,6 +44,7 @@ class S3Store:
     def __init__(self, bucket: str, clients: S3Clients) -> None:
         self.bucket = bucket
         self.clients = clients
+        self._fast_store: Any = None
         self._conditional = True
         self._probed = False
         self._versioning: str | None = _NOT_ASKED
@@ -278,7 +279,9 @@ class S3Store:
     # -- boto3 --
 
     async def _fast(self) -> Any:
-        return await to_thread.run_sync(self.clients.fast, self.bucket)
+        if self._fast_store is None:
+            self._fast_store = await to_thread.run_sync(self.clients.fast, self.bucket)
+        return self._fast_store
 
     async def boto(self, key: str | None, action: str, method: str, **given: Any) -> dict[str, Any]:
         """One boto3 call on this bucket, in a worker thread. ``action``: the IAM action it needs."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import anyio
 
 T = TypeVar("T")
+
+_MOST_IN_GROUP = 32
+_GROUP_BYTES = 1 << 20
+_GROUPS_A_WORKER = 4
 
 
 async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitable[None]]) -> None:
@@ -27,6 +31,22 @@ async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitabl
                 group.start_soon(work)
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+
+
+def groups(items: Sequence[T], at_once: int, size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Neighbours that one worker takes together, so that small files share a step on another thread: what that costs is more
+    than what a small file does. Few where there are few, so that no worker of ``at_once`` ends long after the others;
+    together at most 1 MiB, and a larger item is alone.
+    """
+    most = max(1, min(_MOST_IN_GROUP, len(items) // (at_once * _GROUPS_A_WORKER)))
+    start, size = 0, 0
+    for at, item in enumerate(items):
+        if at > start and (at - start == most or size + size_of(item) > _GROUP_BYTES):
+            yield items[start:at]
+            start, size = at, 0
+        size += size_of(item)
+    if start < len(items):
+        yield items[start:]
 
 
 def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
