@@ -1,0 +1,122 @@
+"""How many requests S3 is asked, counted by the proxy: what each verb promises, so that none grows unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from parts.proxy import Proxy
+from parts.s3_access import S3Access as Server
+from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.backends.iam import IamOps, open_iam
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.plan import CreateRequest, Source
+from quilt_mcp.storage.s3_clients import AwsKeys
+
+FILES = 60
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def bucket(moto: Server) -> str:
+    return moto.make_bucket()
+
+
+@pytest.fixture
+def ops(bucket: str, moto: Server, moto_proxy: Proxy, tmp_path: Path) -> IamOps:
+    keys = AwsKeys(moto.access_key, moto.secret_key)
+    return open_iam(
+        S3Access(lambda: keys, moto.region, moto_proxy.url),
+        f"s3://{bucket}",
+        roots=(tmp_path,),
+        writable=True,
+        cache=tmp_path / "cache",
+        cache_bytes=1 << 20,
+    )
+
+
+@pytest.fixture
+def put(bucket: str, moto: Server) -> Iterator[Callable[[str, bytes], Any]]:
+    """Writes an object past the proxy, so that it is not counted."""
+    with moto.boto() as raw:
+        yield lambda key, body: raw.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+async def test_a_push_costs_a_request_a_file_and_a_few_and_the_same_again_only_the_few(
+    ops: IamOps, bucket: str, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    for number in range(FILES):
+        path = folder / f"folder{number % 7}" / f"file{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%d" % number)
+    request = CreateRequest(
+        PackageUri(f"s3://{bucket}", "a/b"), sources=(Source(f"{folder}/"),), overwrite=True
+    )
+    with moto_proxy.recording() as first:
+        done = await ops.create(request)
+    assert done.plan.added == FILES
+    assert first.total <= FILES + 16  # 2,000 files: 1.008 a file
+    with moto_proxy.recording() as again:
+        done = await ops.create(request)
+    assert (done.plan.kept, done.created) == (FILES, False)
+    assert again.total <= 7
+    with moto_proxy.recording() as installing:
+        assert (await ops.install(done.plan.package, str(tmp_path / "installed"))).installed == FILES
+    assert installing.total <= FILES + 5
+
+
+async def test_packages_are_listed_by_listing_alone(
+    ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
+) -> None:
+    """One for a thousand pointers."""
+    for number in range(60):
+        for pointer in ("1700000000", "latest"):
+            put(f".quilt/named_packages/team{number % 3}/package{number}/{pointer}", b"0" * 64)
+    with moto_proxy.recording() as seen:
+        assert len((await ops.list_packages(f"s3://{bucket}", limit=50)).items) == 50
+    assert dict(seen.counts) == {"ListObjectsV2": 1}
+    with moto_proxy.recording() as seen:
+        assert len((await ops.list_packages(f"s3://{bucket}", limit=1000)).items) == 60
+    assert dict(seen.counts) == {"ListObjectsV2": 1}
+
+
+async def test_a_hundred_objects_are_listed_with_links_in_one_request(
+    ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
+) -> None:
+    for number in range(100):
+        put(f"data/object {number:03d}", b"%d" % number)
+    with moto_proxy.recording() as seen:
+        items = (await ops.list_objects(f"s3://{bucket}/data/", links=True)).items
+    assert dict(seen.counts) == {"ListObjectsV2": 1}
+    links = [item.link for item in items]
+    assert len({link.url for link in links if link}) == 100
+    assert links[7] is not None and links[7].expires is not None
+    with urlopen(links[7].url, timeout=10) as answer:
+        assert answer.read() == b"7"
+
+
+async def test_browsing_a_cached_revision_costs_at_most_two_requests(
+    ops: IamOps, bucket: str, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """C29."""
+    (tmp_path / "file").write_bytes(b"1")
+    package = PackageUri(f"s3://{bucket}", "a/b")
+    done = await ops.create(CreateRequest(package, sources=(Source(str(tmp_path / "file")),)))
+    await ops.browse(package)
+    with moto_proxy.recording() as seen:
+        await ops.browse(package)
+    assert seen.total <= 2
+    with moto_proxy.recording() as seen:
+        await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
+    assert seen.total <= 2
