@@ -28,3 +28,8 @@ class S3Objects:
     def raw_keys(self, prefix: str = "") -> list[str]:
         pages = self.raw.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def raw_versions(self) -> list[str]:
+        """The key of each version and of each marker of a deletion."""
+        found = self.raw.list_object_versions(Bucket=self.bucket)
+        return [one["Key"] for one in (*found.get("Versions", ()), *found.get("DeleteMarkers", ()))]

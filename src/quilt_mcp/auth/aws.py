@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +45,8 @@ _METADATA_ENDPOINT: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _ENDPOINTS_OFF: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_CA_BUNDLE: Final = "AWS_CA_BUNDLE"
+_ANY_CA_BUNDLE: Final = "REQUESTS_CA_BUNDLE"
 _WATCHED: Final = (
     *_KEY_VARIABLES,
     *_TOKEN_VARIABLES,
@@ -53,6 +55,8 @@ _WATCHED: Final = (
     *PROFILE_VARIABLES,
     *_ENDPOINT_VARIABLES,
     *_REGION_VARIABLES,
+    _CA_BUNDLE,
+    _ANY_CA_BUNDLE,
     _ENDPOINTS_OFF,
     _METADATA_OFF,
     _METADATA_ENDPOINT,
@@ -87,7 +91,7 @@ class AwsCredentials:
         self._lock = threading.RLock()
         self._known: tuple[Any, float, AwsFinding] | None = None
         self._source: KeySource | None = None
-        self._place: tuple[Any, str | None, str | None] | None = None
+        self._place: tuple[Any, S3Access] | None = None
         self._asked_by_name = False
 
     def hint(self) -> str | None:
@@ -146,23 +150,27 @@ class AwsCredentials:
         with self._lock:
             state = (tuple(map(self._environ.get, _WATCHED)), self._files().stamp())
             if self._place is None or self._place[0] != state:
-                self._place = (state, *self._find_place())
-            _, region, endpoint = self._place
-        return S3Access(None if anonymous else self.keys, region, endpoint)
+                self._place = (state, self._find_place())
+            place = self._place[1]
+        return place if anonymous else replace(place, keys=self.keys)
 
-    def _find_place(self) -> tuple[str | None, str | None]:
-        """Region and endpoint: of the variables, else of the profile. Files that are broken count as none here."""
+    def _find_place(self) -> S3Access:
+        """As the variables say, else the profile. Files that are broken count as none here."""
         files = self._files()
         profile: Profile | None = None
         configured: str | None = None
         with suppress(configparser.Error, UnicodeDecodeError, OSError):
             profile = files.profile()
             configured = files.endpoint_url(profile) if profile else None
-        region = self._first(_REGION_VARIABLES) or (profile.settings.get("region") if profile else None)
+        settings: Mapping[str, str] = profile.settings if profile else {}
+        region = self._first(_REGION_VARIABLES) or settings.get("region")
+        authorities = (
+            self._first((_CA_BUNDLE,)) or settings.get("ca_bundle") or self._first((_ANY_CA_BUNDLE,))
+        )
         endpoint = self._first(_ENDPOINT_VARIABLES) or configured
         if self._environ.get(_ENDPOINTS_OFF, "").lower() == "true":
             endpoint = None
-        return region, endpoint.rstrip("/") if endpoint else None
+        return S3Access(None, region, endpoint.rstrip("/") if endpoint else None, authorities)
 
     def _first(self, names: tuple[str, ...]) -> str | None:
         return next((self._environ[name] for name in names if self._environ.get(name)), None)

@@ -48,7 +48,8 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class S3Access:
-    """How S3 is reached. ``keys`` None: unsigned requests. ``endpoint_url`` None: AWS itself.
+    """How S3 is reached. ``keys`` None: unsigned requests. ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of
+    certificate authorities to trust, None for the system's.
 
     ``keys`` answers keys that are good now, refreshing them where it must; it may block, and raises AuthenticationError
     (they ended and cannot be had anew) or StorageUnavailable (whoever gives them is out of reach).
@@ -57,6 +58,7 @@ class S3Access:
     keys: KeySource | None = field(repr=False)
     region: str | None = None
     endpoint_url: str | None = None
+    ca_bundle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

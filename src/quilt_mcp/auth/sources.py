@@ -112,7 +112,7 @@ class Sources:
             session.bearer()
         # quilt3's own boto3 goes by these variables and profiles, too.
         place = self.aws.access(anonymous=True)
-        s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url)
+        s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url, place.ca_bundle)
         access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session.bearer)
         return SessionFinding("", access=access, user=saved.user, default_registry=saved.default_registry)
 

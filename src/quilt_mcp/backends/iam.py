@@ -99,7 +99,11 @@ def open_buckets(
     """The clients, and what DirectOps takes, for a backend over buckets."""
     url = parse_registry(registry)
     clients = S3Clients(
-        access.keys, endpoint_url=access.endpoint_url, region=access.region, requester_pays=requester_pays
+        access.keys,
+        endpoint_url=access.endpoint_url,
+        region=access.region,
+        ca_bundle=access.ca_bundle,
+        requester_pays=requester_pays,
     )
     folders = [Path(PhysicalKey.parse(url).path)] if url.startswith("file:") else []
     local = LocalStores(folders, roots, create=writable)

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,10 +21,12 @@ from quilt_mcp.errors import (
     ObjectNotFound,
     PermissionDenied,
     PreconditionFailed,
+    QuiltError,
     StorageUnavailable,
 )
 from quilt_mcp.storage.s3_clients import S3Clients
 from quilt_mcp.storage.s3_errors import s3_errors
+from quilt_mcp.storage.s3_network import not_s3, require_s3
 from quilt_mcp.storage.store import Listing, ObjectStat
 
 _LIST_PAGE: Final = 1000
@@ -68,13 +70,17 @@ class S3Store:
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
         if not _is_plain(key):
             return await self._boto_stat(key, version)
-        with s3_errors(self.bucket, key, "s3:GetObject"):
-            if version is None:
-                found = await _obstore().head_async(await self._fast(), key)
-            else:
-                options = {"version": version, "head": True}
-                found = (await _obstore().get_async(await self._fast(), key, options=options)).meta
-        return _stat(key, found)
+        try:
+            with s3_errors(self.bucket, key, "s3:GetObject"):
+                if version is None:
+                    found = await _obstore().head_async(await self._fast(), key)
+                else:
+                    options = {"version": version, "head": True}
+                    found = (await _obstore().get_async(await self._fast(), key, options=options)).meta
+        except (PermissionDenied, StorageUnavailable) as refusal:
+            await self._explain(refusal, Key=key, **_of(version))
+            raise
+        return self._stat(key, found)
 
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
@@ -100,7 +106,7 @@ class S3Store:
             if stat is None or offset < stat.size:
                 raise
             return stat, b""
-        return _stat(key, found.meta), data
+        return self._stat(key, found.meta), data
 
     async def stream(
         self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
@@ -113,6 +119,7 @@ class S3Store:
         received = 0
         with s3_errors(self.bucket, key, "s3:GetObject"):
             found = await _obstore().get_async(await self._fast(), key, options=options)
+            self._stat(key, found.meta)
             async for chunk in found.stream(min_chunk_size=chunk_size):
                 received += len(chunk)
                 yield bytes(chunk)
@@ -243,25 +250,39 @@ class S3Store:
 
     async def _probe(self) -> bool:
         key = f"{_PROBE_KEY}-{uuid.uuid4().hex}"  # of its own: another that asks at the same time deletes what it wrote
-        stat = await self._put(key, b"probe")
+        written: set[str] = set()
+
+        async def write(**condition: Any) -> ObjectStat:
+            stat = await self._put(key, b"probe", **condition)
+            written.add(stat.version or NULL_VERSION)
+            return stat
+
+        async def refuses(**condition: Any) -> bool:
+            try:
+                await write(**condition)
+            except PreconditionFailed:
+                return True
+            return False
+
         try:
-            if not await self._refuses(key, {"if_absent": True}):
+            etag = (await write()).etag
+            if not await refuses(if_absent=True) or not await refuses(if_match=f'"{"0" * 32}"'):
                 return False
-            if not await self._refuses(key, {"if_match": '"00000000000000000000000000000000"'}):
-                return False
-            await self._put(key, b"probe", if_match=stat.etag)
+            await write(if_match=etag)
         except (PreconditionFailed, NotSupported):
             return False
         finally:
-            await self.delete(key)
+            with anyio.CancelScope(shield=True):
+                await self._take_back(key, written)
         return True
 
-    async def _refuses(self, key: str, condition: dict[str, Any]) -> bool:
+    async def _take_back(self, key: str, versions: Collection[str]) -> None:
+        """Deletes these versions, and so leaves no trace; where that is not allowed, the object."""
         try:
-            await self._put(key, b"probe", **condition)
-        except PreconditionFailed:
-            return True
-        return False
+            for version in versions:
+                await self.boto(key, "s3:DeleteObjectVersion", "delete_object", Key=key, VersionId=version)
+        except QuiltError:
+            await self.delete(key)
 
     async def _require_state(self, key: str, if_absent: bool, if_match: str | None) -> None:
         """The condition, checked by reading: what is left where a server keeps none."""
@@ -290,19 +311,33 @@ class S3Store:
 
         def call() -> dict[str, Any]:
             with s3_errors(self.bucket, key, action):
-                return getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
+                answer = getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
+            require_s3(answer, self.bucket)
+            return answer
 
-        return await to_thread.run_sync(call)
+        try:
+            return await to_thread.run_sync(call)
+        except (PermissionDenied, StorageUnavailable) as refusal:
+            if method == "head_object":
+                await self._explain(refusal, **given)
+            raise
+
+    async def _explain(self, refusal: QuiltError, **given: Any) -> None:
+        """A HEAD that S3 refuses has no body to say why in (expired, skewed, forbidden): asks the same by a GET, which raises
+        what it says. The body is not read."""
+        if refusal.details.get("http_status") in (400, 403):
+            named = {name: given[name] for name in ("Key", "VersionId") if name in given}
+            found = await self.boto(named["Key"], "s3:GetObject", "get_object", **named)
+            await to_thread.run_sync(found["Body"].close)
 
     async def _boto_stat(self, key: str, version: str | None) -> ObjectStat:
-        given = {} if version is None else {"VersionId": version}
-        found = await self.boto(key, "s3:GetObject", "head_object", Key=key, **given)
+        found = await self.boto(key, "s3:GetObject", "head_object", Key=key, **_of(version))
         return _headed(key, found, found["ContentLength"])
 
     async def _boto_get(
         self, key: str, offset: int, length: int | None, version: str | None
     ) -> tuple[ObjectStat, bytes]:
-        given: dict[str, Any] = {} if version is None else {"VersionId": version}
+        given = _of(version)
         if offset or length is not None:
             given["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         try:
@@ -318,8 +353,7 @@ class S3Store:
         return _headed(key, found, int(size)), data
 
     async def _boto_stream(self, key: str, version: str | None, chunk_size: int) -> AsyncIterator[bytes]:
-        given = {} if version is None else {"VersionId": version}
-        found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **given)
+        found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **_of(version))
         received = 0
         while chunk := await to_thread.run_sync(
             self._guarded(key, functools.partial(found["Body"].read, chunk_size))
@@ -348,6 +382,11 @@ class S3Store:
 
         return guarded
 
+    def _stat(self, key: str, found: Any) -> ObjectStat:
+        if not found["e_tag"]:
+            raise not_s3(self.bucket)  # which gives each object one
+        return ObjectStat(key, found["size"], found["e_tag"], found["last_modified"], found["version"])
+
     def _cut_short(self, key: str, received: int, size: int) -> StorageUnavailable:
         return StorageUnavailable(
             f"s3://{self.bucket}/{key} was cut short: {received} of {size} bytes came.",
@@ -366,14 +405,14 @@ def _is_plain(key: str) -> bool:
     return _NOT_PLAIN.search(key) is None
 
 
+def _of(version: str | None) -> dict[str, Any]:
+    return {} if version is None else {"VersionId": version}
+
+
 def _obstore() -> Any:
     import obstore
 
     return obstore
-
-
-def _stat(key: str, found: Any) -> ObjectStat:
-    return ObjectStat(key, found["size"], found["e_tag"] or "", found["last_modified"], found["version"])
 
 
 def _listed(item: dict[str, Any]) -> ObjectStat:

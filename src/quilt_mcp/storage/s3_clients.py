@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
+from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3_errors import s3_errors
 
 DEFAULT_REGION: Final = "us-east-1"
@@ -40,7 +42,8 @@ KeySource = Callable[[], AwsKeys]
 
 
 class S3Clients:
-    """``keys`` None: unsigned requests (public buckets). ``endpoint_url`` None: AWS itself."""
+    """``keys`` None: unsigned requests (public buckets). ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of certificate
+    authorities to trust. What the environment says of these is not looked at here, nor by the clients that are made."""
 
     def __init__(
         self,
@@ -48,11 +51,13 @@ class S3Clients:
         *,
         endpoint_url: str | None = None,
         region: str | None = None,
+        ca_bundle: str | None = None,
         requester_pays: bool = False,
     ) -> None:
         self._keys = keys
         self.endpoint_url = endpoint_url
         self._region = region
+        self._ca_bundle = ca_bundle
         self.requester_pays = requester_pays
         self._lock = threading.Lock()
         self._boto: dict[str, Any] = {}
@@ -78,9 +83,10 @@ class S3Clients:
     def fast(self, bucket: str) -> Any:
         """The obstore store of the bucket. Blocks at its first use of a bucket."""
         region = self.region(bucket)
+        endpoint = self.endpoint_url or self.boto(bucket).meta.endpoint_url
         with self._lock:
             if bucket not in self._fast:
-                self._fast[bucket] = self._new_fast(bucket, region)
+                self._fast[bucket] = self._new_fast(bucket, region, endpoint)
             return self._fast[bucket]
 
     def region(self, bucket: str) -> str:
@@ -138,29 +144,43 @@ class S3Clients:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             s3={"addressing_style": "path"} if self.endpoint_url else {},
+            ignore_configured_endpoint_urls=True,
         )
         boto = _module("boto3").Session(botocore_session=session)
-        return boto.client("s3", region_name=region, endpoint_url=self.endpoint_url, config=config)
+        return boto.client(
+            "s3",
+            region_name=region,
+            endpoint_url=self.endpoint_url,
+            verify=self._ca_bundle if self._authorities() else None,
+            config=config,
+        )
 
-    def _new_fast(self, bucket: str, region: str) -> Any:
+    def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
         fast_store = _module("obstore.store").S3Store
+        client: dict[str, Any] = {
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "timeout": timedelta(minutes=30),
+            "allow_http": endpoint.startswith("http://"),
+            "allow_invalid_certificates": False,
+        }
+        if authorities := self._authorities():
+            client["root_certificate"] = authorities
+        # obstore takes from the environment what it is not given, by rules of its own; so it is given all that matters.
         given: dict[str, Any] = {
             "region": region,
+            "endpoint": endpoint,
+            "aws_endpoint_url_s3": endpoint,
+            "virtual_hosted_style_request": False,
+            "s3_express": False,
+            "conditional_put": "etag",
+            "unsigned_payload": False,
+            "request_payer": self.requester_pays,
+            "skip_signature": self._keys is None,
             "checksum_algorithm": "SHA256",
-            "client_options": {
-                "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-                "timeout": timedelta(minutes=30),
-                "allow_http": bool(self.endpoint_url and self.endpoint_url.startswith("http://")),
-            },
+            "client_options": client,
             "retry_config": {"max_retries": _ATTEMPTS - 1, "retry_timeout": timedelta(seconds=60)},
         }
-        if self.endpoint_url:
-            given["endpoint"] = self.endpoint_url
-            given["virtual_hosted_style_request"] = False
-        if self.requester_pays:
-            given["request_payer"] = True
         if self._keys is None:
-            given["skip_signature"] = True
             return fast_store(bucket, **given)
         source = self._keys
 
@@ -174,6 +194,19 @@ class S3Clients:
             }
 
         return fast_store(bucket, credential_provider=provide, **given)
+
+    def _authorities(self) -> bytes | None:
+        """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
+        if self._ca_bundle is None:
+            return None
+        try:
+            return Path(self._ca_bundle).read_bytes()
+        except OSError as error:
+            raise InvalidArgument(
+                f"The certificate bundle {self._ca_bundle} cannot be read: {error.strerror}.",
+                next_step="Set AWS_CA_BUNDLE to a file of certificates (PEM), or unset it.",
+                details={"ca_bundle": self._ca_bundle},
+            ) from error
 
 
 def _new_session() -> Any:

@@ -23,9 +23,11 @@ from quilt_mcp.errors import (
     RegistryNotFound,
     StorageUnavailable,
 )
+from quilt_mcp.storage.s3_network import lost_on_the_way
 
 _CODE: Final = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
-_STATUS: Final = re.compile(r"(?:status:? |code: |Server returned non-2xx status code: )(\d{3})")
+_STATUS: Final = re.compile(r"(?:status:? |Server returned non-2xx status code: )(\d{3})")
+_NO_LOCATION: Final = "Received redirect without LOCATION"
 
 _SIGN_IN: Final = {
     "ExpiredToken": "the credentials have expired",
@@ -38,6 +40,7 @@ _SIGN_IN: Final = {
     "UnauthorizedAccess": "the credentials are not accepted",
 }
 _WRONG_REGION: Final = {
+    "RecursionError",  # botocore, led round in a circle
     "PermanentRedirect",
     "AuthorizationHeaderMalformed",
     "IllegalLocationConstraintException",
@@ -91,13 +94,15 @@ def _other(error: Exception, bucket: str, key: str | None, action: str) -> Quilt
             next_step="Read it again and decide anew.",
             details={"bucket": bucket, "key": key, "found": None},
         )
+    if (lost := lost_on_the_way(error, status, bucket)) is not None:
+        return lost
     return from_code(code or name, status, bucket, key, action)
 
 
 def from_code(code: str, status: int | None, bucket: str, key: str | None, action: str) -> QuiltError:
     """By S3's error code where there is one, else by HTTP status."""
     thing = _thing(bucket, key)
-    details = {"bucket": bucket, "key": key, "s3_code": code, "action": action}
+    details = {"bucket": bucket, "key": key, "s3_code": code, "action": action, "http_status": status}
     if code in _SIGN_IN:
         return AuthenticationError(
             f"S3 refused the request for {thing}: {_SIGN_IN[code]} ({code}).",
@@ -131,10 +136,10 @@ def from_code(code: str, status: int | None, bucket: str, key: str | None, actio
             next_step="Restore it first (aws s3api restore-object, or the catalog's Restore), then make the same call again.",
             details=details,
         )
-    if code in _WRONG_REGION or status == 301:
+    if code in _WRONG_REGION or status in {301, 302, 307}:
         return StorageUnavailable(
-            f"Bucket {bucket} is in another region than the one that was asked ({code}).",
-            next_step="Leave AWS_REGION unset, so that the bucket's own region is looked up, or set it to that region.",
+            f"The request for s3://{bucket} was sent away: the bucket is in another region, or this is not its server ({code}).",
+            next_step="Set AWS_REGION to the bucket's region, and check AWS_ENDPOINT_URL and HTTPS_PROXY.",
             details=details,
         )
     if (
@@ -192,6 +197,8 @@ def _code_and_status(error: Exception) -> tuple[str | None, int | None]:
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # pyright: ignore
         return code, status if isinstance(status, int) else None
     text = str(error)
+    if _NO_LOCATION in text:
+        return "PermanentRedirect", 301
     found = _STATUS.search(text)
     return _code_of(text), int(found.group(1)) if found else None
 
