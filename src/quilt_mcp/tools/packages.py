@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.listing import Browse
-from quilt_mcp.errors import EntryNotFound
 from quilt_mcp.tools.envelope import Answer
 from quilt_mcp.tools.shapes import (
     HASH,
@@ -70,7 +65,7 @@ async def package_browse(
     cursor: str | None = None,
 ) -> Answer:
     address = package_address(call, package, registry, path)
-    found = await _browse(call, address, recursive=recursive, limit=limit, cursor=cursor)
+    found = await call.ops.browse(address, recursive=recursive, limit=limit, cursor=cursor)
     workflow = found.workflow
     return Answer(
         present(
@@ -91,23 +86,6 @@ async def package_browse(
         total=found.page.total,
         warnings=found.page.warnings,
     )
-
-
-async def _browse(
-    call: Call, address: PackageUri, *, recursive: bool, limit: int, cursor: str | None
-) -> Browse:
-    """A folder may be named without its '/': when no file has that name, the folder is meant."""
-    try:
-        return await call.ops.browse(address, recursive=recursive, limit=limit, cursor=cursor)
-    except EntryNotFound:
-        if address.path is None or address.path.endswith("/"):
-            raise
-        folder = replace(address, path=f"{address.path}/")
-        try:
-            return await call.ops.browse(folder, recursive=recursive, limit=limit, cursor=cursor)
-        except EntryNotFound:
-            pass
-        raise
 
 
 async def package_log(
