@@ -1,7 +1,8 @@
-"""The two sides of an S3 comparison: each a process of its own, in turn, on one server behind the counting proxy.
+"""The two sides of an S3 comparison: each a process of its own, in turn, on one server.
 
 A bench names its sides (functions that do the work and answer figures), and ``prepare``, which fills a bucket and says where
-the work is to be done. Seconds are taken inside the side, so imports count for nobody; requests are counted by the proxy.
+the work is to be done. Seconds are taken inside the side, so imports count for nobody. Requests are counted by the proxy in
+a run of its own; the runs that are timed have nothing between them and the server.
 
 python bench/s3_<what>.py [--server moto|ceph] [--rounds 3] [sizes...]
 """
@@ -111,8 +112,15 @@ def timed(figures: Figures, name: str = "seconds") -> Iterator[None]:
     figures[name] = round(time.perf_counter() - begin, 4)
 
 
-def _run(script: str, side: str, server: Server, given: list[str]) -> Figures:
-    with tempfile.TemporaryDirectory(prefix="quilt-mcp-bench-") as home, server.proxy.recording() as seen:
+def _count(script: str, side: str, server: Server, given: list[str]) -> Figures:
+    with server.proxy.recording() as seen:
+        _run(script, side, server.access, given)
+    counted = {f"requests_{operation}": count for operation, count in sorted(seen.counts.items())}
+    return {"requests": seen.total, **counted}
+
+
+def _run(script: str, side: str, access: S3Access, given: list[str]) -> Figures:
+    with tempfile.TemporaryDirectory(prefix="quilt-mcp-bench-") as home:
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "TMPDIR": tempfile.gettempdir(),
@@ -122,15 +130,13 @@ def _run(script: str, side: str, server: Server, given: list[str]) -> Figures:
             "XDG_CONFIG_HOME": f"{home}/config",
             "QUILT_DISABLE_USAGE_METRICS": "true",
             "QUILT_MINIMIZE_STDOUT": "true",
-            **server.access.environment(),
+            **access.environment(),
         }
         command = [sys.executable, str(Path(script).resolve()), *given, "--side", side]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, check=False)
         if done.returncode:
             raise RuntimeError(f"{side} failed:\n{done.stderr[-4000:]}")
-        figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    counted = {f"requests_{operation}": count for operation, count in sorted(seen.counts.items())}
-    return {**figures, "requests": seen.total, **counted}
+        return json.loads(done.stdout.splitlines()[-1])
 
 
 def bench(
@@ -164,14 +170,19 @@ def bench(
     given = [text for text in sys.argv[1:] if text]
     chosen = [arguments.only] if arguments.only else list(sides)
     found: dict[str, list[Figures]] = {side: [] for side in chosen}
+    counted: dict[str, Figures] = {}
     with s3_server(arguments.server) as server:
+        for side in chosen:
+            url = prepare(server, arguments, side)
+            counted[side] = _count(script, side, server, [*given, "--registry", url])
+            print(f"{name} {side}: {counted[side]}", file=sys.stderr)
         for turn in range(arguments.rounds):
             for side in chosen if turn % 2 == 0 else reversed(chosen):
                 url = prepare(server, arguments, side)
-                figures = _run(script, side, server, [*given, "--registry", url])
+                figures = _run(script, side, server.direct, [*given, "--registry", url])
                 print(f"{name} {turn + 1}/{arguments.rounds} {side}: {figures}", file=sys.stderr)
                 found[side].append(figures)
-    middles = {side: medians(_same_names(rounds)) for side, rounds in found.items()}
+    middles = {side: medians(rounds) | counted[side] for side, rounds in found.items()}
     summary: dict[str, Any] = {}
     over, under = against
     if {over, under} <= found.keys():
@@ -190,8 +201,3 @@ def bench(
         if option not in ("side", "registry", "only") and value is not None
     }
     report(name, {**sizes, **summary, "targets": targets, "medians": middles})
-
-
-def _same_names(rounds: list[Figures]) -> list[Figures]:
-    names = {name for figures in rounds for name in figures}
-    return [{name: figures.get(name, 0) for name in sorted(names)} for figures in rounds]
