@@ -1,8 +1,9 @@
-"""Whole packages through the local backend: what quilt3 builds we read, verify and install; what we create quilt3 browses,
-verifies and installs. Over the generated packages, with files of their own on disk."""
+"""Whole packages, in a folder and in a bucket: what quilt3 publishes we read, verify and install; what we create quilt3
+browses, verifies and installs. Over the generated packages, with files of their own on disk."""
 
 from __future__ import annotations
 
+import functools
 import io
 import shutil
 from collections.abc import Iterator
@@ -13,10 +14,15 @@ import anyio
 import packages
 import pytest
 import quilt3
+import quilt3.data_transfer
+import quilt3.hooks
+import quilt3.session
+from botocore.config import Config
 from packages import ABSENT, PackageSpec
+from places import BucketPlace, LocalPlace, Place
 
-from quilt_mcp.backends.local import open_local
-from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_registry
+from parts.s3_access import S3Access, make_bucket
+from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.plan import UNSET, CreateRequest, InlineFile, PatchRequest, Source
@@ -35,23 +41,36 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path, ignore_errors=True)
 
 
-def open_ops(folder: Path) -> QuiltOps:
-    registry = folder / "registry"
-    return open_local(
-        str(registry), roots=(folder,), writable=True, cache=folder / "cache", cache_bytes=1 << 26
-    )
+@pytest.fixture
+def local(folder: Path) -> Place:
+    return LocalPlace(folder)
 
 
-def registry_url(folder: Path) -> str:
-    return parse_registry(str(folder / "registry"))
+@pytest.fixture(scope="module")
+def quilt3_on_moto(moto: S3Access) -> Iterator[Any]:
+    """quilt3 of this process finds the server as a user's would, by the environment. It makes a session and a client for each
+    thing it does, which would be half of the time of these tests: here it has one of each."""
+    with pytest.MonkeyPatch.context() as patch, moto.boto() as raw:
+        for name, value in moto.environment().items():
+            patch.setenv(name, value)
+        session = functools.cache(quilt3.session.get_boto3_session)
+        client = functools.cache(lambda: session().client("s3", config=Config(max_pool_connections=20)))
+        patch.setattr(quilt3.data_transfer, "get_boto3_session", session)
+        before = quilt3.hooks.set_build_s3_client_hook(lambda *_: client())
+        yield raw
+        quilt3.hooks.set_build_s3_client_hook(before)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, folder: Path) -> Place:
+    if request.param == "folder":
+        return LocalPlace(folder)
+    raw = request.getfixturevalue("quilt3_on_moto")
+    return BucketPlace(folder, request.getfixturevalue("moto"), make_bucket(raw), raw)
 
 
 def specs_of(first: int) -> list[PackageSpec]:
     return [packages.generate(seed) for seed in range(first, min(first + _BLOCK, packages.COUNT))]
-
-
-def manifest_bytes(folder: Path, top_hash: str) -> bytes:
-    return (folder / "registry" / ".quilt" / "packages" / top_hash).read_bytes()
 
 
 def dumped(package: quilt3.Package) -> bytes:
@@ -73,28 +92,28 @@ async def all_items(ops: QuiltOps, package: PackageUri, limit: int) -> list[Item
 
 
 @pytest.mark.parametrize("first", _BLOCKS)
-def test_what_quilt3_builds_we_read(first: int, folder: Path) -> None:
+def test_what_quilt3_publishes_we_read(first: int, place: Place) -> None:
     specs = specs_of(first)
     built = {}
     for spec in specs:
-        files = folder / f"files{spec.seed}"
+        files = place.folder / f"files{spec.seed}"
         packages.write_files(spec, files)
         files.mkdir(exist_ok=True)
         message = None if spec.message is ABSENT else spec.message
         package = packages.quilt3_package_of_files(spec, files)
-        built[spec.name] = (package, package.build(spec.name, registry_url(folder), message))
-    anyio.run(_read_all, folder, specs, built)
+        built[spec.name] = place.publish(package, spec.name, message)
+    anyio.run(_read_all, place, specs, built)
 
 
-async def _read_all(folder: Path, specs: list[PackageSpec], built: dict[str, Any]) -> None:
-    ops = open_ops(folder)
-    listed = await ops.list_packages(registry_url(folder), limit=1000)
-    assert {item.name: item.top_hash for item in listed.items} == {
-        name: top for name, (_, top) in built.items()
-    }
+async def _read_all(place: Place, specs: list[PackageSpec], built: dict[str, Any]) -> None:
+    ops = place.open_ops()
+    listed = await ops.list_packages(place.url, limit=1000)
+    told = {item.name: item.top_hash for item in listed.items if item.top_hash is not None}
+    assert {item.name for item in listed.items} == built.keys()
+    assert told == ({name: top for name, (_, top) in built.items()} if told else {})
     for spec in specs:
         package, top_hash = built[spec.name]
-        uri = PackageUri(registry_url(folder), spec.name)
+        uri = PackageUri(place.url, spec.name)
         assert (await ops.resolve(uri)).top_hash == top_hash, f"seed {spec.seed}"
         browse = await ops.browse(uri)
         assert browse.metadata == package.meta or (browse.metadata is None and package.meta == {})
@@ -108,28 +127,29 @@ async def _read_all(folder: Path, specs: list[PackageSpec], built: dict[str, Any
         for item in items:
             entry = spec.entries[item.path]
             assert item.size == len(entry.content)
-            assert item.hash == Hash(*entry.hash)
+            recorded = package[item.path].hash
+            assert item.hash == Hash(recorded["type"], recorded["value"])
+            assert item.hash.value == packages.checksum(item.hash.type, entry.content)
             assert item.metadata == (None if entry.user_meta is ABSENT else entry.user_meta)
             assert item.physical_key == str(package[item.path].physical_key)
-        for key, meta in spec.directories.items():
+        for key in spec.directories:
             if any(path.startswith(key) for path in spec.entries):
-                assert (await ops.stat(PackageUri(uri.registry, uri.name, path=key))).metadata == (
-                    meta or None
-                )
+                folder = await ops.stat(PackageUri(uri.registry, uri.name, path=key))
+                assert folder.metadata == (package[key[:-1]].meta or None), "quilt3's push drops it"
     for spec in specs[:_READ_FULLY]:
-        await _read_fully(ops, folder, spec)
+        await _read_fully(ops, place, spec)
 
 
-async def _read_fully(ops: QuiltOps, folder: Path, spec: PackageSpec) -> None:
+async def _read_fully(ops: QuiltOps, place: Place, spec: PackageSpec) -> None:
     """Known difference, on purpose: a package cannot be installed over a registry's own folder, '.quilt'."""
-    uri = PackageUri(registry_url(folder), spec.name)
+    uri = PackageUri(place.url, spec.name)
     for key, entry in spec.entries.items():
         content = await ops.read(PackageUri(uri.registry, uri.name, path=key))
         assert (content.data, content.verified) == (entry.content, True), f"seed {spec.seed}, {key!r}"
     verification = await ops.verify(uri)
     assert verification.ok, f"seed {spec.seed}: {verification.problems}"
     assert verification.checked.entries == len(spec.entries)
-    dest = folder / "installed" / str(spec.seed)
+    dest = place.folder / "installed" / str(spec.seed)
     if any(".quilt" in key.split("/") for key in spec.entries):
         with pytest.raises(InvalidArgument, match=r"\.quilt"):
             await ops.install(uri, str(dest))
@@ -141,24 +161,25 @@ async def _read_fully(ops: QuiltOps, folder: Path, spec: PackageSpec) -> None:
 
 
 @pytest.mark.parametrize("first", _BLOCKS)
-def test_what_we_create_quilt3_reads(first: int, folder: Path) -> None:
+def test_what_we_create_quilt3_reads(first: int, place: Place) -> None:
     specs = specs_of(first)
-    top_hashes = anyio.run(_create_all, folder, specs)
+    top_hashes = anyio.run(_create_all, place, specs)
     for spec, top_hash in zip(specs, top_hashes, strict=True):
-        data = manifest_bytes(folder, top_hash)
-        browsed = quilt3.Package.browse(spec.name, registry_url(folder), top_hash)
+        data = place.manifest(top_hash)
+        browsed = quilt3.Package.browse(spec.name, place.url, top_hash)
         assert browsed.top_hash == top_hash, f"seed {spec.seed}"
         assert dumped(browsed) == data, f"seed {spec.seed}"
-        assert quilt3.Package.browse(spec.name, registry_url(folder)).top_hash == top_hash
+        assert quilt3.Package.browse(spec.name, place.url).top_hash == top_hash
         expected = as_created(spec, browsed)
         assert dumped(packages.quilt3_package(expected)) == data, f"seed {spec.seed}"
-        files = folder / f"files{spec.seed}"
+        files = place.folder / f"files{spec.seed}"
         assert browsed.verify(str(files)), f"seed {spec.seed}"
+    for spec in specs[:_READ_FULLY]:
+        browsed = quilt3.Package.browse(spec.name, place.url)
         for key, entry in spec.entries.items():
             assert browsed[key].get_bytes() == entry.content
-    for spec in specs[:_READ_FULLY]:
-        dest = folder / "installed" / str(spec.seed)
-        quilt3.Package.install(spec.name, registry_url(folder), dest=str(dest))
+        dest = place.folder / "installed" / str(spec.seed)
+        quilt3.Package.install(spec.name, place.url, dest=str(dest))
         for key, entry in spec.entries.items():
             assert (dest / key).read_bytes() == entry.content, f"seed {spec.seed}"
 
@@ -188,15 +209,15 @@ def patched_directories(spec: PackageSpec) -> dict[str, Any]:
     }
 
 
-async def _create_all(folder: Path, specs: list[PackageSpec]) -> list[str]:
-    ops = open_ops(folder)
+async def _create_all(place: Place, specs: list[PackageSpec]) -> list[str]:
+    ops = place.open_ops()
     top_hashes = []
     for spec in specs:
-        files = folder / f"files{spec.seed}"
+        files = place.folder / f"files{spec.seed}"
         packages.write_files(spec, files)
         files.mkdir(exist_ok=True)
         message = None if spec.message is ABSENT else spec.message
-        uri = PackageUri(registry_url(folder), spec.name)
+        uri = PackageUri(place.url, spec.name)
         metadata = UNSET if spec.user_meta is ABSENT else spec.user_meta
         by_folder = spec.seed % 2 == 0 and bool(spec.entries)
         inline = tuple(
@@ -226,54 +247,54 @@ async def _create_all(folder: Path, specs: list[PackageSpec]) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(0, packages.COUNT, 20))
-def test_files_referred_to_in_place_make_the_very_manifest_quilt3_builds(seed: int, folder: Path) -> None:
+def test_files_referred_to_in_place_make_the_very_manifest_quilt3_builds(seed: int, local: Place) -> None:
     spec = packages.generate(seed)
     if not spec.entries:
         spec.entries["only"] = packages.EntrySpec(b"x")
-    files = folder / "files"
+    files = local.folder / "files"
     packages.write_files(spec, files)
     package = quilt3.Package()
     for key in spec.entries:
         package.set(key, str(files / key))
     package.set_meta({"seed": seed})
-    expected = package.build(spec.name, parse_registry(str(folder / "theirs")), "message")
+    expected = package.build(spec.name, parse_registry(str(local.folder / "theirs")), "message")
 
     async def create() -> str:
         request = CreateRequest(
-            PackageUri(registry_url(folder), spec.name),
+            PackageUri(local.url, spec.name),
             sources=(Source(str(files)),),
             metadata={"seed": seed},
             message="message",
             copy=False,
         )
-        return (await open_ops(folder).create(request)).top_hash
+        return (await local.open_ops().create(request)).top_hash
 
     assert anyio.run(create) == expected
-    theirs = (folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
-    assert manifest_bytes(folder, expected) == theirs
+    theirs = (local.folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
+    assert local.manifest(expected) == theirs
 
 
-def test_a_chain_of_patches_ends_where_quilt3s_calls_do(folder: Path) -> None:
+def test_a_chain_of_patches_ends_where_quilt3s_calls_do(local: Place) -> None:
     """The same edits by both: add, replace, remove, metadata of package, folder and file, message."""
-    source = folder / "source"
+    source = local.folder / "source"
     source.mkdir()
     for name in "abc":
         (source / name).write_text(name)
     theirs = quilt3.Package()
     theirs.set_dir("data", str(source))
     theirs.set_meta({"v": 1, "keep": "é"})
-    theirs.build("a/b", parse_registry(str(folder / "theirs")), "one")
+    theirs.build("a/b", parse_registry(str(local.folder / "theirs")), "one")
     theirs.delete("data/a")
     theirs.set("data/b", str(source / "c"))
     theirs.set("new/é.txt", str(source / "a"))
     theirs["data"].set_meta({"folder": True})
     theirs["data/c"].set_meta({"file": [1.0, 10**20]})
     theirs.set_meta({"v": 2, "keep": "é"})
-    expected = theirs.build("a/b", parse_registry(str(folder / "theirs")), "two")
+    expected = theirs.build("a/b", parse_registry(str(local.folder / "theirs")), "two")
 
     async def edit() -> tuple[str, str]:
-        ops = open_ops(folder)
-        uri = PackageUri(registry_url(folder), "a/b")
+        ops = local.open_ops()
+        uri = PackageUri(local.url, "a/b")
         first = await ops.create(
             CreateRequest(
                 uri,
@@ -299,27 +320,25 @@ def test_a_chain_of_patches_ends_where_quilt3s_calls_do(folder: Path) -> None:
 
     first, second = anyio.run(edit)
     assert second == expected
-    assert (
-        manifest_bytes(folder, second) == (folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
-    )
-    versions = dict(quilt3.list_package_versions("a/b", registry_url(folder)))
+    assert local.manifest(second) == (local.folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
+    versions = dict(quilt3.list_package_versions("a/b", local.url))
     assert versions.pop("latest") == second
     assert set(versions.values()) == {first, second}
 
 
-def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(folder: Path) -> None:
-    url = registry_url(folder)
+def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(place: Place) -> None:
+    url = place.url
 
     async def create(name: str) -> str:
         request = CreateRequest(PackageUri(url, name), files=(InlineFile("f", name.encode()),))
-        return (await open_ops(folder).create(request)).top_hash
+        return (await place.open_ops().create(request)).top_hash
 
     async def patch(name: str) -> str:
         request = PatchRequest(PackageUri(url, name), files=(InlineFile("g", b"g"),))
-        return (await open_ops(folder).patch(request)).top_hash
+        return (await place.open_ops().patch(request)).top_hash
 
     async def resolve(name: str) -> str | None:
-        return (await open_ops(folder).resolve(PackageUri(url, name))).top_hash
+        return (await place.open_ops().resolve(PackageUri(url, name))).top_hash
 
     first = anyio.run(create, "a/b")
     anyio.run(create, "a/bc")
@@ -334,24 +353,24 @@ def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(folder: Path) -> None
     assert anyio.run(resolve, "a/bc")
 
 
-def test_the_tree_we_install_passes_quilt3s_verify(folder: Path) -> None:
+def test_the_tree_we_install_passes_quilt3s_verify(place: Place) -> None:
     spec = packages.generate(6)
-    files = folder / "files"
+    files = place.folder / "files"
     packages.write_files(spec, files)
     package = packages.quilt3_package_of_files(spec, files)
-    package.build(spec.name, registry_url(folder), "m")
+    package, _ = place.publish(package, spec.name, "m")
 
     async def install() -> None:
-        await open_ops(folder).install(PackageUri(registry_url(folder), spec.name), str(folder / "dest"))
+        await place.open_ops().install(PackageUri(place.url, spec.name), str(place.folder / "dest"))
 
     anyio.run(install)
-    assert package.verify(str(folder / "dest"))
-    victim = folder / "dest" / next(iter(spec.entries))
+    assert package.verify(str(place.folder / "dest"))
+    victim = place.folder / "dest" / next(iter(spec.entries))
     victim.write_bytes(victim.read_bytes() + b"!")
-    assert not package.verify(str(folder / "dest"))
+    assert not package.verify(str(place.folder / "dest"))
 
 
-def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(folder: Path) -> None:
+def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(place: Place) -> None:
     """Real files, packaged by quilt3: CSV, gzip, text and pictures."""
     import sklearn.datasets
 
@@ -360,17 +379,11 @@ def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(folder: Path
     for part in ("data", "images", "descr"):
         package.set_dir(part, str(source / part), meta={"part": part})
     package.set_meta({"from": "scikit-learn"})
-    top_hash = package.build("real/sklearn", registry_url(folder), "toy datasets")
+    package, top_hash = place.publish(package, "real/sklearn", "toy datasets")
 
     async def read() -> None:
-        ops = open_local(
-            str(folder / "registry"),
-            roots=(folder, source),
-            writable=False,
-            cache=folder / "cache",
-            cache_bytes=1 << 26,
-        )
-        uri = PackageUri(registry_url(folder), "real/sklearn")
+        ops = place.open_ops(source)
+        uri = PackageUri(place.url, "real/sklearn")
         browse = await ops.browse(uri)
         assert browse.top_hash == top_hash
         assert {item.path for item in browse.page.items} >= {"data/", "images/", "descr/"}
@@ -382,4 +395,3 @@ def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(folder: Path
         assert iris.data.splitlines()[0].startswith(b"150,4,setosa")
 
     anyio.run(read)
-    assert PhysicalKey.parse(str(package["data/iris.csv"].physical_key)).bucket is None

@@ -6,6 +6,7 @@
 4. That header alone (without ``x-amz-sdk-checksum-algorithm``, as obstore sends it) is kept as the object's checksum.
 5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
 6. GetObjectAttributes tells the number of parts when asked for it.
+7. A key may hold line breaks.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -20,6 +21,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from moto.moto_server import werkzeug_app
 from moto.s3 import models, responses
 from moto.s3.exceptions import S3ClientError
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -92,6 +94,12 @@ def list_living_objects(self: Any, bucket: Any, *arguments: Any, **named: Any) -
     return _list_objects(self, SimpleNamespace(keys=living), *arguments, **named)
 
 
+class AnyCharacter(werkzeug_app.RegexConverter):
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.regex = f"(?s:{self.regex})"
+
+
 def end_with_standard_input() -> None:
     sys.stdin.buffer.read()
     os._exit(0)
@@ -105,6 +113,7 @@ class Handler(MotoRequestHandler):
 def main() -> None:
     responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
     models.S3Backend.list_objects = list_living_objects
+    werkzeug_app.RegexConverter = AnyCharacter
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
     threading.Thread(target=end_with_standard_input, daemon=True).start()

@@ -1,6 +1,6 @@
-"""Run as a process of its own: pushes argv[3] revisions to one package of the registry below argv[1] as writer argv[2], every
-second one with ``merge``, the others on the latest it saw, again after each StaleParent. Prints a line of JSON for each
-acknowledged push: its top hash, its parent, and latest as read just afterwards."""
+"""Run as a process of its own: argv is the writer's name, how many pushes, a folder, and for a bucket the server's address and
+the bucket. Pushes to one package, every second time with ``merge``, else on the latest it saw, again after each StaleParent.
+Prints a line of JSON for each acknowledged push: its top hash, its parent, and latest as read just afterwards."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 
 import anyio
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from s3_registry import NAME, open_ops
+
+from parts.s3_access import S3Access
 from quilt_mcp.backends.local import open_local
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.errors import RetryableError, StaleParent
 from quilt_mcp.ops import QuiltOps
-
-NAME = "a/b"
 
 
 async def push(ops: QuiltOps, writer: str, number: int) -> Commit:
@@ -31,10 +34,16 @@ async def push(ops: QuiltOps, writer: str, number: int) -> Commit:
             first_seen = (await ops.resolve(package)).top_hash
 
 
-async def main(root: Path, writer: str, count: int) -> None:
-    registry = root / "registry"
+def opened(root: Path, writer: str, server: list[str]) -> QuiltOps:
+    if server:
+        url, bucket = server
+        return open_ops(S3Access(url), bucket, root / writer)
     cache = root / f"cache-{writer}"
-    ops = open_local(str(registry), roots=(root,), writable=True, cache=cache, cache_bytes=1 << 24)
+    return open_local(str(root / "registry"), roots=(root,), writable=True, cache=cache, cache_bytes=1 << 24)
+
+
+async def main(writer: str, count: int, root: Path, server: list[str]) -> None:
+    ops = opened(root, writer, server)
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(count):
@@ -44,4 +53,4 @@ async def main(root: Path, writer: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    anyio.run(main, sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])

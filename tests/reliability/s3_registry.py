@@ -12,27 +12,17 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from botocore.exceptions import ClientError
 
-from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.iam import open_iam
+from parts.iam_ops import iam_ops
+from parts.s3_access import S3Access
 from quilt_mcp.ops import QuiltOps
-from quilt_mcp.storage.s3_clients import AwsKeys
 
 NAME = "a/b"
 _PART = 8 << 20
 
 
-def open_ops(server: Server, bucket: str, root: Path) -> QuiltOps:
+def open_ops(server: S3Access, bucket: str, root: Path) -> QuiltOps:
     """``root``: its cache; local sources lie in it or beside it."""
-    keys = AwsKeys(server.access_key, server.secret_key)
-    return open_iam(
-        S3Access(lambda: keys, server.region, server.url),
-        f"s3://{bucket}",
-        roots=(root.parent,),
-        writable=True,
-        cache=root / "cache",
-        cache_bytes=1 << 24,
-    )
+    return iam_ops(server, bucket, roots=(root.parent,), cache=root / "cache")
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from keepers import Bucket, Folder, Keeper
+from s3_registry import S3Registry
 
-from quilt_mcp.backends.local import open_local
+from parts.faults import FlipUploadedBit
+from parts.proxy import Proxy
+from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import hasher
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.manifest import TopHash, decode_header, decode_record
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
 from quilt_mcp.errors import CorruptManifest, HashMismatch, QuiltError
-from quilt_mcp.ops import QuiltOps
 
 pytestmark = pytest.mark.anyio
 
@@ -27,22 +31,29 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def opened(root: Path) -> QuiltOps:
-    """Anew, so that nothing read before is remembered."""
-    return open_local(
-        str(root / "registry"), roots=(root,), writable=True, cache=root / "cache", cache_bytes=1 << 20
-    )
+@pytest.fixture(params=["folder", "bucket"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
+    if request.param == "folder":
+        (tmp_path / "registry").mkdir()
+        yield Folder(tmp_path)
+        return
+    moto: S3Access = request.getfixturevalue("moto")
+    with moto.boto() as raw:
+        yield Bucket(tmp_path, moto, S3Registry(raw, make_bucket(raw, versioned=False)))
 
 
-async def created(root: Path, hash_type: str) -> tuple[PackageUri, Path]:
-    """A package of one file that is recorded with this hash type, and where its manifest lies."""
-    (root / "registry").mkdir()
-    ops = opened(root)
+def every(kept: Keeper, folder: int, bucket: int) -> int:
+    """Over the wire a look costs some milliseconds: there fewer bits are flipped."""
+    return folder if isinstance(kept, Folder) else bucket
+
+
+async def created(kept: Keeper, hash_type: str) -> tuple[PackageUri, str]:
+    """A package of one file that is recorded with this hash type, and the key of its manifest."""
+    ops = kept.opened()
     package = PackageUri(ops.default_registry, "a/b")
     files = (InlineFile("d/f", CONTENT, metadata={"é": [1, 2.5, None]}),)
     commit = await ops.create(CreateRequest(package, files=files, metadata={"k": "v"}, message="m"))
-    manifests = root / "registry/.quilt/packages"
-    header, record = (manifests / commit.top_hash).read_text().splitlines()
+    header, record = kept.get(f".quilt/packages/{commit.top_hash}").decode().splitlines()
     check = hasher(hash_type, len(CONTENT))
     check.update(CONTENT)
     record = json.dumps(
@@ -52,11 +63,10 @@ async def created(root: Path, hash_type: str) -> tuple[PackageUri, Path]:
     entry = decode_record(record.encode(), 2)
     assert isinstance(entry, Entry)
     top_hash.add(entry)
-    manifest = manifests / top_hash.hexdigest()
-    manifest.write_text(f"{header}\n{record}\n")
-    pointer = root / "registry/.quilt/named_packages/a/b/latest"
-    pointer.write_text(manifest.name)
-    (pointer.parent / "1700000000").write_text(manifest.name)
+    manifest = f".quilt/packages/{top_hash.hexdigest()}"
+    kept.set(manifest, f"{header}\n{record}\n".encode())
+    for tag in ("latest", "1700000000"):
+        kept.set(f".quilt/named_packages/a/b/{tag}", top_hash.hexdigest().encode())
     assert (await ops.verify(package)).ok
     return replace(package, path="d/f"), manifest
 
@@ -69,21 +79,21 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 @pytest.mark.parametrize("hash_type", ["SHA256", "sha2-256-chunked", "CRC64NVME"])
 async def test_any_flipped_bit_of_an_object_is_found_by_reading_and_by_verify(
-    hash_type: str, tmp_path: Path
+    hash_type: str, kept: Keeper
 ) -> None:
-    package, _ = await created(tmp_path, hash_type)
-    ops = opened(tmp_path)
-    place = Path(PhysicalKey.parse((await ops.stat(package)).physical_key or "").path)
-    for bit in range(len(CONTENT) * 8):
-        place.write_bytes(flipped(CONTENT, bit))
+    package, _ = await created(kept, hash_type)
+    ops = kept.opened()
+    place = kept.key_of((await ops.stat(package)).physical_key or "")
+    for bit in range(0, len(CONTENT) * 8, every(kept, 1, 5)):
+        kept.set(place, flipped(CONTENT, bit))
         with pytest.raises(HashMismatch):
             await ops.read(package)
-        if bit % 16 == 0:
+        if bit % 20 == 0:
             report = await ops.verify(package)
             assert [problem.problem for problem in report.problems] == ["hash"]
             with pytest.raises(HashMismatch):
-                await ops.install(package, str(tmp_path / "installed"))
-    place.write_bytes(CONTENT)
+                await ops.install(package, str(kept.root / "installed"))
+    kept.set(place, CONTENT)
     assert (await ops.read(package)).verified
 
 
@@ -92,17 +102,17 @@ async def test_any_flipped_bit_of_an_object_is_found_by_reading_and_by_verify(
     [pytest.param(11, id="every eleventh bit"), pytest.param(1, id="every bit", marks=pytest.mark.nightly)],
 )
 async def test_any_flipped_bit_of_a_manifest_is_found_by_verify_or_changes_nothing(
-    step: int, tmp_path: Path
+    step: int, kept: Keeper
 ) -> None:
     """The top hash covers all but physical keys and the metadata of folders. Of a physical key a flipped bit leads to other
     bytes, which verify finds out, or it is another spelling of the same place."""
-    package, manifest = await created(tmp_path, "sha2-256-chunked")
-    content = manifest.read_bytes()
-    ops = opened(tmp_path)
+    package, manifest = await created(kept, "sha2-256-chunked")
+    content = kept.get(manifest)
+    ops = kept.opened()
     before = await ops.stat(package)
     found: dict[str, int] = {"refused": 0, "told": 0, "same": 0}
-    for bit in range(0, len(content) * 8, step):
-        manifest.write_bytes(flipped(content, bit))
+    for bit in range(0, len(content) * 8, every(kept, step, step * 5)):
+        kept.set(manifest, flipped(content, bit))
         try:
             report = await ops.verify(replace(package, path=None))
         except CorruptManifest:
@@ -121,16 +131,16 @@ async def test_any_flipped_bit_of_a_manifest_is_found_by_verify_or_changes_nothi
     assert found["refused"]
     assert found["told"]
     assert found["same"] < len(content) // 8
-    manifest.write_bytes(content)
+    kept.set(manifest, content)
     assert (await ops.verify(package)).ok
 
 
-async def test_a_manifest_cut_short_anywhere_is_refused_or_told(tmp_path: Path) -> None:
-    package, manifest = await created(tmp_path, "sha2-256-chunked")
-    content = manifest.read_bytes()
-    ops = opened(tmp_path)
-    for length in range(0, len(content) - 1, 3):
-        manifest.write_bytes(content[:length])
+async def test_a_manifest_cut_short_anywhere_is_refused_or_told(kept: Keeper) -> None:
+    package, manifest = await created(kept, "sha2-256-chunked")
+    content = kept.get(manifest)
+    ops = kept.opened()
+    for length in range(0, len(content) - 1, every(kept, 3, 17)):
+        kept.set(manifest, content[:length])
         try:
             report = await ops.verify(replace(package, path=None))
         except QuiltError as error:
@@ -139,11 +149,36 @@ async def test_a_manifest_cut_short_anywhere_is_refused_or_told(tmp_path: Path) 
             assert not report.ok
 
 
+@pytest.mark.parametrize("key", ["*/f", ".quilt/packages/*", ".quilt/named_packages/*/latest"])
+async def test_a_bit_that_changes_on_the_way_to_s3_is_refused_there_and_sent_again(
+    key: str, moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """By the checksum that goes with each write. A push that is told as done is whole."""
+    with moto.boto() as raw:
+        registry = S3Registry(raw, make_bucket(raw))
+        ops = Bucket(tmp_path, s3, registry).opened()
+        package = PackageUri(ops.default_registry, "a/b")
+        request = CreateRequest(package, files=(InlineFile("d/f", CONTENT),), overwrite=True)
+        with moto_proxy.injecting(
+            FlipUploadedBit(20), operation="PutObject", key=key, bucket=registry.bucket, times=1
+        ) as rule:
+            try:
+                await ops.create(request)
+            except QuiltError as error:
+                assert error.retryable, error
+                await ops.create(request)
+        assert rule.fired == 1
+        registry.check()
+        assert registry.files(registry.latest() or "") == {"d/f": CONTENT}
+        assert (await ops.verify(package)).ok
+
+
 async def test_a_flipped_bit_in_a_large_manifests_table_is_found_and_the_table_built_again(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "registry").mkdir()
-    ops = opened(tmp_path)
+    kept = Folder(tmp_path)
+    ops = kept.opened()
     package = PackageUri(ops.default_registry, "a/b")
     await ops.create(CreateRequest(package, files=(InlineFile("f", b"1"),)))
     item = await ops.stat(replace(package, path="f"))
@@ -161,15 +196,15 @@ async def test_a_flipped_bit_in_a_large_manifests_table_is_found_and_the_table_b
         )
     body = "".join(json.dumps(line) + "\n" for line in [lines[0], *sorted(lines[1:], key=_walk)])
     top_hash = "e" * 64
-    (tmp_path / "registry/.quilt/packages" / top_hash).write_text(body)
+    kept.set(f".quilt/packages/{top_hash}", body.encode())
     pinned = replace(package, top_hash=top_hash, path="d007/")
     first = await ops.browse(pinned)
     (table,) = (tmp_path / "cache").glob("*.parquet")
     whole = table.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 12)):
         table.write_bytes(flipped(whole, place * 8 + 3))
-        assert await opened(tmp_path).browse(pinned) == first
-    await opened(tmp_path).patch(PatchRequest(package, files=(InlineFile("g", b"2"),)))
+        assert await kept.opened().browse(pinned) == first
+    await kept.opened().patch(PatchRequest(package, files=(InlineFile("g", b"2"),)))
 
 
 def _walk(line: dict[str, object]) -> list[str]:
