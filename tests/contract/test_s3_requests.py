@@ -66,7 +66,7 @@ async def test_a_push_costs_a_request_a_file_and_a_few_and_the_same_again_only_t
     with moto_proxy.recording() as first:
         done = await ops.create(request)
     assert done.plan.added == FILES
-    assert first.total <= FILES + 16  # 2,000 files: 1.008 a file
+    assert first.total <= FILES + 20  # of 2,000: 1.01 a file
     with moto_proxy.recording() as again:
         done = await ops.create(request)
     assert (done.plan.kept, done.created) == (FILES, False)

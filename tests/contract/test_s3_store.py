@@ -26,7 +26,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
-from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.store import ListsPages, ObjectStat
 
 
 def clients_of(access: S3Access) -> S3Clients:
@@ -78,6 +78,24 @@ class S3Contract(S3Objects, StoreContract):
             assert await self.keys(key) == [key], key
             await self.store.delete(key, if_match=stat.etag)
             assert self.raw_get(key) is None, key
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("odd", [(), ("p/b//c",), ("p/\x01", "p/./x")])
+    async def test_pages_are_the_listing_whatever_key_stands_among_the_others(
+        self, odd: tuple[str, ...]
+    ) -> None:
+        """obstore takes no odd key, and boto3 goes on where it stopped."""
+        keys = ["p/a", "p/ab", "p/b/d", "p/c", "p/é #%", "p-x/a", "other", *odd]
+        for key in keys:
+            self.raw_set(key, b"1")
+        store = self.store
+        assert isinstance(store, ListsPages)
+        for prefix in ("p/", "p/a", "p/b", "p/b/", "p-", "", "none/"):
+            for after in ("", "p/ab", "p/b\U0010ffff"):
+                pages = [page async for page in store.list_pages(prefix, after=after)]
+                found = [stat.key for page in pages for stat in page]
+                expected = [k for k in keys if k.startswith(prefix) and len(k) > len(prefix) and k > after]
+                assert found == sorted(expected), (prefix, after)
 
     @pytest.mark.anyio
     async def test_a_version_is_read_whatever_became_of_the_key(self) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
-from quilt_mcp.storage.store import Store
+from quilt_mcp.storage.store import LIST_PAGE, ListsPages, Store
 from quilt_mcp.storage.workers import for_each
 
 POINTER_READS_AT_ONCE = 16
@@ -121,37 +121,41 @@ class Pointers:
         return FoundNames(tuple(names), tuple(warnings), more=False)
 
     async def latest_times(
-        self, prefix: str, after: str, limit: int
+        self, store: ListsPages, prefix: str, after: str, limit: int
     ) -> tuple[FoundNames, dict[str, datetime]]:
         """As ``names``, with when each package's latest pointer was written (left out where there is none).
 
         One flat listing, a request for a thousand pointers, and no pointer is read: for stores where each read is a
-        request. Names that are not package names are warned of and passed over.
+        request. Names that are not package names are warned of and passed over. ``more`` may be said of a page after which
+        nothing comes: to know, the next thousand keys would have to be listed now, and then once more for the next page.
         """
         names: list[str] = []
         times: dict[str, datetime] = {}
         warnings: list[str] = []
-        malformed = ""
+        malformed: str | None = None
         # After a name come no keys of it: its folder's '/' is followed by the highest character.
         start = f"{POINTERS}{after}/\U0010ffff" if after else ""
-        async for stat in self._store.list(f"{POINTERS}{prefix}", after=start):
-            name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
-            if name == malformed:
-                continue
-            if not names or name != names[-1]:
-                try:
-                    validate_package_name(name)
-                except InvalidName:
-                    malformed = name
-                    warnings.append(
-                        f"malformed_name: {name!r} stands among the packages and is not a package name."
-                    )
-                    continue
-                if len(names) == limit:
-                    return FoundNames(tuple(names), tuple(warnings), more=True), times
-                names.append(name)
-            if tag == LATEST:
-                times[name] = stat.modified
+        async for page in store.list_pages(f"{POINTERS}{prefix}", after=start):
+            for stat in page:
+                name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
+                if name == malformed or (stat.size == 0 and tag != LATEST):
+                    continue  # an empty object there is a folder that somebody made in a console
+                if not names or name != names[-1]:
+                    try:
+                        validate_package_name(name)
+                    except InvalidName:
+                        malformed = name
+                        warnings.append(
+                            f"malformed_name: {name!r} stands among the packages and is not a package name."
+                        )
+                        continue
+                    if len(names) == limit:
+                        return FoundNames(tuple(names), tuple(warnings), more=True), times
+                    names.append(name)
+                if tag == LATEST:
+                    times[name] = stat.modified
+            if len(names) == limit and len(page) == LIST_PAGE and names[-1] in times:
+                return FoundNames(tuple(names), tuple(warnings), more=True), times
         return FoundNames(tuple(names), tuple(warnings), more=False), times
 
     async def _folders(self, parent: str, prefix: str, after: str, warnings: list[str]) -> AsyncIterator[str]:

@@ -28,7 +28,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests import Compared, Manifest, ManifestCache
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
-from quilt_mcp.storage.store import HasLocalFiles, Place, Store, Stores
+from quilt_mcp.storage.store import HasLocalFiles, ListsPages, Place, Store, Stores
 from quilt_mcp.storage.workers import for_each
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
@@ -59,8 +59,8 @@ class Registry:
 
     async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
         after = decode_cursor(cursor, "packages", str)[0] if cursor else ""
-        if not isinstance(self.store, HasLocalFiles):
-            return await self._list_unread(prefix, limit, after)
+        if isinstance(self.store, ListsPages):
+            return await self._list_unread(self.store, prefix, limit, after)
         found = await self.pointers.names(prefix, after, limit)
         latest: list[Pointer | None] = [None] * len(found.names)
 
@@ -83,9 +83,11 @@ class Registry:
         next_cursor = encode_cursor("packages", found.names[-1]) if found.more else None
         return Page(tuple(items), next_cursor, None, tuple(warnings))
 
-    async def _list_unread(self, prefix: str, limit: int, after: str) -> Page[PackageListing]:
+    async def _list_unread(
+        self, store: ListsPages, prefix: str, limit: int, after: str
+    ) -> Page[PackageListing]:
         """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
-        found, times = await self.pointers.latest_times(prefix, after, limit)
+        found, times = await self.pointers.latest_times(store, prefix, after, limit)
         warnings = list(found.warnings)
         warnings += [
             f"missing_latest: {name} has no latest pointer." for name in found.names if name not in times

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,9 +27,8 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.s3_clients import S3Clients
 from quilt_mcp.storage.s3_errors import s3_errors
 from quilt_mcp.storage.s3_network import not_s3, require_s3
-from quilt_mcp.storage.store import Listing, ObjectStat
+from quilt_mcp.storage.store import LIST_PAGE, Listing, ObjectStat
 
-_LIST_PAGE: Final = 1000
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
 control characters. boto3 takes them as they are."""
@@ -127,7 +126,7 @@ class S3Store:
             raise self._cut_short(key, received, found.meta["size"])
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
-        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": _LIST_PAGE}
+        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": LIST_PAGE}
         if after:
             given["StartAfter"] = after
         while True:
@@ -139,13 +138,45 @@ class S3Store:
                 return
             given["ContinuationToken"] = page["NextContinuationToken"]
 
+    async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+        folder = prefix[: prefix.rfind("/") + 1]
+        seen = start = max(after, prefix) if prefix != folder else after
+        if folder and not any(_NOT_PLAIN.search(text.rstrip("/")) for text in (prefix, after)):
+            try:
+                async for page in self._fast_pages(folder, seen):
+                    yield [stat for stat in page if stat.key.startswith(prefix)]
+                    seen = page[-1].key
+                    if not seen.startswith(prefix):
+                        return
+                if seen != start:
+                    return
+                # Nothing there, or no S3 either: obstore takes a network's sign-in page for an empty listing.
+            except _obstore().exceptions.InvalidPathError:
+                pass  # a key that obstore does not take: boto3 goes on from there
+        page: list[ObjectStat] = []
+        async for stat in self.list(prefix, after=seen):
+            page.append(stat)
+            if len(page) == LIST_PAGE:
+                yield page
+                page = []
+        if page:
+            yield page
+
+    async def _fast_pages(self, folder: str, after: str) -> AsyncIterator[list[ObjectStat]]:
+        listing = _obstore().list(await self._fast(), folder, offset=after or None, chunk_size=LIST_PAGE)
+        with s3_errors(
+            self.bucket, None, "s3:ListBucket", let_through=_obstore().exceptions.InvalidPathError
+        ):
+            async for page in listing:
+                yield [self._stat(found["path"], found) for found in page]
+
     async def list_latest_versions(self, prefix: str) -> AsyncIterator[ObjectStat]:
         """As ``list``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one
         before versioning or while it was suspended.
 
         Roles that may not list versions get the plain listing, whose version ids are None.
         """
-        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": _LIST_PAGE}
+        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": LIST_PAGE}
         while True:
             try:
                 page = await self.boto(None, "s3:ListBucketVersions", "list_object_versions", **given)
@@ -178,7 +209,7 @@ class S3Store:
         return self._versioning
 
     async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        given: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/", "MaxKeys": min(limit, _LIST_PAGE)}
+        given: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/", "MaxKeys": min(limit, LIST_PAGE)}
         if after:
             # After a folder come no keys of the folder: '/' is followed by the highest character.
             given["StartAfter"] = f"{after}\U0010ffff" if after.endswith("/") else after

@@ -5,7 +5,7 @@ Keys are relative, '/'-separated, with no '.', '..' or empty component and no NU
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -153,6 +153,22 @@ class SignsLinks(Protocol):
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         """The link, and when it stops working (never later than the credentials do). No request; existence is not checked."""
+        ...
+
+
+LIST_PAGE = 1000
+"""Objects that one request for a listing brings, at most."""
+
+
+@runtime_checkable
+class ListsPages(Protocol):
+    """Ability of a store where each page of a listing is a request, and where one listing of a thousand keys is quicker than
+    a few of folders."""
+
+    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+        """Objects whose keys start with ``prefix``, are longer, and come after ``after``, in order: a request a page, and
+        only the last page has fewer than ``LIST_PAGE``. The quickest way to list, for keys whose form is known: one that
+        ends in '/' may come without it."""
         ...
 
 

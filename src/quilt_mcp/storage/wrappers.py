@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from quilt_mcp.storage.store import (
     FoundFiles,
     HasLocalFiles,
     Listing,
+    ListsPages,
     ObjectStat,
     SignsLinks,
     Store,
@@ -29,8 +30,8 @@ def read_only(store: Store) -> ReadOnlyStore:
         return _ReadOnlyTakingLocalStore(store)
     if isinstance(store, HasLocalFiles):
         return _ReadOnlyLocalStore(store)
-    if isinstance(store, SignsLinks):
-        return _ReadOnlySigningStore(store)
+    if isinstance(store, SignsLinks) and isinstance(store, ListsPages):
+        return _ReadOnlyBucket(store)
     return ReadOnlyStore(store)
 
 
@@ -100,7 +101,12 @@ class _ReadOnlyTakingLocalStore(_ReadOnlyLocalStore):
         raise self._refusal("A local file")
 
 
-class _ReadOnlySigningStore(ReadOnlyStore):
+class _ReadOnlyBucket(ReadOnlyStore):
+    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+        if not isinstance(self._store, ListsPages):
+            raise AssertionError("made for a store that lists by pages")
+        return self._store.list_pages(prefix, after=after)
+
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         if not isinstance(self._store, SignsLinks):
             raise AssertionError("made for a store that signs links")
