@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -172,13 +173,21 @@ class Rule:
     since: int | None = None
     every: int | None = None
     times: int | None = None
+    header: tuple[str, str] | None = None
+    """A name (lower case) and a pattern: only requests with such a header; '' stands for one that is not there."""
+    query: str | None = None
+    """A parameter: only requests that have it."""
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
     struck: str = field(default="", init=False)
     """The operation that the fault last happened to."""
 
-    def strikes(self, call: Call) -> bool:
+    def strikes(self, call: Call, headers: Mapping[str, str]) -> bool:
         """Counts the request, and says whether the fault happens to it."""
+        if self.header is not None and not fnmatchcase(headers.get(self.header[0], ""), self.header[1]):
+            return False
+        if self.query is not None and self.query not in call.query:
+            return False
         if not (
             fnmatchcase(call.operation, self.operation)
             and fnmatchcase(call.bucket, self.bucket)

@@ -167,8 +167,10 @@ class Proxy:
         since: int | None = None,
         every: int | None = None,
         times: int | None = None,
+        header: tuple[str, str] | None = None,
+        query: str | None = None,
     ) -> Iterator[Rule]:
-        rule = Rule(fault, operation, bucket, key, mutating, nth, since, every, times)
+        rule = Rule(fault, operation, bucket, key, mutating, nth, since, every, times, header, query)
         self._rules = (*self._rules, rule)
         try:
             yield rule
@@ -230,7 +232,7 @@ class Proxy:
         method, target, _ = head.start.split(" ", 2)
         headers = head.lowered()
         call = classify(method, target, headers)
-        faults = tuple(rule.fault for rule in self._rules if rule.strikes(call))
+        faults = tuple(rule.fault for rule in self._rules if rule.strikes(call, headers))
         self._count += 1
         exchange = Exchange(self._count, call, headers, faults, perf_counter())
         for recording in self._recordings:

@@ -94,6 +94,11 @@ def parse_package(text: str, registry: str) -> PackageUri:
     return PackageUri(parse_registry(registry), name, top_hash, tag)
 
 
+def is_bucket(name: str) -> bool:
+    """Whether S3 may have a bucket of this name (old ones have capitals, underscores and more than 63 characters)."""
+    return _BUCKET.fullmatch(name) is not None
+
+
 def parse_registry(text: str) -> str:
     """The canonical URL of a registry: ``s3://bucket`` or ``file:///folder``, no trailing slash. Accepts a plain
     absolute or ~ path and a quilt+ URI's registry part. Raises InvalidUri."""
@@ -106,7 +111,7 @@ def parse_registry(text: str) -> str:
         parts = _split(text, url, _refuse_registry)
         if not url.startswith("s3://") or not parts.netloc:
             _refuse_registry(text, "no bucket follows s3://")
-        if not _BUCKET.fullmatch(parts.netloc):
+        if not is_bucket(parts.netloc):
             _refuse_registry(text, f"{parts.netloc[:100]!r} is not a bucket name")
         if parts.path.strip("/") or parts.query or parts.fragment:
             _refuse_registry(text, "a registry is a whole bucket, and something follows its name")

@@ -91,8 +91,14 @@ class KeyPlacement:
         return await self._copy_object(item, source, item.physical_key)
 
     async def notices(self) -> tuple[str, ...]:
-        if await self._keeps_versions():
+        state = await self._store.versioning()
+        if state == "Enabled":
             return ()
+        if state == "unknown":
+            return (
+                f"versioning_unknown: whether {self._store.url} keeps versions may not be asked (s3:GetBucketVersioning), so "
+                "files are stored by their hash under .quilt/objects/, and no revision loses its bytes.",
+            )
         return (
             f"unversioned_bucket: {self._store.url} does not keep versions; files are stored by their hash under "
             ".quilt/objects/, so that no revision loses its bytes. Switch versioning on to store them by name.",
@@ -164,12 +170,15 @@ class KeyPlacement:
         there = await self._object(key)
         if there is None or there.size != size:
             return None
+        version = there.version
         is_same = content is not None and there.etag.strip('"') == _md5(content)
-        if not is_same:
-            stored = await self._uploads.stored(key, there.version)
+        if not is_same or (version is None and await self._keeps_versions()):
+            # Also where versions could not be listed: the entry is to name one.
+            stored = await self._uploads.stored(key, version, found)
             if stored.hash != found:
                 return None
-        place = str(self._store.physical_key(key, there.version))
+            version = stored.stat.version
+        place = str(self._store.physical_key(key, version))
         return Entry(item.logical_key, place, size, item.hash or found, item.meta)
 
     async def _object(self, key: str) -> _Existing | None:
@@ -223,7 +232,7 @@ class KeyPlacement:
             if kept is not None:
                 return kept, 0
             key = object_key(known)
-        placed = await self._uploads.copy(key, pinned, stat.size)
+        placed = await self._uploads.copy(key, pinned, stat.size, stat.etag)
         found = placed.hash
         if found is None or (item.hash is not None and item.hash.type != found.type):
             wanted = item.hash.type if item.hash else SHA256_CHUNKED

@@ -17,6 +17,7 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
     InvalidName,
+    NotFound,
     NotSupported,
     ObjectNotFound,
     PermissionDenied,
@@ -36,6 +37,10 @@ NULL_VERSION: Final = "null"
 _NOT_ASKED: Final = "not asked"
 _PROBE_KEY: Final = ".quilt/conditional-write-probe"
 
+_READS: Final = ("get_object", "head_object", "get_object_attributes")
+_NEVER_PAID: Final = ("get_bucket_versioning",)
+"""Requests that a requester does not pay for, and that cannot say so."""
+
 T = TypeVar("T")
 
 
@@ -46,6 +51,8 @@ class S3Store:
         self.bucket = bucket
         self.clients = clients
         self._fast_store: Any = None
+        self.lists_versions = True
+        """False once s3:ListBucketVersions was refused."""
         self._conditional = True
         self._probed = False
         self._versioning: str | None = _NOT_ASKED
@@ -70,13 +77,15 @@ class S3Store:
         if not _is_plain(key):
             return await self._boto_stat(key, version)
         try:
-            with s3_errors(self.bucket, key, "s3:GetObject"):
+            with s3_errors(self.bucket, key, _read_action(version)):
                 if version is None:
                     found = await _obstore().head_async(await self._fast(), key)
                 else:
                     options = {"version": version, "head": True}
                     found = (await _obstore().get_async(await self._fast(), key, options=options)).meta
         except (PermissionDenied, StorageUnavailable) as refusal:
+            if version is not None and isinstance(refusal, PermissionDenied):
+                return await self._boto_stat(key, version)
             await self._explain(refusal, Key=key, **_of(version))
             raise
         return self._stat(key, found)
@@ -96,9 +105,13 @@ class S3Store:
         elif offset:
             options["range"] = {"offset": offset}
         try:
-            with s3_errors(self.bucket, key, "s3:GetObject"):
+            with s3_errors(self.bucket, key, _read_action(version)):
                 found = await _obstore().get_async(await self._fast(), key, options=options)
                 data = bytes(await found.bytes_async())
+        except PermissionDenied:
+            if version is None:
+                raise
+            return await self._boto_get(key, offset, length, version)
         except StorageUnavailable:
             # A range that starts at or past the end is refused by servers; here it is the empty rest of the object.
             stat = await self.stat(key, version=version) if "range" in options else None
@@ -116,8 +129,16 @@ class S3Store:
             return
         options = {} if version is None else {"version": version}
         received = 0
-        with s3_errors(self.bucket, key, "s3:GetObject"):
-            found = await _obstore().get_async(await self._fast(), key, options=options)
+        try:
+            with s3_errors(self.bucket, key, _read_action(version)):
+                found = await _obstore().get_async(await self._fast(), key, options=options)
+        except PermissionDenied:
+            if version is None:
+                raise
+            async for chunk in self._boto_stream(key, version, chunk_size):
+                yield chunk
+            return
+        with s3_errors(self.bucket, key, _read_action(version)):
             self._stat(key, found.meta)
             async for chunk in found.stream(min_chunk_size=chunk_size):
                 received += len(chunk)
@@ -181,6 +202,7 @@ class S3Store:
             try:
                 page = await self.boto(None, "s3:ListBucketVersions", "list_object_versions", **given)
             except PermissionDenied:
+                self.lists_versions = False
                 async for stat in self.list(prefix):
                     yield stat
                 return
@@ -337,7 +359,7 @@ class S3Store:
 
     async def boto(self, key: str | None, action: str, method: str, **given: Any) -> dict[str, Any]:
         """One boto3 call on this bucket, in a worker thread. ``action``: the IAM action it needs."""
-        if self.clients.requester_pays and method != "list_object_versions":
+        if self.clients.requester_pays and method not in _NEVER_PAID:
             given["RequestPayer"] = "requester"
 
         def call() -> dict[str, Any]:
@@ -349,9 +371,28 @@ class S3Store:
         try:
             return await to_thread.run_sync(call)
         except (PermissionDenied, StorageUnavailable) as refusal:
+            if "VersionId" in given and method in _READS and isinstance(refusal, PermissionDenied):
+                return await self._of_latest(refusal, key, action, method, given)
             if method == "head_object":
                 await self._explain(refusal, **given)
             raise
+
+    async def _of_latest(
+        self, refusal: PermissionDenied, key: str | None, action: str, method: str, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What a role that may not name versions (s3:GetObjectVersion) can still read: the one wanted, while it is the latest."""
+        unnamed = {name: value for name, value in given.items() if name not in ("VersionId", "RequestPayer")}
+        try:
+            found = await self.boto(key, action, method, **unnamed)
+        except (PermissionDenied, NotFound):
+            raise refusal from None
+        if found.get("VersionId") == given["VersionId"]:
+            return found
+        raise PermissionDenied(
+            f"s3://{self.bucket}/{key} has a newer version, and the one that is wanted may not be read.",
+            next_step="Ask for the IAM action s3:GetObjectVersion on it; without it only the latest version can be read.",
+            details={"bucket": self.bucket, "key": key, "action": "s3:GetObjectVersion"},
+        ) from refusal
 
     async def _explain(self, refusal: QuiltError, **given: Any) -> None:
         """A HEAD that S3 refuses has no body to say why in (expired, skewed, forbidden): asks the same by a GET, which raises
@@ -362,7 +403,7 @@ class S3Store:
             await to_thread.run_sync(found["Body"].close)
 
     async def _boto_stat(self, key: str, version: str | None) -> ObjectStat:
-        found = await self.boto(key, "s3:GetObject", "head_object", Key=key, **_of(version))
+        found = await self.boto(key, _read_action(version), "head_object", Key=key, **_of(version))
         return _headed(key, found, found["ContentLength"])
 
     async def _boto_get(
@@ -372,7 +413,7 @@ class S3Store:
         if offset or length is not None:
             given["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         try:
-            found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **given)
+            found = await self.boto(key, _read_action(version), "get_object", Key=key, **given)
         except StorageUnavailable:
             # As in ``get``: past the end is the empty rest of the object.
             stat = await self._boto_stat(key, version) if "Range" in given else None
@@ -384,7 +425,7 @@ class S3Store:
         return _headed(key, found, int(size)), data
 
     async def _boto_stream(self, key: str, version: str | None, chunk_size: int) -> AsyncIterator[bytes]:
-        found = await self.boto(key, "s3:GetObject", "get_object", Key=key, **_of(version))
+        found = await self.boto(key, _read_action(version), "get_object", Key=key, **_of(version))
         received = 0
         while chunk := await to_thread.run_sync(
             self._guarded(key, functools.partial(found["Body"].read, chunk_size))
@@ -434,6 +475,10 @@ def _is_plain(key: str) -> bool:
             next_step="Keys have 1 to 1,024 bytes of UTF-8.",
         )
     return _NOT_PLAIN.search(key) is None
+
+
+def _read_action(version: str | None) -> str:
+    return "s3:GetObject" if version is None else "s3:GetObjectVersion"
 
 
 def _of(version: str | None) -> dict[str, Any]:

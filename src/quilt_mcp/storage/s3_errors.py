@@ -45,14 +45,13 @@ _WRONG_REGION: Final = {
     "AuthorizationHeaderMalformed",
     "IllegalLocationConstraintException",
 }
-_UNAVAILABLE: Final = {
+_THROTTLED: Final = {
     "SlowDown",
-    "InternalError",
     "ServiceUnavailable",
-    "RequestTimeout",
     "Throttling",
-    "503",
-    "500",
+    "ThrottlingException",
+    "TooManyRequests",
+    "RequestLimitExceeded",
 }
 
 
@@ -151,7 +150,8 @@ def from_code(code: str, status: int | None, bucket: str, key: str | None, actio
     ):
         return PermissionDenied(
             f"{action} on {thing} is not allowed (or it does not exist: without s3:ListBucket, S3 does not say which).",
-            next_step=f"Ask for the IAM action {action} on it, or sign in as somebody who has it.",
+            next_step=f"Ask for the IAM action {action} on it, or sign in as somebody who has it. If the bucket is "
+            "requester-pays: start the server with --requester-pays.",
             details=details,
         )
     if code in {"NotImplemented", "MethodNotAllowed", "NotSupportedError"} or status in {405, 501}:
@@ -164,6 +164,12 @@ def from_code(code: str, status: int | None, bucket: str, key: str | None, actio
         return InvalidName(
             f"{thing} is not a name that S3 allows ({code}).",
             next_step="Bucket names have 3 to 63 of a-z, 0-9, '-' and '.'; keys have at most 1,024 bytes.",
+            details=details,
+        )
+    if code in _THROTTLED or status in {429, 503}:
+        return StorageUnavailable(
+            f"The S3 server asks for fewer requests than this for {thing} ({code}), after several tries.",
+            next_step="Wait a minute, then make the same call again; what was finished is not done twice.",
             details=details,
         )
     return StorageUnavailable(

@@ -7,8 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Collection
 from fnmatch import translate
 
-from quilt_mcp.domain.address import PhysicalKey, parse_registry
-from quilt_mcp.errors import InvalidUri, PermissionDenied, QuiltError, SourceNotFound
+from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_registry
+from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, SourceNotFound
 from quilt_mcp.storage.local_stores import LocalStores
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.s3_clients import S3Clients
@@ -30,7 +30,13 @@ class S3Stores:
         self._lock = threading.Lock()
 
     def bucket(self, name: str) -> S3Store:
-        """Raises PermissionDenied for a bucket that the allow-list leaves out."""
+        """Raises InvalidUri for what cannot be a bucket, PermissionDenied for one that the allow-list leaves out."""
+        if not is_bucket(name):
+            raise InvalidUri(
+                f"{name[:100]!r} is not a bucket name.",
+                next_step="Write s3://bucket/key; bucket_list shows the buckets in reach.",
+                details={"bucket": name[:100]},
+            )
         if self._allowed is not None and name not in self._allowed:
             raise PermissionDenied(
                 f"Bucket {name} is not among those this server may use.",
@@ -74,10 +80,12 @@ class S3Stores:
         if key.path and not key.path.endswith("/"):
             try:
                 stat = await store.stat(key.path, version=key.version_id)
-            except QuiltError as error:
-                files = await _found(store, f"{key.path}/", store.list_latest_versions(f"{key.path}/"))
-                if files:
-                    return FoundFiles(False, files)
+            except (ObjectNotFound, PermissionDenied) as error:
+                found = await _found(store, f"{key.path}/", store.list_latest_versions(f"{key.path}/"))
+                if found.files:
+                    return found
+                if isinstance(error, PermissionDenied):
+                    raise
                 raise SourceNotFound(
                     f"{origin} does not exist: {error.message}",
                     next_step="List what is there with object_list.",
@@ -85,22 +93,27 @@ class S3Stores:
                 ) from error
             pinned = store.physical_key(key.path, key.version_id or stat.version)
             return FoundFiles(True, (Found(key.path.rpartition("/")[2], pinned, stat.size),))
-        return FoundFiles(False, await _found(store, key.path, store.list_latest_versions(key.path)))
+        return await _found(store, key.path, store.list_latest_versions(key.path))
 
     async def _find_pattern(self, store: S3Store, pattern: str) -> FoundFiles:
         prefix = pattern[: next(i for i, char in enumerate(pattern) if char in "*?[")].rpartition("/")[0]
         prefix = f"{prefix}/" if prefix else ""
         matches = re.compile(translate(pattern))
-        found = await _found(store, prefix, store.list_latest_versions(prefix), matches)
-        return FoundFiles(False, found)
+        return await _found(store, prefix, store.list_latest_versions(prefix), matches)
 
 
 async def _found(
     store: S3Store, prefix: str, stats: AsyncIterator[ObjectStat], matches: re.Pattern[str] | None = None
-) -> tuple[Found, ...]:
+) -> FoundFiles:
     found = [
         Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
         async for stat in stats
         if matches is None or matches.match(stat.key)
     ]
-    return tuple(found)
+    if store.lists_versions:
+        return FoundFiles(False, tuple(found))
+    lost = (
+        f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for by a "
+        "request of its own when the file is taken in."
+    )
+    return FoundFiles(False, tuple(found), (lost,))

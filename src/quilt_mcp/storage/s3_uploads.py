@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.errors import HashMismatch, QuiltError
+from quilt_mcp.errors import HashMismatch, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
@@ -85,14 +85,36 @@ class S3Uploads:
         self._hold_against(key, done.get("ChecksumSHA256"), found)
         return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
 
-    async def copy(self, key: str, source: PhysicalKey, size: int) -> Placed:
-        """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on."""
+    async def copy(self, key: str, source: PhysicalKey, size: int, etag: str) -> Placed:
+        """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
+
+        A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
+        """
+        try:
+            return await self._copy(key, source, size)
+        except PermissionDenied as refusal:
+            if source.version_id is None:
+                raise
+            try:
+                return await self._copy(key, replace(source, version_id=None), size, CopySourceIfMatch=etag)
+            except (PermissionDenied, PreconditionFailed):
+                raise refusal from None
+
+    async def _copy(self, key: str, source: PhysicalKey, size: int, **condition: str) -> Placed:
         origin: dict[str, str] = {"Bucket": source.bucket or "", "Key": source.path}
         if source.version_id is not None:
             origin["VersionId"] = source.version_id
+        read = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
+        action = f"s3:PutObject (and {read} on s3://{source.bucket}/{source.path})"
         if size < MULTIPART_FROM:
             done = await self._store.boto(
-                key, "s3:PutObject", "copy_object", Key=key, CopySource=origin, ChecksumAlgorithm="SHA256"
+                key,
+                action,
+                "copy_object",
+                Key=key,
+                CopySource=origin,
+                ChecksumAlgorithm="SHA256",
+                **condition,
             )
             result = done["CopyObjectResult"]
             value = result.get("ChecksumSHA256")
@@ -105,13 +127,14 @@ class S3Uploads:
             start = (number - 1) * chunk
             sent = await self._store.boto(
                 key,
-                "s3:PutObject",
+                action,
                 "upload_part_copy",
                 Key=key,
                 UploadId=upload,
                 PartNumber=number,
                 CopySource=origin,
                 CopySourceRange=f"bytes={start}-{min(start + chunk, size) - 1}",
+                **condition,
             )
             part = sent["CopyPartResult"]
             checksum = {"ChecksumSHA256": part["ChecksumSHA256"]} if "ChecksumSHA256" in part else {}
@@ -156,10 +179,11 @@ class S3Uploads:
         except QuiltError:
             return  # the failure that led here is what the caller is told
 
-    async def stored(self, key: str, version: str | None) -> Placed:
+    async def stored(self, key: str, version: str | None, expected: Hash | None = None) -> Placed:
         """The object as it stands, with the hash that S3 keeps of it when it is one that quilt knows; no byte is read.
 
-        One request; a second one for objects that came in parts, whose sizes must be quilt's.
+        One request; a second one for objects that came in parts, whose sizes must be quilt's (as they are where the hash is
+        the one ``expected``).
         """
         given: dict[str, Any] = {} if version is None else {"VersionId": version}
         found = await self._store.boto(
@@ -167,10 +191,10 @@ class S3Uploads:
         )
         size = found["ContentLength"]
         stat = ObjectStat(key, size, found["ETag"], found["LastModified"], found.get("VersionId") or version)
-        return Placed(await self._kept_hash(key, given, found, size), stat)
+        return Placed(await self._kept_hash(key, given, found, size, expected), stat)
 
     async def _kept_hash(
-        self, key: str, given: dict[str, Any], found: dict[str, Any], size: int
+        self, key: str, given: dict[str, Any], found: dict[str, Any], size: int, expected: Hash | None
     ) -> Hash | None:
         value, _, count = str(found.get("ChecksumSHA256") or "").partition("-")
         if value and not count and found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
@@ -180,7 +204,7 @@ class S3Uploads:
             value
             and count.isdigit()
             and int(count) == -(-size // chunk_size(size))
-            and await self._has_quilt_parts(key, given, size)
+            and (Hash(SHA256_CHUNKED, value) == expected or await self._has_quilt_parts(key, given, size))
         ):
             return Hash(SHA256_CHUNKED, value)
         crc = found.get("ChecksumCRC64NVME")
