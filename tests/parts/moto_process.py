@@ -5,7 +5,7 @@
 3. A SHA256 in the header of PutObject or UploadPart that does not fit the body is refused with BadDigest.
 4. That header alone (without ``x-amz-sdk-checksum-algorithm``, as obstore sends it) is kept as the object's checksum.
 5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
-6. GetObjectAttributes tells the number of parts when asked for it.
+6. GetObjectAttributes tells the parts and their sizes when asked for them.
 7. A key may hold line breaks.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
@@ -46,7 +46,15 @@ class Corrected(responses.S3Response):
             case "GetObjectAttributes" if "ObjectParts" in self.headers.get("x-amz-object-attributes", ""):
                 key, _ = self._get_key(validate_storage_class=False)
                 if key.multipart:
-                    result["ObjectParts"] = {"TotalPartsCount": len(key.multipart.partlist)}
+                    parts = [key.multipart.parts[number] for number in key.multipart.partlist]
+                    result["ObjectParts"] = {
+                        "TotalPartsCount": len(parts),
+                        "IsTruncated": False,
+                        "Parts": [
+                            {"PartNumber": number, "Size": part.contentsize}
+                            for number, part in enumerate(parts, 1)
+                        ],
+                    }
         return super().serialized(action_result)
 
     def head_object(self, bucket_name: str, query: Any, key_name: str, headers: Any) -> Any:

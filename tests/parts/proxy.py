@@ -130,6 +130,8 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
         self._active = 0
+        self._nothing_active = threading.Event()
+        self._nothing_active.set()
         self.most_at_once = 0
         self.failures: list[str] = []
         """What went wrong between the proxy and the server, which no rule asked for: a test may hold this empty."""
@@ -188,6 +190,11 @@ class Proxy:
         finally:
             self._recordings.remove(recording)
 
+    def wait_until_idle(self, timeout: float = 30) -> None:
+        """No request is under way: what a client that is gone had sent has come to its end."""
+        if not self._nothing_active.wait(timeout):
+            raise TimeoutError(f"{self._active} requests are still under way")
+
     # -- the server, in its own thread --
 
     def _run(self) -> None:
@@ -238,11 +245,14 @@ class Proxy:
         for recording in self._recordings:
             recording.exchanges.append(exchange)
         self._active += 1
+        self._nothing_active.clear()
         self.most_at_once = max(self.most_at_once, self._active)
         try:
             return await self._carry(exchange, head, reader, writer)
         finally:
             self._active -= 1
+            if not self._active:
+                self._nothing_active.set()
             exchange.ended = perf_counter()
 
     async def _carry(

@@ -87,6 +87,7 @@ def test_a_multipart_upload_tells_its_composite_checksum_everywhere(s3: S3Access
     assert (head["ChecksumSHA256"], head["ChecksumType"]) == (f"{composite}-2", "COMPOSITE")
     assert attributes["Checksum"]["ChecksumSHA256"] == composite
     assert attributes["ObjectParts"]["TotalPartsCount"] == 2
+    assert [part["Size"] for part in attributes["ObjectParts"]["Parts"]] == [len(part) for part in parts]
 
 
 def test_a_body_that_does_not_fit_its_sha256_is_refused(s3: S3Access) -> None:

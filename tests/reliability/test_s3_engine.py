@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
-from s3_registry import NAME, S3Registry, open_ops
+from s3_registry import open_ops
 
 from parts import faults
 from parts.faults import Fault, Pause
 from parts.proxy import Proxy
 from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
-from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.plan import Commit, CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.errors import QuiltError, StaleParent
-from quilt_mcp.ops import QuiltOps
-
-LARGE = b"large" * 2_000_000
-"""More than one part."""
-FIRST = {"one": b"1", "two": b"2"}
-SECOND = {"two": b"2", "inline": b"3", "folder/large": LARGE}
+from s3_push import SECOND, change, fresh, make, make_again, package
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@contextmanager
-def fresh(moto: S3Access) -> Iterator[S3Registry]:
-    bucket = moto.make_bucket()
-    with moto.boto() as raw:
-        yield S3Registry(raw, bucket)
-
-
-def package(ops: QuiltOps) -> PackageUri:
-    return PackageUri(ops.default_registry, NAME)
-
-
-async def make(ops: QuiltOps) -> Commit:
-    files = tuple(InlineFile(key, content) for key, content in FIRST.items())
-    return await ops.create(CreateRequest(package(ops), files=files))
-
-
-async def change(ops: QuiltOps, root: Path, expected: str | None = None) -> Commit:
-    """A push that does all there is to it: a file in parts, one of a request, one that goes, and a new message."""
-    (root / "large").write_bytes(LARGE)
-    return await ops.patch(
-        PatchRequest(
-            package(ops),
-            expected,
-            add=(Source(str(root / "large"), "folder/large"),),
-            files=(InlineFile("inline", b"3"),),
-            remove=("one",),
-            message="changed",
-        )
-    )
 
 
 FAULTS: dict[str, Fault] = {
@@ -126,15 +87,6 @@ async def test_a_request_that_fails_ends_in_success_or_a_typed_error_and_the_nex
             struck = rule.fired == 1
         number += 1
     assert number > 15, "a push takes more requests than that"
-
-
-async def make_again(ops: QuiltOps, root: Path, registry: S3Registry, before: str) -> str:
-    if registry.latest() == before:
-        await change(ops, root)
-    registry.check()
-    assert registry.log()[0] == before
-    assert len(registry.log()) == 2, "the push that failed and the one that did not are one line of the log"
-    return str(registry.latest())
 
 
 @pytest.mark.anyio
