@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,6 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
     InvalidName,
     NotFound,
-    NotSupported,
     ObjectNotFound,
     PermissionDenied,
     PreconditionFailed,
@@ -26,6 +24,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.storage.s3_clients import S3Clients
+from quilt_mcp.storage.s3_conditions import NULL_VERSION, keeps_conditions
 from quilt_mcp.storage.s3_errors import s3_errors
 from quilt_mcp.storage.s3_network import not_s3, require_s3
 from quilt_mcp.storage.store import LIST_PAGE, Listing, ObjectStat
@@ -33,9 +32,7 @@ from quilt_mcp.storage.store import LIST_PAGE, Listing, ObjectStat
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
 control characters. boto3 takes them as they are."""
-NULL_VERSION: Final = "null"
 _NOT_ASKED: Final = "not asked"
-_PROBE_KEY: Final = ".quilt/conditional-write-probe"
 
 _READS: Final = ("get_object", "head_object", "get_object_attributes")
 _NEVER_PAID: Final = ("get_bucket_versioning",)
@@ -290,44 +287,14 @@ class S3Store:
         await self.boto(key, "s3:DeleteObject", "delete_object", Key=key)
 
     async def _keeps_conditions(self) -> bool:
-        """Whether the server keeps conditions on writes. AWS does; any other is asked once, by a probe, as a 200 alone is no
-        proof (Ceph 16.2 answers it to everything): a create-only write must fail the second time, a wrong etag must fail,
-        the right one must not."""
+        """Whether the server keeps conditions on writes. AWS does; any other is asked once."""
         if self.clients.endpoint_url is None or self._probed:
             return self._conditional
         async with self._probing:
             if not self._probed:
-                self._conditional = await self._probe()
+                self._conditional = await keeps_conditions(self._put, self._take_back)
                 self._probed = True
         return self._conditional
-
-    async def _probe(self) -> bool:
-        key = f"{_PROBE_KEY}-{uuid.uuid4().hex}"  # of its own: another that asks at the same time deletes what it wrote
-        written: set[str] = set()
-
-        async def write(**condition: Any) -> ObjectStat:
-            stat = await self._put(key, b"probe", **condition)
-            written.add(stat.version or NULL_VERSION)
-            return stat
-
-        async def refuses(**condition: Any) -> bool:
-            try:
-                await write(**condition)
-            except PreconditionFailed:
-                return True
-            return False
-
-        try:
-            etag = (await write()).etag
-            if not await refuses(if_absent=True) or not await refuses(if_match=f'"{"0" * 32}"'):
-                return False
-            await write(if_match=etag)
-        except (PreconditionFailed, NotSupported):
-            return False
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._take_back(key, written)
-        return True
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:
         """Deletes these versions, and so leaves no trace; where that is not allowed, the object."""
