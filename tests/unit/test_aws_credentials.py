@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,7 +44,6 @@ class Machine:
         self.now = 1000.0
         (home / ".aws").mkdir()
         self.cache = home / ".aws" / "sso" / "cache"
-        import os
 
         for name in [one for one in os.environ if one.startswith("AWS_")]:
             monkeypatch.delenv(name)
@@ -292,6 +292,27 @@ def test_a_role_that_wants_a_code_typed_is_refused_before_it_asks(machine: Machi
 def test_a_process_that_fails_is_told_without_what_it_printed(machine: Machine) -> None:
     machine.config("[default]\ncredential_process = sh -c 'echo profile-secret >&2; exit 1'\n")
     expect(machine, "(a process or a container) failed", "aws sts get-caller-identity")
+
+
+def test_a_process_that_does_not_end_is_ended_and_told_as_that(machine: Machine) -> None:
+    """Even while a child of its own holds its output open."""
+    script = machine.home / "process.sh"
+    script.write_text(f"#!/bin/sh\necho $$ > {machine.home}/pid\nsleep 60\n")
+    script.chmod(0o755)
+    machine.config(f"[default]\ncredential_process = {script}\n")
+    machine.aws = AwsCredentials(os.environ, clock=lambda: machine.now, process_seconds=0.5)
+    found = machine.aws.find()
+    assert isinstance(found.error, StorageUnavailable)
+    assert "does not come to an end" in found.error.message and "terminal" in found.error.next_step
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((machine.home / "pid").read_text()), 0)
+    script.write_text(
+        """#!/bin/sh
+echo '{"Version": 1, "AccessKeyId": "AKIAPROCESS123456789", "SecretAccessKey": "s"}'
+"""
+    )
+    machine.later()
+    assert machine.aws.keys().access_key == "AKIAPROCESS123456789"
 
 
 def test_a_process_that_fails_later_puts_nothing_it_printed_into_the_log(

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from quilt_mcp.auth.aws_errors import explain, sign_in
 from quilt_mcp.auth.aws_files import PROFILE_VARIABLES, AwsFiles, Profile
+from quilt_mcp.auth.aws_process import bound_process
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
 from quilt_mcp.errors import AuthenticationError, QuiltError
@@ -82,11 +83,19 @@ class AwsFinding:
 class AwsCredentials:
     """Follows variables and files: what changes is seen at the next call. Safe to share between threads.
 
-    botocore reads the process's own environment, so ``environ`` is that or agrees with it.
+    botocore reads the process's own environment, so ``environ`` is that or agrees with it. ``process_seconds`` bounds the
+    credential_process of a profile.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        process_seconds: float = 30.0,
+    ) -> None:
         self._environ = environ
+        self._process_seconds = process_seconds
         self._clock = clock
         self._lock = threading.RLock()
         self._known: tuple[Any, float, AwsFinding] | None = None
@@ -276,6 +285,7 @@ class AwsCredentials:
         try:
             if not metadata:
                 session.get_component("credential_provider").remove("iam-role")
+            bound_process(session, name, self._process_seconds)
             credentials: Any = session.get_credentials()
         except (BotoCoreError, ClientError, RuntimeError, OSError, ValueError, KeyError) as error:
             failure = explain(error, name)

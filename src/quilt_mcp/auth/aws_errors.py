@@ -36,6 +36,12 @@ def explain(error: Exception, profile: str) -> QuiltError:
             f"What gives the AWS credentials (a process or a container) failed, for profile {profile}.",
             f"aws sts get-caller-identity{option}",
         )
+    if kind == "TimeoutError":
+        return StorageUnavailable(
+            f"The credential_process of the AWS profile {profile} does not come to an end ({error}).",
+            next_step="Run its command in a terminal to see what it waits for, then make the same call again.",
+            details={"profile": profile},
+        )
     if kind == "RefreshWithMFAUnsupportedError":
         return sign_in(f"The AWS profile {profile} asks for an MFA code.", "aws sts get-session-token")
     if kind in _UNREACHABLE:
