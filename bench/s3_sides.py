@@ -114,9 +114,9 @@ def timed(figures: Figures, name: str = "seconds") -> Iterator[None]:
 
 def _count(script: str, side: str, server: Server, given: list[str]) -> Figures:
     with server.proxy.recording() as seen:
-        _run(script, side, server.access, given)
+        figures = _run(script, side, server.access, given)
     counted = {f"requests_{operation}": count for operation, count in sorted(seen.counts.items())}
-    return {"requests": seen.total, **counted}
+    return {**figures, "requests": seen.total, **counted}
 
 
 def _run(script: str, side: str, access: S3Access, given: list[str]) -> Figures:
@@ -158,7 +158,9 @@ def bench(
     ``per_item``: an option with a count, and the figure to divide by it.
     """
     parser.add_argument("--server", choices=servers, default=servers[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="timed runs; 0: only the one that counts requests"
+    )
     parser.add_argument("--only", choices=list(sides), help="one side alone")
     parser.add_argument("--side", choices=list(sides), help=argparse.SUPPRESS)
     parser.add_argument("--registry", help=argparse.SUPPRESS)
@@ -182,10 +184,10 @@ def bench(
                 figures = _run(script, side, server.direct, [*given, "--registry", url])
                 print(f"{name} {turn + 1}/{arguments.rounds} {side}: {figures}", file=sys.stderr)
                 found[side].append(figures)
-    middles = {side: medians(rounds) | counted[side] for side, rounds in found.items()}
+    middles = {side: counted[side] | (medians(rounds) if rounds else {}) for side, rounds in found.items()}
     summary: dict[str, Any] = {}
     over, under = against
-    if {over, under} <= found.keys():
+    if {over, under} <= found.keys() and arguments.rounds:
         summary = {
             f"{over}_by_{under}_{figure}": ratio(found[over], figure, found[under], figure)
             for figure in ratios

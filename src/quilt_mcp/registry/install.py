@@ -23,7 +23,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local_folder import LocalFolder
 from quilt_mcp.storage.store import HasLocalFiles, Place
-from quilt_mcp.storage.workers import for_each, groups
+from quilt_mcp.storage.workers import for_each, groups, overlapped
 
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
@@ -207,18 +207,23 @@ class Installer:
         file = self._folder.new_file(relative)
         received = 0
 
-        def keep(chunk: bytes) -> None:
+        def keep(chunk: bytes | memoryview) -> None:
             file.write(chunk)
             check.update(chunk)
+
+        async def take(chunk: bytes | memoryview) -> None:
+            nonlocal received
+            received += len(chunk)
+            if received > _size(entry):
+                raise _differs(entry, _received(received), f"{entry.size} bytes")
+            await anyio.to_thread.run_sync(keep, chunk)
 
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
             try:
-                async for chunk in place.store.stream(place.key, version=place.version, chunk_size=_CHUNK):
-                    received += len(chunk)
-                    if received > _size(entry):
-                        break
-                    await anyio.to_thread.run_sync(keep, chunk)
+                await overlapped(
+                    place.store.stream(place.key, version=place.version, chunk_size=_CHUNK), take
+                )
                 if received != entry.size:
                     raise _differs(entry, _received(received), f"{entry.size} bytes")
                 if (found := check.value()) != expected:

@@ -18,6 +18,7 @@ from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.os_errors import typed_errors
 from quilt_mcp.storage.store import HasLocalFiles, Store
+from quilt_mcp.storage.workers import overlapped
 
 _CHUNK = 4 << 20
 
@@ -41,10 +42,14 @@ async def hash_object(
             os.close(descriptor)
     check = hasher(hash_type, size)
     done = 0
-    async for chunk in store.stream(key, version=version, chunk_size=_CHUNK):
+
+    async def add(chunk: bytes | memoryview) -> None:
+        nonlocal done
         await to_thread.run_sync(check.update, chunk)
         done += len(chunk)
         await progress(done, size, "bytes hashed")
+
+    await overlapped(store.stream(key, version=version, chunk_size=_CHUNK), add)
     _require_size(store, key, done, size)
     return check.value()
 
@@ -73,7 +78,7 @@ async def local_file(
         yield copy.fileno()
 
 
-def _write_all(file: IO[bytes], content: bytes) -> None:
+def _write_all(file: IO[bytes], content: bytes | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]

@@ -119,7 +119,7 @@ class S3Store:
 
     async def stream(
         self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[bytes | memoryview]:
         if not _is_plain(key):
             async for chunk in self._boto_stream(key, version, chunk_size):
                 yield chunk
@@ -139,7 +139,7 @@ class S3Store:
             self._stat(key, found.meta)
             async for chunk in found.stream(min_chunk_size=chunk_size):
                 received += len(chunk)
-                yield bytes(chunk)
+                yield memoryview(chunk)
         if received != found.meta["size"]:
             raise self._cut_short(key, received, found.meta["size"])
 
@@ -326,23 +326,23 @@ class S3Store:
 
     async def boto(self, key: str | None, action: str, method: str, **given: Any) -> dict[str, Any]:
         """One boto3 call on this bucket, in a worker thread. ``action``: the IAM action it needs."""
-        if self.clients.requester_pays and method not in _NEVER_PAID:
-            given["RequestPayer"] = "requester"
-
-        def call() -> dict[str, Any]:
-            with s3_errors(self.bucket, key, action):
-                answer = getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
-            require_s3(answer, self.bucket)
-            return answer
-
         try:
-            return await to_thread.run_sync(call)
+            return await to_thread.run_sync(lambda: self.boto_now(key, action, method, **given))
         except (PermissionDenied, StorageUnavailable) as refusal:
             if "VersionId" in given and method in _READS and isinstance(refusal, PermissionDenied):
                 return await self._of_latest(refusal, key, action, method, given)
             if method == "head_object":
                 await self._explain(refusal, **given)
             raise
+
+    def boto_now(self, key: str | None, action: str, method: str, **given: Any) -> dict[str, Any]:
+        """As ``boto``, for callers that are in a worker thread already. Blocks."""
+        if self.clients.requester_pays and method not in _NEVER_PAID:
+            given["RequestPayer"] = "requester"
+        with s3_errors(self.bucket, key, action):
+            answer = getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
+        require_s3(answer, self.bucket)
+        return answer
 
     async def _of_latest(
         self, refusal: PermissionDenied, key: str | None, action: str, method: str, given: dict[str, Any]

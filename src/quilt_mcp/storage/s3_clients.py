@@ -143,7 +143,9 @@ class S3Clients:
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            s3={"addressing_style": "path"} if self.endpoint_url else {},
+            # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
+            s3={"payload_signing_enabled": False}
+            | ({"addressing_style": "path"} if self.endpoint_url else {}),
             ignore_configured_endpoint_urls=True,
         )
         boto = _module("boto3").Session(botocore_session=session)

@@ -57,25 +57,25 @@ class S3Uploads:
         count = -(-size // chunk)
         digests: list[tuple[bytes, int]] = [(b"", 0)] * count
 
-        async def send(upload: str, number: int) -> dict[str, Any]:
-            def read() -> bytes:
-                return os.pread(descriptor, chunk, (number - 1) * chunk)
-
-            data = await to_thread.run_sync(read)
-            digest = hashlib.sha256(data).digest()
-            digests[number - 1] = (digest, len(data))
+        def send_now(upload: str, number: int) -> dict[str, Any]:
+            body = os.pread(descriptor, chunk, (number - 1) * chunk)
+            digest = hashlib.sha256(body).digest()
+            digests[number - 1] = (digest, len(body))
             checksum = base64.b64encode(digest).decode()
-            sent = await self._store.boto(
+            sent = self._store.boto_now(
                 key,
                 "s3:PutObject",
                 "upload_part",
                 Key=key,
                 UploadId=upload,
                 PartNumber=number,
-                Body=data,
+                Body=body,
                 ChecksumSHA256=checksum,
             )
             return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum}
+
+        async def send(upload: str, number: int) -> dict[str, Any]:
+            return await to_thread.run_sync(send_now, upload, number)
 
         done = await self._multipart(key, count, send)
         found = combine(SHA256_CHUNKED, digests)

@@ -70,7 +70,7 @@ class Store(Protocol):
 
     def stream(
         self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[bytes | memoryview]:
         """The whole object in chunks, in order. Raises ObjectNotFound at the first step, StorageUnavailable when cut short."""
         ...
 

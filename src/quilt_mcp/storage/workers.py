@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import anyio
@@ -29,6 +29,24 @@ async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitabl
         async with anyio.create_task_group() as group:
             for _ in range(at_once):
                 group.start_soon(work)
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+
+
+async def overlapped(chunks: AsyncIterator[T], act: Callable[[T], Awaitable[None]]) -> None:
+    """Awaits ``act`` for each chunk in order, while the next one is on its way. Fails and is cancelled as ``for_each``."""
+    sending, receiving = anyio.create_memory_object_stream[T](0)
+
+    async def fetch() -> None:
+        async with sending:
+            async for chunk in chunks:
+                await sending.send(chunk)
+
+    try:
+        async with anyio.create_task_group() as group, receiving:
+            group.start_soon(fetch)
+            async for chunk in receiving:
+                await act(chunk)
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
 

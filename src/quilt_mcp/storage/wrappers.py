@@ -62,7 +62,7 @@ class ReadOnlyStore:
 
     def stream(
         self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[bytes | memoryview]:
         return self._store.stream(key, version=version, chunk_size=chunk_size)
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
