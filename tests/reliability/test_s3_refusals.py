@@ -20,9 +20,11 @@ from parts.aws_endpoints import AwsEndpoints
 from parts.faults import Answer
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import Asker
+from quilt_mcp import backends
+from quilt_mcp.auth.identity import Asker, Identity, QuiltAccess, S3Access
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
+from quilt_mcp.storage.s3_clients import AwsKeys
 
 pytestmark = pytest.mark.anyio
 LARGE = b"large" * 2_000_000
@@ -347,6 +349,20 @@ async def test_a_bucket_whose_reader_pays_is_used_when_that_was_agreed_to(
     assert error["code"] == "permission_denied" and "--requester-pays" in error["next_step"]
 
 
+async def test_who_agreed_to_pay_pays_with_a_quilt3_session_too(
+    moto: Server, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    bucket = moto.make_bucket()
+    keys = AwsKeys(moto.access_key, moto.secret_key)
+    s3 = S3Access(lambda: keys, moto.region, moto_proxy.url)
+    access = QuiltAccess(s3, "https://registry.example", None, lambda: "")
+    identity = Identity("quilt3", "me", f"s3://{bucket}", (), access)
+    ops = backends.open(identity, Settings(requester_pays=True, cache_dir=tmp_path))
+    with moto_proxy.recording() as seen:
+        await ops.list_packages(f"s3://{bucket}")
+    assert [exchange.headers["x-amz-request-payer"] for exchange in seen.exchanges] == ["requester"]
+
+
 async def test_a_bucket_beside_the_allowed_ones_is_never_asked(
     opener: Opener, moto: Server, moto_proxy: Proxy
 ) -> None:
@@ -545,6 +561,44 @@ async def test_a_role_that_may_not_list_versions_packages_a_prefix_and_says_what
         )
     entries = (await tools.result("package_browse", package="a/b", recursive=True))["data"]["entries"]
     assert all("versionId=" in one["physical_key"] for one in entries), again
+
+
+async def test_a_role_that_may_ask_for_neither_versioning_nor_parts_packages_all_the_same(
+    opener: Opener, moto_proxy: Proxy, moto: Server
+) -> None:
+    """Versions not known: files are stored by content. Parts not known: a large object is read to hash it."""
+    source = moto.make_bucket()
+    tools = opener()
+    (tools.here / "large").write_bytes(LARGE)
+    elsewhere = opener(source)
+    await elsewhere.make(sources=[{"from": str(tools.here / "large")}])
+    tools = opener(tools.bucket)
+    with (
+        moto_proxy.injecting(faults.ACCESS_DENIED, operation="GetBucketVersioning") as versioning,
+        moto_proxy.injecting(faults.ACCESS_DENIED, operation="GetObjectAttributes") as parts,
+    ):
+        made = await tools.result(
+            "package_create",
+            package="a/b",
+            sources=[{"from": f"s3://{source}/a/b/large"}],
+            files=FILES,
+            copy=False,
+        )
+        assert any("s3:GetBucketVersioning" in warning for warning in made["warnings"])
+        assert (await tools.result("package_verify", package="a/b"))["data"]["ok"]
+    assert versioning.fired and parts.fired
+    keys = tools.registry.keys("a/") + tools.registry.keys(".quilt/objects/")
+    assert len(keys) == 2 and all(key.startswith(".quilt/objects/") for key in keys)
+
+
+async def test_a_role_that_may_not_list_buckets_is_shown_the_configured_ones(
+    opener: Opener, moto_proxy: Proxy
+) -> None:
+    tools = opener()
+    with moto_proxy.injecting(faults.ACCESS_DENIED, operation="ListBuckets"):
+        listed = await tools.result("bucket_list")
+    assert [one["registry"] for one in listed["data"]["buckets"]] == [f"s3://{tools.bucket}"]
+    assert any("s3:ListAllMyBuckets" in warning for warning in listed["warnings"])
 
 
 async def test_a_role_that_may_not_name_versions_reads_and_copies_the_latest_and_is_told_of_the_rest(

@@ -48,6 +48,7 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
             cache=settings.cache_folder(),
             cache_bytes=settings.cache_bytes,
             allowed=settings.allowed_buckets or None,
+            requester_pays=settings.requester_pays,
         )
     raise NotSupported(
         f"The {identity.kind} backend is not part of this version.",

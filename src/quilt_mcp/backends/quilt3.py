@@ -56,6 +56,7 @@ def open_quilt3(
     cache: Path,
     cache_bytes: int,
     allowed: Collection[str] | None = None,
+    requester_pays: bool = False,
 ) -> Quilt3Ops:
     """See ``iam.open_iam``."""
     clients, given = open_buckets(
@@ -67,5 +68,6 @@ def open_quilt3(
         cache=cache,
         cache_bytes=cache_bytes,
         allowed=allowed,
+        requester_pays=requester_pays,
     )
     return Quilt3Ops(access.catalog_url, clients, allowed, **given)

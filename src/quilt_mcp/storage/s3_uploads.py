@@ -19,7 +19,7 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.errors import HashMismatch, PermissionDenied, PreconditionFailed, QuiltError
+from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
@@ -216,15 +216,18 @@ class S3Uploads:
             return True
         marker = 0
         while True:
-            page = await self._store.boto(
-                key,
-                "s3:GetObjectAttributes",
-                "get_object_attributes",
-                Key=key,
-                ObjectAttributes=["ObjectParts"],
-                PartNumberMarker=marker,
-                **given,
-            )
+            try:
+                page = await self._store.boto(
+                    key,
+                    "s3:GetObjectAttributes",
+                    "get_object_attributes",
+                    Key=key,
+                    ObjectAttributes=["ObjectParts"],
+                    PartNumberMarker=marker,
+                    **given,
+                )
+            except (PermissionDenied, NotSupported):
+                return False  # not known; the object will be read
             parts = page.get("ObjectParts", {})
             listed = parts.get("Parts", [])
             total = parts.get("TotalPartsCount", 0)
