@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 import mcp_types as types
@@ -54,6 +54,10 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
+_TELLS_HEADERS: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2")
+"""Libraries that write requests to the log at its debug level: headers, and so session and bearer tokens, included."""
+
+
 def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
     """Serves until the client goes (stdio) or the process is stopped (HTTP). Standard output belongs to the protocol;
     ``announce`` is told the URL once HTTP listens (default: standard error).
@@ -63,6 +67,8 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    for library in _TELLS_HEADERS:
+        logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
     if settings.http:
         check_exposure(settings)
         anyio.run(serve_http, settings, announce or _announce)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from serving import Place
@@ -33,14 +34,23 @@ def talk(
 ) -> tuple[dict[Any, Any], str]:
     """Every line of standard output, each of which must be JSON-RPC, by id; and standard error. The client stays until
     each request is answered, as the end of its input would cancel those that are not."""
-    process = subprocess.Popen(
-        command,
-        env=place.environment(**variables),
-        cwd=place.here,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    with tempfile.TemporaryFile() as log:  # a pipe that nobody reads would stop the server once it is full
+        process = subprocess.Popen(
+            command,
+            env=place.environment(**variables),
+            cwd=place.here,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        )
+        found = _talk(process, messages)
+        log.seek(0)
+        said = log.read().decode()
+    assert process.returncode == 0, said
+    return found, said
+
+
+def _talk(process: subprocess.Popen[bytes], messages: list[Any]) -> dict[Any, Any]:
     assert process.stdin is not None and process.stdout is not None
     lines = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in messages]
     process.stdin.write(b"\n".join(lines) + b"\n")
@@ -54,11 +64,10 @@ def talk(
         assert message["jsonrpc"] == "2.0"
         found[message.get("id")] = message
         waiting.discard(message.get("id"))
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 0, err.decode()
+    out, _ = process.communicate(timeout=30)
     for line in out.splitlines():
         assert json.loads(line)["jsonrpc"] == "2.0"
-    return found, err.decode()
+    return found
 
 
 def call(number: int, tool: str, **arguments: Any) -> dict[str, Any]:
