@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import WIRES, Connect, Place, connected, environment, stop_shared
+from serving import WIRES, Connect, Place, PlaceOnS3, connected, environment, stop_shared
+
+from parts.proxy import Proxy
+from parts.s3_access import S3Access
 
 MAKER = Path(__file__).with_name("quilt3_registry.py")
 
@@ -23,22 +26,39 @@ def anyio_backend() -> str:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """For reading, and for writing packages of other names."""
     home = tmp_path_factory.mktemp("home")
+    yield Place(home, home / "registry", home / "here", made_by_quilt3(home))
+    stop_shared()
+
+
+@pytest.fixture(scope="session")
+def place_on_s3(
+    moto: S3Access, moto_proxy: Proxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PlaceOnS3]:
+    """The same in a bucket behind the proxy, pushed by quilt3, for servers with AWS keys."""
+    home = tmp_path_factory.mktemp("home-on-s3")
+    bucket = f"s3://{moto.make_bucket()}"
+    hashes = made_by_quilt3(home, bucket, **moto.environment())
+    variables = moto.via(moto_proxy.url).environment() | {"QUILT_DEFAULT_REGISTRY": bucket}
+    yield PlaceOnS3(home, home / "registry", home / "here", hashes, variables)
+    stop_shared()
+
+
+def made_by_quilt3(home: Path, *bucket: str, **variables: str) -> dict[str, list[str]]:
     quiet = {
         "QUILT_DISABLE_USAGE_METRICS": "true",
         "QUILT_MINIMIZE_STDOUT": "true",
         "XDG_DATA_HOME": str(home / "quilt3"),
     }
     made = subprocess.run(
-        [sys.executable, "-W", "ignore", str(MAKER), str(home)],
-        env=environment(home, **quiet),
+        [sys.executable, "-W", "ignore", str(MAKER), str(home), *bucket],
+        env=environment(home, **quiet, **variables),
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
     assert made.returncode == 0, made.stderr
-    yield Place(home, home / "registry", home / "here", json.loads(made.stdout.splitlines()[-1]))
-    stop_shared()
+    return json.loads(made.stdout.splitlines()[-1])
 
 
 @pytest.fixture(params=WIRES)

@@ -1,9 +1,10 @@
-"""Makes a registry with the real quilt3: ``python quilt3_registry.py FOLDER``. A process of its own, as quilt3 fixes its
-folders when it is imported. quilt3 leaves the bytes where they are: in FOLDER/here/source, where tests run servers.
+"""Makes a registry with the real quilt3: ``python quilt3_registry.py FOLDER [s3://BUCKET]``. A process of its own, as quilt3
+fixes its folders when it is imported. Without a bucket, quilt3 leaves the bytes where they are: in FOLDER/here/source, where
+tests run servers.
 
     demo/flowers   three revisions: files added, changed, renamed, metadata of package, folder and file
     demo/odd       unicode names, an empty file, a PNG, invalid UTF-8, control and bidi characters
-    demo/large     200 entries with long names and 600 bytes of metadata each, one of them 300 KB
+    demo/large     200 entries (in a bucket 20) with long names and 600 bytes of metadata each, one of them 300 KB
     demo/outside   its file lies outside the registry and the folder that tests run servers in
 """
 
@@ -24,17 +25,21 @@ PNG = (
 SNEAKY = "plain\x1b[31mred\x1b[0m \u202ereversed\u202c \u200bhidden \U000e0041 tag\n"
 
 
-def make(folder: Path) -> dict[str, list[str]]:
+def make(folder: Path, bucket: str | None = None) -> dict[str, list[str]]:
     """Answers the top hashes of each package, oldest first."""
     import quilt3
 
-    source, registry = folder / "here" / "source", (folder / "registry").as_uri()
+    source, registry = folder / "here" / "source", bucket or (folder / "registry").as_uri()
     (source / "1" / "data").mkdir(parents=True)
     (folder / "registry").mkdir()
     hashes: dict[str, list[str]] = {}
 
     def build(package: quilt3.Package, name: str, message: str) -> None:
-        hashes.setdefault(name, []).append(package.build(name, registry=registry, message=message))
+        if bucket is None:
+            top_hash = package.build(name, registry=registry, message=message)
+        else:
+            top_hash = package.push(name, registry=registry, message=message, force=True).top_hash
+        hashes.setdefault(name, []).append(top_hash)
 
     (source / "1" / "README.md").write_text("# Flowers\n")
     (source / "1" / "data" / "flowers.csv").write_text(FLOWERS)
@@ -72,7 +77,7 @@ def make(folder: Path) -> dict[str, list[str]]:
 
     (source / "one.txt").write_text("one\n" * 10)
     large = quilt3.Package()
-    for number in range(200):
+    for number in range(200 if bucket is None else 20):
         key = f"some/rather/long/folder/name/number-{number:04d}.txt"
         large.set(key, str(source / "one.txt"), meta={"text": "x" * 600, "number": number})
     large["some/rather/long/folder/name/number-0007.txt"].set_meta({"huge": ["y" * 100] * 3000})
@@ -89,4 +94,4 @@ def make(folder: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    json.dump(make(Path(sys.argv[1])), sys.stdout)
+    print(json.dumps(make(Path(sys.argv[1]), *sys.argv[2:])))

@@ -43,11 +43,24 @@ class Place:
 
     def environment(self, **variables: str) -> dict[str, str]:
         own = {"QUILT_DEFAULT_REGISTRY": str(self.registry), "QUILT_MCP_CACHE_DIR": str(self.home / "cache")}
-        return environment(self.home, **{**own, **variables})
+        return environment(self.home, **{**own, **self.variables, **variables})
 
     def uri(self, package: str, path: str | None = None, *, revision: int = -1) -> str:
         pinned = f"quilt+{self.url}#package={package}@{self.hashes[package][revision]}"
         return pinned if path is None else f"{pinned}&path={path}"
+
+
+@dataclass(frozen=True)
+class PlaceOnS3(Place):
+    """The registry is the bucket of ``variables``; the folder of that name stands empty."""
+
+    @property
+    def url(self) -> str:
+        return self.variables["QUILT_DEFAULT_REGISTRY"]
+
+    @property
+    def bucket(self) -> str:
+        return self.url.removeprefix("s3://")
 
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 from mcp import Client
-from serving import ALL_WIRES, Place, connected
+from serving import ALL_WIRES, Place, PlaceOnS3, connected
 
 from quilt_mcp.tools import TOOLS
 
@@ -48,6 +48,15 @@ class Agent:
 
 
 async def test_an_agent_does_its_whole_job(wire: str, place: Place) -> None:
+    await whole_job(wire, place)
+
+
+@pytest.mark.xdist_group("a place on S3")
+async def test_an_agent_does_its_whole_job_on_s3(place_on_s3: PlaceOnS3) -> None:
+    await whole_job("stdio-modern", place_on_s3)
+
+
+async def whole_job(wire: str, place: Place) -> None:
     mine = f"agents/{wire}"
     (place.here / "new").mkdir(exist_ok=True)
     (place.here / "new" / "table.csv").write_text("x,y\n1,2\n")
