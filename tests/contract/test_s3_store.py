@@ -254,6 +254,27 @@ class TestS3StoreOnCeph(S3Contract):
             assert "wrong" not in str(caught.value) + caught.value.next_step + str(caught.value.details)
 
     @pytest.mark.anyio
+    async def test_a_bucket_of_somebody_else_names_the_action_that_is_missing(
+        self, ceph: CephCluster, ceph_proxy: Proxy
+    ) -> None:
+        self.raw_set("k", b"1")
+        store = S3Store(self.bucket, clients_of(ceph.user(f"not-of-{self.bucket}").via(ceph_proxy.url)))
+        for act, action in (
+            (lambda: store.stat("k"), "s3:GetObject"),
+            (lambda: store.get("k"), "s3:GetObject"),
+            (lambda: store.get("a//b"), "s3:GetObject"),
+            (lambda: anext(store.list()), "s3:ListBucket"),
+            (lambda: store.put("k", b"2"), "s3:PutObject"),
+            (lambda: store.put("k", b"2", if_absent=True), "s3:PutObject"),
+            (lambda: store.delete("k"), "s3:DeleteObject"),
+        ):
+            with pytest.raises(PermissionDenied) as caught:
+                await act()
+            assert caught.value.details["action"] == action
+            assert action in caught.value.next_step
+        assert self.raw_versions() == ["k"]
+
+    @pytest.mark.anyio
     async def test_the_keys_of_an_assumed_role_do_what_the_role_may_and_no_more(
         self, ceph: CephCluster, ceph_proxy: Proxy
     ) -> None:
