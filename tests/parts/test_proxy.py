@@ -467,3 +467,18 @@ def test_a_server_that_is_gone_is_told_among_the_failures() -> None:
         with S3Access(proxy.url).boto() as client, pytest.raises(BotoCoreError):
             client.list_buckets()
         assert len(proxy.failures) == 1
+
+
+def test_it_is_idle_once_the_last_request_came_to_its_end(s3: S3Access, moto_proxy: Proxy) -> None:
+    bucket = s3.make_bucket()
+    moto_proxy.wait_until_idle()
+    pause = faults.Pause("after")
+    with s3.boto() as client, ThreadPoolExecutor(1) as pool:
+        with moto_proxy.injecting(pause, bucket=bucket, times=1):
+            put = pool.submit(client.put_object, Bucket=bucket, Key="k", Body=b"1")
+            pause.wait_until_reached()
+            with pytest.raises(TimeoutError, match="1 requests"):
+                moto_proxy.wait_until_idle(timeout=0.01)
+            pause.release()
+            put.result()
+        moto_proxy.wait_until_idle()

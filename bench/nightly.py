@@ -1,0 +1,87 @@
+"""What CI does with smaller numbers, at full size: many processes that push to one package at once, every acknowledged push held
+to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; and packages generated, published by quilt3
+and read by us, and the other way round, to equal top hashes and manifest bytes (C10).
+
+python bench/nightly.py [--folder 32x50] [--bucket 32x4] [--packages 5000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness import report
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "reliability"))
+
+import test_concurrent_pushes as races
+
+from parts.moto_server import moto_server
+from parts.proxy import Proxy
+
+INTEROP = Path(__file__).parent.parent / "tests" / "interop" / "test_engine_quilt3.py"
+
+
+def run(size: str, race: Callable[[int, int, Path], None]) -> dict[str, Any]:
+    """Fails as the test does when a push is lost."""
+    writers, pushes = (int(part) for part in size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        race(writers, pushes, Path(folder))
+        seconds = time.perf_counter() - start
+    return {
+        "processes": writers,
+        "pushes each": pushes,
+        "acknowledged and in the log": writers * pushes,
+        "lost": 0,
+        "seconds": round(seconds, 1),
+    }
+
+
+def in_a_bucket(writers: int, pushes: int, root: Path) -> None:
+    with moto_server() as moto, Proxy(moto.url) as proxy:
+        races.test_in_a_bucket_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_parents(
+            writers, pushes, moto, moto.via(proxy.url), root
+        )
+
+
+def interop(packages: int) -> dict[str, Any]:
+    """Fails as the tests do at the first difference."""
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "3600", "-k", "folder and (we_read or quilt3_reads)",
+         str(INTEROP)],
+        env=os.environ | {"QUILT_MCP_INTEROP_PACKAGES": str(packages)},
+        check=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    return {"packages each way": packages, "different": 0, "seconds": round(seconds, 1)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", default="32x50")
+    parser.add_argument("--bucket", default="32x4")
+    parser.add_argument("--packages", type=int, default=5000)
+    given = parser.parse_args()
+    report(
+        "nightly",
+        {
+            "race in a folder": run(
+                given.folder,
+                races.test_in_a_folder_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_parents,
+            ),
+            "race in a bucket": run(given.bucket, in_a_bucket),
+            "interop with quilt3": interop(given.packages),
+        },
+    )
