@@ -85,9 +85,8 @@ class TestLocalOpsOnTables(TestLocalOps):
 
     @pytest.fixture(autouse=True)
     def hold_manifests_as_tables(self, open_backend: None, tmp_path: Path) -> None:
-        stores = LocalStores([self.root], [self.root.parent])
-        self.ops, self.reader = (
-            DirectOps(
+        def open_tables(stores: LocalStores, writable: bool) -> DirectOps:
+            return DirectOps(
                 "local",
                 stores if writable else ReadOnlyStores(stores),
                 ManifestCache(tmp_path / f"tables-{writable}", small=0),
@@ -98,5 +97,8 @@ class TestLocalOpsOnTables(TestLocalOps):
                 open_folder=lambda path: Destination(*stores.folder(path)),
                 place=ContentPlacement,
             )
+
+        self.ops, self.reader = (
+            open_tables(LocalStores([self.root], [self.root.parent], create=writable), writable)
             for writable in (True, False)
         )

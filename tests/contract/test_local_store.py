@@ -213,7 +213,7 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         stream = self.store.stream("big", chunk_size=1000)
         assert len(await anext(stream)) == 1000
         await stream.aclose()
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
     @pytest.mark.anyio
     async def test_a_source_that_grows_while_it_is_copied_is_refused(self, tmp_path: Path) -> None:

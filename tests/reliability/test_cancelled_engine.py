@@ -81,7 +81,11 @@ async def prepare(root: Path, act: str) -> None:
 
 def check(root: Path, before: Held) -> None:
     """Nothing is left of the cancelled call but whole objects and whole files."""
-    assert held() == before
+    after = held()
+    assert after.tasks == before.tasks
+    assert (
+        after.descriptors <= before.descriptors
+    )  # fewer, when something of an earlier test was collected meanwhile
     assert not registry_checks.unfinished(root)
     registry_checks.check(root / "registry")
     installed = root / "installed"

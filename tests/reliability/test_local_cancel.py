@@ -129,7 +129,7 @@ async def test_a_call_cancelled_at_any_system_call_leaves_nothing_behind(
         assert not [name for name in found if TEMP_PREFIX in name]
         for name in ("a/b", "c/d"):
             assert name not in found or found[name].read_bytes() in (OLD, NEW)
-        assert len(os.listdir("/dev/fd")) == descriptors
+        assert len(os.listdir("/dev/fd")) <= descriptors
         # No lock is held: the next writer needs none to be broken.
         await LocalStore(root, kernel=Syscalls(), lock_wait=0).put("a/b", b"next")
     assert calls > 3
