@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.confined import TEMP_PREFIX
 from quilt_mcp.storage.local import LocalStore
 from quilt_mcp.storage.local_stores import LocalStores
-from quilt_mcp.storage.store import HasLocalFiles, SignsLinks, Store, TakesFiles
+from quilt_mcp.storage.store import HasLocalFiles, ListsPages, ObjectStat, SignsLinks, Store, TakesFiles
 from quilt_mcp.storage.syscalls import Syscalls
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores, read_only
 
@@ -324,20 +324,28 @@ class TestReadOnlyStore(LocalFiles):
 
     @pytest.mark.anyio
     async def test_it_keeps_the_abilities_that_read_and_gains_none(self, tmp_path: Path) -> None:
-        class Signing(ReadOnlyStore):
+        class Bucket(ReadOnlyStore):
+            async def list_pages(
+                self, prefix: str, *, after: str = ""
+            ) -> AsyncIterator[Sequence[ObjectStat]]:
+                yield [stat async for stat in self.list(prefix, after=after)]
+
             async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
                 return f"https://example.test/{key}?{version}", datetime.fromtimestamp(expires_in, UTC)
 
         self.root = tmp_path
         self.raw_set("a", b"x")
-        signing = read_only(Signing(LocalStore(tmp_path)))
-        assert isinstance(signing, SignsLinks)
-        assert not isinstance(signing, HasLocalFiles)
-        assert not isinstance(signing, TakesFiles)
-        link, until = await signing.sign("a", version="1", expires_in=60)
+        bucket = read_only(Bucket(LocalStore(tmp_path)))
+        assert isinstance(bucket, SignsLinks)
+        assert isinstance(bucket, ListsPages)
+        assert not isinstance(bucket, HasLocalFiles)
+        assert not isinstance(bucket, TakesFiles)
+        assert [[stat.key for stat in page] async for page in bucket.list_pages("")] == [["a"]]
+        link, until = await bucket.sign("a", version="1", expires_in=60)
         assert (link, until.timestamp()) == ("https://example.test/a?1", 60)
         plain = read_only(ReadOnlyStore(LocalStore(tmp_path)))
         assert not isinstance(plain, SignsLinks)
+        assert not isinstance(plain, ListsPages)
         assert plain.url == tmp_path.as_uri()
         assert plain.conditional_writes
         assert plain.physical_key("a").path == str(tmp_path / "a")

@@ -17,16 +17,18 @@ from quilt_mcp.storage.local import LocalStore
 
 def main() -> None:
     registry, cache, top_hash, *room = sys.argv[1:]
+    ample = resource.getrlimit(resource.RLIMIT_FSIZE)
     if room:
-        resource.setrlimit(
-            resource.RLIMIT_FSIZE, (int(room[0]), resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-        )
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(room[0]), ample[1]))
     print("ready", flush=True)
     sys.stdin.readline()
     try:
         show(Path(registry), Path(cache), top_hash)
     except QuiltError as error:
         print(error.code, "|", error.message, "|", error.next_step, flush=True)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, ample
+    )  # a measurement of coverage writes its file when the process ends
 
 
 def show(registry: Path, cache: Path, top_hash: str) -> None:

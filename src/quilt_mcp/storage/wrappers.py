@@ -25,7 +25,8 @@ from quilt_mcp.storage.store import (
 
 
 def read_only(store: Store) -> ReadOnlyStore:
-    """``store``, without its writes. It keeps the abilities it has, and gains none."""
+    """``store``, without its writes. It keeps the abilities it has (those of a folder's store, or of a bucket's), and gains
+    none."""
     if isinstance(store, HasLocalFiles) and isinstance(store, TakesFiles):
         return _ReadOnlyTakingLocalStore(store)
     if isinstance(store, HasLocalFiles):
