@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,7 +35,14 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.confined import TEMP_PREFIX
 from quilt_mcp.storage.local import LocalStore
 from quilt_mcp.storage.local_stores import LocalStores
-from quilt_mcp.storage.store import HasLocalFiles, ListsPages, ObjectStat, SignsLinks, Store, TakesFiles
+from quilt_mcp.storage.store import (
+    HasLocalFiles,
+    ListPage,
+    ListsPages,
+    SignsLinks,
+    Store,
+    TakesFiles,
+)
 from quilt_mcp.storage.syscalls import Syscalls
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores, read_only
 
@@ -325,10 +332,8 @@ class TestReadOnlyStore(LocalFiles):
     @pytest.mark.anyio
     async def test_it_keeps_the_abilities_that_read_and_gains_none(self, tmp_path: Path) -> None:
         class Bucket(ReadOnlyStore):
-            async def list_pages(
-                self, prefix: str, *, after: str = ""
-            ) -> AsyncIterator[Sequence[ObjectStat]]:
-                yield [stat async for stat in self.list(prefix, after=after)]
+            async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
+                yield ListPage([stat async for stat in self.list(prefix, after=after)], is_last=True)
 
             async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
                 return f"https://example.test/{key}?{version}", datetime.fromtimestamp(expires_in, UTC)
@@ -340,7 +345,7 @@ class TestReadOnlyStore(LocalFiles):
         assert isinstance(bucket, ListsPages)
         assert not isinstance(bucket, HasLocalFiles)
         assert not isinstance(bucket, TakesFiles)
-        assert [[stat.key for stat in page] async for page in bucket.list_pages("")] == [["a"]]
+        assert [[stat.key for stat in page.objects] async for page in bucket.list_pages("")] == [["a"]]
         link, until = await bucket.sign("a", version="1", expires_in=60)
         assert (link, until.timestamp()) == ("https://example.test/a?1", 60)
         plain = read_only(ReadOnlyStore(LocalStore(tmp_path)))
@@ -364,7 +369,8 @@ class TestReadOnlyStore(LocalFiles):
         assert [found.key async for found in store.list(prefix)] == ["folder/x"]
         with pytest.raises(ReadOnly):
             await store.delete("folder/x")
-        assert [file.relative for file in (await stores.find(str(tmp_path / "folder"))).files] == ["x"]
+        found = await stores.find(str(tmp_path / "folder"))
+        assert [file.relative async for page in found.pages for file in page] == ["x"]
 
 
 class TestMissingRoot:

@@ -84,7 +84,6 @@ class S3Contract(S3Objects, StoreContract):
     async def test_pages_are_the_listing_whatever_key_stands_among_the_others(
         self, odd: tuple[str, ...]
     ) -> None:
-        """obstore takes no odd key, and boto3 goes on where it stopped."""
         keys = ["p/a", "p/ab", "p/b/d", "p/c", "p/é #%", "p-x/a", "other", *odd]
         for key in keys:
             self.raw_set(key, b"1")
@@ -93,9 +92,10 @@ class S3Contract(S3Objects, StoreContract):
         for prefix in ("p/", "p/a", "p/b", "p/b/", "p-", "", "none/"):
             for after in ("", "p/ab", "p/b\U0010ffff"):
                 pages = [page async for page in store.list_pages(prefix, after=after)]
-                found = [stat.key for page in pages for stat in page]
-                expected = [k for k in keys if k.startswith(prefix) and len(k) > len(prefix) and k > after]
+                found = [stat.key for page in pages for stat in page.objects]
+                expected = [key for key in keys if key.startswith(prefix) and key > after]
                 assert found == sorted(expected), (prefix, after)
+                assert [page.is_last for page in pages] == [False] * (len(pages) - 1) + [True]
 
     @pytest.mark.anyio
     async def test_a_version_is_read_whatever_became_of_the_key(self) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.errors import DuplicateKey
-from quilt_mcp.registry.draft import Changes, Draft, Incoming
+from quilt_mcp.registry.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.draft import Changes, Draft
 from quilt_mcp.registry.manifest_memory import MemoryManifest
 
 PARTS = st.sampled_from(["a", "b", "a-b", "é"])
@@ -25,16 +26,25 @@ def entry(key: str) -> Entry:
     return Entry(key, f"file:///{key}", len(key), HASH, {})
 
 
-def outcome(draft: Draft, incoming: set[str], *, few: bool) -> Any:
-    try:
-        if few:
-            assert draft.survey_few(entries_a_look_up=0)
-        else:
-            assert all(True for _ in draft.survey())
-    except DuplicateKey as error:
-        return error.code
-    read = {key: entry(key) for key in incoming}
-    return draft.counts, draft.changes_shown, draft.before, list(draft.records(read))
+def arriving(arrivals: Arrivals, keys: set[str]) -> Arrivals:
+    arrivals.add((Incoming(key, 1, {}, content=b"1") for key in keys), "a test")
+    return arrivals
+
+
+def outcome(manifest: MemoryManifest, keys: set[str], *, few: bool) -> Any:
+    with Arrivals() as arrivals:
+        draft = Draft(Header(), manifest, Changes(arriving(arrivals, keys)))
+        try:
+            if few:
+                assert draft.survey_few(entries_a_look_up=0)
+            else:
+                assert all(True for _ in draft.survey())
+        except DuplicateKey as error:
+            return error.code
+        replaced = [arrivals.replaced(key) for key in sorted(keys)]
+        for key in keys:
+            arrivals.finish(entry(key))
+        return draft.counts, draft.changes_shown, replaced, list(draft.records())
 
 
 @given(
@@ -49,15 +59,13 @@ def test_looking_at_few_keys_finds_what_walking_the_draft_finds(
     metas = [meta for meta in metas if not is_clash({*parent, meta.logical_key})]
     records: list[Record] = [*metas, *(entry(key) for key in parent)]
     manifest = MemoryManifest("0" * 64, Header(), records)
-    changes = Changes({key: Incoming(key, 1, {}, content=b"1") for key in incoming})
-    drafts = [Draft(Header(), manifest, changes) for _ in range(2)]
-    assert outcome(drafts[0], incoming, few=True) == outcome(drafts[1], incoming, few=False)
+    assert outcome(manifest, incoming, few=True) == outcome(manifest, incoming, few=False)
 
 
 def test_a_draft_that_removes_must_be_walked() -> None:
     manifest = MemoryManifest("0" * 64, Header(), [entry("a")])
-    assert not Draft(Header(), manifest, Changes(removed=("a",))).survey_few(0)
-    assert not Draft(Header(), None, Changes()).survey_few(0)
-    assert not Draft(Header(), manifest, Changes(keep_parent=False)).survey_few(0)
-    incoming = {"b": Incoming("b", 1, {}, content=b"1")}
-    assert not Draft(Header(), manifest, Changes(incoming)).survey_few(2)
+    with Arrivals() as none, Arrivals() as one:
+        assert not Draft(Header(), manifest, Changes(none, removed=("a",))).survey_few(0)
+        assert not Draft(Header(), None, Changes(none)).survey_few(0)
+        assert not Draft(Header(), manifest, Changes(none, keep_parent=False)).survey_few(0)
+        assert not Draft(Header(), manifest, Changes(arriving(one, {"b"}))).survey_few(2)

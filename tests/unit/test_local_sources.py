@@ -11,6 +11,7 @@ from quilt_mcp.errors import InvalidName, InvalidUri, NotAFile, NotSupported, Ou
 from quilt_mcp.storage.confined import TEMP_PREFIX
 from quilt_mcp.storage.local_folder import LocalFolder
 from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.storage.store import Found, FoundFiles
 
 FILES = (
     "data/a.csv",
@@ -43,8 +44,12 @@ def stores(root: Path) -> LocalStores:
     return LocalStores([root / "registry"], [root], working_folder=root)
 
 
+async def files(found: FoundFiles) -> list[Found]:
+    return [file async for page in found.pages for file in page]
+
+
 async def relatives(stores: LocalStores, origin: str) -> list[str]:
-    return [file.relative for file in (await stores.find(origin)).files]
+    return [file.relative for file in await files(await stores.find(origin))]
 
 
 @pytest.mark.anyio
@@ -72,9 +77,9 @@ async def test_a_folder_or_pattern_names_files_below_it_in_walk_order(
 ) -> None:
     found = await stores.find(origin)
     assert not found.is_single
-    assert [file.relative for file in found.files] == expected
-    assert [file.size for file in found.files] == [
-        Path(file.physical_key.path).stat().st_size for file in found.files
+    assert [file.relative for file in await files(found)] == expected
+    assert [file.size for file in await files(found)] == [
+        Path(file.physical_key.path).stat().st_size for file in await files(found)
     ]
 
 
@@ -86,13 +91,13 @@ async def test_one_file_is_named_by_its_own_name_even_when_it_looks_like_a_patte
     for text in (origin, str(root / origin), f"{root}/./{origin}"):
         found = await stores.find(text)
         assert found.is_single
-        assert [file.relative for file in found.files] == [Path(origin).name]
+        assert [file.relative for file in await files(found)] == [Path(origin).name]
 
 
 @pytest.mark.anyio
 async def test_a_file_url_is_as_good_as_a_path(stores: LocalStores, root: Path) -> None:
     found = await stores.find((root / "é b.csv").as_uri())
-    assert [file.physical_key.path for file in found.files] == [str(root / "é b.csv")]
+    assert [file.physical_key.path for file in await files(found)] == [str(root / "é b.csv")]
 
 
 @pytest.mark.anyio
@@ -149,7 +154,7 @@ async def test_a_linked_folder_inside_the_roots_is_a_source_where_it_really_lies
 ) -> None:
     (root / "link").symlink_to(root / "data" / "deep")
     found = await stores.find("link")
-    assert [(file.relative, file.physical_key.path) for file in found.files] == [
+    assert [(file.relative, file.physical_key.path) for file in await files(found)] == [
         ("c.csv", str(root / "data/deep/c.csv"))
     ]
 
@@ -208,4 +213,4 @@ async def test_what_is_passed_over_is_warned_of_unless_a_rule_asked_for_it(
     for words in ("data/broken is a broken link", "data/linked is a link to a folder", "data/pipe is a pipe"):
         assert words in warning
     (root / "data/.quiltignore").write_text("broken\nlinked\npipe\n")
-    assert (await stores.find("data")).warnings == ()
+    assert (await stores.find("data")).warnings == []

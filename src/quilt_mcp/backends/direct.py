@@ -337,21 +337,21 @@ class DirectOps:
     # -- packages, writing --
 
     async def plan_create(self, request: CreateRequest) -> Plan:
-        return (await self._author(request.package.registry).plan_create(request)).plan
+        return await self._author(request.package.registry).plan_create(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_create")
         return await self._author(request.package.registry).create(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
-        return (await self._author(request.package.registry).plan_patch(request)).plan
+        return await self._author(request.package.registry).plan_patch(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_patch")
         return await self._author(request.package.registry).patch(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
-        return (await self._author(request.destination.registry).plan_copy(request)).plan
+        return await self._author(request.destination.registry).plan_copy(request)
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, cast
 
 import orjson
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, JsonObject, Record
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.walk import OutOfWalkOrder, duplicate_key, file_and_folder, out_of_order
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, InvalidName
@@ -49,6 +49,7 @@ integers beyond 64 bits, floats of many digits. A false alarm (in a string, say)
 _FLUSH: Final = 1 << 16
 
 _dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_dump_exact = json.JSONEncoder().encode
 _dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
@@ -287,6 +288,11 @@ def _line(text: str, what: str) -> bytes:
     if _is_deep(line):
         _invalid(what, f"is nested more than {MAX_DEPTH} deep")
     return line + b"\n"
+
+
+def encode_meta(meta: JsonObject, logical_key: str) -> str:
+    """A metadata object by itself, as ASCII that ``json.loads`` makes the very same object of. Raises InvalidMetadata."""
+    return _dump(_dump_exact, dict(meta), logical_key)
 
 
 def _dump(encode: Any, value: Any, what: str) -> str:

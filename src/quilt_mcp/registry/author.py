@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, JsonObject
+from quilt_mcp.domain.entry import DirectoryMeta, Hash, Header, JsonObject
 from quilt_mcp.domain.manifest import encode_header, encode_record
 from quilt_mcp.domain.metadata import merge_patch
 from quilt_mcp.domain.names import validate_package_name
@@ -30,7 +30,8 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.errors import AlreadyExists, CorruptManifest, InvalidArgument, RevisionNotFound, StaleParent
-from quilt_mcp.registry.draft import Changes, Draft, Incoming, header_with
+from quilt_mcp.registry.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.draft import Changes, Draft, header_with
 from quilt_mcp.registry.intake import Intake, Placement, PlacementFactory
 from quilt_mcp.registry.manifest import Manifest
 from quilt_mcp.registry.manifest_diff import diff
@@ -50,13 +51,13 @@ _UNREAD = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan with all that carrying it out takes."""
+    """A plan with all that carrying it out takes. ``arrivals``: the files whose bytes it brings in."""
 
     plan: Plan
     draft: Draft
     header: Header
     parent: Pointer | None
-    incoming: tuple[Incoming, ...]
+    arrivals: Arrivals
     copy: bool
 
 
@@ -80,12 +81,20 @@ class Author:
 
     # -- create --
 
-    async def plan_create(self, request: CreateRequest) -> Prepared:
+    async def plan_create(self, request: CreateRequest) -> Plan:
         """Raises AlreadyExists for a name that is taken, unless ``overwrite``."""
+        with Arrivals() as arrivals:
+            return (await self._create_draft(request, arrivals)).plan
+
+    async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
+        with Arrivals() as arrivals:
+            return await self._carry_out(await self._create_draft(request, arrivals), progress)
+
+    async def _create_draft(self, request: CreateRequest, arrivals: Arrivals) -> Prepared:
         name = validate_package_name(request.package.name)
         _refuse_revision(request.package)
         sources = Sources(self._registry.stores, self._registries)
-        incoming = await sources.expand(request.sources, request.files)
+        await sources.expand(request.sources, request.files, arrivals)
         parent = await self._registry.pointers.latest(name)
         if parent is not None and not request.overwrite:
             raise AlreadyExists(
@@ -97,40 +106,41 @@ class Author:
         fields: dict[str, Any] = {"version": "v0"}
         if request.metadata is not UNSET:
             fields["user_meta"] = request.metadata
-        changes = Changes(incoming=incoming, keep_parent=False)
+        changes = Changes(arrivals, keep_parent=False)
         return await self._prepare(
             name,
             parent,
             Draft(Header(fields), manifest, changes),
             message=request.message,
             workflow=request.workflow,
-            incoming=tuple(incoming.values()),
+            arrivals=arrivals,
             copy=request.copy,
             warnings=(*sources.warnings, *warnings),
         )
 
-    async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
-        prepared = await self.plan_create(request)
-        return await self._carry_out(prepared, progress)
-
     # -- patch --
 
-    async def plan_patch(self, request: PatchRequest) -> Prepared:
+    async def plan_patch(self, request: PatchRequest) -> Plan:
         """Raises StaleParent when latest is not the expected parent and ``merge`` is off."""
-        prepared, base = await self._patch_on_expected(request)
-        if prepared.parent is not None and prepared.parent.top_hash == base.top_hash:
-            return prepared
-        return await self._redo(request, prepared, base, prepared.parent)
+        with Arrivals() as arrivals:
+            prepared, base = await self._patch_on_expected(request, arrivals)
+            if prepared.parent is None or prepared.parent.top_hash != base.top_hash:
+                prepared = await self._redo(request, prepared, base, prepared.parent)
+            return prepared.plan
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
-        prepared, base = await self._patch_on_expected(request)
+        with Arrivals() as arrivals:
+            return await self._patch(request, arrivals, progress)
+
+    async def _patch(self, request: PatchRequest, arrivals: Arrivals, progress: Progress) -> Commit:
+        prepared, base = await self._patch_on_expected(request, arrivals)
         draft = prepared
         if draft.parent is None or draft.parent.top_hash != base.top_hash:
             draft = await self._redo(request, prepared, base, draft.parent)
-        read, intake = await self._take(draft, progress)
+        intake = await self._take(draft, progress)
         for attempt in range(_MERGE_ATTEMPTS):
             try:
-                published = await self._publish(draft, read)
+                published = await self._publish(draft)
             except StaleParent:
                 if not request.merge or attempt == _MERGE_ATTEMPTS - 1:
                     raise
@@ -139,10 +149,12 @@ class Author:
                 draft = await self._redo(request, prepared, base, latest)
                 continue
             redone = draft.plan.parent if draft.plan.parent != base.top_hash else None
-            return self._outcome(draft, read, published, intake, merged_onto=redone)
+            return self._outcome(draft, published, intake, merged_onto=redone)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _patch_on_expected(self, request: PatchRequest) -> tuple[Prepared, Manifest]:
+    async def _patch_on_expected(
+        self, request: PatchRequest, arrivals: Arrivals
+    ) -> tuple[Prepared, Manifest]:
         """The patch drafted on its expected parent, whatever latest is by now."""
         name = validate_package_name(request.package.name)
         _refuse_revision(request.package)
@@ -155,8 +167,8 @@ class Author:
         wanted = request.expected_top_hash or (latest.top_hash if latest else None)
         _, base = await self._registry.open(PackageUri(self._registry.url, name, top_hash=wanted))
         sources = Sources(self._registry.stores, self._registries)
-        incoming = await sources.expand(request.add, request.files)
-        prepared = await self._patch_draft(request, base, latest, incoming, tuple(sources.warnings))
+        await sources.expand(request.add, request.files, arrivals)
+        prepared = await self._patch_draft(request, base, latest, arrivals, tuple(sources.warnings))
         return prepared, base
 
     async def _patch_draft(
@@ -164,7 +176,7 @@ class Author:
         request: PatchRequest,
         parent: Manifest,
         latest: Pointer | None,
-        incoming: dict[str, Incoming],
+        arrivals: Arrivals,
         warnings: tuple[str, ...],
     ) -> Prepared:
         fields: JsonObject = parent.header.fields
@@ -175,14 +187,16 @@ class Author:
                 **fields,
                 "user_meta": merge_patch(before, request.metadata) if merging else request.metadata,
             }
-        changes = Changes(incoming, request.remove, request.rename, request.entry_metadata)
+        changes = Changes(
+            arrivals, removed=request.remove, renamed=request.rename, entry_metadata=request.entry_metadata
+        )
         prepared = await self._prepare(
             request.package.name,
             latest,
             Draft(Header(fields), parent, changes),
             message=request.message,
             workflow=request.workflow,
-            incoming=tuple(incoming.values()),
+            arrivals=arrivals,
             copy=request.copy,
             warnings=warnings,
         )
@@ -200,17 +214,23 @@ class Author:
         if not request.merge:
             raise _conflict(name, base.top_hash, latest, prepared.plan)
         _, theirs = await self._registry.open(PackageUri(self._registry.url, name, top_hash=latest.top_hash))
-        overlaps = await anyio.to_thread.run_sync(
-            _overlaps, request, prepared.draft.touched_keys(), base, theirs
-        )
+        overlaps = await anyio.to_thread.run_sync(_overlaps, request, prepared.draft, base, theirs)
         if overlaps:
             raise _conflict(name, base.top_hash, latest, prepared.plan, overlaps)
-        incoming = {item.logical_key: item for item in prepared.incoming}
-        return await self._patch_draft(request, theirs, latest, incoming, prepared.plan.warnings)
+        return await self._patch_draft(request, theirs, latest, prepared.arrivals, prepared.plan.warnings)
 
     # -- copy --
 
-    async def plan_copy(self, request: CopyRequest) -> Prepared:
+    async def plan_copy(self, request: CopyRequest) -> Plan:
+        with Arrivals() as arrivals, Arrivals() as none:
+            return (await self._copy_draft(request, arrivals, none)).plan
+
+    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
+        with Arrivals() as arrivals, Arrivals() as none:
+            return await self._carry_out(await self._copy_draft(request, arrivals, none), progress)
+
+    async def _copy_draft(self, request: CopyRequest, arrivals: Arrivals, none: Arrivals) -> Prepared:
+        """``arrivals`` takes the files whose bytes are copied; to the draft nothing comes in: ``none``."""
         name = validate_package_name(request.destination.name)
         _refuse_revision(request.destination)
         if request.source.path:
@@ -229,17 +249,17 @@ class Author:
                 details={"package": name, "top_hash": parent.top_hash},
             )
         message = manifest.header.message if isinstance(request.message, Unset) else request.message
-        incoming: tuple[Incoming, ...] = ()
         if request.copy and origin.url != self._registry.url:
-            incoming = await anyio.to_thread.run_sync(_all_incoming, origin, manifest)
-        draft = Draft(Header(manifest.header.fields), manifest, Changes())
+            await anyio.to_thread.run_sync(_take_all, origin, manifest, arrivals)
+        changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
+        draft = Draft(Header(manifest.header.fields), manifest, changes)
         prepared = await self._prepare(
             name,
             parent,
             draft,
             message=message,
             workflow=request.workflow,
-            incoming=incoming,
+            arrivals=arrivals,
             copy=request.copy,
             warnings=(),
         )
@@ -249,9 +269,6 @@ class Author:
         )
         plan = await anyio.to_thread.run_sync(_copy_plan, prepared.plan, before, manifest, str(pinned))
         return replace(prepared, plan=plan)
-
-    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
-        return await self._carry_out(await self.plan_copy(request), progress)
 
     # -- the common road --
 
@@ -278,7 +295,7 @@ class Author:
         *,
         message: str | None,
         workflow: str | Unset | None,
-        incoming: tuple[Incoming, ...],
+        arrivals: Arrivals,
         copy: bool,
         warnings: tuple[str, ...],
     ) -> Prepared:
@@ -286,7 +303,7 @@ class Author:
         fields = {key: value for key, value in draft.header.fields.items() if key != "workflow" or chosen}
         edits: dict[str, Any] = {"workflow": chosen.header} if chosen else {}
         header = header_with(fields, **edits, message=message)
-        await anyio.to_thread.run_sync(_check_draft, draft, header, chosen, name, incoming)
+        await anyio.to_thread.run_sync(_check_draft, draft, header, chosen, name, arrivals)
         counts = draft.counts
         plan = Plan(
             package=PackageUri(self._registry.url, name),
@@ -297,34 +314,33 @@ class Author:
             renamed=counts.renamed,
             kept=counts.entries - counts.added - counts.replaced - counts.renamed,
             metadata_changed="user_meta" in header.fields,
-            bytes_to_copy=sum(item.size for item in incoming) if copy else 0,
+            bytes_to_copy=arrivals.size if copy else 0,
             changes=tuple(draft.changes_shown),
             changes_total=counts.added + counts.replaced + counts.removed + counts.renamed + counts.metadata,
             workflow=chosen.header if chosen else None,
             warnings=warnings,
         )
-        return Prepared(plan, draft, header, parent, incoming, copy)
+        return Prepared(plan, draft, header, parent, arrivals, copy)
 
     async def _carry_out(self, prepared: Prepared, progress: Progress) -> Commit:
-        read, intake = await self._take(prepared, progress)
-        published = await self._publish(prepared, read)
-        return self._outcome(prepared, read, published, intake, merged_onto=None)
+        intake = await self._take(prepared, progress)
+        published = await self._publish(prepared)
+        return self._outcome(prepared, published, intake, merged_onto=None)
 
-    async def _take(self, prepared: Prepared, progress: Progress) -> tuple[dict[str, Entry], Intake]:
-        total = sum(item.size for item in prepared.incoming)
-        intake = Intake(self._placement(prepared), progress, total)
-        read = await intake.take(prepared.incoming, prepared.draft.before)
-        return read, intake
+    async def _take(self, prepared: Prepared, progress: Progress) -> Intake:
+        intake = Intake(self._placement(prepared), progress)
+        await intake.take(prepared.arrivals)
+        return intake
 
     def _placement(self, prepared: Prepared) -> Placement:
         store, stores = self._registry.store, self._registry.stores
         return self._place(store, stores, prepared.plan.package.name, self._scratch, prepared.copy)
 
-    async def _publish(self, prepared: Prepared, read: Mapping[str, Entry]) -> Published:
+    async def _publish(self, prepared: Prepared) -> Published:
         return await self._publisher.publish(
             prepared.plan.package.name,
             prepared.header,
-            lambda: prepared.draft.records(read),
+            prepared.draft.records,
             prepared.parent,
             replace_manifest=prepared.copy,
         )
@@ -332,13 +348,12 @@ class Author:
     def _outcome(
         self,
         prepared: Prepared,
-        read: Mapping[str, Entry],
         published: Published,
         intake: Intake,
         *,
         merged_onto: str | None,
     ) -> Commit:
-        same = sum(_is_same(entry, read[key]) for key, entry in prepared.draft.before.items() if key in read)
+        same = prepared.arrivals.unchanged()
         plan = replace(prepared.plan, replaced=prepared.plan.replaced - same, kept=prepared.plan.kept + same)
         return Commit(
             plan=plan,
@@ -352,11 +367,11 @@ class Author:
 
 
 def _check_draft(
-    draft: Draft, header: Header, workflow: Workflow | None, name: str, incoming: tuple[Incoming, ...]
+    draft: Draft, header: Header, workflow: Workflow | None, name: str, arrivals: Arrivals
 ) -> None:
     """All that can be known before a byte is read: keys, record sizes, metadata, the workflow's rules."""
     encode_header(header)
-    for item in incoming:
+    for item in arrivals:
         encode_record(replace(item.unread(), hash=item.hash or _UNREAD))
     reads_entries = workflow is not None and workflow.rules.entries_schema is not None
     survey = iter(()) if not reads_entries and draft.survey_few() else draft.survey()
@@ -387,11 +402,7 @@ def _refuse_revision(package: PackageUri) -> None:
         )
 
 
-def _is_same(before: Entry, after: Entry) -> bool:
-    return (before.hash, before.size, before.meta) == (after.hash, after.size, after.meta)
-
-
-def _overlaps(request: PatchRequest, touched: set[str], base: Manifest, theirs: Manifest) -> list[str]:
+def _overlaps(request: PatchRequest, draft: Draft, base: Manifest, theirs: Manifest) -> list[str]:
     """Paths that both this patch and the revisions since ``base`` change, folders that it removes or renames included."""
     folders = tuple(key for key in request.remove if key.endswith("/"))
     folders += tuple(rename.old for rename in request.rename if rename.old.endswith("/"))
@@ -402,7 +413,7 @@ def _overlaps(request: PatchRequest, touched: set[str], base: Manifest, theirs: 
         offset += len(page)
         for change in page:
             for path in (change.path, change.old_path):
-                if path is not None and (path in touched or path.startswith(folders)):
+                if path is not None and (draft.touches(path) or path.startswith(folders)):
                     found.append(path)
     if request.metadata is not UNSET and base.header.user_meta != theirs.header.user_meta:
         found.append("(package metadata)")
@@ -443,13 +454,16 @@ def _conflict(
     return conflict
 
 
-def _all_incoming(origin: Registry, manifest: Manifest) -> tuple[Incoming, ...]:
-    incoming: list[Incoming] = []
-    for record in manifest.records():
-        if not isinstance(record, DirectoryMeta):
-            origin.locate(record)
-            incoming.append(incoming_entry(record, record.logical_key))
-    return tuple(incoming)
+def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:
+    def incoming() -> Iterator[Incoming]:
+        for number, record in enumerate(manifest.records()):
+            if number % _CHECK_EVERY == 0:
+                anyio.from_thread.check_cancelled()
+            if not isinstance(record, DirectoryMeta):
+                origin.locate(record)
+                yield incoming_entry(record, record.logical_key)
+
+    arrivals.add(incoming(), origin.url)
 
 
 def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:

@@ -12,7 +12,7 @@ from pathlib import Path
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.errors import InvalidArgument, PreconditionFailed, StorageUnavailable
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.arrivals import Incoming
 from quilt_mcp.registry.layout import OBJECTS, object_key
 from quilt_mcp.registry.mismatch import hold_against_record
 from quilt_mcp.storage.hashing import hash_file

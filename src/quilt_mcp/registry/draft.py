@@ -1,49 +1,29 @@
 """A draft: the revision that a plan would write, as its parent's records with changes applied, streamed in walk order.
 
-Memory is in proportion to the changes, never to the parent: a draft on a million entries holds only what moves.
+Memory is in proportion to what is renamed and removed, neither to the parent nor to what comes in: a draft on a million entries
+holds only what moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import merge
+from itertools import islice
 from typing import Any, Protocol
 
-from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, JsonObject, Record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, JsonObject, Record
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.names import validate_logical_key, walk_key
 from quilt_mcp.domain.plan import PlannedChange, Rename
 from quilt_mcp.domain.walk import check_keys, checked, file_and_folder, manifest_order
 from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidArgument, InvalidMetadata, NotAFile
+from quilt_mcp.registry.arrivals import Arrivals
 
 CHANGES_SHOWN = 1000
 """How many single changes a plan lists; its counts are of all."""
 ENTRIES_A_LOOK_UP = 5000
 """Entries of the parent that are walked in the time of looking one key up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A file that comes in. Its bytes lie at ``physical_key``, or are ``content``.
-
-    ``hash`` is known when the file comes from another package, None when its bytes must be read first.
-    """
-
-    logical_key: str
-    size: int
-    meta: JsonObject
-    physical_key: PhysicalKey | None = None
-    content: bytes | None = None
-    hash: Hash | None = None
-
-    @property
-    def origin(self) -> str:
-        return "inline" if self.physical_key is None else str(self.physical_key)
-
-    def unread(self) -> Entry:
-        """The entry as far as it is known before its bytes are read."""
-        return Entry(self.logical_key, self.origin, self.size, self.hash, self.meta)
 
 
 class ParentRecords(Protocol):
@@ -67,7 +47,9 @@ class ParentRecords(Protocol):
 class Changes:
     """What is asked for. Order of effect: remove, rename, entry metadata, add."""
 
-    incoming: dict[str, Incoming] = field(default_factory=dict[str, Incoming])
+    incoming: Arrivals
+    moved_bytes: Arrivals | None = None
+    """Files whose entries stay and whose bytes are stored anew (a copy to another registry)."""
     removed: tuple[str, ...] = ()
     renamed: tuple[Rename, ...] = ()
     entry_metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -95,10 +77,9 @@ class Draft:
         self.header = header
         self.counts = Counts()
         self.changes_shown: list[PlannedChange] = []
-        self.before: dict[str, Entry] = {}
-        """The parent's entries that something coming in replaces, by logical key."""
         self._parent = parent
         self._changes = changes
+        self._incoming = changes.incoming
         self._removed_keys = frozenset(key for key in changes.removed if not key.endswith("/"))
         self._removed_folders = tuple(key for key in changes.removed if key.endswith("/"))
         self._renamed_keys = {r.old: r.new for r in changes.renamed if not r.old.endswith("/")}
@@ -114,9 +95,8 @@ class Draft:
         """Keys of the parent that are removed or renamed away."""
         for rename in changes.renamed:
             self._check_rename(rename)
-        for key in changes.incoming:
-            validate_logical_key(key)
-            if key in changes.entry_metadata:
+        for key in changes.entry_metadata:
+            if key in self._incoming:
                 raise InvalidArgument(
                     f"{key!r} is added, and its metadata is set apart from that.",
                     next_step="Give the metadata with the file that is added.",
@@ -128,8 +108,9 @@ class Draft:
     def survey(self) -> Iterator[Entry]:
         """Walks the whole draft once: finds what moves, checks every key, counts. Yields the entries as they will stand
         (those that come in without hash or physical key), for whoever must see them all, as a workflow's schema does."""
+        self._incoming.replace_none()
         self._find_moves()
-        for entry in checked(self._entries(self._unread())):
+        for entry in checked(self._entries(incoming.unread() for incoming in self._incoming)):
             key = entry.logical_key
             self.counts.entries += 1
             self._keep_folders_of(key)
@@ -145,17 +126,19 @@ class Draft:
     def survey_few(self, entries_a_look_up: int = ENTRIES_A_LOOK_UP) -> bool:
         """What ``survey`` finds out, from the keys that come in alone: where they are few beside a parent that otherwise
         stays as it is. False: the draft must be walked, and nothing was done."""
-        parent, incoming = self._parent, self._changes.incoming
+        parent, incoming = self._parent, self._incoming
         if parent is None or self._touched or not self._changes.keep_parent:
             return False
         directories = parent.directory_metas()
         if parent.totals.entries < entries_a_look_up * (len(incoming) + len(directories)):
             return False
-        check_keys(sorted(incoming, key=walk_key))
-        for key in incoming:
+        incoming.replace_none()
+        check_keys(item.logical_key for item in incoming)
+        for item in incoming:
+            key = item.logical_key
             before = parent.entry(key)
             if before is not None:
-                self.before[key] = before
+                incoming.replace(before)
             elif _holds_files(parent, key):
                 raise file_and_folder(key)
             for end in (at for at, char in enumerate(key) if char == "/"):
@@ -164,8 +147,7 @@ class Draft:
         self._directories = {
             directory.logical_key: directory.meta
             for directory in directories
-            if _holds_files(parent, directory.logical_key)
-            or any(key.startswith(directory.logical_key) for key in incoming)
+            if _holds_files(parent, directory.logical_key) or incoming.any_below(directory.logical_key)
         }
         self._note_incoming()
         self.counts.entries = parent.totals.entries + self.counts.added
@@ -193,8 +175,8 @@ class Draft:
             self._directories[self._new_folder(record.logical_key)] = record.meta
 
     def _meet_discarded(self, record: Entry) -> None:
-        if record.logical_key in self._changes.incoming:
-            self.before[record.logical_key] = record
+        if record.logical_key in self._incoming:
+            self._incoming.replace(record)
         else:
             self._note_removal(record)
 
@@ -202,8 +184,8 @@ class Draft:
         key = record.logical_key
         if self._touched and self._is_removed(key):
             self._gone.add(key)
-            if key in self._changes.incoming:
-                self.before[key] = record
+            if key in self._incoming:
+                self._incoming.replace(record)
             else:
                 self._note_removal(record)
             return
@@ -211,8 +193,8 @@ class Draft:
         self._unmatched.pop(key, None)
         if new_key != key:
             self._move(record, new_key)
-        elif key in self._changes.incoming:
-            self.before[key] = record
+        elif key in self._incoming:
+            self._incoming.replace(record)
         elif key in self._changes.entry_metadata and self._with_metadata(record).meta != record.meta:
             self.counts.metadata += 1
             self._note(PlannedChange(key, "metadata", record.size))
@@ -237,19 +219,18 @@ class Draft:
         self._note(PlannedChange(record.logical_key, "remove", record.size))
 
     def _note_incoming(self) -> None:
-        for key, incoming in sorted(self._changes.incoming.items(), key=lambda pair: walk_key(pair[0])):
-            if key in self._moved:
+        for key in self._moved:
+            if key in self._incoming:
                 raise DuplicateKey(
                     f"{key!r} is both renamed to and added.",
                     next_step="Add the file under another logical key, or leave the rename out.",
                     details={"path": key},
                 )
-            action = "replace" if key in self.before else "add"
-            if action == "replace":
-                self.counts.replaced += 1
-            else:
-                self.counts.added += 1
-            self._note(PlannedChange(key, action, incoming.size, incoming.origin))
+        self.counts.replaced += self._incoming.replaced_count
+        self.counts.added += len(self._incoming) - self._incoming.replaced_count
+        for incoming in islice(self._incoming, CHANGES_SHOWN - len(self.changes_shown)):
+            action = "add" if self._incoming.replaced(incoming.logical_key) is None else "replace"
+            self._note(PlannedChange(incoming.logical_key, action, incoming.size, incoming.origin))
 
     def _move(self, entry: Entry, new_key: str) -> None:
         validate_logical_key(new_key)
@@ -294,33 +275,31 @@ class Draft:
 
     # -- the new revision --
 
-    def records(self, read: Mapping[str, Entry]) -> Iterator[Record]:
-        """Every record of the manifest in the order it is written. ``read`` holds the finished entries of what came in, and
-        of entries that stay but whose bytes were moved (a copy to another registry)."""
+    def records(self) -> Iterator[Record]:
+        """Every record of the manifest in the order it is written, once all that came in is finished."""
         directories = (DirectoryMeta(folder, meta) for folder, meta in self._directories.items())
-        yield from manifest_order(directories, self._entries(read))
+        yield from manifest_order(directories, self._entries(self._incoming.entries()))
 
-    def touched_keys(self) -> set[str]:
-        """Logical keys whose entry the changes make, move or take away: what must not clash when a draft is redone."""
-        metadata = {key for key in self._changes.entry_metadata if not key.endswith("/")}
-        return {*self._gone, *self._moved, *self._changes.incoming, *metadata}
+    def touches(self, key: str) -> bool:
+        """Whether the changes make, move or take away the entry at ``key``: what must not clash when a draft is redone."""
+        return (
+            key in self._gone
+            or key in self._moved
+            or key in self._incoming
+            or (key in self._changes.entry_metadata and not key.endswith("/"))
+        )
 
-    def _unread(self) -> dict[str, Entry]:
-        return {key: incoming.unread() for key, incoming in self._changes.incoming.items()}
-
-    def _entries(self, read: Mapping[str, Entry]) -> Iterator[Entry]:
-        arriving = [*self._moved.values(), *(read[key] for key in self._changes.incoming)]
-        arriving.sort(key=lambda entry: walk_key(entry.logical_key))
-        if not arriving and not read:
-            yield from self._staying()
-            return
-        position = 0
+    def _entries(self, incoming: Iterable[Entry]) -> Iterator[Entry]:
+        """All entries of the new revision in walk order, with what comes in as ``incoming`` has it (in walk order)."""
+        moved = sorted(self._moved.values(), key=_place)
+        arriving = merge(moved, incoming, key=_place) if moved else iter(incoming)
+        next_one = next(arriving, None)
         for entry in self._staying():
-            key = walk_key(entry.logical_key)
-            while position < len(arriving) and walk_key(arriving[position].logical_key) < key:
-                yield arriving[position]
-                position += 1
-            if position < len(arriving) and arriving[position].logical_key == entry.logical_key:
+            key = _place(entry)
+            while next_one is not None and _place(next_one) < key:
+                yield next_one
+                next_one = next(arriving, None)
+            if next_one is not None and next_one.logical_key == entry.logical_key:
                 if entry.logical_key in self._moved:
                     raise DuplicateKey(
                         f"A rename ends at {entry.logical_key!r}, where a file already is.",
@@ -328,16 +307,21 @@ class Draft:
                         details={"path": entry.logical_key},
                     )
                 continue
-            yield read.get(entry.logical_key, entry)
-        yield from arriving[position:]
+            yield entry
+        if next_one is not None:
+            yield next_one
+        yield from arriving
 
     def _staying(self) -> Iterator[Entry]:
         if self._parent is None or not self._changes.keep_parent:
             return
+        moved_bytes = self._changes.moved_bytes
         for record in self._parent.records():
             if isinstance(record, DirectoryMeta):
                 continue
-            if not self._touched:
+            if moved_bytes is not None:
+                yield moved_bytes.finished(record.logical_key) or record
+            elif not self._touched:
                 yield record
             elif record.logical_key not in self._gone:
                 yield self._with_metadata(record)
@@ -388,6 +372,10 @@ class Draft:
             )
         if not old_is_folder:
             validate_logical_key(rename.new)
+
+
+def _place(entry: Entry) -> str:
+    return walk_key(entry.logical_key)
 
 
 def _holds_files(parent: ParentRecords, folder: str) -> bool:

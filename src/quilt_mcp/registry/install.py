@@ -158,7 +158,7 @@ class Installer:
                 for entry, _ in fetched:
                     await self._note_installed(entry)
 
-        await for_each(groups(entries, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
+        await for_each(groups(entries, len(entries), _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
 
     async def _note_installed(self, entry: Entry) -> None:
         size = _size(entry)

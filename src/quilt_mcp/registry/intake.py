@@ -13,7 +13,7 @@ from typing import Protocol
 
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.arrivals import Arrivals, Incoming
 from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
 
@@ -45,33 +45,33 @@ PlacementFactory = Callable[[Store, Stores, str, Path, bool], Placement]
 class Intake:
     """One call's intake. ``bytes_copied`` counts what was newly stored."""
 
-    def __init__(self, placement: Placement, progress: Progress, total: int) -> None:
+    def __init__(self, placement: Placement, progress: Progress) -> None:
         self._placement = placement
         self._progress = progress
-        self._total = total
         self._done = 0
         self.bytes_copied = 0
         self.notices: tuple[str, ...] = ()
 
-    async def take(self, incoming: Sequence[Incoming], before: Mapping[str, Entry]) -> dict[str, Entry]:
-        """The finished entries by logical key.
+    async def take(self, arrivals: Arrivals) -> None:
+        """Finishes each of them.
 
         Stops at the first failure; what was stored by then stays, unnamed and harmless, and is found again by a second try.
         """
-        finished: dict[str, Entry] = {}
 
         async def take_group(group: Sequence[Incoming]) -> None:
+            keys = [item.logical_key for item in group]
+            before = {key: entry for key in keys if (entry := arrivals.replaced(key)) is not None}
             async with aclosing(self._placement.place(group, before)) as placed:
                 async for entry, copied in placed:
-                    finished[entry.logical_key] = entry
+                    arrivals.finish(entry)
                     self.bytes_copied += copied
                     self._done += entry.size or 0
-                    await self._progress(self._done, self._total, "bytes read")
+                    await self._progress(self._done, arrivals.size, "bytes read")
 
-        await for_each(groups(incoming, FILES_AT_ONCE, _size), FILES_AT_ONCE, take_group)
+        grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, _size)
+        await for_each(grouped, FILES_AT_ONCE, take_group)
         if self.bytes_copied:
             self.notices = await self._placement.notices()
-        return finished
 
 
 def _size(item: Incoming) -> int:

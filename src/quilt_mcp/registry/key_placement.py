@@ -22,7 +22,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.arrivals import Incoming
 from quilt_mcp.registry.layout import object_key
 from quilt_mcp.registry.mismatch import hold_against_record, not_as_recorded
 from quilt_mcp.registry.small_files import Read, read_small_files
@@ -196,8 +196,9 @@ class KeyPlacement:
             if self._existing is None:
                 self._existing = {}
                 try:
-                    async for stat in self._store.list_latest_versions(f"{self._name}/"):
-                        self._existing[stat.key] = _Existing(stat.size, stat.etag, stat.version)
+                    async for page in self._store.list_latest_versions(f"{self._name}/"):
+                        for stat in page.objects:
+                            self._existing[stat.key] = _Existing(stat.size, stat.etag, stat.version)
                 except PermissionDenied:
                     # Without s3:ListBucket nothing is known, so everything is sent.
                     self._existing = {}

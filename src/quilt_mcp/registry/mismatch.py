@@ -5,7 +5,7 @@ from __future__ import annotations
 from quilt_mcp.domain.checksums import SHA256_CHUNKED
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.arrivals import Incoming
 from quilt_mcp.storage.hashing import hash_file
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
-from quilt_mcp.storage.store import LIST_PAGE, ListsPages, Store
+from quilt_mcp.storage.store import ListsPages, Store
 from quilt_mcp.storage.workers import for_each
 
 POINTER_READS_AT_ONCE = 16
@@ -126,8 +126,7 @@ class Pointers:
         """As ``names``, with when each package's latest pointer was written (left out where there is none).
 
         One flat listing, a request for a thousand pointers, and no pointer is read: for stores where each read is a
-        request. Names that are not package names are warned of and passed over. ``more`` may be said of a page after which
-        nothing comes: to know, the next thousand keys would have to be listed now, and then once more for the next page.
+        request. Names that are not package names are warned of and passed over.
         """
         names: list[str] = []
         times: dict[str, datetime] = {}
@@ -136,7 +135,7 @@ class Pointers:
         # After a name come no keys of it: its folder's '/' is followed by the highest character.
         start = f"{POINTERS}{after}/\U0010ffff" if after else ""
         async for page in store.list_pages(f"{POINTERS}{prefix}", after=start):
-            for stat in page:
+            for stat in page.objects:
                 name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
                 if name == malformed or (stat.size == 0 and tag != LATEST):
                     continue  # an empty object there is a folder that somebody made in a console
@@ -154,7 +153,8 @@ class Pointers:
                     names.append(name)
                 if tag == LATEST:
                     times[name] = stat.modified
-            if len(names) == limit and len(page) == LIST_PAGE and names[-1] in times:
+            if len(names) == limit and names[-1] in times and not page.is_last:
+                # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
                 return FoundNames(tuple(names), tuple(warnings), more=True), times
         return FoundNames(tuple(names), tuple(warnings), more=False), times
 

@@ -12,7 +12,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import OutsideRoots
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.registry.arrivals import Incoming
 from quilt_mcp.storage.s3_uploads import MULTIPART_FROM
 from quilt_mcp.storage.store import HasLocalFiles, Stores
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Entry, JsonObject
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import UNSET, InlineFile, Source
-from quilt_mcp.errors import DuplicateKey, InvalidName, SourceNotFound
-from quilt_mcp.registry.draft import Incoming
+from quilt_mcp.errors import InvalidName, SourceNotFound
+from quilt_mcp.registry.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.store import Stores
 
-_PAGE = 10_000
+_PAGE = 1000
 
 
 class Sources:
@@ -27,58 +29,51 @@ class Sources:
         self._registries = registries
         self.warnings: list[str] = []
 
-    async def expand(self, sources: Iterable[Source], files: Iterable[InlineFile]) -> dict[str, Incoming]:
-        """By logical key. Raises SourceNotFound, OutsideRoots, InvalidName, and DuplicateKey when two claim one key."""
-        found: dict[str, Incoming] = {}
-        claimed: dict[str, str] = {}
-
-        def claim(item: Incoming, origin: str) -> None:
-            other = claimed.get(item.logical_key)
-            if other is not None:
-                raise DuplicateKey(
-                    f"Two sources claim the logical key {item.logical_key!r}: {other} and {origin}.",
-                    next_step="Give each source a `to` of its own (a folder prefix keeps their files apart).",
-                    details={"path": item.logical_key, "sources": [other, origin]},
-                )
-            claimed[item.logical_key] = origin
-            found[item.logical_key] = item
-
+    async def expand(
+        self, sources: Iterable[Source], files: Iterable[InlineFile], arrivals: Arrivals
+    ) -> None:
+        """Adds the files to ``arrivals``, a page at a time. Raises SourceNotFound, OutsideRoots, InvalidName, and DuplicateKey
+        when two claim one key."""
         for source in sources:
-            for item in await self._expand(source):
-                claim(item, source.origin if item.content is None else "inline")
+            await self._expand(source, arrivals)
         for file in files:
             meta: JsonObject = {} if file.metadata is UNSET else with_user_meta({}, file.metadata)
             key = validate_logical_key(file.logical_key)
-            claim(Incoming(key, len(file.content), meta, content=file.content), f"inline {key!r}")
-        return found
+            arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
 
-    async def _expand(self, source: Source) -> list[Incoming]:
+    async def _expand(self, source: Source, arrivals: Arrivals) -> None:
         is_package = source.origin.startswith("quilt+")
-        found = await (self._from_package(source) if is_package else self._from_files(source))
+        pages = self._from_package(source) if is_package else self._from_files(source)
+        count = 0
+        async with aclosing(pages):
+            async for page in pages:
+                count += arrivals.add(page, source.origin)
+                await anyio.lowlevel.checkpoint()
         chosen = source.include or source.exclude
-        if not found and (chosen or not is_package):
+        if not count and (chosen or not is_package):
             raise SourceNotFound(
                 f"{source.origin} names no file{' that include and exclude leave' if chosen else ''}.",
                 next_step="Check the path and the patterns with object_list.",
                 details={"source": source.origin},
             )
-        return found
 
-    async def _from_files(self, source: Source) -> list[Incoming]:
-        files = await self._stores.find(source.origin)
-        self.warnings += files.warnings
-        return [
-            Incoming(
-                _logical_key(source, file.relative, files.is_single),
-                file.size,
-                {} if source.metadata is UNSET else with_user_meta({}, source.metadata),
-                physical_key=file.physical_key,
-            )
-            for file in files.files
-            if source.takes(file.relative)
-        ]
+    async def _from_files(self, source: Source) -> AsyncGenerator[list[Incoming]]:
+        found = await self._stores.find(source.origin)
+        meta: JsonObject = {} if source.metadata is UNSET else with_user_meta({}, source.metadata)
+        async for page in found.pages:
+            yield [
+                Incoming(
+                    _logical_key(source, file.relative, found.is_single),
+                    file.size,
+                    meta,
+                    physical_key=file.physical_key,
+                )
+                for file in page
+                if source.takes(file.relative)
+            ]
+        self.warnings += found.warnings
 
-    async def _from_package(self, source: Source) -> list[Incoming]:
+    async def _from_package(self, source: Source) -> AsyncGenerator[list[Incoming]]:
         uri = PackageUri.parse(source.origin)
         registry = self._registries(uri.registry)
         pinned, manifest = await registry.open(uri)
@@ -90,25 +85,26 @@ class Sources:
                     f"{source.origin} is gone.", next_step=f"Call package_browse on {pinned}."
                 )
             name = entry.logical_key.rpartition("/")[2]
-            if not source.takes(name):
-                return []
-            registry.locate(entry)
-            return [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
-        entries, seen = list[Entry](), 0
-        while True:
+            if source.takes(name):
+                registry.locate(entry)
+                yield [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
+            return
+        skipped = len(item.path)
+        seen, total = 0, 1
+        while seen < total:
             page, total = await anyio.to_thread.run_sync(manifest.below, item.path, seen, _PAGE)
+            if not page:
+                return
             seen += len(page)
-            entries += (entry for entry in page if source.takes(entry.logical_key[len(item.path) :]))
-            if not page or seen >= total:
-                break
-        for entry in entries:
-            registry.locate(entry)
-        return [
-            incoming_entry(
-                entry, _logical_key(source, entry.logical_key[len(item.path) :], False), source.metadata
-            )
-            for entry in entries
-        ]
+            taken = [entry for entry in page if source.takes(entry.logical_key[skipped:])]
+            for entry in taken:
+                registry.locate(entry)
+            yield [
+                incoming_entry(
+                    entry, _logical_key(source, entry.logical_key[skipped:], False), source.metadata
+                )
+                for entry in taken
+            ]
 
 
 def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from anyio import to_thread
@@ -26,6 +26,7 @@ from quilt_mcp.storage.os_errors import typed_errors
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 
 _SHOWN = 5
+_PAGE = 1000
 
 
 class LocalStores:
@@ -158,14 +159,14 @@ class LocalStores:
             if not relative or folder.is_folder(relative):
                 passed_over: list[str] = []
                 found = folder.scan(relative, passed_over=passed_over)
-                files = tuple(Found(f.relative, PhysicalKey(None, str(f.path)), f.size) for f in found)
-                return FoundFiles(False, files, _warnings(passed_over))
+                files = [Found(f.relative, PhysicalKey(None, str(f.path)), f.size) for f in found]
+                return FoundFiles(False, _pages(files), _warnings(passed_over))
             try:
                 file = folder.stat(relative)
             except SourceNotFound as error:
                 raise self._not_found(origin, folder, relative) from error
             name = Path(path).name
-            return FoundFiles(True, (Found(name, PhysicalKey(None, str(file.path)), file.size),))
+            return FoundFiles(True, _pages([Found(name, PhysicalKey(None, str(file.path)), file.size)]))
 
     def _find_pattern(self, path: str) -> FoundFiles:
         names = Path(os.path.expanduser(path)).parts
@@ -174,8 +175,8 @@ class LocalStores:
         pattern = "/".join(names[first:])
         found = folder.glob(f"{relative}/{pattern}" if relative else pattern)
         skip = len(relative) + 1 if relative else 0
-        files = (Found(f.relative[skip:], PhysicalKey(None, str(f.path)), f.size) for f in found)
-        return FoundFiles(False, tuple(files))
+        files = [Found(f.relative[skip:], PhysicalKey(None, str(f.path)), f.size) for f in found]
+        return FoundFiles(False, _pages(files))
 
     def _origin_path(self, origin: str) -> str:
         _require_possible(origin)
@@ -196,11 +197,16 @@ class LocalStores:
         )
 
 
-def _warnings(passed_over: list[str]) -> tuple[str, ...]:
+async def _pages(files: list[Found]) -> AsyncIterator[Sequence[Found]]:
+    for start in range(0, len(files), _PAGE):
+        yield files[start : start + _PAGE]
+
+
+def _warnings(passed_over: list[str]) -> list[str]:
     if not passed_over:
-        return ()
+        return []
     more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-    return (f"passed_over: {'; '.join(passed_over[:_SHOWN])}{more}: not taken, as quilt3 does not.",)
+    return [f"passed_over: {'; '.join(passed_over[:_SHOWN])}{more}: not taken, as quilt3 does not."]
 
 
 def _real(path: Path) -> Path:

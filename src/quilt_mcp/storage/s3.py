@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -26,13 +27,16 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.s3_clients import S3Clients
 from quilt_mcp.storage.s3_conditions import NULL_VERSION, keeps_conditions
 from quilt_mcp.storage.s3_errors import s3_errors
+from quilt_mcp.storage.s3_listings import LISTED
 from quilt_mcp.storage.s3_network import not_s3, require_s3
-from quilt_mcp.storage.store import LIST_PAGE, Listing, ObjectStat
+from quilt_mcp.storage.store import Listing, ListPage, ObjectStat
 
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
 control characters. boto3 takes them as they are."""
 _NOT_ASKED: Final = "not asked"
+_PAGE: Final = 1000
+"""The most that S3 lists in one answer."""
 
 _READS: Final = ("get_object", "head_object", "get_object_attributes")
 _NEVER_PAID: Final = ("get_bucket_versioning",)
@@ -144,73 +148,43 @@ class S3Store:
             raise self._cut_short(key, received, found.meta["size"])
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
-        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": LIST_PAGE}
+        async for page in self.list_pages(prefix, after=after):
+            for stat in page.objects:
+                yield stat
+
+    async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
+        given: dict[str, Any] = {"Prefix": prefix}
         if after:
             given["StartAfter"] = after
         while True:
             page = await self.boto(None, "s3:ListBucket", "list_objects_v2", **given)
-            for item in page.get("Contents", ()):
-                if not item["Key"].endswith("/") or item["Size"]:
-                    yield _listed(item)
-            if not page.get("IsTruncated"):
+            is_last = not page.get("IsTruncated")
+            yield ListPage([stat for stat in page[LISTED] if _is_file(stat)], is_last)
+            if is_last:
                 return
             given["ContinuationToken"] = page["NextContinuationToken"]
 
-    async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
-        folder = prefix[: prefix.rfind("/") + 1]
-        seen = start = max(after, prefix) if prefix != folder else after
-        if folder and not any(_NOT_PLAIN.search(text.rstrip("/")) for text in (prefix, after)):
-            try:
-                async for page in self._fast_pages(folder, seen):
-                    yield [stat for stat in page if stat.key.startswith(prefix)]
-                    seen = page[-1].key
-                    if not seen.startswith(prefix):
-                        return
-                if seen != start:
-                    return
-                # Nothing there, or no S3 either: obstore takes a network's sign-in page for an empty listing.
-            except _obstore().exceptions.InvalidPathError:
-                pass  # a key that obstore does not take: boto3 goes on from there
-        page: list[ObjectStat] = []
-        async for stat in self.list(prefix, after=seen):
-            page.append(stat)
-            if len(page) == LIST_PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
-
-    async def _fast_pages(self, folder: str, after: str) -> AsyncIterator[list[ObjectStat]]:
-        listing = _obstore().list(await self._fast(), folder, offset=after or None, chunk_size=LIST_PAGE)
-        with s3_errors(
-            self.bucket, None, "s3:ListBucket", let_through=_obstore().exceptions.InvalidPathError
-        ):
-            async for page in listing:
-                yield [self._stat(found["path"], found) for found in page]
-
-    async def list_latest_versions(self, prefix: str) -> AsyncIterator[ObjectStat]:
-        """As ``list``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one
+    async def list_latest_versions(self, prefix: str) -> AsyncIterator[ListPage]:
+        """As ``list_pages``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one
         before versioning or while it was suspended.
 
         Roles that may not list versions get the plain listing, whose version ids are None.
         """
-        given: dict[str, Any] = {"Prefix": prefix, "MaxKeys": LIST_PAGE}
+        given: dict[str, Any] = {"Prefix": prefix}
         while True:
             try:
                 page = await self.boto(None, "s3:ListBucketVersions", "list_object_versions", **given)
             except PermissionDenied:
                 self.lists_versions = False
-                async for stat in self.list(prefix):
-                    yield stat
+                async for plain in self.list_pages(prefix):
+                    yield plain
                 return
-            for item in page.get("Versions", ()):
-                if item["IsLatest"] and (not item["Key"].endswith("/") or item["Size"]):
-                    stat = _listed(item)
-                    version = item.get("VersionId")
-                    if version == NULL_VERSION and await self.versioning() is None:
-                        version = None
-                    yield ObjectStat(stat.key, stat.size, stat.etag, stat.modified, version)
-            if not page.get("IsTruncated"):
+            objects = [stat for stat in page[LISTED] if _is_file(stat)]
+            if any(stat.version == NULL_VERSION for stat in objects) and await self.versioning() is None:
+                objects = [replace(stat, version=None) for stat in objects]
+            is_last = not page.get("IsTruncated")
+            yield ListPage(objects, is_last)
+            if is_last:
                 return
             given["KeyMarker"] = page["NextKeyMarker"]
             given["VersionIdMarker"] = page.get("NextVersionIdMarker", "")
@@ -228,12 +202,12 @@ class S3Store:
         return self._versioning
 
     async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        given: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/", "MaxKeys": min(limit, LIST_PAGE)}
+        given: dict[str, Any] = {"Prefix": prefix, "Delimiter": "/", "MaxKeys": min(limit, _PAGE)}
         if after:
             # After a folder come no keys of the folder: '/' is followed by the highest character.
             given["StartAfter"] = f"{after}\U0010ffff" if after.endswith("/") else after
         page = await self.boto(None, "s3:ListBucket", "list_objects_v2", **given)
-        objects = tuple(_listed(item) for item in page.get("Contents", ()) if item["Key"] != prefix)
+        objects = tuple(stat for stat in page[LISTED] if stat.key != prefix)
         folders = tuple(item["Prefix"] for item in page.get("CommonPrefixes", ()))
         last = max([*(stat.key for stat in objects), *folders], default=None)
         return Listing(objects, folders, last if page.get("IsTruncated") else None)
@@ -458,8 +432,9 @@ def _obstore() -> Any:
     return obstore
 
 
-def _listed(item: dict[str, Any]) -> ObjectStat:
-    return ObjectStat(item["Key"], item["Size"], item["ETag"], item["LastModified"])
+def _is_file(stat: ObjectStat) -> bool:
+    """Whether a listed object is one: not the empty one that a console makes for a folder."""
+    return stat.size > 0 or not stat.key.endswith("/")
 
 
 def _headed(key: str, found: dict[str, Any], size: int) -> ObjectStat:

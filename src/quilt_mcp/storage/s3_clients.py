@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3_errors import s3_errors
+from quilt_mcp.storage.s3_listings import read_listings
 
 DEFAULT_REGION: Final = "us-east-1"
 CONNECTIONS: Final = 32
@@ -149,13 +150,15 @@ class S3Clients:
             ignore_configured_endpoint_urls=True,
         )
         boto = _module("boto3").Session(botocore_session=session)
-        return boto.client(
+        client = boto.client(
             "s3",
             region_name=region,
             endpoint_url=self.endpoint_url,
             verify=self._ca_bundle if self._authorities() else None,
             config=config,
         )
+        read_listings(client)
+        return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
         fast_store = _module("obstore.store").S3Store

@@ -56,14 +56,11 @@ _THROTTLED: Final = {
 
 
 @contextmanager
-def s3_errors(
-    bucket: str, key: str | None, action: str, *, let_through: type[Exception] = QuiltError
-) -> Generator[None]:
-    """Around requests for one bucket (and key). ``action`` is the IAM action that the request needs, as 's3:GetObject'.
-    ``let_through``: an error that the caller deals with itself."""
+def s3_errors(bucket: str, key: str | None, action: str) -> Generator[None]:
+    """Around requests for one bucket (and key). ``action`` is the IAM action that the request needs, as 's3:GetObject'."""
     try:
         yield
-    except (QuiltError, let_through):
+    except QuiltError:
         raise
     except FileNotFoundError as error:
         raise _not_found(bucket, key, _code_of(str(error))) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from fnmatch import translate
 
 from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_registry
@@ -12,7 +12,7 @@ from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, Sourc
 from quilt_mcp.storage.local_stores import LocalStores
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.s3_clients import S3Clients
-from quilt_mcp.storage.store import Found, FoundFiles, ObjectStat, Store
+from quilt_mcp.storage.store import Found, FoundFiles, Store
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -72,48 +72,57 @@ class S3Stores:
             return await self._local.find(origin)
         bucket, _, pattern = origin.removeprefix("s3://").partition("/")
         if _WILDCARD.search(pattern):
-            return await self._find_pattern(self.bucket(bucket), pattern)
+            return self._find_pattern(self.bucket(bucket), pattern)
         key = PhysicalKey.parse(origin)
         if key.bucket is None:
             raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
         store = self.bucket(key.bucket)
         if key.path and not key.path.endswith("/"):
-            try:
-                stat = await store.stat(key.path, version=key.version_id)
-            except (ObjectNotFound, PermissionDenied) as error:
-                found = await _found(store, f"{key.path}/", store.list_latest_versions(f"{key.path}/"))
-                if found.files:
-                    return found
-                if isinstance(error, PermissionDenied):
-                    raise
-                raise SourceNotFound(
-                    f"{origin} does not exist: {error.message}",
-                    next_step="List what is there with object_list.",
-                    details={"source": origin},
-                ) from error
-            pinned = store.physical_key(key.path, key.version_id or stat.version)
-            return FoundFiles(True, (Found(key.path.rpartition("/")[2], pinned, stat.size),))
-        return await _found(store, key.path, store.list_latest_versions(key.path))
+            return await self._find_object(store, key, origin)
+        return _found(store, key.path)
 
-    async def _find_pattern(self, store: S3Store, pattern: str) -> FoundFiles:
+    async def _find_object(self, store: S3Store, key: PhysicalKey, origin: str) -> FoundFiles:
+        """The object of that key; where there is none, what lies below it as a folder."""
+        try:
+            stat = await store.stat(key.path, version=key.version_id)
+        except (ObjectNotFound, PermissionDenied) as error:
+            listing = await store.list_folder(f"{key.path}/", limit=1)
+            if listing.objects or listing.folders:
+                return _found(store, f"{key.path}/")
+            if isinstance(error, PermissionDenied):
+                raise
+            raise SourceNotFound(
+                f"{origin} does not exist: {error.message}",
+                next_step="List what is there with object_list.",
+                details={"source": origin},
+            ) from error
+        pinned = store.physical_key(key.path, key.version_id or stat.version)
+        return FoundFiles(True, _one(Found(key.path.rpartition("/")[2], pinned, stat.size)))
+
+    def _find_pattern(self, store: S3Store, pattern: str) -> FoundFiles:
         prefix = pattern[: next(i for i, char in enumerate(pattern) if char in "*?[")].rpartition("/")[0]
-        prefix = f"{prefix}/" if prefix else ""
-        matches = re.compile(translate(pattern))
-        return await _found(store, prefix, store.list_latest_versions(prefix), matches)
+        return _found(store, f"{prefix}/" if prefix else "", re.compile(translate(pattern)))
 
 
-async def _found(
-    store: S3Store, prefix: str, stats: AsyncIterator[ObjectStat], matches: re.Pattern[str] | None = None
-) -> FoundFiles:
-    found = [
-        Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
-        async for stat in stats
-        if matches is None or matches.match(stat.key)
-    ]
-    if store.lists_versions:
-        return FoundFiles(False, tuple(found))
-    lost = (
-        f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for by a "
-        "request of its own when the file is taken in."
-    )
-    return FoundFiles(False, tuple(found), (lost,))
+def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) -> FoundFiles:
+    """Nothing is asked before the first page is."""
+    warnings: list[str] = []
+
+    async def pages() -> AsyncIterator[Sequence[Found]]:
+        async for page in store.list_latest_versions(prefix):
+            yield [
+                Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
+                for stat in page.objects
+                if matches is None or matches.match(stat.key)
+            ]
+        if not store.lists_versions:
+            warnings.append(
+                f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for "
+                "by a request of its own when the file is taken in."
+            )
+
+    return FoundFiles(False, pages(), warnings)
+
+
+async def _one(found: Found) -> AsyncIterator[Sequence[Found]]:
+    yield [found]

@@ -6,7 +6,7 @@ Keys are relative, '/'-separated, with no '.', '..' or empty component and no NU
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -140,11 +140,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class FoundFiles:
-    """``is_single``: the origin named exactly one file, by its own name."""
+    """``is_single``: the origin named exactly one file, by its own name. ``pages`` brings them, once, a thousand or so at a time;
+    ``warnings`` is complete when it has ended."""
 
     is_single: bool
-    files: tuple[Found, ...]
-    warnings: tuple[str, ...] = ()
+    pages: AsyncIterator[Sequence[Found]]
+    warnings: list[str] = field(default_factory=list[str])
 
 
 @runtime_checkable
@@ -156,8 +157,12 @@ class SignsLinks(Protocol):
         ...
 
 
-LIST_PAGE = 1000
-"""Objects that one request for a listing brings, at most."""
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """What one request for a listing brought. ``is_last``: the server says that nothing comes after it."""
+
+    objects: Sequence[ObjectStat]
+    is_last: bool
 
 
 @runtime_checkable
@@ -165,10 +170,8 @@ class ListsPages(Protocol):
     """Ability of a store where each page of a listing is a request, and where one listing of a thousand keys is quicker than
     a few of folders."""
 
-    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
-        """Objects whose keys start with ``prefix``, are longer, and come after ``after``, in order: a request a page, and
-        only the last page has fewer than ``LIST_PAGE``. The quickest way to list, for keys whose form is known: one that
-        ends in '/' may come without it."""
+    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
+        """Objects whose keys start with ``prefix`` and come after ``after``, in order: a request for each thousand."""
         ...
 
 
@@ -198,7 +201,7 @@ class Stores(Protocol):
         ...
 
     async def find(self, origin: str) -> FoundFiles:
-        """The files that a path, a glob, a folder or an object URI names, in walk order.
+        """The files that a path, a glob, a folder or an object URI names, in an order of the store's own.
 
         A folder is read as quilt3's ``set_dir`` does (files only, ``.quiltignore`` kept). Raises SourceNotFound (naming what
         is close), OutsideRoots, InvalidUri, NotSupported.

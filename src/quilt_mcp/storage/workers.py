@@ -51,20 +51,24 @@ async def overlapped(chunks: AsyncIterator[T], act: Callable[[T], Awaitable[None
         raise first_failure(failures) from None
 
 
-def groups(items: Sequence[T], at_once: int, size_of: Callable[[T], int]) -> Iterator[Sequence[T]]:
-    """Neighbours that one worker takes together, so that small files share a step on another thread: what that costs is more
-    than what a small file does. Few where there are few, so that no worker of ``at_once`` ends long after the others;
-    together at most 1 MiB, and a larger item is alone.
+def groups(
+    items: Iterable[T], count: int, at_once: int, size_of: Callable[[T], int]
+) -> Iterator[Sequence[T]]:
+    """Neighbours among ``count`` items that one worker takes together, so that small files share a step on another thread: what
+    that costs is more than what a small file does. Few where there are few, so that no worker of ``at_once`` ends long after
+    the others; together at most 1 MiB, and a larger item is alone. Items are taken only as they are needed.
     """
-    most = max(1, min(_MOST_IN_GROUP, len(items) // (at_once * _GROUPS_A_WORKER)))
-    start, size = 0, 0
-    for at, item in enumerate(items):
-        if at > start and (at - start == most or size + size_of(item) > _GROUP_BYTES):
-            yield items[start:at]
-            start, size = at, 0
+    most = max(1, min(_MOST_IN_GROUP, count // (at_once * _GROUPS_A_WORKER)))
+    group: list[T] = []
+    size = 0
+    for item in items:
+        if group and (len(group) == most or size + size_of(item) > _GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(item)
         size += size_of(item)
-    if start < len(items):
-        yield items[start:]
+    if group:
+        yield group
 
 
 def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from quilt_mcp.storage.store import (
     FoundFiles,
     HasLocalFiles,
     Listing,
+    ListPage,
     ListsPages,
     ObjectStat,
     SignsLinks,
@@ -103,7 +104,7 @@ class _ReadOnlyTakingLocalStore(_ReadOnlyLocalStore):
 
 
 class _ReadOnlyBucket(ReadOnlyStore):
-    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
         if not isinstance(self._store, ListsPages):
             raise AssertionError("made for a store that lists by pages")
         return self._store.list_pages(prefix, after=after)
