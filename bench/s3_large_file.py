@@ -115,5 +115,6 @@ if __name__ == "__main__":
         {"ours_by_obstore_up_seconds": 1.1, "ours_by_obstore_down_seconds": 1.1, "ours peak_mb": 200},
         ratios=("up_seconds", "down_seconds"),
         against=("ours", "obstore"),
+        fresh_server=True,
         servers=("ceph", "moto"),  # moto keeps several copies of an upload in memory as it completes it
     )

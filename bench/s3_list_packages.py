@@ -1,4 +1,5 @@
-"""Listing the packages of a bucket, beside quilt3.list_packages; and our first page of 50.
+"""Listing the packages of a bucket, beside quilt3.list_packages, and beside a client that only fetches the pages of the listing
+and looks at nothing but where to go on (``floor``); and our first page of 50.
 
 python bench/s3_list_packages.py [--packages 5000] [--server moto|ceph] [--rounds 3]
 """
@@ -59,6 +60,23 @@ def our_side(arguments: argparse.Namespace) -> Figures:
     return asyncio.run(listing())
 
 
+def floor(arguments: argparse.Namespace) -> Figures:
+    """One request for a thousand pointers and nothing else: what no client of this server can be faster than."""
+    import boto3
+    import httpx2
+
+    client = boto3.client("s3")
+    figures: Figures = {}
+    with timed(figures), httpx2.Client() as http:
+        given = {"Bucket": arguments.registry.removeprefix("s3://"), "Prefix": ".quilt/named_packages/"}
+        while True:
+            text = http.get(client.generate_presigned_url("list_objects_v2", given)).raise_for_status().text
+            _, more, rest = text.partition("<NextContinuationToken>")
+            if not more:
+                return figures
+            given["ContinuationToken"] = rest.partition("<")[0]
+
+
 def our_first_page(arguments: argparse.Namespace) -> Figures:
     async def listing() -> Figures:
         ops = our_ops(arguments.registry)
@@ -80,7 +98,7 @@ if __name__ == "__main__":
         "s3_list_packages",
         __file__,
         parser,
-        {"quilt3": quilt3_side, "ours": our_side, "ours_first_page": our_first_page},
+        {"quilt3": quilt3_side, "ours": our_side, "floor": floor, "ours_first_page": our_first_page},
         prepare,
         {"quilt3_by_ours_seconds": 1.4, "ours requests": 10, "ours_first_page requests": 3},
     )

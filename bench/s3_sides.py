@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -151,11 +151,13 @@ def bench(
     ratios: tuple[str, ...] = ("seconds",),
     against: tuple[str, str] = ("quilt3", "ours"),
     servers: tuple[str, ...] = ("moto", "ceph"),
+    fresh_server: bool = False,
 ) -> None:
     """Runs ``script`` as each side in turn. ``prepare`` answers the registry (or bucket) URL for one run of a side.
 
     ``ratios``: figures told as one side's by the other's (``against``; quilt3's by ours is how many times faster we are).
-    ``per_item``: an option with a count, and the figure to divide by it.
+    ``per_item``: an option with a count, and the figure to divide by it. ``fresh_server``: each round has a server of its own,
+    where what the rounds leave behind would fill one.
     """
     parser.add_argument("--server", choices=servers, default=servers[0])
     parser.add_argument(
@@ -179,11 +181,12 @@ def bench(
             counted[side] = _count(script, side, server, [*given, "--registry", url])
             print(f"{name} {side}: {counted[side]}", file=sys.stderr)
         for turn in range(arguments.rounds):
-            for side in chosen if turn % 2 == 0 else reversed(chosen):
-                url = prepare(server, arguments, side)
-                figures = _run(script, side, server.direct, [*given, "--registry", url])
-                print(f"{name} {turn + 1}/{arguments.rounds} {side}: {figures}", file=sys.stderr)
-                found[side].append(figures)
+            with s3_server(arguments.server) if fresh_server else nullcontext(server) as used:
+                for side in chosen if turn % 2 == 0 else reversed(chosen):
+                    url = prepare(used, arguments, side)
+                    figures = _run(script, side, used.direct, [*given, "--registry", url])
+                    print(f"{name} {turn + 1}/{arguments.rounds} {side}: {figures}", file=sys.stderr)
+                    found[side].append(figures)
     middles = {side: counted[side] | (medians(rounds) if rounds else {}) for side, rounds in found.items()}
     summary: dict[str, Any] = {}
     over, under = against

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from quilt_mcp.storage.local import LocalStore
 from quilt_mcp.storage.local_stores import LocalStores
 from quilt_mcp.storage.store import (
     HasLocalFiles,
-    ListPage,
+    Listing,
     ListsPages,
     SignsLinks,
     Store,
@@ -332,8 +332,8 @@ class TestReadOnlyStore(LocalFiles):
     @pytest.mark.anyio
     async def test_it_keeps_the_abilities_that_read_and_gains_none(self, tmp_path: Path) -> None:
         class Bucket(ReadOnlyStore):
-            async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
-                yield ListPage([stat async for stat in self.list(prefix, after=after)], is_last=True)
+            async def list_page(self, prefix: str, *, after: str = "") -> Listing:
+                return Listing(tuple([stat async for stat in self.list(prefix, after=after)]), (), None)
 
             async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
                 return f"https://example.test/{key}?{version}", datetime.fromtimestamp(expires_in, UTC)
@@ -345,7 +345,7 @@ class TestReadOnlyStore(LocalFiles):
         assert isinstance(bucket, ListsPages)
         assert not isinstance(bucket, HasLocalFiles)
         assert not isinstance(bucket, TakesFiles)
-        assert [[stat.key for stat in page.objects] async for page in bucket.list_pages("")] == [["a"]]
+        assert [stat.key for stat in (await bucket.list_page("")).objects] == ["a"]
         link, until = await bucket.sign("a", version="1", expires_in=60)
         assert (link, until.timestamp()) == ("https://example.test/a?1", 60)
         plain = read_only(ReadOnlyStore(LocalStore(tmp_path)))

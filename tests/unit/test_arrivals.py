@@ -146,7 +146,7 @@ def test_many_files_take_as_much_memory_as_some_thousands(count: int) -> None:
         command = [sys.executable, "-c", MANY, str(files)]
         return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout)
 
-    assert grown(count) < grown(5000) + (24 << 10)  # in KiB: SQLite's own bound, and a page of rows
+    assert grown(count) < grown(5000) + (20 << 10)  # in KiB: SQLite's own bound, and a page of rows
 
 
 def test_a_temporary_folder_without_room_is_storage_full(tmp_path: Path) -> None:

@@ -110,8 +110,8 @@ class Arrivals:
             self.size += item.size
             if self._few is not None:
                 self._few.add(item.logical_key)
-        if self._count > _FEW:
-            self._few = None
+                if self._count > _FEW:
+                    self._few = None
         return self._count - before
 
     def _claimed_twice(self, logical_key: str, source: str) -> DuplicateKey:

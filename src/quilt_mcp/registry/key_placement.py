@@ -197,7 +197,7 @@ class KeyPlacement:
                 self._existing = {}
                 try:
                     async for page in self._store.list_latest_versions(f"{self._name}/"):
-                        for stat in page.objects:
+                        for stat in page:
                             self._existing[stat.key] = _Existing(stat.size, stat.etag, stat.version)
                 except PermissionDenied:
                     # Without s3:ListBucket nothing is known, so everything is sent.

@@ -13,6 +13,10 @@ from quilt_mcp.storage.store import ListsPages, Store
 from quilt_mcp.storage.workers import for_each
 
 POINTER_READS_AT_ONCE = 16
+_AFTER_ALL = "\U0010ffff"
+"""After every tag: a key that ends in it is followed by the next package's."""
+_AFTER_TIMESTAMPS = ":"
+"""After every digit, and before 'latest'."""
 _POINTER_BYTES = 256
 """More than a pointer may have, so that a malformed one is seen and a huge one is not read."""
 
@@ -125,16 +129,18 @@ class Pointers:
     ) -> tuple[FoundNames, dict[str, datetime]]:
         """As ``names``, with when each package's latest pointer was written (left out where there is none).
 
-        One flat listing, a request for a thousand pointers, and no pointer is read: for stores where each read is a
-        request. Names that are not package names are warned of and passed over.
+        A flat listing, a request for a thousand pointers at most, and no pointer is read: for stores where each read is a
+        request. Of a package with more revisions than end a page, the rest are passed over. Names that are not package names
+        are warned of and passed over.
         """
         names: list[str] = []
         times: dict[str, datetime] = {}
         warnings: list[str] = []
         malformed: str | None = None
-        # After a name come no keys of it: its folder's '/' is followed by the highest character.
-        start = f"{POINTERS}{after}/\U0010ffff" if after else ""
-        async for page in store.list_pages(f"{POINTERS}{prefix}", after=start):
+        at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
+        while at is not None:
+            page = await store.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
+            at = None if page.next_after is None else _passed(page.next_after[len(POINTERS) :])
             for stat in page.objects:
                 name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
                 if name == malformed or (stat.size == 0 and tag != LATEST):
@@ -153,7 +159,7 @@ class Pointers:
                     names.append(name)
                 if tag == LATEST:
                     times[name] = stat.modified
-            if len(names) == limit and names[-1] in times and not page.is_last:
+            if at is not None and len(names) == limit and names[-1] in times:
                 # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
                 return FoundNames(tuple(names), tuple(warnings), more=True), times
         return FoundNames(tuple(names), tuple(warnings), more=False), times
@@ -175,3 +181,9 @@ class Pointers:
             if listing.next_after is None:
                 return
             at = listing.next_after
+
+
+def _passed(pointer: str) -> str:
+    """Where a listing that ended at this pointer goes on: after all timestamps, when it is one."""
+    folder, _, tag = pointer.rpartition("/")
+    return f"{folder}/{_AFTER_TIMESTAMPS}" if TIMESTAMP.fullmatch(tag) else pointer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from quilt_mcp.storage.s3_conditions import NULL_VERSION, keeps_conditions
 from quilt_mcp.storage.s3_errors import s3_errors
 from quilt_mcp.storage.s3_listings import LISTED
 from quilt_mcp.storage.s3_network import not_s3, require_s3
-from quilt_mcp.storage.store import Listing, ListPage, ObjectStat
+from quilt_mcp.storage.store import Listing, ObjectStat
 
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
@@ -148,25 +148,27 @@ class S3Store:
             raise self._cut_short(key, received, found.meta["size"])
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
-        async for page in self.list_pages(prefix, after=after):
-            for stat in page.objects:
+        async for page in self._list_pages(prefix, after):
+            for stat in page:
                 yield stat
 
-    async def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
-        given: dict[str, Any] = {"Prefix": prefix}
-        if after:
-            given["StartAfter"] = after
-        while True:
-            page = await self.boto(None, "s3:ListBucket", "list_objects_v2", **given)
-            is_last = not page.get("IsTruncated")
-            yield ListPage([stat for stat in page[LISTED] if _is_file(stat)], is_last)
-            if is_last:
-                return
-            given["ContinuationToken"] = page["NextContinuationToken"]
+    async def _list_pages(self, prefix: str, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+        page = await self.list_page(prefix, after=after)
+        yield page.objects
+        while page.next_after is not None:
+            page = await self.list_page(prefix, after=page.next_after)
+            yield page.objects
 
-    async def list_latest_versions(self, prefix: str) -> AsyncIterator[ListPage]:
-        """As ``list_pages``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one
-        before versioning or while it was suspended.
+    async def list_page(self, prefix: str, *, after: str = "") -> Listing:
+        given: dict[str, Any] = {"StartAfter": after} if after else {}
+        page = await self.boto(None, "s3:ListBucket", "list_objects_v2", Prefix=prefix, **given)
+        found: list[ObjectStat] = page[LISTED]
+        more = page.get("IsTruncated") and found
+        return Listing(tuple(filter(_is_file, found)), (), found[-1].key if more else None)
+
+    async def list_latest_versions(self, prefix: str) -> AsyncIterator[Sequence[ObjectStat]]:
+        """As ``list``, page by page, with version ids: None in a bucket that never had versioning, 'null' for what was written
+        to one before versioning or while it was suspended.
 
         Roles that may not list versions get the plain listing, whose version ids are None.
         """
@@ -176,15 +178,14 @@ class S3Store:
                 page = await self.boto(None, "s3:ListBucketVersions", "list_object_versions", **given)
             except PermissionDenied:
                 self.lists_versions = False
-                async for plain in self.list_pages(prefix):
+                async for plain in self._list_pages(prefix):
                     yield plain
                 return
             objects = [stat for stat in page[LISTED] if _is_file(stat)]
             if any(stat.version == NULL_VERSION for stat in objects) and await self.versioning() is None:
                 objects = [replace(stat, version=None) for stat in objects]
-            is_last = not page.get("IsTruncated")
-            yield ListPage(objects, is_last)
-            if is_last:
+            yield objects
+            if not page.get("IsTruncated"):
                 return
             given["KeyMarker"] = page["NextKeyMarker"]
             given["VersionIdMarker"] = page.get("NextVersionIdMarker", "")

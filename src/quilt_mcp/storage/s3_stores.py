@@ -112,7 +112,7 @@ def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) 
         async for page in store.list_latest_versions(prefix):
             yield [
                 Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
-                for stat in page.objects
+                for stat in page
                 if matches is None or matches.match(stat.key)
             ]
         if not store.lists_versions:

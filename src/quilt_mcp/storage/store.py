@@ -157,21 +157,14 @@ class SignsLinks(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage:
-    """What one request for a listing brought. ``is_last``: the server says that nothing comes after it."""
-
-    objects: Sequence[ObjectStat]
-    is_last: bool
-
-
 @runtime_checkable
 class ListsPages(Protocol):
-    """Ability of a store where each page of a listing is a request, and where one listing of a thousand keys is quicker than
-    a few of folders."""
+    """Ability of a store where a listing is a request for each thousand keys, and where one of those is quicker than a few
+    listings of folders."""
 
-    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
-        """Objects whose keys start with ``prefix`` and come after ``after``, in order: a request for each thousand."""
+    async def list_page(self, prefix: str, *, after: str = "") -> Listing:
+        """The first objects whose keys start with ``prefix`` and come after ``after``, up to a thousand, in order; no folders.
+        One request."""
         ...
 
 

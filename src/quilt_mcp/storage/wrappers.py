@@ -14,7 +14,6 @@ from quilt_mcp.storage.store import (
     FoundFiles,
     HasLocalFiles,
     Listing,
-    ListPage,
     ListsPages,
     ObjectStat,
     SignsLinks,
@@ -104,10 +103,10 @@ class _ReadOnlyTakingLocalStore(_ReadOnlyLocalStore):
 
 
 class _ReadOnlyBucket(ReadOnlyStore):
-    def list_pages(self, prefix: str, *, after: str = "") -> AsyncIterator[ListPage]:
+    async def list_page(self, prefix: str, *, after: str = "") -> Listing:
         if not isinstance(self._store, ListsPages):
             raise AssertionError("made for a store that lists by pages")
-        return self._store.list_pages(prefix, after=after)
+        return await self._store.list_page(prefix, after=after)
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         if not isinstance(self._store, SignsLinks):
