@@ -75,6 +75,8 @@ class StoreContract:
         stat, content = await self.store.get("k", offset=offset, length=length)
         assert content == expected
         assert stat.size == 5
+        chunks = [chunk async for chunk in self.store.stream("k", offset=offset, length=length)]
+        assert b"".join(chunks) == expected
 
     @pytest.mark.anyio
     async def test_an_empty_object_is_an_object(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.domain.address import PhysicalKey
@@ -146,11 +146,9 @@ class FaultyStore:
             "get", key, lambda: self._store.get(key, offset=offset, length=length, version=version)
         )
 
-    async def stream(
-        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
-    ) -> AsyncIterator[bytes]:
+    async def stream(self, key: str, **asked: Any) -> AsyncIterator[bytes]:
         await self._do("stream", key, _done)
-        async for chunk in self._store.stream(key, version=version, chunk_size=chunk_size):
+        async for chunk in self._store.stream(key, **asked):
             yield chunk
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:

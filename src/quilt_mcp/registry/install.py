@@ -11,7 +11,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.checksums import hash_bytes, hasher
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
@@ -22,8 +22,9 @@ from quilt_mcp.registry.mismatch import not_as_recorded
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local_folder import LocalFolder
+from quilt_mcp.storage.objects import bring_object
 from quilt_mcp.storage.store import HasLocalFiles, Place
-from quilt_mcp.storage.workers import for_each, groups, overlapped
+from quilt_mcp.storage.workers import for_each, groups
 
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
@@ -31,7 +32,7 @@ _SMALL = 1 << 20
 """Files up to this size are held in memory, and written several at a time."""
 _PAGE = 1000
 _SHOWN = 10
-_CHUNK = 4 << 20
+_MESSAGE = "bytes installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Installer:
         self._folder = destination.folder
         self._progress = progress
         self._overwrite = overwrite
-        self._done = 0
+        self._done = 0.0
         self._total = 0
         self._installed = 0
         self._unchanged = 0
@@ -146,26 +147,29 @@ class Installer:
                 place = self._registry.locate(entry)
                 if isinstance(place.store, HasLocalFiles):
                     await anyio.to_thread.run_sync(self._install_local, entry, place.store, place.key)
+                    await self._note_bytes(_size(entry))
                 elif 0 < (entry.size or 0) <= _SMALL:
                     fetched.append((entry, await self._fetch(entry, place)))
                     continue
                 else:
                     async with self._large:
                         await self._install_remote(entry, place)
-                await self._note_installed(entry)
+                self._note_installed(entry)
             if fetched:
                 await anyio.to_thread.run_sync(self._write_all, fetched)
                 for entry, _ in fetched:
-                    await self._note_installed(entry)
+                    self._note_installed(entry)
+                    await self._note_bytes(_size(entry))
 
         await for_each(groups(entries, len(entries), _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
 
-    async def _note_installed(self, entry: Entry) -> None:
-        size = _size(entry)
+    def _note_installed(self, entry: Entry) -> None:
         self._installed += 1
-        self._copied += size
-        self._done += size
-        await self._progress(self._done, self._total, "bytes installed")
+        self._copied += _size(entry)
+
+    async def _note_bytes(self, count: float) -> None:
+        self._done += count
+        await self._progress(self._done, self._total, _MESSAGE)
 
     def _install_local(self, entry: Entry, store: HasLocalFiles, key: str) -> None:
         relative = self._destination.at(entry.logical_key)
@@ -203,30 +207,27 @@ class Installer:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
         expected = _known_hash(entry)
         relative = self._destination.at(entry.logical_key)
-        check = hasher(expected.type, _size(entry))
         file = self._folder.new_file(relative)
-        received = 0
+        told = 0.0
 
-        def keep(chunk: bytes | memoryview) -> None:
-            file.write(chunk)
-            check.update(chunk)
-
-        async def take(chunk: bytes | memoryview) -> None:
-            nonlocal received
-            received += len(chunk)
-            if received > _size(entry):
-                raise _differs(entry, _received(received), f"{entry.size} bytes")
-            await anyio.to_thread.run_sync(keep, chunk)
+        async def report(done: float, total: float | None, message: str) -> None:
+            nonlocal told
+            step, told = done - told, done
+            await self._note_bytes(step)
 
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
             try:
-                await overlapped(
-                    place.store.stream(place.key, version=place.version, chunk_size=_CHUNK), take
+                found = await bring_object(
+                    place.store,
+                    place.key,
+                    expected.type,
+                    size=_size(entry),
+                    version=place.version,
+                    keep=file.write_at,
+                    progress=report,
                 )
-                if received != entry.size:
-                    raise _differs(entry, _received(received), f"{entry.size} bytes")
-                if (found := check.value()) != expected:
+                if found != expected:
                     raise _differs(entry, found.value, expected.value)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)
                 await anyio.to_thread.run_sync(placing)

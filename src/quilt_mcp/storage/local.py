@@ -97,16 +97,25 @@ class LocalStore:
         return await to_thread.run_sync(self._objects.get, key, offset, length)
 
     async def stream(
-        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
+        self,
+        key: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+        chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes]:
         self._require_no_version(version)
         file = await to_thread.run_sync(lambda: os.fdopen(self.open_file(key), "rb", buffering=0))
         with file:
             size = os.fstat(file.fileno()).st_size
-            done = 0
-            while done < size:
+            end = size if length is None else min(offset + length, size)
+            done = offset
+            while done < end:
                 with self._objects.typed(key):
-                    chunk = await to_thread.run_sync(os.pread, file.fileno(), chunk_size, done)
+                    chunk = await to_thread.run_sync(
+                        os.pread, file.fileno(), min(chunk_size, end - done), done
+                    )
                 if not chunk:
                     raise StorageUnavailable(
                         f"{key!r} in {self.root} was cut short while it was read: {done} of {size} bytes.",

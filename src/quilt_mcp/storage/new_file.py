@@ -73,6 +73,15 @@ class NewFile:
         while rest:
             rest = rest[self._kernel.write(self.fd, rest) :]
 
+    def write_at(self, offset: int, chunk: bytes | memoryview) -> None:
+        """Writes all of ``chunk`` at ``offset``; several threads may, at offsets of their own. The disk begins at once, so that
+        little is left to wait for when the file is placed."""
+        rest, at = memoryview(chunk), offset
+        while rest:
+            written = self._kernel.write_at(self.fd, rest, at)
+            rest, at = rest[written:], at + written
+        self._kernel.begin_writing(self.fd, offset, len(chunk))
+
     def copy_from(self, source: int, size: int, *, checkpoint: Callable[[], None] = _go_on) -> None:
         """Takes the first ``size`` bytes of an open file, sharing or copying them inside the kernel where it can.
         ``checkpoint`` is called between pieces and may raise. Raises HashMismatch for a shorter or longer source."""

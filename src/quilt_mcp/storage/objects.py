@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from anyio import to_thread
 
-from quilt_mcp.domain.checksums import hasher
+from quilt_mcp.domain.checksums import SPLITTABLE, Buffer, chunk_size, combine, hasher, part_hasher
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.os_errors import typed_errors
 from quilt_mcp.storage.store import HasLocalFiles, Store
-from quilt_mcp.storage.workers import overlapped
+from quilt_mcp.storage.workers import for_each, overlapped
 
 _CHUNK = 4 << 20
+_PART_CHUNK = 2 << 20
+_PARTS_AT_ONCE = 8
+_PARTS_BYTES = 64 << 20
+"""Parts under way have no more than this together (but two are, of whatever size)."""
+_MESSAGE = "bytes read"
 
 
 async def hash_object(
@@ -33,25 +39,89 @@ async def hash_object(
     progress: Progress = no_progress,
 ) -> Hash:
     """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
-    if isinstance(store, HasLocalFiles):
-        descriptor = await to_thread.run_sync(store.open_file, key)
-        try:
-            _require_size(store, key, os.fstat(descriptor).st_size, size)
-            return await hash_file(descriptor, size, hash_type, progress)
-        finally:
-            os.close(descriptor)
-    check = hasher(hash_type, size)
-    done = 0
+    if not isinstance(store, HasLocalFiles):
+        return await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
+    descriptor = await to_thread.run_sync(store.open_file, key)
+    try:
+        _require_size(store, key, os.fstat(descriptor).st_size, size)
+        return await hash_file(descriptor, size, hash_type, progress)
+    finally:
+        os.close(descriptor)
 
-    async def add(chunk: bytes | memoryview) -> None:
-        nonlocal done
-        await to_thread.run_sync(check.update, chunk)
-        done += len(chunk)
-        await progress(done, size, "bytes hashed")
 
-    await overlapped(store.stream(key, version=version, chunk_size=_CHUNK), add)
-    _require_size(store, key, done, size)
-    return check.value()
+def _keep_nothing(offset: int, chunk: bytes | memoryview) -> None:
+    """The ``keep`` of who only wants the checksum."""
+
+
+async def bring_object(
+    store: Store,
+    key: str,
+    hash_type: str,
+    *,
+    size: int,
+    version: str | None = None,
+    keep: Callable[[int, bytes | memoryview], None] = _keep_nothing,
+    progress: Progress = no_progress,
+) -> Hash:
+    """Hands the bytes of an object to ``keep`` with the offset of each chunk, hashed on their way; the checksum of all.
+
+    A large object comes in parts, a few at a time (where its checksum is made of parts'), so chunks come in any order and to
+    several threads at once. Bounded memory. Raises HashMismatch when the object's size is another one than ``size``.
+    """
+    bringing = _Bringing(store, key, size, version, keep, progress)
+    part = chunk_size(size)
+    if hash_type not in SPLITTABLE or size <= part:
+        check = hasher(hash_type, size)
+        await bringing.bring(0, size, check.update, _CHUNK)
+        return check.value()
+    digests: dict[int, bytes] = {}
+
+    async def bring_part(start: int) -> None:
+        check = part_hasher(hash_type)
+        await bringing.bring(start, min(part, size - start), check.update, _PART_CHUNK)
+        digests[start] = check.digest()
+
+    starts = range(0, size, part)
+    await for_each(starts, max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part)), bring_part)
+    return combine(hash_type, ((digests[start], min(part, size - start)) for start in starts))
+
+
+@dataclass(slots=True)
+class _Bringing:
+    """One object on its way. ``done``: bytes that came so far."""
+
+    store: Store
+    key: str
+    size: int
+    version: str | None
+    keep: Callable[[int, bytes | memoryview], None]
+    progress: Progress
+    done: int = 0
+
+    async def bring(self, start: int, length: int, check: Callable[[Buffer], None], chunk_size: int) -> None:
+        """The bytes [start, start + length). The last are asked for without an end, to see that the object has one there."""
+        at = start
+
+        def take(chunk: bytes | memoryview) -> None:
+            check(chunk)
+            self.keep(at, chunk)
+
+        async def add(chunk: bytes | memoryview) -> None:
+            nonlocal at
+            if at + len(chunk) > start + length:
+                raise _other_size(self.store, self.key, f"more than {self.size}", self.size)
+            await to_thread.run_sync(take, chunk)
+            at += len(chunk)
+            self.done += len(chunk)
+            await self.progress(self.done, self.size, _MESSAGE)
+
+        asked = None if start + length == self.size else length
+        stream = self.store.stream(
+            self.key, offset=start, length=asked, version=self.version, chunk_size=chunk_size
+        )
+        await overlapped(stream, add)
+        if at != start + length:
+            raise _other_size(self.store, self.key, str(at), self.size)
 
 
 @asynccontextmanager
@@ -86,8 +156,12 @@ def _write_all(file: IO[bytes], content: bytes | memoryview) -> None:
 
 def _require_size(store: Store, key: str, found: int, expected: int) -> None:
     if found != expected:
-        raise HashMismatch(
-            f"{store.physical_key(key)} has {found} bytes, not {expected}.",
-            next_step="It was changed since it was packaged, or is being changed; call package_verify.",
-            details={"physical_key": str(store.physical_key(key)), "found": found, "expected": expected},
-        )
+        raise _other_size(store, key, str(found), expected)
+
+
+def _other_size(store: Store, key: str, found: str, expected: int) -> HashMismatch:
+    return HashMismatch(
+        f"{store.physical_key(key)} has {found} bytes, not {expected}.",
+        next_step="It was changed since it was packaged, or is being changed; call package_verify.",
+        details={"physical_key": str(store.physical_key(key)), "found": found, "expected": expected},
+    )

@@ -96,8 +96,55 @@ class S3Store:
     ) -> tuple[ObjectStat, bytes]:
         if length == 0:
             return await self.stat(key, version=version), b""
+        try:
+            found = await self._fast_get(key, offset, length, version)
+            if found is None:
+                return await self._boto_get(key, offset, length, version)
+            with s3_errors(self.bucket, key, _read_action(version)):
+                return self._stat(key, found.meta), bytes(await found.bytes_async())
+        except StorageUnavailable:
+            stat = await self._ending_before(offset, key, version)
+            if stat is None:
+                raise
+            return stat, b""
+
+    async def stream(
+        self,
+        key: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+        chunk_size: int = 1 << 20,
+    ) -> AsyncIterator[bytes | memoryview]:
+        if length == 0:
+            await self.stat(key, version=version)
+            return
+        try:
+            found = await self._fast_get(key, offset, length, version)
+            if found is None:
+                async for chunk in self._boto_stream(key, offset, length, version, chunk_size):
+                    yield chunk
+                return
+        except StorageUnavailable:
+            if await self._ending_before(offset, key, version) is None:
+                raise
+            return
+        received = 0
+        with s3_errors(self.bucket, key, _read_action(version)):
+            self._stat(key, found.meta)
+            async for chunk in found.stream(min_chunk_size=chunk_size):
+                received += len(chunk)
+                yield memoryview(chunk)
+        start, end = found.range
+        if received != end - start:
+            raise self._cut_short(key, received, end - start)
+
+    async def _fast_get(self, key: str, offset: int, length: int | None, version: str | None) -> Any | None:
+        """What obstore has under way; None where boto3 is to be asked: for a key that obstore does not take, and for a role
+        that may not name versions."""
         if not _is_plain(key):
-            return await self._boto_get(key, offset, length, version)
+            return None
         options: dict[str, Any] = {}
         if version is not None:
             options["version"] = version
@@ -107,45 +154,16 @@ class S3Store:
             options["range"] = {"offset": offset}
         try:
             with s3_errors(self.bucket, key, _read_action(version)):
-                found = await _obstore().get_async(await self._fast(), key, options=options)
-                data = bytes(await found.bytes_async())
+                return await _obstore().get_async(await self._fast(), key, options=options)
         except PermissionDenied:
             if version is None:
                 raise
-            return await self._boto_get(key, offset, length, version)
-        except StorageUnavailable:
-            # A range that starts at or past the end is refused by servers; here it is the empty rest of the object.
-            stat = await self.stat(key, version=version) if "range" in options else None
-            if stat is None or offset < stat.size:
-                raise
-            return stat, b""
-        return self._stat(key, found.meta), data
+            return None
 
-    async def stream(
-        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
-    ) -> AsyncIterator[bytes | memoryview]:
-        if not _is_plain(key):
-            async for chunk in self._boto_stream(key, version, chunk_size):
-                yield chunk
-            return
-        options = {} if version is None else {"version": version}
-        received = 0
-        try:
-            with s3_errors(self.bucket, key, _read_action(version)):
-                found = await _obstore().get_async(await self._fast(), key, options=options)
-        except PermissionDenied:
-            if version is None:
-                raise
-            async for chunk in self._boto_stream(key, version, chunk_size):
-                yield chunk
-            return
-        with s3_errors(self.bucket, key, _read_action(version)):
-            self._stat(key, found.meta)
-            async for chunk in found.stream(min_chunk_size=chunk_size):
-                received += len(chunk)
-                yield memoryview(chunk)
-        if received != found.meta["size"]:
-            raise self._cut_short(key, received, found.meta["size"])
+    async def _ending_before(self, offset: int, key: str, version: str | None) -> ObjectStat | None:
+        """The object when it has no byte at ``offset``: servers refuse such a range, which here is the empty rest of it."""
+        stat = await self.stat(key, version=version)
+        return stat if offset >= stat.size else None
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         async for page in self._list_pages(prefix, after):
@@ -351,23 +369,15 @@ class S3Store:
     async def _boto_get(
         self, key: str, offset: int, length: int | None, version: str | None
     ) -> tuple[ObjectStat, bytes]:
-        given = _of(version)
-        if offset or length is not None:
-            given["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
-        try:
-            found = await self.boto(key, _read_action(version), "get_object", Key=key, **given)
-        except StorageUnavailable:
-            # As in ``get``: past the end is the empty rest of the object.
-            stat = await self._boto_stat(key, version) if "Range" in given else None
-            if stat is None or offset < stat.size:
-                raise
-            return stat, b""
+        found = await self._boto_open(key, offset, length, version)
         data = await to_thread.run_sync(self._guarded(key, found["Body"].read))
         size = str(found.get("ContentRange", "")).rpartition("/")[2] or found["ContentLength"]
         return _headed(key, found, int(size)), data
 
-    async def _boto_stream(self, key: str, version: str | None, chunk_size: int) -> AsyncIterator[bytes]:
-        found = await self.boto(key, _read_action(version), "get_object", Key=key, **_of(version))
+    async def _boto_stream(
+        self, key: str, offset: int, length: int | None, version: str | None, chunk_size: int
+    ) -> AsyncIterator[bytes]:
+        found = await self._boto_open(key, offset, length, version)
         received = 0
         while chunk := await to_thread.run_sync(
             self._guarded(key, functools.partial(found["Body"].read, chunk_size))
@@ -376,6 +386,14 @@ class S3Store:
             yield chunk
         if received != found["ContentLength"]:
             raise self._cut_short(key, received, found["ContentLength"])
+
+    async def _boto_open(
+        self, key: str, offset: int, length: int | None, version: str | None
+    ) -> dict[str, Any]:
+        given = _of(version)
+        if offset or length is not None:
+            given["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        return await self.boto(key, _read_action(version), "get_object", Key=key, **given)
 
     async def _boto_put(
         self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None

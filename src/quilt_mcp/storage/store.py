@@ -69,9 +69,16 @@ class Store(Protocol):
         ...
 
     def stream(
-        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
+        self,
+        key: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+        chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes | memoryview]:
-        """The whole object in chunks, in order. Raises ObjectNotFound at the first step, StorageUnavailable when cut short."""
+        """The same bytes as ``get``, in chunks and in order. Raises ObjectNotFound at the first step, StorageUnavailable when
+        cut short."""
         ...
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:

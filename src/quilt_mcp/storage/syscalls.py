@@ -55,6 +55,15 @@ class Syscalls:
     def write(self, fd: int, chunk: bytes | memoryview) -> int:
         return os.write(fd, chunk)
 
+    def write_at(self, fd: int, chunk: bytes | memoryview, offset: int) -> int:
+        return os.pwrite(fd, chunk, offset)
+
+    def begin_writing(self, fd: int, offset: int, length: int) -> None:
+        """Asks for these bytes to go to the disk now, and does not wait for it. Linux only: it is what the kernel does when told
+        that they will not be read again."""
+        if sys.platform.startswith("linux"):
+            os.posix_fadvise(fd, offset, length, os.POSIX_FADV_DONTNEED)
+
     def fsync(self, fd: int) -> None:
         """To the platter: macOS's own ``fsync`` stops at the drive's cache."""
         full = getattr(fcntl, "F_FULLFSYNC", None)

@@ -62,9 +62,15 @@ class ReadOnlyStore:
         return await self._store.get(key, offset=offset, length=length, version=version)
 
     def stream(
-        self, key: str, *, version: str | None = None, chunk_size: int = 1 << 20
+        self,
+        key: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        version: str | None = None,
+        chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes | memoryview]:
-        return self._store.stream(key, version=version, chunk_size=chunk_size)
+        return self._store.stream(key, offset=offset, length=length, version=version, chunk_size=chunk_size)
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         return self._store.list(prefix, after=after)
