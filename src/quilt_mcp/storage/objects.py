@@ -22,7 +22,7 @@ from quilt_mcp.storage.store import HasLocalFiles, Store
 from quilt_mcp.storage.workers import for_each, overlapped
 
 _CHUNK = 4 << 20
-_PART_CHUNK = 2 << 20
+_PART_CHUNK = 1 << 20
 _PARTS_AT_ONCE = 8
 _PARTS_BYTES = 64 << 20
 """Parts under way have no more than this together (but two are, of whatever size)."""
@@ -119,7 +119,11 @@ class _Bringing:
         stream = self.store.stream(
             self.key, offset=start, length=asked, version=self.version, chunk_size=chunk_size
         )
-        await overlapped(stream, add)
+        if length == self.size:
+            await overlapped(stream, add)
+        else:  # other parts are on their way meanwhile
+            async for chunk in stream:
+                await add(chunk)
         if at != start + length:
             raise _other_size(self.store, self.key, str(at), self.size)
 
