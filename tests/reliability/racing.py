@@ -34,7 +34,8 @@ def race(arguments: Sequence[str], writers: int, pushes: int, seconds: int) -> T
             process.stdin.write("go\n")
             process.stdin.flush()
         outputs = [process.communicate(timeout=seconds)[0] for process in running]
-        assert [process.returncode for process in running] == [0] * writers
+        ended = [process.returncode for process in running]
+        assert ended == [0] * writers, f"a pusher failed (its traceback stands on standard error): {ended}"
     finally:
         for process in running:
             process.kill()
