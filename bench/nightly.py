@@ -2,12 +2,15 @@
 to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; and packages generated, published by quilt3
 and read by us, and the other way round, to equal top hashes and manifest bytes (C10).
 
-python bench/nightly.py [--folder 32x50] [--bucket 32x4] [--packages 5000]
+python bench/nightly.py [--folder 32x50] [--bucket 32x50] [--packages 5000] [--only bucket ...]
+
+What ``--only`` leaves out keeps the figures of its last run, so each part names the commit it was run at.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import report
+from harness import RESULTS, commit, report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "reliability"))
@@ -27,6 +30,7 @@ import test_concurrent_pushes as races
 from parts.moto_server import moto_server
 from parts.proxy import Proxy
 
+LAST = RESULTS / "nightly.json"
 INTEROP = Path(__file__).parent.parent / "tests" / "interop" / "test_engine_quilt3.py"
 
 
@@ -43,7 +47,11 @@ def run(size: str, race: Callable[[int, int, Path], None]) -> dict[str, Any]:
         "acknowledged and in the log": writers * pushes,
         "lost": 0,
         "seconds": round(seconds, 1),
+        "acknowledged a minute": round(writers * pushes / seconds * 60),
     }
+
+
+in_a_folder = races.test_in_a_folder_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_parents
 
 
 def in_a_bucket(writers: int, pushes: int, root: Path) -> None:
@@ -66,22 +74,30 @@ def interop(packages: int) -> dict[str, Any]:
     return {"packages each way": packages, "different": 0, "seconds": round(seconds, 1)}
 
 
+def last_figures() -> dict[str, Any]:
+    """By part, each with its commit."""
+    if not LAST.exists():
+        return {}
+    record = json.loads(LAST.read_text())
+    return {part: {"commit": record["commit"]} | figures for part, figures in record["figures"].items()}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", default="32x50")
-    parser.add_argument("--bucket", default="32x4")
+    parser.add_argument("--bucket", default="32x50")
     parser.add_argument("--packages", type=int, default=5000)
+    parser.add_argument("--only", nargs="+", choices=("folder", "bucket", "interop"))
     given = parser.parse_args()
-    report(
-        "nightly",
-        {
-            "race in a folder": run(
-                given.folder,
-                races.test_in_a_folder_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_parents,
-            ),
-            "race in a bucket": run(given.bucket, in_a_bucket),
-            "interop with quilt3": interop(given.packages),
-        },
-    )
+    parts: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+        "folder": ("race in a folder", lambda: run(given.folder, in_a_folder)),
+        "bucket": ("race in a bucket", lambda: run(given.bucket, in_a_bucket)),
+        "interop": ("interop with quilt3", lambda: interop(given.packages)),
+    }
+    figures = last_figures()
+    for name in given.only or parts:
+        title, measure = parts[name]
+        figures[title] = {"commit": commit()} | measure()
+    report("nightly", figures)
