@@ -7,6 +7,7 @@
 5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
 6. GetObjectAttributes tells the parts and their sizes when asked for them.
 7. A key may hold line breaks.
+8. A listing of versions copies the keys that it may list, and not, for good, every version in the bucket with its bytes.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -102,6 +103,17 @@ def list_living_objects(self: Any, bucket: Any, *arguments: Any, **named: Any) -
     return _list_objects(self, SimpleNamespace(keys=living), *arguments, **named)
 
 
+_list_object_versions = models.S3Backend.list_object_versions
+
+
+def list_named_versions(self: Any, bucket_name: str, *, prefix: str = "", **named: Any) -> Any:
+    kept = self.get_bucket(bucket_name).keys
+    asked = [(name, versions) for name, versions in kept.iterlists() if name.startswith(prefix)]
+    bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: asked))
+    backend = SimpleNamespace(get_bucket=lambda _: bucket)
+    return _list_object_versions(backend, bucket_name, prefix=prefix, **named)
+
+
 class AnyCharacter(werkzeug_app.RegexConverter):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -121,6 +133,7 @@ class Handler(MotoRequestHandler):
 def main() -> None:
     responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
     models.S3Backend.list_objects = list_living_objects
+    models.S3Backend.list_object_versions = list_named_versions
     werkzeug_app.RegexConverter = AnyCharacter
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
