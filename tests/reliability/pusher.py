@@ -1,6 +1,6 @@
 """Run as a process of its own: argv is the writer's name, how many pushes, a folder, and for a bucket the server's address and
 the bucket. Pushes to one package, every second time with ``merge``, else on the latest it saw; after a StaleParent it waits and
-tries again. Prints a line of JSON for each acknowledged push: its top hash, its parent, and latest as read just afterwards."""
+tries again. Prints a line of JSON for each acknowledged push: what ``racing.Push`` names."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def push(ops: QuiltOps, writer: str, number: int) -> Commit:
 def opened(root: Path, writer: str, server: list[str]) -> QuiltOps:
     if server:
         url, bucket = server
-        return open_ops(S3Access(url), bucket, root / writer)
+        return open_ops(S3Access(url, access_key=writer), bucket, root / writer)
     cache = root / f"cache-{writer}"
     return open_local(str(root / "registry"), roots=(root,), writable=True, cache=cache, cache_bytes=1 << 24)
 
@@ -53,7 +53,8 @@ async def main(writer: str, count: int, root: Path, server: list[str]) -> None:
     for number in range(count):
         commit = await push(ops, writer, number)
         seen = (await ops.resolve(PackageUri(ops.default_registry, NAME))).top_hash
-        print(json.dumps([commit.top_hash, commit.merged_onto or commit.plan.parent, seen]), flush=True)
+        parent = commit.merged_onto or commit.plan.parent
+        print(json.dumps([commit.top_hash, parent, seen, commit.warnings]), flush=True)
 
 
 if __name__ == "__main__":
