@@ -1,8 +1,9 @@
 """What CI does with smaller numbers, at full size: many processes that push to one package at once, every acknowledged push held
-to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; and packages generated, published by quilt3
-and read by us, and the other way round, to equal top hashes and manifest bytes (C10).
+to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; the same beside quilt3, which overwrites what
+it likes, and how much of ours that was (C5); and packages generated, published by quilt3 and read by us, and the other way round,
+to equal top hashes and manifest bytes (C10).
 
-python bench/nightly.py [--folder 32x50] [--bucket 32x50] [--packages 5000] [--only bucket ...]
+python bench/nightly.py [--folder 32x50] [--bucket 32x50] [--beside-quilt3 8x10] [--packages 5000] [--only bucket ...]
 
 What ``--only`` leaves out keeps the figures of its last run, so each part names the commit it was run at.
 """
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "reliability"))
 
 import test_concurrent_pushes as races
+import test_s3_quilt3_race as quilt3_races
 
 from parts.moto_server import moto_server
 from parts.proxy import Proxy
@@ -61,6 +64,15 @@ def in_a_bucket(writers: int, pushes: int, root: Path) -> None:
         )
 
 
+def beside_quilt3(size: str) -> dict[str, Any]:
+    writers, pushes = (int(part) for part in size.split("x"))
+    with tempfile.TemporaryDirectory() as folder, moto_server() as moto, Proxy(moto.url) as proxy:
+        tally = quilt3_races.race_with_quilt3(writers, pushes, 2, moto, proxy, Path(folder))
+    return {"processes": writers, "of quilt3": 2} | {
+        name.replace("_", " "): number for name, number in asdict(tally).items()
+    }
+
+
 def interop(packages: int) -> dict[str, Any]:
     """Fails as the tests do at the first difference."""
     start = time.perf_counter()
@@ -88,12 +100,14 @@ if __name__ == "__main__":
     )
     parser.add_argument("--folder", default="32x50")
     parser.add_argument("--bucket", default="32x50")
+    parser.add_argument("--beside-quilt3", default="8x10")
     parser.add_argument("--packages", type=int, default=5000)
-    parser.add_argument("--only", nargs="+", choices=("folder", "bucket", "interop"))
+    parser.add_argument("--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop"))
     given = parser.parse_args()
     parts: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
         "folder": ("race in a folder", lambda: run(given.folder, in_a_folder)),
         "bucket": ("race in a bucket", lambda: run(given.bucket, in_a_bucket)),
+        "quilt3": ("race beside quilt3", lambda: beside_quilt3(given.beside_quilt3)),
         "interop": ("interop with quilt3", lambda: interop(given.packages)),
     }
     figures = last_figures()
