@@ -10,6 +10,8 @@
 8. A listing of versions copies the keys that it may list, and not, for good, every version in the bucket with its bytes.
 
 9. A long listing is written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
+10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
+    with every other.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -25,8 +27,9 @@ from types import SimpleNamespace
 from typing import Any
 from xml.sax.saxutils import escape
 
+from moto import backends
 from moto.moto_server import werkzeug_app
-from moto.s3 import models, responses
+from moto.s3 import models, responses, utils
 from moto.s3.exceptions import S3ClientError
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -131,10 +134,18 @@ _list_object_versions = models.S3Backend.list_object_versions
 
 def list_named_versions(self: Any, bucket_name: str, *, prefix: str = "", **named: Any) -> Any:
     kept = self.get_bucket(bucket_name).keys
-    asked = [(name, versions) for name, versions in kept.iterlists() if name.startswith(prefix)]
+    asked = [(name, kept.getlist(name)) for name in kept if name.startswith(prefix)]
     bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: asked))
     backend = SimpleNamespace(get_bucket=lambda _: bucket)
     return _list_object_versions(backend, bucket_name, prefix=prefix, **named)
+
+
+def set_versions(self: Any, name: str, versions: list[Any]) -> None:
+    staying = {id(version) for version in versions}
+    for version in self.getlist(name, []):
+        if id(version) not in staying and isinstance(version, models.FakeKey):
+            version.dispose()
+    dict.__setitem__(self, name, versions)
 
 
 class AnyCharacter(werkzeug_app.RegexConverter):
@@ -157,6 +168,9 @@ def main() -> None:
     responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
     models.S3Backend.list_objects = list_living_objects
     models.S3Backend.list_object_versions = list_named_versions
+    utils._VersionedKeyStore.setlist = set_versions
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
     werkzeug_app.RegexConverter = AnyCharacter
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)
