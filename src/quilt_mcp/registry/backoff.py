@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-_DOUBLINGS = 5
+_GROWTH = 4
+_MOST_ATTEMPTS = 32
 _LONGEST_SECONDS = 30.0
 
 
 class Backoff:
-    """The waits of one caller that keeps losing a swap to others: random, under a bound that doubles with each loss.
+    """The waits of one caller that keeps losing a swap to others: random, under a bound that grows with each loss.
 
     The bound is counted in lost attempts, not in seconds: an attempt takes milliseconds in a folder and seconds in a bucket far
     away, and longer the more of them are under way, so writers slow down where they crowd each other and not elsewhere. The
-    first wait is at most one attempt long: against one other writer that is enough. The bound stops at 32 attempts: then 32
-    writers have about two attempts under way between them, and the one that lost most still comes as often as any other.
+    first wait is at most one attempt long: against one other writer that is enough. Then the bound is 4 attempts, 16, and 32, where
+    it stays: 32 writers have a few attempts under way between them then, and one that lost often comes no later than others.
     """
 
     def __init__(self, uniform: Callable[[float, float], float] = random.uniform) -> None:
@@ -24,6 +25,7 @@ class Backoff:
 
     def wait(self, took: float) -> float:
         """Seconds to wait after one more lost attempt, that took ``took`` seconds."""
-        bound = min(took * 2 ** min(self._lost, _DOUBLINGS), max(took, _LONGEST_SECONDS))
+        attempts = min(_GROWTH**self._lost, _MOST_ATTEMPTS)
+        bound = min(took * attempts, max(took, _LONGEST_SECONDS))
         self._lost += 1
         return self._uniform(0, bound)
