@@ -7,9 +7,9 @@
 5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
 6. GetObjectAttributes tells the parts and their sizes when asked for them.
 7. A key may hold line breaks.
-8. A listing of versions copies the keys that it may list, and not, for good, every version in the bucket with its bytes.
+8. A listing of versions looks at the keys that it may list, and does not copy, for good, every version in the bucket.
 
-9. A long listing is written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
+9. Long listings are written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
 10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
     with every other.
 
@@ -62,12 +62,12 @@ class Corrected(responses.S3Response):
                             for number, part in enumerate(parts, 1)
                         ],
                     }
-            case "ListObjectsV2" if (
-                len(result["Contents"]) > _LONG_LISTING and "Owner" not in result["Contents"][0]
-            ):
-                items = "".join(listed_item(item) for item in result.pop("Contents"))
-                status, headers, body = super().serialized(action_result)
-                return status, headers, body.replace("</ListBucketResult>", f"{items}</ListBucketResult>")
+            case "ListObjectsV2" | "ListObjectVersions" as listing:
+                many, one, root = _LISTINGS[listing]
+                if len(result[many]) > _LONG_LISTING:
+                    items = "".join(written(one, item) for item in result.pop(many))
+                    status, headers, body = super().serialized(action_result)
+                    return status, headers, body.replace(f"</{root}>", f"{items}</{root}>")
         return super().serialized(action_result)
 
     def head_object(self, bucket_name: str, query: Any, key_name: str, headers: Any) -> Any:
@@ -104,15 +104,25 @@ class Corrected(responses.S3Response):
 _LONG_LISTING = 50
 
 
-def listed_item(item: dict[str, Any]) -> str:
-    fields = "".join(
-        f"<{name}>{escape(str(item[name]), {chr(13): '&#13;'})}</{name}>"
-        for name in ("Key", "LastModified", "ETag", "Size", "StorageClass")
-    )
-    algorithms = "".join(
-        f"<ChecksumAlgorithm>{name}</ChecksumAlgorithm>" for name in item.get("ChecksumAlgorithm", ())
-    )
-    return f"<Contents>{fields}{algorithms}</Contents>"
+_LISTINGS = {
+    "ListObjectsV2": ("Contents", "Contents", "ListBucketResult"),
+    "ListObjectVersions": ("Versions", "Version", "ListVersionsResult"),
+}
+_ESCAPED = {"\r": "&#13;"}
+
+
+def written(name: str, value: Any) -> str:
+    """As XML; in it a list is its element again and again."""
+    match value:
+        case dict():
+            text = "".join(written(inner, it) for inner, it in value.items())
+        case list():
+            return "".join(written(name, it) for it in value)
+        case bool():
+            text = "true" if value else "false"
+        case _:
+            text = escape(str(value), _ESCAPED)
+    return f"<{name}>{text}</{name}>"
 
 
 def composite_of(key: Any) -> str | None:
@@ -134,7 +144,7 @@ _list_object_versions = models.S3Backend.list_object_versions
 
 def list_named_versions(self: Any, bucket_name: str, *, prefix: str = "", **named: Any) -> Any:
     kept = self.get_bucket(bucket_name).keys
-    asked = [(name, kept.getlist(name)) for name in kept if name.startswith(prefix)]
+    asked = [(name, kept.getlist(name)) for name in list(kept) if name.startswith(prefix)]
     bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: asked))
     backend = SimpleNamespace(get_bucket=lambda _: bucket)
     return _list_object_versions(backend, bucket_name, prefix=prefix, **named)
@@ -167,6 +177,9 @@ class Handler(MotoRequestHandler):
 def main() -> None:
     responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
     models.S3Backend.list_objects = list_living_objects
+    models.FakeKey.__deepcopy__ = lambda self, _: (
+        self
+    )  # a listing of versions only notes on each whether it is the latest
     models.S3Backend.list_object_versions = list_named_versions
     utils._VersionedKeyStore.setlist = set_versions
     modules = tuple(backends.list_of_moto_modules())

@@ -132,7 +132,17 @@ def test_a_long_listing_says_what_short_ones_say(encoding: dict[str, str], moto:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 10})
         short = [item for page in pages for item in page["Contents"]]
         long = s3.list_objects_v2(Bucket=bucket, **encoding)["Contents"]
+        pages = s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": 10}
+        )
+        short_versions = [item for page in pages for item in page["Versions"]]
+        long_versions = s3.list_object_versions(Bucket=bucket)["Versions"]
     assert [item["Key"] for item in short] == sorted(names)
     if encoding:
         long = [item | {"Key": unquote(item["Key"])} for item in long]
     assert long == short
+    assert [item["Key"] for item in long_versions] == sorted(names)
+    # moto's own takes the carriage return for the end of a line.
+    assert [item for item in long_versions if "\r" not in item["Key"]] == [
+        item for item in short_versions if "carriage" not in item["Key"]
+    ]
