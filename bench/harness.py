@@ -18,7 +18,7 @@ def report(name: str, figures: dict[str, Any]) -> None:
     record = {
         "bench": name,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "figures": figures,
@@ -28,7 +28,7 @@ def report(name: str, figures: dict[str, Any]) -> None:
     print(json.dumps(figures, indent=2))
 
 
-def _commit() -> str:
+def commit() -> str:
     command = ["git", "rev-parse", "--short", "HEAD"]
     result = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"

@@ -7,6 +7,11 @@
 5. A folder of a versioned bucket whose objects are all deleted is not listed any more.
 6. GetObjectAttributes tells the parts and their sizes when asked for them.
 7. A key may hold line breaks.
+8. A listing of versions looks at the keys that it may list, and does not copy, for good, every version in the bucket.
+
+9. Long listings are written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
+10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
+    with every other.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -20,9 +25,11 @@ import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
+from xml.sax.saxutils import escape
 
+from moto import backends
 from moto.moto_server import werkzeug_app
-from moto.s3 import models, responses
+from moto.s3 import models, responses, utils
 from moto.s3.exceptions import S3ClientError
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
@@ -55,6 +62,12 @@ class Corrected(responses.S3Response):
                             for number, part in enumerate(parts, 1)
                         ],
                     }
+            case "ListObjectsV2" | "ListObjectVersions" as listing:
+                many, one, root = _LISTINGS[listing]
+                if len(result[many]) > _LONG_LISTING:
+                    items = "".join(written(one, item) for item in result.pop(many))
+                    status, headers, body = super().serialized(action_result)
+                    return status, headers, body.replace(f"</{root}>", f"{items}</{root}>")
         return super().serialized(action_result)
 
     def head_object(self, bucket_name: str, query: Any, key_name: str, headers: Any) -> Any:
@@ -88,6 +101,30 @@ class Corrected(responses.S3Response):
         return algorithm, value
 
 
+_LONG_LISTING = 50
+
+
+_LISTINGS = {
+    "ListObjectsV2": ("Contents", "Contents", "ListBucketResult"),
+    "ListObjectVersions": ("Versions", "Version", "ListVersionsResult"),
+}
+_ESCAPED = {"\r": "&#13;"}
+
+
+def written(name: str, value: Any) -> str:
+    """As XML; in it a list is its element again and again."""
+    match value:
+        case dict():
+            text = "".join(written(inner, it) for inner, it in value.items())
+        case list():
+            return "".join(written(name, it) for it in value)
+        case bool():
+            text = "true" if value else "false"
+        case _:
+            text = escape(str(value), _ESCAPED)
+    return f"<{name}>{text}</{name}>"
+
+
 def composite_of(key: Any) -> str | None:
     if key is None or key.checksum_algorithm != "SHA256" or key.checksum_type != "COMPOSITE":
         return None
@@ -100,6 +137,25 @@ _list_objects = models.S3Backend.list_objects
 def list_living_objects(self: Any, bucket: Any, *arguments: Any, **named: Any) -> Any:
     living = {name: key for name, key in bucket.keys.items() if not isinstance(key, models.FakeDeleteMarker)}
     return _list_objects(self, SimpleNamespace(keys=living), *arguments, **named)
+
+
+_list_object_versions = models.S3Backend.list_object_versions
+
+
+def list_named_versions(self: Any, bucket_name: str, *, prefix: str = "", **named: Any) -> Any:
+    kept = self.get_bucket(bucket_name).keys
+    asked = [(name, kept.getlist(name)) for name in list(kept) if name.startswith(prefix)]
+    bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: asked))
+    backend = SimpleNamespace(get_bucket=lambda _: bucket)
+    return _list_object_versions(backend, bucket_name, prefix=prefix, **named)
+
+
+def set_versions(self: Any, name: str, versions: list[Any]) -> None:
+    staying = {id(version) for version in versions}
+    for version in self.getlist(name, []):
+        if id(version) not in staying and isinstance(version, models.FakeKey):
+            version.dispose()
+    dict.__setitem__(self, name, versions)
 
 
 class AnyCharacter(werkzeug_app.RegexConverter):
@@ -121,6 +177,13 @@ class Handler(MotoRequestHandler):
 def main() -> None:
     responses.S3Response = Corrected  # before the first request, when moto's table of URLs takes the class
     models.S3Backend.list_objects = list_living_objects
+    models.FakeKey.__deepcopy__ = lambda self, _: (
+        self
+    )  # a listing of versions only notes on each whether it is the latest
+    models.S3Backend.list_object_versions = list_named_versions
+    utils._VersionedKeyStore.setlist = set_versions
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
     werkzeug_app.RegexConverter = AnyCharacter
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Handler)

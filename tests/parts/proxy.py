@@ -59,6 +59,15 @@ class Exchange:
     received: int = 0
     sent: int = 0
     ended: float = 0.0
+    answered: dict[str, str] = field(default_factory=dict[str, str])
+    """The headers of the server's answer, with lower-case names."""
+    acted: float = 0.0
+    """When the server had answered: with writes to one key taking turns, the order in which they happened."""
+
+    @property
+    def access_key(self) -> str:
+        """Who asked; '' for a request that is not signed in its headers."""
+        return self.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
     def __str__(self) -> str:
         return f"{self.number} {self.call.operation} {self.call.bucket}/{self.call.key} -> {self.status or 'no answer'}"
@@ -287,6 +296,7 @@ class Proxy:
                 await held.enter_async_context(self._turns[(exchange.call.bucket, exchange.call.key)])
             upstream = await held.enter_async_context(self._connection(exchange))
             answer = await self._ask(upstream, head, body)
+            exchange.answered, exchange.acted = answer.lowered(), perf_counter()
             answer_body = self._answer_body(upstream, exchange.call.method, answer)
             if alone or any(isinstance(fault, LoseResponse | Pause) for fault in exchange.faults):
                 answer_body = _again([piece async for piece in answer_body])

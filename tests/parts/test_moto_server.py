@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -119,3 +120,29 @@ def test_the_server_ends_with_its_context() -> None:
         assert client.list_buckets()["Buckets"] == []
     with access.boto() as client, pytest.raises(Exception, match="Could not connect"):
         client.list_buckets()
+
+
+@pytest.mark.parametrize("encoding", [{}, {"EncodingType": "url"}])
+def test_a_long_listing_says_what_short_ones_say(encoding: dict[str, str], moto: S3Access) -> None:
+    bucket = moto.make_bucket()
+    names = ['a&b <c> "d"', "line\nbreak", "carriage\rreturn", "ö %20 +", *(f"key{n:02d}" for n in range(70))]
+    with moto.boto() as s3:
+        for number, name in enumerate(names):
+            s3.put_object(Bucket=bucket, Key=name, Body=b"1" * number, ChecksumAlgorithm="SHA256")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 10})
+        short = [item for page in pages for item in page["Contents"]]
+        long = s3.list_objects_v2(Bucket=bucket, **encoding)["Contents"]
+        pages = s3.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": 10}
+        )
+        short_versions = [item for page in pages for item in page["Versions"]]
+        long_versions = s3.list_object_versions(Bucket=bucket)["Versions"]
+    assert [item["Key"] for item in short] == sorted(names)
+    if encoding:
+        long = [item | {"Key": unquote(item["Key"])} for item in long]
+    assert long == short
+    assert [item["Key"] for item in long_versions] == sorted(names)
+    # moto's own takes the carriage return for the end of a line.
+    assert [item for item in long_versions if "\r" not in item["Key"]] == [
+        item for item in short_versions if "carriage" not in item["Key"]
+    ]

@@ -52,7 +52,7 @@ def test_in_a_folder_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_par
 @pytest.mark.parametrize(
     ("writers", "pushes"),
     [
-        pytest.param(8, 2, id="8 processes, 2 pushes each"),
+        pytest.param(8, 4, id="8 processes, 4 pushes each"),
         pytest.param(32, 50, id="32 processes, 50 pushes each", marks=NIGHTLY),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -163,6 +164,40 @@ async def test_a_rival_that_comes_before_our_latest_is_a_stale_parent_naming_bot
         assert registry.latest() == rivals[0].top_hash
         assert caught[0].details["expected"] == before
         assert caught[0].details["actual"] == rivals[0].top_hash
+        registry.check()
+
+
+@pytest.mark.anyio
+async def test_a_rival_that_the_listing_shows_is_a_stale_parent_before_any_pointer_is_written(
+    moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """It came between our look at latest, before the manifest, and the listing, before the timestamp pointer."""
+    with fresh(moto) as registry:
+        ours = open_ops(replace(s3, access_key="ours"), registry.bucket, tmp_path)
+        theirs = open_ops(s3, registry.bucket, tmp_path / "theirs")
+        before = (await make(theirs)).top_hash
+        pause, rivals = Pause("before"), list[Commit]()
+
+        async def push() -> None:
+            with pytest.raises(StaleParent) as stale:
+                await change(ours, tmp_path, before)
+            assert stale.value.details["expected"] == before
+            assert stale.value.details["actual"] == rivals[0].top_hash
+
+        with (
+            moto_proxy.injecting(pause, operation="ListObjectsV2", bucket=registry.bucket, times=1),
+            moto_proxy.recording() as seen,
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(push)
+                await anyio.to_thread.run_sync(pause.wait_until_reached)
+                request = PatchRequest(package(theirs), files=(InlineFile("theirs", b"t"),))
+                rivals.append(await theirs.patch(request))
+                pause.release()
+        own = [exchange for exchange in seen.mutating if exchange.access_key == "ours"]
+        assert own
+        assert not [exchange for exchange in own if "/named_packages/" in exchange.call.key]
+        assert registry.log() == [before, rivals[0].top_hash]
         registry.check()
 
 

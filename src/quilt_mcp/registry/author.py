@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.errors import AlreadyExists, CorruptManifest, InvalidArgument, RevisionNotFound, StaleParent
 from quilt_mcp.registry.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.backoff import Backoff
 from quilt_mcp.registry.draft import Changes, Draft, header_with
 from quilt_mcp.registry.intake import Intake, Placement, PlacementFactory
 from quilt_mcp.registry.manifest import Manifest
@@ -138,13 +138,15 @@ class Author:
         if draft.parent is None or draft.parent.top_hash != base.top_hash:
             draft = await self._redo(request, prepared, base, draft.parent)
         intake = await self._take(draft, progress)
+        backoff, begun = Backoff(), anyio.current_time()
         for attempt in range(_MERGE_ATTEMPTS):
             try:
                 published = await self._publish(draft)
             except StaleParent:
                 if not request.merge or attempt == _MERGE_ATTEMPTS - 1:
                     raise
-                await anyio.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - spreads writers, guards nothing
+                await anyio.sleep(backoff.wait(anyio.current_time() - begun))
+                begun = anyio.current_time()
                 latest = await self._registry.pointers.latest(request.package.name)
                 draft = await self._redo(request, prepared, base, latest)
                 continue

@@ -65,16 +65,21 @@ class Pointers:
 
     async def tags(self, name: str) -> list[str]:
         """Every tag of a package, timestamps newest first, then the others."""
-        found: list[str] = []
+        return list(await self.etags(name))
+
+    async def etags(self, name: str) -> dict[str, str]:
+        """As ``tags``, each with its pointer's etag."""
+        found: dict[str, str] = {}
         after = ""
         while True:
             listing = await self._store.list_folder(pointer_folder(name), after=after)
-            found += [stat.key.rpartition("/")[2] for stat in listing.objects]
+            found |= {stat.key.rpartition("/")[2]: stat.etag for stat in listing.objects}
             if listing.next_after is None:
                 break
             after = listing.next_after
         timestamps = sorted((tag for tag in found if TIMESTAMP.fullmatch(tag)), key=int, reverse=True)
-        return timestamps + sorted(tag for tag in found if not TIMESTAMP.fullmatch(tag))
+        others = sorted(tag for tag in found if not TIMESTAMP.fullmatch(tag))
+        return {tag: found[tag] for tag in (*timestamps, *others)}
 
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
         """In the order of ``tags``, several requests at once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +94,11 @@ class Publisher:
         await self._move_latest(name, top_hash, parent)
 
     async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
-        stamp = await self._put_timestamp(name, top_hash)
+        etags = await self._pointers.etags(name)
+        if etags.get(LATEST) != (parent and parent.etag):
+            # The listing shows it at no cost: an attempt bound to lose writes no pointer, to be taken back, into the log.
+            await self._require_parent(name, parent)
+        stamp = await self._put_timestamp(name, top_hash, etags)
         try:
             await self._move_latest(name, top_hash, parent)
         except StaleParent as conflict:
@@ -166,10 +170,10 @@ class Publisher:
             return False
         return True
 
-    async def _put_timestamp(self, name: str, top_hash: str) -> _Stamp:
-        """The revision's timestamp pointer. A pointer of the same revision left on top
+    async def _put_timestamp(self, name: str, top_hash: str, listed: Iterable[str]) -> _Stamp:
+        """The revision's timestamp pointer, after those ``listed`` (newest first). A pointer of the same revision left on top
         by an earlier, killed publish is taken over instead of written twice."""
-        tags = [tag for tag in await self._pointers.tags(name) if TIMESTAMP.fullmatch(tag)]
+        tags = [tag for tag in listed if TIMESTAMP.fullmatch(tag)]
         now = int(self._clock())
         stamp = now
         if tags:
@@ -237,7 +241,7 @@ class Publisher:
             is_latest = found is not None and found.top_hash == top_hash
             logged = await self._pointers.read(name, tag)
             if is_latest if logged is None else logged.top_hash != top_hash:
-                stamp = await self._put_timestamp(name, top_hash)
+                stamp = await self._put_timestamp(name, top_hash, await self._pointers.tags(name))
                 warnings.append(
                     f"timestamp_replaced: another writer replaced {name}:{tag}; the revision stands at {stamp.tag} now."
                 )
