@@ -135,7 +135,8 @@ _list_objects = models.S3Backend.list_objects
 
 
 def list_living_objects(self: Any, bucket: Any, *arguments: Any, **named: Any) -> Any:
-    living = {name: key for name, key in bucket.keys.items() if not isinstance(key, models.FakeDeleteMarker)}
+    kept = dict(bucket.keys).items()  # a copy: others put and delete meanwhile
+    living = {name: of[-1] for name, of in kept if of and not isinstance(of[-1], models.FakeDeleteMarker)}
     return _list_objects(self, SimpleNamespace(keys=living), *arguments, **named)
 
 
@@ -143,8 +144,8 @@ _list_object_versions = models.S3Backend.list_object_versions
 
 
 def list_named_versions(self: Any, bucket_name: str, *, prefix: str = "", **named: Any) -> Any:
-    kept = self.get_bucket(bucket_name).keys
-    asked = [(name, kept.getlist(name)) for name in list(kept) if name.startswith(prefix)]
+    kept = dict(self.get_bucket(bucket_name).keys).items()
+    asked = [(name, versions) for name, versions in kept if name.startswith(prefix)]
     bucket = SimpleNamespace(keys=SimpleNamespace(iterlists=lambda: asked))
     backend = SimpleNamespace(get_bucket=lambda _: bucket)
     return _list_object_versions(backend, bucket_name, prefix=prefix, **named)

@@ -168,7 +168,7 @@ async def test_tls_at_a_port_without_it_is_told_as_that(opener: Opener, moto: Se
 class Page:
     """A sign-in page of a network, in place of whatever was asked for."""
 
-    def __init__(self, status: int, location: bool) -> None:
+    def __init__(self, status: int, location: bool, kind: str = "text/html; charset=utf-8") -> None:
         page = self
         self.seen = list[str]()
 
@@ -178,11 +178,11 @@ class Page:
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 page.seen.append(f"{self.command} {self.path}")
-                body = b"<!DOCTYPE html><html><body>Sign in to the guest network</body></html>"
+                body = b"<!DOCTYPE html><html xmlns='http://www.w3.org/1999/xhtml'><body>Sign in to the network</body></html>"
                 self.send_response(200 if self.path == "/sign-in" else status)
                 if location:
                     self.send_header("Location", f"{page.url}/sign-in")
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if self.command != "HEAD":
@@ -208,7 +208,17 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize(
-    "page", [(200, False), (302, False), (302, True), (403, False), (407, False), (511, False)], indirect=True
+    "page",
+    [
+        (200, False),
+        (200, False, "application/xhtml+xml"),
+        (302, False),
+        (302, True),
+        (403, False),
+        (407, False),
+        (511, False),
+    ],
+    indirect=True,
 )
 async def test_a_page_in_place_of_s3_is_never_taken_for_an_answer(page: Page, opener: Opener) -> None:
     """Not for an empty listing, an object's bytes, a write that was done, nor for a missing permission that one could ask for."""

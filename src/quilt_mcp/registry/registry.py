@@ -1,4 +1,4 @@
-"""Registry: packages over a store, read side. Writing stands in commit.py, deletion.py and transfer.py."""
+"""Registry: packages over a store, read side. Authors and deletion stand on it and write."""
 
 from __future__ import annotations
 

@@ -334,7 +334,7 @@ class S3Store:
             given["RequestPayer"] = "requester"
         with s3_errors(self.bucket, key, action):
             answer = getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
-        require_s3(answer, self.bucket)
+        require_s3(answer, self.bucket, method)
         return answer
 
     async def _of_latest(

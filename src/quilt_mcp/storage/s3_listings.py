@@ -17,11 +17,13 @@ from quilt_mcp.storage.store import ObjectStat
 LISTED: Final = "Listed"
 """Where an answer has its objects: a list of ObjectStat. Of versions only the latest of each object are among them."""
 
+_ANSWERS: Final = {"ListBucketResult", "ListVersionsResult"}
 _OBJECTS: Final = {"Contents", "Version", "DeleteMarker"}
 
 
 def read_listings(client: Any) -> None:
-    """Listings of this boto3 client answer ``LISTED`` from now on, in place of Contents, Versions and DeleteMarkers."""
+    """Listings of this boto3 client answer ``LISTED`` from now on, in place of Contents, Versions and DeleteMarkers;
+    an answer without it is no listing of S3, whatever botocore makes of it."""
     for operation in ("ListObjectsV2", "ListObjectVersions"):
         client.meta.events.register(f"before-parse.s3.{operation}", _take_objects)
 
@@ -35,6 +37,8 @@ def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[
     except ElementTree.ParseError:
         return  # botocore says what it makes of it
     namespace = page.tag[: page.tag.find("}") + 1]
+    if page.tag[len(namespace) :] not in _ANSWERS:
+        return
     is_encoded = page.findtext(f"{namespace}EncodingType") == "url"
     objects: list[ObjectStat] = []
     rest: list[ElementTree.Element] = []

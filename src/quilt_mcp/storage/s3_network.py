@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from quilt_mcp.errors import StorageUnavailable
+from quilt_mcp.storage.s3_listings import LISTED
 
 _PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _WAYS: Final = (
@@ -33,6 +34,20 @@ _WAYS: Final = (
 )
 """In this order: each failure to connect fits the last, too."""
 
+_SIGNS: Final = {
+    "list_objects_v2": LISTED,
+    "list_object_versions": LISTED,
+    "head_object": "ETag",
+    "get_object": "ETag",
+    "put_object": "ETag",
+    "upload_part": "ETag",
+    "copy_object": "CopyObjectResult",
+    "upload_part_copy": "CopyPartResult",
+    "create_multipart_upload": "UploadId",
+    "complete_multipart_upload": "ETag",
+}
+"""By boto3's method, what every S3 answers to it."""
+
 
 def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> StorageUnavailable | None:
     """None: it was S3 that answered, or nothing says that it was not."""
@@ -47,12 +62,12 @@ def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> Storag
     return None
 
 
-def require_s3(answer: Mapping[str, Any], bucket: str) -> None:
-    """Raises StorageUnavailable when a page came in place of what botocore understood as an empty answer."""
+def require_s3(answer: Mapping[str, Any], bucket: str, method: str) -> None:
+    """Raises StorageUnavailable when what botocore took for an answer to its ``method`` is no answer of S3's."""
     about = answer["ResponseMetadata"]
     headers = about.get("HTTPHeaders", {})
     is_page = str(headers.get("content-type", "")).startswith("text/html") and about["HTTPStatusCode"] != 204
-    if is_page and "etag" not in headers:
+    if (is_page and "etag" not in headers) or _SIGNS.get(method, "ResponseMetadata") not in answer:
         raise not_s3(bucket)
 
 
