@@ -10,9 +10,10 @@ from ops_contract import QuiltOpsContract
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.local import open_local
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.errors import RegistryNotFound
+from quilt_mcp.errors import AlreadyExists, RegistryNotFound
 from quilt_mcp.registry.content_placement import ContentPlacement
 from quilt_mcp.registry.install import Destination
+from quilt_mcp.registry.manifest import PAGE
 from quilt_mcp.registry.manifests import ManifestCache
 from quilt_mcp.storage.local_stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
@@ -70,6 +71,28 @@ class TestLocalOps(QuiltOpsContract):
         page = await self.reader.list_packages(self.registry)
         assert (page.items, page.total) == ((), 0)
         assert page.warnings[0].startswith("registry_empty:")
+
+    async def test_a_package_of_several_pages_is_installed_where_files_are_missing_and_verified(self) -> None:
+        names = [f"{number:04d}" for number in range(2 * PAGE + 1)]
+        files = {name: f"content {name}" for name in names}
+        commit = await self.create("a/b", files)
+        kept = [name for number, name in enumerate(names) if number % 3 == 0]
+        differing = [names[1], names[PAGE], names[-2]]
+        for name in kept:
+            self.write_installed(name, files[name])
+        for name in differing:
+            self.write_installed(name, "another")
+        with pytest.raises(AlreadyExists) as refused:
+            await self.ops.install(commit.plan.package, str(self.dest))
+        assert (refused.value.details["count"], refused.value.details["paths"]) == (3, differing)
+        outcome = await self.ops.install(commit.plan.package, str(self.dest), overwrite=True)
+        assert (outcome.installed, outcome.unchanged) == (len(names) - len(kept), len(kept))
+        assert {path.name: path.read_text() for path in self.dest.iterdir()} == files
+        assert (await self.ops.verify(commit.plan.package, dest=str(self.dest))).checked.entries == len(names)
+
+    def write_installed(self, name: str, content: str) -> None:
+        self.dest.mkdir(exist_ok=True)
+        (self.dest / name).write_text(content)
 
     async def test_a_registry_that_is_a_file_is_refused(self) -> None:
         self.root.rmdir()

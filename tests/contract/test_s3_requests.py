@@ -52,7 +52,7 @@ def put(bucket: str, moto: Server) -> Iterator[Callable[[str, bytes], Any]]:
         yield lambda key, body: raw.put_object(Bucket=bucket, Key=key, Body=body)
 
 
-async def test_a_push_costs_a_request_a_file_and_a_few_and_the_same_again_only_the_few(
+async def test_a_push_an_install_and_a_verification_cost_a_request_a_file_and_a_push_again_a_few(
     ops: IamOps, bucket: str, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
@@ -74,6 +74,9 @@ async def test_a_push_costs_a_request_a_file_and_a_few_and_the_same_again_only_t
     with moto_proxy.recording() as installing:
         assert (await ops.install(done.plan.package, str(tmp_path / "installed"))).installed == FILES
     assert installing.total <= FILES + 5
+    with moto_proxy.recording() as verifying:
+        assert (await ops.verify(done.plan.package)).checked.entries == FILES
+    assert verifying.total <= FILES + 5
 
 
 async def test_packages_are_listed_by_listing_alone(

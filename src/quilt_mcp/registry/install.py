@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
+from typing import Literal
 
 import anyio
 import anyio.from_thread
@@ -17,7 +19,7 @@ from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
 from quilt_mcp.errors import AlreadyExists, HashMismatch, InvalidArgument, SourceNotFound
-from quilt_mcp.registry.manifest import Manifest
+from quilt_mcp.registry.manifest import PAGE, Manifest, files_page
 from quilt_mcp.registry.mismatch import not_as_recorded
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_open_file
@@ -30,7 +32,6 @@ _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
 _SMALL = 1 << 20
 """Files up to this size are held in memory, and written several at a time."""
-_PAGE = 1000
 _SHOWN = 10
 _MESSAGE = "bytes installed"
 
@@ -58,6 +59,21 @@ class Destination:
                 details={"dest": self.path, "path": logical_key},
             )
         return place
+
+
+@dataclass(slots=True)
+class _Survey:
+    """A byte for each of the revision's entries in order: whether it is missing. And how many are, in files and bytes."""
+
+    is_missing: bytearray = field(default_factory=bytearray)
+    count: int = 0
+    size: int = 0
+
+    def add(self, entry: Entry, *, is_missing: bool) -> None:
+        self.is_missing.append(is_missing)
+        if is_missing:
+            self.count += 1
+            self.size += _size(entry)
 
 
 class Installer:
@@ -88,49 +104,51 @@ class Installer:
         item = await self._registry.stat(pinned)
         self._total = item.size
 
-        wanted = await anyio.to_thread.run_sync(_wanted, manifest, item)
-        missing = await anyio.to_thread.run_sync(self._survey, wanted)
+        survey = await anyio.to_thread.run_sync(self._survey, manifest, item)
         if dry_run:
-            size = sum(entry.size or 0 for entry in missing)
             return InstallOutcome(
-                str(pinned), self._destination.path, len(missing), self._unchanged, size, done=False
+                str(pinned), self._destination.path, survey.count, self._unchanged, survey.size, done=False
             )
-        await self._install_all(missing)
+        for offset in range(0, len(survey.is_missing), PAGE):
+            entries = await anyio.to_thread.run_sync(files_page, manifest, item, offset)
+            missing = list(compress(entries, survey.is_missing[offset : offset + PAGE]))
+            await self._install_all(missing, survey.count)
         return InstallOutcome(
             str(pinned), self._destination.path, self._installed, self._unchanged, self._copied, done=True
         )
 
-    def _survey(self, wanted: list[Entry]) -> list[Entry]:
-        """The entries that are not in the folder yet. Raises AlreadyExists for files that stand there and differ."""
-        missing: list[Entry] = []
+    def _survey(self, manifest: Manifest, item: Item) -> _Survey:
+        """What is not in the folder yet. Raises AlreadyExists for files that stand there and differ."""
+        survey = _Survey()
         differing: list[str] = []
-        for entry in wanted:
-            anyio.from_thread.check_cancelled()
-            key = self._destination.at(entry.logical_key)
-            try:
-                descriptor = self._folder.open_file(key)
-            except SourceNotFound:
-                missing.append(entry)
-                continue
-            try:
-                if self._is_same(descriptor, entry):
+        differing_count = 0
+        while entries := files_page(manifest, item, len(survey.is_missing)):
+            for entry in entries:
+                anyio.from_thread.check_cancelled()
+                found = self._look_for(entry)
+                survey.add(entry, is_missing=found != "same")
+                if found == "same":
                     self._unchanged += 1
-                    continue
-            finally:
-                os.close(descriptor)
-            missing.append(entry)
-            differing.append(entry.logical_key)
+                elif found == "another":
+                    differing_count += 1
+                    differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
             raise AlreadyExists(
-                f"{len(differing)} files in {self._destination.path} differ from the package's: {', '.join(differing[:_SHOWN])}.",
+                f"{differing_count} files in {self._destination.path} differ from the package's: {', '.join(differing)}.",
                 next_step="Set overwrite=true to replace them, or choose another dest.",
-                details={
-                    "dest": self._destination.path,
-                    "paths": differing[:_SHOWN],
-                    "count": len(differing),
-                },
+                details={"dest": self._destination.path, "paths": differing, "count": differing_count},
             )
-        return missing
+        return survey
+
+    def _look_for(self, entry: Entry) -> Literal["same", "another", "nothing"]:
+        try:
+            descriptor = self._folder.open_file(self._destination.at(entry.logical_key))
+        except SourceNotFound:
+            return "nothing"
+        try:
+            return "same" if self._is_same(descriptor, entry) else "another"
+        finally:
+            os.close(descriptor)
 
     def _is_same(self, descriptor: int, entry: Entry) -> bool:
         size = os.fstat(descriptor).st_size
@@ -140,7 +158,9 @@ class Installer:
             hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled) == entry.hash
         )
 
-    async def _install_all(self, entries: list[Entry]) -> None:
+    async def _install_all(self, entries: list[Entry], count: int) -> None:
+        """``count``: how many there are in all."""
+
         async def install_group(group: Sequence[Entry]) -> None:
             fetched: list[tuple[Entry, bytes]] = []
             for entry in group:
@@ -161,7 +181,7 @@ class Installer:
                     self._note_installed(entry)
                     await self._note_bytes(_size(entry))
 
-        await for_each(groups(entries, len(entries), _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
+        await for_each(groups(entries, count, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
 
     def _note_installed(self, entry: Entry) -> None:
         self._installed += 1
@@ -252,13 +272,3 @@ def _received(count: int) -> str:
 
 def _size(entry: Entry) -> int:
     return entry.size or 0
-
-
-def _wanted(manifest: Manifest, item: Item) -> list[Entry]:
-    if item.type == "file":
-        entry = manifest.entry(item.path)
-        return [entry] if entry else []
-    entries: list[Entry] = []
-    while page := manifest.below(item.path, len(entries), _PAGE)[0]:
-        entries += page
-    return entries

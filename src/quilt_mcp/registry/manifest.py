@@ -13,7 +13,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, Record
-from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.listing import Item, Totals
+
+PAGE = 1000
+"""Entries of a page, for those who go through all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,14 @@ class Manifest(Protocol):
     def suggest(self, key: str) -> list[str]:
         """Keys and folders near to one that does not exist; bounded work, so best effort."""
         ...
+
+
+def files_page(manifest: Manifest, item: Item, offset: int) -> list[Entry]:
+    """The PAGE entries at or below ``item``, from ``offset`` on; [] after the last. Blocks."""
+    if item.type == "file":
+        entry = manifest.entry(item.path) if offset == 0 else None
+        return [entry] if entry else []
+    return manifest.below(item.path, offset, PAGE)[0]
 
 
 def folder_path(path: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -14,10 +15,10 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Totals, Verification
 from quilt_mcp.domain.manifest import top_hash_of
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import CorruptManifest, NotFound, NotSupported, QuiltError
+from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupported, QuiltError
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifest import Manifest
+from quilt_mcp.registry.manifest import Manifest, files_page
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object, local_file
@@ -26,8 +27,9 @@ from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import for_each
 
 PROBLEMS_SHOWN = 200
-_FILES_AT_ONCE = 4
-_PAGE = 1000
+_FILES_AT_ONCE = 12
+_LARGE_AT_ONCE = 4
+_LARGE = 8 << 20
 _READ = 1 << 20
 
 
@@ -44,6 +46,7 @@ class Verifier:
         self._total = 0
         self._checked_entries = 0
         self._checks: Counter[str] = Counter()
+        self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
     async def verify(self, package: PackageUri, scratch: Path) -> Verification:
         """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error."""
@@ -52,7 +55,7 @@ class Verifier:
         self._total = item.size
         offset = 0
         while True:
-            entries = await anyio.to_thread.run_sync(self._page, manifest, item.path, item.type, offset)
+            entries = await anyio.to_thread.run_sync(files_page, manifest, item, offset)
             if not entries:
                 break
             await self._check_all(entries)
@@ -69,12 +72,6 @@ class Verifier:
             problem_count=self._problem_count,
             checks=dict(self._checks),
         )
-
-    def _page(self, manifest: Manifest, path: str, kind: str, offset: int) -> list[Entry]:
-        if kind == "file":
-            entry = manifest.entry(path) if offset == 0 else None
-            return [entry] if entry else []
-        return manifest.below(path, offset, _PAGE)[0]
 
     async def _check_all(self, entries: list[Entry]) -> None:
         async def check_one(entry: Entry) -> None:
@@ -113,11 +110,18 @@ class Verifier:
         return None if found == entry.hash else FileCheck(key, "hash", entry.hash.value, found.value)
 
     async def _hash(self, place: Place, size: int, hash_type: str) -> tuple[int, Hash | None]:
-        """The object's size, and its hash if that is the size expected. A size that differs costs no read."""
+        """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
+        if size < _LARGE:
+            with suppress(HashMismatch):
+                return size, await self._hash_sized(place, size, hash_type)
         found = (await place.store.stat(place.key, version=place.version)).size
         if found != size:
             return found, None
-        return found, await hash_object(place.store, place.key, hash_type, size=size, version=place.version)
+        async with self._large:
+            return size, await self._hash_sized(place, size, hash_type)
+
+    async def _hash_sized(self, place: Place, size: int, hash_type: str) -> Hash:
+        return await hash_object(place.store, place.key, hash_type, size=size, version=place.version)
 
     async def _hash_installed(
         self, installed: Destination, entry: Entry, hash_type: str
@@ -129,7 +133,10 @@ class Verifier:
             found = os.fstat(descriptor).st_size
             if found != entry.size:
                 return found, None
-            return found, await hash_file(descriptor, found, hash_type)
+            if found < _LARGE:
+                return found, await hash_file(descriptor, found, hash_type)
+            async with self._large:
+                return found, await hash_file(descriptor, found, hash_type)
         finally:
             os.close(descriptor)
 
