@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from parts.s3_access import S3Access
+from parts.unmeasured import unmeasured
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def moto_server() -> Iterator[S3Access]:
         [sys.executable, Path(__file__).with_name("moto_process.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | {"MOTO_S3_CUSTOM_ENDPOINTS": "", "COVERAGE_PROCESS_START": ""},
+        env=unmeasured() | {"MOTO_S3_CUSTOM_ENDPOINTS": ""},
         text=True,
     )
     assert process.stdin is not None and process.stdout is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from parts.s3_access import S3Access
+from parts.unmeasured import unmeasured
 
 _FRAME = """\
 import json, sys
@@ -32,8 +32,8 @@ class Quilt3:
         self.home = home
         inherited = {
             name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "QUILT_", "XDG_", "COVERAGE_"))
+            for name, value in unmeasured().items()
+            if not name.startswith(("AWS_", "QUILT_", "XDG_"))
         }
         self.environment = inherited | {
             "HOME": str(home),

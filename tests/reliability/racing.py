@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from parts.unmeasured import unmeasured
+
 
 class Push(NamedTuple):
     """An acknowledged one: the parent it was built on, and latest as read just afterwards."""
@@ -38,6 +40,7 @@ def race(
             [sys.executable, script, f"writer-{number}", str(pushes), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            env=unmeasured(),
             text=True,
         )
         for number in range(writers)

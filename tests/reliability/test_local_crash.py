@@ -16,6 +16,7 @@ import anyio
 import pytest
 from crashing import LARGE, SMALL, STEPS, Disk, Objects, Recorded, objects_of, states
 
+from parts.unmeasured import unmeasured
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.storage.confined import TEMP_PREFIX
 from quilt_mcp.storage.local import LocalStore
@@ -39,9 +40,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
     """Folders that a killed writer left, and how many steps it had acknowledged; the last came to the end."""
     base = tmp_path_factory.mktemp("killed")
     command = [sys.executable, str(HERE / "killed_writer.py"), str(base)]
-    # A writer killed in mid-measurement would spoil the measurement's file.
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=100, check=True, text=True, env=unmeasured)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, timeout=100, check=True, text=True, env=unmeasured()
+    )
     runs = (line.split() for line in done.stdout.splitlines())
     return {base / dies_at: int(acknowledged) for dies_at, acknowledged in runs}
 

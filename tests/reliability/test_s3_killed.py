@@ -18,6 +18,7 @@ from s3_registry import NAME, S3Registry, open_ops
 from parts.faults import Pause
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
+from parts.unmeasured import unmeasured
 from s3_push import LARGE, SECOND, fresh, make, make_again
 
 
@@ -27,6 +28,7 @@ def forker() -> Iterator[subprocess.Popen[str]]:
         [sys.executable, Path(__file__).with_name("killed_pusher.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env=unmeasured(),
         text=True,
     )
     with process:
