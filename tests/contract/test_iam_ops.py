@@ -14,16 +14,32 @@ class TestIamOps(S3OpsContract):
     pass
 
 
-class TestIamOpsWithoutVersions(S3OpsContract):
+class WithoutVersions(S3OpsContract):
     versioned = False
 
     test_equal_bytes_are_stored_once = CreateContract.test_equal_bytes_are_stored_once
 
 
-@pytest.mark.xdist_group("ceph")
-@pytest.mark.timeout(300)  # the server starts in the first
-class TestIamOpsOnCeph(S3OpsContract):
+class OnCeph(S3OpsContract):
     @pytest.fixture(scope="class")
     @classmethod
     def server(cls, ceph: CephCluster) -> S3Access:
         return ceph.access
+
+
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.timeout(300)  # the server starts in the first
+class TestIamOpsOnCephWithoutVersions(OnCeph, WithoutVersions):
+    pass
+
+
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.timeout(300)
+@pytest.mark.nightly
+class TestIamOpsOnCeph(OnCeph):
+    pass
+
+
+@pytest.mark.nightly
+class TestIamOpsWithoutVersions(WithoutVersions):
+    pass

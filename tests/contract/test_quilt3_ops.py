@@ -35,6 +35,7 @@ def session(registry: QuiltRegistry, tmp_path_factory: pytest.TempPathFactory) -
     return signed_in(tmp_path_factory.mktemp("signed-in"), registry, f"navigator_url: {CATALOG}\n")
 
 
+@pytest.mark.unmeasured
 class TestQuilt3Ops(S3OpsContract):
     backend = "quilt3"
 

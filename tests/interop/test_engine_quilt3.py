@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,16 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.ops import QuiltOps
 
 _BLOCK = 25
-_BLOCKS = range(0, packages.COUNT, _BLOCK)
+_IN_A_BUCKET = packages.COUNT if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 200
+EACH_BLOCK = pytest.mark.parametrize(
+    ("place", "first"),
+    [
+        (kind, first)
+        for kind, count in {"folder": packages.COUNT, "bucket": _IN_A_BUCKET}.items()
+        for first in range(0, count, _BLOCK)
+    ],
+    indirect=["place"],
+)
 _READ_FULLY = 5
 """Of a block, how many packages have every file read and are verified and installed."""
 
@@ -91,7 +101,7 @@ async def all_items(ops: QuiltOps, package: PackageUri, limit: int) -> list[Item
             return items
 
 
-@pytest.mark.parametrize("first", _BLOCKS)
+@EACH_BLOCK
 def test_what_quilt3_publishes_we_read(first: int, place: Place) -> None:
     specs = specs_of(first)
     built = {}
@@ -160,7 +170,7 @@ async def _read_fully(ops: QuiltOps, place: Place, spec: PackageSpec) -> None:
     }
 
 
-@pytest.mark.parametrize("first", _BLOCKS)
+@EACH_BLOCK
 def test_what_we_create_quilt3_reads(first: int, place: Place) -> None:
     specs = specs_of(first)
     top_hashes = anyio.run(_create_all, place, specs)

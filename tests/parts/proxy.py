@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -207,6 +208,7 @@ class Proxy:
     # -- the server, in its own thread --
 
     def _run(self) -> None:
+        sys.settrace(None)  # coverage traces any new thread, and what is measured does not run in this one
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
