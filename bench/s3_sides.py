@@ -107,6 +107,8 @@ def our_ops(registry: str) -> Any:
 
 @contextmanager
 def timed(figures: Figures, name: str = "seconds") -> Iterator[None]:
+    """What others wrote before is on the disk by then, so that nobody waits for it but them."""
+    os.sync()
     begin = time.perf_counter()
     yield
     figures[name] = round(time.perf_counter() - begin, 4)
