@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,6 +25,7 @@ _FEW: Final = 10_000
 """Up to here the keys are held as a set too: a look-up in the table takes thirty times as long."""
 _MEMORY_KB: Final = 16 << 10
 _ENTRY: Final = "walk BLOB PRIMARY KEY, physical_key BLOB, size, hash_type BLOB, hash BLOB, meta TEXT"
+_COLUMNS: Final = _ENTRY.split(", ")
 _TABLES: Final = f"""
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_MEMORY_KB};
     CREATE TABLE incoming (
@@ -158,14 +159,21 @@ class Arrivals:
     def replaced(self, logical_key: str) -> Entry | None:
         return self._entry("replaced", logical_key)
 
+    def replaced_by(self, items: Sequence[Incoming]) -> dict[str, Entry]:
+        """By logical key, for those of a group that replace something."""
+        walks = [_walk(item.logical_key) for item in items]
+        rows = self._ask(f"SELECT * FROM replaced WHERE walk IN ({_marks(walks)})", *walks)  # noqa: S608 - marks alone
+        return {entry.logical_key: entry for entry in map(_as_entry, rows)}
+
     @property
     def replaced_count(self) -> int:
         return self._ask("SELECT count(*) FROM replaced")[0][0]
 
     # -- what it becomes --
 
-    def finish(self, entry: Entry) -> None:
-        self._keep("finished", entry)
+    def finish(self, *entries: Entry) -> None:
+        """In one step, for a group of them: between two steps the threads that read files would come first."""
+        self._keep("finished", *entries)
 
     def finished(self, logical_key: str) -> Entry | None:
         return self._entry("finished", logical_key)
@@ -186,17 +194,11 @@ class Arrivals:
 
     # -- the table --
 
-    def _keep(self, table: str, entry: Entry) -> None:
-        found = entry.hash
-        self._ask(
-            f"INSERT OR REPLACE INTO {table} VALUES (?,?,?,?,?,?)",  # noqa: S608 - a name of ours
-            _walk(entry.logical_key),
-            _bytes(entry.physical_key),
-            _number(entry.size),
-            found and _bytes(found.type),
-            found and _bytes(found.value),
-            encode_meta(entry.meta, entry.logical_key) if entry.meta else None,
-        )
+    def _keep(self, table: str, *entries: Entry) -> None:
+        row = f"({_marks(_COLUMNS)})"
+        rows = ",".join([row] * len(entries))
+        given = (value for entry in entries for value in _entry_row(entry))
+        self._ask(f"INSERT OR REPLACE INTO {table} VALUES {rows}", *given)  # noqa: S608 - a name of ours, and marks
 
     def _entry(self, table: str, logical_key: str) -> Entry | None:
         rows = self._ask(f"SELECT * FROM {table} WHERE walk = ?", _walk(logical_key))  # noqa: S608 - a name of ours
@@ -227,6 +229,22 @@ def _row(item: Incoming, source: int) -> tuple[Any, ...]:
         found and _bytes(found.value),
         encode_meta(item.meta, item.logical_key) if item.meta else None,
     )
+
+
+def _entry_row(entry: Entry) -> tuple[Any, ...]:
+    found = entry.hash
+    return (
+        _walk(entry.logical_key),
+        _bytes(entry.physical_key),
+        _number(entry.size),
+        found and _bytes(found.type),
+        found and _bytes(found.value),
+        encode_meta(entry.meta, entry.logical_key) if entry.meta else None,
+    )
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _as_entry(row: Any) -> Entry:

@@ -59,14 +59,14 @@ class Intake:
         """
 
         async def take_group(group: Sequence[Incoming]) -> None:
-            keys = [item.logical_key for item in group]
-            before = {key: entry for key in keys if (entry := arrivals.replaced(key)) is not None}
-            async with aclosing(self._placement.place(group, before)) as placed:
+            finished: list[Entry] = []
+            async with aclosing(self._placement.place(group, arrivals.replaced_by(group))) as placed:
                 async for entry, copied in placed:
-                    arrivals.finish(entry)
+                    finished.append(entry)
                     self.bytes_copied += copied
                     self._done += entry.size or 0
                     await self._progress(self._done, arrivals.size, "bytes read")
+            arrivals.finish(*finished)
 
         grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, _size)
         await for_each(grouped, FILES_AT_ONCE, take_group)

@@ -36,6 +36,10 @@ _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
 
 
+_READERS = 2
+"""Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Existing:
     size: int
@@ -54,6 +58,7 @@ class KeyPlacement:
         self._copy = copy
         self._existing: dict[str, _Existing] | None = None
         self._listing = anyio.Lock()
+        self._reading = anyio.CapacityLimiter(_READERS)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
@@ -61,7 +66,7 @@ class KeyPlacement:
         read: dict[str, Read] = {}
         small = [item for item in items if _is_small_file(item)] if self._copy else []
         if small:
-            read = await to_thread.run_sync(read_small_files, self._stores, small)
+            read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
         for item in items:
             earlier = before.get(item.logical_key)
             if item.logical_key in read:
