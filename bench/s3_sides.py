@@ -137,7 +137,7 @@ def _run(script: str, side: str, access: S3Access, given: list[str]) -> Figures:
         command = [sys.executable, str(Path(script).resolve()), *given, "--side", side]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, check=False)
         if done.returncode:
-            raise RuntimeError(f"{side} failed:\n{done.stderr[-4000:]}")
+            raise RuntimeError(f"{side} failed with {done.returncode}:\n{done.stderr[-4000:]}")
         return json.loads(done.stdout.splitlines()[-1])
 
 

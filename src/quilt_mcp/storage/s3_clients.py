@@ -6,9 +6,11 @@ keys that are not plain paths. Both ask one credentials source, so a refresh is 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import importlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +28,7 @@ _READ_SECONDS: Final = 60
 _ATTEMPTS: Final = 4
 _REGION_HEADER: Final = "x-amz-bucket-region"
 _STATIC_KEYS_LAST: Final = timedelta(days=365)
+_MOMENT: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,7 @@ class S3Clients:
         return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
+        _end_after_obstore()
         fast_store = _module("obstore.store").S3Store
         client: dict[str, Any] = {
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
@@ -223,6 +227,13 @@ def _new_session() -> Any:
         session = make(session_vars={"profile": (None, None, None, None)})
     session.register_component("data_loader", _models(session.get_config_variable("data_path")))
     return session
+
+
+@functools.cache
+def _end_after_obstore() -> None:
+    """A thread of obstore's comes back to the interpreter a moment after it has handed over an answer. When the interpreter is
+    being taken down by then the process aborts, its work done, with the exit status of a failure. So its end waits a moment."""
+    atexit.register(time.sleep, _MOMENT)
 
 
 @functools.cache
