@@ -334,7 +334,11 @@ class S3Store:
             given["RequestPayer"] = "requester"
         with s3_errors(self.bucket, key, action):
             answer = getattr(self.clients.boto(self.bucket), method)(Bucket=self.bucket, **given)
-        require_s3(answer, self.bucket, method)
+        try:
+            require_s3(answer, self.bucket, method)
+        except StorageUnavailable:
+            _let_go(answer)
+            raise
         return answer
 
     async def _of_latest(
@@ -348,6 +352,7 @@ class S3Store:
             raise refusal from None
         if found.get("VersionId") == given["VersionId"]:
             return found
+        _let_go(found)
         raise PermissionDenied(
             f"s3://{self.bucket}/{key} has a newer version, and the one that is wanted may not be read.",
             next_step="Ask for the IAM action s3:GetObjectVersion on it; without it only the latest version can be read.",
@@ -379,11 +384,14 @@ class S3Store:
     ) -> AsyncIterator[bytes]:
         found = await self._boto_open(key, offset, length, version)
         received = 0
-        while chunk := await to_thread.run_sync(
-            self._guarded(key, functools.partial(found["Body"].read, chunk_size))
-        ):
-            received += len(chunk)
-            yield chunk
+        try:
+            while chunk := await to_thread.run_sync(
+                self._guarded(key, functools.partial(found["Body"].read, chunk_size))
+            ):
+                received += len(chunk)
+                yield chunk
+        finally:
+            _let_go(found)
         if received != found["ContentLength"]:
             raise self._cut_short(key, received, found["ContentLength"])
 
@@ -454,6 +462,12 @@ def _obstore() -> Any:
 def _is_file(stat: ObjectStat) -> bool:
     """Whether a listed object is one: not the empty one that a console makes for a folder."""
     return stat.size > 0 or not stat.key.endswith("/")
+
+
+def _let_go(answer: dict[str, Any]) -> None:
+    """Closes the connection of a body that is not read to its end."""
+    if "Body" in answer:
+        answer["Body"].close()
 
 
 def _headed(key: str, found: dict[str, Any], size: int) -> ObjectStat:
