@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,12 @@ class OpsContract:
     @pytest.fixture
     def anyio_backend(self) -> str:
         return "asyncio"
+
+    @pytest.fixture(autouse=True)
+    def end(self) -> Iterator[None]:
+        """pytest keeps the object that a test ran on to the end of the session; its backends need not stay that long."""
+        yield
+        vars(self).clear()
 
     # -- around the backend --
 
