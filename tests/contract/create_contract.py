@@ -53,6 +53,17 @@ class CreateContract(OpsContract):
         folder = self.write_files(TREE)
         assert await self.from_sources(Source(str(folder / "x.csv"), to)) == {expected: b"1"}
 
+    async def test_links_within_the_roots_bring_what_they_lead_to(self) -> None:
+        folder = self.write_files({"data/a": "1", "data/c": "3", "data/e": "5", "far/b": "2"})
+        (folder / "data/b").symlink_to(folder / "far/b")
+        (folder / "data/d").symlink_to("c")
+        (folder / "near").symlink_to("data")
+        expected = {"a": b"1", "b": b"2", "c": b"3", "d": b"3", "e": b"5"}
+        assert await self.from_sources(Source(str(folder / "data"))) == expected
+        assert await self.from_sources(Source(str(folder / "near/*")), name="a/c") == expected
+        single = await self.from_sources(Source(str(folder / "near/b"), "x"), name="a/d")
+        assert single == {"x": b"2"}
+
     @pytest.mark.parametrize(("to", "prefix"), [("", ""), ("d", "d/"), ("d/", "d/"), ("d/e/", "d/e/")])
     async def test_a_folder_goes_below_a_prefix_hidden_files_included(self, to: str, prefix: str) -> None:
         folder = self.write_files(TREE, "data")

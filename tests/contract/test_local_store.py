@@ -88,6 +88,31 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         assert isinstance(self.store, TakesFiles)
         assert self.store.conditional_writes
 
+    @pytest.mark.parametrize("folder", ["", "d/e/"])
+    def test_files_of_one_folder_are_opened_by_name_and_by_nothing_else(self, folder: str) -> None:
+        for key, content in (("a", b"1"), ("b", b"2"), ("deeper/c", b"3")):
+            self.raw_set(folder + key, content)
+        (self.root / folder / "link").symlink_to("a")
+        with self.store.files_in(folder) as open_file:
+            for name, content in (("a", b"1"), ("b", b"2")):
+                with os.fdopen(open_file(name), "rb") as file:
+                    assert file.read() == content
+            for name, refusal in (
+                ("link", OutsideRoots),
+                ("gone", ObjectNotFound),
+                ("deeper", NotAFile),
+                ("deeper/c", InvalidName),
+                ("../a", InvalidName),
+                ("", InvalidName),
+            ):
+                with pytest.raises(refusal):
+                    open_file(name)
+        with pytest.raises(ObjectNotFound), self.store.files_in(f"{folder}nowhere/"):
+            pass
+        with pytest.raises(InvalidName), self.store.files_in(f"{folder}deep"):
+            pass
+        (self.root / folder / "link").unlink()
+
     @pytest.mark.anyio
     async def test_a_pointer_rewritten_in_place_by_another_program_changes_its_etag(self) -> None:
         self.raw_set("latest", b"1" * 64)
@@ -316,6 +341,8 @@ class TestReadOnlyStore(LocalFiles):
         assert (await store.list_folder()).folders == ("a/",)
         assert [chunk async for chunk in store.stream("a/b")] == [b"x"]
         os.close(store.open_file("a/b"))
+        with store.files_in("a/") as open_file:
+            os.close(open_file("b"))
         with open(tmp_path / "a/b", "rb") as file:
             for write in (
                 store.put("c", b"x"),

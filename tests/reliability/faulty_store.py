@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -120,6 +121,9 @@ class FaultyStore:
 
     def open_file(self, key: str) -> int:
         return self._store.open_file(key)
+
+    def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
+        return self._store.files_in(prefix)
 
     async def _do(self, verb: str, key: str, act: Callable[[], Awaitable[T]]) -> T:
         fault = await self._stores.meet(verb, key)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 
 from anyio import from_thread
 
@@ -14,7 +16,7 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import OutsideRoots
 from quilt_mcp.registry.arrivals import Incoming
 from quilt_mcp.storage.s3_uploads import MULTIPART_FROM
-from quilt_mcp.storage.store import HasLocalFiles, Stores
+from quilt_mcp.storage.store import HasLocalFiles, Store, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,45 +27,47 @@ class Read:
     hash: Hash
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder no part of whose path is a link, as its store knows it."""
-
-    store: HasLocalFiles
-    prefix: str
-
-
 def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Read]:
-    """By logical key; left out are files that have grown large by now. Blocks: for a worker thread."""
+    """By logical key; left out are files that have grown large by now. Neighbours share the way to their folder.
+    Blocks: for a worker thread."""
     found: dict[str, Read] = {}
-    folders: dict[str, _Folder] = {}
-    for item in items:
-        from_thread.check_cancelled()
-        descriptor = None if item.physical_key is None else _open(stores, item.physical_key, folders)
-        if descriptor is None:
-            continue
-        try:
-            content = os.pread(descriptor, MULTIPART_FROM, 0)
-        finally:
-            os.close(descriptor)
-        if len(content) < MULTIPART_FROM:
-            found[item.logical_key] = Read(content, hash_bytes(content))
+    for folder, neighbours in groupby(items, lambda item: _path(item).rpartition("/")[0]):
+        with _opener(stores, folder) as open_file:
+            for item in neighbours:
+                from_thread.check_cancelled()
+                descriptor = open_file(_path(item))
+                try:
+                    content = os.pread(descriptor, MULTIPART_FROM, 0)
+                finally:
+                    os.close(descriptor)
+                if len(content) < MULTIPART_FROM:
+                    found[item.logical_key] = Read(content, hash_bytes(content))
     return found
 
 
-def _open(stores: Stores, physical_key: PhysicalKey, folders: dict[str, _Folder]) -> int | None:
-    """Neighbours share the look at their folder's path: ``open_file`` follows no link, so that a link among them is met, and
-    looked at by itself."""
-    above, _, name = physical_key.path.rpartition("/")
-    folder = folders.get(above)
-    if folder is not None:
-        try:
-            return folder.store.open_file(f"{folder.prefix}{name}")
-        except OutsideRoots:
-            pass
-    store, key = stores.locate(physical_key)
+@contextmanager
+def _opener(stores: Stores, folder: str) -> Generator[Callable[[str], int]]:
+    """Opens the files of one folder by their paths. Its store follows no link, so a link is met, and looked at by itself."""
+    store, prefix = stores.locate_folder(PhysicalKey(None, folder or "/"))
+    with _local(store).files_in(prefix) as open_name:
+
+        def open_file(path: str) -> int:
+            try:
+                return open_name(path[len(folder) + 1 :])
+            except OutsideRoots:
+                store, key = stores.locate(PhysicalKey(None, path))
+                return _local(store).open_file(key)
+
+        yield open_file
+
+
+def _path(item: Incoming) -> str:
+    if item.physical_key is None or item.physical_key.bucket is not None:
+        raise AssertionError("given for files of this machine")
+    return item.physical_key.path
+
+
+def _local(store: Store) -> HasLocalFiles:
     if not isinstance(store, HasLocalFiles):
-        return None
-    if store.physical_key(key) == physical_key:
-        folders[above] = _Folder(store, key[: -len(name)])
-    return store.open_file(key)
+        raise AssertionError("a local path leads to local files")
+    return store

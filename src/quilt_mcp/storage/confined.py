@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,12 +175,18 @@ class ConfinedFolder:
     def open_file(self, parts: Parts) -> int:
         """A read-only descriptor of a regular file; never waits for a pipe. Raises FileNotFoundError,
         IsADirectoryError, OutsideRoots for a link, NotAFile for anything special. The caller closes it."""
+        with self.files_in(parts[:-1]) as open_file:
+            return open_file(parts[-1])
+
+    @contextmanager
+    def files_in(self, parts: Parts) -> Generator[Callable[[str], int]]:
+        """For the length of the block, opens files of the folder at ``parts`` by name, without going through its path again.
+        Raises as ``open_file``."""
         try:
-            with self.directory(parts[:-1]) as above:
-                fd = self._open_regular(above, parts)
+            with self.directory(parts) as above:
+                yield lambda name: self._open_regular(above, (*parts, name))
         except NotADirectoryError as error:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
-        return fd
 
     def sizes(self, parts: Parts, names: Iterable[str]) -> dict[str, int]:
         """Sizes in bytes of the regular files of these names in one folder; what else stands there, or is gone, is left out.

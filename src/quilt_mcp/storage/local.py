@@ -13,7 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -139,6 +139,9 @@ class LocalStore:
 
     def open_file(self, key: str) -> int:
         return self._objects.open_file(key)
+
+    def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
+        return self._objects.files_in(prefix)
 
     # -- writing --
 

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import heapq
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 
 from quilt_mcp.errors import InvalidName, NotFound, ObjectNotFound
@@ -36,6 +36,25 @@ class LocalObjects:
     def open_file(self, key: str) -> int:
         with self.typed(key):
             return self._folder.open_file(key_parts(key))
+
+    @contextmanager
+    def files_in(self, prefix: str) -> Generator[Callable[[str], int]]:
+        folder = _folder_parts(prefix)
+
+        def open_file(name: str) -> int:
+            parts = key_parts(prefix + name)
+            if parts[:-1] != folder:
+                raise InvalidName(
+                    f"{name!r} is not the name of a file in {prefix!r}.",
+                    next_step="Open it by its whole key.",
+                )
+            with self.typed(prefix + name):
+                return open_name(parts[-1])
+
+        with ExitStack() as held:
+            with self.typed(prefix or "the folder"):
+                open_name = held.enter_context(self._folder.files_in(folder))
+            yield open_file
 
     def stat(self, key: str) -> ObjectStat:
         fd = self.open_file(key)
@@ -130,11 +149,7 @@ class LocalObjects:
         return found
 
     def list_folder(self, prefix: str, after: str, limit: int) -> Listing:
-        parts = _prefix_parts(prefix)
-        if "".join(part + "/" for part in parts) != prefix:
-            raise InvalidName(
-                f"{prefix!r} does not name a folder.", next_step="Make the same call with a '/' at its end."
-            )
+        parts = _folder_parts(prefix)
         later = (name for name in self._names(parts) if prefix + name > after)
         names = heapq.nsmallest(limit + 1, later)
         page = names[:limit]
@@ -160,6 +175,16 @@ def key_parts(key: str) -> Parts:
 def _prefix_parts(prefix: str) -> Parts:
     folder = prefix.rpartition("/")[0]
     return key_parts(folder) if folder else ()
+
+
+def _folder_parts(prefix: str) -> Parts:
+    """The names of a folder. Raises InvalidName for a prefix that ends in the middle of a name."""
+    parts = _prefix_parts(prefix)
+    if "".join(part + "/" for part in parts) != prefix:
+        raise InvalidName(
+            f"{prefix!r} does not name a folder.", next_step="Make the same call with a '/' at its end."
+        )
+    return parts
 
 
 def stat_of(key: str, fd: int) -> ObjectStat:

@@ -6,6 +6,7 @@ Keys are relative, '/'-separated, with no '.', '..' or empty component and no NU
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -112,6 +113,11 @@ class HasLocalFiles(Protocol):
     def open_file(self, key: str) -> int:
         """A read-only file descriptor, opened below the root by directory descriptors without following a symbolic link.
         The caller closes it. Raises as ``stat``."""
+        ...
+
+    def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
+        """For the length of the block, ``open_file`` for many files of one folder, whose path is gone through once: it takes
+        the part of the key after ``prefix`` (which ends in '/', or is empty), a single name."""
         ...
 
 

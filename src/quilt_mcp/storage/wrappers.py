@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
@@ -95,10 +96,17 @@ class ReadOnlyStore:
 
 
 class _ReadOnlyLocalStore(ReadOnlyStore):
-    def open_file(self, key: str) -> int:
+    @property
+    def _local(self) -> HasLocalFiles:
         if not isinstance(self._store, HasLocalFiles):
             raise AssertionError("made for a store with local files")
-        return self._store.open_file(key)
+        return self._store
+
+    def open_file(self, key: str) -> int:
+        return self._local.open_file(key)
+
+    def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
+        return self._local.files_in(prefix)
 
 
 class _ReadOnlyTakingLocalStore(_ReadOnlyLocalStore):
