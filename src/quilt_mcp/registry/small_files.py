@@ -28,7 +28,7 @@ class Read:
 
 
 def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Read]:
-    """By logical key; left out are files that have grown large by now. Neighbours share the way to their folder.
+    """By logical key; left out are files that grow or have grown large by now. Neighbours share the way to their folder.
     Blocks: for a worker thread."""
     found: dict[str, Read] = {}
     for folder, neighbours in groupby(items, lambda item: _path(item).rpartition("/")[0]):
@@ -37,10 +37,11 @@ def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Rea
                 from_thread.check_cancelled()
                 descriptor = open_file(_path(item))
                 try:
-                    content = os.pread(descriptor, MULTIPART_FROM, 0)
+                    size = os.fstat(descriptor).st_size
+                    content = os.pread(descriptor, min(size + 1, MULTIPART_FROM), 0)
                 finally:
                     os.close(descriptor)
-                if len(content) < MULTIPART_FROM:
+                if len(content) < MULTIPART_FROM and len(content) <= size:
                     found[item.logical_key] = Read(content, hash_bytes(content))
     return found
 
