@@ -22,7 +22,7 @@ from quilt_mcp.storage.store import HasLocalFiles, Store
 from quilt_mcp.storage.workers import for_each, overlapped
 
 _CHUNK = 4 << 20
-_PART_CHUNK = 1 << 20
+_PART_CHUNK = 2 << 20
 _PARTS_AT_ONCE = 8
 _PARTS_BYTES = 64 << 20
 """Parts under way have no more than this together (but two are, of whatever size)."""
