@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import anyio
 from anyio import to_thread
@@ -38,6 +41,24 @@ class Placed:
     stat: ObjectStat
 
 
+class _Rooms:
+    """Memory for the parts under way, each used again for another: what is let go of part by part stays with the thread that
+    used it, so that in the end each thread holds a part."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._idle: list[io.BytesIO] = []
+
+    @contextmanager
+    def one(self) -> Generator[io.BytesIO]:
+        """At its beginning, and as long as a part; it may be cut."""
+        room = self._idle.pop() if self._idle else io.BytesIO(bytes(self._size))
+        yield room
+        if len(room.getbuffer()) == self._size:
+            room.seek(0)
+            self._idle.append(room)
+
+
 class S3Uploads:
     """Writes whole objects into ``store``'s bucket."""
 
@@ -57,11 +78,18 @@ class S3Uploads:
         count = -(-size // chunk)
         digests: list[tuple[bytes, int]] = [(b"", 0)] * count
 
+        rooms = _Rooms(chunk)
+
         def send_now(upload: str, number: int) -> dict[str, Any]:
-            body = os.pread(descriptor, chunk, (number - 1) * chunk)
-            digest = hashlib.sha256(body).digest()
-            digests[number - 1] = (digest, len(body))
-            checksum = base64.b64encode(digest).decode()
+            with rooms.one() as body:
+                with body.getbuffer() as room:
+                    length = os.preadv(descriptor, [room], (number - 1) * chunk)
+                    digest = hashlib.sha256(room[:length]).digest()
+                body.truncate(length)
+                digests[number - 1] = (digest, length)
+                return send_part(upload, number, body, base64.b64encode(digest).decode())
+
+        def send_part(upload: str, number: int, body: IO[bytes], checksum: str) -> dict[str, Any]:
             sent = self._store.boto_now(
                 key,
                 "s3:PutObject",
