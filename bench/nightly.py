@@ -1,7 +1,7 @@
 """What CI does with smaller numbers, at full size: many processes that push to one package at once, every acknowledged push held
 to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; the same beside quilt3, which overwrites what
 it likes, and how much of ours that was (C5); and packages generated, published by quilt3 and read by us, and the other way round,
-to equal top hashes and manifest bytes (C10).
+to equal top hashes and manifest bytes, in a folder and in a bucket (C10).
 
 python bench/nightly.py [--folder 32x50] [--bucket 32x50] [--beside-quilt3 8x10] [--packages 5000] [--only bucket ...]
 
@@ -73,11 +73,11 @@ def beside_quilt3(size: str) -> dict[str, Any]:
     }
 
 
-def interop(packages: int) -> dict[str, Any]:
-    """Fails as the tests do at the first difference."""
+def interop(place: str, packages: int) -> dict[str, Any]:
+    """``place``: "folder" or "bucket". Fails as the tests do when there is a difference."""
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "3600", "-k", "folder and (we_read or quilt3_reads)",
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--timeout", "3600", "-k", f"{place} and (we_read or quilt3_reads)",
          str(INTEROP)],
         env=os.environ | {"QUILT_MCP_INTEROP_PACKAGES": str(packages)},
         check=True,
@@ -102,13 +102,16 @@ if __name__ == "__main__":
     parser.add_argument("--bucket", default="32x50")
     parser.add_argument("--beside-quilt3", default="8x10")
     parser.add_argument("--packages", type=int, default=5000)
-    parser.add_argument("--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop"))
+    parser.add_argument(
+        "--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop", "interop-bucket")
+    )
     given = parser.parse_args()
     parts: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
         "folder": ("race in a folder", lambda: run(given.folder, in_a_folder)),
         "bucket": ("race in a bucket", lambda: run(given.bucket, in_a_bucket)),
         "quilt3": ("race beside quilt3", lambda: beside_quilt3(given.beside_quilt3)),
-        "interop": ("interop with quilt3", lambda: interop(given.packages)),
+        "interop": ("interop with quilt3", lambda: interop("folder", given.packages)),
+        "interop-bucket": ("interop in a bucket", lambda: interop("bucket", given.packages)),
     }
     figures = last_figures()
     for name in given.only or parts:

@@ -35,11 +35,11 @@ class TestIamOpsOnCephWithoutVersions(OnCeph, WithoutVersions):
 
 @pytest.mark.xdist_group("ceph")
 @pytest.mark.timeout(300)
-@pytest.mark.nightly
+@pytest.mark.unmeasured
 class TestIamOpsOnCeph(OnCeph):
     pass
 
 
-@pytest.mark.nightly
+@pytest.mark.unmeasured
 class TestIamOpsWithoutVersions(WithoutVersions):
     pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,14 +30,9 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.ops import QuiltOps
 
 _BLOCK = 25
-_IN_A_BUCKET = packages.COUNT if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 200
 EACH_BLOCK = pytest.mark.parametrize(
     ("place", "first"),
-    [
-        (kind, first)
-        for kind, count in {"folder": packages.COUNT, "bucket": _IN_A_BUCKET}.items()
-        for first in range(0, count, _BLOCK)
-    ],
+    [(kind, first) for kind in ("folder", "bucket") for first in range(0, packages.COUNT, _BLOCK)],
     indirect=["place"],
 )
 _READ_FULLY = 5
