@@ -6,6 +6,7 @@ import mimetypes
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ from quilt_mcp.errors import (
     InvalidArgument,
     NotSupported,
     ObjectNotFound,
+    PermissionDenied,
     PreconditionFailed,
     ReadOnly,
     RegistryNotFound,
+    StorageUnavailable,
     TooLarge,
 )
 from quilt_mcp.registry.author import Author
@@ -291,12 +294,12 @@ class DirectOps:
     async def stat_object(self, uri: str) -> ObjectListing:
         key = PhysicalKey.parse(uri)
         store, path = self._stores.locate(key)
-        return _object(store, await store.stat(path, version=key.version_id))
+        return _object(store, await _stat(store, path, key.version_id))
 
     async def read_object(self, uri: str, *, offset: int = 0, length: int | None = None) -> Content:
         key = PhysicalKey.parse(uri)
         store, path = self._stores.locate(key)
-        size = (await store.stat(path, version=key.version_id)).size
+        size = (await _stat(store, path, key.version_id)).size
         wanted = _checked_range(offset, length, size, uri)
         stat, data = await store.get(path, offset=offset, length=wanted, version=key.version_id)
         return Content(
@@ -418,6 +421,16 @@ def media_type(name: str) -> str:
     }
     ending = os.path.splitext(name)[1].lower()
     return known.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+async def _stat(store: Store, key: str, version: str | None) -> ObjectStat:
+    """Raises RegistryNotFound where there is not even the bucket, which S3 does not say of a single object."""
+    try:
+        return await store.stat(key, version=version)
+    except ObjectNotFound:
+        with suppress(PermissionDenied, StorageUnavailable):
+            await store.list_folder(limit=1)
+        raise
 
 
 def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectListing:
