@@ -192,10 +192,10 @@ class ConfinedFolder:
         """Sizes in bytes of the regular files of these names in one folder; what else stands there, or is gone, is left out.
         Raises PermissionError for a file that may not be read."""
         found: dict[str, int] = {}
-        with suppress(FileNotFoundError, NotADirectoryError), self.directory(parts) as above:
+        with suppress(FileNotFoundError), self.files_in(parts) as open_file:
             for name in names:
                 with suppress(FileNotFoundError, OutsideRoots, NotAFile, IsADirectoryError):
-                    fd = self._open_regular(above, (*parts, name))
+                    fd = open_file(name)
                     try:
                         found[name] = os.fstat(fd).st_size
                     finally:
