@@ -23,6 +23,7 @@ from quilt_mcp.storage.workers import for_each, overlapped
 
 _CHUNK = 4 << 20
 _PART_CHUNK = 2 << 20
+"""Smaller pieces are more steps between threads; larger ones leave the processor's cache before they are hashed and written."""
 _PARTS_AT_ONCE = 8
 _PARTS_BYTES = 64 << 20
 """Parts under way have no more than this together (but two are, of whatever size)."""
