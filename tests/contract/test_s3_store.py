@@ -18,6 +18,7 @@ from parts.proxy import Proxy
 from parts.s3_access import S3Access
 from quilt_mcp.errors import (
     AuthenticationError,
+    HashMismatch,
     InvalidName,
     ObjectNotFound,
     PermissionDenied,
@@ -26,6 +27,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3_uploads import S3Uploads
 from quilt_mcp.storage.store import ListsPages, ObjectStat
 
 
@@ -115,6 +117,14 @@ class S3Contract(S3Objects, StoreContract):
             assert b"".join(streamed) == content
         with pytest.raises(ObjectNotFound):
             await self.store.get("k")
+
+    @pytest.mark.anyio
+    async def test_a_file_of_another_size_than_it_had_is_not_stored(self) -> None:
+        """As one that grows while it is read. The kernel's own files have more bytes than they say, always."""
+        with open("/proc/version", "rb") as file, pytest.raises(HashMismatch, match="changed while"):
+            await S3Uploads(self.store).put_file("k", file.fileno())
+        with pytest.raises(ObjectNotFound):
+            await self.store.stat("k")
 
     @pytest.mark.anyio
     async def test_a_version_that_never_was_is_object_not_found(self) -> None:

@@ -119,7 +119,7 @@ def _pieces(
         checkpoint()
         read = os.preadv(fd, [buffer[: min(len(buffer), end - offset)]], offset)
         if read == 0:
-            raise _changed(offset, end)
+            raise changed_while_read(offset, end)
         yield buffer[:read]
         offset += read
 
@@ -127,10 +127,11 @@ def _pieces(
 def _require_end(fd: int, size: int) -> None:
     found = os.fstat(fd).st_size
     if found != size:
-        raise _changed(found, size)
+        raise changed_while_read(found, size)
 
 
-def _changed(found: int, expected: int) -> HashMismatch:
+def changed_while_read(found: int, expected: int) -> HashMismatch:
+    """Sizes in bytes: what a file has, and what it had when the reading began."""
     return HashMismatch(
         f"The file has {found} bytes where {expected} were expected: it changed while it was being read.",
         next_step="Wait until nothing writes to the file, then make the same call again.",

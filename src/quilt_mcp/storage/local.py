@@ -25,7 +25,6 @@ from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import (
-    HashMismatch,
     InvalidArgument,
     NotSupported,
     ObjectNotFound,
@@ -35,7 +34,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.storage.confined import ConfinedFolder, Parts
-from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.hashing import changed_while_read, hash_file
 from quilt_mcp.storage.local_objects import LOCKS, TEMP, LocalObjects, key_parts, stat_of
 from quilt_mcp.storage.new_file import NewFile, sweep
 from quilt_mcp.storage.store import Listing, ObjectStat, Taken
@@ -211,11 +210,7 @@ class LocalStore:
         with self._objects.typed("The file being taken in"):
             content = os.pread(source_fd, size + 1, 0)
         if len(content) != size:
-            raise HashMismatch(
-                f"The file being taken in had {size} bytes and has another size now: it changed while it was being read.",
-                next_step="Wait until nothing writes to the file, then make the same call again.",
-                details={"expected": size},
-            )
+            raise changed_while_read(len(content), size)
         found = hash_bytes(content, hash_type)
         key = key_of(found)
         try:

@@ -23,6 +23,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
+from quilt_mcp.storage.hashing import changed_while_read
 from quilt_mcp.storage.s3 import S3Store
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
@@ -70,10 +71,13 @@ class S3Uploads:
         return Placed(hash_bytes(content), stat)
 
     async def put_file(self, key: str, descriptor: int) -> Placed:
-        """Each byte is read once: hashed and sent from the same buffer."""
+        """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
         size = os.fstat(descriptor).st_size
         if size < MULTIPART_FROM:
-            return await self.put_bytes(key, await to_thread.run_sync(os.pread, descriptor, size + 1, 0))
+            content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
+            if len(content) != size:
+                raise changed_while_read(len(content), size)
+            return await self.put_bytes(key, content)
         chunk = chunk_size(size)
         count = -(-size // chunk)
         digests: list[tuple[bytes, int]] = [(b"", 0)] * count
@@ -108,8 +112,9 @@ class S3Uploads:
         done = await self._multipart(key, count, send)
         found = combine(SHA256_CHUNKED, digests)
         total = sum(length for _, length in digests)
-        if total != size or os.fstat(descriptor).st_size != size:
-            raise self._not_what_was_sent(key, f"{total} bytes", f"{size} bytes")
+        for seen in (total, os.fstat(descriptor).st_size):
+            if seen != size:
+                raise changed_while_read(seen, size)
         self._hold_against(key, done.get("ChecksumSHA256"), found)
         return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
 
