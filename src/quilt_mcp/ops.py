@@ -173,5 +173,5 @@ class QuiltOps(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Abilities and limits, for ``status``: plain JSON, no secret."""
+        """Abilities and limits, for ``status``: plain JSON, no secret. None (``null``) is what is not known before a write."""
         ...

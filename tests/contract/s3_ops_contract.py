@@ -39,6 +39,8 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
 
     versioned = True
     backend = "iam"
+    keeps_conditions = True
+    """Whether the server does, on writes."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -155,6 +157,13 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         with pytest.raises(NotSupported):
             await self.ops.create(CreateRequest(self.uri("a/b"), sources=(Source(str(folder)),), copy=False))
         assert self.snapshot() == before
+
+    async def test_whether_the_server_keeps_conditions_is_told_once_a_write_has_found_out(self) -> None:
+        assert self.ops.describe()["conditional_writes"] is None
+        commit = await self.create("a/b", {"f": "1"})
+        assert self.ops.describe()["conditional_writes"] is self.keeps_conditions
+        warned = any(warning.startswith("unconditional_store: ") for warning in commit.warnings)
+        assert warned is not self.keeps_conditions
 
     async def test_an_entry_outside_the_roots_is_listed_and_not_read(self) -> None:
         await self._refuses_entries_of_this_machine(self.outside / "secret")

@@ -21,6 +21,8 @@ class WithoutVersions(S3OpsContract):
 
 
 class OnCeph(S3OpsContract):
+    keeps_conditions = False
+
     @pytest.fixture(scope="class")
     @classmethod
     def server(cls, ceph: CephCluster) -> S3Access:

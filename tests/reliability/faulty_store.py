@@ -113,7 +113,7 @@ class FaultyStore:
         return self._store.url
 
     @property
-    def conditional_writes(self) -> bool:
+    def conditional_writes(self) -> bool | None:
         return self._store.conditional_writes
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:

@@ -54,8 +54,7 @@ class S3Store:
         self._fast_store: Any = None
         self.lists_versions = True
         """False once s3:ListBucketVersions was refused."""
-        self._conditional = True
-        self._probed = False
+        self._conditional: bool | None = True if clients.endpoint_url is None else None
         self._versioning: str | None = _NOT_ASKED
         self._probing = anyio.Lock()
         self._asking = anyio.Lock()
@@ -65,8 +64,8 @@ class S3Store:
         return f"s3://{self.bucket}"
 
     @property
-    def conditional_writes(self) -> bool:
-        """True until the first conditional write to a server other than AWS has shown otherwise."""
+    def conditional_writes(self) -> bool | None:
+        """None for a server other than AWS before the first conditional write, which finds out."""
         return self._conditional
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
@@ -281,12 +280,10 @@ class S3Store:
 
     async def _keeps_conditions(self) -> bool:
         """Whether the server keeps conditions on writes. AWS does; any other is asked once."""
-        if self.clients.endpoint_url is None or self._probed:
-            return self._conditional
-        async with self._probing:
-            if not self._probed:
-                self._conditional = await keeps_conditions(self._put, self._take_back)
-                self._probed = True
+        if self._conditional is None:
+            async with self._probing:
+                if self._conditional is None:
+                    self._conditional = await keeps_conditions(self._put, self._take_back)
         return self._conditional
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:

@@ -53,8 +53,9 @@ class Store(Protocol):
         ...
 
     @property
-    def conditional_writes(self) -> bool:
-        """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not)."""
+    def conditional_writes(self) -> bool | None:
+        """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
+        yet."""
         ...
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...

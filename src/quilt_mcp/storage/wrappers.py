@@ -48,7 +48,7 @@ class ReadOnlyStore:
         return self._store.url
 
     @property
-    def conditional_writes(self) -> bool:
+    def conditional_writes(self) -> bool | None:
         return self._store.conditional_writes
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
