@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from quilt_mcp.domain.manifest import top_hash_of
+from quilt_mcp.domain.codec import top_hash_of
 
 PACKAGE = "bench/measurements"
 NOW = 1_700_000_000

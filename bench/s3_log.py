@@ -15,8 +15,8 @@ _filled: list[str] = []
 
 
 def prepare(server: Server, arguments: argparse.Namespace, side: str) -> str:
+    from quilt_mcp.domain.codec import TopHash, encode_header
     from quilt_mcp.domain.entry import Header
-    from quilt_mcp.domain.manifest import TopHash, encode_header
 
     if not _filled:
         bucket = server.direct.make_bucket()

@@ -92,7 +92,7 @@ def our_ops(registry: str) -> Any:
     """The IAM backend on this process's server, with a cache that is empty as it begins. Local files: its working folder."""
     from quilt_mcp.auth.identity import S3Access as Reached
     from quilt_mcp.backends.iam import open_iam
-    from quilt_mcp.storage.s3_clients import AwsKeys
+    from quilt_mcp.storage.s3.clients import AwsKeys
 
     keys = AwsKeys(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
     return open_iam(

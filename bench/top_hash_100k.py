@@ -39,8 +39,8 @@ def quilt3_side(registry: Path, top_hash: str) -> None:
 
 
 def our_side(registry: Path, top_hash: str) -> None:
+    from quilt_mcp.domain.codec import TopHash, read_manifest, top_hash_of
     from quilt_mcp.domain.entry import Entry
-    from quilt_mcp.domain.manifest import TopHash, read_manifest, top_hash_of
 
     body = (registry / ".quilt" / "packages" / top_hash).read_bytes()
     header, records = read_manifest([body])

@@ -12,8 +12,8 @@ from parts.s3_access import S3Access as Server
 from quilt_mcp.domain.checksums import SPLITTABLE, hash_bytes
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.objects import bring_object
-from quilt_mcp.storage.s3 import S3Store
-from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3.store import S3Store
 
 SIZE = (20 << 20) + 7
 

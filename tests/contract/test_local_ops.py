@@ -11,11 +11,11 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.local import open_local
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import AlreadyExists, RegistryNotFound
-from quilt_mcp.registry.content_placement import ContentPlacement
 from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.manifest import PAGE
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.manifests.manifest import PAGE
+from quilt_mcp.registry.writing.by_content import ContentPlacement
+from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 

@@ -32,9 +32,10 @@ from quilt_mcp.errors import (
     StorageFull,
     StorageUnavailable,
 )
-from quilt_mcp.storage.confined import TEMP_PREFIX
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import (
     HasLocalFiles,
     Listing,
@@ -43,7 +44,6 @@ from quilt_mcp.storage.store import (
     Store,
     TakesFiles,
 )
-from quilt_mcp.storage.syscalls import Syscalls
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores, read_only
 
 ONE_HOUR_AND_A_BIT = 4000
@@ -460,7 +460,7 @@ class TestRefusalsOfTheKernel:
 import anyio, os, sys
 from pathlib import Path
 from quilt_mcp.errors import PermissionDenied
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 store = LocalStore(Path(sys.argv[1]))
 anyio.run(store.put, "open/a", b"x")
 (store.root / "shut").mkdir()
@@ -544,7 +544,7 @@ sys.exit(refused)
 import anyio, resource, signal, sys
 from pathlib import Path
 from quilt_mcp.errors import StorageFull
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 try:
@@ -561,7 +561,7 @@ except StorageFull:
 import anyio, os, resource, sys
 from pathlib import Path
 from quilt_mcp.errors import StorageUnavailable
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 async def main():
     store = LocalStore(Path(sys.argv[1]))
     await store.put("a/b/c", b"x")

@@ -15,7 +15,7 @@ from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps, open_iam
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, Source
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 
 FILES = 60
 

@@ -25,9 +25,9 @@ from quilt_mcp.errors import (
     PreconditionFailed,
     RegistryNotFound,
 )
-from quilt_mcp.storage.s3 import S3Store
-from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
-from quilt_mcp.storage.s3_uploads import S3Uploads
+from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3.store import S3Store
+from quilt_mcp.storage.s3.uploads import S3Uploads
 from quilt_mcp.storage.store import ListsPages, ObjectStat
 
 

@@ -11,8 +11,7 @@ import packages
 import pytest
 import quilt3
 
-from quilt_mcp.domain.entry import Entry, Header, Record
-from quilt_mcp.domain.manifest import (
+from quilt_mcp.domain.codec import (
     IntegralFloat,
     TopHash,
     encode_header,
@@ -20,6 +19,7 @@ from quilt_mcp.domain.manifest import (
     read_manifest,
     top_hash_of,
 )
+from quilt_mcp.domain.entry import Entry, Header, Record
 from quilt_mcp.errors import CorruptManifest, InvalidMetadata
 
 _BLOCK = 50

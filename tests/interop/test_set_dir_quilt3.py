@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.storage.local_folder import LocalFolder
+from quilt_mcp.storage.local.folder import LocalFolder
 
 NAMES = st.sampled_from(
     ["a", "b", "a-b", "a.b", ".hidden", "data", "x.csv", "y.pyc", "data.tmp", "é", "A", "a b", "[x]", "#"]

@@ -16,7 +16,7 @@ from quilt3.workflows import ConfigurationError, WorkflowValidationError
 from quilt3.workflows import validate as quilt3_validate
 
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.domain.workflow import check, header_value, parse_config, select
+from quilt_mcp.domain.workflows.rules import check, header_value, parse_config, select
 from quilt_mcp.errors import QuiltError, WorkflowConfigInvalid, WorkflowFailed
 
 _W: dict[str, Any] = {"name": "W"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from parts.s3_access import S3Access as Server
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps, open_iam
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 
 
 def iam_ops(

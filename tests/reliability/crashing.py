@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.syscalls import Syscalls
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 CALLS = (
     "open", "mkdir", "rmdir", "link", "rename", "unlink", "write", "fsync", "try_lock", "clone", "copy_range",

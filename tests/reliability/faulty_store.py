@@ -17,11 +17,11 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import StorageUnavailable
-from quilt_mcp.registry.content_placement import ContentPlacement
 from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.writing.by_content import ContentPlacement
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import FoundFiles, Listing, ObjectStat, Store, Taken
 
 T = TypeVar("T")

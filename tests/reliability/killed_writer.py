@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 from crashing import STEPS, Suicidal
 
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 
 
 async def write(root: Path, scratch: Path, dies_at: int, acknowledge: int) -> None:

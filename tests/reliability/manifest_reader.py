@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from quilt_mcp.errors import QuiltError
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.storage.local.store import LocalStore
 
 
 def main() -> None:

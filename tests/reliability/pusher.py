@@ -21,7 +21,7 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.errors import RetryableError, StaleParent
 from quilt_mcp.ops import QuiltOps
-from quilt_mcp.registry.backoff import Backoff
+from quilt_mcp.registry.writing.backoff import Backoff
 
 
 async def push(ops: QuiltOps, writer: str, number: int) -> Commit:

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 
 from quilt_mcp.errors import PreconditionFailed
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 
 
 async def attempt(store: LocalStore, name: bytes, verb: str, key: str, etag: str) -> str:

@@ -16,8 +16,8 @@ from parts.proxy import Proxy
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import hasher
+from quilt_mcp.domain.codec import TopHash, decode_header, decode_record
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.domain.manifest import TopHash, decode_header, decode_record
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
 from quilt_mcp.errors import CorruptManifest, HashMismatch, QuiltError
 

@@ -10,9 +10,9 @@ from typing import Any
 import anyio
 import pytest
 
-from quilt_mcp.storage.confined import TEMP_PREFIX
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.syscalls import Syscalls
+from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 OLD, NEW = b"old" * 30_000, b"new" * 30_000
 

@@ -18,9 +18,9 @@ from crashing import LARGE, SMALL, STEPS, Disk, Objects, Recorded, objects_of, s
 
 from parts.unmeasured import unmeasured
 from quilt_mcp.errors import QuiltError
-from quilt_mcp.storage.confined import TEMP_PREFIX
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.syscalls import Syscalls
+from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 HERE = Path(__file__).parent
 ROUNDS = 40

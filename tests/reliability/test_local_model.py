@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from quilt_mcp.errors import AlreadyExists, NotAFile, ObjectNotFound, PreconditionFailed
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import ObjectStat
-from quilt_mcp.storage.syscalls import Syscalls
 
 T = TypeVar("T")
 

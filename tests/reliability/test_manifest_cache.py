@@ -19,12 +19,12 @@ import pytest
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifest import Manifest
-from quilt_mcp.registry.manifest_memory import MemoryManifest
-from quilt_mcp.registry.manifest_scan import ScannedManifest
-from quilt_mcp.registry.manifest_table import TableManifest
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.manifests.memory import MemoryManifest
+from quilt_mcp.registry.manifests.scan import ScannedManifest
+from quilt_mcp.registry.manifests.table import TableManifest
+from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import ObjectStat
 
 TOP_HASH = "0" * 64
@@ -491,7 +491,7 @@ def test_a_process_that_ends_has_written_its_table(tmp_path: Path, store: LocalS
     put(store, manifest_bytes(5_000))
     code = (
         "import asyncio, sys; from pathlib import Path; "
-        "from quilt_mcp.registry.manifests import ManifestCache; from quilt_mcp.storage.local import LocalStore; "
+        "from quilt_mcp.registry.manifests.cache import ManifestCache; from quilt_mcp.storage.local.store import LocalStore; "
         "cache = ManifestCache(Path(sys.argv[1]), small=0, scanned=0); "
         "print(type(asyncio.run(cache.open(LocalStore(Path(sys.argv[2])), sys.argv[3]))).__name__)"
     )

@@ -12,8 +12,8 @@ import pytest
 from quilt_mcp.domain.diff import DiffTotals
 from quilt_mcp.errors import CorruptManifest, RevisionNotFound
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifests import Compared, ManifestCache
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.registry.manifests.cache import Compared, ManifestCache
+from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import ObjectStat
 
 OLD, NEW = "0" * 64, "1" * 64

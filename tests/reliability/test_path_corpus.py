@@ -25,10 +25,10 @@ from quilt_mcp.errors import (
     QuiltError,
     SourceNotFound,
 )
-from quilt_mcp.storage.local import LocalStore
-from quilt_mcp.storage.local_folder import LocalFolder
-from quilt_mcp.storage.local_stores import LocalStores
-from quilt_mcp.storage.syscalls import Syscalls
+from quilt_mcp.storage.local.folder import LocalFolder
+from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 CANARY = b"canary of the outside"
 

@@ -13,7 +13,7 @@ from parts.unmeasured import unmeasured
 ENDING = """
 import asyncio, os, sys
 import obstore.store
-from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
 
 bucket, endpoint, processes = sys.argv[1], sys.argv[2], int(sys.argv[3])
 

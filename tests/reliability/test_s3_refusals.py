@@ -24,7 +24,7 @@ from quilt_mcp import backends
 from quilt_mcp.auth.identity import Asker, Identity, QuiltAccess, S3Access
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 
 pytestmark = pytest.mark.anyio
 LARGE = b"large" * 2_000_000

@@ -16,7 +16,7 @@ from parts.s3_access import S3Access as Server
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps, open_buckets
 from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 from s3_push import fresh, make, package
 
 pytestmark = pytest.mark.anyio

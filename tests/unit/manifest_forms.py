@@ -5,12 +5,12 @@ from __future__ import annotations
 from concurrent.futures import Future
 from pathlib import Path
 
-from quilt_mcp.domain.manifest import decode_header
-from quilt_mcp.registry.line_file import LineFile
-from quilt_mcp.registry.manifest_build import build_table, read_holdable
-from quilt_mcp.registry.manifest_memory import MemoryManifest
-from quilt_mcp.registry.manifest_scan import ScannedManifest, scan
-from quilt_mcp.registry.manifest_table import TableManifest
+from quilt_mcp.domain.codec import decode_header
+from quilt_mcp.registry.manifests.build import build_table, read_holdable
+from quilt_mcp.registry.manifests.line_file import LineFile
+from quilt_mcp.registry.manifests.memory import MemoryManifest
+from quilt_mcp.registry.manifests.scan import ScannedManifest, scan
+from quilt_mcp.registry.manifests.table import TableManifest
 
 TOP_HASH = "a" * 64
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 
 from parts.unmeasured import unmeasured
 from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.codec import IntegralFloat
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.domain.manifest import IntegralFloat
 from quilt_mcp.domain.names import validate_logical_key, walk_key
 from quilt_mcp.errors import DuplicateKey, InternalError, InvalidName, StorageFull
-from quilt_mcp.registry.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 
 MANY = """
 import resource, sys
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.registry.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 
 def peak():
     [line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]

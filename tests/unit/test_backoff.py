@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quilt_mcp.registry.backoff import Backoff
+from quilt_mcp.registry.writing.backoff import Backoff
 
 
 def longest(least: float, most: float) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from quilt_mcp.errors import RegistryNotFound, StorageUnavailable
-from quilt_mcp.storage.confined import ConfinedFolder
-from quilt_mcp.storage.syscalls import Syscalls
+from quilt_mcp.storage.local.confined import ConfinedFolder
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 
 class Overtaken(Syscalls):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.errors import DuplicateKey
-from quilt_mcp.registry.arrivals import Arrivals, Incoming
-from quilt_mcp.registry.draft import Changes, Draft
-from quilt_mcp.registry.manifest_memory import MemoryManifest
+from quilt_mcp.registry.manifests.memory import MemoryManifest
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.draft import Changes, Draft
 
 PARTS = st.sampled_from(["a", "b", "a-b", "é"])
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from quilt_mcp.errors import InvalidName, InvalidUri, NotAFile, NotSupported, OutsideRoots, SourceNotFound
-from quilt_mcp.storage.confined import TEMP_PREFIX
-from quilt_mcp.storage.local_folder import LocalFolder
-from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.folder import LocalFolder
+from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Found, FoundFiles
 
 FILES = (

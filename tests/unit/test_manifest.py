@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain import manifest
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
-from quilt_mcp.domain.manifest import (
+from quilt_mcp.domain import codec as manifest
+from quilt_mcp.domain.codec import (
     TopHash,
     decode_record,
     encode_header,
@@ -20,6 +19,7 @@ from quilt_mcp.domain.manifest import (
     read_manifest,
     top_hash_of,
 )
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
 from quilt_mcp.domain.walk import OutOfWalkOrder
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, QuiltError
 

@@ -13,9 +13,9 @@ from manifest_forms import as_table, in_memory
 
 from quilt_mcp.domain.diff import diff_entries
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.registry.manifest import Manifest
-from quilt_mcp.registry.manifest_diff import diff
-from quilt_mcp.registry.manifest_lines import diff_lines
+from quilt_mcp.registry.manifests.diff import diff
+from quilt_mcp.registry.manifests.lines import diff_lines
+from quilt_mcp.registry.manifests.manifest import Manifest
 
 KEYS = [f"{folder}{name}" for folder in ("", "d/", "d/e/", "d-/", "é'/") for name in ("a", "b", "c.d")]
 ENTRY = st.tuples(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from manifest_forms import as_scanned, as_table, in_memory
 
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.registry.line_file import LineFile
-from quilt_mcp.registry.manifest import Manifest
-from quilt_mcp.registry.manifest_table import TableManifest
+from quilt_mcp.registry.manifests.line_file import LineFile
+from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.manifests.table import TableManifest
 
 
 def answers(manifest: Manifest, folders: list[str], keys: list[str], offset: int) -> dict[str, str]:

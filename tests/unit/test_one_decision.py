@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
 ENVIRONMENT = {"cli/__init__.py", "auth/decision.py"}
 """Who may open the environment: the settings are read from it once, and the decision looks for AWS's variables there."""
-AWS_CLIENTS = {"storage/s3_clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
+AWS_CLIENTS = {"storage/s3/clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
 """Who may import AWS's libraries: the clients (which are given their keys) and the decision."""
 SETTINGS_ONLY = re.compile(r"QUILT_(JWT_TOKEN|API_KEY|DISABLE_QUILT3_SESSION|REQUIRE_AUTH)")
 FORBIDDEN_TEXT = re.compile(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quilt_mcp.registry.layout import LATEST, pointer_key
 from quilt_mcp.registry.pointers import Pointers
-from quilt_mcp.storage.local import LocalStore
+from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Listing, ObjectStat
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quilt_mcp.storage.s3_clients import AwsKeys, S3Clients
+from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
 
 
 @pytest.mark.parametrize("profile", ["gone", "lab"])

@@ -10,10 +10,10 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.errors import ObjectNotFound
-from quilt_mcp.registry.arrivals import Incoming
-from quilt_mcp.registry.small_files import Read, read_small_files
-from quilt_mcp.storage.local_stores import LocalStores
-from quilt_mcp.storage.s3_uploads import MULTIPART_FROM
+from quilt_mcp.registry.writing.arrivals import Incoming
+from quilt_mcp.registry.writing.small_files import Read, read_small_files
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quilt_mcp.domain.codec import TopHash, decode_header
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash
-from quilt_mcp.domain.manifest import TopHash, decode_header
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import OutOfWalkOrder, check_keys, checked, manifest_order
 from quilt_mcp.errors import DuplicateKey

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain import patterns
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.domain.patterns import UnsafePattern, search
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.domain.workflow import WorkflowRules, check, parse_config, select
+from quilt_mcp.domain.workflows import patterns
+from quilt_mcp.domain.workflows.patterns import UnsafePattern, search
+from quilt_mcp.domain.workflows.rules import WorkflowRules, check, parse_config, select
 from quilt_mcp.errors import InvalidArgument, QuiltError, WorkflowConfigInvalid, WorkflowFailed
 
 _CONFIG = b'version: "1"\nworkflows:\n  alpha: {name: A}\n  beta: {name: B, handle_pattern: ^b/}\n'

@@ -24,7 +24,7 @@ from quilt_mcp.auth.aws_process import bound_process
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
 from quilt_mcp.errors import AuthenticationError, QuiltError
-from quilt_mcp.storage.s3_clients import AwsKeys, KeySource
+from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
 
 _KNOWN_FOR: Final = 5.0
 """Seconds that an answer stands without being looked into again, unless variables or files change."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from quilt_mcp.config import BackendName
 
 if TYPE_CHECKING:
-    from quilt_mcp.storage.s3_clients import KeySource
+    from quilt_mcp.storage.s3.clients import KeySource
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from quilt_mcp.auth.quilt3_files import AUTH, CREDENTIALS, LOGIN, Quilt3Files, S
 from quilt_mcp.auth.registry_http import RegistryHttp, when
 from quilt_mcp.auth.token import claimed_user
 from quilt_mcp.errors import AuthenticationError, StorageBusy, StorageUnavailable
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 
 logger = logging.getLogger("quilt_mcp")
 

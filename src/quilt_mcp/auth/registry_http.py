@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from quilt_mcp import __version__
 from quilt_mcp.auth.quilt3_files import LOGIN, Tokens
 from quilt_mcp.errors import AuthenticationError, InvalidArgument, StorageUnavailable
-from quilt_mcp.storage.s3_clients import AwsKeys
+from quilt_mcp.storage.s3.clients import AwsKeys
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 15

@@ -54,16 +54,16 @@ from quilt_mcp.errors import (
     StorageUnavailable,
     TooLarge,
 )
-from quilt_mcp.registry.author import Author
 from quilt_mcp.registry.deletion import Deletion
 from quilt_mcp.registry.install import Destination, Installer
-from quilt_mcp.registry.intake import PlacementFactory
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.registry.mismatch import not_as_recorded
-from quilt_mcp.registry.publish import Publisher
+from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
+from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.registry.writing.intake import PlacementFactory
+from quilt_mcp.registry.writing.publish import Publisher
+from quilt_mcp.registry.writing.recorded import not_as_recorded
 from quilt_mcp.storage.store import HasLocalFiles, ObjectStat, Place, SignsLinks, Store, Stores
 
 READ_AT_ONCE = 16 << 20

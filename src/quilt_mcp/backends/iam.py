@@ -13,16 +13,16 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.errors import PermissionDenied
-from quilt_mcp.registry.content_placement import ContentPlacement
 from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.intake import Placement
-from quilt_mcp.registry.key_placement import KeyPlacement
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local_stores import LocalStores
-from quilt_mcp.storage.s3 import S3Store
-from quilt_mcp.storage.s3_clients import S3Clients
-from quilt_mcp.storage.s3_errors import s3_errors
-from quilt_mcp.storage.s3_stores import S3Stores
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.writing.by_content import ContentPlacement
+from quilt_mcp.registry.writing.by_key import KeyPlacement
+from quilt_mcp.registry.writing.intake import Placement
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.s3.clients import S3Clients
+from quilt_mcp.storage.s3.errors import s3_errors
+from quilt_mcp.storage.s3.store import S3Store
+from quilt_mcp.storage.s3.stores import S3Stores
 from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
-from quilt_mcp.registry.content_placement import ContentPlacement
 from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.manifests import ManifestCache
-from quilt_mcp.storage.local_stores import LocalStores
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.writing.by_content import ContentPlacement
+from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 

@@ -8,8 +8,8 @@ from quilt_mcp.domain.plan import DeleteOutcome
 from quilt_mcp.errors import InvalidArgument, PreconditionFailed, RevisionNotFound
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, pointer_key
 from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.publish import Publisher, stale_parent
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.writing.publish import Publisher, stale_parent
 
 
 class Deletion:

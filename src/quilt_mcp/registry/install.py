@@ -19,11 +19,11 @@ from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
 from quilt_mcp.errors import AlreadyExists, HashMismatch, InvalidArgument, SourceNotFound
-from quilt_mcp.registry.manifest import PAGE, Manifest, files_page
-from quilt_mcp.registry.mismatch import not_as_recorded
+from quilt_mcp.registry.manifests.manifest import PAGE, Manifest, files_page
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.writing.recorded import not_as_recorded
 from quilt_mcp.storage.hashing import hash_open_file
-from quilt_mcp.storage.local_folder import LocalFolder
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
 from quilt_mcp.storage.store import HasLocalFiles, Place
 from quilt_mcp.storage.workers import for_each, groups

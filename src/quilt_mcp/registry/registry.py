@@ -9,10 +9,10 @@ from typing import TypeVar
 import anyio
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
-from quilt_mcp.domain.manifest import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.names import suggest, validate_package_name
 from quilt_mcp.errors import (
     AmbiguousHash,
@@ -26,7 +26,7 @@ from quilt_mcp.errors import (
     RevisionNotFound,
 )
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
-from quilt_mcp.registry.manifests import Compared, Manifest, ManifestCache
+from quilt_mcp.registry.manifests.cache import Compared, Manifest, ManifestCache
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
 from quilt_mcp.storage.store import HasLocalFiles, ListsPages, Place, Store, Stores
 from quilt_mcp.storage.workers import for_each

@@ -11,18 +11,18 @@ from pathlib import Path
 import anyio
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.codec import top_hash_of
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Totals, Verification
-from quilt_mcp.domain.manifest import top_hash_of
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupported, QuiltError
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifest import Manifest, files_page
+from quilt_mcp.registry.manifests.manifest import Manifest, files_page
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.objects import hash_object, local_file
-from quilt_mcp.storage.os_errors import typed_errors
 from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import for_each
 

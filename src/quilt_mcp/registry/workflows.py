@@ -10,7 +10,14 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import WorkflowListing
 from quilt_mcp.domain.plan import Unset
-from quilt_mcp.domain.workflow import WorkflowConfig, WorkflowRules, check, header_value, parse_config, select
+from quilt_mcp.domain.workflows.rules import (
+    WorkflowConfig,
+    WorkflowRules,
+    check,
+    header_value,
+    parse_config,
+    select,
+)
 from quilt_mcp.errors import InvalidUri, NotFound, OutsideRoots, WorkflowConfigInvalid
 from quilt_mcp.registry.layout import WORKFLOW_CONFIG
 from quilt_mcp.storage.store import Store, Stores

@@ -16,7 +16,7 @@ from quilt_mcp.domain.checksums import SPLITTABLE, chunk_size, combine, hasher, 
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
-from quilt_mcp.storage.os_errors import typed_errors
+from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.workers import first_failure
 
 READ_SIZE = 256 << 10

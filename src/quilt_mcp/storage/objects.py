@@ -17,7 +17,7 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.os_errors import typed_errors
+from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.store import HasLocalFiles, Store
 from quilt_mcp.storage.workers import for_each, overlapped
 

@@ -1,0 +1,279 @@
+"""Workflows: what a registry demands of its revisions. Configuration, choice, checks and the header's record of them.
+
+The semantics are quilt3's: which workflow applies, the order of the checks, the first fault told, ``{}`` for absent and
+``null`` for null metadata. Reading files is the caller's: ``WorkflowRules.schemas`` says which.
+
+Configuration and schemas come from a registry and are not trusted: their size, nesting and aliases are bounded, and
+patterns go through ``domain.workflows.patterns``. What exceeds a bound is refused, which quilt3 would have tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.listing import WorkflowListing
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.plan import UNSET, Unset
+from quilt_mcp.domain.workflows.schemas import Fault, config_faults, load_schema, schema_faults
+from quilt_mcp.domain.workflows.yaml import read_yaml
+from quilt_mcp.errors import InvalidArgument, InvalidUri, WorkflowConfigInvalid, WorkflowFailed
+
+SUPPORTED_VERSION: Final = (1, 1, 0)
+_FIX_CONFIG: Final = "Ask the registry's owner to correct .quilt/workflows/config.yml."
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowConfig:
+    """A registry's ``.quilt/workflows/config.yml``, validated."""
+
+    fields: Mapping[str, Any]
+
+    @property
+    def workflows(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.fields["workflows"]
+
+    @property
+    def default(self) -> str | None:
+        return self.fields.get("default_workflow")
+
+    @property
+    def is_required(self) -> bool:
+        return self.fields.get("is_workflow_required", True)
+
+    def listings(self) -> tuple[WorkflowListing, ...]:
+        """The workflows in the order of the file."""
+        return tuple(
+            WorkflowListing(
+                id=str(workflow_id),
+                name=fields["name"],
+                description=fields.get("description"),
+                is_default=workflow_id == self.default,
+                is_message_required=fields.get("is_message_required", False),
+                handle_pattern=fields.get("handle_pattern"),
+                metadata_schema=fields.get("metadata_schema"),
+                entries_schema=fields.get("entries_schema"),
+            )
+            for workflow_id, fields in self.workflows.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRules:
+    """What one workflow demands. ``id`` None: explicitly no workflow, where the registry allows that.
+
+    ``schemas`` are the (id, URL) to read before ``check``: the metadata schema first, each id once.
+    """
+
+    id: str | None
+    handle_pattern: str | None = None
+    is_message_required: bool = False
+    metadata_schema: str | None = None
+    entries_schema: str | None = None
+    schemas: tuple[tuple[str, str], ...] = ()
+
+
+def parse_config(data: bytes) -> WorkflowConfig:
+    """Raises WorkflowConfigInvalid."""
+    try:
+        fields = read_yaml(data)
+    except ValueError as error:
+        _config_invalid(f"it cannot be read as YAML: {error}")
+    fault = next(config_faults(fields), None)
+    if fault is not None:
+        _config_invalid(f"at {fault.pointer or '/'}: {fault.message}", details=fault.details())
+    version = fields["version"]
+    text: str = version if isinstance(version, str) else version["base"]
+    if (*map(int, text.split(".")), 0, 0)[:3] > SUPPORTED_VERSION:
+        supported = ".".join(map(str, SUPPORTED_VERSION))
+        _config_invalid(f"its version {text} is newer than {supported}, the newest that is understood")
+    return WorkflowConfig(fields)
+
+
+def select(
+    config: WorkflowConfig | None, workflow: str | Unset | None, *, config_is_local: bool = True
+) -> WorkflowRules | None:
+    """The rules that apply. ``config`` None: the registry has no configuration. UNSET asks for the default workflow.
+
+    None means that nothing is demanded and nothing is noted in the header. A remote configuration may not name local
+    schemas. Raises InvalidArgument (no such workflow), WorkflowFailed (one is required), WorkflowConfigInvalid.
+    """
+    if config is None:
+        if workflow is UNSET:
+            return None
+        raise InvalidArgument(
+            f"The workflow {workflow!r} was asked for, and the registry has no workflows.",
+            next_step="Leave out the argument 'workflow'.",
+            details={"workflow": workflow},
+        )
+    chosen = config.default if isinstance(workflow, Unset) else workflow
+    if chosen is None:
+        if config.is_required:
+            raise WorkflowFailed(
+                "The registry demands a workflow, and none was given.",
+                next_step=f"Pass workflow= one of {_known(config)}.",
+                details={"workflows": [str(name) for name in config.workflows][:50]},
+            )
+        return WorkflowRules(None)
+    if chosen not in config.workflows:
+        if workflow is UNSET:
+            _config_invalid(f"its default_workflow {chosen!r} is not among its workflows ({_known(config)})")
+        near = suggest(chosen, map(str, config.workflows))
+        raise InvalidArgument(
+            f"The registry has no workflow {chosen[:100]!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "."),
+            next_step=f"Pass workflow= one of {_known(config)}.",
+            details={"workflow": chosen[:100], "workflows": [str(name) for name in config.workflows][:50]},
+        )
+    return _rules(config, chosen, config_is_local)
+
+
+def check(
+    rules: WorkflowRules,
+    *,
+    name: str,
+    message: str | None,
+    user_meta: Any,
+    entries: Iterable[Entry],
+    schemas: Mapping[str, bytes],
+) -> None:
+    """Holds a revision against its workflow. ``user_meta`` UNSET: the package has none, which counts as ``{}``.
+
+    ``entries`` in walk order; they are gathered in memory, but only for a workflow that has an entries schema.
+    ``schemas`` holds the bytes of all of ``rules.schemas``. Checks go by message, name, metadata, entries.
+    Raises WorkflowFailed for the revision's fault, WorkflowConfigInvalid for the configuration's.
+    """
+    loaded = {schema_id: load_schema(schema_id, schemas[schema_id]) for schema_id, _ in rules.schemas}
+    if rules.is_message_required and not message:
+        _failed(
+            rules,
+            "it demands a commit message, and none was given",
+            "Pass a message.",
+            rule="is_message_required",
+        )
+    if rules.handle_pattern and not _matches(rules.handle_pattern, name):
+        _failed(
+            rules,
+            f"the package name {name!r} does not match the pattern {rules.handle_pattern!r}",
+            "Choose a name that matches the pattern.",
+            rule="handle_pattern",
+        )
+    if rules.metadata_schema:
+        value: Any = {} if user_meta is UNSET else user_meta
+        _check_value(rules, rules.metadata_schema, loaded, value, "metadata")
+    if rules.entries_schema:
+        value = [
+            {"logical_key": entry.logical_key, "size": entry.size, "meta": entry.meta.get("user_meta", {})}
+            for entry in entries
+        ]
+        _check_value(rules, rules.entries_schema, loaded, value, "entries")
+
+
+def header_value(
+    rules: WorkflowRules, config_physical_key: str, schema_physical_keys: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the header's ``workflow`` field says. The physical keys are of the versions actually read.
+
+    It is part of the top hash; the order of its keys is quilt3's.
+    """
+    value: dict[str, Any] = {"id": rules.id, "config": config_physical_key}
+    if rules.schemas:
+        value["schemas"] = {schema_id: schema_physical_keys[schema_id] for schema_id, _ in rules.schemas}
+    return value
+
+
+def _rules(config: WorkflowConfig, workflow: str, config_is_local: bool) -> WorkflowRules:
+    fields = config.workflows[workflow]
+    pattern = fields.get("handle_pattern") or None
+    if pattern is not None:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            _config_invalid(f"the handle_pattern of {workflow!r} is not a regular expression ({error})")
+    metadata_schema = fields.get("metadata_schema") or None
+    entries_schema = fields.get("entries_schema") or None
+    wanted = dict.fromkeys(schema_id for schema_id in (metadata_schema, entries_schema) if schema_id)
+    return WorkflowRules(
+        id=workflow,
+        handle_pattern=pattern,
+        is_message_required=fields.get("is_message_required", False),
+        metadata_schema=metadata_schema,
+        entries_schema=entries_schema,
+        schemas=tuple((schema_id, _schema_url(config, schema_id, config_is_local)) for schema_id in wanted),
+    )
+
+
+def _schema_url(config: WorkflowConfig, schema_id: str, config_is_local: bool) -> str:
+    schemas: Mapping[str, Any] = config.fields.get("schemas", {})
+    if schema_id not in schemas:
+        _config_invalid(f"it has no schema {schema_id!r}")
+    url: str = schemas[schema_id]["url"]
+    try:
+        key = PhysicalKey.parse(url)
+    except InvalidUri as error:
+        _config_invalid(f"the URL of the schema {schema_id!r} cannot be used: {error.message}")
+    if key.bucket is None and not config_is_local:
+        _config_invalid(f"the schema {schema_id!r} is a local file, and the registry is not")
+    return url
+
+
+def _matches(pattern: str, name: str) -> bool:
+    from quilt_mcp.domain.workflows.patterns import UnsafePattern, search
+
+    try:
+        return search(pattern, name)
+    except UnsafePattern as error:
+        _config_invalid(f"the handle_pattern {pattern[:200]!r} is not used: {error}")
+
+
+def _check_value(
+    rules: WorkflowRules, schema_id: str, loaded: Mapping[str, Any], value: Any, what: str
+) -> None:
+    faults = list(schema_faults(schema_id, loaded[schema_id], value))
+    if not faults:
+        return
+    first = faults[0]
+    details = {"schema": schema_id, **first.details(), "faults": [fault.details() for fault in faults]}
+    where = _where(first, value, what)
+    _failed(
+        rules,
+        f"its schema {schema_id!r} refuses the {what} at {where}: {first.message} (rule {first.rule})",
+        f"Correct the {what} there, or choose another workflow.",
+        rule=f"{what}_schema",
+        details=details,
+    )
+
+
+def _where(fault: Fault, value: Any, what: str) -> str:
+    """The JSON pointer, and for entries the logical key, which says more than an index."""
+    if what == "entries" and fault.path and isinstance(fault.path[0], int):
+        entry: dict[str, Any] = value[fault.path[0]]
+        return f"{fault.pointer} (the entry {entry['logical_key']!r})"
+    return fault.pointer or "/"
+
+
+def _failed(
+    rules: WorkflowRules, why: str, next_step: str, *, rule: str, details: Mapping[str, Any] | None = None
+) -> NoReturn:
+    raise WorkflowFailed(
+        f"The workflow {rules.id!r} rejects the revision: {why}.",
+        next_step=next_step,
+        details={"workflow": rules.id, "workflow_rule": rule, **(details or {})},
+    )
+
+
+def _config_invalid(why: str, *, details: Mapping[str, Any] | None = None) -> NoReturn:
+    raise WorkflowConfigInvalid(
+        f"The registry's workflow configuration cannot be used: {why}.",
+        next_step=_FIX_CONFIG,
+        details=details,
+    )
+
+
+def _known(config: WorkflowConfig) -> str:
+    names = [repr(name) for name in config.workflows]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,78 @@
+"""Intake: brings the bytes of a new revision's files into a registry, several at once, with progress.
+
+Every file is hashed as it is stored, so a manifest never names bytes that nobody read; bytes from another package are
+checked against the hash it recorded. How and where they are stored is the placement's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Protocol
+
+from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.plan import Progress
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.workers import for_each, groups
+
+FILES_AT_ONCE = 16
+
+
+class Placement(Protocol):
+    """Stores files, several at once."""
+
+    async def notices(self) -> tuple[str, ...]:
+        """What the caller should know about how its files were stored: warnings of the outcome."""
+        ...
+
+    def place(
+        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+    ) -> AsyncGenerator[tuple[Entry, int]]:
+        """One group, item by item in its order: the finished entry, and how many bytes were newly stored. ``before``: what
+        the parent has at the same keys.
+
+        Raises HashMismatch for bytes that are not what their package recorded.
+        """
+        ...
+
+
+PlacementFactory = Callable[[Store, Stores, str, Path, bool], Placement]
+"""Makes the placement of one call: the registry's store, where sources lie, the package's name, scratch folder, copy or not."""
+
+
+class Intake:
+    """One call's intake. ``bytes_copied`` counts what was newly stored."""
+
+    def __init__(self, placement: Placement, progress: Progress) -> None:
+        self._placement = placement
+        self._progress = progress
+        self._done = 0
+        self.bytes_copied = 0
+        self.notices: tuple[str, ...] = ()
+
+    async def take(self, arrivals: Arrivals) -> None:
+        """Finishes each of them.
+
+        Stops at the first failure; what was stored by then stays, unnamed and harmless, and is found again by a second try.
+        """
+
+        async def take_group(group: Sequence[Incoming]) -> None:
+            finished: list[Entry] = []
+            async with aclosing(self._placement.place(group, arrivals.replaced_by(group))) as placed:
+                async for entry, copied in placed:
+                    finished.append(entry)
+                    self.bytes_copied += copied
+                    self._done += entry.size or 0
+                    await self._progress(self._done, arrivals.size, "bytes read")
+            arrivals.finish(*finished)
+
+        grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, _size)
+        await for_each(grouped, FILES_AT_ONCE, take_group)
+        if self.bytes_copied:
+            self.notices = await self._placement.notices()
+
+
+def _size(item: Incoming) -> int:
+    return item.size

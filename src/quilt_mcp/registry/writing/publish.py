@@ -1,0 +1,268 @@
+"""Publishing a revision: manifest, then timestamp pointer, then latest, each step safe to lose.
+
+Order and conditions (design section 4): a reader sees the old revision or the new one. The timestamp pointer is create-only;
+latest moves by compare-and-swap on the parent's etag. A response that never came is settled by reading back, so one
+acknowledged publish is one line of the log. Killed at any step, the same publish run again completes it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.from_thread
+
+from quilt_mcp.domain.codec import TopHash, encode_header, encode_record
+from quilt_mcp.domain.entry import Entry, Header, Record
+from quilt_mcp.errors import ObjectNotFound, PreconditionFailed, QuiltError, StaleParent, StorageUnavailable
+from quilt_mcp.registry.layout import LATEST, TIMESTAMP, manifest_key, pointer_key
+from quilt_mcp.registry.pointers import Pointer, Pointers
+from quilt_mcp.storage.local.errors import typed_errors
+from quilt_mcp.storage.store import Store
+
+_CANCEL_CHECK_EVERY = 5000
+_ATTEMPTS = 3
+_TIMESTAMP_ATTEMPTS = 200
+_CLOCK_SKEW_SECONDS = 3600
+_WRITE_BUFFER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """``created`` False: latest was this very revision already, no pointer was written."""
+
+    top_hash: str
+    created: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """A timestamp pointer. ``etag`` None: an earlier call wrote it, or another one that makes the very same revision."""
+
+    tag: str
+    etag: str | None
+
+
+class Publisher:
+    """Writes revisions into one store. ``scratch`` is a local folder for manifests on their way."""
+
+    def __init__(self, store: Store, scratch: Path, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._pointers = Pointers(store)
+        self._scratch = scratch
+        self._clock = clock
+
+    async def publish(
+        self,
+        name: str,
+        header: Header,
+        records: Callable[[], Iterator[Record]],
+        parent: Pointer | None,
+        *,
+        replace_manifest: bool,
+    ) -> Published:
+        """``parent`` is the latest pointer that the revision builds on, None when there must be none.
+
+        ``replace_manifest``: what to do when a manifest of this top hash is there with other physical keys: replace it
+        (its files were copied, so they stay readable), or keep it.
+        Raises StaleParent when latest is not ``parent`` (any more); then no trace of this revision is in the log.
+        """
+        path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, records)
+        try:
+            await self._require_parent(name, parent)
+            is_there = parent is not None and parent.top_hash == top_hash
+            is_there = is_there and await self._holds(manifest_key(top_hash), path)
+            warnings = [] if is_there else await self._put_manifest(top_hash, path, replace_manifest)
+        finally:
+            path.unlink(missing_ok=True)
+        if parent is not None and parent.top_hash == top_hash:
+            return Published(top_hash, False, tuple(warnings))
+        with anyio.CancelScope(shield=True):
+            # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
+            warnings += await self._put_pointers(name, top_hash, parent)
+        return Published(top_hash, True, tuple(warnings))
+
+    async def point_latest(self, name: str, top_hash: str, parent: Pointer | None) -> None:
+        """Moves latest alone, under the same condition."""
+        await self._move_latest(name, top_hash, parent)
+
+    async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
+        etags = await self._pointers.etags(name)
+        if etags.get(LATEST) != (parent and parent.etag):
+            # The listing shows it at no cost: an attempt bound to lose writes no pointer, to be taken back, into the log.
+            await self._require_parent(name, parent)
+        stamp = await self._put_timestamp(name, top_hash, etags)
+        try:
+            await self._move_latest(name, top_hash, parent)
+        except StaleParent as conflict:
+            try:
+                await self._take_back(name, stamp)
+            except QuiltError:
+                conflict.details["pointer_left"] = stamp.tag
+            raise
+        return await self._read_back(name, top_hash, stamp.tag)
+
+    def _write_file(self, header: Header, records: Callable[[], Iterator[Record]]) -> tuple[Path, str]:
+        with typed_errors("A manifest in the making", str(self._scratch)):
+            return self._written(header, records)
+
+    def _written(self, header: Header, records: Callable[[], Iterator[Record]]) -> tuple[Path, str]:
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        top_hash = TopHash(header)
+        descriptor, name = tempfile.mkstemp(prefix="manifest-", dir=self._scratch)
+        path = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=_WRITE_BUFFER) as out:
+                out.write(encode_header(header))
+                for number, record in enumerate(records()):
+                    if number % _CANCEL_CHECK_EVERY == 0:
+                        anyio.from_thread.check_cancelled()
+                    if isinstance(record, Entry):
+                        top_hash.add(record)
+                    out.write(encode_record(record))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path, top_hash.hexdigest()
+
+    async def _require_parent(self, name: str, parent: Pointer | None) -> None:
+        found = await self._pointers.latest(name)
+        if (found and found.etag) != (parent and parent.etag):
+            raise stale_parent(name, parent, found)
+
+    async def _put_manifest(self, top_hash: str, path: Path, replace: bool) -> list[str]:
+        key = manifest_key(top_hash)
+        try:
+            await self._store.put(key, path, if_absent=True)
+            return []
+        except PreconditionFailed:
+            pass
+        except StorageUnavailable:
+            if await self._holds(key, path):
+                return []
+            raise
+        if await self._holds(key, path):
+            return []
+        if not replace:
+            return [
+                f"manifest_kept: a manifest of {top_hash} with other physical keys was there and is kept."
+            ]
+        await self._store.put(key, path)
+        return []
+
+    async def _holds(self, key: str, path: Path) -> bool:
+        """Whether the object's bytes are the file's (which a put that half went through may have taken away)."""
+        try:
+            with open(path, "rb") as ours:  # noqa: ASYNC230 - a local file of this call, read as fast as the store answers
+                if (await self._store.stat(key)).size != os.fstat(ours.fileno()).st_size:
+                    return False
+                async for chunk in self._store.stream(key):
+                    if ours.read(len(chunk)) != chunk:
+                        return False
+        except (ObjectNotFound, FileNotFoundError):
+            return False
+        return True
+
+    async def _put_timestamp(self, name: str, top_hash: str, listed: Iterable[str]) -> _Stamp:
+        """The revision's timestamp pointer, after those ``listed`` (newest first). A pointer of the same revision left on top
+        by an earlier, killed publish is taken over instead of written twice."""
+        tags = [tag for tag in listed if TIMESTAMP.fullmatch(tag)]
+        now = int(self._clock())
+        stamp = now
+        if tags:
+            newest = await self._pointers.read(name, tags[0])
+            if newest is not None and newest.top_hash == top_hash:
+                return _Stamp(tags[0], None)
+            if int(tags[0]) < now + _CLOCK_SKEW_SECONDS:
+                stamp = max(now, int(tags[0]) + 1)
+        for later in range(_TIMESTAMP_ATTEMPTS):
+            tag = str(stamp + later)
+            try:
+                put = await self._store.put(pointer_key(name, tag), top_hash.encode(), if_absent=True)
+                return _Stamp(tag, put.etag)
+            except PreconditionFailed:
+                # A client that tried again by itself, after an answer got lost, meets its own pointer here.
+                found = await self._pointers.read(name, tag)
+                if found is not None and found.top_hash == top_hash:
+                    return _Stamp(tag, None)
+            except StorageUnavailable:
+                found = await self._pointers.read(name, tag)
+                if found is None or found.top_hash != top_hash:
+                    raise
+                return _Stamp(tag, found.etag)
+        raise StorageUnavailable(
+            f"No free second was found for a revision pointer of {name}.",
+            next_step="Run the same call again.",
+            details={"package": name},
+        )
+
+    async def _take_back(self, name: str, stamp: _Stamp) -> None:
+        """Takes away the timestamp pointer of a revision that lost, unless it is another writer's by now."""
+        if stamp.etag is None:
+            return
+        with suppress(PreconditionFailed):
+            await self._store.delete(pointer_key(name, stamp.tag), if_match=stamp.etag)
+
+    async def _move_latest(self, name: str, top_hash: str, parent: Pointer | None) -> None:
+        key = pointer_key(name, LATEST)
+        for attempt in range(_ATTEMPTS):
+            try:
+                if parent is None:
+                    await self._store.put(key, top_hash.encode(), if_absent=True)
+                else:
+                    await self._store.put(key, top_hash.encode(), if_match=parent.etag)
+                return
+            except (PreconditionFailed, StorageUnavailable) as failure:
+                found = await self._pointers.latest(name)
+                if found is not None and found.top_hash == top_hash:
+                    return
+                if (found and found.etag) != (parent and parent.etag):
+                    raise stale_parent(name, parent, found) from failure
+                if attempt == _ATTEMPTS - 1:
+                    raise
+
+    async def _read_back(self, name: str, top_hash: str, tag: str) -> list[str]:
+        """After the swap: what a reader sees now. Another writer that ignores conditions (quilt3 does) shows here; a
+        timestamp pointer that it replaced, pushing in the same second, is written again."""
+        warnings: list[str] = []
+        if not self._store.conditional_writes:
+            warnings.append(
+                "unconditional_store: this store ignores conditional writes; a push at the same moment could be lost."
+            )
+        try:
+            found = await self._pointers.latest(name)
+            is_latest = found is not None and found.top_hash == top_hash
+            logged = await self._pointers.read(name, tag)
+            if is_latest if logged is None else logged.top_hash != top_hash:
+                stamp = await self._put_timestamp(name, top_hash, await self._pointers.tags(name))
+                warnings.append(
+                    f"timestamp_replaced: another writer replaced {name}:{tag}; the revision stands at {stamp.tag} now."
+                )
+        except QuiltError as error:
+            return [
+                *warnings,
+                f"not_read_back: the revision is written, reading it back failed ({error.code}).",
+            ]
+        if not is_latest:
+            warnings.append(
+                f"latest_moved: latest of {name} points to {found.top_hash if found else None} now: another writer was here."
+            )
+        return warnings
+
+
+def stale_parent(name: str, expected: Pointer | None, actual: Pointer | None) -> StaleParent:
+    """The conflict, naming both hashes."""
+    wanted = expected.top_hash if expected else None
+    found = actual.top_hash if actual else None
+    return StaleParent(
+        f"Package {name} is at {found or 'no revision'}, not at {wanted or 'no revision'} as expected.",
+        next_step="Call package_diff between the two, then run the call again on the new expected_top_hash, or with merge=true.",
+        details={"package": name, "expected": wanted, "actual": found},
+    )

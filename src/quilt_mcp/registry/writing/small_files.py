@@ -1,0 +1,74 @@
+"""Small files of this machine, read and hashed many at a time on one thread, for a placement that sends them on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+
+from anyio import from_thread
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.checksums import hash_bytes
+from quilt_mcp.domain.entry import Hash
+from quilt_mcp.errors import OutsideRoots
+from quilt_mcp.registry.writing.arrivals import Incoming
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM
+from quilt_mcp.storage.store import HasLocalFiles, Store, Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file's bytes. ``hash`` is of type sha2-256-chunked."""
+
+    content: bytes
+    hash: Hash
+
+
+def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Read]:
+    """By logical key; left out are files that grow or have grown large by now. Neighbours share the way to their folder.
+    Blocks: for a worker thread."""
+    found: dict[str, Read] = {}
+    for folder, neighbours in groupby(items, lambda item: _path(item).rpartition("/")[0]):
+        with _opener(stores, folder) as open_file:
+            for item in neighbours:
+                from_thread.check_cancelled()
+                descriptor = open_file(_path(item))
+                try:
+                    size = os.fstat(descriptor).st_size
+                    content = os.pread(descriptor, min(size + 1, MULTIPART_FROM), 0)
+                finally:
+                    os.close(descriptor)
+                if len(content) < MULTIPART_FROM and len(content) <= size:
+                    found[item.logical_key] = Read(content, hash_bytes(content))
+    return found
+
+
+@contextmanager
+def _opener(stores: Stores, folder: str) -> Generator[Callable[[str], int]]:
+    """Opens the files of one folder by their paths. Its store follows no link, so a link is met, and looked at by itself."""
+    store, prefix = stores.locate_folder(PhysicalKey(None, folder or "/"))
+    with _local(store).files_in(prefix) as open_name:
+
+        def open_file(path: str) -> int:
+            try:
+                return open_name(path[len(folder) + 1 :])
+            except OutsideRoots:
+                store, key = stores.locate(PhysicalKey(None, path))
+                return _local(store).open_file(key)
+
+        yield open_file
+
+
+def _path(item: Incoming) -> str:
+    if item.physical_key is None or item.physical_key.bucket is not None:
+        raise AssertionError("given for files of this machine")
+    return item.physical_key.path
+
+
+def _local(store: Store) -> HasLocalFiles:
+    if not isinstance(store, HasLocalFiles):
+        raise AssertionError("a local path leads to local files")
+    return store

@@ -1,0 +1,140 @@
+"""Sources: turns what a request names (files, folders, globs, objects, other packages, inline text) into incoming files."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.entry import Entry, JsonObject
+from quilt_mcp.domain.names import validate_logical_key
+from quilt_mcp.domain.plan import UNSET, InlineFile, Source
+from quilt_mcp.errors import InvalidName, SourceNotFound
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.storage.store import Stores
+
+_PAGE = 1000
+
+
+class Sources:
+    """Expands one request's sources. ``registries`` opens the registry of a quilt+ URI."""
+
+    def __init__(self, stores: Stores, registries: Callable[[str], Registry]) -> None:
+        self._stores = stores
+        self._registries = registries
+        self.warnings: list[str] = []
+
+    async def expand(
+        self, sources: Iterable[Source], files: Iterable[InlineFile], arrivals: Arrivals
+    ) -> None:
+        """Adds the files to ``arrivals``, a page at a time. Raises SourceNotFound, OutsideRoots, InvalidName, and DuplicateKey
+        when two claim one key."""
+        for source in sources:
+            await self._expand(source, arrivals)
+        for file in files:
+            meta: JsonObject = {} if file.metadata is UNSET else with_user_meta({}, file.metadata)
+            key = validate_logical_key(file.logical_key)
+            arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
+
+    async def _expand(self, source: Source, arrivals: Arrivals) -> None:
+        is_package = source.origin.startswith("quilt+")
+        pages = self._from_package(source) if is_package else self._from_files(source)
+        count = 0
+        async with aclosing(pages):
+            async for page in pages:
+                count += arrivals.add(page, source.origin)
+                await anyio.lowlevel.checkpoint()
+        chosen = source.include or source.exclude
+        if not count and (chosen or not is_package):
+            raise SourceNotFound(
+                f"{source.origin} names no file{' that include and exclude leave' if chosen else ''}.",
+                next_step="Check the path and the patterns with object_list.",
+                details={"source": source.origin},
+            )
+
+    async def _from_files(self, source: Source) -> AsyncGenerator[list[Incoming]]:
+        found = await self._stores.find(source.origin)
+        meta: JsonObject = {} if source.metadata is UNSET else with_user_meta({}, source.metadata)
+        async for page in found.pages:
+            yield [
+                Incoming(
+                    _logical_key(source, file.relative, found.is_single),
+                    file.size,
+                    meta,
+                    physical_key=file.physical_key,
+                )
+                for file in page
+                if source.takes(file.relative)
+            ]
+        self.warnings += found.warnings
+
+    async def _from_package(self, source: Source) -> AsyncGenerator[list[Incoming]]:
+        uri = PackageUri.parse(source.origin)
+        registry = self._registries(uri.registry)
+        pinned, manifest = await registry.open(uri)
+        item = await registry.stat(pinned)
+        if item.type == "file":
+            entry = await anyio.to_thread.run_sync(manifest.entry, item.path)
+            if entry is None:
+                raise SourceNotFound(
+                    f"{source.origin} is gone.", next_step=f"Call package_browse on {pinned}."
+                )
+            name = entry.logical_key.rpartition("/")[2]
+            if source.takes(name):
+                registry.locate(entry)
+                yield [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
+            return
+        skipped = len(item.path)
+        seen, total = 0, 1
+        while seen < total:
+            page, total = await anyio.to_thread.run_sync(manifest.below, item.path, seen, _PAGE)
+            if not page:
+                return
+            seen += len(page)
+            taken = [entry for entry in page if source.takes(entry.logical_key[skipped:])]
+            for entry in taken:
+                registry.locate(entry)
+            yield [
+                incoming_entry(
+                    entry, _logical_key(source, entry.logical_key[skipped:], False), source.metadata
+                )
+                for entry in taken
+            ]
+
+
+def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
+    """An entry of another package, with its recorded hash, size and metadata."""
+    meta = entry.meta if metadata is UNSET else with_user_meta(entry.meta, metadata)
+    return Incoming(
+        validate_logical_key(logical_key),
+        entry.size or 0,
+        meta,
+        physical_key=PhysicalKey.parse(entry.physical_key),
+        hash=entry.hash,
+    )
+
+
+def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
+    """``meta`` with its user metadata set; None takes it away."""
+    rest = {key: value for key, value in meta.items() if key != "user_meta"}
+    return rest if user_meta is None else {**rest, "user_meta": user_meta}
+
+
+def _logical_key(source: Source, relative: str, is_single: bool) -> str:
+    if is_single and source.to and not source.to.endswith("/"):
+        key = source.to
+    else:
+        key = f"{source.to.rstrip('/')}/{relative}" if source.to else relative
+    try:
+        return validate_logical_key(key)
+    except InvalidName as error:
+        raise InvalidName(
+            f"{source.origin} cannot stand at {key!r}: {error.message}",
+            next_step="Set `to` to a relative logical key or folder prefix, such as 'data/'.",
+            details={"source": source.origin, "to": source.to},
+        ) from error

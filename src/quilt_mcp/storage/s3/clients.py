@@ -1,0 +1,247 @@
+"""S3Clients: the shared clients of one identity, one a region, never one a call.
+
+obstore (Rust) carries the bytes; boto3 does what it cannot: object versions, checksums, server-side copies, signed links,
+keys that are not plain paths. Both ask one credentials source, so a refresh is seen by both.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.storage.s3.errors import s3_errors
+from quilt_mcp.storage.s3.listings import read_listings
+
+DEFAULT_REGION: Final = "us-east-1"
+CONNECTIONS: Final = 32
+_CONNECT_SECONDS: Final = 10
+_READ_SECONDS: Final = 60
+_ATTEMPTS: Final = 4
+_REGION_HEADER: Final = "x-amz-bucket-region"
+_STATIC_KEYS_LAST: Final = timedelta(days=365)
+_MOMENT: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class AwsKeys:
+    """Keys as of now. ``expires`` None: they do not expire. Never shown in ``repr``."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    expires: datetime | None = None
+
+
+KeySource = Callable[[], AwsKeys]
+"""Answers current keys, refreshing them where it must. May block; called from worker threads."""
+
+
+class S3Clients:
+    """``keys`` None: unsigned requests (public buckets). ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of certificate
+    authorities to trust. What the environment says of these is not looked at here, nor by the clients that are made."""
+
+    def __init__(
+        self,
+        keys: KeySource | None,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        ca_bundle: str | None = None,
+        requester_pays: bool = False,
+    ) -> None:
+        self._keys = keys
+        self.endpoint_url = endpoint_url
+        self._region = region
+        self._ca_bundle = ca_bundle
+        self.requester_pays = requester_pays
+        self._lock = threading.Lock()
+        self._boto: dict[str, Any] = {}
+        self._fast: dict[str, Any] = {}
+        self._regions: dict[str, str] = {}
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self._keys is None
+
+    def keys_end(self) -> datetime | None:
+        """When the keys in use expire; what they signed ends then too."""
+        return None if self._keys is None else self._keys().expires
+
+    def boto(self, bucket: str | None = None) -> Any:
+        """The boto3 S3 client of the bucket's region. Blocks at its first use of a region (0.2 s and one request)."""
+        region = self._region or DEFAULT_REGION if bucket is None else self.region(bucket)
+        with self._lock:
+            if region not in self._boto:
+                self._boto[region] = self._new_boto(region)
+            return self._boto[region]
+
+    def fast(self, bucket: str) -> Any:
+        """The obstore store of the bucket. Blocks at its first use of a bucket."""
+        region = self.region(bucket)
+        endpoint = self.endpoint_url or self.boto(bucket).meta.endpoint_url
+        with self._lock:
+            if bucket not in self._fast:
+                self._fast[bucket] = self._new_fast(bucket, region, endpoint)
+            return self._fast[bucket]
+
+    def region(self, bucket: str) -> str:
+        """The bucket's own region, asked once. An S3-compatible server has the configured one."""
+        if self.endpoint_url is not None:
+            return self._region or DEFAULT_REGION
+        with self._lock:
+            known = self._regions.get(bucket)
+        if known is None:
+            known = self._ask_region(bucket)
+            with self._lock:
+                self._regions[bucket] = known
+        return known
+
+    def _ask_region(self, bucket: str) -> str:
+        client = self.boto()
+        answer: dict[str, Any]
+        with s3_errors(bucket, None, "s3:ListBucket"):
+            try:
+                answer = client.head_bucket(Bucket=bucket)
+            except client.exceptions.ClientError as error:
+                # S3 names the region even where it refuses the request.
+                answer = error.response
+                if _REGION_HEADER not in answer["ResponseMetadata"].get("HTTPHeaders", {}):
+                    raise
+        return (
+            answer["ResponseMetadata"].get("HTTPHeaders", {}).get(_REGION_HEADER)
+            or self._region
+            or DEFAULT_REGION
+        )
+
+    def _new_boto(self, region: str) -> Any:
+        session = _new_session()
+        if self._keys is not None:
+            source = self._keys
+
+            def metadata() -> dict[str, str | None]:
+                keys = source()
+                expires = keys.expires or datetime.now(UTC) + _STATIC_KEYS_LAST
+                return {
+                    "access_key": keys.access_key,
+                    "secret_key": keys.secret_key,
+                    "token": keys.token,
+                    "expiry_time": expires.isoformat(),
+                }
+
+            refreshable = _module("botocore.credentials").RefreshableCredentials
+            session._credentials = refreshable.create_from_metadata(metadata(), metadata, "quilt-mcp")
+        config = _module("botocore.config").Config(
+            signature_version=_module("botocore").UNSIGNED if self._keys is None else "s3v4",
+            max_pool_connections=CONNECTIONS,
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
+            s3={"payload_signing_enabled": False}
+            | ({"addressing_style": "path"} if self.endpoint_url else {}),
+            ignore_configured_endpoint_urls=True,
+        )
+        boto = _module("boto3").Session(botocore_session=session)
+        client = boto.client(
+            "s3",
+            region_name=region,
+            endpoint_url=self.endpoint_url,
+            verify=self._ca_bundle if self._authorities() else None,
+            config=config,
+        )
+        read_listings(client)
+        return client
+
+    def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
+        _end_after_obstore()
+        fast_store = _module("obstore.store").S3Store
+        client: dict[str, Any] = {
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "timeout": timedelta(minutes=30),
+            "allow_http": endpoint.startswith("http://"),
+            "allow_invalid_certificates": False,
+        }
+        if authorities := self._authorities():
+            client["root_certificate"] = authorities
+        # obstore takes from the environment what it is not given, by rules of its own; so it is given all that matters.
+        given: dict[str, Any] = {
+            "region": region,
+            "endpoint": endpoint,
+            "aws_endpoint_url_s3": endpoint,
+            "virtual_hosted_style_request": False,
+            "s3_express": False,
+            "conditional_put": "etag",
+            "unsigned_payload": False,
+            "request_payer": self.requester_pays,
+            "skip_signature": self._keys is None,
+            "checksum_algorithm": "SHA256",
+            "client_options": client,
+            "retry_config": {"max_retries": _ATTEMPTS - 1, "retry_timeout": timedelta(seconds=60)},
+        }
+        if self._keys is None:
+            return fast_store(bucket, **given)
+        source = self._keys
+
+        def provide() -> dict[str, Any]:
+            keys = source()
+            return {
+                "access_key_id": keys.access_key,
+                "secret_access_key": keys.secret_key,
+                "token": keys.token,
+                "expires_at": keys.expires,
+            }
+
+        return fast_store(bucket, credential_provider=provide, **given)
+
+    def _authorities(self) -> bytes | None:
+        """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
+        if self._ca_bundle is None:
+            return None
+        try:
+            return Path(self._ca_bundle).read_bytes()
+        except OSError as error:
+            raise InvalidArgument(
+                f"The certificate bundle {self._ca_bundle} cannot be read: {error.strerror}.",
+                next_step="Set AWS_CA_BUNDLE to a file of certificates (PEM), or unset it.",
+                details={"ca_bundle": self._ca_bundle},
+            ) from error
+
+
+def _new_session() -> Any:
+    """botocore's session, with the settings of the profile in use. Keys are given, so a variable that names a profile which is
+    not there (a quilt3 session is in use, say) is no reason to fail."""
+    make = _module("botocore.session").Session
+    session = make()
+    if session.profile is not None and session.profile not in session.available_profiles:
+        session = make(session_vars={"profile": (None, None, None, None)})
+    session.register_component("data_loader", _models(session.get_config_variable("data_path")))
+    return session
+
+
+@functools.cache
+def _end_after_obstore() -> None:
+    """A thread of obstore's comes back to the interpreter a moment after it has handed over an answer. When the interpreter is
+    being taken down by then the process aborts, its work done, with the exit status of a failure. So its end waits a moment."""
+    atexit.register(time.sleep, _MOMENT)
+
+
+@functools.cache
+def _models(data_path: str | None) -> Any:
+    """botocore's models of AWS, read once for all identities: 0.1 s and some megabytes each."""
+    return _module("botocore.loaders").create_loader(data_path)
+
+
+def _module(name: str) -> Any:
+    """Imported at first use, and untyped: neither client ships types that strict checking can use."""
+    return importlib.import_module(name)

@@ -1,0 +1,128 @@
+"""S3Stores: the buckets that an identity may use, and beside them the local folders that sources are read from."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import AsyncIterator, Collection, Sequence
+from fnmatch import translate
+
+from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_registry
+from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, SourceNotFound
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.s3.clients import S3Clients
+from quilt_mcp.storage.s3.store import S3Store
+from quilt_mcp.storage.store import Found, FoundFiles, Store
+
+_WILDCARD = re.compile(r"[*?\[]")
+
+
+class S3Stores:
+    """``allowed``: names of buckets that may be used, None for whatever the credentials open. ``local`` serves local paths."""
+
+    def __init__(
+        self, clients: S3Clients, local: LocalStores, *, allowed: Collection[str] | None = None
+    ) -> None:
+        self._clients = clients
+        self._local = local
+        self._allowed = None if allowed is None else frozenset(allowed)
+        self._stores: dict[str, S3Store] = {}
+        self._lock = threading.Lock()
+
+    def bucket(self, name: str) -> S3Store:
+        """Raises InvalidUri for what cannot be a bucket, PermissionDenied for one that the allow-list leaves out."""
+        if not is_bucket(name):
+            raise InvalidUri(
+                f"{name[:100]!r} is not a bucket name.",
+                next_step="Write s3://bucket/key; bucket_list shows the buckets in reach.",
+                details={"bucket": name[:100]},
+            )
+        if self._allowed is not None and name not in self._allowed:
+            raise PermissionDenied(
+                f"Bucket {name} is not among those this server may use.",
+                next_step="Use one that bucket_list shows, or ask for it to be added to QUILT_ALLOWED_BUCKETS.",
+                details={"bucket": name},
+            )
+        with self._lock:
+            if name not in self._stores:
+                self._stores[name] = S3Store(name, self._clients)
+            return self._stores[name]
+
+    def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
+        if physical_key.bucket is None:
+            return self._local.locate(physical_key)
+        return self.bucket(physical_key.bucket), physical_key.path
+
+    def locate_folder(self, physical_key: PhysicalKey) -> tuple[Store, str]:
+        if physical_key.bucket is None:
+            return self._local.locate_folder(physical_key)
+        path = physical_key.path
+        return self.bucket(physical_key.bucket), f"{path.rstrip('/')}/" if path.strip("/") else ""
+
+    def registry(self, url: str) -> Store:
+        canonical = parse_registry(url)
+        if canonical.startswith("file:"):
+            return self._local.registry(canonical)
+        return self.bucket(canonical.removeprefix("s3://"))
+
+    async def find(self, origin: str) -> FoundFiles:
+        """Besides local origins: an object (``s3://b/k``, with ``?versionId=`` that version), a prefix (``s3://b/p/``), or a
+        pattern in the key ('*' crosses slashes). Objects are pinned to their latest version where there is one."""
+        if not origin.startswith("s3://"):
+            return await self._local.find(origin)
+        bucket, _, pattern = origin.removeprefix("s3://").partition("/")
+        if _WILDCARD.search(pattern):
+            return self._find_pattern(self.bucket(bucket), pattern)
+        key = PhysicalKey.parse(origin)
+        if key.bucket is None:
+            raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
+        store = self.bucket(key.bucket)
+        if key.path and not key.path.endswith("/"):
+            return await self._find_object(store, key, origin)
+        return _found(store, key.path)
+
+    async def _find_object(self, store: S3Store, key: PhysicalKey, origin: str) -> FoundFiles:
+        """The object of that key; where there is none, what lies below it as a folder."""
+        try:
+            stat = await store.stat(key.path, version=key.version_id)
+        except (ObjectNotFound, PermissionDenied) as error:
+            listing = await store.list_folder(f"{key.path}/", limit=1)
+            if listing.objects or listing.folders:
+                return _found(store, f"{key.path}/")
+            if isinstance(error, PermissionDenied):
+                raise
+            raise SourceNotFound(
+                f"{origin} does not exist: {error.message}",
+                next_step="List what is there with object_list.",
+                details={"source": origin},
+            ) from error
+        pinned = store.physical_key(key.path, key.version_id or stat.version)
+        return FoundFiles(True, _one(Found(key.path.rpartition("/")[2], pinned, stat.size)))
+
+    def _find_pattern(self, store: S3Store, pattern: str) -> FoundFiles:
+        prefix = pattern[: next(i for i, char in enumerate(pattern) if char in "*?[")].rpartition("/")[0]
+        return _found(store, f"{prefix}/" if prefix else "", re.compile(translate(pattern)))
+
+
+def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) -> FoundFiles:
+    """Nothing is asked before the first page is."""
+    warnings: list[str] = []
+
+    async def pages() -> AsyncIterator[Sequence[Found]]:
+        async for page in store.list_latest_versions(prefix):
+            yield [
+                Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
+                for stat in page
+                if matches is None or matches.match(stat.key)
+            ]
+        if not store.lists_versions:
+            warnings.append(
+                f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for "
+                "by a request of its own when the file is taken in."
+            )
+
+    return FoundFiles(False, pages(), warnings)
+
+
+async def _one(found: Found) -> AsyncIterator[Sequence[Found]]:
+    yield [found]
