@@ -16,7 +16,7 @@ from serving import Connect
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.server import build
+from quilt_mcp.server.surface import build
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.spec import ToolSpec

@@ -30,7 +30,7 @@ from mcp import Client
 before = set(sys.modules)
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
-from quilt_mcp.server import build
+from quilt_mcp.server.surface import build
 from quilt_mcp.session import Session
 server = build(Session(Settings()), Asker())
 print(json.dumps(sorted(set(sys.modules) - before)))

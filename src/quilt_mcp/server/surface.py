@@ -1,4 +1,4 @@
-"""The MCP server: the tools, resources and prompts on the SDK's low-level server, over stdio or streamable HTTP.
+"""The surface: the tools, resources and prompts as handlers of the SDK's low-level server, whatever carries them.
 
 One server answers both protocol eras (2025-11-25 and before with a handshake, 2026-07-28 without). Why the low-level
 server: docs/decisions/004-mcp-surface.md.
@@ -7,26 +7,20 @@ server: docs/decisions/004-mcp-surface.md.
 from __future__ import annotations
 
 import base64
-import logging
-import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import anyio
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
 
 from quilt_mcp import __version__
 from quilt_mcp.auth.identity import Asker
-from quilt_mcp.config import LOOPBACK, Settings
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import AuthenticationError, InputError, InvalidArgument, QuiltError, StorageUnavailable
+from quilt_mcp.errors import InputError, QuiltError
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, available, prompts, resources
 from quilt_mcp.tools.envelope import Block, Reply, error_reply, printable
@@ -52,75 +46,6 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "resources/templates/list": _LISTS,
     "resources/read": CacheHint(ttl_ms=0, scope="private"),
 }
-
-
-_TELLS_HEADERS: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2")
-"""Libraries that write requests to the log at its debug level: headers, and so session and bearer tokens, included."""
-
-
-def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
-    """Serves until the client goes (stdio) or the process is stopped (HTTP). Standard output belongs to the protocol;
-    ``announce`` is told the URL once HTTP listens (default: standard error).
-
-    Raises AuthenticationError, InvalidArgument or StorageUnavailable before serving anything.
-    """
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    for library in _TELLS_HEADERS:
-        logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
-    if settings.http:
-        check_exposure(settings)
-        anyio.run(serve_http, settings, announce or _announce)
-    else:
-        anyio.run(serve_stdio, settings)
-
-
-async def serve_stdio(settings: Settings) -> None:
-    server = build(Session(settings), Asker("stdio"))
-    async with stdio_server() as (reading, writing):
-        try:
-            await server.run(reading, writing, server.create_initialization_options())
-        finally:
-            # The SDK keeps descriptor 1 for the protocol and sends what others write to standard error, until here. What
-            # a library printed and Python still holds back must go there too, and not to the client at exit.
-            sys.stdout.flush()
-
-
-async def serve_http(
-    settings: Settings, announce: Callable[[str], None], server: Server[Any] | None = None
-) -> None:
-    """Stateless streamable HTTP at /mcp. Answers stream (SSE) where a call reports progress, and are plain JSON where the
-    SDK may choose so. Requests with a foreign Host or Origin are refused, as are bodies above the limit.
-
-    ``server``: one to serve in this way instead of our own (the conformance suite's fixtures)."""
-    import uvicorn
-
-    check_exposure(settings)
-    server = server or build(Session(settings), Asker("http"))
-    app = server.streamable_http_app(
-        stateless_http=True, host=settings.host, max_request_body_size=settings.max_body_bytes
-    )
-    listening = _listen(settings)
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
-    port: int = listening.getsockname()[1]
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    announce(f"http://{shown}:{port}/mcp")
-    await uvicorn.Server(config).serve(sockets=[listening])
-
-
-def check_exposure(settings: Settings) -> None:
-    """Refuses to serve HTTP to anyone but the person at this machine. Raises AuthenticationError, InvalidArgument."""
-    if not settings.single_user:
-        raise AuthenticationError(
-            "Serving HTTP to several users needs their tokens, and signing in with a token is not built into this version yet.",
-            next_step="Add --single-user to serve only yourself, on a loopback address.",
-        )
-    if settings.host not in LOOPBACK:
-        raise InvalidArgument(
-            f"--single-user serves without asking who calls, so it listens on loopback only, not on {settings.host!r}.",
-            next_step="Leave --host out, or use 127.0.0.1, ::1 or localhost.",
-        )
 
 
 def build(session: Session, asker: Asker) -> Server[Any]:
@@ -328,24 +253,3 @@ def progress_of(ctx: Context) -> Progress:
         await ctx.session.report_progress(done, total, printable(message))
 
     return progress
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-        listening.listen(128)
-    except OSError as error:
-        listening.close()
-        raise StorageUnavailable(
-            f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
-            next_step="Choose another --port; 0 takes any free one.",
-        ) from error
-    return listening
-
-
-def _announce(url: str) -> None:
-    sys.stderr.write(f"quilt-mcp listens on {url}\n")
-    sys.stderr.flush()
