@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound, PreconditionFailed
-from quilt_mcp.storage.store import HasLocalFiles, ObjectStat, Store, TakesFiles
+from quilt_mcp.storage.store import ObjectStat, Store
 
 KEYS_IN_ORDER = (
     "a!x", "a-", "a-b/x", "a.b", "a/b", "a/b.c", "a/b0", "a/é", "a0", "a\u07ff", "a\ue000", "a\U0001f600", "b/c/d/e", "z",
@@ -315,7 +315,7 @@ class StoreContract:
 
 
 class TakesFilesContract(StoreContract):
-    """For stores that also ``TakesFiles`` and ``HasLocalFiles``."""
+    """For stores of local files that take files in."""
 
     store: Store
 
@@ -323,13 +323,13 @@ class TakesFilesContract(StoreContract):
     @pytest.mark.parametrize("size", [0, 1, 100_000, (8 << 20) + 1])
     async def test_take_file_stores_by_content_once(self, tmp_path: Path, size: int) -> None:
         store = self.store
-        assert isinstance(store, TakesFiles)
+        assert store.intake is not None
         source = tmp_path / "source"
         source.write_bytes(b"c" * size)
         stats: list[ObjectStat] = []
         with source.open("rb") as file:
             for created in (True, False):
-                taken = await store.take_file(
+                taken = await store.intake.take_file(
                     file.fileno(), "sha2-256-chunked", lambda h: "objects/" + h.value.replace("/", "_")
                 )
                 assert taken.created is created
@@ -342,11 +342,11 @@ class TakesFilesContract(StoreContract):
     @pytest.mark.anyio
     async def test_what_was_taken_in_does_not_change_with_its_source(self, tmp_path: Path) -> None:
         store = self.store
-        assert isinstance(store, TakesFiles)
+        assert store.intake is not None
         source = tmp_path / "source"
         source.write_bytes(b"before")
         with source.open("r+b") as file:
-            await store.take_file(file.fileno(), "SHA256", lambda h: h.value)
+            await store.intake.take_file(file.fileno(), "SHA256", lambda h: h.value)
             file.write(b"after!")
             file.flush()
             (key,) = await self.keys()
@@ -355,12 +355,12 @@ class TakesFilesContract(StoreContract):
     @pytest.mark.anyio
     async def test_open_file_gives_a_read_only_descriptor(self) -> None:
         store = self.store
-        assert isinstance(store, HasLocalFiles)
+        assert store.local_files is not None
         self.raw_set("a/b", b"bytes")
-        with open(store.open_file("a/b"), "rb") as file:
+        with open(store.local_files.open_file("a/b"), "rb") as file:
             assert file.read() == b"bytes"
             assert not file.writable()
         with pytest.raises(ObjectNotFound):
-            store.open_file("a/c")
+            store.local_files.open_file("a/c")
         with pytest.raises(NotAFile):
-            store.open_file("a")
+            store.local_files.open_file("a")

@@ -14,7 +14,6 @@ from quilt_mcp.errors import AlreadyExists, RegistryNotFound
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.manifest import PAGE
-from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
@@ -118,7 +117,6 @@ class TestLocalOpsOnTables(TestLocalOps):
                 writable=writable,
                 scratch=tmp_path / "scratch",
                 open_folder=lambda path: Destination(*stores.folder(path)),
-                place=ContentPlacement,
             )
 
         self.ops, self.reader = (

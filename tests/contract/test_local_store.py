@@ -9,8 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -37,14 +37,9 @@ from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import (
-    HasLocalFiles,
-    Listing,
-    ListsPages,
-    SignsLinks,
     Store,
-    TakesFiles,
 )
-from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores, read_only
+from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores
 
 ONE_HOUR_AND_A_BIT = 4000
 
@@ -84,8 +79,8 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         assert open_descriptors() <= before, "a descriptor was left open"
 
     def test_is_a_store_with_local_files_that_takes_files(self) -> None:
-        assert isinstance(self.store, HasLocalFiles)
-        assert isinstance(self.store, TakesFiles)
+        assert self.store.local_files is self.store.intake is self.store
+        assert self.store.signer is self.store.pages is None
         assert self.store.conditional_writes
 
     @pytest.mark.parametrize("folder", ["", "d/e/"])
@@ -333,22 +328,22 @@ class TestReadOnlyStore(LocalFiles):
     async def test_reads_pass_and_writes_are_refused_before_anything_is_done(self, tmp_path: Path) -> None:
         self.root = tmp_path
         self.raw_set("a/b", b"x")
-        store = read_only(LocalStore(tmp_path))
-        assert isinstance(store, HasLocalFiles)
-        assert isinstance(store, TakesFiles)
+        store = ReadOnlyStore(LocalStore(tmp_path))
         assert (await store.get("a/b"))[1] == b"x"
         assert [found.key async for found in store.list()] == ["a/b"]
         assert (await store.list_folder()).folders == ("a/",)
         assert [chunk async for chunk in store.stream("a/b")] == [b"x"]
-        os.close(store.open_file("a/b"))
-        with store.files_in("a/") as open_file:
+        assert store.local_files is not None
+        os.close(store.local_files.open_file("a/b"))
+        with store.local_files.files_in("a/") as open_file:
             os.close(open_file("b"))
+        assert store.intake is not None
         with open(tmp_path / "a/b", "rb") as file:
             for write in (
                 store.put("c", b"x"),
                 store.put("c", b"x", if_absent=True),
                 store.delete("a/b"),
-                store.take_file(file.fileno(), "SHA256", lambda _: "c"),
+                store.intake.take_file(file.fileno(), "SHA256", lambda _: "c"),
             ):
                 with pytest.raises(ReadOnly) as caught:
                     await write
@@ -358,26 +353,33 @@ class TestReadOnlyStore(LocalFiles):
 
     @pytest.mark.anyio
     async def test_it_keeps_the_abilities_that_read_and_gains_none(self, tmp_path: Path) -> None:
-        class Bucket(ReadOnlyStore):
-            async def list_page(self, prefix: str, *, after: str = "") -> Listing:
-                return Listing(tuple([stat async for stat in self.list(prefix, after=after)]), (), None)
+        class Bucket(LocalStore):
+            """A store of a bucket's abilities."""
 
-            async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
-                return f"https://example.test/{key}?{version}", datetime.fromtimestamp(expires_in, UTC)
+            @property
+            def local_files(self) -> Any:
+                return None
+
+            @property
+            def intake(self) -> Any:
+                return None
+
+            @property
+            def signer(self) -> Any:
+                return self
+
+            @property
+            def pages(self) -> Any:
+                return self
 
         self.root = tmp_path
         self.raw_set("a", b"x")
-        bucket = read_only(Bucket(LocalStore(tmp_path)))
-        assert isinstance(bucket, SignsLinks)
-        assert isinstance(bucket, ListsPages)
-        assert not isinstance(bucket, HasLocalFiles)
-        assert not isinstance(bucket, TakesFiles)
-        assert [stat.key for stat in (await bucket.list_page("")).objects] == ["a"]
-        link, until = await bucket.sign("a", version="1", expires_in=60)
-        assert (link, until.timestamp()) == ("https://example.test/a?1", 60)
-        plain = read_only(ReadOnlyStore(LocalStore(tmp_path)))
-        assert not isinstance(plain, SignsLinks)
-        assert not isinstance(plain, ListsPages)
+        inner = Bucket(tmp_path)
+        bucket = ReadOnlyStore(inner)
+        assert bucket.signer is bucket.pages is inner
+        assert bucket.local_files is bucket.intake is None
+        plain = ReadOnlyStore(LocalStore(tmp_path))
+        assert plain.signer is plain.pages is None
         assert plain.url == tmp_path.as_uri()
         assert plain.conditional_writes
         assert plain.physical_key("a").path == str(tmp_path / "a")

@@ -19,10 +19,9 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import StorageUnavailable
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
-from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
-from quilt_mcp.storage.store import FoundFiles, Listing, ObjectStat, Store, Taken
+from quilt_mcp.storage.store import FileIntake, FoundFiles, Listing, LocalFiles, ObjectStat, Store, Taken
 
 T = TypeVar("T")
 
@@ -115,6 +114,22 @@ class FaultyStore:
     @property
     def conditional_writes(self) -> bool | None:
         return self._store.conditional_writes
+
+    @property
+    def local_files(self) -> LocalFiles:
+        return self
+
+    @property
+    def intake(self) -> FileIntake:
+        return self
+
+    @property
+    def signer(self) -> None:
+        return None
+
+    @property
+    def pages(self) -> None:
+        return None
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return self._store.physical_key(key, version)
@@ -213,7 +228,6 @@ def open_faulty(root: Path, script: Script = nothing, *, clock: Callable[[], flo
         writable=True,
         scratch=root / "scratch",
         open_folder=lambda path: Destination(*local.folder(path)),
-        place=ContentPlacement,
         **({} if clock is None else {"clock": clock}),
     )
     return Opened(ops, stores)

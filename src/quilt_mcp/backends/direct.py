@@ -61,10 +61,9 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
-from quilt_mcp.registry.writing.intake import PlacementFactory
 from quilt_mcp.registry.writing.publish import Publisher
 from quilt_mcp.registry.writing.recorded import not_as_recorded
-from quilt_mcp.storage.store import HasLocalFiles, ObjectStat, Place, SignsLinks, Store, Stores
+from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 READ_AT_ONCE = 16 << 20
 """The most bytes one read answers."""
@@ -72,8 +71,7 @@ PAGE_LIMIT = 1000
 
 
 class DirectOps:
-    """See ``ops.QuiltOps``. ``open_folder`` opens a local folder to install into, inside the roots; ``place`` says how files
-    are stored."""
+    """See ``ops.QuiltOps``. ``open_folder`` opens a local folder to install into, inside the roots."""
 
     def __init__(
         self,
@@ -86,7 +84,6 @@ class DirectOps:
         writable: bool,
         scratch: Path,
         open_folder: Callable[[str], Destination],
-        place: PlacementFactory,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._backend = backend
@@ -97,7 +94,6 @@ class DirectOps:
         self._writable = writable
         self._scratch = scratch
         self._open_folder = open_folder
-        self._place = place
         self._clock = clock
 
     @property
@@ -116,7 +112,7 @@ class DirectOps:
         return Registry(self._stores.registry(parse_registry(url)), self._stores, self._manifests)
 
     def _author(self, url: str) -> Author:
-        return Author(self._registry(url), self._registry, self._scratch, self._place, self._clock)
+        return Author(self._registry(url), self._registry, self._scratch, self._clock)
 
     def _require_writes(self, verb: str) -> None:
         if not self._writable:
@@ -161,7 +157,7 @@ class DirectOps:
         try:
             return await opened.list_packages(prefix, _checked_limit(limit), cursor)
         except RegistryNotFound as error:
-            is_folder = isinstance(opened.store, HasLocalFiles) and not error.details.get("exists")
+            is_folder = opened.store.local_files is not None and not error.details.get("exists")
             if opened.url not in self._registry_urls or not is_folder:
                 raise
             # A configured folder is there from its first package on; before that it is empty, not an error.
@@ -226,10 +222,12 @@ class DirectOps:
 
     async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
         """No request is made, so that a listing can have one for each object."""
-        if isinstance(place.store, HasLocalFiles):
+        if place.store.local_files is not None:
             return Link(str(place.store.physical_key(place.key)), "file", None, uri)
-        if isinstance(place.store, SignsLinks):
-            url, expires = await place.store.sign(place.key, version=place.version, expires_in=expires_in)
+        if place.store.signer is not None:
+            url, expires = await place.store.signer.sign(
+                place.key, version=place.version, expires_in=expires_in
+            )
             return Link(url, "presigned", expires, uri)
         raise NotSupported(
             f"{place.store.url} cannot sign links.", next_step="Call object_read for the file's bytes."

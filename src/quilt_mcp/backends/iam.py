@@ -15,15 +15,10 @@ from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.errors import PermissionDenied
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
-from quilt_mcp.registry.writing.by_content import ContentPlacement
-from quilt_mcp.registry.writing.by_key import KeyPlacement
-from quilt_mcp.registry.writing.intake import Placement
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.s3.stores import S3Stores
-from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 
@@ -121,12 +116,4 @@ def open_buckets(
         "writable": writable,
         "scratch": cache / "scratch",
         "open_folder": open_folder,
-        "place": place,
     }
-
-
-def place(store: Store, stores: Stores, name: str, scratch: Path, copy: bool) -> Placement:
-    """By key in a bucket, by content in a local registry."""
-    if isinstance(store, S3Store):
-        return KeyPlacement(store, stores, name, copy)
-    return ContentPlacement(store, stores, name, scratch, copy)

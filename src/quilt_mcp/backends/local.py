@@ -8,7 +8,6 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
-from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
@@ -37,5 +36,4 @@ def open_local(
         writable=writable,
         scratch=cache / "scratch",
         open_folder=open_folder,
-        place=ContentPlacement,
     )

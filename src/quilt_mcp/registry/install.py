@@ -25,7 +25,7 @@ from quilt_mcp.registry.writing.recorded import not_as_recorded
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
-from quilt_mcp.storage.store import HasLocalFiles, Place
+from quilt_mcp.storage.store import LocalFiles, Place
 from quilt_mcp.storage.workers import for_each, groups
 
 _FILES_AT_ONCE = 12
@@ -165,8 +165,8 @@ class Installer:
             fetched: list[tuple[Entry, bytes]] = []
             for entry in group:
                 place = self._registry.locate(entry)
-                if isinstance(place.store, HasLocalFiles):
-                    await anyio.to_thread.run_sync(self._install_local, entry, place.store, place.key)
+                if (files := place.store.local_files) is not None:
+                    await anyio.to_thread.run_sync(self._install_local, entry, files, place.key)
                     await self._note_bytes(_size(entry))
                 elif 0 < (entry.size or 0) <= _SMALL:
                     fetched.append((entry, await self._fetch(entry, place)))
@@ -191,9 +191,9 @@ class Installer:
         self._done += count
         await self._progress(self._done, self._total, _MESSAGE)
 
-    def _install_local(self, entry: Entry, store: HasLocalFiles, key: str) -> None:
+    def _install_local(self, entry: Entry, files: LocalFiles, key: str) -> None:
         relative = self._destination.at(entry.logical_key)
-        source = store.open_file(key)
+        source = files.open_file(key)
         try:
             size = os.fstat(source).st_size
             if size != entry.size or entry.hash is None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
-from quilt_mcp.storage.store import ListsPages, Store
+from quilt_mcp.storage.store import PageLister, Store
 from quilt_mcp.storage.workers import for_each
 
 POINTER_READS_AT_ONCE = 16
@@ -130,7 +130,7 @@ class Pointers:
         return FoundNames(tuple(names), tuple(warnings), more=False)
 
     async def latest_times(
-        self, store: ListsPages, prefix: str, after: str, limit: int
+        self, pages: PageLister, prefix: str, after: str, limit: int
     ) -> tuple[FoundNames, dict[str, datetime]]:
         """As ``names``, with when each package's latest pointer was written (left out where there is none).
 
@@ -144,7 +144,7 @@ class Pointers:
         malformed: str | None = None
         at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
         while at is not None:
-            page = await store.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
+            page = await pages.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
             at = None if page.next_after is None else _passed(page.next_after[len(POINTERS) :])
             for stat in page.objects:
                 name, _, tag = stat.key[len(POINTERS) :].rpartition("/")

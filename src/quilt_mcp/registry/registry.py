@@ -28,7 +28,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import Compared, Manifest, ManifestCache
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
-from quilt_mcp.storage.store import HasLocalFiles, ListsPages, Place, Store, Stores
+from quilt_mcp.storage.store import PageLister, Place, Store, Stores
 from quilt_mcp.storage.workers import for_each
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
@@ -59,8 +59,8 @@ class Registry:
 
     async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
         after = decode_cursor(cursor, "packages", str)[0] if cursor else ""
-        if isinstance(self.store, ListsPages):
-            return await self._list_unread(self.store, prefix, limit, after)
+        if self.store.pages is not None:
+            return await self._list_unread(self.store.pages, prefix, limit, after)
         found = await self.pointers.names(prefix, after, limit)
         latest: list[Pointer | None] = [None] * len(found.names)
 
@@ -84,10 +84,10 @@ class Registry:
         return Page(tuple(items), next_cursor, None, tuple(warnings))
 
     async def _list_unread(
-        self, store: ListsPages, prefix: str, limit: int, after: str
+        self, pages: PageLister, prefix: str, limit: int, after: str
     ) -> Page[PackageListing]:
         """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
-        found, times = await self.pointers.latest_times(store, prefix, after, limit)
+        found, times = await self.pointers.latest_times(pages, prefix, after, limit)
         warnings = list(found.warnings)
         warnings += [
             f"missing_latest: {name} has no latest pointer." for name in found.names if name not in times
@@ -400,7 +400,7 @@ class Registry:
                 next_step="Package the file anew; this revision's manifest is broken.",
                 details={"path": entry.logical_key, "physical_key": entry.physical_key},
             ) from error
-        if key.bucket is None and not isinstance(self.store, HasLocalFiles):
+        if key.bucket is None and self.store.local_files is None:
             raise CorruptManifest(
                 f"{entry.logical_key!r} points to a file of some machine ({entry.physical_key}); "
                 f"that is not read for a package in {self.url}.",

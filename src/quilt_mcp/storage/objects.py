@@ -18,7 +18,7 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.local.errors import typed_errors
-from quilt_mcp.storage.store import HasLocalFiles, Store
+from quilt_mcp.storage.store import Store
 from quilt_mcp.storage.workers import for_each, overlapped
 
 _CHUNK = 4 << 20
@@ -40,9 +40,9 @@ async def hash_object(
     progress: Progress = no_progress,
 ) -> Hash:
     """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
-    if not isinstance(store, HasLocalFiles):
+    if store.local_files is None:
         return await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
-    descriptor = await to_thread.run_sync(store.open_file, key)
+    descriptor = await to_thread.run_sync(store.local_files.open_file, key)
     try:
         _require_size(store, key, os.fstat(descriptor).st_size, size)
         return await hash_file(descriptor, size, hash_type, progress)
@@ -135,8 +135,8 @@ async def local_file(
 ) -> AsyncGenerator[int]:
     """A read-only descriptor of the object's bytes: the file itself where it is local, else an unnamed copy in ``scratch``
     that is gone afterwards."""
-    if isinstance(store, HasLocalFiles):
-        descriptor = await to_thread.run_sync(store.open_file, key)
+    if store.local_files is not None:
+        descriptor = await to_thread.run_sync(store.local_files.open_file, key)
         try:
             yield descriptor
         finally:

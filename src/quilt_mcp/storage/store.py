@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
@@ -38,9 +38,6 @@ class Listing:
     next_after: str | None
 
 
-ANY_ETAG = "*"
-
-
 class Store(Protocol):
     """Bytes by key below one root.
 
@@ -56,6 +53,26 @@ class Store(Protocol):
     def conditional_writes(self) -> bool | None:
         """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
         yet."""
+        ...
+
+    @property
+    def local_files(self) -> LocalFiles | None:
+        """The objects as files of this machine; None where they are not."""
+        ...
+
+    @property
+    def intake(self) -> FileIntake | None:
+        """How local files are stored by content; None where they go in by ``put``."""
+        ...
+
+    @property
+    def signer(self) -> LinkSigner | None:
+        """Signed links to the objects; None where there are none."""
+        ...
+
+    @property
+    def pages(self) -> PageLister | None:
+        """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
         ...
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...
@@ -107,9 +124,8 @@ class Store(Protocol):
         ...
 
 
-@runtime_checkable
-class HasLocalFiles(Protocol):
-    """Ability of a store whose objects are files of this machine."""
+class LocalFiles(Protocol):
+    """The objects of a store as files of this machine."""
 
     def open_file(self, key: str) -> int:
         """A read-only file descriptor, opened below the root by directory descriptors without following a symbolic link.
@@ -131,9 +147,8 @@ class Taken:
     created: bool
 
 
-@runtime_checkable
-class TakesFiles(Protocol):
-    """Ability of a store that takes in a local file and stores it by content (reflink where safe, else a copy)."""
+class FileIntake(Protocol):
+    """Takes in local files and stores them by content."""
 
     async def take_file(
         self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
@@ -162,19 +177,16 @@ class FoundFiles:
     warnings: list[str] = field(default_factory=list[str])
 
 
-@runtime_checkable
-class SignsLinks(Protocol):
-    """Ability of a store whose objects can be opened through a signed link, by a person without credentials."""
+class LinkSigner(Protocol):
+    """Signs links by which a person without credentials opens an object."""
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         """The link, and when it stops working (never later than the credentials do). No request; existence is not checked."""
         ...
 
 
-@runtime_checkable
-class ListsPages(Protocol):
-    """Ability of a store where a listing is a request for each thousand keys, and where one of those is quicker than a few
-    listings of folders."""
+class PageLister(Protocol):
+    """Lists objects flat, a page a request."""
 
     async def list_page(self, prefix: str, *, after: str = "") -> Listing:
         """The first objects whose keys start with ``prefix`` and come after ``after``, up to a thousand, in order; no folders.

@@ -47,7 +47,7 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.manifests.memory import MemoryManifest
 from quilt_mcp.registry.manifests.scan import ScannedManifest, scan
 from quilt_mcp.registry.manifests.table import TableManifest
-from quilt_mcp.storage.store import HasLocalFiles, ObjectStat, Store
+from quilt_mcp.storage.store import ObjectStat, Store
 
 __all__ = ["Compared", "Manifest", "ManifestCache"]
 
@@ -258,8 +258,8 @@ class ManifestCache:
         self, store: Store, key: str, stat: ObjectStat, work: Path, held: ExitStack
     ) -> str | None:
         """A path to the manifest's bytes, good until ``held`` is left. None: they are no longer those of ``stat``."""
-        if isinstance(store, HasLocalFiles):
-            descriptor = await anyio.to_thread.run_sync(store.open_file, key)
+        if store.local_files is not None:
+            descriptor = await anyio.to_thread.run_sync(store.local_files.open_file, key)
             held.callback(os.close, descriptor)
             source = await anyio.to_thread.run_sync(_readable_path, descriptor, work)
             same = (await store.stat(key)).etag == stat.etag and os.fstat(descriptor).st_size == stat.size

@@ -37,7 +37,7 @@ from quilt_mcp.registry.workflows import Workflow, Workflows
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.draft import Changes, Draft, header_with
-from quilt_mcp.registry.writing.intake import Intake, Placement, PlacementFactory
+from quilt_mcp.registry.writing.intake import Intake, placement_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources, incoming_entry
 
@@ -69,10 +69,8 @@ class Author:
         registry: Registry,
         registries: Callable[[str], Registry],
         scratch: Path,
-        place: PlacementFactory,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._place = place
         self._registry = registry
         self._registries = registries
         self._scratch = scratch
@@ -330,13 +328,11 @@ class Author:
         return self._outcome(prepared, published, intake, merged_onto=None)
 
     async def _take(self, prepared: Prepared, progress: Progress) -> Intake:
-        intake = Intake(self._placement(prepared), progress)
+        store, stores = self._registry.store, self._registry.stores
+        placement = placement_in(store, stores, prepared.plan.package.name, self._scratch, copy=prepared.copy)
+        intake = Intake(placement, progress)
         await intake.take(prepared.arrivals)
         return intake
-
-    def _placement(self, prepared: Prepared) -> Placement:
-        store, stores = self._registry.store, self._registry.stores
-        return self._place(store, stores, prepared.plan.package.name, self._scratch, prepared.copy)
 
     async def _publish(self, prepared: Prepared) -> Published:
         return await self._publisher.publish(

@@ -11,20 +11,21 @@ from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.errors import InvalidArgument, PreconditionFailed, StorageUnavailable
+from quilt_mcp.errors import PreconditionFailed, StorageUnavailable
 from quilt_mcp.registry.layout import OBJECTS, object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.registry.writing.recorded import hold_against_record
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object, local_file
-from quilt_mcp.storage.store import HasLocalFiles, Store, Stores, TakesFiles
+from quilt_mcp.storage.store import FileIntake, Store, Stores
 
 
 class ContentPlacement:
-    """See ``intake.Placement``. ``store`` takes in files (``TakesFiles``); the package's name makes no difference."""
+    """See ``intake.Placement``. Files go by way of ``intake``; the package's name makes no difference."""
 
-    def __init__(self, store: Store, stores: Stores, name: str, scratch: Path, copy: bool) -> None:
+    def __init__(self, store: Store, intake: FileIntake, stores: Stores, scratch: Path, copy: bool) -> None:
         self._store = store
+        self._intake = intake
         self._stores = stores
         self._scratch = scratch
         self._copy = copy
@@ -64,7 +65,7 @@ class ContentPlacement:
     async def _refer(self, item: Incoming, source: Store, key: str) -> tuple[Entry, int]:
         """The entry of a file that stays where it is."""
         version = item.physical_key.version_id if item.physical_key else None
-        if not isinstance(source, HasLocalFiles):
+        if source.local_files is None:
             size = (await source.stat(key, version=version)).size
             found = item.hash or await hash_object(source, key, SHA256_CHUNKED, size=size, version=version)
             return Entry(item.logical_key, item.origin, size, found, item.meta), 0
@@ -81,10 +82,6 @@ class ContentPlacement:
         return Entry(item.logical_key, item.origin, size, item.hash or found, item.meta), 0
 
     async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
-        if not isinstance(self._store, TakesFiles):
-            raise InvalidArgument(
-                f"{self._store.url} does not take in files.", next_step="Choose another registry."
-            )
         size = os.fstat(descriptor).st_size
         if before is not None and before.size == size and before.hash and before.hash.type == SHA256_CHUNKED:
             unchanged = await hash_file(descriptor, size, SHA256_CHUNKED) == before.hash
@@ -92,7 +89,7 @@ class ContentPlacement:
                 await hold_against_record(item, descriptor, size, before.hash)
                 kept = Entry(item.logical_key, before.physical_key, size, item.hash or before.hash, item.meta)
                 return kept, 0
-        taken = await self._store.take_file(descriptor, SHA256_CHUNKED, object_key)
+        taken = await self._intake.take_file(descriptor, SHA256_CHUNKED, object_key)
         await hold_against_record(item, descriptor, taken.stat.size, taken.hash)
         place = str(self._store.physical_key(taken.stat.key))
         entry = Entry(item.logical_key, place, taken.stat.size, item.hash or taken.hash, item.meta)

@@ -30,7 +30,7 @@ from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, Placed, S3Uploads
-from quilt_mcp.storage.store import HasLocalFiles, Store, Stores
+from quilt_mcp.storage.store import Store, Stores
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
@@ -79,14 +79,14 @@ class KeyPlacement:
             content = item.content or b""
             return await self._place_read(item, before, Read(content, hash_bytes(content)))
         source, key = self._stores.locate(item.physical_key)
-        if isinstance(source, HasLocalFiles):
+        if (files := source.local_files) is not None:
             if not self._copy:
                 raise NotSupported(
                     f"{item.origin} is a local file; a package in {self._store.url} cannot refer to it in place.",
                     next_step="Leave copy out, so that the file is uploaded.",
                     details={"path": item.logical_key},
                 )
-            descriptor = await to_thread.run_sync(source.open_file, key)
+            descriptor = await to_thread.run_sync(files.open_file, key)
             try:
                 return await self._place_file(item, before, descriptor)
             finally:

@@ -6,7 +6,7 @@ checked against the hash it recorded. How and where they are stored is the place
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,9 @@ from typing import Protocol
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.by_content import ContentPlacement
+from quilt_mcp.registry.writing.by_key import KeyPlacement
+from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
 
@@ -38,8 +41,14 @@ class Placement(Protocol):
         ...
 
 
-PlacementFactory = Callable[[Store, Stores, str, Path, bool], Placement]
-"""Makes the placement of one call: the registry's store, where sources lie, the package's name, scratch folder, copy or not."""
+def placement_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy: bool) -> Placement:
+    """The placement of one call for the package ``name``: by key in a bucket, by content where the store takes files in.
+    ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
+    if isinstance(store, S3Store):
+        return KeyPlacement(store, stores, name, copy)
+    if store.intake is None:
+        raise AssertionError(f"{store.url} is neither a bucket nor a store that takes files in")
+    return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 
 class Intake:

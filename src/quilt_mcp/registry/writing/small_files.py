@@ -16,7 +16,7 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import OutsideRoots
 from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.storage.s3.uploads import MULTIPART_FROM
-from quilt_mcp.storage.store import HasLocalFiles, Store, Stores
+from quilt_mcp.storage.store import LocalFiles, Store, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _path(item: Incoming) -> str:
     return item.physical_key.path
 
 
-def _local(store: Store) -> HasLocalFiles:
-    if not isinstance(store, HasLocalFiles):
+def _local(store: Store) -> LocalFiles:
+    if store.local_files is None:
         raise AssertionError("a local path leads to local files")
-    return store
+    return store.local_files

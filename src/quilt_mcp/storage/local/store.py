@@ -38,7 +38,7 @@ from quilt_mcp.storage.local.confined import ConfinedFolder, Parts
 from quilt_mcp.storage.local.new_file import NewFile, sweep
 from quilt_mcp.storage.local.objects import LOCKS, TEMP, LocalObjects, key_parts, stat_of
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
-from quilt_mcp.storage.store import Listing, ObjectStat, Taken
+from quilt_mcp.storage.store import FileIntake, Listing, LocalFiles, ObjectStat, Taken
 
 _LOCK_WAIT = 10.0
 SMALL = 64 << 10
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class LocalStore:
-    """A ``Store`` that also ``HasLocalFiles`` and ``TakesFiles``. Nothing outside ``root`` is read or written: symbolic
+    """A ``Store`` of local files that takes files in. Nothing outside ``root`` is read or written: symbolic
     links below it are refused with OutsideRoots, and pipes and devices with NotAFile.
 
     ``create``: a missing root is an empty store, and the first write makes it; otherwise it is RegistryNotFound.
@@ -75,6 +75,22 @@ class LocalStore:
     @property
     def conditional_writes(self) -> bool:
         return True
+
+    @property
+    def local_files(self) -> LocalFiles:
+        return self
+
+    @property
+    def intake(self) -> FileIntake:
+        return self
+
+    @property
+    def signer(self) -> None:
+        return None
+
+    @property
+    def pages(self) -> None:
+        return None
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(None, f"{str(self.root).rstrip('/')}/{key}")

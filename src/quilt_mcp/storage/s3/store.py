@@ -29,7 +29,7 @@ from quilt_mcp.storage.s3.conditions import NULL_VERSION, keeps_conditions
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.listings import LISTED
 from quilt_mcp.storage.s3.network import not_s3, require_s3
-from quilt_mcp.storage.store import Listing, ObjectStat
+from quilt_mcp.storage.store import LinkSigner, Listing, ObjectStat, PageLister
 
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
@@ -67,6 +67,22 @@ class S3Store:
     def conditional_writes(self) -> bool | None:
         """None for a server other than AWS before the first conditional write, which finds out."""
         return self._conditional
+
+    @property
+    def local_files(self) -> None:
+        return None
+
+    @property
+    def intake(self) -> None:
+        return None
+
+    @property
+    def signer(self) -> LinkSigner:
+        return self
+
+    @property
+    def pages(self) -> PageLister:
+        return self
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(self.bucket, key, version)
