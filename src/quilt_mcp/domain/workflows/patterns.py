@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-MAX_PATTERN: Final = 2_000
+MAX_PATTERN: Final = 5_000
 _SHORT: Final = 5_000_000
 """Steps of Python's engine: some tens of milliseconds."""
 _LINEAR: Final = 300_000_000
@@ -35,7 +35,7 @@ _parser: Any = importlib.import_module("re._parser")
 _compiler: Any = importlib.import_module("re._compiler")
 
 
-class UnsafePattern(Exception):
+class UnsafePattern(ValueError):
     """A pattern that is not searched for; the message is a clause that says why."""
 
 
@@ -68,11 +68,11 @@ def _not_in_re2() -> UnsafePattern:
     return UnsafePattern("it may take unbounded time, and RE2 cannot express it")
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _tree(pattern: str) -> Any:
     """What Python's parser makes of a pattern: a sequence of (operation, value), with more of them inside."""
     if len(pattern) > MAX_PATTERN:
-        raise UnsafePattern(f"it is longer than {MAX_PATTERN} characters")
+        raise UnsafePattern(f"it is longer than {MAX_PATTERN:,} characters")
     try:
         tree = _parser.parse(pattern)
         if _width(tree) > _WIDEST:
