@@ -97,6 +97,11 @@ def test_a_pattern_that_backtracks_without_end_is_answered(pattern: str) -> None
     assert search(pattern, "a" * 5000 + "!") is False
 
 
+def test_rounds_that_match_nothing_are_counted() -> None:
+    """On no text at all, Python's engine would try two to the power of forty ways."""
+    assert search("(?:(?:$){2,}){40}x", "") is False
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

@@ -146,7 +146,7 @@ def _repeat_cost(least: int, most: int, inner: Any, length: int) -> tuple[int, i
     ways, steps = _sequence_cost(inner, length)
     if len(inner) != 1 or str(inner[0][0]) not in _CHARACTERS:
         steps += _ROUND
-    rounds = min(most, least + length)  # beyond the least, a round that matches nothing is the last
+    rounds = min(most, least + length + 1)  # beyond the least, a round that matches nothing is the last
     if ways == 1:
         return rounds - least + 1, rounds * steps + 1
     grown = min(_ENDLESS, ways ** min(rounds, 50))
