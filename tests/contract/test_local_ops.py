@@ -13,7 +13,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import AlreadyExists, RegistryNotFound
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
-from quilt_mcp.registry.manifests.manifest import PAGE
+PAGE = 1000
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 

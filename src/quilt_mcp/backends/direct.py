@@ -241,25 +241,18 @@ class DirectOps:
             old_hash, new_hash, offset = decode_cursor(cursor, "diff", str, str, int)
             before = PackageUri(before.registry, before.name, top_hash=old_hash)
             after = PackageUri(after.registry, after.name, top_hash=new_hash, path=after.path)
-        old, new, compared = await self._registry(before.registry).compare(
-            before, self._registry(after.registry), after
-        )
-        found = compared.changes
+        pinned_before, old = await self._registry(before.registry).open(before)
+        pinned_after, new = await self._registry(after.registry).open(after)
+        found = await self._manifests.diff(old, new, after.path or "")
         changes = await anyio.to_thread.run_sync(found.page, offset, _checked_limit(limit))
-        totals = found.totals
-        total = totals.added + totals.removed + totals.modified + totals.renamed + totals.metadata
         end = offset + len(changes)
-        next_cursor = (
-            encode_cursor("diff", old.top_hash or "", new.top_hash or "", end)
-            if changes and end < total
-            else None
-        )
-        metadata = (compared.before.user_meta, compared.after.user_meta)
-        message = (compared.before.message, compared.after.message)
+        next_cursor = encode_cursor("diff", old.top_hash, new.top_hash, end) if end < found.count else None
+        metadata = (old.header.user_meta, new.header.user_meta)
+        message = (old.header.message, new.header.message)
         return Diff(
-            before=str(old),
-            after=str(new),
-            totals=totals,
+            before=str(pinned_before),
+            after=str(pinned_after),
+            totals=found.totals,
             package_metadata=metadata if offset == 0 and metadata[0] != metadata[1] else None,
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
@@ -393,9 +386,7 @@ class DirectOps:
         self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress
     ) -> Verification:
         installed = None if dest is None else await anyio.to_thread.run_sync(self._open_folder, dest)
-        return await Verifier(self._registry(package.registry), progress, installed).verify(
-            package, self._scratch
-        )
+        return await Verifier(self._registry(package.registry), progress, installed).verify(package)
 
     def describe(self) -> dict[str, Any]:
         return {

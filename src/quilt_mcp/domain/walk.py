@@ -6,13 +6,10 @@ Walk order is depth first, siblings by code point, files and folders mixed: the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Record
+from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import CorruptManifest, DuplicateKey
-
-E = TypeVar("E", bound=Entry)
 
 
 class OutOfWalkOrder(CorruptManifest):
@@ -46,32 +43,13 @@ class WalkOrder:
         self._started = True
 
 
-def check_keys(logical_keys: Iterable[str]) -> None:
-    """Refuses duplicates and file/folder clashes among keys in walk order. Raises DuplicateKey, OutOfWalkOrder."""
-    order = WalkOrder()
-    for key in logical_keys:
-        order.step(key)
-
-
-def checked(entries: Iterable[E]) -> Iterator[E]:
-    """The same entries, each let through only once its key has passed ``WalkOrder.step``."""
-    order = WalkOrder()
-    for entry in entries:
-        order.step(entry.logical_key)
-        yield entry
-
-
-def manifest_order(directories: Iterable[DirectoryMeta], entries: Iterable[Entry]) -> Iterator[Record]:
-    """The records of a manifest as quilt3 writes them: the directories that have metadata, in walk order (a folder
-    before its sub-folders), and then every entry. ``entries`` must be in walk order already and are streamed.
-
-    Of directories given twice the last wins, and empty metadata is left out, as in quilt3.
-    """
+def directory_order(directories: Iterable[DirectoryMeta]) -> Iterator[DirectoryMeta]:
+    """The directories that have metadata, as quilt3 writes them before every entry: in walk order, a folder before its
+    sub-folders. Of directories given twice the last wins, and empty metadata is left out."""
     by_key = {directory.logical_key: directory for directory in directories}
     for key in sorted(by_key, key=directory_walk_key):
         if by_key[key].meta:
             yield by_key[key]
-    yield from entries
 
 
 def directory_walk_key(logical_key: str) -> str:
@@ -100,4 +78,22 @@ def out_of_order(logical_key: str) -> OutOfWalkOrder:
         f"The entry {logical_key!r} comes after one that should follow it in walk order.",
         next_step="Sort the entries by walk order before using them.",
         details={"logical_key": logical_key},
+    )
+
+
+def corrupt_duplicate(logical_key: str) -> CorruptManifest:
+    """A manifest that has an entry twice."""
+    return _corrupt(duplicate_key(logical_key[:200]))
+
+
+def corrupt_file_and_folder(walk_key: bytes) -> CorruptManifest:
+    """A manifest in which the entry of that walk key is also a folder."""
+    return _corrupt(file_and_folder(walk_key.decode(errors="replace").replace("\0", "/")[:200]))
+
+
+def _corrupt(clash: DuplicateKey) -> CorruptManifest:
+    return CorruptManifest(
+        f"The manifest is corrupt. {clash.message}",
+        next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
+        details=clash.details,
     )

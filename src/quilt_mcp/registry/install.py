@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -15,11 +15,10 @@ import anyio.from_thread
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
 from quilt_mcp.errors import AlreadyExists, HashMismatch, InvalidArgument, SourceNotFound
-from quilt_mcp.registry.manifests.manifest import PAGE, Manifest, files_page
+from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.recorded import not_as_recorded
 from quilt_mcp.storage.hashing import hash_open_file
@@ -101,37 +100,32 @@ class Installer:
         whole files only; run again, it takes those as they are.
         """
         pinned, manifest = await self._registry.open(package)
-        item = await self._registry.stat(pinned)
+        item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
-
-        survey = await anyio.to_thread.run_sync(self._survey, manifest, item)
+        survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
         if dry_run:
             return InstallOutcome(
                 str(pinned), self._destination.path, survey.count, self._unchanged, survey.size, done=False
             )
-        for offset in range(0, len(survey.is_missing), PAGE):
-            entries = await anyio.to_thread.run_sync(files_page, manifest, item, offset)
-            missing = list(compress(entries, survey.is_missing[offset : offset + PAGE]))
-            await self._install_all(missing, survey.count)
+        await self._install_all(compress(manifest.entries(item.path), survey.is_missing), survey.count)
         return InstallOutcome(
             str(pinned), self._destination.path, self._installed, self._unchanged, self._copied, done=True
         )
 
-    def _survey(self, manifest: Manifest, item: Item) -> _Survey:
+    def _survey(self, manifest: Manifest, path: str) -> _Survey:
         """What is not in the folder yet. Raises AlreadyExists for files that stand there and differ."""
         survey = _Survey()
         differing: list[str] = []
         differing_count = 0
-        while entries := files_page(manifest, item, len(survey.is_missing)):
-            for entry in entries:
-                anyio.from_thread.check_cancelled()
-                found = self._look_for(entry)
-                survey.add(entry, is_missing=found != "same")
-                if found == "same":
-                    self._unchanged += 1
-                elif found == "another":
-                    differing_count += 1
-                    differing = [*differing, entry.logical_key][:_SHOWN]
+        for entry in manifest.entries(path):
+            anyio.from_thread.check_cancelled()
+            found = self._look_for(entry)
+            survey.add(entry, is_missing=found != "same")
+            if found == "same":
+                self._unchanged += 1
+            elif found == "another":
+                differing_count += 1
+                differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
             raise AlreadyExists(
                 f"{differing_count} files in {self._destination.path} differ from the package's: {', '.join(differing)}.",
@@ -158,8 +152,8 @@ class Installer:
             hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled) == entry.hash
         )
 
-    async def _install_all(self, entries: list[Entry], count: int) -> None:
-        """``count``: how many there are in all."""
+    async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
+        """``count``: how many there are."""
 
         async def install_group(group: Sequence[Entry]) -> None:
             fetched: list[tuple[Entry, bytes]] = []

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from itertools import islice
+from typing import Any
 
 import anyio
 
@@ -26,7 +27,8 @@ from quilt_mcp.errors import (
     RevisionNotFound,
 )
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
-from quilt_mcp.registry.manifests.cache import Compared, Manifest, ManifestCache
+from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
 from quilt_mcp.storage.store import PageLister, Place, Store, Stores
 from quilt_mcp.storage.workers import for_each
@@ -35,8 +37,6 @@ _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
 _HEADER_FIRST_READ = 16 << 10
 _SUGGESTION_POOL = 1000
-
-T = TypeVar("T")
 
 FEW_ENTRIES = 200
 """A page of a manifest that has no more is made where it is asked for: going to a thread would take as long."""
@@ -270,59 +270,26 @@ class Registry:
             await self.require_package(package.name)
             raise
 
-    async def compare(
-        self, package: PackageUri, other: Registry, after: PackageUri
-    ) -> tuple[PackageUri, PackageUri, Compared]:
-        """Both revisions pinned, and the changes from this registry's to the other's, below ``after.path``."""
-        sides = [(self, package), (other, after)]
-        pinned = [
-            PackageUri(side.url, uri.name, top_hash=await side.resolve(uri), path=uri.path)
-            for side, uri in sides
-        ]
-        old, new = pinned
-        try:
-            compared = await self.manifests.diff(
-                (self.store, old.top_hash or ""), (other.store, new.top_hash or ""), after.path or ""
-            )
-        except RevisionNotFound:
-            for side, uri in sides:
-                await side.require_package(uri.name)
-            raise
-        return old, new, compared
-
     async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
-        offset = 0
+        after = ""
         if cursor:
-            top_hash, offset = decode_cursor(cursor, "browse", str, int)
+            top_hash, after = decode_cursor(cursor, "browse", str, str)
             package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
         pinned, manifest = await self.open(package)
-        path = package.path or ""
 
-        def page() -> tuple[list[Item], int, str]:
-            folder = path
-            if path and not path.endswith("/"):
-                entry = manifest.entry(path)
-                if entry is not None:
-                    return [self._file(pinned, entry)], 1, path
-                folder = f"{path}/"
-            if folder and manifest.folder_totals(folder) is None:
-                raise self._no_such_path(pinned, manifest, path)
+        def read_page() -> tuple[Item, list[Item], int]:
+            shown = self.item(pinned, manifest, package.path or "")
+            if shown.type == "file":
+                return shown, [shown], 1
             if recursive:
-                entries, total = manifest.below(folder, offset, limit)
-                return [self._file(pinned, entry) for entry in entries], total, folder
-            rows, total = manifest.folder(folder, offset, limit)
-            items = [
-                self._file(pinned, row.entry)
-                if row.entry is not None
-                else self._folder(pinned, manifest, row.path, Totals(row.entries, row.size))
-                for row in rows
-            ]
-            return items, total, folder
+                entries = islice(manifest.entries(shown.path, after), limit + 1)
+                return shown, [self._file(pinned, entry) for entry in entries], shown.entries or 0
+            rows = islice(manifest.children(shown.path, after), limit + 1)
+            return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
 
         few = manifest.totals.entries <= FEW_ENTRIES
-        items, total, shown = page() if few else await anyio.to_thread.run_sync(page)
-        end = offset + len(items)
-        next_cursor = encode_cursor("browse", manifest.top_hash, end) if items and end < total else None
+        shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
+        more = len(items) > limit
         return Browse(
             registry=self.url,
             name=package.name,
@@ -332,27 +299,35 @@ class Registry:
             metadata=manifest.header.user_meta,
             workflow=manifest.header.workflow,
             totals=manifest.totals,
-            path=shown,
-            page=Page(tuple(items), next_cursor, total),
-            uri=self.uri(package.name, manifest.top_hash, shown or None),
+            path=shown.path,
+            page=Page(
+                tuple(items[:limit]),
+                encode_cursor("browse", manifest.top_hash, items[limit - 1].path) if more else None,
+                total,
+            ),
+            uri=self.uri(package.name, manifest.top_hash, shown.path or None),
         )
 
     async def stat(self, package: PackageUri) -> Item:
         pinned, manifest = await self.open(package)
-        return await anyio.to_thread.run_sync(self._item, pinned, manifest, package.path or "")
+        return await anyio.to_thread.run_sync(self.item, pinned, manifest, package.path or "")
 
-    def _item(self, pinned: PackageUri, manifest: Manifest, path: str) -> Item:
-        if not path:
-            return self._folder(pinned, manifest, "", manifest.totals)
-        if not path.endswith("/"):
-            entry = manifest.entry(path)
-            if entry is not None:
-                return self._file(pinned, entry)
-        folder = path if path.endswith("/") else f"{path}/"
-        totals = manifest.folder_totals(folder)
-        if totals is None:
+    def item(self, pinned: PackageUri, manifest: Manifest, path: str) -> Item:
+        """The file or folder at ``path``. Blocks as ``Manifest`` does. Raises EntryNotFound."""
+        totals = manifest.folder_totals(path)
+        if totals is not None:
+            folder = f"{path.strip('/')}/" if path.strip("/") else ""
+            metadata = manifest.directory_meta(folder) if folder else manifest.header.user_meta
+            return self._folder(pinned, folder, totals, metadata)
+        entry = manifest.entry(path)
+        if entry is None:
             raise self._no_such_path(pinned, manifest, path)
-        return self._folder(pinned, manifest, folder, totals)
+        return self._file(pinned, entry)
+
+    def _row(self, pinned: PackageUri, row: FolderRow) -> Item:
+        if row.entry is not None:
+            return self._file(pinned, row.entry)
+        return self._folder(pinned, row.path, row.totals, row.metadata)
 
     def _file(self, pinned: PackageUri, entry: Entry) -> Item:
         return Item(
@@ -365,8 +340,7 @@ class Registry:
             uri=self.uri(pinned.name, pinned.top_hash, entry.logical_key),
         )
 
-    def _folder(self, pinned: PackageUri, manifest: Manifest, path: str, totals: Totals) -> Item:
-        metadata = manifest.directory_meta(path) if path else manifest.header.user_meta
+    def _folder(self, pinned: PackageUri, path: str, totals: Totals, metadata: Any) -> Item:
         return Item(
             path=path,
             type="folder",
@@ -413,17 +387,16 @@ class Registry:
     async def file(self, package: PackageUri) -> tuple[PackageUri, Entry]:
         """The entry at ``package.path``. Raises NotAFile for a folder, EntryNotFound."""
         pinned, manifest = await self.open(package)
-        item = await anyio.to_thread.run_sync(self._item, pinned, manifest, package.path or "")
-        if item.type == "folder":
-            raise NotAFile(
-                f"{package.path or 'The root'!r} of {package.name} is a folder of {item.entries} files.",
-                next_step="Call package_browse with this path, then object_read on one of the files' uri.",
-                details={"uri": item.uri},
-            )
-        entry = await anyio.to_thread.run_sync(manifest.entry, item.path)
-        if entry is None:  # the cache may lose a table between two questions; the item above was whole
-            raise self._no_such_path(pinned, manifest, item.path)
-        return pinned, entry
+        path = package.path or ""
+        entry = await anyio.to_thread.run_sync(manifest.entry, path)
+        if entry is not None:
+            return pinned, entry
+        item = await anyio.to_thread.run_sync(self.item, pinned, manifest, path)
+        raise NotAFile(
+            f"{path or 'The root'!r} of {package.name} is a folder of {item.entries} files.",
+            next_step="Call package_browse with this path, then object_read on one of the files' uri.",
+            details={"uri": item.uri},
+        )
 
 
 def _shown(names: Iterable[str]) -> str:

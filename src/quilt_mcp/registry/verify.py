@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import anyio
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.codec import top_hash_of
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.domain.listing import FileCheck, Totals, Verification
+from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
+from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupported, QuiltError
 from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifests.manifest import Manifest, files_page
+from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.local.errors import typed_errors
-from quilt_mcp.storage.objects import hash_object, local_file
-from quilt_mcp.storage.store import Place
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.hashing import hash_file, hash_open_file
+from quilt_mcp.storage.objects import hash_object
+from quilt_mcp.storage.workers import for_each, groups
 
 PROBLEMS_SHOWN = 200
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
 _LARGE = 8 << 20
-_READ = 1 << 20
+_CHECK_EVERY = 1000
 
 
 class Verifier:
@@ -48,21 +46,16 @@ class Verifier:
         self._checks: Counter[str] = Counter()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
-    async def verify(self, package: PackageUri, scratch: Path) -> Verification:
+    async def verify(self, package: PackageUri) -> Verification:
         """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error."""
         pinned, manifest = await self._registry.open(package)
-        item = await self._registry.stat(pinned)
+        item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
-        offset = 0
-        while True:
-            entries = await anyio.to_thread.run_sync(files_page, manifest, item, offset)
-            if not entries:
-                break
-            await self._check_all(entries)
-            offset += len(entries)
+        waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, _size)
+        await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if self._installed is not None and item.type == "folder":
-            await anyio.to_thread.run_sync(self._find_extra, manifest, item.path, self._installed)
-        manifest_ok = await self._manifest_is_whole(manifest.top_hash, scratch)
+            await to_thread.run_sync(self._find_extra, manifest, item, self._installed)
+        manifest_ok = await self._is_whole(manifest.top_hash)
         return Verification(
             uri=str(pinned),
             ok=manifest_ok and not self._problem_count,
@@ -73,90 +66,126 @@ class Verifier:
             checks=dict(self._checks),
         )
 
-    async def _check_all(self, entries: list[Entry]) -> None:
-        async def check_one(entry: Entry) -> None:
-            problem = await self._check(entry)
-            if problem is not None:
-                self._add(problem)
-            self._done += entry.size or 0
-            self._checked_entries += 1
-            await self._progress(self._done, self._total, "bytes verified")
+    async def _check_group(self, group: Sequence[Entry]) -> None:
+        """Small local files are read in one step on another thread, since the step costs more than one of them."""
+        small = [entry for entry in group if self._is_local(entry) and _size(entry) < _LARGE]
+        others = [entry for entry in group if not (self._is_local(entry) and _size(entry) < _LARGE)]
+        problems = await to_thread.run_sync(self._check_small, small) if small else []
+        problems += [await self._check(entry) for entry in others]
+        for problem in filter(None, problems):
+            self._add(problem)
+        self._done += sum(map(_size, group))
+        self._checked_entries += len(group)
+        await self._progress(self._done, self._total, "bytes verified")
 
-        await for_each(entries, _FILES_AT_ONCE, check_one)
+    def _is_local(self, entry: Entry) -> bool:
+        return self._installed is not None or entry.physical_key.startswith("file:")
+
+    def _check_small(self, entries: list[Entry]) -> list[FileCheck | None]:
+        problems: list[FileCheck | None] = []
+        for entry in entries:
+            check_cancelled()
+            try:
+                problems.append(self._compared(entry, *self._hash_small(entry)))
+            except QuiltError as error:
+                problems.append(_failed(entry, error))
+        return problems
+
+    def _hash_small(self, entry: Entry) -> tuple[int, Hash | None]:
+        descriptor = self._open(entry)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size != entry.size or entry.hash is None:
+                return size, None
+            return size, hash_open_file(descriptor, size, entry.hash.type, check_cancelled)
+        finally:
+            os.close(descriptor)
+
+    def _open(self, entry: Entry) -> int:
+        if self._installed is not None:
+            return self._installed.folder.open_file(self._installed.at(entry.logical_key))
+        place = self._registry.locate(entry)
+        if place.store.local_files is None:
+            raise AssertionError("a local physical key leads to local files")
+        return place.store.local_files.open_file(place.key)
+
+    async def _check(self, entry: Entry) -> FileCheck | None:
+        try:
+            hashing = self._hash_large(entry) if self._is_local(entry) else self._hash_object(entry)
+            return self._compared(entry, *await hashing)
+        except QuiltError as error:
+            return _failed(entry, error)
+
+    async def _hash_large(self, entry: Entry) -> tuple[int, Hash | None]:
+        descriptor = await to_thread.run_sync(self._open, entry)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size != entry.size or entry.hash is None:
+                return size, None
+            async with self._large:
+                return size, await hash_file(descriptor, size, entry.hash.type)
+        finally:
+            os.close(descriptor)
+
+    async def _hash_object(self, entry: Entry) -> tuple[int, Hash | None]:
+        """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
+        place, size = self._registry.locate(entry), _size(entry)
+        hash_type = entry.hash.type if entry.hash else ""
+        if size < _LARGE:
+            with suppress(HashMismatch):
+                return size, await hash_object(
+                    place.store, place.key, hash_type, size=size, version=place.version
+                )
+        found = (await place.store.stat(place.key, version=place.version)).size
+        if found != size:
+            return found, None
+        async with self._large:
+            return size, await hash_object(
+                place.store, place.key, hash_type, size=size, version=place.version
+            )
+
+    def _compared(self, entry: Entry, size: int, found: Hash | None) -> FileCheck | None:
+        """``found`` None: the size is another one already."""
+        if found is None or entry.hash is None:
+            return FileCheck(entry.logical_key, "size", str(entry.size), str(size))
+        self._checks[entry.hash.type] += 1
+        if found == entry.hash:
+            return None
+        return FileCheck(entry.logical_key, "hash", entry.hash.value, found.value)
+
+    def _find_extra(self, manifest: Manifest, item: Item, installed: Destination) -> None:
+        """Files in the folder that the revision has not. Both come in walk order, and are merged."""
+        keys = (entry.logical_key for entry in manifest.entries(item.path))
+        key = next(keys, None)
+        base = f"{installed.relative}/{item.path}".strip("/")
+        for number, found in enumerate(installed.folder.scan(base, ignore=False)):
+            if number % _CHECK_EVERY == 0:
+                check_cancelled()
+            here = item.path + found.relative
+            while key is not None and walk_key(key) < walk_key(here):
+                key = next(keys, None)
+            if key != here:
+                self._add(FileCheck(here, "extra", None, f"{found.size} bytes"))
 
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
 
-    async def _check(self, entry: Entry) -> FileCheck | None:
-        key = entry.logical_key
-        if entry.hash is None:
-            return FileCheck(key, "unsupported_hash", "a hash", "none recorded")
+    async def _is_whole(self, top_hash: str) -> bool:
         try:
-            if self._installed is None:
-                size, found = await self._hash(self._registry.locate(entry), entry.size or 0, entry.hash.type)
-            else:
-                size, found = await self._hash_installed(self._installed, entry, entry.hash.type)
-        except NotFound as error:
-            return FileCheck(key, "missing", entry.physical_key, error.message)
-        except NotSupported:
-            return FileCheck(key, "unsupported_hash", entry.hash.type)
-        except QuiltError as error:
-            return FileCheck(key, "unreadable", entry.physical_key, f"{error.code}: {error.message}")
-        if found is None:
-            return FileCheck(key, "size", str(entry.size), str(size))
-        self._checks[entry.hash.type] += 1
-        return None if found == entry.hash else FileCheck(key, "hash", entry.hash.value, found.value)
-
-    async def _hash(self, place: Place, size: int, hash_type: str) -> tuple[int, Hash | None]:
-        """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
-        if size < _LARGE:
-            with suppress(HashMismatch):
-                return size, await self._hash_sized(place, size, hash_type)
-        found = (await place.store.stat(place.key, version=place.version)).size
-        if found != size:
-            return found, None
-        async with self._large:
-            return size, await self._hash_sized(place, size, hash_type)
-
-    async def _hash_sized(self, place: Place, size: int, hash_type: str) -> Hash:
-        return await hash_object(place.store, place.key, hash_type, size=size, version=place.version)
-
-    async def _hash_installed(
-        self, installed: Destination, entry: Entry, hash_type: str
-    ) -> tuple[int, Hash | None]:
-        descriptor = await anyio.to_thread.run_sync(
-            installed.folder.open_file, installed.at(entry.logical_key)
-        )
-        try:
-            found = os.fstat(descriptor).st_size
-            if found != entry.size:
-                return found, None
-            if found < _LARGE:
-                return found, await hash_file(descriptor, found, hash_type)
-            async with self._large:
-                return found, await hash_file(descriptor, found, hash_type)
-        finally:
-            os.close(descriptor)
-
-    def _find_extra(self, manifest: Manifest, path: str, installed: Destination) -> None:
-        base = f"{installed.relative}/{path}".strip("/")
-        for found in installed.folder.scan(base, ignore=False):
-            if manifest.entry(path + found.relative) is None:
-                self._add(FileCheck(path + found.relative, "extra", None, f"{found.size} bytes"))
-
-    async def _manifest_is_whole(self, top_hash: str, scratch: Path) -> bool:
-        async with local_file(self._registry.store, manifest_key(top_hash), scratch) as descriptor:
-            try:
-                return await anyio.to_thread.run_sync(top_hash_of, _chunks(descriptor)) == top_hash
-            except CorruptManifest:
-                return False
+            return await self._registry.manifests.found_hash(self._registry.store, top_hash) == top_hash
+        except CorruptManifest:
+            return False
 
 
-def _chunks(descriptor: int) -> Iterator[bytes]:
-    offset = 0
-    with typed_errors("The manifest", "the local file system"):
-        while chunk := os.pread(descriptor, _READ, offset):
-            offset += len(chunk)
-            yield chunk
+def _failed(entry: Entry, error: QuiltError) -> FileCheck:
+    if isinstance(error, NotFound):
+        return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
+    if isinstance(error, NotSupported):
+        return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
+    return FileCheck(entry.logical_key, "unreadable", entry.physical_key, f"{error.code}: {error.message}")
+
+
+def _size(entry: Entry) -> int:
+    return entry.size or 0

@@ -1,97 +1,180 @@
-"""Manifest: what can be asked of one revision's entries, however they are held.
-
-Three representations answer it: ``MemoryManifest`` (small manifests, Python objects), ``TableManifest`` (large ones, a
-Parquet file queried by DuckDB) and ``ScannedManifest`` (a very large one whose table is still being written). A property
-test holds their answers equal.
-"""
+"""Manifest: what can be asked of one revision. Its own lines answer, through an index of them; few are read for a question."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, Record
-from quilt_mcp.domain.listing import Item, Totals
+from quilt_mcp.domain.codec import decode_header, decode_record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry
+from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.names import suggest, walk_key
+from quilt_mcp.registry.manifests.index import NO_META, Index
+from quilt_mcp.registry.manifests.lines import BLOCK, Lines
 
 PAGE = 1000
 """Entries of a page, for those who go through all of them."""
+_SUGGEST_SCAN = 5_000
+"""How many names a suggestion looks at in each folder it tries."""
+_FIRST_READ = 16 << 10
+"""A page is often over before much more was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderRow:
-    """One line of a folder: a file with its ``entry``, or a folder (``path`` ends in '/') with what lies below it summed."""
+    """One line of a folder: a file with its ``entry``, or a folder (``path`` ends in '/') with the sums of what lies below it
+    and its ``metadata``."""
 
     path: str
-    is_folder: bool
     entry: Entry | None
-    size: int
-    entries: int
+    totals: Totals
+    metadata: Any = None
 
 
-class Manifest(Protocol):
-    """One revision. Methods block (call them in a thread) and may be called by several threads at once.
+class Manifest:
+    """One revision. Methods block, for the time of some reads of a local file, and may be called by several threads at once.
 
-    Folders are named with their trailing '/' ('' is the root; a missing '/' is forgiven). A folder exists when an entry
-    or directory metadata lies at or below it; the root always does. All lists are in walk order.
+    A path names a file, or a folder with or without its trailing '/'; '' is the root. A folder exists when an entry or
+    directory metadata lies at or below it; the root always does. All lists are in walk order. Methods raise
+    StorageUnavailable when the lines are written to by somebody meanwhile.
     """
 
-    @property
-    def top_hash(self) -> str: ...
+    def __init__(self, top_hash: str, lines: Lines, index: Index, modified: datetime | None) -> None:
+        """``modified``: when the manifest was written, as its store says."""
+        self.top_hash = top_hash
+        self.header = decode_header(lines.line_at(0))
+        self.modified = modified
+        self.lines = lines
+        self.index = index
+        self._folders = index.folders
 
     @property
-    def header(self) -> Header: ...
+    def held(self) -> int:
+        """Bytes of memory that it takes."""
+        return self.lines.held + self.index.held
 
     @property
-    def totals(self) -> Totals: ...
-
-    @property
-    def modified(self) -> datetime | None:
-        """When the manifest was written, as its store says."""
-        ...
-
-    def folder(self, path: str, offset: int, limit: int) -> tuple[list[FolderRow], int]:
-        """One page of the files and folders directly in ``path``, and how many there are. ([], 0) for no such folder."""
-        ...
-
-    def below(self, path: str, offset: int, limit: int) -> tuple[list[Entry], int]:
-        """One page of all entries below ``path``, and how many there are."""
-        ...
-
-    def entry(self, key: str) -> Entry | None: ...
+    def totals(self) -> Totals:
+        return self._totals(0)
 
     def folder_totals(self, path: str) -> Totals | None:
         """None: no such folder."""
-        ...
+        slot = self._slot(path)
+        return None if slot is None else self._totals(slot)
 
-    def directory_meta(self, path: str) -> Any: ...
+    def child_count(self, path: str) -> int:
+        """How many files and folders are directly in a folder; 0 for none such."""
+        slot = self._slot(path)
+        return 0 if slot is None else self._folders.files[slot] + self._folders.folders[slot]
 
-    def directory_metas(self) -> list[DirectoryMeta]: ...
+    def children(self, path: str, after: str = "") -> Iterator[FolderRow]:
+        """The files and folders directly in a folder, from the one after ``after`` on (the path of a row)."""
+        slot = self._slot(path)
+        if slot is None:
+            return
+        folders, end = self._folders, self._folders.end[slot]
+        at, child = folders.first[slot], slot + 1
+        if after:
+            child = folders.after_path(_walk(after))
+            inner = folders.slot(_walk(after))
+            at = self._after(after, slot) if inner is None else folders.end[inner]
+        while at < end or child < folders.after[slot]:
+            if child < folders.after[slot] and folders.first[child] == at:
+                yield self._folder_row(child)
+                at, child = folders.end[child], folders.after[child]
+            else:
+                limit = folders.first[child] if child < folders.after[slot] else end
+                for entry, _, stop in self.located(at, limit):
+                    yield FolderRow(entry.logical_key, entry, Totals(1, entry.size or 0))
+                    at = stop
 
-    def records(self) -> Iterator[Record]:
-        """Everything but the header as the manifest holds it, streamed: directory metadata, then entries."""
-        ...
+    def entries(self, path: str = "", after: str = "") -> Iterator[Entry]:
+        """The entry at ``path``, or every entry below it, from the one after ``after`` on (a logical key)."""
+        start, end = self.span(path)
+        if after:
+            start = max(start, self.lines.seek(_walk(after) + b"\0", start, end))
+        for entry, _, _ in self.located(start, end):
+            yield entry
+
+    def located(self, start: int, end: int) -> Iterator[tuple[Entry, int, int]]:
+        """The entries of the lines in [start, end), each with where its line begins and ends."""
+        at = start
+        while at < end:
+            size = _FIRST_READ if at == start else BLOCK
+            for line in next(self.lines.blocks(at, end, size)).split(b"\n")[:-1]:
+                begin, at = at, at + len(line) + 1
+                record = decode_record(line, 0)
+                if isinstance(record, Entry):
+                    yield record, begin, min(at, self.index.size)
+
+    def span(self, path: str) -> tuple[int, int]:
+        """Where the lines of the entries at or below ``path`` begin and end; an empty span where there are none."""
+        slot = self._slot(path)
+        if slot is not None:
+            return self._folders.first[slot], self._folders.end[slot]
+        at = self._find(path)
+        return (0, 0) if at is None else (at, min(at + len(self.lines.line_at(at)) + 1, self.index.size))
+
+    def entry(self, key: str) -> Entry | None:
+        """The file of that logical key."""
+        at = self._find(key)
+        record = None if at is None else decode_record(self.lines.line_at(at), 0)
+        return record if isinstance(record, Entry) else None
+
+    def directory_meta(self, path: str) -> Any:
+        """The metadata of a folder other than the root; None when there is none."""
+        slot = self._slot(path)
+        return None if slot is None else self._meta(slot)
+
+    def directory_metas(self) -> Iterator[DirectoryMeta]:
+        for block in self.lines.blocks(self.index.metas, self.index.entries):
+            for line in block.split(b"\n")[:-1]:
+                record = decode_record(line, 0)
+                if isinstance(record, DirectoryMeta):
+                    yield record
 
     def suggest(self, key: str) -> list[str]:
         """Keys and folders near to one that does not exist; bounded work, so best effort."""
-        ...
+        folder = key.strip("/").rpartition("/")[0]
+        while folder and self._slot(folder) is None:
+            folder = folder.rpartition("/")[0]
+        near = suggest(key, [row.path for row in islice(self.children(folder), _SUGGEST_SCAN)])
+        return near or suggest(key, [entry.logical_key for entry in islice(self.entries(), _SUGGEST_SCAN)])
+
+    # -- inside --
+
+    def _slot(self, path: str) -> int | None:
+        return self._folders.slot(_walk(path))
+
+    def _totals(self, slot: int) -> Totals:
+        return Totals(self._folders.entries[slot], self._folders.size[slot])
+
+    def _meta(self, slot: int) -> Any:
+        at = self._folders.meta[slot]
+        return None if at == NO_META else decode_record(self.lines.line_at(at), 0).meta
+
+    def _folder_row(self, slot: int) -> FolderRow:
+        path = self._folders.path(slot).decode().replace("\0", "/")
+        return FolderRow(f"{path}/", None, self._totals(slot), self._meta(slot))
+
+    def _find(self, key: str) -> int | None:
+        """Where the entry of that key stands."""
+        wanted = _walk(key)
+        slot = self._folders.slot(wanted.rpartition(b"\0")[0])
+        if slot is None or not key or key.strip("/") != key:
+            return None
+        end = self._folders.end[slot]
+        at = self.lines.seek(wanted, self._folders.first[slot], end)
+        return at if at < end and self.lines.walk_key_at(at) == wanted else None
+
+    def _after(self, key: str, slot: int) -> int:
+        """Where the line after the file ``key`` of that folder stands."""
+        return self.lines.seek(_walk(key) + b"\0", self._folders.first[slot], self._folders.end[slot])
 
 
-def files_page(manifest: Manifest, item: Item, offset: int) -> list[Entry]:
-    """The PAGE entries at or below ``item``, from ``offset`` on; [] after the last. Blocks."""
-    if item.type == "file":
-        entry = manifest.entry(item.path) if offset == 0 else None
-        return [entry] if entry else []
-    return manifest.below(item.path, offset, PAGE)[0]
-
-
-def folder_path(path: str) -> str:
-    """The same folder with exactly one trailing '/', '' for the root."""
-    stripped = path.strip("/")
-    return f"{stripped}/" if stripped else ""
-
-
-def after_folder(path: str) -> str:
-    """The first string after everything that starts with ``path`` (which ends in '/'), in code-point order."""
-    return f"{path[:-1]}0"
+def _walk(path: str) -> bytes:
+    """The walk key of a path; of one that no manifest can hold, a key that none has."""
+    return b"\0" if "\0" in path else walk_key(path.strip("/")).encode(errors="surrogatepass")

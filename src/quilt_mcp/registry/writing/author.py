@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.codec import encode_header, encode_record
-from quilt_mcp.domain.entry import DirectoryMeta, Hash, Header, JsonObject
+from quilt_mcp.domain.entry import Hash, Header, JsonObject
 from quilt_mcp.domain.metadata import merge_patch
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.plan import (
@@ -338,7 +339,7 @@ class Author:
         return await self._publisher.publish(
             prepared.plan.package.name,
             prepared.header,
-            prepared.draft.records,
+            prepared.draft,
             prepared.parent,
             replace_manifest=prepared.copy,
         )
@@ -370,15 +371,12 @@ def _check_draft(
     """All that can be known before a byte is read: keys, record sizes, metadata, the workflow's rules."""
     encode_header(header)
     for item in arrivals:
+        anyio.from_thread.check_cancelled()
         encode_record(replace(item.unread(), hash=item.hash or _UNREAD))
-    reads_entries = workflow is not None and workflow.rules.entries_schema is not None
-    survey = iter(()) if not reads_entries and draft.survey_few() else draft.survey()
+    draft.plan(anyio.from_thread.check_cancelled)
     if workflow is not None:
         user_meta = header.fields.get("user_meta", UNSET)
-        workflow.check(name=name, message=header.message, user_meta=user_meta, entries=survey)
-    for number, _ in enumerate(survey):
-        if number % _CHECK_EVERY == 0:
-            anyio.from_thread.check_cancelled()
+        workflow.check(name=name, message=header.message, user_meta=user_meta, entries=draft.entries())
 
 
 def _asks_something(request: PatchRequest) -> bool:
@@ -454,12 +452,11 @@ def _conflict(
 
 def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:
     def incoming() -> Iterator[Incoming]:
-        for number, record in enumerate(manifest.records()):
+        for number, entry in enumerate(manifest.entries()):
             if number % _CHECK_EVERY == 0:
                 anyio.from_thread.check_cancelled()
-            if not isinstance(record, DirectoryMeta):
-                origin.locate(record)
-                yield incoming_entry(record, record.logical_key)
+            origin.locate(entry)
+            yield incoming_entry(entry, entry.logical_key)
 
     arrivals.add(incoming(), origin.url)
 
@@ -467,7 +464,7 @@ def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:
 def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:
     """A copy's counts, against what stands under the destination's name."""
     if before is None:
-        entries, _ = after.below("", 0, 100)
+        entries = islice(after.entries(), 100)
         shown = tuple(PlannedChange(e.logical_key, "add", e.size, origin) for e in entries)
         total = after.totals.entries
         return replace(plan, added=total, kept=0, changes=shown, changes_total=total)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,15 @@ from pathlib import Path
 import anyio
 import anyio.from_thread
 
-from quilt_mcp.domain.codec import TopHash, encode_header, encode_record
-from quilt_mcp.domain.entry import Entry, Header, Record
+from quilt_mcp.domain.entry import Header
 from quilt_mcp.errors import ObjectNotFound, PreconditionFailed, QuiltError, StaleParent, StorageUnavailable
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, manifest_key, pointer_key
 from quilt_mcp.registry.pointers import Pointer, Pointers
+from quilt_mcp.registry.writing.draft import Draft
+from quilt_mcp.registry.writing.transcript import write_manifest
 from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.store import Store
 
-_CANCEL_CHECK_EVERY = 5000
 _ATTEMPTS = 3
 _TIMESTAMP_ATTEMPTS = 200
 _CLOCK_SKEW_SECONDS = 3600
@@ -63,7 +63,7 @@ class Publisher:
         self,
         name: str,
         header: Header,
-        records: Callable[[], Iterator[Record]],
+        draft: Draft,
         parent: Pointer | None,
         *,
         replace_manifest: bool,
@@ -74,7 +74,7 @@ class Publisher:
         (its files were copied, so they stay readable), or keep it.
         Raises StaleParent when latest is not ``parent`` (any more); then no trace of this revision is in the log.
         """
-        path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, records)
+        path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, draft)
         try:
             await self._require_parent(name, parent)
             is_there = parent is not None and parent.top_hash == top_hash
@@ -109,28 +109,20 @@ class Publisher:
             raise
         return await self._read_back(name, top_hash, stamp.tag)
 
-    def _write_file(self, header: Header, records: Callable[[], Iterator[Record]]) -> tuple[Path, str]:
+    def _write_file(self, header: Header, draft: Draft) -> tuple[Path, str]:
         with typed_errors("A manifest in the making", str(self._scratch)):
-            return self._written(header, records)
+            return self._written(header, draft)
 
-    def _written(self, header: Header, records: Callable[[], Iterator[Record]]) -> tuple[Path, str]:
+    def _written(self, header: Header, draft: Draft) -> tuple[Path, str]:
         self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        top_hash = TopHash(header)
         descriptor, name = tempfile.mkstemp(prefix="manifest-", dir=self._scratch)
         path = Path(name)
         try:
             with os.fdopen(descriptor, "wb", buffering=_WRITE_BUFFER) as out:
-                out.write(encode_header(header))
-                for number, record in enumerate(records()):
-                    if number % _CANCEL_CHECK_EVERY == 0:
-                        anyio.from_thread.check_cancelled()
-                    if isinstance(record, Entry):
-                        top_hash.add(record)
-                    out.write(encode_record(record))
+                return path, write_manifest(out, header, draft, anyio.from_thread.check_cancelled)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        return path, top_hash.hexdigest()
 
     async def _require_parent(self, name: str, parent: Pointer | None) -> None:
         found = await self._pointers.latest(name)

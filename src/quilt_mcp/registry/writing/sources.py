@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from itertools import islice
 from typing import Any
 
 import anyio
@@ -77,31 +78,17 @@ class Sources:
         uri = PackageUri.parse(source.origin)
         registry = self._registries(uri.registry)
         pinned, manifest = await registry.open(uri)
-        item = await registry.stat(pinned)
-        if item.type == "file":
-            entry = await anyio.to_thread.run_sync(manifest.entry, item.path)
-            if entry is None:
-                raise SourceNotFound(
-                    f"{source.origin} is gone.", next_step=f"Call package_browse on {pinned}."
-                )
-            name = entry.logical_key.rpartition("/")[2]
-            if source.takes(name):
-                registry.locate(entry)
-                yield [incoming_entry(entry, _logical_key(source, name, True), source.metadata)]
-            return
-        skipped = len(item.path)
-        seen, total = 0, 1
-        while seen < total:
-            page, total = await anyio.to_thread.run_sync(manifest.below, item.path, seen, _PAGE)
-            if not page:
-                return
-            seen += len(page)
+        item = await anyio.to_thread.run_sync(registry.item, pinned, manifest, uri.path or "")
+        is_single = item.type == "file"
+        skipped = item.path.rfind("/") + 1
+        entries = manifest.entries(item.path)
+        while page := await anyio.to_thread.run_sync(lambda: list(islice(entries, _PAGE))):
             taken = [entry for entry in page if source.takes(entry.logical_key[skipped:])]
             for entry in taken:
                 registry.locate(entry)
             yield [
                 incoming_entry(
-                    entry, _logical_key(source, entry.logical_key[skipped:], False), source.metadata
+                    entry, _logical_key(source, entry.logical_key[skipped:], is_single), source.metadata
                 )
                 for entry in taken
             ]

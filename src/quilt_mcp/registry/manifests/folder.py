@@ -1,0 +1,127 @@
+"""CacheFolder: the files that a manifest cache keeps on disk.
+
+``v3-<name>.index`` is an index; ``v3-<name>.lines`` a copy of the lines it is of, where the store's own file does not serve.
+Each comes by rename, the index last, so half of a pair is never taken for a whole; a damaged file is taken for none.
+Everything here may be deleted at any time; any number of processes may use it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Final
+
+from quilt_mcp.errors import QuiltError, StorageFull, StorageUnavailable
+from quilt_mcp.registry.manifests.index import Index
+from quilt_mcp.registry.manifests.lines import FileLines
+
+_VERSION: Final = "v3"
+_OWN: Final = re.compile(r"(v[0-9]+-[0-9a-f]{40})[.-]")
+_UNFINISHED: Final = "unfinished-"
+_ABANDONED_SECONDS: Final = 3600.0
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class CacheFolder:
+    """Methods block. They raise StorageFull and StorageUnavailable where the folder cannot be used."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        """``path`` is made for the first file; ``max_bytes`` bounds the files in it."""
+        self._path = path
+        self._max_bytes = max_bytes
+
+    def index(self, name: str) -> Index | None:
+        """None when there is none, or it is not what it was."""
+        path = self._file(name, "index")
+        try:
+            index = Index.load(path.read_bytes())
+            os.utime(path)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return index
+
+    def lines(self, name: str, index: Index) -> FileLines | None:
+        """The copy that ``index`` is of. None when it is gone or damaged."""
+        try:
+            lines = FileLines(os.open(self._file(name, "lines"), os.O_RDONLY | os.O_CLOEXEC), self.unusable)
+        except OSError:
+            return None
+        return lines if lines.sha256() == index.copy else None
+
+    def save(self, name: str, index: Index, copy: IO[bytes] | None) -> None:
+        """Puts both in their places: the index, and the lines it is of (made by ``new_file``) where they are a copy."""
+        with self.new_file() as file:
+            file.write(index.dump())
+            file.flush()
+            if copy is not None:
+                os.rename(copy.name, self._file(name, "lines"))
+            os.rename(file.name, self._file(name, "index"))
+        self._evict(name)
+
+    @contextmanager
+    def new_file(self) -> Generator[IO[bytes]]:
+        """A file in the making, gone at the end unless it was put in its place."""
+        with self.errors():
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=self._path, delete=False) as file:
+                try:
+                    yield file
+                finally:
+                    with suppress(FileNotFoundError):
+                        os.unlink(file.name)
+
+    @contextmanager
+    def errors(self) -> Generator[None]:
+        """Lets no OSError and no error of SQLite out of the block."""
+        try:
+            yield
+        except OSError as error:
+            raise self.unusable(error.strerror or str(error), full=error.errno in _FULL) from error
+        except sqlite3.Error as error:
+            raise self.unusable(str(error), full=error.sqlite_errorname == "SQLITE_FULL") from error
+
+    def unusable(
+        self, reason: str = "a file in it was cut short or written to", *, full: bool = False
+    ) -> QuiltError:
+        details = {"directory": str(self._path)}
+        if full:
+            return StorageFull(
+                f"The manifest does not fit into the manifest cache {self._path}: {reason}.",
+                next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
+                details=details,
+            )
+        return StorageUnavailable(
+            f"The manifest cache {self._path} cannot be used: {reason}.",
+            next_step="Make the folder writable, or set QUILT_MCP_CACHE_DIR to another one; what is in it may be deleted.",
+            details=details,
+        )
+
+    def _file(self, name: str, ending: str) -> Path:
+        return self._path / f"{_VERSION}-{name}.{ending}"
+
+    def _evict(self, keep: str) -> None:
+        """Deletes what was used longest ago until the folder is within bounds, and what killed processes left unfinished. An
+        index and its copy go together; only the index tells when they were used."""
+        sizes: dict[str, int] = {}
+        used: dict[str, float] = {}
+        for path in self._path.iterdir():
+            with suppress(FileNotFoundError):
+                stat = path.stat()
+                if own := _OWN.match(path.name):
+                    sizes[own[1]] = sizes.get(own[1], 0) + stat.st_size
+                    used[own[1]] = stat.st_mtime if path.suffix == ".index" else used.get(own[1], 0.0)
+                elif path.name.startswith(_UNFINISHED) and stat.st_mtime < time.time() - _ABANDONED_SECONDS:
+                    path.unlink()
+        excess = sum(sizes.values()) - self._max_bytes
+        for own in sorted(used, key=used.__getitem__):
+            if excess > 0 and keep not in own:
+                excess -= sizes[own]
+                for path in self._path.glob(f"{own}*"):
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Index: where the parts of a manifest stand among its lines, and its folders with their sums. Small beside the lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from array import array
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Final
+
+NO_META: Final = -1
+_COLUMNS: Final = ("path_end", "first", "end", "entries", "size", "files", "folders", "after", "meta")
+_FORMAT: Final = f"quilt-mcp index 1 {sys.byteorder}"
+
+
+class Folders:
+    """The folders of a revision in walk order, the root first, each known by its number (its slot). A column a fact:
+
+    ``first`` and ``end`` bound the lines of the entries below it; ``entries`` and ``size`` sum these; ``files`` and ``folders``
+    count what is directly in it; ``after`` is the slot after those below it; ``meta`` is where its metadata stands, or
+    NO_META; ``path_end`` is where its path ends in ``paths``, which holds the walk keys of all, one after the other.
+    """
+
+    __slots__ = ("paths", *_COLUMNS)
+
+    path_end: array[int]
+    first: array[int]
+    end: array[int]
+    entries: array[int]
+    size: array[int]
+    files: array[int]
+    folders: array[int]
+    after: array[int]
+    meta: array[int]
+
+    def __init__(self) -> None:
+        self.paths = bytearray()
+        for name in _COLUMNS:
+            setattr(self, name, array("q"))
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def path(self, slot: int) -> bytes:
+        """The folder's walk key; b'' for the root."""
+        return bytes(self.paths[self.path_end[slot - 1] if slot else 0 : self.path_end[slot]])
+
+    def slot(self, path: bytes) -> int | None:
+        """The slot of the folder with that walk key."""
+        found = bisect_left(range(len(self)), path, key=self.path)
+        return found if found < len(self) and self.path(found) == path else None
+
+    def after_path(self, path: bytes) -> int:
+        """The slot of the first folder that is neither that of walk key ``path`` nor below it, and comes after it."""
+        return bisect_left(range(len(self)), path + b"\1", key=self.path)
+
+    def dump(self) -> bytes:
+        return b"".join((*(getattr(self, name).tobytes() for name in _COLUMNS), self.paths))
+
+    @classmethod
+    def load(cls, body: memoryview, count: int) -> Folders:
+        loaded = cls()
+        for number, name in enumerate(_COLUMNS):
+            getattr(loaded, name).frombytes(body[number * count * 8 : (number + 1) * count * 8])
+        loaded.paths += body[len(_COLUMNS) * count * 8 :]
+        return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Offsets among the lines: ``metas`` is where the metadata of directories begins, ``entries`` where the entries do, ``size``
+    where they end. ``copy`` is the SHA-256 of these lines where they are a copy of the manifest's; None: they are its own.
+    ``found_hash`` is the top hash that the lines really have, None while nobody has asked."""
+
+    metas: int
+    entries: int
+    size: int
+    folders: Folders
+    copy: str | None = None
+    found_hash: str | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes."""
+        return len(self.folders) * 8 * len(_COLUMNS) + len(self.folders.paths)
+
+    def dump(self) -> bytes:
+        """As bytes for ``load``, with a checksum."""
+        body = self.folders.dump()
+        head = {
+            "format": _FORMAT,
+            "metas": self.metas,
+            "entries": self.entries,
+            "size": self.size,
+            "folders": len(self.folders),
+            "copy": self.copy,
+            "found_hash": self.found_hash,
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+        text = json.dumps(head)
+        return f"{hashlib.sha256(text.encode()).hexdigest()} {text}\n".encode() + body
+
+    @classmethod
+    def load(cls, dumped: bytes) -> Index:
+        """Raises ValueError for what is damaged, or of another version."""
+        feed = dumped.index(b"\n")
+        checksum, _, text = dumped[:feed].partition(b" ")
+        body = memoryview(dumped)[feed + 1 :]
+        if hashlib.sha256(text).hexdigest().encode() != checksum:
+            raise ValueError("the head of the index is damaged")
+        head = json.loads(text)
+        if head["format"] != _FORMAT or head["sha256"] != hashlib.sha256(body).hexdigest():
+            raise ValueError("the index is damaged, or of another version")
+        folders = Folders.load(body, head["folders"])
+        return cls(head["metas"], head["entries"], head["size"], folders, head["copy"], head["found_hash"])

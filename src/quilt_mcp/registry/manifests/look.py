@@ -1,0 +1,263 @@
+"""The look: one pass through a manifest's lines that proves each of them good and sums the folders.
+
+It takes lines that stand as quilt3 writes them: the header, the metadata of directories, then the entries, the last two each
+in walk order. Of others it says nothing; ``sorted_copy`` makes lines of them that it takes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import lt
+from typing import Final
+
+from quilt_mcp.domain.codec import MAX_LINE_BYTES, corrupt, decode_header, decode_record, walk_key_in
+from quilt_mcp.domain.entry import DirectoryMeta
+from quilt_mcp.domain.names import walk_key
+from quilt_mcp.domain.plain_lines import plain_lines
+from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
+from quilt_mcp.registry.manifests.index import NO_META, Folders, Index
+from quilt_mcp.registry.manifests.lines import Lines, LineTooLong
+
+_HARMFUL: Final = frozenset((b"", b".", b".."))
+
+
+class OtherOrder(Exception):
+    """The lines are good as far as was looked, and do not stand as an index needs them."""
+
+
+def look(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> Index:
+    """Memory grows with the folders alone, some hundred bytes each. ``checkpoint`` is called every half megabyte and may raise.
+    Raises CorruptManifest, OtherOrder."""
+    return _Look(lines, checkpoint).whole()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """The entries of a block of lines: walk keys, those of their folders, sizes. ``start_of`` tells where a line begins in the
+    block; it is asked with rising numbers."""
+
+    walk_keys: list[bytes]
+    folders: Sequence[bytes]
+    sizes: list[int]
+    start_of: Callable[[int], int]
+
+
+class _Look:
+    def __init__(self, lines: Lines, checkpoint: Callable[[], None]) -> None:
+        self._lines = lines
+        self._checkpoint = checkpoint
+        self._number = 1
+        """The line that comes next, counted from 1 at the header."""
+        self._last = b""
+        """The walk key of the entry before."""
+        self._metas: Iterator[tuple[bytes, int]] = iter(())
+        """The directories with metadata that no entry has passed yet: walk keys, and where the metadata stands."""
+        self._next_meta: tuple[bytes, int] | None = None
+        self._sums = FolderSums()
+
+    def whole(self) -> Index:
+        blocks = self._blocks()
+        first = next(blocks, b"")
+        header, feed, _ = first.partition(b"\n")
+        if not feed:
+            corrupt(1, "the manifest is empty")
+        decode_header(header)
+        self._number = 2
+        start = at = len(header) + 1
+        block, metas = self._directories(first[start:], blocks, start)
+        entries = at = metas[-1][2] if metas else start
+        self._metas = iter([(path, place) for path, place, _ in metas])
+        self._next_meta = next(self._metas, None)
+        while block or (block := next(blocks, b"")):
+            self._add(block, at)
+            at, block = at + len(block), b""
+        at = min(at, self._lines.size)
+        while self._next_meta is not None:
+            self._enter_directory(self._last, at)
+        self._sums.finish(at)
+        return Index(start, entries, at, self._sums.folders)
+
+    def _blocks(self) -> Iterator[bytes]:
+        try:
+            for block in self._lines.blocks(0, self._lines.size):
+                self._checkpoint()
+                yield block
+        except LineTooLong:
+            corrupt(self._number, f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+
+    # -- directories --
+
+    def _directories(
+        self, block: bytes, blocks: Iterator[bytes], at: int
+    ) -> tuple[bytes, list[tuple[bytes, int, int]]]:
+        """The lines before the first entry, as walk key, beginning and end; and what is left of the block in hand."""
+        found: list[tuple[bytes, int, int]] = []
+        while block or (block := next(blocks, b"")):
+            begin = 0
+            while begin < len(block):
+                feed = block.index(b"\n", begin)
+                path = self._directory(block[begin:feed])
+                if path is None:
+                    return block[begin:], found
+                if found and path <= found[-1][0]:
+                    raise OtherOrder
+                found.append((path, at + begin, at + feed + 1))
+                self._number += 1
+                begin = feed + 1
+            at, block = at + len(block), b""
+        return b"", found
+
+    def _directory(self, line: bytes) -> bytes | None:
+        """The directory's walk key; None for an entry."""
+        record = decode_record(line, self._number)
+        if not isinstance(record, DirectoryMeta):
+            return None
+        path = directory_walk_key(record.logical_key).encode()
+        if walk_key_in(line) != path:
+            raise OtherOrder
+        return path
+
+    def _enter_directory(self, before: bytes, at: int) -> None:
+        """Makes a folder of the next directory with metadata, whether or not there is an entry in it. ``before``: the walk key
+        of the entry that stands before it."""
+        assert self._next_meta is not None
+        path, place = self._next_meta
+        if before and (path == before or path.startswith(before + b"\0")):
+            raise corrupt_file_and_folder(before)
+        self._sums.folders.meta[self._sums.enter(path, at)] = place
+        self._next_meta = next(self._metas, None)
+
+    # -- entries --
+
+    def _add(self, block: bytes, at: int) -> None:
+        found = self._plain(block) or self._decoded(block)
+        keys = found.walk_keys
+        if not (self._last < keys[0] and all(map(lt, keys, islice(keys, 1, None)))):
+            raise OtherOrder
+        begin = 0
+        for folder, members in groupby(found.folders):
+            end = begin + len(list(members))
+            before = keys[begin - 1] if begin else self._last
+            # In walk order a file and what claims to lie below it are neighbours.
+            if before and (folder == before or folder.startswith(before + b"\0")):
+                raise corrupt_file_and_folder(before)
+            while self._next_meta is not None and self._next_meta[0] <= keys[end - 1]:
+                split = bisect_left(keys, self._next_meta[0], begin, end)
+                if keys[split] == self._next_meta[0]:
+                    raise corrupt_file_and_folder(keys[split])
+                if split > begin:
+                    self._sums.add(folder, at + found.start_of(begin), found.sizes[begin:split])
+                    begin = split
+                self._enter_directory(keys[split - 1] if split else self._last, at + found.start_of(split))
+            self._sums.add(folder, at + found.start_of(begin), found.sizes[begin:end])
+            begin = end
+        self._last = keys[-1]
+
+    def _plain(self, block: bytes) -> _Entries | None:
+        plain = plain_lines(block)
+        if plain is None:
+            return None
+        keys, at, number = plain.keys, 0, 0
+
+        def start_of(wanted: int) -> int:
+            nonlocal at, number
+            if wanted > number:
+                at = block.index(b'\n{"logical_key": "%b"' % keys[wanted], at) + 1
+                number = wanted
+            return at
+
+        listed = b"\n".join(keys)
+        walk_keys = listed.replace(b"/", b"\0").split(b"\n")
+        folders = [key.rpartition(b"\0")[0] for key in walk_keys]
+        if not _are_harmless(listed, folders):
+            return None  # the codec says what is wrong, if anything is
+        self._number += len(keys)
+        return _Entries(walk_keys, folders, list(map(int, plain.sizes)), start_of)
+
+    def _decoded(self, block: bytes) -> _Entries:
+        keys: list[bytes] = []
+        sizes: list[int] = []
+        starts: list[int] = []
+        at = 0
+        for line in block.split(b"\n")[:-1]:
+            record = decode_record(line, self._number)
+            key = walk_key(record.logical_key).encode()
+            if isinstance(record, DirectoryMeta) or walk_key_in(line) != key:
+                raise OtherOrder
+            keys.append(key)
+            sizes.append(record.size or 0)
+            starts.append(at)
+            self._number += 1
+            at += len(line) + 1
+        folders = [key.rpartition(b"\0")[0] for key in keys]
+        return _Entries(keys, folders, sizes, starts.__getitem__)
+
+
+def _are_harmless(listed: bytes, folders: Sequence[bytes]) -> bool:
+    """Whether no key of those ``listed``, one a line, has an empty part, '.' or '..'. False is no more than a suspicion."""
+    if listed[:1] == b"/" or listed[-1:] in b"/." or b"\n/" in listed or b"/\n" in listed or b".\n" in listed:
+        return False
+    return all(_HARMFUL.isdisjoint(folder.split(b"\0")) for folder in {*folders} - {b""})
+
+
+class FolderSums:
+    """Makes ``Folders`` of runs of entries that come in walk order."""
+
+    def __init__(self) -> None:
+        self.folders = Folders()
+        self._open: list[tuple[int, bytes]] = []
+        """Slots and paths from the root down to the folder that the last entry was in."""
+
+    def add(self, path: bytes, at: int, sizes: list[int]) -> None:
+        """Entries that stand directly in the folder ``path``, the first of them at ``at``."""
+        slot, folders = self.enter(path, at), self.folders
+        folders.files[slot] += len(sizes)
+        folders.entries[slot] += len(sizes)
+        folders.size[slot] += sum(sizes)
+
+    def enter(self, path: bytes, at: int) -> int:
+        """The slot of the folder ``path``, which and above which folders are made where there are none yet."""
+        if not self._open:
+            self._make(b"", at)
+        while (top := self._open[-1][1]) and path != top and not path.startswith(top + b"\0"):
+            self._leave(at)
+        while (top := self._open[-1][1]) != path:
+            name = path[len(top) + 1 if top else 0 :].partition(b"\0")[0]
+            self.folders.folders[self._open[-1][0]] += 1
+            self._make(top + b"\0" + name if top else name, at)
+        return self._open[-1][0]
+
+    def finish(self, at: int) -> None:
+        """``at``: the end of all entries."""
+        self.enter(b"", at)
+        self._leave(at)
+
+    def _make(self, path: bytes, at: int) -> None:
+        folders = self.folders
+        self._open.append((len(folders), path))
+        folders.paths += path
+        folders.path_end.append(len(folders.paths))
+        folders.first.append(at)
+        folders.meta.append(NO_META)
+        for column in (
+            folders.end,
+            folders.entries,
+            folders.size,
+            folders.files,
+            folders.folders,
+            folders.after,
+        ):
+            column.append(0)
+
+    def _leave(self, at: int) -> None:
+        slot, _ = self._open.pop()
+        folders = self.folders
+        folders.end[slot] = at
+        folders.after[slot] = len(folders)
+        if self._open:
+            above = self._open[-1][0]
+            folders.entries[above] += folders.entries[slot]
+            folders.size[above] += folders.size[slot]

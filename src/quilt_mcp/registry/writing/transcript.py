@@ -1,0 +1,50 @@
+"""The transcript of a draft: its manifest, byte for byte as quilt3 would write it, and its top hash, in one pass.
+
+Lines of the parent go through as bytes where quilt3 would write the same ones; the others are written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO
+
+from quilt_mcp.domain.codec import MAX_RECORD_BYTES, decode_record, encode_header, encode_record
+from quilt_mcp.domain.entry import Entry, Header
+from quilt_mcp.domain.plain_lines import plain_lines
+from quilt_mcp.domain.top_hash import TopHash
+from quilt_mcp.registry.writing.draft import Draft
+
+
+def write_manifest(out: IO[bytes], header: Header, draft: Draft, checkpoint: Callable[[], None]) -> str:
+    """Answers the top hash. Blocks, in level memory; ``checkpoint`` is called every hundred kilobytes and may raise.
+    Raises InvalidMetadata for a record that no manifest can hold, OSError."""
+    top_hash = TopHash(header)
+    out.write(encode_header(header))
+    for directory in draft.directories():
+        out.write(encode_record(directory))
+    for piece in draft.pieces():
+        if isinstance(piece, Entry):
+            checkpoint()
+            _write_entry(out, top_hash, piece)
+        elif draft.parent is not None:
+            for block in draft.parent.lines.blocks(*piece):
+                checkpoint()
+                _write_lines(out, top_hash, block)
+    return top_hash.hexdigest()
+
+
+def _write_entry(out: IO[bytes], top_hash: TopHash, entry: Entry) -> None:
+    top_hash.add(entry)
+    out.write(encode_record(entry))
+
+
+def _write_lines(out: IO[bytes], top_hash: TopHash, block: bytes) -> None:
+    plain = plain_lines(block) if len(block) <= MAX_RECORD_BYTES else None
+    if plain is not None and plain.is_spelled():
+        out.write(block)
+        top_hash.add_plain(plain)
+        return
+    for line in block.split(b"\n")[:-1]:
+        record = decode_record(line, 0)
+        if isinstance(record, Entry):
+            _write_entry(out, top_hash, record)
