@@ -69,7 +69,9 @@ class Intake:
 
         async def take_group(group: Sequence[Incoming]) -> None:
             finished: list[Entry] = []
-            async with aclosing(self._placement.place(group, arrivals.replaced_by(group))) as placed:
+            async with aclosing(
+                self._placement.place(group, arrivals.replaced(*(item.logical_key for item in group)))
+            ) as placed:
                 async for entry, copied in placed:
                     finished.append(entry)
                     self.bytes_copied += copied
