@@ -53,9 +53,18 @@ class Incoming:
     def origin(self) -> str:
         return "inline" if self.physical_key is None else str(self.physical_key)
 
+    @property
+    def record(self) -> Entry | None:
+        """What another package records of these bytes; None when they come from none."""
+        return None if self.hash is None else self.unread()
+
     def unread(self) -> Entry:
         """The entry as far as it is known before its bytes are read."""
         return Entry(self.logical_key, self.origin, self.size, self.hash, self.meta)
+
+    def entry(self, physical_key: str, size: int, found: Hash) -> Entry:
+        """The entry of bytes that lie at ``physical_key``; a recorded hash stands before the one that was found."""
+        return Entry(self.logical_key, physical_key, size, self.hash or found, self.meta)
 
 
 class Arrivals:
