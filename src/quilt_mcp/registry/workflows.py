@@ -80,10 +80,9 @@ class Workflows:
         rules = select(config, workflow, config_is_local=config_key.bucket is None)
         if rules is None:
             return None
-        schemas: dict[str, bytes] = {}
-        schema_keys: dict[str, str] = {}
-        for schema_id, url in rules.schemas:
-            schemas[schema_id], schema_keys[schema_id] = await self._schema(schema_id, url)
+        read = {schema_id: await self._schema(schema_id, url) for schema_id, url in rules.schemas}
+        schemas = {schema_id: content for schema_id, (content, _) in read.items()}
+        schema_keys = {schema_id: key for schema_id, (_, key) in read.items()}
         return Workflow(rules, schemas, header_value(rules, str(config_key), schema_keys))
 
     async def _schema(self, schema_id: str, url: str) -> tuple[bytes, str]:
