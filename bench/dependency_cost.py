@@ -13,6 +13,7 @@ DEPENDENCIES = {
     "mcp": "mcp.server.lowlevel",
     "orjson": "orjson",
     "duckdb": "duckdb",
+    "google-re2": "re2",
     "jsonschema": "jsonschema",
     "pyyaml": "yaml",
     "awscrt": "awscrt.checksums",

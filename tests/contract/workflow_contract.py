@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import pytest
 from ops_base import OpsContract, inline
 
@@ -69,6 +70,24 @@ class WorkflowContract(OpsContract):
             "^team/",
         )
         assert (strict.metadata_schema, strict.entries_schema) == ("meta", "entries")
+
+    async def test_a_large_configuration_is_read_beside_the_event_loop(self) -> None:
+        """It takes a second to parse; others go on in the meantime."""
+        many = "".join(f"  w{n}: {{name: N{n}}}\n" for n in range(2_000))
+        self.raw_set(".quilt/workflows/config.yml", f'version: "1"\nworkflows:\n{many}'.encode())
+        turns = 0
+
+        async def take_turns() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await anyio.sleep(0.001)
+
+        async with anyio.create_task_group() as others:
+            others.start_soon(take_turns)
+            assert len((await self.ops.workflows(self.registry)).items) == 2_000
+            others.cancel_scope.cancel()
+        assert turns > 20
 
     async def test_the_default_workflow_applies_when_none_is_named(self) -> None:
         self.configure()

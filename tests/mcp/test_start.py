@@ -12,6 +12,7 @@ from serving import Place
 
 HEAVY = (
     "duckdb",
+    "re2",
     "jsonschema",
     "yaml",
     "awscrt",

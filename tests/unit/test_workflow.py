@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import combinations
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema._utils import equal
 
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.domain.workflows import patterns
-from quilt_mcp.domain.workflows.patterns import UnsafePattern, search
 from quilt_mcp.domain.workflows.rules import WorkflowRules, check, parse_config, select
+from quilt_mcp.domain.workflows.schemas import schema_faults
 from quilt_mcp.errors import InvalidArgument, QuiltError, WorkflowConfigInvalid, WorkflowFailed
 
 _CONFIG = b'version: "1"\nworkflows:\n  alpha: {name: A}\n  beta: {name: B, handle_pattern: ^b/}\n'
@@ -52,7 +53,14 @@ def run(schema: Any, meta: Any, *, entries: tuple[Entry, ...] = (), what: str = 
         ),
         (b"\xff\xfe", "utf-8"),
         (b"!!python/name:os.system {}", "constructor"),
+        (b"version: 1" + b":1" * 100_000, "number of more than 64"),
+        (b"version: 0x" + b"f" * 4000, "number of more than 64"),
+        (b"version: !!int '" + b"7" * 5000 + b"'", "number of more than 64"),
+        (b"version: !!float '" + b"1:" * 5000 + b"1.0'", "number of more than 64"),
+        (b"{version: '1." + b"7" * 5000 + b"', workflows: {w: {name: W}}}", "/version"),
+        (b'{version: "' + rb"\ud800" + b"1" * 5000 + b'", workflows: {w: {name: W}}}', "config"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_a_bomb_in_the_configuration_is_refused_at_once(bomb: bytes, why: str) -> None:
     with pytest.raises(WorkflowConfigInvalid, match=re.compile(why, re.IGNORECASE)) as refused:
@@ -149,6 +157,63 @@ def test_a_pattern_that_backtracks_without_end_is_answered_in_time(schema: Any) 
             run(schema, value)
 
 
+def test_many_patterns_tell_additional_properties() -> None:
+    """More of them than one pattern may be long."""
+    schema = {
+        "patternProperties": {f"^sample_{n:04}_": True for n in range(500)},
+        "additionalProperties": False,
+    }
+    run(schema, {"sample_0499_a": 1})
+    with pytest.raises(WorkflowFailed, match="sample_0500_a"):
+        run(schema, {"sample_0500_a": 1})
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.sampled_from([0, 1, -1, 2, 0.0, 1.0, 1.5, -0.0, 2**53 + 1, float(2**53), "", "1"]),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.sampled_from("ab"), values, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.lists(_JSON, max_size=5))
+@example([1, True])
+@example([[1], [True], [1.0]])
+@example([{"a": 1, "b": [0]}, {"b": [0.0], "a": 1.0}])
+@example([{}, []])
+def test_items_are_unique_where_no_two_of_them_are_equal_to_jsonschema(items: list[Any]) -> None:
+    is_unique = not any(equal(one, other) for one, other in combinations(items, 2))
+    if is_unique:
+        run({"uniqueItems": True}, items)
+    else:
+        with pytest.raises(WorkflowFailed, match="non-unique"):
+            run({"uniqueItems": True}, items)
+
+
+def test_uniqueness_of_many_items_takes_time_by_their_number() -> None:
+    """Each compared with each, these would take longer than a test may."""
+    items = [{"logical_key": f"data/{n}.csv", "meta": {"n": n}} for n in range(60_000)]
+    run({"uniqueItems": True}, items)
+    with pytest.raises(WorkflowFailed, match="non-unique"):
+        run({"uniqueItems": True}, [*items, items[0]])
+
+
+@pytest.mark.parametrize("rule", [{"uniqueItems": True}, {"items": {"type": "object", "required": ["n"]}}])
+def test_a_check_of_many_entries_can_be_cancelled(rule: dict[str, Any]) -> None:
+    calls = 0
+
+    def cancelled_soon() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        schema_faults("s", rule, [{"n": n} for n in range(10_000)], cancelled_soon)
+    assert calls == 101
+
+
 def test_the_first_of_several_additional_properties_is_the_first_in_the_metadata() -> None:
     names = [f"{letter}{letter}" for letter in "qwertyuiop"]
     with pytest.raises(WorkflowFailed) as refused:
@@ -170,51 +235,6 @@ def test_a_pattern_that_no_engine_bounds_is_a_fault_of_the_configuration(pattern
         run({"pattern": pattern}, "a" * 3000)
 
 
-_PIECES = [*"abé1-/.^$|", r"\w", r"\d", "[ab]", "[^a]", r"[\w-]", "(a|b)", "(?:ab)", "x{2}", "a{1,2}"]
-_NOT_REPEATED = ("^", "$", "|", "x{2}", "a{1,2}")
-_REPEATS = ["", "*", "+", "?", "*?"]
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(_PIECES), st.sampled_from(_REPEATS)).filter(
-            lambda p: p[0] not in _NOT_REPEATED or not p[1]
-        ),
-        max_size=5,
-    ),
-    st.text("abé1-/.x\n", max_size=12),
-)
-@example([("a", ""), ("$", "")], "a\n")
-@example([("^", ""), (r"[\w-]", "+"), ("$", "")], "é1-b")
-def test_the_linear_engine_finds_what_pythons_finds(pieces: list[tuple[str, str]], text: str) -> None:
-    pattern = "".join(atom + repeat for atom, repeat in pieces)
-    assert patterns._linear_search(pattern, text) == (re.search(pattern, text) is not None)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "nested"),
-    [
-        ("^(a+)+$", True),
-        ("(a|aa)*", True),
-        ("((a?)b?)*", True),
-        ("(?:x*)*", True),
-        ("(a|b){40}", True),
-        ("^[a-z]+-[a-z]+/[a-z0-9]+$", False),
-        ("[(a+)+]*", False),
-        (r"\(a+\)+", False),
-        ("(abc)*", False),
-        ("(?P<n>abc)+", False),
-    ],
-)
-def test_repeats_within_repeats_are_recognised(pattern: str, nested: bool) -> None:
-    assert patterns._shape(pattern)[2] is nested
-
-
-def test_a_pattern_beyond_all_measure_is_refused() -> None:
-    with pytest.raises(UnsafePattern, match="longer than"):
-        search("a" * 3000, "a")
-
-
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
@@ -225,15 +245,15 @@ def test_a_pattern_beyond_all_measure_is_refused() -> None:
         (b'{"$ref": "#"}', r"\$ref"),
         (b'{"properties": {"x": {"pattern": "("}}}', "pattern"),
         (b'{"patternProperties": {"(": {}}}', "patternProperties|pattern"),
+        (b'{"properties": {"y": {"pattern": "%b"}}}' % (b"(" * 900 + b")" * 900), "nested too deeply"),
+        (b'{"properties": {"y": {"pattern": "(?i)%b"}}}' % (b"[!-\xf4\x8f\xbf\xbf]" * 50), "too wide"),
+        (b'{"properties": {"y": {"pattern": "(?<=a+)"}}}', "look-behind"),
+        (b'{"properties": {"x": {"pattern": "((((){1000}){1000}){1000}){1000}"}}}', "unbounded time"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_schema_beyond_its_bounds_is_refused(schema: bytes, why: str) -> None:
     rules = WorkflowRules("w", metadata_schema="s", schemas=(("s", "s3://b/s"),))
     with pytest.raises(WorkflowConfigInvalid, match=why) as refused:
         check(rules, name="a/b", message=None, user_meta={"x": "y"}, entries=(), schemas={"s": schema})
     assert refused.value.details["schema"] == "s"
-
-
-def test_a_costly_pattern_is_not_tried_on_text_without_bound() -> None:
-    with pytest.raises(UnsafePattern, match="longer than"):
-        search("^(a+)+$", "a" * 3_000_000)

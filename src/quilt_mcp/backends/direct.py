@@ -13,7 +13,6 @@ from typing import Any
 import anyio
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_registry
-from quilt_mcp.domain.checksums import hasher
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.entry import Entry
@@ -62,7 +61,7 @@ from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.publish import Publisher
-from quilt_mcp.registry.writing.recorded import not_as_recorded
+from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 READ_AT_ONCE = 16 << 20
@@ -192,10 +191,7 @@ class DirectOps:
         stat, data = await place.store.get(place.key, offset=offset, length=wanted, version=place.version)
         whole = offset == 0 and len(data) == stat.size
         verified = whole and _verify(entry, data)
-        if stat.size != entry.size:
-            raise not_as_recorded(
-                entry.logical_key, entry.physical_key, f"{stat.size} bytes", f"{entry.size} bytes"
-            )
+        check_size(entry, stat.size)
         return Content(
             uri=str(pinned),
             data=data,
@@ -459,16 +455,12 @@ def _checked_range(offset: int, length: int | None, size: int, uri: str) -> int:
 
 def _verify(entry: Entry, data: bytes) -> bool:
     """True when the whole file is as recorded, False when its hash type is unknown. Raises HashMismatch."""
-    if entry.hash is None or len(data) != entry.size:
+    if len(data) != entry.size:
         return False
     try:
-        check = hasher(entry.hash.type, len(data))
+        check_content(entry, data)
     except NotSupported:
         return False
-    check.update(data)
-    found = check.value()
-    if found != entry.hash:
-        raise not_as_recorded(entry.logical_key, entry.physical_key, found.value, entry.hash.value)
     return True
 
 

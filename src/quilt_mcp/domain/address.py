@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 from typing import Final, NoReturn, Self
 from urllib.parse import SplitResult, parse_qs, quote, unquote, unquote_plus, urlencode, urlsplit
 
-from quilt_mcp.domain.names import validate_logical_key, validate_package_name
+from quilt_mcp.domain.names import encodable, validate_logical_key, validate_package_name
 from quilt_mcp.errors import InvalidName, InvalidUri
 
 _EXAMPLE: Final = "quilt+s3://bucket#package=namespace/name@hash&path=data/table.csv"
@@ -29,7 +29,6 @@ _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
 _TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
 _CATALOG: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _UNFOLDED: Final = re.compile(r"//|/\.?(?:/|\Z)|\A(?!/)")
-_LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _PARAMETERS: Final = ("package", "path", "catalog")
 _Refusal = Callable[[str, str], NoReturn]
 
@@ -106,7 +105,7 @@ def parse_registry(text: str) -> str:
     if url.startswith("~"):
         url = os.path.expanduser(url)
     if url.startswith("/"):
-        return _folder_url(text, url)
+        return _file_url(_folded(text, url, _refuse_registry))
     if url.startswith("s3:"):
         parts = _split(text, url, _refuse_registry)
         if not url.startswith("s3://") or not parts.netloc:
@@ -120,7 +119,7 @@ def parse_registry(text: str) -> str:
         parts = _split(text, url, _refuse_registry)
         if parts.query or parts.fragment:
             _refuse_registry(text, "a '?' or '#' in a folder's URL is written %3F or %23")
-        return _folder_url(text, _local_path(text, parts, _refuse_registry))
+        return _file_url(_local_path(text, parts, _refuse_registry))
     _refuse_registry(text, "it is neither s3://bucket, nor file:///folder, nor an absolute path")
 
 
@@ -142,27 +141,11 @@ class PhysicalKey:
         """
         parts = _split(url, url, _refuse_key)
         if parts.scheme == "s3":
-            if not parts.netloc:
-                _refuse_key(url, "it names no bucket")
-            if parts.path and not parts.path.startswith("/"):
-                _refuse_key(url, "no '/' stands between bucket and key")
-            try:
-                query = parse_qs(parts.query)
-            except ValueError:
-                _refuse_key(url, "its query cannot be read")
-            version = query.pop("versionId", [None])[0]
-            if query:
-                _refuse_key(url, f"only ?versionId= may follow an S3 key, not {parts.query[:100]!r}")
-            path = unquote(parts.path)[1:]
-            if "\0" in path or (version is not None and "\0" in version):
-                _refuse_key(url, "it holds a NUL character")
-            if _LONE_SURROGATE.search(url):
-                _refuse_key(url, "it holds half of a surrogate pair")
-            return cls(parts.netloc, path, version)
+            return cls(parts.netloc, *_s3_path(url, parts))
         if parts.scheme == "file":
             if parts.query:
                 _refuse_key(url, "a '?' in a local path is written %3F")
-            return cls(None, _fold(_local_path(url, parts, _refuse_key)))
+            return cls(None, _local_path(url, parts, _refuse_key))
         _refuse_key(url, f"its scheme is {parts.scheme!r}" if parts.scheme else "it has no scheme")
 
     def __str__(self) -> str:
@@ -230,51 +213,53 @@ def _split(text: str, url: str, refuse: _Refusal) -> SplitResult:
         refuse(text, f"it is not a URL ({error})")
 
 
+def _s3_path(url: str, parts: SplitResult) -> tuple[str, str | None]:
+    """(key, version)."""
+    if not parts.netloc:
+        _refuse_key(url, "it names no bucket")
+    if parts.path and not parts.path.startswith("/"):
+        _refuse_key(url, "no '/' stands between bucket and key")
+    try:
+        query = parse_qs(parts.query)
+    except ValueError:
+        _refuse_key(url, "its query cannot be read")
+    version = query.pop("versionId", [None])[0]
+    if query:
+        _refuse_key(url, f"only ?versionId= may follow an S3 key, not {parts.query[:100]!r}")
+    path = unquote(parts.path)[1:]
+    if "\0" in path or (version is not None and "\0" in version):
+        _refuse_key(url, "it holds a NUL character")
+    if not encodable(url):
+        _refuse_key(url, "it holds half of a surrogate pair")
+    return path, version
+
+
 def _local_path(text: str, parts: SplitResult, refuse: _Refusal) -> str:
     if parts.netloc not in ("", "localhost"):
-        refuse(
-            text, f"it names the host {parts.netloc[:100]!r}; local URLs have three slashes, file:///folder"
-        )
+        host = parts.netloc[:100]
+        refuse(text, f"it names the host {host!r}; local URLs have three slashes, file:///folder")
     if not parts.path.startswith("/"):
         refuse(text, "its path is not absolute; local URLs have three slashes, file:///folder")
-    path = unquote(parts.path)
+    return _folded(text, unquote(parts.path), refuse)
+
+
+def _folded(text: str, path: str, refuse: _Refusal) -> str:
+    """An absolute path without empty and '.' components; a trailing '/' stays."""
     if "\0" in path:
         refuse(text, "it holds a NUL character")
-    if not _is_encodable(path):
+    if not encodable(path, "surrogateescape"):
         refuse(text, "it holds half of a surrogate pair")
-    if ".." in path.split("/"):
+    components = path.split("/")
+    if ".." in components:
         refuse(text, "its path has a '..' part")
-    return path
-
-
-def _fold(path: str) -> str:
-    """Without empty and '.' components; a trailing '/' stays."""
-    folded = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    folded = "/" + "/".join(part for part in components if part not in ("", "."))
     return folded + "/" if path.endswith("/") and folded != "/" else folded
-
-
-def _is_encodable(path: str) -> bool:
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _file_url(path: str) -> str:
     if _UNFOLDED.search(path):
         path = str(PurePosixPath(path))
     return "file://" + quote(os.fsencode(path))
-
-
-def _folder_url(text: str, path: str) -> str:
-    if "\0" in path:
-        _refuse_registry(text, "it holds a NUL character")
-    if not _is_encodable(path):
-        _refuse_registry(text, "it holds half of a surrogate pair")
-    if ".." in path.split("/"):
-        _refuse_registry(text, "its path has a '..' part")
-    return _file_url(_fold(path))
 
 
 def _refuse(text: str, why: str) -> NoReturn:

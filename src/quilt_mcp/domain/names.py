@@ -11,16 +11,16 @@ from typing import Final
 from quilt_mcp.errors import InvalidName
 
 _PACKAGE_NAME: Final = re.compile(r"[\w-]+/[\w-]+")
-_UNPRINTABLE: Final = re.compile(r"[\ud800-\udfff]")
 _SUGGEST_LIMIT: Final = 20_000
 """How many candidates a suggestion looks at: a hint must not cost more than the answer."""
 _SUGGEST_LENGTH: Final = 200
+_NEAR: Final = 0.6
 
 
 def validate_package_name(text: str) -> str:
-    """``namespace/name``, each of Unicode letters, digits, '_' and '-'. Returns it unchanged; raises InvalidName.
+    """Checks ``namespace/name``, each of Unicode letters, digits, '_' and '-'. Returns it unchanged; raises InvalidName.
 
-    Unlike quilt3 a trailing newline is refused.
+    Refuses a trailing newline, unlike quilt3.
     """
     if _PACKAGE_NAME.fullmatch(text):
         return text
@@ -48,8 +48,8 @@ def _package_name_fault(text: str) -> str:
 
 
 def validate_logical_key(text: str) -> str:
-    """A file's path in a package: '/'-separated, no empty, '.' or '..' component (quilt3's rules), and besides no NUL
-    and no lone surrogate (no file system and no manifest could hold them). Returns it unchanged; raises InvalidName."""
+    """Checks a file's path in a package: '/'-separated, no empty, '.' or '..' component (quilt3's rules), and besides no
+    NUL and no lone surrogate (no file system and no manifest could hold them). Returns it unchanged; raises InvalidName."""
     plain = text.isascii() and "/." not in text and "//" not in text and "\0" not in text
     if plain and text and text[0] not in "./" and text[-1] != "/":
         return text
@@ -68,7 +68,7 @@ def _logical_key_fault(text: str) -> str | None:
         return "it is empty"
     if "\0" in text:
         return "it holds a NUL character"
-    if _UNPRINTABLE.search(text):
+    if not encodable(text):
         return "it holds a lone surrogate, which is not a Unicode character"
     if text.endswith("/"):
         return "it ends in '/' as a folder does, and a file is meant"
@@ -78,6 +78,18 @@ def _logical_key_fault(text: str) -> str | None:
         if part in ("", ".", ".."):
             return f"it has {part!r} as a part of the path" if part else "it has an empty part ('//')"
     return None
+
+
+def encodable(text: str, errors: str = "strict") -> bool:
+    """Whether UTF-8 can write ``text``: it holds no lone surrogate, half of a pair that stands for one character.
+
+    With ``errors`` "surrogateescape" those are let pass by which Python names files whose bytes are not UTF-8.
+    """
+    try:
+        text.encode("utf-8", errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def walk_key(logical_key: str) -> str:
@@ -96,26 +108,25 @@ def suggest(text: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     wanted = text[:_SUGGEST_LENGTH].casefold()
     if not wanted:
         return []
-    pool = list(dict.fromkeys(islice(candidates, _SUGGEST_LIMIT)))
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2(wanted)
-    tail = wanted.rsplit("/", 1)[-1]
-    scored: list[tuple[float, str]] = []
-    for candidate in pool:
-        folded = candidate[:_SUGGEST_LENGTH].casefold()
-        if folded == wanted:
-            score = 2.0
-        elif len(wanted) > 2 and (folded.startswith(wanted) or wanted.startswith(folded)):
-            score = 1.2
-        elif len(tail) > 2 and folded.rsplit("/", 1)[-1] == tail:
-            score = 1.1
-        else:
-            matcher.set_seq1(folded)
-            if matcher.real_quick_ratio() < 0.6 or matcher.quick_ratio() < 0.6:
-                continue
-            score = matcher.ratio()
-            if score < 0.6:
-                continue
-        scored.append((score, candidate))
-    scored.sort(key=lambda pair: (-pair[0], pair[1]))
-    return [candidate for _, candidate in scored[:n]]
+    pool = dict.fromkeys(islice(candidates, _SUGGEST_LIMIT))
+    scored = [
+        (_nearness(candidate[:_SUGGEST_LENGTH].casefold(), wanted, matcher), candidate) for candidate in pool
+    ]
+    near = sorted((-score, candidate) for score, candidate in scored if score >= _NEAR)
+    return [candidate for _, candidate in near[:n]]
+
+
+def _nearness(candidate: str, wanted: str, matcher: difflib.SequenceMatcher[str]) -> float:
+    """Equal, then one the start of the other, then the same last part, then the share of equal characters."""
+    if candidate == wanted:
+        return 2.0
+    if len(wanted) > 2 and (candidate.startswith(wanted) or wanted.startswith(candidate)):
+        return 1.2
+    tail = wanted.rpartition("/")[2]
+    if len(tail) > 2 and candidate.rpartition("/")[2] == tail:
+        return 1.1
+    matcher.set_seq1(candidate)
+    is_hopeless = matcher.real_quick_ratio() < _NEAR or matcher.quick_ratio() < _NEAR
+    return 0.0 if is_hopeless else matcher.ratio()

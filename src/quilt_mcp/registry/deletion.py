@@ -20,8 +20,8 @@ class Deletion:
         self._publisher = publisher
 
     async def delete(self, package: PackageUri, *, dry_run: bool) -> DeleteOutcome:
-        """A hash or tag: every pointer of that revision. Neither: the package, its latest pointer last, so that a
-        deletion cut short still leaves a package that reads.
+        """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package, its latest
+        pointer last, so that a deletion cut short still leaves a package that reads.
 
         Raises PackageNotFound, RevisionNotFound, AmbiguousHash, InvalidArgument for a path, and StaleParent when latest
         moved meanwhile.
@@ -33,57 +33,50 @@ class Deletion:
                 next_step="Call package_patch with remove to make a revision without that file, "
                 "or name the package alone to delete it.",
             )
-        whole = package.top_hash is None and package.tag is None
         pointers = await self._pointers(name)
-        if whole:
-            doomed, remaining = pointers, []
-        else:
+        doomed = pointers
+        if package.top_hash is not None or package.tag is not None:
             top_hash = await self._registry.resolve(package)
             doomed = [pointer for pointer in pointers if pointer.top_hash == top_hash]
-            remaining = [pointer for pointer in pointers if pointer.top_hash != top_hash]
             if not doomed:
                 raise RevisionNotFound(
                     f"No revision of {name} has the hash {top_hash}.",
                     next_step="Call package_log for its revisions.",
                     details={"package": name, "hash": top_hash},
                 )
+        heir = _newest([pointer for pointer in pointers if pointer not in doomed])
         latest = next((pointer for pointer in pointers if pointer.tag == LATEST), None)
-        heir = _newest(remaining)
-        after = self._latest_after(latest, doomed, heir)
-        removed = tuple(pointer.tag for pointer in doomed)
-        target = PackageUri(self._registry.url, name, top_hash=package.top_hash, tag=package.tag)
-        if dry_run:
-            return DeleteOutcome(target, removed, after, done=False)
-        if latest is not None and latest in doomed and heir is not None and heir.top_hash is not None:
+        left = latest if latest is not None and latest not in doomed else heir
+        outcome = DeleteOutcome(
+            PackageUri(self._registry.url, name, top_hash=package.top_hash, tag=package.tag),
+            tuple(pointer.tag for pointer in doomed),
+            left.top_hash if left else None,
+            done=not dry_run,
+        )
+        if not dry_run:
+            await self._carry_out(name, doomed, latest, heir)
+        return outcome
+
+    async def _carry_out(
+        self, name: str, doomed: list[Pointer], latest: Pointer | None, heir: Pointer | None
+    ) -> None:
+        if latest in doomed and heir is not None and heir.top_hash is not None:
             # latest moves first: at no moment does it point to a revision whose pointer is gone.
             await self._publisher.point_latest(name, heir.top_hash, latest)
-            doomed = [pointer for pointer in doomed if pointer.tag != LATEST]
-        for pointer in sorted(doomed, key=lambda pointer: pointer.tag == LATEST):
-            await self._delete(name, pointer, latest)
-        return DeleteOutcome(target, removed, after, done=True)
-
-    async def _delete(self, name: str, pointer: Pointer, latest: Pointer | None) -> None:
-        if pointer is not latest:
-            await self._registry.store.delete(pointer_key(name, pointer.tag))
-            return
-        try:
-            await self._registry.store.delete(pointer_key(name, LATEST), if_match=pointer.etag)
-        except PreconditionFailed as error:
-            # A revision that somebody published since is theirs to keep.
-            raise stale_parent(name, latest, await self._registry.pointers.latest(name)) from error
+            doomed = [pointer for pointer in doomed if pointer is not latest]
+        for pointer in sorted(doomed, key=lambda pointer: pointer is latest):
+            expected = pointer.etag if pointer is latest else None
+            try:
+                await self._registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
+            except PreconditionFailed as error:
+                # A revision that somebody published since is theirs to keep.
+                raise stale_parent(name, latest, await self._registry.pointers.latest(name)) from error
 
     async def _pointers(self, name: str) -> list[Pointer]:
         tags = await self._registry.pointers.tags(name)
         if not tags:
             await self._registry.require_package(name)
         return [pointer for pointer in await self._registry.pointers.read_many(name, tags) if pointer]
-
-    def _latest_after(
-        self, latest: Pointer | None, doomed: list[Pointer], heir: Pointer | None
-    ) -> str | None:
-        if latest is not None and latest not in doomed:
-            return latest.top_hash
-        return heir.top_hash if heir else None
 
 
 def _newest(pointers: list[Pointer]) -> Pointer | None:

@@ -13,14 +13,13 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.checksums import hash_bytes
-from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
-from quilt_mcp.errors import AlreadyExists, HashMismatch, InvalidArgument, SourceNotFound
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.recorded import not_as_recorded
+from quilt_mcp.registry.writing.recorded import check_content, check_hash, check_size, recorded_hash
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
@@ -190,13 +189,12 @@ class Installer:
         source = files.open_file(key)
         try:
             size = os.fstat(source).st_size
-            if size != entry.size or entry.hash is None:
-                raise _differs(entry, f"{size} bytes", f"{entry.size} bytes")
+            check_size(entry, size)
             with self._folder.typed_errors(relative), self._folder.new_file(relative) as file:
                 file.copy_from(source, size, checkpoint=anyio.from_thread.check_cancelled)
-                found = hash_open_file(file.fd, size, entry.hash.type, anyio.from_thread.check_cancelled)
-                if found != entry.hash:
-                    raise _differs(entry, found.value, entry.hash.value)
+                hash_type = recorded_hash(entry).type
+                found = hash_open_file(file.fd, size, hash_type, anyio.from_thread.check_cancelled)
+                check_hash(entry, found)
                 self._folder.place(file, relative, replace=self._overwrite)
         finally:
             os.close(source)
@@ -209,17 +207,13 @@ class Installer:
         """Blocks. Each file is hashed before it is written."""
         for entry, content in fetched:
             anyio.from_thread.check_cancelled()
-            expected = _known_hash(entry)
-            if len(content) != entry.size:
-                raise _differs(entry, _received(len(content)), f"{entry.size} bytes")
-            if (found := hash_bytes(content, expected.type)) != expected:
-                raise _differs(entry, found.value, expected.value)
+            check_content(entry, content)
             relative = self._destination.at(entry.logical_key)
             self._folder.write_file(relative, content, replace=self._overwrite)
 
     async def _install_remote(self, entry: Entry, place: Place) -> None:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
-        expected = _known_hash(entry)
+        hash_type = recorded_hash(entry).type
         relative = self._destination.at(entry.logical_key)
         file = self._folder.new_file(relative)
         told = 0.0
@@ -235,33 +229,18 @@ class Installer:
                 found = await bring_object(
                     place.store,
                     place.key,
-                    expected.type,
+                    hash_type,
                     size=_size(entry),
                     version=place.version,
                     keep=file.write_at,
                     progress=report,
                 )
-                if found != expected:
-                    raise _differs(entry, found.value, expected.value)
+                check_hash(entry, found)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)
                 await anyio.to_thread.run_sync(placing)
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)
-
-
-def _differs(entry: Entry, found: str, expected: str) -> HashMismatch:
-    return not_as_recorded(entry.logical_key, entry.physical_key, found, expected)
-
-
-def _known_hash(entry: Entry) -> Hash:
-    if entry.hash is None:
-        raise _differs(entry, "no hash to check", "a hash")
-    return entry.hash
-
-
-def _received(count: int) -> str:
-    return f"{count} bytes or more"
 
 
 def _size(entry: Entry) -> int:

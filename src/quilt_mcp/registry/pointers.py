@@ -35,13 +35,34 @@ class Pointer:
         return datetime.fromtimestamp(int(self.tag), UTC) if TIMESTAMP.fullmatch(self.tag) else None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundNames:
-    """A page of package names, and warnings about what stands among them and is no package."""
+class PackageNames:
+    """A page of package names, and warnings of what stands among them and is not one. ``more``: the page is full, and
+    at least one name follows."""
 
-    names: tuple[str, ...]
-    warnings: tuple[str, ...]
-    more: bool
+    def __init__(self, limit: int) -> None:
+        self.names: list[str] = []
+        self.warnings: list[str] = []
+        self.more = False
+        self._limit = limit
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.names) == self._limit
+
+    def add(self, name: str) -> bool:
+        """Adds a name, or sets ``more`` where the page is full. False for what is no package name: it is warned of."""
+        try:
+            validate_package_name(name)
+        except InvalidName:
+            self.warnings.append(
+                f"malformed_name: {name!r} stands among the packages and is not a package name."
+            )
+            return False
+        if self.is_full:
+            self.more = True
+        else:
+            self.names.append(name)
+        return True
 
 
 class Pointers:
@@ -77,9 +98,7 @@ class Pointers:
             if listing.next_after is None:
                 break
             after = listing.next_after
-        timestamps = sorted((tag for tag in found if TIMESTAMP.fullmatch(tag)), key=int, reverse=True)
-        others = sorted(tag for tag in found if not TIMESTAMP.fullmatch(tag))
-        return {tag: found[tag] for tag in (*timestamps, *others)}
+        return {tag: found[tag] for tag in sorted(found, key=_newest_first)}
 
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
         """In the order of ``tags``, several requests at once."""
@@ -91,89 +110,67 @@ class Pointers:
         await for_each(range(len(tags)), POINTER_READS_AT_ONCE, read_one)
         return found
 
-    async def names(self, prefix: str, after: str, limit: int) -> FoundNames:
+    async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'
         keys ('a/b-2/' before 'a/b/'): the one order in which any store can go on after a name.
 
-        One folder listing per namespace touched. Objects directly under a namespace, and names that are not package
-        names, are warned of and passed over.
+        Lists one folder for each namespace. Warns of objects directly under a namespace, and of names that are not package
+        names.
         """
         namespace_prefix, has_slash, package_prefix = prefix.partition("/")
         after_namespace, _, after_package = after.partition("/")
-        names: list[str] = []
-        warnings: list[str] = []
-        async for namespace in self._folders(POINTERS, namespace_prefix, after_namespace, warnings):
-            if not namespace.startswith(namespace_prefix):
-                break
+        page = PackageNames(limit)
+        async for namespace in self._folders(POINTERS, namespace_prefix, after_namespace, page.warnings):
             if has_slash and namespace != namespace_prefix:
                 continue
-            is_first = namespace == after_namespace
-            parent = f"{POINTERS}{namespace}/"
+            start = after_package if namespace == after_namespace else ""
             async for package in self._folders(
-                parent, package_prefix, after_package if is_first else "", warnings
+                f"{POINTERS}{namespace}/", package_prefix, start, page.warnings
             ):
-                if not package.startswith(package_prefix):
-                    break
-                if is_first and package == after_package:
-                    continue
-                name = f"{namespace}/{package}"
-                try:
-                    validate_package_name(name)
-                except InvalidName:
-                    warnings.append(
-                        f"malformed_name: {name!r} stands among the packages and is not a package name."
-                    )
-                    continue
-                if len(names) == limit:
-                    return FoundNames(tuple(names), tuple(warnings), more=True)
-                names.append(name)
-        return FoundNames(tuple(names), tuple(warnings), more=False)
+                if package != start:
+                    page.add(f"{namespace}/{package}")
+                if page.more:
+                    return page
+        return page
 
     async def latest_times(
         self, pages: PageLister, prefix: str, after: str, limit: int
-    ) -> tuple[FoundNames, dict[str, datetime]]:
+    ) -> tuple[PackageNames, dict[str, datetime]]:
         """As ``names``, with when each package's latest pointer was written (left out where there is none).
 
-        A flat listing, a request for a thousand pointers at most, and no pointer is read: for stores where each read is a
-        request. Of a package with more revisions than end a page, the rest are passed over. Names that are not package names
-        are warned of and passed over.
+        Lists keys and reads no pointer: a request for a thousand pointers at most, for stores where each read is a request.
+        Where a page of keys ends among the revisions of a package, skips the rest of them.
         """
-        names: list[str] = []
+        page = PackageNames(limit)
         times: dict[str, datetime] = {}
-        warnings: list[str] = []
-        malformed: str | None = None
+        name = malformed = ""
         at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
         while at is not None:
-            page = await pages.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
-            at = None if page.next_after is None else _passed(page.next_after[len(POINTERS) :])
-            for stat in page.objects:
-                name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
-                if name == malformed or (stat.size == 0 and tag != LATEST):
+            listing = await pages.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
+            at = None if listing.next_after is None else _skipping(listing.next_after[len(POINTERS) :])
+            for stat in listing.objects:
+                folder, _, tag = stat.key[len(POINTERS) :].rpartition("/")
+                if folder == malformed or (stat.size == 0 and tag != LATEST):
                     continue  # an empty object there is a folder that somebody made in a console
-                if not names or name != names[-1]:
-                    try:
-                        validate_package_name(name)
-                    except InvalidName:
-                        malformed = name
-                        warnings.append(
-                            f"malformed_name: {name!r} stands among the packages and is not a package name."
-                        )
+                if folder != name:
+                    if not page.add(folder):
+                        malformed = folder
                         continue
-                    if len(names) == limit:
-                        return FoundNames(tuple(names), tuple(warnings), more=True), times
-                    names.append(name)
+                    if page.more:
+                        return page, times
+                    name = folder
                 if tag == LATEST:
                     times[name] = stat.modified
-            if at is not None and len(names) == limit and names[-1] in times:
+            if at is not None and page.is_full and name in times:
                 # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
-                return FoundNames(tuple(names), tuple(warnings), more=True), times
-        return FoundNames(tuple(names), tuple(warnings), more=False), times
+                page.more = True
+                return page, times
+        return page, times
 
     async def _folders(self, parent: str, prefix: str, after: str, warnings: list[str]) -> AsyncIterator[str]:
-        """Folder names (without '/') in the order of their keys, from the first that may start with ``prefix`` and from
-        the folder ``after`` on, itself included."""
-        at = max(prefix, after)
-        at = f"{parent}{at}" if at else ""
+        """Names of folders (without '/') that start with ``prefix``, in the order of their keys, from ``after`` on, itself
+        included."""
+        at = f"{parent}{max(prefix, after)}" if prefix or after else ""
         while True:
             listing = await self._store.list_folder(parent, after=at)
             warnings += [
@@ -181,6 +178,8 @@ class Pointers:
                 for stat in listing.objects
             ]
             for folder in listing.folders:
+                if not folder.startswith(f"{parent}{prefix}"):
+                    return
                 if not after or folder >= f"{parent}{after}/":
                     yield folder[len(parent) :].rstrip("/")
             if listing.next_after is None:
@@ -188,7 +187,12 @@ class Pointers:
             at = listing.next_after
 
 
-def _passed(pointer: str) -> str:
+def _newest_first(tag: str) -> tuple[bool, int, str]:
+    is_timestamp = TIMESTAMP.fullmatch(tag) is not None
+    return not is_timestamp, -int(tag) if is_timestamp else 0, tag
+
+
+def _skipping(pointer: str) -> str:
     """Where a listing that ended at this pointer goes on: after all timestamps, when it is one."""
     folder, _, tag = pointer.rpartition("/")
     return f"{folder}/{_AFTER_TIMESTAMPS}" if TIMESTAMP.fullmatch(tag) else pointer

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from anyio import from_thread, to_thread
+
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import WorkflowListing
@@ -22,7 +24,8 @@ from quilt_mcp.errors import InvalidUri, NotFound, OutsideRoots, WorkflowConfigI
 from quilt_mcp.registry.layout import WORKFLOW_CONFIG
 from quilt_mcp.storage.store import Store, Stores
 
-_MAX_CONFIG_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
+_OWNER_MENDS = "Ask whoever owns the registry to mend its workflow configuration."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,18 @@ class Workflow:
     header: dict[str, Any]
 
     def check(self, *, name: str, message: str | None, user_meta: Any, entries: Iterable[Entry]) -> None:
-        """Raises WorkflowFailed, saying which rule and where. May stop reading ``entries`` early."""
+        """Raises WorkflowFailed, saying which rule and where. May stop reading ``entries`` early.
+
+        Blocks, for a worker thread, where it can be cancelled.
+        """
         check(
-            self.rules, name=name, message=message, user_meta=user_meta, entries=entries, schemas=self.schemas
+            self.rules,
+            name=name,
+            message=message,
+            user_meta=user_meta,
+            entries=entries,
+            schemas=self.schemas,
+            checkpoint=from_thread.check_cancelled,
         )
 
 
@@ -49,16 +61,13 @@ class Workflows:
 
     async def config(self) -> tuple[WorkflowConfig, PhysicalKey] | None:
         """None when the registry has no configuration. Raises WorkflowConfigInvalid."""
+        url = f"{self._store.url}/{WORKFLOW_CONFIG}"
         try:
-            stat, data = await self._store.get(WORKFLOW_CONFIG, length=_MAX_CONFIG_BYTES + 1)
+            content, version = await _read(self._store, WORKFLOW_CONFIG, None, url)
         except NotFound:
             return None
-        if stat.size > _MAX_CONFIG_BYTES:
-            raise WorkflowConfigInvalid(
-                f"{self._store.url}/{WORKFLOW_CONFIG} has {stat.size} bytes; at most {_MAX_CONFIG_BYTES} are read.",
-                next_step="Ask whoever owns the registry to mend its workflow configuration.",
-            )
-        return parse_config(data), self._store.physical_key(WORKFLOW_CONFIG, stat.version)
+        config = await to_thread.run_sync(parse_config, content)
+        return config, self._store.physical_key(WORKFLOW_CONFIG, version)
 
     async def choose(self, workflow: str | Unset | None) -> Workflow | None:
         """The workflow that a write falls under, by quilt3's rules: UNSET the default, None explicitly none.
@@ -71,31 +80,37 @@ class Workflows:
         rules = select(config, workflow, config_is_local=config_key.bucket is None)
         if rules is None:
             return None
-        schemas: dict[str, bytes] = {}
-        schema_keys: dict[str, str] = {}
-        for schema_id, url in rules.schemas:
-            schemas[schema_id], schema_keys[schema_id] = await self._schema(schema_id, url)
+        read = {schema_id: await self._schema(schema_id, url) for schema_id, url in rules.schemas}
+        schemas = {schema_id: content for schema_id, (content, _) in read.items()}
+        schema_keys = {schema_id: key for schema_id, (_, key) in read.items()}
         return Workflow(rules, schemas, header_value(rules, str(config_key), schema_keys))
 
     async def _schema(self, schema_id: str, url: str) -> tuple[bytes, str]:
         try:
             key = PhysicalKey.parse(url)
             store, path = self._stores.locate(key)
-            stat, data = await store.get(path, length=_MAX_CONFIG_BYTES + 1, version=key.version_id)
+            content, version = await _read(
+                store, path, key.version_id, f"The workflow's schema {schema_id!r}"
+            )
         except OutsideRoots:
             raise
         except (InvalidUri, NotFound) as error:
             raise WorkflowConfigInvalid(
                 f"The workflow's schema {schema_id!r} cannot be loaded from {url}: {error.message}",
-                next_step="Ask whoever owns the registry to mend its workflow configuration.",
+                next_step=_OWNER_MENDS,
             ) from error
-        if stat.size > _MAX_CONFIG_BYTES:
-            raise WorkflowConfigInvalid(
-                f"The workflow's schema {schema_id!r} has {stat.size} bytes; at most {_MAX_CONFIG_BYTES} are read.",
-                next_step="Ask whoever owns the registry to mend its workflow configuration.",
-            )
-        return data, str(store.physical_key(path, stat.version))
+        return content, str(store.physical_key(path, version))
 
     async def list(self) -> tuple[WorkflowListing, ...]:
         found = await self.config()
         return () if found is None else found[0].listings()
+
+
+async def _read(store: Store, key: str, version: str | None, what: str) -> tuple[bytes, str | None]:
+    """The object's bytes, and which version they are."""
+    stat, content = await store.get(key, length=_MAX_BYTES + 1, version=version)
+    if stat.size > _MAX_BYTES:
+        raise WorkflowConfigInvalid(
+            f"{what} has {stat.size} bytes; at most {_MAX_BYTES} are read.", next_step=_OWNER_MENDS
+        )
+    return content, stat.version

@@ -9,8 +9,7 @@ patterns go through ``domain.workflows.patterns``. What exceeds a bound is refus
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -19,7 +18,8 @@ from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import WorkflowListing
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import UNSET, Unset
-from quilt_mcp.domain.workflows.schemas import Fault, config_faults, load_schema, schema_faults
+from quilt_mcp.domain.workflows.patterns import UnsafePattern, check_pattern, search
+from quilt_mcp.domain.workflows.schemas import Fault, config_faults, load_schema, never, schema_faults
 from quilt_mcp.domain.workflows.yaml import read_yaml
 from quilt_mcp.errors import InvalidArgument, InvalidUri, WorkflowConfigInvalid, WorkflowFailed
 
@@ -44,6 +44,16 @@ class WorkflowConfig:
     @property
     def is_required(self) -> bool:
         return self.fields.get("is_workflow_required", True)
+
+    @property
+    def names(self) -> list[str]:
+        return list(map(str, self.workflows))
+
+    @property
+    def choice(self) -> str:
+        """The names, for a sentence."""
+        more = f" and {len(self.names) - 10} more" if len(self.names) > 10 else ""
+        return ", ".join(map(repr, self.names[:10])) + more
 
     def listings(self) -> tuple[WorkflowListing, ...]:
         """The workflows in the order of the file."""
@@ -81,9 +91,9 @@ def parse_config(data: bytes) -> WorkflowConfig:
     """Raises WorkflowConfigInvalid."""
     try:
         fields = read_yaml(data)
+        fault = next(config_faults(fields), None)
     except ValueError as error:
         _config_invalid(f"it cannot be read as YAML: {error}")
-    fault = next(config_faults(fields), None)
     if fault is not None:
         _config_invalid(f"at {fault.pointer or '/'}: {fault.message}", details=fault.details())
     version = fields["version"]
@@ -115,19 +125,19 @@ def select(
         if config.is_required:
             raise WorkflowFailed(
                 "The registry demands a workflow, and none was given.",
-                next_step=f"Pass workflow= one of {_known(config)}.",
-                details={"workflows": [str(name) for name in config.workflows][:50]},
+                next_step=f"Pass workflow= one of {config.choice}.",
+                details={"workflows": config.names[:50]},
             )
         return WorkflowRules(None)
     if chosen not in config.workflows:
         if workflow is UNSET:
-            _config_invalid(f"its default_workflow {chosen!r} is not among its workflows ({_known(config)})")
-        near = suggest(chosen, map(str, config.workflows))
+            _config_invalid(f"its default_workflow {chosen!r} is not among its workflows ({config.choice})")
+        near = suggest(chosen, config.names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "."
         raise InvalidArgument(
-            f"The registry has no workflow {chosen[:100]!r}"
-            + (f"; did you mean {near[0]!r}?" if near else "."),
-            next_step=f"Pass workflow= one of {_known(config)}.",
-            details={"workflow": chosen[:100], "workflows": [str(name) for name in config.workflows][:50]},
+            f"The registry has no workflow {chosen[:100]!r}{hint}",
+            next_step=f"Pass workflow= one of {config.choice}.",
+            details={"workflow": chosen[:100], "workflows": config.names[:50]},
         )
     return _rules(config, chosen, config_is_local)
 
@@ -140,37 +150,36 @@ def check(
     user_meta: Any,
     entries: Iterable[Entry],
     schemas: Mapping[str, bytes],
+    checkpoint: Callable[[], None] = never,
 ) -> None:
     """Holds a revision against its workflow. ``user_meta`` UNSET: the package has none, which counts as ``{}``.
 
     ``entries`` in walk order; they are gathered in memory, but only for a workflow that has an entries schema.
     ``schemas`` holds the bytes of all of ``rules.schemas``. Checks go by message, name, metadata, entries.
+    ``checkpoint`` is called again and again, and may raise. Blocks: schemas and metadata decide for how long.
     Raises WorkflowFailed for the revision's fault, WorkflowConfigInvalid for the configuration's.
     """
     loaded = {schema_id: load_schema(schema_id, schemas[schema_id]) for schema_id, _ in rules.schemas}
     if rules.is_message_required and not message:
-        _failed(
-            rules,
-            "it demands a commit message, and none was given",
-            "Pass a message.",
-            rule="is_message_required",
-        )
+        why = "it demands a commit message, and none was given"
+        raise _failed(rules, "is_message_required", why, "Pass a message.")
     if rules.handle_pattern and not _matches(rules.handle_pattern, name):
-        _failed(
-            rules,
-            f"the package name {name!r} does not match the pattern {rules.handle_pattern!r}",
-            "Choose a name that matches the pattern.",
-            rule="handle_pattern",
-        )
+        why = f"the package name {name!r} does not match the pattern {rules.handle_pattern!r}"
+        raise _failed(rules, "handle_pattern", why, "Choose a name that matches the pattern.")
+
+    def check_value(what: str, schema_id: str, value: Any) -> None:
+        faults = schema_faults(schema_id, loaded[schema_id], value, checkpoint)
+        if faults:
+            raise _refused(rules, what, schema_id, value, faults)
+
     if rules.metadata_schema:
-        value: Any = {} if user_meta is UNSET else user_meta
-        _check_value(rules, rules.metadata_schema, loaded, value, "metadata")
+        check_value("metadata", rules.metadata_schema, {} if user_meta is UNSET else user_meta)
     if rules.entries_schema:
-        value = [
+        values = [
             {"logical_key": entry.logical_key, "size": entry.size, "meta": entry.meta.get("user_meta", {})}
             for entry in entries
         ]
-        _check_value(rules, rules.entries_schema, loaded, value, "entries")
+        check_value("entries", rules.entries_schema, values)
 
 
 def header_value(
@@ -191,9 +200,9 @@ def _rules(config: WorkflowConfig, workflow: str, config_is_local: bool) -> Work
     pattern = fields.get("handle_pattern") or None
     if pattern is not None:
         try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            _config_invalid(f"the handle_pattern of {workflow!r} is not a regular expression ({error})")
+            check_pattern(pattern)
+        except UnsafePattern as error:
+            _config_invalid(f"the handle_pattern of {workflow!r} is not used: {error}")
     metadata_schema = fields.get("metadata_schema") or None
     entries_schema = fields.get("entries_schema") or None
     wanted = dict.fromkeys(schema_id for schema_id in (metadata_schema, entries_schema) if schema_id)
@@ -222,44 +231,32 @@ def _schema_url(config: WorkflowConfig, schema_id: str, config_is_local: bool) -
 
 
 def _matches(pattern: str, name: str) -> bool:
-    from quilt_mcp.domain.workflows.patterns import UnsafePattern, search
-
     try:
         return search(pattern, name)
     except UnsafePattern as error:
         _config_invalid(f"the handle_pattern {pattern[:200]!r} is not used: {error}")
 
 
-def _check_value(
-    rules: WorkflowRules, schema_id: str, loaded: Mapping[str, Any], value: Any, what: str
-) -> None:
-    faults = list(schema_faults(schema_id, loaded[schema_id], value))
-    if not faults:
-        return
+def _refused(
+    rules: WorkflowRules, what: str, schema_id: str, value: Any, faults: list[Fault]
+) -> WorkflowFailed:
     first = faults[0]
-    details = {"schema": schema_id, **first.details(), "faults": [fault.details() for fault in faults]}
-    where = _where(first, value, what)
-    _failed(
+    where = first.pointer or "/"
+    if what == "entries" and first.path and isinstance(first.path[0], int):
+        where += f" (the entry {value[first.path[0]]['logical_key']!r})"  # it says more than an index
+    return _failed(
         rules,
+        f"{what}_schema",
         f"its schema {schema_id!r} refuses the {what} at {where}: {first.message} (rule {first.rule})",
         f"Correct the {what} there, or choose another workflow.",
-        rule=f"{what}_schema",
-        details=details,
+        {"schema": schema_id, **first.details(), "faults": [fault.details() for fault in faults]},
     )
 
 
-def _where(fault: Fault, value: Any, what: str) -> str:
-    """The JSON pointer, and for entries the logical key, which says more than an index."""
-    if what == "entries" and fault.path and isinstance(fault.path[0], int):
-        entry: dict[str, Any] = value[fault.path[0]]
-        return f"{fault.pointer} (the entry {entry['logical_key']!r})"
-    return fault.pointer or "/"
-
-
 def _failed(
-    rules: WorkflowRules, why: str, next_step: str, *, rule: str, details: Mapping[str, Any] | None = None
-) -> NoReturn:
-    raise WorkflowFailed(
+    rules: WorkflowRules, rule: str, why: str, next_step: str, details: Mapping[str, Any] | None = None
+) -> WorkflowFailed:
+    return WorkflowFailed(
         f"The workflow {rules.id!r} rejects the revision: {why}.",
         next_step=next_step,
         details={"workflow": rules.id, "workflow_rule": rule, **(details or {})},
@@ -272,8 +269,3 @@ def _config_invalid(why: str, *, details: Mapping[str, Any] | None = None) -> No
         next_step=_FIX_CONFIG,
         details=details,
     )
-
-
-def _known(config: WorkflowConfig) -> str:
-    names = [repr(name) for name in config.workflows]
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,14 +1,19 @@
-"""YAML that comes from a registry, read within bounds: size, aliases, merged keys, nesting, expanded nodes."""
+"""YAML that comes from a registry, read within bounds: size, aliases, merged keys, numbers, nesting, expanded values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, cast
 
 MAX_BYTES: Final = 256 * 1024
 MAX_ALIASES: Final = 200
-MAX_NODES: Final = 50_000
+MAX_VALUES: Final = 50_000
 """Counted with every alias followed, as whoever walks the value will meet them."""
 MAX_DEPTH: Final = 50
+MAX_NUMBER: Final = 64
+"""Characters of a number. A longer one may take seconds to compute ('1:1:1:...' counts by sixties) or to write."""
+_NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def read_yaml(data: bytes) -> Any:
@@ -26,11 +31,14 @@ def read_yaml(data: bytes) -> Any:
                 self.aliases += 1
                 if self.aliases > MAX_ALIASES:
                     raise ValueError(f"it has more than {MAX_ALIASES} aliases")
-            return super().compose_node(parent, index)
+            node = super().compose_node(parent, index)
+            if node is not None and node.tag in _NUMBERS and len(node.value) > MAX_NUMBER:
+                raise ValueError(f"it has a number of more than {MAX_NUMBER} characters")
+            return node
 
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             super().flatten_mapping(node)
-            if len(node.value) > MAX_NODES:
+            if len(node.value) > MAX_VALUES:
                 raise ValueError("its merge keys ('<<') multiply without end")
 
     try:
@@ -44,24 +52,27 @@ def read_yaml(data: bytes) -> Any:
         raise ValueError("malformed, or with a character that YAML does not allow") from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    _refuse_bomb(value)
+    check_extent(value, MAX_DEPTH, MAX_VALUES)
     return value
 
 
-def _refuse_bomb(value: Any) -> None:
-    nodes = 0
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        below: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                below.extend(cast("dict[Any, Any]", node).values())
-            elif isinstance(node, (list, tuple, set)):
-                below.extend(cast("list[Any]", node))
-            if nodes + len(below) > MAX_NODES:
-                raise ValueError(f"it holds more than {MAX_NODES:,} values once its aliases are followed")
-        nodes += len(below)
-        if not below:
+def check_extent(value: Any, depth: int, values: int) -> None:
+    """Raises ValueError, with a phrase, for a value nested more than ``depth`` deep or holding more than ``values``."""
+    held = 0
+    level: list[Any] = [value]
+    for _ in range(depth):
+        level = list(islice(_children(level), values - held + 1))
+        held += len(level)
+        if held > values:
+            raise ValueError(f"it holds more than {values:,} values once its aliases are followed")
+        if not level:
             return
-        level = below
-    raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
+    raise ValueError(f"it is nested more than {depth} deep")
+
+
+def _children(level: Iterable[Any]) -> Iterator[Any]:
+    for node in level:
+        if isinstance(node, dict):
+            yield from cast("dict[Any, Any]", node).values()
+        elif isinstance(node, (list, tuple, set)):
+            yield from cast("list[Any]", node)

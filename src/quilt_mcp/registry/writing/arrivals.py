@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.codec import IntegralFloat, encode_meta
+from quilt_mcp.domain.codec import IntegralFloat, dump
 from quilt_mcp.domain.entry import Entry, Hash, JsonObject
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import DuplicateKey, InternalError, StorageFull, StorageUnavailable
@@ -24,18 +24,15 @@ _PAGE: Final = 1000
 _FEW: Final = 10_000
 """Up to here the keys are held as a set too: a look-up in the table takes thirty times as long."""
 _MEMORY_KB: Final = 16 << 10
-_ENTRY: Final = "walk BLOB PRIMARY KEY, physical_key BLOB, size, hash_type BLOB, hash BLOB, meta TEXT"
-_COLUMNS: Final = _ENTRY.split(", ")
 _TABLES: Final = f"""
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_MEMORY_KB};
-    CREATE TABLE incoming (
-        walk BLOB PRIMARY KEY, source, size, bucket TEXT, path BLOB, version BLOB, hash_type BLOB, hash BLOB, meta TEXT
-    ) WITHOUT ROWID;
-    CREATE TABLE replaced ({_ENTRY}) WITHOUT ROWID;
-    CREATE TABLE finished ({_ENTRY}) WITHOUT ROWID;
+    CREATE TABLE incoming (walk BLOB PRIMARY KEY, fields TEXT, source INTEGER) WITHOUT ROWID;
+    CREATE TABLE replaced (walk BLOB PRIMARY KEY, fields TEXT) WITHOUT ROWID;
+    CREATE TABLE finished (walk BLOB PRIMARY KEY, fields TEXT) WITHOUT ROWID;
     BEGIN;
 """
-"""``walk`` orders keys as manifests do; columns without a type keep a number as it is given."""
+"""``walk`` orders keys as manifests do; ``fields`` are JSON."""
+_encode = json.JSONEncoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +53,18 @@ class Incoming:
     def origin(self) -> str:
         return "inline" if self.physical_key is None else str(self.physical_key)
 
+    @property
+    def record(self) -> Entry | None:
+        """What another package records of these bytes; None when they come from none."""
+        return None if self.hash is None else self.unread()
+
     def unread(self) -> Entry:
         """The entry as far as it is known before its bytes are read."""
         return Entry(self.logical_key, self.origin, self.size, self.hash, self.meta)
+
+    def entry(self, physical_key: str, size: int, found: Hash) -> Entry:
+        """The entry of bytes that lie at ``physical_key``; a recorded hash stands before the one that was found."""
+        return Entry(self.logical_key, physical_key, size, self.hash or found, self.meta)
 
 
 class Arrivals:
@@ -93,7 +99,7 @@ class Arrivals:
     # -- what comes in --
 
     def add(self, items: Iterable[Incoming], source: str) -> int:
-        """Takes the files of one source (a phrase that names it), and answers how many. Raises DuplicateKey when another file
+        """Adds the files of one source (a phrase that names it), and answers how many. Raises DuplicateKey when another file
         has claimed a logical key, InvalidMetadata for metadata that is not JSON."""
         if not self._sources or self._sources[-1] != source:
             self._sources.append(source)
@@ -102,7 +108,7 @@ class Arrivals:
         for item in items:
             try:
                 with _typed():
-                    self._table.execute("INSERT INTO incoming VALUES (?,?,?,?,?,?,?,?,?)", _row(item, number))
+                    self._table.execute("INSERT INTO incoming VALUES (?,?,?)", (*_row(item), number))
             except sqlite3.IntegrityError as error:
                 raise self._claimed_twice(item.logical_key, source) from error
             if item.content is not None:
@@ -131,14 +137,11 @@ class Arrivals:
 
     def __iter__(self) -> Iterator[Incoming]:
         """In walk order."""
-        for walk, _, size, bucket, path, version, hash_type, value, meta in self._pages(
-            "SELECT * FROM incoming"
-        ):
+        for walk, fields in self._pages("SELECT walk, fields FROM incoming"):
             key = _logical_key(walk)
-            place = None if path is None else PhysicalKey(bucket, _text(path), version and _text(version))
-            yield Incoming(
-                key, _size(size), _meta(meta), place, self._contents.get(key), _hash(hash_type, value)
-            )
+            address, size, found, meta = _fields(fields)
+            physical_key = address and PhysicalKey(*address)
+            yield Incoming(key, size, meta, physical_key, self._contents.get(key), found)
 
     def any_below(self, folder: str) -> bool:
         """Whether a file comes into ``folder`` (which ends in '/')."""
@@ -154,55 +157,37 @@ class Arrivals:
 
     def replace(self, entry: Entry) -> None:
         """Notes the parent's entry of the same key as one that comes in."""
-        self._keep("replaced", entry)
+        self._insert("replaced", entry)
 
-    def replaced(self, logical_key: str) -> Entry | None:
-        return self._entry("replaced", logical_key)
-
-    def replaced_by(self, items: Sequence[Incoming]) -> dict[str, Entry]:
-        """By logical key, for those of a group that replace something."""
-        walks = [_walk(item.logical_key) for item in items]
-        rows = self._ask(f"SELECT * FROM replaced WHERE walk IN ({_marks(walks)})", *walks)  # noqa: S608 - marks alone
-        return {entry.logical_key: entry for entry in map(_as_entry, rows)}
-
-    @property
-    def replaced_count(self) -> int:
-        return self._ask("SELECT count(*) FROM replaced")[0][0]
+    def replaced(self, *logical_keys: str) -> dict[str, Entry]:
+        """The parent's entries noted at these keys, by key."""
+        walks = [_walk(key) for key in logical_keys]
+        rows = self._ask(f"SELECT * FROM replaced WHERE walk IN ({_marks('?', walks)})", *walks)  # noqa: S608
+        return {entry.logical_key: entry for entry in map(_entry, rows)}
 
     # -- what it becomes --
 
     def finish(self, *entries: Entry) -> None:
         """In one step, for a group of them: between two steps the threads that read files would come first."""
-        self._keep("finished", *entries)
-
-    def finished(self, logical_key: str) -> Entry | None:
-        return self._entry("finished", logical_key)
+        self._insert("finished", *entries)
 
     def entries(self) -> Iterator[Entry]:
         """The finished entries, in walk order. Raises InternalError while one is not finished."""
         [(count,)] = self._ask("SELECT count(*) FROM finished")
         if count != self._count:
             raise InternalError(f"{self._count - count} files that come in have no entry yet.")
-        for row in self._pages("SELECT * FROM finished"):
-            yield _as_entry(row)
+        return map(_entry, self._pages("SELECT * FROM finished"))
 
     def unchanged(self) -> int:
         """How many finished entries have the hash, size and metadata of the one they replace."""
-        columns = "f.walk, f.physical_key, f.size, f.hash_type, f.hash, f.meta, r.meta"
-        joined = f"SELECT {columns} FROM replaced r JOIN finished f USING (walk, size, hash_type, hash)"  # noqa: S608
-        return sum(_meta(row[5]) == _meta(row[6]) for row in self._pages(joined))
+        both = self._pages("SELECT walk, f.fields, r.fields FROM replaced r JOIN finished f USING (walk)")
+        return sum(_fields(now)[1:] == _fields(before)[1:] for _, now, before in both)
 
     # -- the table --
 
-    def _keep(self, table: str, *entries: Entry) -> None:
-        row = f"({_marks(_COLUMNS)})"
-        rows = ",".join([row] * len(entries))
-        given = (value for entry in entries for value in _entry_row(entry))
-        self._ask(f"INSERT OR REPLACE INTO {table} VALUES {rows}", *given)  # noqa: S608 - a name of ours, and marks
-
-    def _entry(self, table: str, logical_key: str) -> Entry | None:
-        rows = self._ask(f"SELECT * FROM {table} WHERE walk = ?", _walk(logical_key))  # noqa: S608 - a name of ours
-        return _as_entry(rows[0]) if rows else None
+    def _insert(self, table: str, *entries: Entry) -> None:
+        given = (value for entry in entries for value in _row(entry))
+        self._ask(f"INSERT OR REPLACE INTO {table} VALUES {_marks('(?,?)', entries)}", *given)  # noqa: S608
 
     def _ask(self, statement: str, *given: Any) -> list[Any]:
         with _typed():
@@ -216,73 +201,39 @@ class Arrivals:
             after = rows[-1][0]
 
 
-def _row(item: Incoming, source: int) -> tuple[Any, ...]:
-    place, found = item.physical_key, item.hash
-    return (
-        _walk(item.logical_key),
-        source,
-        _number(item.size),
-        place and place.bucket,
-        place and _bytes(place.path),
-        place and place.version_id and _bytes(place.version_id),
-        found and _bytes(found.type),
-        found and _bytes(found.value),
-        encode_meta(item.meta, item.logical_key) if item.meta else None,
-    )
+def _row(item: Incoming | Entry) -> tuple[bytes, str]:
+    """Raises InvalidMetadata for metadata that is not JSON."""
+    address = item.physical_key
+    if isinstance(address, PhysicalKey):
+        address = [address.bucket, address.path, address.version_id]
+    size = float(item.size) if type(item.size) is IntegralFloat else item.size
+    found = item.hash and [item.hash.type, item.hash.value]
+    fields = [address, size, found, dict(item.meta)]
+    return _walk(item.logical_key), dump(_encode, fields, item.logical_key)
 
 
-def _entry_row(entry: Entry) -> tuple[Any, ...]:
-    found = entry.hash
-    return (
-        _walk(entry.logical_key),
-        _bytes(entry.physical_key),
-        _number(entry.size),
-        found and _bytes(found.type),
-        found and _bytes(found.value),
-        encode_meta(entry.meta, entry.logical_key) if entry.meta else None,
-    )
+def _fields(stored: str) -> tuple[Any, int, Hash | None, JsonObject]:
+    address, size, found, meta = json.loads(stored)
+    return address, IntegralFloat(size) if isinstance(size, float) else size, found and Hash(*found), meta
 
 
-def _marks(values: Sequence[Any]) -> str:
-    return ",".join("?" * len(values))
+def _entry(row: tuple[bytes, str]) -> Entry:
+    address, size, found, meta = _fields(row[1])
+    return Entry(_logical_key(row[0]), address, size, found, meta)
 
 
-def _as_entry(row: Any) -> Entry:
-    walk, place, size, hash_type, value, meta = row[:6]
-    return Entry(_logical_key(walk), _text(place), _size(size), _hash(hash_type, value), _meta(meta))
+def _marks(mark: str, values: Sequence[Any]) -> str:
+    return ",".join([mark] * len(values))
 
 
 def _walk(logical_key: str) -> bytes:
-    return _bytes(walk_key(logical_key))
+    return walk_key(logical_key).encode(
+        "utf-8", "surrogatepass"
+    )  # a local file's name may hold bytes that are no UTF-8
 
 
 def _logical_key(walk: bytes) -> str:
-    return _text(walk).replace("\0", "/")
-
-
-def _bytes(text: str) -> bytes:
-    """Of any text: the name of a local file may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(stored: bytes) -> str:
-    return stored.decode("utf-8", "surrogatepass")
-
-
-def _number(size: int | None) -> float | None:
-    return float(size) if type(size) is IntegralFloat else size
-
-
-def _size(stored: float) -> int:
-    return IntegralFloat(stored) if isinstance(stored, float) else stored
-
-
-def _hash(hash_type: bytes | None, value: bytes | None) -> Hash | None:
-    return None if hash_type is None or value is None else Hash(_text(hash_type), _text(value))
-
-
-def _meta(stored: str | None) -> JsonObject:
-    return json.loads(stored) if stored else {}
+    return walk.decode("utf-8", "surrogatepass").replace("\0", "/")
 
 
 @contextmanager

@@ -329,7 +329,7 @@ class Author:
         store, stores = self._registry.store, self._registry.stores
         placement = placement_in(store, stores, prepared.plan.package.name, self._scratch, copy=prepared.copy)
         intake = Intake(placement, progress)
-        await intake.take(prepared.arrivals)
+        await intake.store(prepared.arrivals)
         return intake
 
     async def _publish(self, prepared: Prepared) -> Published:

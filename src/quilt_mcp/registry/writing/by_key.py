@@ -13,7 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import anyio
 from anyio import to_thread
@@ -24,27 +24,18 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
-from quilt_mcp.registry.writing.recorded import hold_against_record, not_as_recorded
+from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, Placed, S3Uploads
-from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads
+from quilt_mcp.storage.store import ObjectStat, Store, Stores
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
-
-
 _READERS = 2
 """Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Existing:
-    size: int
-    etag: str
-    version: str | None
 
 
 class KeyPlacement:
@@ -56,7 +47,7 @@ class KeyPlacement:
         self._uploads = S3Uploads(store)
         self._name = name
         self._copy = copy
-        self._existing: dict[str, _Existing] | None = None
+        self._listed: dict[str, ObjectStat] | None = None
         self._listing = anyio.Lock()
         self._reading = anyio.CapacityLimiter(_READERS)
 
@@ -92,7 +83,7 @@ class KeyPlacement:
             finally:
                 os.close(descriptor)
         if isinstance(source, S3Store) and (source.bucket == self._store.bucket or not self._copy):
-            return await self._refer(item, source, key), 0
+            return await self._refer(item, source, key, item.physical_key.version_id), 0
         return await self._copy_object(item, source, item.physical_key)
 
     async def notices(self) -> tuple[str, ...]:
@@ -114,144 +105,127 @@ class KeyPlacement:
 
     async def _key(self, item: Incoming, found: Hash) -> str:
         """Where the file goes. ``found`` is of type sha2-256-chunked."""
-        return f"{self._name}/{item.logical_key}" if await self._keeps_versions() else object_key(found)
+        return self._named(item) if await self._keeps_versions() else object_key(found)
+
+    def _named(self, item: Incoming) -> str:
+        return f"{self._name}/{item.logical_key}"
+
+    def _entry(self, item: Incoming, stat: ObjectStat, found: Hash) -> Entry:
+        return item.entry(str(self._store.physical_key(stat.key, stat.version)), stat.size, found)
 
     # -- from this machine --
 
     async def _place_read(self, item: Incoming, before: Entry | None, read: Read) -> tuple[Entry, int]:
         content, found = read.content, read.hash
-        if item.hash is not None:
-            if len(content) != item.size:
-                raise not_as_recorded(
-                    item.logical_key, item.origin, f"{len(content)} bytes", f"{item.size} bytes"
-                )
-            recorded = found if item.hash.type == found.type else hash_bytes(content, item.hash.type)
-            if recorded != item.hash:
-                raise not_as_recorded(item.logical_key, item.origin, recorded.value, item.hash.value)
-        kept = self._unchanged(item, before, found, len(content))
-        if kept is None:
-            kept = await self._found_there(item, found, len(content), content)
-        if kept is not None:
-            return kept, 0
+        check_content(item.record, content, found)
+        stored = await self._stored_before(item, before, found, len(content), content)
+        if stored is not None:
+            return stored, 0
         stat = await self._store.put(await self._key(item, found), content)
-        return self._entry(item, Placed(found, stat), found), len(content)
+        return self._entry(item, stat, found), len(content)
 
     async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
+        """Hashes the file first where the hash is needed first, or may spare the upload; else while it is sent."""
         size = os.fstat(descriptor).st_size
-        key = f"{self._name}/{item.logical_key}"
+        key = self._named(item)
         if await self._keeps_versions():
-            there = (await self._there()).get(key)
-            is_likely = there is not None and there.size == size
+            listed = (await self._listed_objects()).get(key)
+            sizes = {stored.size for stored in (before, listed) if stored is not None}
         else:
-            is_likely = True  # the key is the hash, so it is needed first
-        if is_likely or (before is not None and before.size == size):
+            sizes = {size}  # the key is the hash
+        if size in sizes:
             found = await hash_file(descriptor, size, SHA256_CHUNKED)
-            await hold_against_record(item, descriptor, size, found)
-            kept = self._unchanged(item, before, found, size)
-            if kept is None:
-                kept = await self._found_there(item, found, size, None)
-            if kept is not None:
-                return kept, 0
+            await check_file(item.record, descriptor, size, found)
+            stored = await self._stored_before(item, before, found, size)
+            if stored is not None:
+                return stored, 0
             key = await self._key(item, found)
-        placed = await self._uploads.put_file(key, descriptor)
-        found = placed.hash or await hash_file(descriptor, size, SHA256_CHUNKED)
-        await hold_against_record(item, descriptor, size, found)
-        return self._entry(item, placed, found), size
+        sent = await self._uploads.put_file(key, descriptor)
+        found = sent.hash or await hash_file(descriptor, size, SHA256_CHUNKED)
+        await check_file(item.record, descriptor, size, found)
+        return self._entry(item, sent.stat, found), size
 
-    def _unchanged(self, item: Incoming, before: Entry | None, found: Hash, size: int) -> Entry | None:
-        """The parent's entry, when it names this very content in a version that nobody can change."""
-        if before is None or before.size != size or before.hash != found:
-            return None
-        pinned = _PINNED.fullmatch(before.physical_key)
-        if pinned is None or pinned[1] != self._store.bucket:
-            return None
-        return Entry(item.logical_key, before.physical_key, size, item.hash or found, item.meta)
-
-    async def _found_there(
-        self, item: Incoming, found: Hash, size: int, content: bytes | None
+    async def _stored_before(
+        self, item: Incoming, before: Entry | None, found: Hash, size: int, content: bytes | None = None
     ) -> Entry | None:
-        """An object that an earlier, cut-short push left (or that is unversioned): same key, size and content."""
-        key = await self._key(item, found)
-        there = await self._object(key)
-        if there is None or there.size != size:
+        """The entry of the same content where the bucket holds it already; None where it must be sent.
+
+        Either the parent's entry names it, in a version that nobody can change, or an object stands at the key: an earlier
+        push that was cut short left it, or the bucket keeps no versions.
+        """
+        if before is not None and before.size == size and before.hash == found:
+            pinned = _PINNED.fullmatch(before.physical_key)
+            if pinned is not None and pinned[1] == self._store.bucket:
+                return item.entry(before.physical_key, size, found)
+        stat = await self._object(await self._key(item, found))
+        if stat is None or stat.size != size:
             return None
-        version = there.version
-        is_same = content is not None and there.etag.strip('"') == _md5(content)
-        if not is_same or (version is None and await self._keeps_versions()):
+        is_same = content is not None and stat.etag.strip('"') == _md5(content)
+        if not is_same or (stat.version is None and await self._keeps_versions()):
             # Also where versions could not be listed: the entry is to name one.
-            stored = await self._uploads.stored(key, version, found)
+            stored = await self._uploads.stored(stat.key, stat.version, found)
             if stored.hash != found:
                 return None
-            version = stored.stat.version
-        place = str(self._store.physical_key(key, version))
-        return Entry(item.logical_key, place, size, item.hash or found, item.meta)
+            stat = replace(stat, version=stored.stat.version)
+        return self._entry(item, stat, found)
 
-    async def _object(self, key: str) -> _Existing | None:
+    async def _object(self, key: str) -> ObjectStat | None:
         if await self._keeps_versions():
-            return (await self._there()).get(key)
+            return (await self._listed_objects()).get(key)
         try:
-            stat = await self._store.stat(key)
+            return replace(await self._store.stat(key), version=None)
         except ObjectNotFound:
             return None
-        return _Existing(stat.size, stat.etag, None)
 
-    async def _there(self) -> dict[str, _Existing]:
-        """What stands under the package's name: one listing (a request for a thousand keys) instead of a HEAD each."""
+    async def _listed_objects(self) -> dict[str, ObjectStat]:
+        """What stands under the package's name: one listing (a request for a thousand keys) instead of a HEAD each.
+
+        Empty without the permission to list: nothing is known then, so everything is sent.
+        """
         async with self._listing:
-            if self._existing is None:
-                self._existing = {}
+            if self._listed is None:
+                self._listed = {}
                 try:
                     async for page in self._store.list_latest_versions(f"{self._name}/"):
-                        for stat in page:
-                            self._existing[stat.key] = _Existing(stat.size, stat.etag, stat.version)
+                        self._listed |= {stat.key: stat for stat in page}
                 except PermissionDenied:
-                    # Without s3:ListBucket nothing is known, so everything is sent.
-                    self._existing = {}
-            return self._existing
+                    self._listed = {}
+            return self._listed
 
     # -- from S3 --
 
-    async def _refer(self, item: Incoming, source: S3Store, key: str) -> Entry:
+    async def _refer(self, item: Incoming, source: S3Store, key: str, version: str | None) -> Entry:
         """The entry of an object where it is, pinned to its version; its hash from what S3 keeps, else by reading it."""
-        version = item.physical_key.version_id if item.physical_key else None
         if version is not None and item.hash is not None:
-            return Entry(item.logical_key, item.origin, item.size, item.hash, item.meta)
+            return item.entry(item.origin, item.size, item.hash)
         stored = await S3Uploads(source).stored(key, version)
         size, version = stored.stat.size, stored.stat.version
         found = item.hash or stored.hash
         if found is None:
             found = await hash_object(source, key, SHA256_CHUNKED, size=size, version=version)
-        return Entry(item.logical_key, str(source.physical_key(key, version)), size, found, item.meta)
+        return item.entry(str(source.physical_key(key, version)), size, found)
 
     async def _copy_object(self, item: Incoming, source: Store, origin: PhysicalKey) -> tuple[Entry, int]:
         stat = await source.stat(origin.path, version=origin.version_id)
-        if item.hash is not None and stat.size != item.size:
-            raise not_as_recorded(item.logical_key, item.origin, f"{stat.size} bytes", f"{item.size} bytes")
+        check_size(item.record, stat.size)
         pinned = PhysicalKey(origin.bucket, origin.path, origin.version_id or stat.version)
-        key = f"{self._name}/{item.logical_key}"
+        key = self._named(item)
         if not await self._keeps_versions():
-            known = item.hash if item.hash is not None and item.hash.type == SHA256_CHUNKED else None
-            known = known or await hash_object(
-                source, origin.path, SHA256_CHUNKED, size=stat.size, version=pinned.version_id
-            )
-            kept = await self._found_there(item, known, stat.size, None)
-            if kept is not None:
-                return kept, 0
+            known = item.hash
+            if known is None or known.type != SHA256_CHUNKED:
+                known = await hash_object(
+                    source, origin.path, SHA256_CHUNKED, size=stat.size, version=pinned.version_id
+                )
+            stored = await self._stored_before(item, None, known, stat.size)
+            if stored is not None:
+                return stored, 0
             key = object_key(known)
-        placed = await self._uploads.copy(key, pinned, stat.size, stat.etag)
-        found = placed.hash
-        if found is None or (item.hash is not None and item.hash.type != found.type):
-            wanted = item.hash.type if item.hash else SHA256_CHUNKED
-            found = await hash_object(self._store, key, wanted, size=stat.size, version=placed.stat.version)
-        if item.hash is not None and found != item.hash:
-            raise not_as_recorded(item.logical_key, item.origin, found.value, item.hash.value)
-        return self._entry(item, placed, found), stat.size
-
-    # -- both --
-
-    def _entry(self, item: Incoming, placed: Placed, found: Hash) -> Entry:
-        place = str(self._store.physical_key(placed.stat.key, placed.stat.version))
-        return Entry(item.logical_key, place, placed.stat.size, item.hash or found, item.meta)
+        copied = await self._uploads.copy(key, pinned, stat.size, stat.etag)
+        found, wanted = copied.hash, item.hash.type if item.hash else SHA256_CHUNKED
+        if found is None or found.type != wanted:
+            found = await hash_object(self._store, key, wanted, size=stat.size, version=copied.stat.version)
+        check_hash(item.record, found)
+        return self._entry(item, copied.stat, found), stat.size
 
 
 def _is_small_file(item: Incoming) -> bool:

@@ -235,7 +235,7 @@ class Draft:
         if parent is not None and discarded:
             self._note_discarded(parent, discarded - replaced)
         for item in islice(self._incoming, CHANGES_SHOWN - len(self.changes_shown)):
-            action = "add" if self._incoming.replaced(item.logical_key) is None else "replace"
+            action = "replace" if self._incoming.replaced(item.logical_key) else "add"
             self._note(PlannedChange(item.logical_key, action, item.size, item.origin))
 
     def _note_discarded(self, parent: Manifest, count: int) -> None:

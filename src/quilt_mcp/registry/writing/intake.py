@@ -33,10 +33,10 @@ class Placement(Protocol):
     def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        """One group, item by item in its order: the finished entry, and how many bytes were newly stored. ``before``: what
-        the parent has at the same keys.
+        """Stores one group, item by item in its order; yields each finished entry, and how many bytes were newly stored.
 
-        Raises HashMismatch for bytes that are not what their package recorded.
+        ``before`` holds what the parent has at the same keys. Raises HashMismatch for bytes that are not what their
+        package recorded.
         """
         ...
 
@@ -61,15 +61,17 @@ class Intake:
         self.bytes_copied = 0
         self.notices: tuple[str, ...] = ()
 
-    async def take(self, arrivals: Arrivals) -> None:
-        """Finishes each of them.
+    async def store(self, arrivals: Arrivals) -> None:
+        """Stores the bytes of every file and finishes its entry.
 
-        Stops at the first failure; what was stored by then stays, unnamed and harmless, and is found again by a second try.
+        Stops at the first failure. What was stored by then stays, harmless since no manifest names it, and a second try
+        finds it again.
         """
 
-        async def take_group(group: Sequence[Incoming]) -> None:
+        async def store_group(group: Sequence[Incoming]) -> None:
             finished: list[Entry] = []
-            async with aclosing(self._placement.place(group, arrivals.replaced_by(group))) as placed:
+            before = arrivals.replaced(*(item.logical_key for item in group))
+            async with aclosing(self._placement.place(group, before)) as placed:
                 async for entry, copied in placed:
                     finished.append(entry)
                     self.bytes_copied += copied
@@ -77,11 +79,7 @@ class Intake:
                     await self._progress(self._done, arrivals.size, "bytes read")
             arrivals.finish(*finished)
 
-        grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, _size)
-        await for_each(grouped, FILES_AT_ONCE, take_group)
+        grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
+        await for_each(grouped, FILES_AT_ONCE, store_group)
         if self.bytes_copied:
             self.notices = await self._placement.notices()
-
-
-def _size(item: Incoming) -> int:
-    return item.size

@@ -1,33 +1,59 @@
-"""Bytes that are not what a manifest recorded: the check, and the one sentence for it."""
+"""Bytes against the manifest: whether they are what an entry records, and the one sentence for when they are not.
+
+Each function raises HashMismatch. ``entry`` None: no manifest recorded anything of these bytes, so all are right.
+"""
 
 from __future__ import annotations
 
-from quilt_mcp.domain.checksums import SHA256_CHUNKED
-from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.checksums import hash_bytes
+from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.errors import HashMismatch
-from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.storage.hashing import hash_file
 
 
-def not_as_recorded(logical_key: str, physical_key: str, found: str, expected: str) -> HashMismatch:
-    """``found`` and ``expected`` are both sizes or both hash values."""
-    return HashMismatch(
-        f"{physical_key} is not what the package recorded for {logical_key!r}: {found}, recorded {expected}.",
-        next_step="Call package_verify for all such files; restore the file, or package it anew.",
-        details={"path": logical_key, "physical_key": physical_key, "expected": expected, "found": found},
+def check_size(entry: Entry | None, size: int) -> None:
+    if entry is not None and size != entry.size:
+        raise _mismatch(entry, f"{size} bytes", f"{entry.size} bytes")
+
+
+def check_hash(entry: Entry | None, found: Hash) -> None:
+    """``found`` is of the recorded type."""
+    if entry is not None and found != entry.hash:
+        raise _mismatch(entry, found.value, recorded_hash(entry).value)
+
+
+def check_content(entry: Entry | None, content: bytes, known: Hash | None = None) -> None:
+    """Checks the size and hash of bytes in memory. ``known`` is their hash of one type, which need not be the recorded one."""
+    if entry is None:
+        return
+    expected = recorded_hash(entry)
+    if len(content) > (entry.size or 0):  # which may be all that was read
+        raise _mismatch(entry, f"more than {entry.size} bytes", f"{entry.size} bytes")
+    check_size(entry, len(content))
+    check_hash(entry, known if known and known.type == expected.type else hash_bytes(content, expected.type))
+
+
+async def check_file(entry: Entry | None, descriptor: int, size: int, known: Hash) -> None:
+    """Checks an open file of ``size`` bytes, as ``check_content`` does. Reads it again only for another type of hash."""
+    if entry is None:
+        return
+    expected = recorded_hash(entry)
+    check_size(entry, size)
+    check_hash(
+        entry, known if known.type == expected.type else await hash_file(descriptor, size, expected.type)
     )
 
 
-async def hold_against_record(item: Incoming, descriptor: int, size: int, chunked: Hash) -> None:
-    """Holds an open file of ``size`` bytes against the size and hash that its package recorded, whatever the hash's type.
-    ``chunked`` is its sha2-256-chunked hash. Files that come from no package have nothing to be held against.
+def recorded_hash(entry: Entry) -> Hash:
+    if entry.hash is None:
+        raise _mismatch(entry, "no hash to check", "a hash")
+    return entry.hash
 
-    Raises HashMismatch.
-    """
-    if item.hash is None:
-        return
-    if size != item.size:
-        raise not_as_recorded(item.logical_key, item.origin, f"{size} bytes", f"{item.size} bytes")
-    found = chunked if item.hash.type == SHA256_CHUNKED else await hash_file(descriptor, size, item.hash.type)
-    if found != item.hash:
-        raise not_as_recorded(item.logical_key, item.origin, found.value, item.hash.value)
+
+def _mismatch(entry: Entry, found: str, expected: str) -> HashMismatch:
+    key, address = entry.logical_key, entry.physical_key
+    return HashMismatch(
+        f"{address} is not what the package recorded for {key!r}: {found}, recorded {expected}.",
+        next_step="Call package_verify for all such files; restore the file, or package it anew.",
+        details={"path": key, "physical_key": address, "expected": expected, "found": found},
+    )

@@ -38,8 +38,8 @@ class Sources:
         for source in sources:
             await self._expand(source, arrivals)
         for file in files:
-            meta: JsonObject = {} if file.metadata is UNSET else with_user_meta({}, file.metadata)
             key = validate_logical_key(file.logical_key)
+            meta = _with_user_meta({}, file.metadata)
             arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
 
     async def _expand(self, source: Source, arrivals: Arrivals) -> None:
@@ -60,18 +60,14 @@ class Sources:
 
     async def _from_files(self, source: Source) -> AsyncGenerator[list[Incoming]]:
         found = await self._stores.find(source.origin)
-        meta: JsonObject = {} if source.metadata is UNSET else with_user_meta({}, source.metadata)
+        meta = _with_user_meta({}, source.metadata)
         async for page in found.pages:
-            yield [
-                Incoming(
-                    _logical_key(source, file.relative, found.is_single),
-                    file.size,
-                    meta,
-                    physical_key=file.physical_key,
-                )
-                for file in page
-                if source.takes(file.relative)
-            ]
+            incoming: list[Incoming] = []
+            for file in page:
+                if source.takes(file.relative):
+                    key = _logical_key(source, file.relative, found.is_single)
+                    incoming.append(Incoming(key, file.size, meta, file.physical_key))
+            yield incoming
         self.warnings += found.warnings
 
     async def _from_package(self, source: Source) -> AsyncGenerator[list[Incoming]]:
@@ -79,35 +75,30 @@ class Sources:
         registry = self._registries(uri.registry)
         pinned, manifest = await registry.open(uri)
         item = await anyio.to_thread.run_sync(registry.item, pinned, manifest, uri.path or "")
-        is_single = item.type == "file"
         skipped = item.path.rfind("/") + 1
         entries = manifest.entries(item.path)
         while page := await anyio.to_thread.run_sync(lambda: list(islice(entries, _PAGE))):
-            taken = [entry for entry in page if source.takes(entry.logical_key[skipped:])]
-            for entry in taken:
-                registry.locate(entry)
-            yield [
-                incoming_entry(
-                    entry, _logical_key(source, entry.logical_key[skipped:], is_single), source.metadata
-                )
-                for entry in taken
-            ]
+            incoming: list[Incoming] = []
+            for entry in page:
+                relative = entry.logical_key[skipped:]
+                if source.takes(relative):
+                    registry.locate(entry)
+                    key = _logical_key(source, relative, item.type == "file")
+                    incoming.append(incoming_entry(entry, key, source.metadata))
+            yield incoming
 
 
 def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
     """An entry of another package, with its recorded hash, size and metadata."""
-    meta = entry.meta if metadata is UNSET else with_user_meta(entry.meta, metadata)
-    return Incoming(
-        validate_logical_key(logical_key),
-        entry.size or 0,
-        meta,
-        physical_key=PhysicalKey.parse(entry.physical_key),
-        hash=entry.hash,
-    )
+    meta = _with_user_meta(entry.meta, metadata)
+    address = PhysicalKey.parse(entry.physical_key)
+    return Incoming(validate_logical_key(logical_key), entry.size or 0, meta, address, hash=entry.hash)
 
 
-def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
-    """``meta`` with its user metadata set; None takes it away."""
+def _with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
+    """``meta`` with its user metadata set. None takes it away, UNSET keeps it."""
+    if user_meta is UNSET:
+        return meta
     rest = {key: value for key, value in meta.items() if key != "user_meta"}
     return rest if user_meta is None else {**rest, "user_meta": user_meta}
 
