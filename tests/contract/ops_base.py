@@ -120,6 +120,10 @@ class OpsContract:
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return self.folder / below
 
+    def write_where_it_may_stay(self, files: Mapping[str, str | bytes], below: str) -> str:
+        """Files outside the registry that its packages may refer to where they lie; the URL of their folder, with its slash."""
+        return self.write_files(files, below).as_uri() + "/"
+
     def pointers(self, name: str) -> dict[str, str]:
         """A package's pointers as they lie in the registry: tag to content."""
         prefix = f".quilt/named_packages/{name}/"
