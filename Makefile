@@ -19,13 +19,14 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports nightly ceph bench docs requirements clean
+.PHONY: help demo test check lint types imports nightly pythons ceph bench docs requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
 	@echo "make test     the tests; those that need what is not installed here are skipped and say so"
 	@echo "make check    all of what CI runs: lint, types, import rules, tests with coverage"
 	@echo "make nightly  all tests, with their long profiles"
+	@echo "make pythons  the tests with each newer Python that this machine has"
 	@echo "make bench    start, size, call and engine benchmarks, results in bench/results"
 	@echo "make docs     writes docs/reference again from the code"
 
@@ -37,6 +38,11 @@ test: $(DEV_STAMP) $(NODE)
 
 nightly: $(DEV_STAMP) $(NODE)
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
+
+# With each newer Python that this machine has, in an environment of its own.
+pythons:
+	@for version in 3.12 3.13 3.14; do python$$version -c "" 2>/dev/null || continue; \
+		echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version COVERAGE= || exit 1; done
 
 check:
 	@.ci/run
@@ -67,7 +73,7 @@ requirements: $(DEV_STAMP)
 	$(BIN)/python requirements/compile.py
 
 clean:
-	rm -rf $(VENV) node_modules .coverage*
+	rm -rf $(VENV) .venv-* node_modules .coverage*
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
