@@ -10,8 +10,6 @@ RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requiremen
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE_PINS := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE_PINS)" | cksum | cut -d ' ' -f 1)
-# Nothing of Node is asked for where there is no npm: its tests are skipped there.
-NODE := $(if $(shell command -v npm),$(NODE_STAMP))
 CEPH := ceph-mon ceph-osd radosgw ceph-common
 
 # What `make test` and `make nightly` hand to pytest. COVERAGE=1 measures branches, subprocesses included.
@@ -19,7 +17,7 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports nightly pythons ceph bench docs requirements clean
+.PHONY: help demo test check lint types imports nightly pythons node ceph bench docs requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
@@ -33,10 +31,10 @@ help:
 demo: $(RUNTIME_STAMP)
 	@$(BIN)/quilt-mcp demo
 
-test: $(DEV_STAMP) $(NODE)
+test: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST) -m "not nightly" -n $(JOBS) --dist loadgroup $(ARGS)
 
-nightly: $(DEV_STAMP) $(NODE)
+nightly: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
 
 # With each newer Python that this machine has, in an environment of its own.
@@ -56,6 +54,9 @@ types: $(DEV_STAMP)
 
 imports: $(DEV_STAMP)
 	$(BIN)/lint-imports
+
+# What is tested on Node is skipped where there is no npm to install it.
+node: $(if $(shell command -v npm),$(NODE_STAMP))
 
 # The second S3 server of the tests, from the packages of Debian 12. It takes root: CI asks for it, `make test` never does.
 ceph:

@@ -85,11 +85,17 @@ rgw sts key = {sts_key}
 
 
 def absence() -> str | None:
-    """What is missing of Ceph on this machine and how to get it; None when nothing is."""
+    """Why this machine cannot run it, and where it can be had; None where it can be run."""
     missing = [program for program in _PROGRAMS if _path_of(program) is None]
-    if not missing:
+    found = f"no {', '.join(missing)}" if missing else _version()
+    if found.startswith("ceph version 16.2."):
         return None
-    return f"Ceph, the tests' second S3 server, is not here ({', '.join(missing)}): `make ceph` as root on Debian 12"
+    return f"the tests' second S3 server is Ceph 16.2, but here: {found}: `make ceph` as root on Debian 12"
+
+
+def _version() -> str:
+    command = [_path_of("radosgw") or "radosgw", "--version"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @dataclass(frozen=True)
