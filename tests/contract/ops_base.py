@@ -146,8 +146,8 @@ class OpsContract:
         self.set_pointer(name, tag, top_hash)
         self.set_pointer(name, "latest", top_hash)
 
-    def snapshot(self) -> dict[str, bytes | None]:
-        """Every object of the registry, to show that a call wrote nothing."""
+    def snapshot(self) -> Mapping[str, object]:
+        """Every object of the registry by key, with what tells its content, to show that a call wrote nothing."""
         return {key: self.raw_get(key) for key in self.raw_keys()}
 
 
