@@ -194,7 +194,8 @@ def test_a_record_may_be_exactly_as_large_as_quilt3_allows() -> None:
             foreign_line(meta={"x": 0}).replace(b"0}", b"9" * 5000 + b"}"), id="integer of 5,000 digits"
         ),
         pytest.param(
-            foreign_line(meta={"x": 0}).replace(b"0}", b"[" * 3000 + b"]" * 3000 + b"}"), id="3,000 deep"
+            foreign_line(meta={"x": 0}).replace(b"0}", b"[" * 300_000 + b"]" * 300_000 + b"}"),
+            id="300,000 deep",
         ),
     ],
 )
