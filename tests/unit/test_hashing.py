@@ -56,7 +56,7 @@ async def test_crc64_of_the_check_string_is_the_catalogued_one(tmp_path: Path) -
 async def test_parts_hashed_in_parallel_equal_the_whole_hashed_in_order(tmp_path: Path) -> None:
     content = b"".join(hashlib.sha256(b"%d" % number).digest() * 8192 for number in range(70))
     fd = file_of(tmp_path, content)
-    for hash_type in checksums.SUPPORTED:
+    for hash_type in checksums.CHECKSUMS:
         found = await hash_file(fd, len(content), hash_type)
         assert found == checksums.hash_bytes(content, hash_type)
         assert hash_open_file(fd, len(content), hash_type) == found

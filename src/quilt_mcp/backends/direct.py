@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_registry
-from quilt_mcp.domain.checksums import hasher
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.entry import Entry
@@ -471,11 +471,9 @@ def _verify(entry: Entry, data: bytes) -> bool:
     if entry.hash is None or len(data) != entry.size:
         return False
     try:
-        check = hasher(entry.hash.type, len(data))
+        found = hash_bytes(data, entry.hash.type)
     except NotSupported:
         return False
-    check.update(data)
-    found = check.value()
     if found != entry.hash:
         raise not_as_recorded(entry.logical_key, entry.physical_key, found.value, entry.hash.value)
     return True

@@ -244,7 +244,7 @@ class Installer:
                     expected.type,
                     size=_size(entry),
                     version=place.version,
-                    keep=file.write_at,
+                    write=file.write_at,
                     progress=report,
                 )
                 if found != expected:

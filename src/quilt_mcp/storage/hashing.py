@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import anyio
 from anyio import from_thread, to_thread
 
-from quilt_mcp.domain.checksums import SPLITTABLE, chunk_size, combine, hasher, part_hasher
+from quilt_mcp.domain.checksums import Hasher, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
@@ -33,12 +33,14 @@ async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_
     for an unknown type, HashMismatch when the file is not ``size`` bytes long, StorageUnavailable when it cannot be read.
     """
     count = _Count()
-    if hash_type not in SPLITTABLE or size <= chunk_size(size):
-        found = await to_thread.run_sync(_hash_whole, fd, size, hash_type, count, from_thread.check_cancelled)
+    checksum = checksum_for(hash_type)
+    chunk = checksum.part_size(size)
+    if size <= chunk:
+        whole = Hasher(checksum, size)
+        found = await to_thread.run_sync(_hash_whole, fd, size, whole, count, from_thread.check_cancelled)
         await progress(size, size, _MESSAGE)
         return found
 
-    chunk = chunk_size(size)
     offsets = iter(range(0, size, chunk))
     digests: dict[int, bytes] = {}
     lock = threading.Lock()
@@ -51,7 +53,7 @@ async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_
                 offset = next(offsets, None)
             if offset is None:
                 return
-            part = part_hasher(hash_type)
+            part = checksum.part()
             for piece in _pieces(fd, offset, min(chunk, size - offset), buffer, from_thread.check_cancelled):
                 part.update(piece)
                 count.add(len(piece))
@@ -75,12 +77,12 @@ async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_
             raise first_failure(failures) from None
     _require_end(fd, size)
     await progress(size, size, _MESSAGE)
-    return combine(hash_type, ((digests[at], min(chunk, size - at)) for at in range(0, size, chunk)))
+    return checksum.of_parts((digests[at], min(chunk, size - at)) for at in range(0, size, chunk))
 
 
 def hash_open_file(fd: int, size: int, hash_type: str, checkpoint: Callable[[], None] = lambda: None) -> Hash:
     """As ``hash_file``, blocking, on the calling thread; ``checkpoint`` is called between pieces and may raise."""
-    return _hash_whole(fd, size, hash_type, _Count(), checkpoint)
+    return _hash_whole(fd, size, Hasher(checksum_for(hash_type), size), _Count(), checkpoint)
 
 
 class _Count:
@@ -99,8 +101,7 @@ async def _in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -
     await to_thread.run_sync(work, limiter=limiter)
 
 
-def _hash_whole(fd: int, size: int, hash_type: str, count: _Count, checkpoint: Callable[[], None]) -> Hash:
-    whole = hasher(hash_type, size)
+def _hash_whole(fd: int, size: int, whole: Hasher, count: _Count, checkpoint: Callable[[], None]) -> Hash:
     buffer = memoryview(bytearray(min(READ_SIZE, max(size, 1))))
     with typed_errors("The file being hashed", "the local file system"):
         for piece in _pieces(fd, 0, size, buffer, checkpoint):

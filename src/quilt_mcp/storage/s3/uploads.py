@@ -20,7 +20,7 @@ import anyio
 from anyio import to_thread
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
+from quilt_mcp.domain.checksums import SHA256_CHUNKED, checksum_for, chunk_size, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.hashing import changed_while_read
@@ -110,7 +110,7 @@ class S3Uploads:
             return await to_thread.run_sync(send_now, upload, number)
 
         done = await self._multipart(key, count, send)
-        found = combine(SHA256_CHUNKED, digests)
+        found = checksum_for(SHA256_CHUNKED).of_parts(digests)
         total = sum(length for _, length in digests)
         for seen in (total, os.fstat(descriptor).st_size):
             if seen != size:
