@@ -29,7 +29,7 @@ from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, Placed, S3Uploads
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads, Stored
 from quilt_mcp.storage.store import Store, Stores
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
@@ -134,7 +134,7 @@ class KeyPlacement:
         if kept is not None:
             return kept, 0
         stat = await self._store.put(await self._key(item, found), content)
-        return self._entry(item, Placed(found, stat), found), len(content)
+        return self._entry(item, Stored(found, stat), found), len(content)
 
     async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
         size = os.fstat(descriptor).st_size
@@ -249,7 +249,7 @@ class KeyPlacement:
 
     # -- both --
 
-    def _entry(self, item: Incoming, placed: Placed, found: Hash) -> Entry:
+    def _entry(self, item: Incoming, placed: Stored, found: Hash) -> Entry:
         place = str(self._store.physical_key(placed.stat.key, placed.stat.version))
         return Entry(item.logical_key, place, placed.stat.size, item.hash or found, item.meta)
 

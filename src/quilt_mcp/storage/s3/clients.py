@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.listings import read_listings
+from quilt_mcp.storage.s3.listing_xml import read_listings
 
 DEFAULT_REGION: Final = "us-east-1"
 CONNECTIONS: Final = 32
