@@ -35,12 +35,13 @@ def quilt3_side(registry: Path) -> None:
 
 
 def our_side(registry: Path, cache: Path) -> None:
-    from quilt_mcp.backends.local import open_local
+    from quilt_mcp.backends.local import LocalOps
+    from quilt_mcp.backends.options import Options
     from quilt_mcp.domain.address import parse_package
 
     async def browse_twice() -> None:
         url = registry.as_uri()
-        ops = open_local(url, roots=(), writable=False, cache=cache, cache_bytes=1 << 30)
+        ops = LocalOps(url, Options(roots=(), writable=False, cache=cache, cache_bytes=1 << 30))
         package = parse_package(PACKAGE, url)
         seconds: list[float] = []
         for _ in range(6):

@@ -31,14 +31,15 @@ def quilt3_side(registry: Path, before: str, after: str) -> None:
 
 
 def our_side(registry: Path, before: str, after: str) -> None:
-    from quilt_mcp.backends.local import open_local
+    from quilt_mcp.backends.local import LocalOps
+    from quilt_mcp.backends.options import Options
     from quilt_mcp.domain.address import parse_package
 
     async def compare() -> None:
         url = registry.as_uri()
         old, new = (parse_package(f"{PACKAGE}@{top_hash}", url) for top_hash in (before, after))
         with tempfile.TemporaryDirectory() as cache:
-            ops = open_local(url, roots=(), writable=False, cache=Path(cache), cache_bytes=1 << 30)
+            ops = LocalOps(url, Options(roots=(), writable=False, cache=Path(cache), cache_bytes=1 << 30))
             start = time.perf_counter()
             found = await ops.diff(old, new, limit=100)
             cold = time.perf_counter() - start

@@ -68,7 +68,7 @@ async def typed(act: Act, ops: QuiltOps, root: Path) -> None:
         assert error.code != "internal_error"
 
 
-@pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "scratch", "cache"])
+@pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "cache/scratch", "cache"])
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_folder_removed_at_any_call_is_a_typed_error(act: str, folder: str, tmp_path: Path) -> None:
     await prepare(tmp_path / "whole")
@@ -89,7 +89,7 @@ async def test_a_folder_removed_at_any_call_is_a_typed_error(act: str, folder: s
 @pytest.mark.parametrize(
     "folder",
     ["registry/.quilt/packages", "registry/.quilt/named_packages", "registry/.quilt/objects", "registry/.quilt/tmp",
-     "registry/.quilt/locks", "scratch", "cache", "installed", "data"],
+     "registry/.quilt/locks", "cache/scratch", "cache", "installed", "data"],
 )  # fmt: skip
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_file_where_a_folder_should_be_is_a_typed_error(
@@ -97,5 +97,6 @@ async def test_a_file_where_a_folder_should_be_is_a_typed_error(
 ) -> None:
     await prepare(tmp_path)
     shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    (tmp_path / folder).parent.mkdir(exist_ok=True)
     (tmp_path / folder).write_text("in the way")
     await typed(ACTS[act], open_faulty(tmp_path).ops, tmp_path)
