@@ -64,7 +64,7 @@ class IamOps(DirectOps):
         return self.registry_page(urls, limit, cursor, writable=writable, warnings=warnings)
 
     def _bucket_names(self) -> list[str]:
-        if self._clients.is_anonymous:
+        if self._clients.keys is None:
             return []
         with s3_errors("", None, "s3:ListAllMyBuckets"):
             answer = self._clients.boto().list_buckets()

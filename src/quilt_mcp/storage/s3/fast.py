@@ -31,26 +31,25 @@ class FastBucket:
         self._opened: Any = None
 
     async def stat(self, key: str, version: str | None) -> ObjectStat:
-        options = None if version is None else {"version": version, "head": True}
-        with s3_errors(self._name, key, _read_action(version)):
-            store = await self._store()
-            if options is None:
-                return self._stat_of(key, await _obstore().head_async(store, key))
-            return self._stat_of(key, (await _obstore().get_async(store, key, options=options)).meta)
+        return (await self._get(key, version, head=True)).stat
 
     async def open(self, key: str, offset: int, length: int | None, version: str | None) -> FastBody:
         """The bytes [offset, offset + length), under way."""
-        options: dict[str, Any] = {}
-        if version is not None:
-            options["version"] = version
         if length is not None:
-            options["range"] = (offset, offset + length)
-        elif offset:
-            options["range"] = {"offset": offset}
-        errors = partial(s3_errors, self._name, key, _read_action(version))
+            return await self._get(key, version, range=(offset, offset + length))
+        return await self._get(key, version, **({"range": {"offset": offset}} if offset else {}))
+
+    async def _get(self, key: str, version: str | None, **options: Any) -> FastBody:
+        action = "s3:GetObject"
+        if version is not None:
+            action = "s3:GetObjectVersion"
+            options["version"] = version
+        errors = partial(s3_errors, self._name, key, action)
         with errors():
             found = await _obstore().get_async(await self._store(), key, options=options)
-            return FastBody(found, self._stat_of(key, found.meta), errors)
+        if not found.meta["e_tag"]:
+            raise not_s3(self._name)  # which gives each object one
+        return FastBody(key, found, errors)
 
     async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
         mode: Any = "overwrite"
@@ -74,21 +73,15 @@ class FastBucket:
             self._opened = await to_thread.run_sync(self._clients.fast, self._name)
         return self._opened
 
-    def _stat_of(self, key: str, found: Any) -> ObjectStat:
-        if not found["e_tag"]:
-            raise not_s3(self._name)  # which gives each object one
-        return ObjectStat(key, found["size"], found["e_tag"], found["last_modified"], found["version"])
-
 
 class FastBody:
     """Bytes of an object under way. ``length``: how many were announced."""
 
-    def __init__(
-        self, found: Any, stat: ObjectStat, errors: Callable[[], AbstractContextManager[None]]
-    ) -> None:
+    def __init__(self, key: str, found: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
         self._found = found
         self._errors = errors
-        self.stat = stat
+        meta = found.meta
+        self.stat = ObjectStat(key, meta["size"], meta["e_tag"], meta["last_modified"], meta["version"])
         start, end = found.range
         self.length: int = end - start
 
@@ -110,10 +103,6 @@ def is_plain(key: str) -> bool:
             next_step="Keys have 1 to 1,024 bytes of UTF-8.",
         )
     return _NOT_PLAIN.search(key) is None
-
-
-def _read_action(version: str | None) -> str:
-    return "s3:GetObject" if version is None else "s3:GetObjectVersion"
 
 
 def _obstore() -> Any:

@@ -23,6 +23,22 @@ from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import Listing, ObjectStat
 
 
+class NoBytes:
+    """The body of a range that has no byte."""
+
+    length = 0
+
+    def __init__(self, stat: ObjectStat) -> None:
+        self.stat = stat
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+        for nothing in (b"",)[:0]:
+            yield nothing
+
+
 class S3Store:
     """See ``store.Store``. ``etag`` is S3's, with its quotes."""
 
@@ -56,16 +72,8 @@ class S3Store:
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
-        if length == 0:
-            return await self.stat(key, version=version), b""
-        try:
-            body = await self._open(key, offset, length, version)
-            return body.stat, await body.read()
-        except StorageUnavailable:
-            stat = await self._ending_before(offset, key, version)
-            if stat is None:
-                raise
-            return stat, b""
+        body = await self._open(key, offset, length, version)
+        return body.stat, await body.read()
 
     async def stream(
         self,
@@ -76,15 +84,7 @@ class S3Store:
         version: str | None = None,
         chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes | memoryview]:
-        if length == 0:
-            await self.stat(key, version=version)
-            return
-        try:
-            body = await self._open(key, offset, length, version)
-        except StorageUnavailable:
-            if await self._ending_before(offset, key, version) is None:
-                raise
-            return
+        body = await self._open(key, offset, length, version)
         received = 0
         async for chunk in body.chunks(chunk_size):
             received += len(chunk)
@@ -98,20 +98,24 @@ class S3Store:
 
     async def _open(
         self, key: str, offset: int, length: int | None, version: str | None
-    ) -> FastBody | BotoBody:
+    ) -> FastBody | BotoBody | NoBytes:
         """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
-        if is_plain(key):
-            try:
-                return await self._fast.open(key, offset, length, version)
-            except PermissionDenied:
-                if version is None:
-                    raise
-        return await self.boto.open(key, offset, length, version)
-
-    async def _ending_before(self, offset: int, key: str, version: str | None) -> ObjectStat | None:
-        """The object when it has no byte at ``offset``: servers refuse such a range, which here is the empty rest of it."""
-        stat = await self.stat(key, version=version)
-        return stat if offset >= stat.size else None
+        if length == 0:
+            return NoBytes(await self.stat(key, version=version))
+        try:
+            if is_plain(key):
+                try:
+                    return await self._fast.open(key, offset, length, version)
+                except PermissionDenied:
+                    if version is None:
+                        raise
+            return await self.boto.open(key, offset, length, version)
+        except StorageUnavailable:
+            # Servers refuse a range that begins behind the last byte; here it is the empty rest.
+            stat = await self.stat(key, version=version)
+            if offset < stat.size:
+                raise
+            return NoBytes(stat)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         async for page in self.listings.pages(prefix, after):

@@ -68,9 +68,6 @@ class S3Uploads:
         self._store = store
         self._bucket = store.boto
 
-    async def put_bytes(self, key: str, content: bytes) -> Stored:
-        return Stored(hash_bytes(content), await self._store.put(key, content))
-
     async def put_file(self, key: str, descriptor: int) -> Stored:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
         size = os.fstat(descriptor).st_size
@@ -78,7 +75,7 @@ class S3Uploads:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
             if len(content) != size:
                 raise changed_while_read(len(content), size)
-            return await self.put_bytes(key, content)
+            return Stored(hash_bytes(content), await self._store.put(key, content))
         part_size = _SENT.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
         buffers = _PartBuffers(part_size)
@@ -154,7 +151,8 @@ class S3Uploads:
                 CopySourceRange=f"bytes={start}-{min(start + part_size, size) - 1}",
                 **given,
             )
-            return {name: sent["CopyPartResult"].get(name) for name in ("ETag", _SENT_FIELD)}
+            part = sent["CopyPartResult"]
+            return {name: part[name] for name in ("ETag", _SENT_FIELD) if name in part}
 
         done = await self._multipart(key, size, send)
         value = str(done.get(_SENT_FIELD) or "").partition("-")[0]
@@ -169,8 +167,7 @@ class S3Uploads:
         parts: dict[int, dict[str, Any]] = {}
 
         async def send_one(number: int) -> None:
-            said = {name: value for name, value in (await send(upload, number)).items() if value is not None}
-            parts[number] = {"PartNumber": number, **said}
+            parts[number] = {"PartNumber": number, **await send(upload, number)}
 
         try:
             await for_each(range(1, -(-size // _SENT.part_size(size)) + 1), _PARTS_AT_ONCE, send_one)
@@ -199,17 +196,14 @@ class S3Uploads:
         for checksum in CHECKSUMS.values():
             kept = str(found.get(f"Checksum{checksum.s3_name}") or "")
             value, _, count = kept.partition("-")
-            if not value:
-                continue
-            if not count:
+            part_size = checksum.part_size(size)
+            if value and not count:
                 is_whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
                 if is_whole and (size < MULTIPART_FROM or not checksum.chunked):
                     return Stored(_of_one_piece(checksum, value, size), stat)
-            elif checksum.chunked and count == str(-(-size // checksum.part_size(size))):
+            elif checksum.chunked and count == str(-(-size // part_size)):
                 named = Hash(checksum.name, value)
-                if named == expected or await self._has_parts_of(
-                    checksum.part_size(size), key, version, size
-                ):
+                if named == expected or await self._has_parts_of(part_size, key, version, size):
                     return Stored(named, stat)
         return Stored(None, stat)
 
