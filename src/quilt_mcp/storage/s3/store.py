@@ -23,22 +23,6 @@ from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import Listing, ObjectStat
 
 
-class NoBytes:
-    """The body of a range that has no byte."""
-
-    length = 0
-
-    def __init__(self, stat: ObjectStat) -> None:
-        self.stat = stat
-
-    async def read(self) -> bytes:
-        return b""
-
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
-        for nothing in (b"",)[:0]:
-            yield nothing
-
-
 class S3Store:
     """See ``store.Store``. ``etag`` is S3's, with its quotes."""
 
@@ -72,8 +56,8 @@ class S3Store:
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
-        body = await self._open(key, offset, length, version)
-        return body.stat, await body.read()
+        stat, body = await self._open(key, offset, length, version)
+        return stat, await body.read() if body else b""
 
     async def stream(
         self,
@@ -84,7 +68,9 @@ class S3Store:
         version: str | None = None,
         chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes | memoryview]:
-        body = await self._open(key, offset, length, version)
+        _, body = await self._open(key, offset, length, version)
+        if body is None:
+            return
         received = 0
         async for chunk in body.chunks(chunk_size):
             received += len(chunk)
@@ -98,24 +84,31 @@ class S3Store:
 
     async def _open(
         self, key: str, offset: int, length: int | None, version: str | None
-    ) -> FastBody | BotoBody | NoBytes:
-        """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
+    ) -> tuple[ObjectStat, FastBody | BotoBody | None]:
+        """The object, and the bytes [offset, offset + length) under way; None where there is none."""
         if length == 0:
-            return NoBytes(await self.stat(key, version=version))
+            return await self.stat(key, version=version), None
         try:
-            if is_plain(key):
-                try:
-                    return await self._fast.open(key, offset, length, version)
-                except PermissionDenied:
-                    if version is None:
-                        raise
-            return await self.boto.open(key, offset, length, version)
+            body = await self._open_body(key, offset, length, version)
+            return body.stat, body
         except StorageUnavailable:
-            # Servers refuse a range that begins behind the last byte; here it is the empty rest.
+            # Servers refuse a range that begins behind the last byte.
             stat = await self.stat(key, version=version)
             if offset < stat.size:
                 raise
-            return NoBytes(stat)
+            return stat, None
+
+    async def _open_body(
+        self, key: str, offset: int, length: int | None, version: str | None
+    ) -> FastBody | BotoBody:
+        """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
+        if is_plain(key):
+            try:
+                return await self._fast.open(key, offset, length, version)
+            except PermissionDenied:
+                if version is None:
+                    raise
+        return await self.boto.open(key, offset, length, version)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         async for page in self.listings.pages(prefix, after):
