@@ -31,15 +31,18 @@ class FastBucket:
         self._opened: Any = None
 
     async def stat(self, key: str, version: str | None) -> ObjectStat:
-        return (await self._get(key, version, head=True)).stat
+        return (await self._get(key, version, {"head": True})).stat
 
     async def open(self, key: str, offset: int, length: int | None, version: str | None) -> FastBody:
         """The bytes [offset, offset + length), under way."""
+        options: dict[str, Any] = {}
         if length is not None:
-            return await self._get(key, version, range=(offset, offset + length))
-        return await self._get(key, version, **({"range": {"offset": offset}} if offset else {}))
+            options["range"] = (offset, offset + length)
+        elif offset:
+            options["range"] = {"offset": offset}
+        return await self._get(key, version, options)
 
-    async def _get(self, key: str, version: str | None, **options: Any) -> FastBody:
+    async def _get(self, key: str, version: str | None, options: dict[str, Any]) -> FastBody:
         action = "s3:GetObject"
         if version is not None:
             action = "s3:GetObjectVersion"
@@ -59,12 +62,9 @@ class FastBucket:
             mode = {"e_tag": if_match}
         size = await to_thread.run_sync(os.path.getsize, body) if isinstance(body, Path) else len(body)
         with s3_errors(self._name, key, "s3:PutObject"):
+            multipart = False if mode != "overwrite" else None
             done = await _obstore().put_async(
-                await self._store(),
-                key,
-                body,
-                mode=mode,
-                use_multipart=False if mode != "overwrite" else None,
+                await self._store(), key, body, mode=mode, use_multipart=multipart
             )
         return ObjectStat(key, size, done["e_tag"] or "", datetime.now(UTC), done["version"])
 
