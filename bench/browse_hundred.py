@@ -35,7 +35,8 @@ def quilt3_side(registry: Path) -> None:
 def our_side(registry: Path) -> None:
     import anyio
 
-    from quilt_mcp.backends.local import open_local
+    from quilt_mcp.backends.local import LocalOps
+    from quilt_mcp.backends.options import Options
     from quilt_mcp.domain.address import parse_package
 
     async def browse() -> None:
@@ -45,7 +46,7 @@ def our_side(registry: Path) -> None:
         with tempfile.TemporaryDirectory() as cache:
             for _ in range(CALLS):
                 start = time.perf_counter()
-                ops = open_local(url, roots=(), writable=False, cache=Path(cache), cache_bytes=1 << 30)
+                ops = LocalOps(url, Options(roots=(), writable=False, cache=Path(cache), cache_bytes=1 << 30))
                 found = await ops.browse(package, recursive=True, limit=1000)
                 assert len(found.page.items) > 1
                 seconds.append(time.perf_counter() - start)

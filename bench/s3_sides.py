@@ -91,18 +91,19 @@ def fast_store(access: S3Access, bucket: str) -> Any:
 def our_ops(registry: str) -> Any:
     """The IAM backend on this process's server, with a cache that is empty as it begins. Local files: its working folder."""
     from quilt_mcp.auth.identity import S3Access as Reached
-    from quilt_mcp.backends.iam import open_iam
+    from quilt_mcp.backends.iam import IamOps
+    from quilt_mcp.backends.options import Options
     from quilt_mcp.storage.s3.clients import AwsKeys
 
     keys = AwsKeys(os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"])
-    return open_iam(
-        Reached(lambda: keys, os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL"]),
-        registry,
+    options = Options(
         roots=(Path.cwd(), Path(tempfile.gettempdir())),
         writable=True,
         cache=Path.cwd() / "our-cache",
         cache_bytes=1 << 30,
     )
+    access = Reached(lambda: keys, os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL"])
+    return IamOps(access, registry, options)
 
 
 @contextmanager

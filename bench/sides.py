@@ -75,9 +75,11 @@ def resident_mb() -> float:
 
 def open_ours(registry: Path, cache: Path, *, roots: tuple[Path, ...] = (), writable: bool = False) -> Any:
     """The local backend."""
-    from quilt_mcp.backends.local import open_local
+    from quilt_mcp.backends.local import LocalOps
+    from quilt_mcp.backends.options import Options
 
-    return open_local(registry.as_uri(), roots=roots, writable=writable, cache=cache, cache_bytes=1 << 30)
+    options = Options(roots=roots, writable=writable, cache=cache, cache_bytes=1 << 30)
+    return LocalOps(registry.as_uri(), options)
 
 
 def answer(figures: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ops_base import OpsContract, inline, kinds, record
 
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest, Rename
 from quilt_mcp.errors import (
     EntryNotFound,
@@ -201,11 +202,7 @@ class ReadingContract(OpsContract):
         digest = {"type": hash_type, "value": value}
         self.set_package("a/b", "c" * 64, record(item, hash=digest))
         if hash_type == "CRC64NVME":
-            from quilt_mcp.domain.checksums import hasher
-
-            check = hasher(hash_type, 6)
-            check.update(b"hello\n")
-            digest["value"] = check.value().value
+            digest["value"] = hash_bytes(b"hello\n", hash_type).value
             self.set_package("a/b", "c" * 64, record(item, hash=digest))
         assert (await self.ops.read(self.uri("a/b", path="f"))).verified
         digest["value"] = value[::-1]

@@ -9,7 +9,7 @@ import pytest
 
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.domain.checksums import SPLITTABLE, hash_bytes
+from quilt_mcp.domain.checksums import CHECKSUMS, hash_bytes
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.objects import bring_object
 from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
@@ -58,17 +58,17 @@ async def test_every_byte_comes_to_its_place_and_is_hashed_on_its_way(
         assert total == SIZE
         seen.append(done)
 
-    def keep(offset: int, chunk: bytes | memoryview) -> None:
+    def write(offset: int, chunk: bytes | memoryview) -> None:
         os.pwrite(descriptor, chunk, offset)
 
     with moto_proxy.recording() as recording:
-        found = await bring_object(store, key, hash_type, size=SIZE, keep=keep, progress=progress)
+        found = await bring_object(store, key, hash_type, size=SIZE, write=write, progress=progress)
     os.close(descriptor)
     assert found == hash_bytes(content, hash_type)
     assert (tmp_path / "file").read_bytes() == content
     assert seen == sorted(seen)
     assert seen[-1] == SIZE
-    assert recording.counts["GetObject"] == (3 if hash_type in SPLITTABLE else 1)
+    assert recording.counts["GetObject"] == (3 if CHECKSUMS[hash_type].splittable else 1)
 
 
 @pytest.mark.parametrize("size", [SIZE - 1, SIZE + 1, 16 << 20, 30 << 20, 5])

@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 from ops_contract import QuiltOpsContract
 
-from quilt_mcp.backends.direct import DirectOps
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import AlreadyExists, RegistryNotFound
-from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.cache import ManifestCache
-from quilt_mcp.storage.local.stores import LocalStores
-from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 PAGE = 1000
 
@@ -31,12 +28,14 @@ class TestLocalOps(QuiltOpsContract):
             folder.mkdir(parents=True)
         self.registry, self.other_registry = self.root.as_uri(), other.as_uri()
         self.ops, self.reader = (
-            open_local(
+            LocalOps(
                 self.registry,
-                roots=(allowed,),
-                writable=writable,
-                cache=tmp_path / f"cache-{writable}",
-                cache_bytes=1 << 20,
+                Options(
+                    roots=(allowed,),
+                    writable=writable,
+                    cache=tmp_path / f"cache-{writable}",
+                    cache_bytes=1 << 20,
+                ),
             )
             for writable in (True, False)
         )
@@ -108,19 +107,5 @@ class TestLocalOpsOnTables(TestLocalOps):
 
     @pytest.fixture(autouse=True)
     def hold_manifests_as_tables(self, open_backend: None, tmp_path: Path) -> None:
-        def open_tables(stores: LocalStores, writable: bool) -> DirectOps:
-            return DirectOps(
-                "local",
-                stores if writable else ReadOnlyStores(stores),
-                ManifestCache(tmp_path / f"tables-{writable}", small=0),
-                default_registry=self.registry,
-                registries=(self.registry,),
-                writable=writable,
-                scratch=tmp_path / "scratch",
-                open_folder=lambda path: Destination(*stores.folder(path)),
-            )
-
-        self.ops, self.reader = (
-            open_tables(LocalStores([self.root], [self.root.parent], create=writable), writable)
-            for writable in (True, False)
-        )
+        for ops, folder in ((self.ops, "tables"), (self.reader, "tables-read")):
+            ops._manifests = ManifestCache(tmp_path / folder, small=0)

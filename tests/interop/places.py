@@ -10,7 +10,8 @@ import quilt3
 
 from parts.iam_ops import iam_ops
 from parts.s3_access import S3Access
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import parse_registry
 from quilt_mcp.ops import QuiltOps
 
@@ -43,13 +44,10 @@ class LocalPlace:
         return parse_registry(str(self.folder / "registry"))
 
     def open_ops(self, *roots: Path) -> QuiltOps:
-        return open_local(
-            self.url,
-            roots=(self.folder, *roots),
-            writable=True,
-            cache=self.folder / "cache",
-            cache_bytes=1 << 26,
+        options = Options(
+            roots=(self.folder, *roots), writable=True, cache=self.folder / "cache", cache_bytes=1 << 26
         )
+        return LocalOps(self.url, options)
 
     def manifest(self, top_hash: str) -> bytes:
         return (self.folder / "registry" / ".quilt" / "packages" / top_hash).read_bytes()

@@ -30,7 +30,7 @@ def test_chunks_are_as_large_as_quilt3s(size: int) -> None:
 def test_a_stream_of_any_pieces_has_the_checksum_quilt3_finds(hash_type: str, size: int) -> None:
     rng = random.Random(size)
     content = rng.randbytes(size)
-    hasher = ours.hasher(hash_type, size)
+    hasher = ours.Hasher(ours.checksum_for(hash_type), size)
     start = 0
     while start < size:
         end = start + rng.choice((1, 1000, _MIB, 9 * _MIB))
@@ -44,14 +44,15 @@ def test_a_stream_of_any_pieces_has_the_checksum_quilt3_finds(hash_type: str, si
 @pytest.mark.parametrize("size", [0, 1, 8 * _MIB, 17 * _MIB])
 def test_parts_hashed_apart_combine_to_the_checksum_quilt3_finds(hash_type: str, size: int) -> None:
     content = random.Random(size).randbytes(size)
+    checksum = ours.checksum_for(hash_type)
     parts = []
-    for start in range(0, size, ours.chunk_size(size)):
-        part = content[start : start + ours.chunk_size(size)]
-        hasher = ours.part_hasher(hash_type)
+    for start in range(0, size, checksum.part_size(size)):
+        part = content[start : start + checksum.part_size(size)]
+        hasher = checksum.part()
         hasher.update(part)
         parts.append((hasher.digest(), len(part)))
     expected = theirs.calculate_multipart_checksum_bytes(content, checksum_type=hash_type)
-    assert ours.combine(hash_type, parts) == Hash(hash_type, expected)
+    assert checksum.of_parts(parts) == Hash(hash_type, expected)
 
 
 def test_the_legacy_checksum_is_quilt3s() -> None:

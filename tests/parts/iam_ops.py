@@ -7,7 +7,8 @@ from pathlib import Path
 
 from parts.s3_access import S3Access as Server
 from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.iam import IamOps, open_iam
+from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.storage.s3.clients import AwsKeys
 
 
@@ -21,12 +22,11 @@ def iam_ops(
     allowed: Collection[str] | None = None,
 ) -> IamOps:
     keys = AwsKeys(server.access_key, server.secret_key, server.session_token)
-    return open_iam(
-        S3Access(lambda: keys, server.region, server.url),
-        f"s3://{bucket}",
+    options = Options(
         roots=roots,
         writable=writable,
         cache=cache,
         cache_bytes=1 << 24,
-        allowed=allowed,
+        allowed=None if allowed is None else frozenset(allowed),
     )
+    return IamOps(S3Access(lambda: keys, server.region, server.url), f"s3://{bucket}", options)

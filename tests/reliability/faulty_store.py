@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,12 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from quilt_mcp.backends.direct import DirectOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import StorageUnavailable
-from quilt_mcp.registry.install import Destination
-from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import FileIntake, FoundFiles, Listing, LocalFiles, ObjectStat, Store, Taken
@@ -213,21 +213,12 @@ class Opened:
     stores: FaultyStores
 
 
-def open_faulty(root: Path, script: Script = nothing, *, clock: Callable[[], float] | None = None) -> Opened:
+def open_faulty(root: Path, script: Script = nothing, *, clock: Callable[[], float] = time.time) -> Opened:
     """The local backend over ``root/registry``, with all of ``root`` in reach, and a test's script between it and the disk."""
     registry = root / "registry"
     registry.mkdir(parents=True, exist_ok=True)
     local = LocalStores([registry], [root])
     stores = FaultyStores(local, script)
-    ops = DirectOps(
-        "local",
-        stores,
-        ManifestCache(root / "cache"),
-        default_registry=registry.as_uri(),
-        registries=(registry.as_uri(),),
-        writable=True,
-        scratch=root / "scratch",
-        open_folder=lambda path: Destination(*local.folder(path)),
-        **({} if clock is None else {"clock": clock}),
-    )
+    options = Options(roots=(root,), writable=True, cache=root / "cache", cache_bytes=1 << 30)
+    ops = DirectOps("local", registry.as_uri(), stores, local, options, clock=clock)
     return Opened(ops, stores)

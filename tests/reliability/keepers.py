@@ -9,7 +9,8 @@ from typing import Protocol
 from s3_registry import S3Registry, open_ops
 
 from parts.s3_access import S3Access
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.ops import QuiltOps
 
@@ -33,13 +34,8 @@ class Folder:
     root: Path
 
     def opened(self) -> QuiltOps:
-        return open_local(
-            str(self.root / "registry"),
-            roots=(self.root,),
-            writable=True,
-            cache=self.root / "cache",
-            cache_bytes=1 << 20,
-        )
+        options = Options(roots=(self.root,), writable=True, cache=self.root / "cache", cache_bytes=1 << 20)
+        return LocalOps(str(self.root / "registry"), options)
 
     def get(self, key: str) -> bytes:
         return (self.root / "registry" / key).read_bytes()

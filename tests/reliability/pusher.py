@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from s3_registry import NAME, open_ops
 
 from parts.s3_access import S3Access
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.errors import RetryableError, StaleParent
@@ -43,7 +44,8 @@ def opened(root: Path, writer: str, server: list[str]) -> QuiltOps:
         url, bucket = server
         return open_ops(S3Access(url, access_key=writer), bucket, root / writer)
     cache = root / f"cache-{writer}"
-    return open_local(str(root / "registry"), roots=(root,), writable=True, cache=cache, cache_bytes=1 << 24)
+    options = Options(roots=(root,), writable=True, cache=cache, cache_bytes=1 << 24)
+    return LocalOps(str(root / "registry"), options)
 
 
 async def main(writer: str, count: int, root: Path, server: list[str]) -> None:

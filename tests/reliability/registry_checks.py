@@ -88,6 +88,6 @@ def manifests(registry: Path) -> list[str]:
 
 def unfinished(root: Path) -> list[Path]:
     """Temporary files of the store, the cache and the publisher."""
-    places = [root / "registry/.quilt/tmp", root / "scratch"]
+    places = [root / "registry/.quilt/tmp", root / "cache/scratch"]
     found = [path for place in places if place.is_dir() for path in place.iterdir()]
     return [*found, *(root / "cache").glob("work-*")]

@@ -11,7 +11,8 @@ from racing import hold, pushed_files, race
 from s3_registry import NAME, S3Registry, open_ops
 
 from parts.s3_access import S3Access
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile
 from quilt_mcp.ops import QuiltOps
@@ -37,9 +38,8 @@ def test_in_a_folder_no_acknowledged_push_is_lost_and_the_log_is_one_line_of_par
 ) -> None:
     registry = tmp_path / "registry"
     registry.mkdir()
-    ops = open_local(
-        str(registry), roots=(tmp_path,), writable=True, cache=tmp_path / "cache", cache_bytes=1 << 20
-    )
+    options = Options(roots=(tmp_path,), writable=True, cache=tmp_path / "cache", cache_bytes=1 << 20)
+    ops = LocalOps(str(registry), options)
     first = anyio.run(create, ops)
     told = race([str(tmp_path)], writers, pushes, 100 if writers < 10 else 14_000)
     log = registry_checks.log(registry, NAME)

@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 )
 from model_registry import ModelFile, ModelRegistry, ModelRevision, clashes
 
-from quilt_mcp.backends.local import open_local
+from quilt_mcp.backends.local import LocalOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.metadata import merge_patch
 from quilt_mcp.domain.plan import (
@@ -56,13 +57,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.registry = self.root / "registry"
         self.registry.mkdir()
         self.portal = self.closing.enter_context(start_blocking_portal())
-        self.ops = open_local(
-            str(self.registry),
-            roots=(self.root,),
-            writable=True,
-            cache=self.root / "cache",
-            cache_bytes=1 << 20,
-        )
+        options = Options(roots=(self.root,), writable=True, cache=self.root / "cache", cache_bytes=1 << 20)
+        self.ops = LocalOps(str(self.registry), options)
         self.model = ModelRegistry()
 
     def teardown(self) -> None:

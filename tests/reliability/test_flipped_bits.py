@@ -15,7 +15,7 @@ from parts.faults import FlipUploadedBit
 from parts.proxy import Proxy
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.checksums import hasher
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
@@ -55,10 +55,9 @@ async def created(kept: Keeper, hash_type: str) -> tuple[PackageUri, str]:
     files = (InlineFile("d/f", CONTENT, metadata={"é": [1, 2.5, None]}),)
     commit = await ops.create(CreateRequest(package, files=files, metadata={"k": "v"}, message="m"))
     header, record = kept.get(f".quilt/packages/{commit.top_hash}").decode().splitlines()
-    check = hasher(hash_type, len(CONTENT))
-    check.update(CONTENT)
+    value = hash_bytes(CONTENT, hash_type).value
     record = json.dumps(
-        {**json.loads(record), "hash": {"type": hash_type, "value": check.value().value}}, ensure_ascii=False
+        {**json.loads(record), "hash": {"type": hash_type, "value": value}}, ensure_ascii=False
     )
     top_hash = TopHash(decode_header(header.encode()))
     entry = decode_record(record.encode(), 2)

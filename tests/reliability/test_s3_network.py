@@ -16,7 +16,8 @@ from parts.aws_front import AwsFront
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
 from quilt_mcp.auth.aws import AwsCredentials
-from quilt_mcp.backends.iam import IamOps, open_iam
+from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile
 from quilt_mcp.errors import InvalidArgument, QuiltError, StorageUnavailable
@@ -51,14 +52,8 @@ def opener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opener:
         }
         for name, value in (own | variables).items():
             monkeypatch.setenv(name, value)
-        return open_iam(
-            AwsCredentials(os.environ).access(),
-            f"s3://{bucket}",
-            roots=(tmp_path,),
-            writable=True,
-            cache=tmp_path / "cache",
-            cache_bytes=1 << 24,
-        )
+        options = Options(roots=(tmp_path,), writable=True, cache=tmp_path / "cache", cache_bytes=1 << 24)
+        return IamOps(AwsCredentials(os.environ).access(), f"s3://{bucket}", options)
 
     return open_
 

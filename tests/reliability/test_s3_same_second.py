@@ -14,7 +14,8 @@ from parts.faults import Pause
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
 from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.iam import IamOps, open_buckets
+from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.storage.s3.clients import AwsKeys
 from s3_push import fresh, make, package
@@ -31,17 +32,9 @@ def anyio_backend() -> str:
 
 def at_noon(server: Server, registry: S3Registry, root: Path, clock: Callable[[], float]) -> IamOps:
     keys = AwsKeys(server.access_key, server.secret_key)
-    clients, given = open_buckets(
-        S3Access(lambda: keys, server.region, server.url),
-        f"s3://{registry.bucket}",
-        backend="iam",
-        roots=(),
-        writable=True,
-        cache=root,
-        cache_bytes=1 << 20,
-        allowed=None,
-    )
-    return IamOps(clients, None, **given, clock=clock)
+    access = S3Access(lambda: keys, server.region, server.url)
+    options = Options(roots=(), writable=True, cache=root, cache_bytes=1 << 20)
+    return IamOps(access, f"s3://{registry.bucket}", options, clock=clock)
 
 
 def adding(ops: IamOps, name: str, **more: object) -> PatchRequest:

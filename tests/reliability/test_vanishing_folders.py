@@ -140,7 +140,7 @@ async def whole_or_typed(act: str, ops: QuiltOps, root: Path) -> None:
         CHECKS.get(act, nothing)(answer, root)
 
 
-@pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "scratch", "cache"])
+@pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "cache/scratch", "cache"])
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
     act: str, folder: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -165,7 +165,7 @@ async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
 @pytest.mark.parametrize(
     "folder",
     ["registry/.quilt/packages", "registry/.quilt/named_packages", "registry/.quilt/objects", "registry/.quilt/tmp",
-     "registry/.quilt/locks", "scratch", "cache", "installed"],
+     "registry/.quilt/locks", "cache/scratch", "cache", "installed", "data"],
 )  # fmt: skip
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_file_where_a_folder_should_be_is_told_or_harms_nothing(
@@ -173,5 +173,6 @@ async def test_a_file_where_a_folder_should_be_is_told_or_harms_nothing(
 ) -> None:
     await prepare(tmp_path)
     shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    (tmp_path / folder).parent.mkdir(exist_ok=True)
     (tmp_path / folder).write_text("in the way")
     await whole_or_typed(act, open_faulty(tmp_path).ops, tmp_path)

@@ -16,7 +16,8 @@ import pytest
 
 from parts.aws_endpoints import ROLE, START_URL, AwsEndpoints, write_sso_token
 from quilt_mcp.auth import aws as aws_module
-from quilt_mcp.auth.aws import AwsCredentials, AwsFinding
+from quilt_mcp.auth.aws import AwsCredentials
+from quilt_mcp.auth.finding import Finding
 from quilt_mcp.errors import AuthenticationError, StorageUnavailable
 
 KEYS = "aws_access_key_id = AKIAPROFILEKEY123456\naws_secret_access_key = profile-secret\n"
@@ -64,7 +65,7 @@ class Machine:
     def credentials(self, text: str) -> None:
         (self.home / ".aws" / "credentials").write_text(text)
 
-    def later(self) -> AwsFinding:
+    def later(self) -> Finding[str]:
         self.now += 60
         return self.aws.find()
 
@@ -80,7 +81,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoints: AwsEndpo
 def test_keys_in_variables_are_used_as_they_are(machine: Machine) -> None:
     machine.set(AWS_ACCESS_KEY_ID="AKIAVARIABLE12345678", AWS_SECRET_ACCESS_KEY="s", AWS_SESSION_TOKEN="t")
     found = machine.aws.find()
-    assert (found.principal, found.reason) == ("AWS access key AKIA...5678", "AWS_ACCESS_KEY_ID is set.")
+    assert (found.found, found.reason) == ("AWS access key AKIA...5678", "AWS_ACCESS_KEY_ID is set.")
     keys = machine.aws.keys()
     assert (keys.access_key, keys.secret_key, keys.token, keys.expires) == (
         "AKIAVARIABLE12345678",
@@ -96,7 +97,7 @@ def test_keys_of_a_profile_are_used_and_followed_when_they_change(machine: Machi
     write = getattr(machine, file)
     write(section + KEYS)
     machine.set(AWS_PROFILE="lab")
-    assert machine.aws.find().principal == "AWS access key AKIA...3456 of profile lab"
+    assert machine.aws.find().found == "AWS access key AKIA...3456 of profile lab"
     assert machine.aws.keys().secret_key == "profile-secret"
     write(section + KEYS.replace("profile-secret", "another-secret"))
     assert machine.aws.keys().secret_key == "another-secret"
@@ -113,7 +114,7 @@ def test_a_role_is_taken_on_and_renewed_before_it_ends(machine: Machine) -> None
     machine.config(f"[profile lab]\nrole_arn = {ROLE}\nsource_profile = base\n")
     machine.set(AWS_PROFILE="lab")
     machine.endpoints.lasts = timedelta(minutes=12)  # under botocore's quarter of an hour: renewed at once
-    assert machine.aws.find().principal == f"AWS role {ROLE} by profile lab"
+    assert machine.aws.find().found == f"AWS role {ROLE} by profile lab"
     first = machine.aws.keys()
     assert first.access_key.startswith("ASIALOOPBACK") and first.token
     assert first.expires is not None and first.expires.utcoffset() == timedelta(0)
@@ -126,13 +127,13 @@ def test_a_role_is_taken_on_and_renewed_before_it_ends(machine: Machine) -> None
 def test_a_web_identity_gives_a_role(machine: Machine) -> None:
     (machine.home / "token").write_text("web-token")
     machine.set(AWS_ROLE_ARN=ROLE, AWS_WEB_IDENTITY_TOKEN_FILE=str(machine.home / "token"))
-    assert machine.aws.find().principal == f"AWS role {ROLE} by web identity"
+    assert machine.aws.find().found == f"AWS role {ROLE} by web identity"
     assert machine.endpoints.requests == {"AssumeRoleWithWebIdentity": 1}
 
 
 def test_a_container_gives_a_role(machine: Machine) -> None:
     machine.set(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{machine.endpoints.url}/container")
-    assert machine.aws.find().principal == "AWS container role"
+    assert machine.aws.find().found == "AWS container role"
     assert machine.aws.keys().access_key.startswith("ASIALOOPBACK")
 
 
@@ -140,10 +141,10 @@ def test_an_instance_gives_a_role_when_the_machine_says_that_it_is_one(
     machine: Machine, tmp_path: Path
 ) -> None:
     machine.set(AWS_EC2_METADATA_SERVICE_ENDPOINT=machine.endpoints.url)
-    assert machine.aws.find().principal == "AWS instance role"
+    assert machine.aws.find().found == "AWS instance role"
     machine.set(AWS_EC2_METADATA_DISABLED="true")
     machine.endpoints.requests.clear()
-    assert machine.aws.find(by_name=True).principal is None
+    assert machine.aws.find(by_name=True).found is None
     assert not machine.endpoints.requests
 
 
@@ -165,7 +166,7 @@ socket.socket.connect = refuse
 from quilt_mcp.auth.aws import AwsCredentials
 aws = AwsCredentials(os.environ)
 found = aws.find()
-assert found.principal is None and aws.hint() is None, found
+assert found.found is None and aws.hint() is None, found
 print(found.fix, [one for one in sys.modules if one.partition(".")[0] in {"boto3", "botocore", "obstore", "httpx2"}])
 """
     result = subprocess.run(
@@ -183,13 +184,13 @@ def test_sso_gives_a_role_until_it_ends(machine: Machine) -> None:
     machine.config(SSO)
     machine.set(AWS_PROFILE="lab")
     write_sso_token(machine.cache, machine.endpoints.sso_token, datetime.now(UTC) + timedelta(hours=1))
-    assert machine.aws.find().principal == "AWS profile lab"
+    assert machine.aws.find().found == "AWS profile lab"
     assert machine.aws.keys().access_key.startswith("ASIALOOPBACK")
 
 
-def expect(machine: Machine, said: str, command: str) -> AwsFinding:
+def expect(machine: Machine, said: str, command: str) -> Finding[str]:
     found = machine.aws.find()
-    assert found.principal is None
+    assert found.found is None
     assert said in found.reason
     assert found.fix == command
     with pytest.raises(AuthenticationError) as caught:
@@ -208,7 +209,7 @@ def test_sso_that_was_never_begun_or_has_ended_names_the_command(machine: Machin
     found = expect(machine, "SSO sign-in of profile lab", "aws sso login --profile lab")
     assert found.error is not None
     write_sso_token(machine.cache, "sso-token", datetime.now(UTC) + timedelta(hours=1))
-    assert machine.later().principal == "AWS profile lab"
+    assert machine.later().found == "AWS profile lab"
 
 
 def test_sso_of_a_named_session_that_has_ended_names_the_command(machine: Machine) -> None:
@@ -331,7 +332,7 @@ def test_a_process_that_fails_later_puts_nothing_it_printed_into_the_log(
     script.chmod(0o755)
     (machine.home / "answer").write_text(json.dumps(answer))
     machine.config(f"[default]\ncredential_process = {script}\n")
-    assert machine.aws.find().principal == "AWS profile default"
+    assert machine.aws.find().found == "AWS profile default"
     (machine.home / "answer").unlink()
     with pytest.raises(AuthenticationError) as caught:
         machine.aws.keys()
@@ -351,13 +352,13 @@ def test_credentials_that_end_later_are_told_as_a_failure(machine: Machine) -> N
     machine.credentials("[base]\n" + KEYS)
     machine.config(f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n")
     machine.endpoints.lasts = timedelta(minutes=5)
-    assert machine.aws.find().principal is not None
+    assert machine.aws.find().found is not None
     machine.endpoints.refuse["AssumeRole"] = (403, "AccessDenied")
     assert machine.later().error is not None
     with pytest.raises(AuthenticationError):
         machine.aws.keys()
     machine.endpoints.refuse.clear()
-    assert machine.later().principal is not None
+    assert machine.later().found is not None
 
 
 def test_what_failed_a_moment_ago_is_not_asked_again(machine: Machine) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
-from quilt_mcp.domain.checksums import chunk_size, combine, hash_bytes, hasher, part_hasher
+from quilt_mcp.domain.checksums import CHECKSUMS, Checksum, Hasher, checksum_for, chunk_size, hash_bytes
 from quilt_mcp.errors import NotSupported
 
 _MIB = 1024 * 1024
@@ -36,13 +38,29 @@ def test_chunks_double_rather_than_pass_ten_thousand() -> None:
 
 
 def test_an_unknown_hash_type_is_named_in_the_refusal() -> None:
-    for make in (lambda: hasher("md5", 3), lambda: part_hasher("md5"), lambda: combine("md5", [])):
+    for make in (lambda: checksum_for("md5"), lambda: hash_bytes(b"", "md5")):
         with pytest.raises(NotSupported, match="'md5'"):
             make()
 
 
-def test_the_legacy_checksum_is_not_made_of_parts() -> None:
-    with pytest.raises(NotSupported, match="SHA256"):
-        part_hasher("SHA256")
-    with pytest.raises(NotSupported, match="SHA256"):
-        combine("SHA256", [])
+def test_the_legacy_checksum_is_made_of_one_part_whatever_the_size() -> None:
+    legacy = checksum_for("SHA256")
+    assert legacy.part_size(5 * 2**40) == 5 * 2**40
+    assert legacy.of_parts([]).value == legacy.of_parts([(legacy.part().digest(), 0)]).value
+    with pytest.raises(ValueError):
+        legacy.of_parts([(b"1", 1), (b"2", 1)])
+
+
+def test_a_new_checksum_is_one_entry_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Checksum("sha1-test", hashlib.sha1, lambda parts: ",".join(f"{d.hex()}:{n}" for d, n in parts))
+    monkeypatch.setitem(CHECKSUMS, new.name, new)
+    content = bytes(8 * _MIB) + b"rest"
+    assert hash_bytes(content, "sha1-test").value == (
+        f"{hashlib.sha1(bytes(8 * _MIB)).hexdigest()}:{8 * _MIB},{hashlib.sha1(b'rest').hexdigest()}:4"
+    )
+    pieces = Hasher(new, len(content))
+    for start in range(0, len(content), 3 * _MIB + 1):
+        pieces.update(content[start : start + 3 * _MIB + 1])
+    assert pieces.value() == hash_bytes(content, "sha1-test")
+    with pytest.raises(NotSupported, match="sha1-test"):
+        hash_bytes(b"", "md5")

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from typing import Any, Final
 from quilt_mcp.auth.aws_errors import explain, sign_in
 from quilt_mcp.auth.aws_files import PROFILE_VARIABLES, AwsFiles, Profile
 from quilt_mcp.auth.aws_process import bound_process
+from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
 from quilt_mcp.errors import AuthenticationError, QuiltError
@@ -67,19 +68,6 @@ _WATCHED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AwsFinding:
-    """``principal`` None: nothing usable, ``reason`` says why and ``fix`` is the command that mends it.
-
-    ``error`` is set when there are credentials that fail, as against none at all.
-    """
-
-    reason: str
-    fix: str = ""
-    principal: str | None = None
-    error: QuiltError | None = None
-
-
 class AwsCredentials:
     """Follows variables and files: what changes is seen at the next call. Safe to share between threads.
 
@@ -98,7 +86,7 @@ class AwsCredentials:
         self._process_seconds = process_seconds
         self._clock = clock
         self._lock = threading.RLock()
-        self._known: tuple[Any, float, AwsFinding] | None = None
+        self._known: tuple[Any, float, Finding[str]] | None = None
         self._source: KeySource | None = None
         self._place: tuple[Any, S3Access] | None = None
         self._asked_by_name = False
@@ -118,8 +106,8 @@ class AwsCredentials:
             return "There are AWS configuration files"
         return "This machine is an EC2 instance" if self._on_ec2() else None
 
-    def find(self, *, by_name: bool = False) -> AwsFinding:
-        """Blocks: on botocore's import (once) and, for roles and SSO, on requests to AWS, bounded in time.
+    def find(self, *, by_name: bool = False) -> Finding[str]:
+        """The principal. Blocks: on botocore's import (once) and, for roles and SSO, on requests to AWS, bounded in time.
 
         ``by_name``: the IAM backend was asked for, so an instance's metadata service is worth asking anywhere.
         """
@@ -131,7 +119,7 @@ class AwsCredentials:
                 _, since, finding = self._known
                 if now - since < _KNOWN_FOR:
                     return finding
-                if finding.principal is not None and self._source is not None:
+                if finding.found is not None and self._source is not None:
                     # The same credentials as before: do they still hold? (They refresh themselves when asked.)
                     finding = self._tried(self._source, finding)
                     self._known = (state, now, finding)
@@ -145,7 +133,7 @@ class AwsCredentials:
         """Keys that are good now. Raises AuthenticationError, or StorageUnavailable when whoever gives them is out of reach."""
         with self._lock:
             finding = self.find()
-            if finding.principal is None or self._source is None:
+            if finding.found is None or self._source is None:
                 raise finding.error or AuthenticationError(
                     f"There are no AWS credentials any more. {finding.reason}",
                     next_step=f"Run `{finding.fix}`.",
@@ -187,7 +175,7 @@ class AwsCredentials:
     def _files(self) -> AwsFiles:
         return AwsFiles(self._environ)
 
-    def _find(self) -> AwsFinding:
+    def _find(self) -> Finding[str]:
         files = self._files()
         name = files.profile_name
         try:
@@ -220,34 +208,34 @@ class AwsCredentials:
             return self._nothing(files, profile)
         return self._from_botocore(name, profile, metadata)
 
-    def _nothing(self, files: AwsFiles, profile: Profile | None) -> AwsFinding:
+    def _nothing(self, files: AwsFiles, profile: Profile | None) -> Finding[str]:
         configure = (
             "aws configure"
             if files.profile_name == "default"
             else f"aws configure --profile {files.profile_name}"
         )
         if profile is not None:
-            return AwsFinding(
+            return Finding(
                 f"No AWS credentials: no variables, and the profile {profile.name} has none.", configure
             )
-        return AwsFinding(f"No AWS credentials: no variables, and no profile in {files.config}.", configure)
+        return Finding(f"No AWS credentials: no variables, and no profile in {files.config}.", configure)
 
-    def _from_variables(self) -> AwsFinding:
+    def _from_variables(self) -> Finding[str]:
         missing = next((name for name in _KEY_VARIABLES if not self._environ.get(name)), None)
         if missing is not None:
             other = next(name for name in _KEY_VARIABLES if name != missing)
             return _failing(f"{other} is set, but not {missing}.", f"export {missing}=...")
         self._source = self._variable_keys
-        return AwsFinding(
+        return Finding(
             "AWS_ACCESS_KEY_ID is set.",
-            principal=f"AWS access key {_shown(self._environ[_KEY_VARIABLES[0]])}",
+            found=f"AWS access key {_shown(self._environ[_KEY_VARIABLES[0]])}",
         )
 
     def _variable_keys(self) -> AwsKeys:
         access, secret = (self._environ.get(name, "") for name in _KEY_VARIABLES)
         return AwsKeys(access, secret, self._first(_TOKEN_VARIABLES))
 
-    def _from_botocore(self, name: str, profile: Profile | None, metadata: bool) -> AwsFinding:
+    def _from_botocore(self, name: str, profile: Profile | None, metadata: bool) -> Finding[str]:
         import botocore.session  # pyright: ignore[reportMissingTypeStubs]
         from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs]
         from botocore.exceptions import BotoCoreError, ClientError  # pyright: ignore[reportMissingTypeStubs]
@@ -289,26 +277,24 @@ class AwsCredentials:
             credentials: Any = session.get_credentials()
         except (BotoCoreError, ClientError, RuntimeError, OSError, ValueError, KeyError) as error:
             failure = explain(error, name)
-            return AwsFinding(failure.message, _command(failure), error=failure)
+            return Finding(failure.message, _command(failure), error=failure)
         if credentials is None:
             finding = self._nothing(self._files(), profile)
             if metadata:
-                return AwsFinding(
+                return Finding(
                     f"{finding.reason} The instance's metadata service gives no role.", finding.fix
                 )
             return finding
         self._source = ask
         method = str(credentials.method)
-        return self._tried(
-            ask, AwsFinding(_reason(method, name), principal=self._principal(method, name, profile))
-        )
+        return self._tried(ask, Finding(_reason(method, name), found=self._principal(method, name, profile)))
 
-    def _tried(self, source: KeySource, finding: AwsFinding) -> AwsFinding:
+    def _tried(self, source: KeySource, finding: Finding[str]) -> Finding[str]:
         try:
             source()
         except QuiltError as failure:
             self._source = None
-            return AwsFinding(failure.message, _command(failure), error=failure)
+            return Finding(failure.message, _command(failure), error=failure)
         return finding
 
     def _principal(self, method: str, name: str, profile: Profile | None) -> str:
@@ -349,8 +335,8 @@ def is_ec2() -> bool:
     return False
 
 
-def _failing(reason: str, command: str) -> AwsFinding:
-    return AwsFinding(reason, command, error=sign_in(reason, command))
+def _failing(reason: str, command: str) -> Finding[str]:
+    return Finding(reason, command, error=sign_in(reason, command))
 
 
 def _command(error: QuiltError) -> str:

@@ -11,32 +11,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from getpass import getuser
 from typing import Final
 from urllib.parse import urlsplit
 
-from quilt_mcp.auth.identity import Asker, Candidate, Identity, TokenAccess
-from quilt_mcp.auth.sources import Sources, TokenFinding
+from quilt_mcp.auth.finding import Finding
+from quilt_mcp.auth.identity import Asker, Candidate, Identity
+from quilt_mcp.auth.sources import Sources, Token
 from quilt_mcp.config import BackendName, Settings, quilt3_local_registry
-from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
+from quilt_mcp.errors import AuthenticationError, NotSupported, StorageUnavailable
 
 BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3"})
 """The backends of this version. The others are looked for, named in the explanation, and passed over."""
 ORDER: Final[tuple[BackendName, ...]] = ("quilt3", "platform", "iam", "local")
 """The order of the decision for a single user."""
 EXAMPLE_REGISTRY: Final = "s3://quilt-example"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What looking for one kind of credentials brought. ``identity`` None: not usable; ``reason`` says why and ``fix`` is
-    the command that mends it. ``error`` is set when something is there and fails."""
-
-    reason: str
-    fix: str = ""
-    identity: Identity | None = None
-    error: QuiltError | None = None
 
 
 def decide(settings: Settings, asker: Asker, environ: Mapping[str, str] | None = None) -> Identity:
@@ -80,9 +70,9 @@ class Decider:
         passed: list[Candidate] = []
         for kind in ORDER:
             finding = self._looks[kind]()
-            if finding.identity is not None:
+            if finding.found is not None:
                 self._serves = kind
-                return replace(finding.identity, explanation=(*passed, Candidate(kind, True, finding.reason)))
+                return replace(finding.found, explanation=(*passed, Candidate(kind, True, finding.reason)))
             if finding.error is not None and kind == self._serves:
                 raise finding.error
             passed.append(Candidate(kind, False, finding.reason, finding.fix))
@@ -95,12 +85,11 @@ class Decider:
                 "This HTTP server has no users: signing in with a token is not built into this version yet.",
                 next_step="Start it with --single-user on a loopback address.",
             )
-        found = self._sources.request_token(self._settings, asker.token)
-        if found.access is None:
-            raise AuthenticationError(found.reason, next_step="Send 'Authorization: Bearer <token>'.")
-        finding = self._with_token(found.access, found)
-        assert finding.identity is not None
-        return replace(finding.identity, explanation=(Candidate("platform", True, finding.reason),))
+        finding = self._sources.request_token(self._settings, asker.token)
+        if finding.found is None:
+            raise AuthenticationError(finding.reason, next_step="Send 'Authorization: Bearer <token>'.")
+        identity = self._of_token(finding.found)
+        return replace(identity, explanation=(Candidate("platform", True, finding.reason),))
 
     def _asked_for(self, kind: BackendName) -> Identity:
         if kind not in self._built:
@@ -110,7 +99,7 @@ class Decider:
                 details={"backend": kind},
             )
         finding = self._looks[kind]()
-        if finding.identity is None:
+        if finding.found is None:
             message = f"The {kind} backend was asked for by --backend or QUILT_BACKEND and cannot be used. {finding.reason}"
             details = {"backend": kind, "command": finding.fix}
             if finding.error is not None and finding.error.retryable:
@@ -125,7 +114,7 @@ class Decider:
             for one in ORDER
             if one != kind
         )
-        return replace(finding.identity, explanation=(Candidate(kind, True, reason), *others))
+        return replace(finding.found, explanation=(Candidate(kind, True, reason), *others))
 
     def _none_usable(self, passed: list[Candidate]) -> AuthenticationError:
         commands = list(dict.fromkeys(one.fix for one in passed if one.fix))
@@ -142,7 +131,7 @@ class Decider:
             },
         )
 
-    def _quilt3(self) -> Finding:
+    def _quilt3(self) -> Finding[Identity]:
         settings = self._settings
         if settings.disable_quilt3_session:
             return Finding("QUILT_DISABLE_QUILT3_SESSION is set.", "unset QUILT_DISABLE_QUILT3_SESSION")
@@ -150,35 +139,34 @@ class Decider:
             return other
         if "quilt3" not in self._built:
             return self._not_built(self._sources.quilt3_hint(), "No saved quilt3 session was found.")
-        found = self._sources.quilt3()
-        if found.access is None:
-            return Finding(found.reason, found.fix, error=found.error)
-        access = found.access
-        registry = settings.default_registry or found.default_registry or EXAMPLE_REGISTRY
+        finding = self._sources.quilt3()
+        if (session := finding.found) is None:
+            return Finding(finding.reason, finding.fix, error=finding.error)
+        access = session.access
+        registry = settings.default_registry or session.default_registry or EXAMPLE_REGISTRY
         where = urlsplit(access.catalog_url or access.registry_url).netloc
-        principal = f"{found.user or 'quilt3 session'} at {where}"
+        principal = f"{session.user or 'quilt3 session'} at {where}"
         return Finding(
-            f"quilt3 is signed in at {where}.", identity=Identity("quilt3", principal, registry, (), access)
+            f"quilt3 is signed in at {where}.", found=Identity("quilt3", principal, registry, (), access)
         )
 
-    def _platform(self) -> Finding:
+    def _platform(self) -> Finding[Identity]:
         settings = self._settings
-        found = self._sources.token(settings)
-        if found.access is None:
-            return Finding(found.reason, found.fix)
+        finding = self._sources.token(settings)
+        if finding.found is None:
+            return Finding(finding.reason, finding.fix)
         if (other := self._other_wish("platform")) is not None:
             return other
         if "platform" not in self._built:
             return self._not_built("A token and QUILT_CATALOG_URL are set", "")
-        return self._with_token(found.access, found)
+        return Finding(finding.reason, found=self._of_token(finding.found))
 
-    def _with_token(self, access: TokenAccess, found: TokenFinding) -> Finding:
-        where = urlsplit(access.catalog_url).netloc
+    def _of_token(self, token: Token) -> Identity:
+        where = urlsplit(token.access.catalog_url).netloc
         registry = self._settings.default_registry or EXAMPLE_REGISTRY
-        identity = Identity("platform", f"{found.user} at {where}", registry, (), access)
-        return Finding(found.reason, identity=identity)
+        return Identity("platform", f"{token.user} at {where}", registry, (), token.access)
 
-    def _iam(self) -> Finding:
+    def _iam(self) -> Finding[Identity]:
         settings = self._settings
         if (other := self._other_wish("iam")) is not None:
             return other
@@ -189,13 +177,13 @@ class Decider:
         registry = settings.default_registry or EXAMPLE_REGISTRY
         if settings.anonymous:
             identity = Identity("iam", "anonymous", registry, (), aws.access(anonymous=True))
-            return Finding("--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", identity=identity)
-        found = aws.find(by_name=settings.backend == "iam")
-        if found.principal is None:
-            return Finding(found.reason, found.fix, error=found.error)
-        return Finding(found.reason, identity=Identity("iam", found.principal, registry, (), aws.access()))
+            return Finding("--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", found=identity)
+        finding = aws.find(by_name=settings.backend == "iam")
+        if finding.found is None:
+            return Finding(finding.reason, finding.fix, error=finding.error)
+        return Finding(finding.reason, found=Identity("iam", finding.found, registry, (), aws.access()))
 
-    def _local(self) -> Finding:
+    def _local(self) -> Finding[Identity]:
         settings = self._settings
         if settings.require_auth and settings.backend is None:
             return Finding("QUILT_REQUIRE_AUTH is set, and the local registry asks for no identity.")
@@ -207,10 +195,10 @@ class Decider:
         )
         return Finding(
             f"Needs no credentials; the registry is {where}.",
-            identity=Identity("local", f"local user {_user_name(self._environ)}", registry, ()),
+            found=Identity("local", f"local user {_user_name(self._environ)}", registry, ()),
         )
 
-    def _other_wish(self, kind: BackendName) -> Finding | None:
+    def _other_wish(self, kind: BackendName) -> Finding[Identity] | None:
         """A setting that plainly asks for another backend than ``kind``, unless ``kind`` was asked for by name."""
         settings = self._settings
         registry = settings.default_registry
@@ -223,7 +211,7 @@ class Decider:
             )
         return None
 
-    def _not_built(self, hint: str | None, nothing: str) -> Finding:
+    def _not_built(self, hint: str | None, nothing: str) -> Finding[Identity]:
         return Finding(nothing if hint is None else f"{hint}, but this version cannot use them yet.")
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings, quilt3_folder
 from quilt_mcp.errors import QuiltError
@@ -28,21 +29,20 @@ _NO_SESSION: Final = "No saved quilt3 session was found."
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFinding:
-    reason: str
-    fix: str = ""
-    access: QuiltAccess | None = None
-    user: str | None = None
-    default_registry: str | None = None
-    error: QuiltError | None = None
+class QuiltSession:
+    """A session of ``quilt3 login``: whose it is, and the registry that quilt3 is configured to use, where it says so."""
+
+    access: QuiltAccess
+    user: str | None
+    default_registry: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFinding:
-    reason: str
-    fix: str = ""
-    access: TokenAccess | None = field(default=None, repr=False)
-    user: str | None = None
+class Token:
+    """``user``: a name to show, different for any two tokens."""
+
+    access: TokenAccess
+    user: str
 
 
 class Sources:
@@ -52,7 +52,7 @@ class Sources:
         self._environ = environ
         self._folder = folder
         self._lock = threading.Lock()
-        self._failed: tuple[object, float, SessionFinding] | None = None
+        self._failed: tuple[object, float, Finding[QuiltSession]] | None = None
 
     @cached_property
     def aws(self) -> AwsCredentials:
@@ -77,10 +77,10 @@ class Sources:
         """What quilt3's session file says by being there."""
         return "Saved quilt3 tokens were found" if (self._session_folder() / "auth.json").is_file() else None
 
-    def quilt3(self) -> SessionFinding:
+    def quilt3(self) -> Finding[QuiltSession]:
         """quilt3's session, refreshed if it has expired."""
         if self.quilt3_hint() is None:
-            return SessionFinding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, "quilt3 login")
         with self._lock:
             session = self._session
             stamp = session.stamp()
@@ -94,17 +94,17 @@ class Sources:
                 finding = self._look_at(session)
             except QuiltError as error:
                 fix = str(error.details.get("command") or ("" if error.retryable else "quilt3 login"))
-                finding = SessionFinding(error.message, fix, error=error)
+                failed: Finding[QuiltSession] = Finding(error.message, fix, error=error)
                 # The stamp after, as a refused refresh may have touched the files.
-                self._failed = (session.stamp(), time.monotonic(), finding)
-                return finding
+                self._failed = (session.stamp(), time.monotonic(), failed)
+                return failed
             self._failed = None
             return finding
 
-    def _look_at(self, session: Quilt3Session) -> SessionFinding:
+    def _look_at(self, session: Quilt3Session) -> Finding[QuiltSession]:
         saved = session.saved()
         if saved is None:
-            return SessionFinding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, "quilt3 login")
         from quilt_mcp.auth.registry_http import check_url
 
         check_url(saved.registry_url, "registryUrl of quilt3's config.yml")
@@ -114,68 +114,65 @@ class Sources:
         place = self.aws.access(anonymous=True)
         s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url, place.ca_bundle)
         access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session.bearer)
-        return SessionFinding("", access=access, user=saved.user, default_registry=saved.default_registry)
+        return Finding("", found=QuiltSession(access, saved.user, saved.default_registry))
 
-    def token(self, settings: Settings) -> TokenFinding:
+    def token(self, settings: Settings) -> Finding[Token]:
         """A token of the settings. Whether its registry takes it is for the registry to say."""
         if not (settings.jwt_token or settings.api_key):
-            return TokenFinding(
-                "Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_..."
-            )
+            return Finding("Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_...")
         if not settings.catalog_url:
-            return TokenFinding(
+            return Finding(
                 "A token is set, but not QUILT_CATALOG_URL, which says where it belongs.",
                 "export QUILT_CATALOG_URL=https://your-catalog",
             )
         catalog = _catalog(settings.catalog_url)
-        if isinstance(catalog, TokenFinding):
+        if isinstance(catalog, Finding):
             return catalog
         if settings.jwt_token:
             return _jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
         return _api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
 
-    def request_token(self, settings: Settings, token: str | None) -> TokenFinding:
+    def request_token(self, settings: Settings, token: str | None) -> Finding[Token]:
         """The token of an HTTP request, and of nobody else."""
         if not settings.catalog_url:
-            return TokenFinding("This server names no catalog (QUILT_CATALOG_URL), so it can check no token.")
+            return Finding("This server names no catalog (QUILT_CATALOG_URL), so it can check no token.")
         catalog = _catalog(settings.catalog_url)
-        if isinstance(catalog, TokenFinding):
+        if isinstance(catalog, Finding):
             return catalog
         if token is None:
-            return TokenFinding("This server asks each request for a token.")
+            return Finding("This server asks each request for a token.")
         what = "The request's token"
         return _api_key(catalog, token, what) if token.startswith("qk_") else _jwt(catalog, token, what)
 
 
-def _catalog(url: str) -> str | TokenFinding:
+def _catalog(url: str) -> str | Finding[Token]:
     from quilt_mcp.auth.registry_http import check_url
 
     try:
         return check_url(url, "QUILT_CATALOG_URL")
     except QuiltError as error:
-        return TokenFinding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
+        return Finding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
 
 
-def _jwt(catalog: str, token: str, what: str) -> TokenFinding:
+def _jwt(catalog: str, token: str, what: str) -> Finding[Token]:
     from quilt_mcp.auth.token import claimed_user, fingerprint, jwt_claims
 
     fix = "export QUILT_JWT_TOKEN=..."
     claims = jwt_claims(token)
     if claims is None:
-        return TokenFinding(f"{what} is not a JWT.", fix)
+        return Finding(f"{what} is not a JWT.", fix)
     expires = claims.get("exp")
     if isinstance(expires, int | float) and expires <= time.time():
-        return TokenFinding(f"{what} has expired.", fix)
+        return Finding(f"{what} has expired.", fix)
     # Two tokens that claim the same user may differ in all that counts, so the name tells them apart.
     user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
-    return TokenFinding(f"{what} is a JWT.", access=TokenAccess(catalog, token), user=user)
+    return Finding(f"{what} is a JWT.", found=Token(TokenAccess(catalog, token), user))
 
 
-def _api_key(catalog: str, key: str, what: str) -> TokenFinding:
+def _api_key(catalog: str, key: str, what: str) -> Finding[Token]:
     from quilt_mcp.auth.token import fingerprint, is_api_key
 
     if not is_api_key(key):
-        return TokenFinding(f"{what} is not an API key (qk_...).", "export QUILT_API_KEY=qk_...")
-    return TokenFinding(
-        f"{what} is an API key.", access=TokenAccess(catalog, key), user=f"API key #{fingerprint(key)}"
-    )
+        return Finding(f"{what} is not an API key (qk_...).", "export QUILT_API_KEY=qk_...")
+    user = f"API key #{fingerprint(key)}"
+    return Finding(f"{what} is an API key.", found=Token(TokenAccess(catalog, key), user))

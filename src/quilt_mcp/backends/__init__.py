@@ -14,43 +14,24 @@ if TYPE_CHECKING:
 
 def open(identity: Identity, settings: Settings) -> DirectOps:
     """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start."""
-    if identity.kind == "local":
-        from quilt_mcp.backends.local import open_local
+    from quilt_mcp.backends.options import Options
 
-        return open_local(
-            identity.registry,
-            roots=settings.local_roots(),
-            writable=settings.allow_write,
-            cache=settings.cache_folder(),
-            cache_bytes=settings.cache_bytes,
-        )
-    if identity.kind == "iam":
-        from quilt_mcp.backends.iam import open_iam
+    registry, credentials, options = identity.registry, identity.credentials, Options.of(settings)
+    match identity.kind:
+        case "local":
+            from quilt_mcp.backends.local import LocalOps
 
-        return open_iam(
-            identity.credentials,
-            identity.registry,
-            roots=settings.local_roots(),
-            writable=settings.allow_write,
-            cache=settings.cache_folder(),
-            cache_bytes=settings.cache_bytes,
-            allowed=settings.allowed_buckets or None,
-            requester_pays=settings.requester_pays,
-        )
-    if identity.kind == "quilt3":
-        from quilt_mcp.backends.quilt3 import open_quilt3
+            return LocalOps(registry, options)
+        case "iam":
+            from quilt_mcp.backends.iam import IamOps
 
-        return open_quilt3(
-            identity.credentials,
-            identity.registry,
-            roots=settings.local_roots(),
-            writable=settings.allow_write,
-            cache=settings.cache_folder(),
-            cache_bytes=settings.cache_bytes,
-            allowed=settings.allowed_buckets or None,
-            requester_pays=settings.requester_pays,
-        )
-    raise NotSupported(
-        f"The {identity.kind} backend is not part of this version.",
-        next_step="Use the local backend: QUILT_BACKEND=local.",
-    )
+            return IamOps(credentials, registry, options)
+        case "quilt3":
+            from quilt_mcp.backends.quilt3 import Quilt3Ops
+
+            return Quilt3Ops(credentials, registry, options)
+        case "platform":
+            raise NotSupported(
+                "The platform backend is not part of this version.",
+                next_step="Use the local backend: QUILT_BACKEND=local.",
+            )

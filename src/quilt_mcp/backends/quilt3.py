@@ -3,13 +3,11 @@ into the session's catalog. What its stack alone can do (search, GraphQL) arrive
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from quilt_mcp.auth.identity import QuiltAccess
-from quilt_mcp.backends.iam import IamOps, open_buckets
+from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link
 from quilt_mcp.storage.store import Place
@@ -18,9 +16,9 @@ from quilt_mcp.storage.store import Place
 class Quilt3Ops(IamOps):
     """IamOps with links into a catalog, where quilt3's configuration names one."""
 
-    def __init__(self, catalog_url: str | None, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
-        self._catalog_url = catalog_url.rstrip("/") if catalog_url else None
+    def __init__(self, access: QuiltAccess, registry: str, options: Options) -> None:
+        super().__init__(access.s3, registry, options, backend="quilt3")
+        self._catalog_url = access.catalog_url.rstrip("/") if access.catalog_url else None
 
     async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
         """The catalog's page of the file: it does not expire, and who opens it signs in there."""
@@ -45,29 +43,3 @@ class Quilt3Ops(IamOps):
             return None
         version = f"?version={quote(key.version_id, safe='')}" if key.version_id else ""
         return f"{self._catalog_url}/b/{key.bucket}/tree/{quote(key.path)}{version}"
-
-
-def open_quilt3(
-    access: QuiltAccess,
-    registry: str,
-    *,
-    roots: tuple[Path, ...],
-    writable: bool,
-    cache: Path,
-    cache_bytes: int,
-    allowed: Collection[str] | None = None,
-    requester_pays: bool = False,
-) -> Quilt3Ops:
-    """See ``iam.open_iam``."""
-    clients, given = open_buckets(
-        access.s3,
-        registry,
-        backend="quilt3",
-        roots=roots,
-        writable=writable,
-        cache=cache,
-        cache_bytes=cache_bytes,
-        allowed=allowed,
-        requester_pays=requester_pays,
-    )
-    return Quilt3Ops(access.catalog_url, clients, allowed, **given)

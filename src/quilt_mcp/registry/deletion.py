@@ -70,7 +70,9 @@ class Deletion:
                 await self._registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
             except PreconditionFailed as error:
                 # A revision that somebody published since is theirs to keep.
-                raise stale_parent(name, latest, await self._registry.pointers.latest(name)) from error
+                expected_hash = latest.top_hash if latest else None
+                found = await self._registry.pointers.latest(name)
+                raise stale_parent(name, expected_hash, found) from error
 
     async def _pointers(self, name: str) -> list[Pointer]:
         tags = await self._registry.pointers.tags(name)

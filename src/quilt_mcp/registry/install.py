@@ -232,7 +232,7 @@ class Installer:
                     hash_type,
                     size=_size(entry),
                     version=place.version,
-                    keep=file.write_at,
+                    write=file.write_at,
                     progress=report,
                 )
                 check_hash(entry, found)

@@ -6,23 +6,21 @@ Reading in pieces of 256 KiB on a few threads is what saturates a disk cache and
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import anyio
 from anyio import from_thread, to_thread
 
-from quilt_mcp.domain.checksums import SPLITTABLE, chunk_size, combine, hasher, part_hasher
+from quilt_mcp.domain.checksums import Hasher, PartHasher, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.local.errors import typed_errors
-from quilt_mcp.storage.workers import first_failure
+from quilt_mcp.storage.workers import for_each
 
 READ_SIZE = 256 << 10
 MOST_THREADS = 10
 """As many as quilt3 uses: on a busy machine fewer threads get a smaller share of it."""
-_REPORT_EVERY = 0.2
 _MESSAGE = "bytes hashed"
 
 
@@ -32,95 +30,55 @@ async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_
     Returns only when no thread reads ``fd`` any more, cancelled or not: the caller may close it then. Raises NotSupported
     for an unknown type, HashMismatch when the file is not ``size`` bytes long, StorageUnavailable when it cannot be read.
     """
-    count = _Count()
-    if hash_type not in SPLITTABLE or size <= chunk_size(size):
-        found = await to_thread.run_sync(_hash_whole, fd, size, hash_type, count, from_thread.check_cancelled)
-        await progress(size, size, _MESSAGE)
-        return found
+    checksum = checksum_for(hash_type)
+    part_size = checksum.part_size(size)
+    offsets = range(0, size, part_size)
+    limiter = anyio.CapacityLimiter(MOST_THREADS) if len(offsets) > 1 else None
+    digests: dict[int, tuple[bytes, int]] = {}
+    done = 0
 
-    chunk = chunk_size(size)
-    offsets = iter(range(0, size, chunk))
-    digests: dict[int, bytes] = {}
-    lock = threading.Lock()
-    threads = min(MOST_THREADS, -(-size // chunk))
-
-    def work() -> None:
-        buffer = memoryview(bytearray(READ_SIZE))
-        while True:
-            with lock:
-                offset = next(offsets, None)
-            if offset is None:
-                return
-            part = part_hasher(hash_type)
-            for piece in _pieces(fd, offset, min(chunk, size - offset), buffer, from_thread.check_cancelled):
-                part.update(piece)
-                count.add(len(piece))
-            digests[offset] = part.digest()
-
-    async def report() -> None:
-        while True:
-            await anyio.sleep(_REPORT_EVERY)
-            await progress(count.done, size, _MESSAGE)
+    async def hash_part(offset: int) -> None:
+        nonlocal done
+        length = min(part_size, size - offset)
+        part = checksum.part()
+        await to_thread.run_sync(
+            _update, part, fd, offset, length, from_thread.check_cancelled, limiter=limiter
+        )
+        digests[offset] = (part.digest(), length)
+        done += length
+        await progress(done, size, _MESSAGE)
 
     with typed_errors("The file being hashed", "the local file system"):
-        try:
-            async with anyio.create_task_group() as reporting:
-                reporting.start_soon(report)
-                async with anyio.create_task_group() as working:
-                    limiter = anyio.CapacityLimiter(threads)
-                    for _ in range(threads):
-                        working.start_soon(_in_thread, work, limiter)
-                reporting.cancel_scope.cancel()
-        except BaseExceptionGroup as failures:
-            raise first_failure(failures) from None
-    _require_end(fd, size)
+        if len(offsets) > 1:
+            await for_each(offsets, MOST_THREADS, hash_part)
+        elif size:
+            await hash_part(0)
+        _require_end(fd, size)
     await progress(size, size, _MESSAGE)
-    return combine(hash_type, ((digests[at], min(chunk, size - at)) for at in range(0, size, chunk)))
+    return checksum.of_parts(digests[offset] for offset in offsets)
 
 
 def hash_open_file(fd: int, size: int, hash_type: str, checkpoint: Callable[[], None] = lambda: None) -> Hash:
     """As ``hash_file``, blocking, on the calling thread; ``checkpoint`` is called between pieces and may raise."""
-    return _hash_whole(fd, size, hash_type, _Count(), checkpoint)
-
-
-class _Count:
-    """Bytes done so far, added to by several threads."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self.done += count
-
-
-async def _in_thread(work: Callable[[], None], limiter: anyio.CapacityLimiter) -> None:
-    await to_thread.run_sync(work, limiter=limiter)
-
-
-def _hash_whole(fd: int, size: int, hash_type: str, count: _Count, checkpoint: Callable[[], None]) -> Hash:
-    whole = hasher(hash_type, size)
-    buffer = memoryview(bytearray(min(READ_SIZE, max(size, 1))))
+    whole = Hasher(checksum_for(hash_type), size)
     with typed_errors("The file being hashed", "the local file system"):
-        for piece in _pieces(fd, 0, size, buffer, checkpoint):
-            whole.update(piece)
-            count.add(len(piece))
+        _update(whole, fd, 0, size, checkpoint)
         _require_end(fd, size)
     return whole.value()
 
 
-def _pieces(
-    fd: int, offset: int, length: int, buffer: memoryview, checkpoint: Callable[[], None]
-) -> Iterator[memoryview]:
-    """The bytes [offset, offset + length), piece by piece; each piece is overwritten by the next."""
+def _update(
+    taker: Hasher | PartHasher, fd: int, offset: int, length: int, checkpoint: Callable[[], None]
+) -> None:
+    """With the bytes [offset, offset + length)."""
     end = offset + length
+    buffer = memoryview(bytearray(min(READ_SIZE, length)))
     while offset < end:
         checkpoint()
-        read = os.preadv(fd, [buffer[: min(len(buffer), end - offset)]], offset)
+        read = os.preadv(fd, [buffer[: end - offset]], offset)
         if read == 0:
             raise changed_while_read(offset, end)
-        yield buffer[:read]
+        taker.update(buffer[:read])
         offset += read
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from anyio import to_thread
 
-from quilt_mcp.domain.checksums import SPLITTABLE, Buffer, chunk_size, combine, hasher, part_hasher
+from quilt_mcp.domain.checksums import Buffer, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
@@ -44,14 +44,15 @@ async def hash_object(
         return await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
     descriptor = await to_thread.run_sync(store.local_files.open_file, key)
     try:
-        _require_size(store, key, os.fstat(descriptor).st_size, size)
+        if (found := os.fstat(descriptor).st_size) != size:
+            raise _other_size(store, key, str(found), size)
         return await hash_file(descriptor, size, hash_type, progress)
     finally:
         os.close(descriptor)
 
 
-def _keep_nothing(offset: int, chunk: bytes | memoryview) -> None:
-    """The ``keep`` of who only wants the checksum."""
+def _discard(offset: int, chunk: bytes | memoryview) -> None:
+    """The ``write`` of who only wants the checksum."""
 
 
 async def bring_object(
@@ -61,51 +62,49 @@ async def bring_object(
     *,
     size: int,
     version: str | None = None,
-    keep: Callable[[int, bytes | memoryview], None] = _keep_nothing,
+    write: Callable[[int, bytes | memoryview], None] = _discard,
     progress: Progress = no_progress,
 ) -> Hash:
-    """Hands the bytes of an object to ``keep`` with the offset of each chunk, hashed on their way; the checksum of all.
+    """Hands the bytes of an object to ``write`` with the offset of each chunk, hashed on their way; the checksum of all.
 
     A large object comes in parts, a few at a time (where its checksum is made of parts'), so chunks come in any order and to
     several threads at once. Bounded memory. Raises HashMismatch when the object's size is another one than ``size``.
     """
-    bringing = _Bringing(store, key, size, version, keep, progress)
-    part = chunk_size(size)
-    if hash_type not in SPLITTABLE or size <= part:
-        check = hasher(hash_type, size)
-        await bringing.bring(0, size, check.update, _CHUNK)
-        return check.value()
+    checksum = checksum_for(hash_type)
+    part_size = checksum.part_size(size)
+    starts = range(0, size, part_size)
+    download = _Download(store, key, size, version, write, progress)
     digests: dict[int, bytes] = {}
 
     async def bring_part(start: int) -> None:
-        check = part_hasher(hash_type)
-        await bringing.bring(start, min(part, size - start), check.update, _PART_CHUNK)
-        digests[start] = check.digest()
+        part = checksum.part()
+        await download.bring(start, min(part_size, size - start), part.update)
+        digests[start] = part.digest()
 
-    starts = range(0, size, part)
-    await for_each(starts, max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part)), bring_part)
-    return combine(hash_type, ((digests[start], min(part, size - start)) for start in starts))
+    at_once = max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part_size))
+    await for_each(starts or (0,), at_once, bring_part)  # an object that should be empty is asked for, too
+    return checksum.of_parts((digests[start], min(part_size, size - start)) for start in starts)
 
 
 @dataclass(slots=True)
-class _Bringing:
+class _Download:
     """One object on its way. ``done``: bytes that came so far."""
 
     store: Store
     key: str
     size: int
     version: str | None
-    keep: Callable[[int, bytes | memoryview], None]
+    write: Callable[[int, bytes | memoryview], None]
     progress: Progress
     done: int = 0
 
-    async def bring(self, start: int, length: int, check: Callable[[Buffer], None], chunk_size: int) -> None:
+    async def bring(self, start: int, length: int, check: Callable[[Buffer], None]) -> None:
         """The bytes [start, start + length). The last are asked for without an end, to see that the object has one there."""
         at = start
 
         def take(chunk: bytes | memoryview) -> None:
             check(chunk)
-            self.keep(at, chunk)
+            self.write(at, chunk)
 
         async def add(chunk: bytes | memoryview) -> None:
             nonlocal at
@@ -116,11 +115,15 @@ class _Bringing:
             self.done += len(chunk)
             await self.progress(self.done, self.size, _MESSAGE)
 
-        asked = None if start + length == self.size else length
+        is_whole = length == self.size
         stream = self.store.stream(
-            self.key, offset=start, length=asked, version=self.version, chunk_size=chunk_size
+            self.key,
+            offset=start,
+            length=None if start + length == self.size else length,
+            version=self.version,
+            chunk_size=_CHUNK if is_whole else _PART_CHUNK,
         )
-        if length == self.size:
+        if is_whole:
             await overlapped(stream, add)
         else:  # other parts are on their way meanwhile
             async for chunk in stream:
@@ -157,11 +160,6 @@ def _write_all(file: IO[bytes], content: bytes | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _require_size(store: Store, key: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise _other_size(store, key, str(found), expected)
 
 
 def _other_size(store: Store, key: str, found: str, expected: int) -> HashMismatch:

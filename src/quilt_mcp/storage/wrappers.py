@@ -2,85 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
-from quilt_mcp.storage.store import (
-    FileIntake,
-    FoundFiles,
-    LinkSigner,
-    Listing,
-    LocalFiles,
-    ObjectStat,
-    PageLister,
-    Store,
-    Stores,
-    Taken,
-)
+from quilt_mcp.storage.store import ObjectStat, Store, Stores, Taken
 
 
 class ReadOnlyStore:
-    """Reading passes through; every verb that writes raises ReadOnly before anything is done. Abilities that read are those of
-    the store."""
+    """Reading is the store's own; every verb that writes raises ReadOnly before anything is done. Abilities that read are those
+    of the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-
-    @property
-    def url(self) -> str:
-        return self._store.url
+        self.url = store.url
+        self.local_files = store.local_files
+        self.intake = None if store.intake is None else self
+        self.signer = store.signer
+        self.pages = store.pages
+        self.physical_key = store.physical_key
+        self.stat = store.stat
+        self.get = store.get
+        self.stream = store.stream
+        self.list = store.list
+        self.list_folder = store.list_folder
 
     @property
     def conditional_writes(self) -> bool | None:
         return self._store.conditional_writes
-
-    @property
-    def local_files(self) -> LocalFiles | None:
-        return self._store.local_files
-
-    @property
-    def intake(self) -> FileIntake | None:
-        return None if self._store.intake is None else self
-
-    @property
-    def signer(self) -> LinkSigner | None:
-        return self._store.signer
-
-    @property
-    def pages(self) -> PageLister | None:
-        return self._store.pages
-
-    def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
-        return self._store.physical_key(key, version)
-
-    async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
-        return await self._store.stat(key, version=version)
-
-    async def get(
-        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
-    ) -> tuple[ObjectStat, bytes]:
-        return await self._store.get(key, offset=offset, length=length, version=version)
-
-    def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
-    ) -> AsyncIterator[bytes | memoryview]:
-        return self._store.stream(key, offset=offset, length=length, version=version, chunk_size=chunk_size)
-
-    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
-        return self._store.list(prefix, after=after)
-
-    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        return await self._store.list_folder(prefix, after=after, limit=limit)
 
     async def put(
         self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
@@ -108,6 +60,7 @@ class ReadOnlyStores:
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
+        self.find = stores.find
 
     def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
         store, key = self._stores.locate(physical_key)
@@ -119,6 +72,3 @@ class ReadOnlyStores:
 
     def registry(self, url: str) -> Store:
         return ReadOnlyStore(self._stores.registry(url))
-
-    async def find(self, origin: str) -> FoundFiles:
-        return await self._stores.find(origin)

@@ -12,14 +12,14 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.listings import read_listings
+from quilt_mcp.storage.s3.listing_xml import read_listings
 
 DEFAULT_REGION: Final = "us-east-1"
 CONNECTIONS: Final = 32
@@ -45,40 +45,32 @@ KeySource = Callable[[], AwsKeys]
 """Answers current keys, refreshing them where it must. May block; called from worker threads."""
 
 
+@dataclass(eq=False, repr=False)
 class S3Clients:
     """``keys`` None: unsigned requests (public buckets). ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of certificate
     authorities to trust. What the environment says of these is not looked at here, nor by the clients that are made."""
 
-    def __init__(
-        self,
-        keys: KeySource | None,
-        *,
-        endpoint_url: str | None = None,
-        region: str | None = None,
-        ca_bundle: str | None = None,
-        requester_pays: bool = False,
-    ) -> None:
-        self._keys = keys
-        self.endpoint_url = endpoint_url
-        self._region = region
-        self._ca_bundle = ca_bundle
-        self.requester_pays = requester_pays
-        self._lock = threading.Lock()
+    keys: KeySource | None
+    _: KW_ONLY
+    endpoint_url: str | None = None
+    region: str | None = None
+    ca_bundle: str | None = None
+    requester_pays: bool = False
+
+    def __post_init__(self) -> None:
+        self._region = self.region or DEFAULT_REGION
+        self._regions: dict[str, str] = {}
         self._boto: dict[str, Any] = {}
         self._fast: dict[str, Any] = {}
-        self._regions: dict[str, str] = {}
-
-    @property
-    def is_anonymous(self) -> bool:
-        return self._keys is None
+        self._lock = threading.Lock()
 
     def keys_end(self) -> datetime | None:
         """When the keys in use expire; what they signed ends then too."""
-        return None if self._keys is None else self._keys().expires
+        return None if self.keys is None else self.keys().expires
 
     def boto(self, bucket: str | None = None) -> Any:
         """The boto3 S3 client of the bucket's region. Blocks at its first use of a region (0.2 s and one request)."""
-        region = self._region or DEFAULT_REGION if bucket is None else self.region(bucket)
+        region = self._region if bucket is None else self.region_of(bucket)
         with self._lock:
             if region not in self._boto:
                 self._boto[region] = self._new_boto(region)
@@ -86,46 +78,36 @@ class S3Clients:
 
     def fast(self, bucket: str) -> Any:
         """The obstore store of the bucket. Blocks at its first use of a bucket."""
-        region = self.region(bucket)
+        region = self.region_of(bucket)
         endpoint = self.endpoint_url or self.boto(bucket).meta.endpoint_url
         with self._lock:
             if bucket not in self._fast:
                 self._fast[bucket] = self._new_fast(bucket, region, endpoint)
             return self._fast[bucket]
 
-    def region(self, bucket: str) -> str:
+    def region_of(self, bucket: str) -> str:
         """The bucket's own region, asked once. An S3-compatible server has the configured one."""
         if self.endpoint_url is not None:
-            return self._region or DEFAULT_REGION
-        with self._lock:
-            known = self._regions.get(bucket)
-        if known is None:
-            known = self._ask_region(bucket)
-            with self._lock:
-                self._regions[bucket] = known
-        return known
+            return self._region
+        if bucket not in self._regions:
+            self._regions[bucket] = self._ask_region(bucket)
+        return self._regions[bucket]
 
     def _ask_region(self, bucket: str) -> str:
         client = self.boto()
-        answer: dict[str, Any]
         with s3_errors(bucket, None, "s3:ListBucket"):
             try:
-                answer = client.head_bucket(Bucket=bucket)
+                about: dict[str, Any] = client.head_bucket(Bucket=bucket)["ResponseMetadata"]
             except client.exceptions.ClientError as error:
                 # S3 names the region even where it refuses the request.
-                answer = error.response
-                if _REGION_HEADER not in answer["ResponseMetadata"].get("HTTPHeaders", {}):
+                about = error.response["ResponseMetadata"]
+                if _REGION_HEADER not in about.get("HTTPHeaders", {}):
                     raise
-        return (
-            answer["ResponseMetadata"].get("HTTPHeaders", {}).get(_REGION_HEADER)
-            or self._region
-            or DEFAULT_REGION
-        )
+        return about.get("HTTPHeaders", {}).get(_REGION_HEADER) or self._region
 
     def _new_boto(self, region: str) -> Any:
         session = _new_session()
-        if self._keys is not None:
-            source = self._keys
+        if (source := self.keys) is not None:
 
             def metadata() -> dict[str, str | None]:
                 keys = source()
@@ -140,7 +122,7 @@ class S3Clients:
             refreshable = _module("botocore.credentials").RefreshableCredentials
             session._credentials = refreshable.create_from_metadata(metadata(), metadata, "quilt-mcp")
         config = _module("botocore.config").Config(
-            signature_version=_module("botocore").UNSIGNED if self._keys is None else "s3v4",
+            signature_version=_module("botocore").UNSIGNED if self.keys is None else "s3v4",
             max_pool_connections=CONNECTIONS,
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
@@ -148,8 +130,10 @@ class S3Clients:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
-            s3={"payload_signing_enabled": False}
-            | ({"addressing_style": "path"} if self.endpoint_url else {}),
+            s3={
+                "payload_signing_enabled": False,
+                "addressing_style": "path" if self.endpoint_url else "auto",
+            },
             ignore_configured_endpoint_urls=True,
         )
         boto = _module("boto3").Session(botocore_session=session)
@@ -157,7 +141,7 @@ class S3Clients:
             "s3",
             region_name=region,
             endpoint_url=self.endpoint_url,
-            verify=self._ca_bundle if self._authorities() else None,
+            verify=self.ca_bundle if self._authorities() else None,
             config=config,
         )
         read_listings(client)
@@ -165,7 +149,6 @@ class S3Clients:
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
         _end_after_obstore()
-        fast_store = _module("obstore.store").S3Store
         client: dict[str, Any] = {
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
             "timeout": timedelta(minutes=30),
@@ -184,37 +167,36 @@ class S3Clients:
             "conditional_put": "etag",
             "unsigned_payload": False,
             "request_payer": self.requester_pays,
-            "skip_signature": self._keys is None,
+            "skip_signature": self.keys is None,
             "checksum_algorithm": "SHA256",
             "client_options": client,
             "retry_config": {"max_retries": _ATTEMPTS - 1, "retry_timeout": timedelta(seconds=60)},
         }
-        if self._keys is None:
-            return fast_store(bucket, **given)
-        source = self._keys
+        if (source := self.keys) is not None:
 
-        def provide() -> dict[str, Any]:
-            keys = source()
-            return {
-                "access_key_id": keys.access_key,
-                "secret_access_key": keys.secret_key,
-                "token": keys.token,
-                "expires_at": keys.expires,
-            }
+            def provide() -> dict[str, Any]:
+                keys = source()
+                return {
+                    "access_key_id": keys.access_key,
+                    "secret_access_key": keys.secret_key,
+                    "token": keys.token,
+                    "expires_at": keys.expires,
+                }
 
-        return fast_store(bucket, credential_provider=provide, **given)
+            given["credential_provider"] = provide
+        return _module("obstore.store").S3Store(bucket, **given)
 
     def _authorities(self) -> bytes | None:
         """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
-        if self._ca_bundle is None:
+        if self.ca_bundle is None:
             return None
         try:
-            return Path(self._ca_bundle).read_bytes()
+            return Path(self.ca_bundle).read_bytes()
         except OSError as error:
             raise InvalidArgument(
-                f"The certificate bundle {self._ca_bundle} cannot be read: {error.strerror}.",
+                f"The certificate bundle {self.ca_bundle} cannot be read: {error.strerror}.",
                 next_step="Set AWS_CA_BUNDLE to a file of certificates (PEM), or unset it.",
-                details={"ca_bundle": self._ca_bundle},
+                details={"ca_bundle": self.ca_bundle},
             ) from error
 
 

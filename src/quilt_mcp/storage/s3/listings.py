@@ -1,68 +1,101 @@
-"""Listings of a bucket, read from their XML in one pass.
-
-botocore makes its answers by a walk over its model of S3, which for a page of a thousand objects costs some forty times what
-reading the XML does. Here the objects are taken out of the XML before botocore sees it; the rest is left to botocore, and so are
-signing, retries and errors.
-"""
+"""Listings of one bucket, page by page in key order, a request a page."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
-from quilt_mcp.storage.store import ObjectStat
+import anyio
 
-LISTED: Final = "Listed"
-"""Where an answer has its objects: a list of ObjectStat. Of versions only the latest of each object are among them."""
+from quilt_mcp.errors import PermissionDenied
+from quilt_mcp.storage.s3.boto import BotoBucket
+from quilt_mcp.storage.s3.conditions import NULL_VERSION
+from quilt_mcp.storage.s3.listing_xml import LISTED
+from quilt_mcp.storage.store import Listing, ObjectStat
 
-_ANSWERS: Final = {"ListBucketResult", "ListVersionsResult"}
-_OBJECTS: Final = {"Contents", "Version", "DeleteMarker"}
-
-
-def read_listings(client: Any) -> None:
-    """Listings of this boto3 client answer ``LISTED`` from now on, in place of Contents, Versions and DeleteMarkers;
-    an answer without it is no listing of S3, whatever botocore makes of it."""
-    for operation in ("ListObjectsV2", "ListObjectVersions"):
-        client.meta.events.register(f"before-parse.s3.{operation}", _take_objects)
+_NOT_ASKED: Final = "not asked"
+_PAGE: Final = 1000
+"""The most that S3 lists in one answer."""
 
 
-def _take_objects(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """botocore's event: ``response_dict`` is the answer as it came, ``customized_response_dict`` what is added to the parsed."""
-    if response_dict["status_code"] != 200:
-        return
-    try:
-        page = ElementTree.fromstring(response_dict["body"])  # noqa: S314 - as botocore reads it: expat bounds entities
-    except ElementTree.ParseError:
-        return  # botocore says what it makes of it
-    namespace = page.tag[: page.tag.find("}") + 1]
-    if page.tag[len(namespace) :] not in _ANSWERS:
-        return
-    is_encoded = page.findtext(f"{namespace}EncodingType") == "url"
-    objects: list[ObjectStat] = []
-    rest: list[ElementTree.Element] = []
-    for element in page:
-        kind = element.tag[len(namespace) :]
-        if kind not in _OBJECTS:
-            rest.append(element)
-        elif kind == "Contents" or (kind == "Version" and element.findtext(f"{namespace}IsLatest") == "true"):
-            objects.append(_stat(element, namespace, is_encoded))
-    page[:] = rest
-    response_dict["body"] = ElementTree.tostring(page)
-    customized_response_dict[LISTED] = objects
+class Listings:
+    """``shows_versions``: False once s3:ListBucketVersions was refused."""
+
+    def __init__(self, bucket: BotoBucket) -> None:
+        self._bucket = bucket
+        self.shows_versions = True
+        self._versioning: str | None = _NOT_ASKED
+        self._asking = anyio.Lock()
+
+    async def list_page(self, prefix: str, *, after: str = "") -> Listing:
+        page = await self._bucket.call("list_objects_v2", Prefix=prefix, StartAfter=after or None)
+        found: list[ObjectStat] = page[LISTED]
+        more = page.get("IsTruncated") and found
+        return Listing(tuple(filter(_is_file, found)), (), found[-1].key if more else None)
+
+    async def pages(self, prefix: str, after: str = "") -> AsyncIterator[Sequence[ObjectStat]]:
+        page = await self.list_page(prefix, after=after)
+        yield page.objects
+        while page.next_after is not None:
+            page = await self.list_page(prefix, after=page.next_after)
+            yield page.objects
+
+    async def folder(self, prefix: str, after: str, limit: int) -> Listing:
+        """See ``Store.list_folder``."""
+        if after.endswith("/"):
+            after += "\U0010ffff"  # After a folder come no keys of the folder: '/' is followed by the highest character.
+        page = await self._bucket.call(
+            "list_objects_v2",
+            Prefix=prefix,
+            Delimiter="/",
+            MaxKeys=min(limit, _PAGE),
+            StartAfter=after or None,
+        )
+        objects = tuple(stat for stat in page[LISTED] if stat.key != prefix)
+        folders = tuple(item["Prefix"] for item in page.get("CommonPrefixes", ()))
+        last = max([*(stat.key for stat in objects), *folders], default=None)
+        return Listing(objects, folders, last if page.get("IsTruncated") else None)
+
+    async def latest_versions(self, prefix: str) -> AsyncIterator[Sequence[ObjectStat]]:
+        """As ``pages``, with version ids: None in a bucket that never had versioning, 'null' for what was written to one before
+        versioning or while it was suspended.
+
+        Roles that may not list versions get the plain listing, whose version ids are None.
+        """
+        markers: dict[str, Any] = {}
+        while True:
+            try:
+                page = await self._bucket.call("list_object_versions", Prefix=prefix, **markers)
+            except PermissionDenied:
+                self.shows_versions = False
+                async for plain in self.pages(prefix):
+                    yield plain
+                return
+            objects = [stat for stat in page[LISTED] if _is_file(stat)]
+            if any(stat.version == NULL_VERSION for stat in objects) and await self.versioning() is None:
+                objects = [replace(stat, version=None) for stat in objects]
+            yield objects
+            if not page.get("IsTruncated"):
+                return
+            markers = {
+                "KeyMarker": page["NextKeyMarker"],
+                "VersionIdMarker": page.get("NextVersionIdMarker", ""),
+            }
+
+    async def versioning(self) -> str | None:
+        """'Enabled', 'Suspended', None for a bucket that never had versioning, 'unknown' where that may not be asked.
+        Asked once."""
+        async with self._asking:
+            if self._versioning == _NOT_ASKED:
+                try:
+                    answer = await self._bucket.call("get_bucket_versioning")
+                    self._versioning = answer.get("Status")
+                except PermissionDenied:
+                    self._versioning = "unknown"
+        return self._versioning
 
 
-def _stat(element: ElementTree.Element, namespace: str, is_encoded: bool) -> ObjectStat:
-    """Raises ValueError for what is no listing of S3."""
-    text = element.findtext
-    key, etag = text(f"{namespace}Key"), text(f"{namespace}ETag")
-    if not key or not etag:
-        raise ValueError("a listing of S3 names the key and the etag of each object")
-    return ObjectStat(
-        unquote_plus(key) if is_encoded else key,
-        int(text(f"{namespace}Size") or ""),
-        etag,
-        datetime.fromisoformat(text(f"{namespace}LastModified") or ""),
-        text(f"{namespace}VersionId"),
-    )
+def _is_file(stat: ObjectStat) -> bool:
+    """Whether a listed object is one: not the empty one that a console makes for a folder."""
+    return stat.size > 0 or not stat.key.endswith("/")

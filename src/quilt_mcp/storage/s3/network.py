@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from quilt_mcp.errors import StorageUnavailable
-from quilt_mcp.storage.s3.listings import LISTED
 
 _PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _WAYS: Final = (
@@ -34,20 +33,6 @@ _WAYS: Final = (
 )
 """In this order: each failure to connect fits the last, too."""
 
-_SIGNS: Final = {
-    "list_objects_v2": LISTED,
-    "list_object_versions": LISTED,
-    "head_object": "ETag",
-    "get_object": "ETag",
-    "put_object": "ETag",
-    "upload_part": "ETag",
-    "copy_object": "CopyObjectResult",
-    "upload_part_copy": "CopyPartResult",
-    "create_multipart_upload": "UploadId",
-    "complete_multipart_upload": "ETag",
-}
-"""By boto3's method, what every S3 answers to it."""
-
 
 def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> StorageUnavailable | None:
     """None: it was S3 that answered, or nothing says that it was not."""
@@ -62,15 +47,6 @@ def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> Storag
     return None
 
 
-def require_s3(answer: Mapping[str, Any], bucket: str, method: str) -> None:
-    """Raises StorageUnavailable when what botocore took for an answer to its ``method`` is no answer of S3's."""
-    about = answer["ResponseMetadata"]
-    headers = about.get("HTTPHeaders", {})
-    is_page = str(headers.get("content-type", "")).startswith("text/html") and about["HTTPStatusCode"] != 204
-    if (is_page and "etag" not in headers) or _SIGNS.get(method, "ResponseMetadata") not in answer:
-        raise not_s3(bucket)
-
-
 def not_s3(bucket: str) -> StorageUnavailable:
     return StorageUnavailable(
         f"What answered for s3://{bucket} is not S3: a proxy or a sign-in page of the network stands in the way.",
@@ -80,12 +56,18 @@ def not_s3(bucket: str) -> StorageUnavailable:
     )
 
 
+def is_page(response: Mapping[str, Any]) -> bool:
+    """Whether what botocore took for an answer is a web page."""
+    about = response.get("ResponseMetadata", {})
+    kind = about.get("HTTPHeaders", {}).get("content-type", "")
+    return kind.startswith("text/html") and about.get("HTTPStatusCode") != 204
+
+
 def _is_page(error: Exception) -> bool:
     response = getattr(error, "response", None)
     if isinstance(response, dict):
-        if str(getattr(error, "operation_name", "")).startswith("Head"):
-            return False  # no body, whose type would mean something
-        headers: Mapping[str, Any] = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})  # pyright: ignore
-        return str(headers.get("content-type", "")).startswith("text/html")  # pyright: ignore
+        # The answer to a HEAD has no body, whose type would mean something.
+        is_head = str(getattr(error, "operation_name", "")).startswith("Head")
+        return not is_head and is_page(cast("dict[str, Any]", response))
     text = str(error)
     return "MissingEtag" in text or _PAGE.search(text) is not None

@@ -115,7 +115,7 @@ def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) 
                 for stat in page
                 if matches is None or matches.match(stat.key)
             ]
-        if not store.lists_versions:
+        if not store.listings.shows_versions:
             warnings.append(
                 f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for "
                 "by a request of its own when the file is taken in."

@@ -1,29 +1,28 @@
 """Uploads into one bucket: single and multipart, server-side copies, and the checksums that S3 keeps.
 
-Parts have quilt's chunk sizes, so S3's composite SHA256 checksum *is* the sha2-256-chunked value. What was uploaded is held
-against what was hashed; a multipart upload that fails or is cancelled is aborted.
+Parts have quilt's chunk sizes, so S3's composite SHA256 checksum *is* the sha2-256-chunked value. What was uploaded is compared
+with what was hashed; a multipart upload that fails or is cancelled is aborted.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import anyio
 from anyio import to_thread
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.checksums import SHA256_CHUNKED, chunk_size, combine, hash_bytes
+from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.hashing import changed_while_read
+from quilt_mcp.storage.s3.boto import stat_of
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
@@ -31,33 +30,35 @@ from quilt_mcp.storage.workers import for_each
 MULTIPART_FROM: Final = 8 << 20
 """Files of this size and more go up in parts (quilt3's own rule)."""
 _PARTS_AT_ONCE: Final = 8
-_EMPTY_SHA256: Final = hashlib.sha256(b"").digest()
+_SENT: Final = CHECKSUMS[SHA256_CHUNKED]
+"""The checksum by which uploads are sent and kept."""
+_SENT_FIELD: Final = f"Checksum{_SENT.s3_name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """``hash`` None: the server keeps no checksum that says it."""
+class Stored:
+    """An object as S3 has it. ``hash`` None: S3 keeps no checksum that says it."""
 
     hash: Hash | None
     stat: ObjectStat
 
 
-class _Rooms:
-    """Memory for the parts under way, each used again for another: what is let go of part by part stays with the thread that
-    used it, so that in the end each thread holds a part."""
+class _PartBuffers:
+    """Memory for the parts under way, each used again for another: what is freed part by part stays with the thread that used
+    it, so that in the end each thread holds a part."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._idle: list[io.BytesIO] = []
 
     @contextmanager
-    def one(self) -> Generator[io.BytesIO]:
+    def borrow(self) -> Generator[io.BytesIO]:
         """At its beginning, and as long as a part; it may be cut."""
-        room = self._idle.pop() if self._idle else io.BytesIO(bytes(self._size))
-        yield room
-        if len(room.getbuffer()) == self._size:
-            room.seek(0)
-            self._idle.append(room)
+        buffer = self._idle.pop() if self._idle else io.BytesIO(bytes(self._size))
+        yield buffer
+        if len(buffer.getbuffer()) == self._size:
+            buffer.seek(0)
+            self._idle.append(buffer)
 
 
 class S3Uploads:
@@ -65,60 +66,52 @@ class S3Uploads:
 
     def __init__(self, store: S3Store) -> None:
         self._store = store
+        self._bucket = store.boto
 
-    async def put_bytes(self, key: str, content: bytes) -> Placed:
-        stat = await self._store.put(key, content)
-        return Placed(hash_bytes(content), stat)
-
-    async def put_file(self, key: str, descriptor: int) -> Placed:
+    async def put_file(self, key: str, descriptor: int) -> Stored:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
         size = os.fstat(descriptor).st_size
         if size < MULTIPART_FROM:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
             if len(content) != size:
                 raise changed_while_read(len(content), size)
-            return await self.put_bytes(key, content)
-        chunk = chunk_size(size)
-        count = -(-size // chunk)
-        digests: list[tuple[bytes, int]] = [(b"", 0)] * count
-
-        rooms = _Rooms(chunk)
+            return Stored(hash_bytes(content), await self._store.put(key, content))
+        part_size = _SENT.part_size(size)
+        digests: dict[int, tuple[bytes, int]] = {}
+        buffers = _PartBuffers(part_size)
 
         def send_now(upload: str, number: int) -> dict[str, Any]:
-            with rooms.one() as body:
-                with body.getbuffer() as room:
-                    length = os.preadv(descriptor, [room], (number - 1) * chunk)
-                    digest = hashlib.sha256(room[:length]).digest()
+            with buffers.borrow() as body:
+                part = _SENT.part()
+                with body.getbuffer() as memory:
+                    length = os.preadv(descriptor, [memory], (number - 1) * part_size)
+                    part.update(memory[:length])
                 body.truncate(length)
-                digests[number - 1] = (digest, length)
-                return send_part(upload, number, body, base64.b64encode(digest).decode())
-
-        def send_part(upload: str, number: int, body: IO[bytes], checksum: str) -> dict[str, Any]:
-            sent = self._store.boto_now(
-                key,
-                "s3:PutObject",
-                "upload_part",
-                Key=key,
-                UploadId=upload,
-                PartNumber=number,
-                Body=body,
-                ChecksumSHA256=checksum,
-            )
-            return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum}
+                digests[number] = (part.digest(), length)
+                checksum = {_SENT_FIELD: base64.b64encode(part.digest()).decode()}
+                about: dict[str, Any] = {"UploadId": upload, "PartNumber": number}
+                sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
+            return {"ETag": sent["ETag"], **checksum}
 
         async def send(upload: str, number: int) -> dict[str, Any]:
             return await to_thread.run_sync(send_now, upload, number)
 
-        done = await self._multipart(key, count, send)
-        found = combine(SHA256_CHUNKED, digests)
-        total = sum(length for _, length in digests)
+        done = await self._multipart(key, size, send)
+        found = _SENT.of_parts(digests[number] for number in sorted(digests))
+        total = sum(length for _, length in digests.values())
         for seen in (total, os.fstat(descriptor).st_size):
             if seen != size:
                 raise changed_while_read(seen, size)
-        self._hold_against(key, done.get("ChecksumSHA256"), found)
-        return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
+        kept = done.get(_SENT_FIELD)
+        if kept is not None and kept.partition("-")[0] != found.value:
+            raise HashMismatch(
+                f"{self._store.url}/{key} is not what was read: {kept}, read {found.value}.",
+                next_step="Run the call again when nothing writes to the file.",
+                details={"key": key, "found": kept, "expected": found.value},
+            )
+        return Stored(found, stat_of(key, size, done))
 
-    async def copy(self, key: str, source: PhysicalKey, size: int, etag: str) -> Placed:
+    async def copy(self, key: str, source: PhysicalKey, size: int, etag: str) -> Stored:
         """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
 
         A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
@@ -133,157 +126,113 @@ class S3Uploads:
             except (PermissionDenied, PreconditionFailed):
                 raise refusal from None
 
-    async def _copy(self, key: str, source: PhysicalKey, size: int, **condition: str) -> Placed:
-        origin: dict[str, str] = {"Bucket": source.bucket or "", "Key": source.path}
+    async def _copy(self, key: str, source: PhysicalKey, size: int, **given: Any) -> Stored:
+        given["CopySource"] = {"Bucket": source.bucket or "", "Key": source.path}
+        read = "s3:GetObject"
         if source.version_id is not None:
-            origin["VersionId"] = source.version_id
-        read = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
-        action = f"s3:PutObject (and {read} on s3://{source.bucket}/{source.path})"
+            given["CopySource"]["VersionId"] = source.version_id
+            read = "s3:GetObjectVersion"
+        given["action"] = f"s3:PutObject (and {read} on s3://{source.bucket}/{source.path})"
         if size < MULTIPART_FROM:
-            done = await self._store.boto(
-                key,
-                action,
-                "copy_object",
-                Key=key,
-                CopySource=origin,
-                ChecksumAlgorithm="SHA256",
-                **condition,
-            )
+            done = await self._bucket.call("copy_object", key, ChecksumAlgorithm=_SENT.s3_name, **given)
             result = done["CopyObjectResult"]
-            value = result.get("ChecksumSHA256")
-            found = None if value is None else _of_whole(value)
-            stat = ObjectStat(key, size, result["ETag"], datetime.now(UTC), done.get("VersionId"))
-            return Placed(found, stat)
-        chunk = chunk_size(size)
+            value = result.get(_SENT_FIELD)
+            found = None if value is None else _of_one_piece(_SENT, value, size)
+            return Stored(found, stat_of(key, size, done | {"ETag": result["ETag"]}))
+        part_size = _SENT.part_size(size)
 
         async def send(upload: str, number: int) -> dict[str, Any]:
-            start = (number - 1) * chunk
-            sent = await self._store.boto(
-                key,
-                action,
+            start = (number - 1) * part_size
+            sent = await self._bucket.call(
                 "upload_part_copy",
-                Key=key,
+                key,
                 UploadId=upload,
                 PartNumber=number,
-                CopySource=origin,
-                CopySourceRange=f"bytes={start}-{min(start + chunk, size) - 1}",
-                **condition,
+                CopySourceRange=f"bytes={start}-{min(start + part_size, size) - 1}",
+                **given,
             )
             part = sent["CopyPartResult"]
-            checksum = {"ChecksumSHA256": part["ChecksumSHA256"]} if "ChecksumSHA256" in part else {}
-            return {"PartNumber": number, "ETag": part["ETag"], **checksum}
+            return {name: part[name] for name in ("ETag", _SENT_FIELD) if name in part}
 
-        done = await self._multipart(key, -(-size // chunk), send)
-        value = str(done.get("ChecksumSHA256") or "").partition("-")[0]
-        found = Hash(SHA256_CHUNKED, value) if value else None
-        return Placed(found, ObjectStat(key, size, done["ETag"], datetime.now(UTC), done.get("VersionId")))
+        done = await self._multipart(key, size, send)
+        value = str(done.get(_SENT_FIELD) or "").partition("-")[0]
+        return Stored(Hash(_SENT.name, value) if value else None, stat_of(key, size, done))
 
-    async def _multipart(self, key: str, count: int, send: Any) -> dict[str, Any]:
-        started = await self._store.boto(
-            key, "s3:PutObject", "create_multipart_upload", Key=key, ChecksumAlgorithm="SHA256"
-        )
+    async def _multipart(
+        self, key: str, size: int, send: Callable[[str, int], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it."""
+        started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
         upload = started["UploadId"]
         parts: dict[int, dict[str, Any]] = {}
 
         async def send_one(number: int) -> None:
-            parts[number] = await send(upload, number)
+            parts[number] = {"PartNumber": number, **await send(upload, number)}
 
         try:
-            await for_each(range(1, count + 1), _PARTS_AT_ONCE, send_one)
-            return await self._store.boto(
-                key,
-                "s3:PutObject",
+            await for_each(range(1, -(-size // _SENT.part_size(size)) + 1), _PARTS_AT_ONCE, send_one)
+            return await self._bucket.call(
                 "complete_multipart_upload",
-                Key=key,
+                key,
                 UploadId=upload,
-                MultipartUpload={"Parts": [parts[number] for number in range(1, count + 1)]},
+                MultipartUpload={"Parts": [parts[number] for number in sorted(parts)]},
             )
         except BaseException:
-            # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for.
-            with anyio.CancelScope(shield=True):
-                await self._abort(key, upload)
+            # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for. Where it cannot be
+            # aborted either, the failure that led here is what the caller is told.
+            with anyio.CancelScope(shield=True), suppress(QuiltError):
+                await self._bucket.call("abort_multipart_upload", key, UploadId=upload)
             raise
 
-    async def _abort(self, key: str, upload: str) -> None:
-        try:
-            await self._store.boto(
-                key, "s3:AbortMultipartUpload", "abort_multipart_upload", Key=key, UploadId=upload
-            )
-        except QuiltError:
-            return  # the failure that led here is what the caller is told
-
-    async def stored(self, key: str, version: str | None, expected: Hash | None = None) -> Placed:
+    async def stored(self, key: str, version: str | None, expected: Hash | None = None) -> Stored:
         """The object as it stands, with the hash that S3 keeps of it when it is one that quilt knows; no byte is read.
 
         One request; a second one for objects that came in parts, whose sizes must be quilt's (as they are where the hash is
         the one ``expected``).
         """
-        given: dict[str, Any] = {} if version is None else {"VersionId": version}
-        found = await self._store.boto(
-            key, "s3:GetObject", "head_object", Key=key, ChecksumMode="ENABLED", **given
-        )
-        size = found["ContentLength"]
-        stat = ObjectStat(key, size, found["ETag"], found["LastModified"], found.get("VersionId") or version)
-        return Placed(await self._kept_hash(key, given, found, size, expected), stat)
+        found = await self._bucket.call("head_object", key, ChecksumMode="ENABLED", VersionId=version)
+        size: int = found["ContentLength"]
+        stat = stat_of(key, size, {"VersionId": version} | found)
+        for checksum in CHECKSUMS.values():
+            kept = str(found.get(f"Checksum{checksum.s3_name}") or "")
+            value, _, count = kept.partition("-")
+            part_size = checksum.part_size(size)
+            if value and not count:
+                is_whole = found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+                if is_whole and (size < MULTIPART_FROM or not checksum.chunked):
+                    return Stored(_of_one_piece(checksum, value, size), stat)
+            elif checksum.chunked and count == str(-(-size // part_size)):
+                named = Hash(checksum.name, value)
+                if named == expected or await self._has_parts_of(part_size, key, version, size):
+                    return Stored(named, stat)
+        return Stored(None, stat)
 
-    async def _kept_hash(
-        self, key: str, given: dict[str, Any], found: dict[str, Any], size: int, expected: Hash | None
-    ) -> Hash | None:
-        value, _, count = str(found.get("ChecksumSHA256") or "").partition("-")
-        if value and not count and found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
-            if size < MULTIPART_FROM:
-                return _of_whole(value)
-        elif (
-            value
-            and count.isdigit()
-            and int(count) == -(-size // chunk_size(size))
-            and (Hash(SHA256_CHUNKED, value) == expected or await self._has_quilt_parts(key, given, size))
-        ):
-            return Hash(SHA256_CHUNKED, value)
-        crc = found.get("ChecksumCRC64NVME")
-        return Hash("CRC64NVME", str(crc)) if crc and "-" not in str(crc) else None
-
-    async def _has_quilt_parts(self, key: str, given: dict[str, Any], size: int) -> bool:
-        chunk = chunk_size(size)
-        if size <= chunk:
+    async def _has_parts_of(self, part_size: int, key: str, version: str | None, size: int) -> bool:
+        """Whether the object came in parts of this size (but the last)."""
+        if size <= part_size:
             return True
         marker = 0
         while True:
             try:
-                page = await self._store.boto(
-                    key,
-                    "s3:GetObjectAttributes",
+                page = await self._bucket.call(
                     "get_object_attributes",
-                    Key=key,
+                    key,
                     ObjectAttributes=["ObjectParts"],
                     PartNumberMarker=marker,
-                    **given,
+                    VersionId=version,
                 )
             except (PermissionDenied, NotSupported):
                 return False  # not known; the object will be read
             parts = page.get("ObjectParts", {})
             listed = parts.get("Parts", [])
             total = parts.get("TotalPartsCount", 0)
-            if not listed or any(part["Size"] != chunk for part in listed if part["PartNumber"] != total):
+            if not listed or any(part["Size"] != part_size for part in listed if part["PartNumber"] != total):
                 return False
             if not parts.get("IsTruncated"):
                 return True
             marker = parts["NextPartNumberMarker"]
 
-    def _hold_against(self, key: str, checksum: str | None, sent: Hash) -> None:
-        if checksum is not None and checksum.partition("-")[0] != sent.value:
-            raise self._not_what_was_sent(key, checksum, sent.value)
 
-    def _not_what_was_sent(self, key: str, found: str, expected: str) -> HashMismatch:
-        return HashMismatch(
-            f"s3://{self._store.bucket}/{key} is not what was read: {found}, read {expected}.",
-            next_step="Run the call again when nothing writes to the file.",
-            details={"key": key, "found": found, "expected": expected},
-        )
-
-
-def _of_whole(checksum: str) -> Hash:
-    """quilt's value from S3's SHA256 of an object in one piece: the hash of the one chunk's digest (or of nothing)."""
-    digest = base64.b64decode(checksum)
-    outer = digest if digest == _EMPTY_SHA256 else hashlib.sha256(digest).digest()
-    return Hash(SHA256_CHUNKED, base64.b64encode(outer).decode())
+def _of_one_piece(checksum: Checksum, kept: str, size: int) -> Hash:
+    """By the digest that S3 keeps of an object in one piece."""
+    return checksum.of_parts([(base64.b64decode(kept), size)] if size else [])

@@ -1,0 +1,170 @@
+"""ObjectOps: the verbs of QuiltOps for plain objects, and the bounds of what one call answers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.listing import Content, Link, ObjectListing, Page
+from quilt_mcp.domain.media_types import media_type
+from quilt_mcp.domain.plan import PutOutcome
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotSupported,
+    ObjectNotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    ReadOnly,
+    StorageUnavailable,
+    TooLarge,
+)
+from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
+
+READ_AT_ONCE = 16 << 20
+"""The most bytes one read answers."""
+PAGE_LIMIT = 1000
+
+
+class ObjectOps:
+    """See ``ops.QuiltOps``."""
+
+    def __init__(self, stores: Stores, writable: bool) -> None:
+        self._stores = stores
+        self.writable = writable
+
+    def _require_writes(self, verb: str) -> None:
+        if not self.writable:
+            raise ReadOnly(
+                f"This server is read-only: {verb} would write.",
+                next_step="Start it with --allow-write or QUILT_ALLOW_WRITE=1, or set dry_run=true to see the plan.",
+            )
+
+    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
+        """No request is made, so that a listing can have one for each object."""
+        if place.store.local_files is not None:
+            return Link(str(place.store.physical_key(place.key)), "file", None, uri)
+        if place.store.signer is not None:
+            url, expires = await place.store.signer.sign(
+                place.key, version=place.version, expires_in=expires_in
+            )
+            return Link(url, "presigned", expires, uri)
+        raise NotSupported(
+            f"{place.store.url} cannot sign links.", next_step="Call object_read for the file's bytes."
+        )
+
+    async def list_objects(
+        self, location: str, *, links: bool = False, limit: int = 100, cursor: str | None = None
+    ) -> Page[ObjectListing]:
+        store, prefix = self._stores.locate_folder(PhysicalKey.parse(location))
+        after = decode_cursor(cursor, "objects", str)[0] if cursor else ""
+        listing = await store.list_folder(prefix, after=after, limit=checked_limit(limit))
+        items: list[ObjectListing] = []
+        for stat in listing.objects:
+            uri = str(store.physical_key(stat.key, stat.version))
+            link = await self._link(Place(store, stat.key, stat.version), uri) if links else None
+            items.append(_object(store, stat, link))
+        items += [ObjectListing(f"{store.url}/{folder}", "folder") for folder in listing.folders]
+        items.sort(key=lambda item: item.uri)
+        next_cursor = encode_cursor("objects", listing.next_after) if listing.next_after is not None else None
+        return Page(tuple(items), next_cursor)
+
+    async def stat_object(self, uri: str) -> ObjectListing:
+        place = self._place(uri)
+        return _object(place.store, await _stat(place))
+
+    async def read_object(self, uri: str, *, offset: int = 0, length: int | None = None) -> Content:
+        place = self._place(uri)
+        wanted = checked_length(offset, length, (await _stat(place)).size, uri)
+        stat, data = await place.store.get(place.key, offset=offset, length=wanted, version=place.version)
+        return Content(
+            uri=str(place.store.physical_key(place.key, place.version)),
+            data=data,
+            offset=offset,
+            size=stat.size,
+            media_type=media_type(place.key),
+            modified=stat.modified,
+        )
+
+    async def put_object(
+        self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
+    ) -> PutOutcome:
+        store, path = self._stores.locate(PhysicalKey.parse(uri))
+        if f"/{path}/".startswith("/.quilt/") or "/.quilt/" in f"/{path}":
+            raise InvalidArgument(
+                f"{uri} lies in a registry's own folder (.quilt), which only package tools write.",
+                next_step="Call package_create or package_patch to change packages, or put the object elsewhere.",
+            )
+        try:
+            await store.stat(path)
+            exists = True
+        except ObjectNotFound:
+            exists = False
+        if exists and not overwrite:
+            raise _object_exists(uri)
+        if not dry_run:
+            self._require_writes("object_put")
+            try:
+                await store.put(path, body, if_absent=not overwrite)
+            except PreconditionFailed:
+                raise _object_exists(uri) from None
+        return PutOutcome(str(store.physical_key(path)), len(body), done=not dry_run, replaced=exists)
+
+    def _place(self, uri: str) -> Place:
+        key = PhysicalKey.parse(uri)
+        return Place(*self._stores.locate(key), key.version_id)
+
+
+def checked_limit(limit: int) -> int:
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise InvalidArgument(
+            f"limit is {limit}; a page has 1 to {PAGE_LIMIT} items.",
+            next_step=f"Set limit between 1 and {PAGE_LIMIT}, and go on with next_cursor.",
+        )
+    return limit
+
+
+def checked_length(offset: int, length: int | None, size: int, uri: str) -> int:
+    """How many bytes to read from ``offset`` on of a thing that has ``size``; ``length`` None: all of them."""
+    if offset < 0 or (length is not None and length < 0):
+        raise InvalidArgument(
+            "offset and length count bytes and cannot be negative.", next_step="Set them to 0 or more."
+        )
+    if offset > size:
+        raise InvalidArgument(
+            f"offset {offset} lies past the end of {uri}, which has {size} bytes.",
+            next_step=f"Set offset to at most {size}.",
+            details={"size": size},
+        )
+    wanted = size - offset if length is None else min(length, size - offset)
+    if wanted > READ_AT_ONCE:
+        raise TooLarge(
+            f"{wanted} bytes of {uri} were asked for; one read answers at most {READ_AT_ONCE}.",
+            next_step=f"Set length to at most {READ_AT_ONCE} and go on with offset, or call package_install.",
+            details={"size": size, "limit": READ_AT_ONCE},
+        )
+    return wanted
+
+
+async def _stat(place: Place) -> ObjectStat:
+    """Raises RegistryNotFound where there is not even the bucket, which S3 does not say of a single object."""
+    try:
+        return await place.store.stat(place.key, version=place.version)
+    except ObjectNotFound:
+        with suppress(PermissionDenied, StorageUnavailable):
+            await place.store.list_folder(limit=1)
+        raise
+
+
+def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectListing:
+    uri = str(store.physical_key(stat.key, stat.version))
+    return ObjectListing(uri, "object", stat.size, stat.modified, stat.version, link)
+
+
+def _object_exists(uri: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"{uri} already exists.",
+        next_step="Set overwrite=true to replace it, or choose another name.",
+        details={"uri": uri},
+    )

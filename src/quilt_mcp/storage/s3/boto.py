@@ -1,0 +1,182 @@
+"""BotoBucket: one bucket by boto3, which can all that S3 can, at any key. Each request runs in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from anyio import to_thread
+
+from quilt_mcp.errors import NotFound, PermissionDenied, QuiltError, StorageUnavailable
+from quilt_mcp.storage.s3.clients import S3Clients
+from quilt_mcp.storage.s3.errors import s3_errors
+from quilt_mcp.storage.s3.listing_xml import LISTED
+from quilt_mcp.storage.s3.network import is_page, not_s3
+from quilt_mcp.storage.store import ObjectStat
+
+_REQUESTS: Final = {
+    "list_objects_v2": ("s3:ListBucket", LISTED),
+    "list_object_versions": ("s3:ListBucketVersions", LISTED),
+    "get_bucket_versioning": ("s3:GetBucketVersioning", ""),
+    "head_object": ("s3:GetObject", "ETag"),
+    "get_object": ("s3:GetObject", "ETag"),
+    "get_object_attributes": ("s3:GetObjectAttributes", ""),
+    "put_object": ("s3:PutObject", "ETag"),
+    "copy_object": ("s3:PutObject", "CopyObjectResult"),
+    "create_multipart_upload": ("s3:PutObject", "UploadId"),
+    "upload_part": ("s3:PutObject", "ETag"),
+    "upload_part_copy": ("s3:PutObject", "CopyPartResult"),
+    "complete_multipart_upload": ("s3:PutObject", "ETag"),
+    "abort_multipart_upload": ("s3:AbortMultipartUpload", ""),
+    "delete_object": ("s3:DeleteObject", ""),
+}
+"""By boto3's method: the IAM action that the request needs, and what every S3 answers to it ('': nothing in particular)."""
+_READS: Final = ("get_object", "head_object", "get_object_attributes")
+_NEVER_PAID: Final = "get_bucket_versioning"
+"""No requester pays for it, and it has no way to say that one would."""
+
+
+class BotoBucket:
+    def __init__(self, name: str, clients: S3Clients) -> None:
+        self.name = name
+        self._clients = clients
+
+    async def call(
+        self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """One request, by boto3's names; what is given as None is left out. ``action``: the IAM action that it needs, where that
+        is not the method's own.
+
+        A read of a version that is refused costs a second request, a refused HEAD one that says why.
+        """
+        try:
+            return await to_thread.run_sync(partial(self.call_now, method, key, action=action, **given))
+        except (PermissionDenied, StorageUnavailable) as refusal:
+            version = given.get("VersionId")
+            if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
+                return await self._call_latest(refusal, method, key, given)
+            if method == "head_object":
+                await self.explain(refusal, key, version)
+            raise
+
+    def call_now(
+        self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """As ``call``, for callers that are in a worker thread already: one request, whatever it is answered. Blocks."""
+        needs, sign = _REQUESTS[method]
+        asked = {name: value for name, value in given.items() if value is not None}
+        if key is not None:
+            asked["Key"] = key
+        if "VersionId" in asked:
+            needs = needs.replace("Object", "ObjectVersion")
+        if self._clients.requester_pays and method != _NEVER_PAID:
+            asked["RequestPayer"] = "requester"
+        with s3_errors(self.name, key, action or needs):
+            answer = getattr(self._clients.boto(self.name), method)(Bucket=self.name, **asked)
+        is_object = "ETag" in answer  # which may be a page that somebody stored
+        if (is_page(answer) and not is_object) or (sign and sign not in answer):
+            _let_go(answer)
+            raise not_s3(self.name)
+        return answer
+
+    async def _call_latest(
+        self, refusal: PermissionDenied, method: str, key: str | None, given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What a role that may not name versions (s3:GetObjectVersion) can still read: the one wanted, while it is the latest."""
+        try:
+            found = await self.call(method, key, **given | {"VersionId": None})
+        except (PermissionDenied, NotFound):
+            raise refusal from None
+        if found.get("VersionId") == given["VersionId"]:
+            return found
+        _let_go(found)
+        raise PermissionDenied(
+            f"s3://{self.name}/{key} has a newer version, and the one that is wanted may not be read.",
+            next_step="Ask for the IAM action s3:GetObjectVersion on it; without it only the latest version can be read.",
+            details={"bucket": self.name, "key": key, "action": "s3:GetObjectVersion"},
+        ) from refusal
+
+    async def explain(self, refusal: QuiltError, key: str | None, version: str | None) -> None:
+        """A HEAD that S3 refuses has no body to say why in (expired, skewed, forbidden): asks the same by a GET, which raises
+        what it says. The body is not read."""
+        if refusal.details.get("http_status") in (400, 403):
+            found = await self.call("get_object", key, VersionId=version)
+            await to_thread.run_sync(found["Body"].close)
+
+    async def stat(self, key: str, version: str | None) -> ObjectStat:
+        found = await self.call("head_object", key, VersionId=version)
+        return stat_of(key, found["ContentLength"], found)
+
+    async def open(self, key: str, offset: int, length: int | None, version: str | None) -> BotoBody:
+        """The bytes [offset, offset + length), under way."""
+        wanted = None
+        if offset or length is not None:
+            wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
+        found = await self.call("get_object", key, VersionId=version, Range=wanted)
+        return BotoBody(self.name, key, found)
+
+    async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
+        content = await to_thread.run_sync(body.read_bytes) if isinstance(body, Path) else body
+        done = await self.call(
+            "put_object",
+            key,
+            Body=content,
+            ChecksumAlgorithm="SHA256",
+            IfNoneMatch="*" if if_absent else None,
+            IfMatch=if_match,
+        )
+        return stat_of(key, len(content), done)
+
+    async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+        asked = {"Bucket": self.name, "Key": key} | ({} if version is None else {"VersionId": version})
+
+        def sign_now() -> tuple[str, datetime]:
+            with s3_errors(self.name, key, "s3:GetObject"):
+                client = self._clients.boto(self.name)
+                url = client.generate_presigned_url("get_object", Params=asked, ExpiresIn=expires_in)
+            ends = datetime.now(UTC) + timedelta(seconds=expires_in)
+            return url, min(ends, self._clients.keys_end() or ends)
+
+        return await to_thread.run_sync(sign_now)
+
+
+class BotoBody:
+    """Bytes of an object under way. ``length``: how many were announced."""
+
+    def __init__(self, bucket: str, key: str, answer: dict[str, Any]) -> None:
+        self._errors = partial(s3_errors, bucket, key, "s3:GetObject")
+        self._body = answer["Body"]
+        self.length: int = answer["ContentLength"]
+        size = str(answer.get("ContentRange", "")).rpartition("/")[2] or self.length
+        self.stat = stat_of(key, int(size), answer)
+
+    async def read(self, count: int | None = None) -> bytes:
+        """The next ``count`` bytes, or the rest."""
+
+        def read_now() -> bytes:
+            with self._errors():
+                return self._body.read(count)
+
+        return await to_thread.run_sync(read_now)
+
+    async def chunks(self, size: int) -> AsyncIterator[bytes]:
+        try:
+            while chunk := await self.read(size):
+                yield chunk
+        finally:
+            self._body.close()
+
+
+def stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:
+    """Of an object read or written. S3 tells no time when it takes one."""
+    modified = answer.get("LastModified") or datetime.now(UTC)
+    return ObjectStat(key, size, answer["ETag"], modified, answer.get("VersionId"))
+
+
+def _let_go(answer: dict[str, Any]) -> None:
+    """Closes the connection of a body that is not read to its end."""
+    if "Body" in answer:
+        answer["Body"].close()
