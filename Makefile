@@ -1,4 +1,4 @@
-# Each target does its own set-up: Python 3.11 or later, git, make and (for the conformance suite) npm are all it needs.
+# Each target does its own set-up: Python 3.11 or later, git and make are all it needs; with npm the conformance suite runs too.
 SHELL := /bin/bash
 PYTHON ?= python3
 JOBS ?= 2
@@ -10,30 +10,37 @@ RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requiremen
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE_PINS := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE_PINS)" | cksum | cut -d ' ' -f 1)
+CEPH := ceph-mon ceph-osd radosgw ceph-common
 
 # What `make test` and `make nightly` hand to pytest. COVERAGE=1 measures branches, subprocesses included.
 PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports nightly ceph bench docs requirements clean
+.PHONY: help demo test check lint types imports nightly pythons node ceph bench docs requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
-	@echo "make test     all tests"
+	@echo "make test     the tests; those that need what is not installed here are skipped and say so"
 	@echo "make check    all of what CI runs: lint, types, import rules, tests with coverage"
-	@echo "make nightly  the tests with their long profiles"
+	@echo "make nightly  all tests, with their long profiles"
+	@echo "make pythons  the tests with each newer Python that this machine has"
 	@echo "make bench    start, size, call and engine benchmarks, results in bench/results"
 	@echo "make docs     writes docs/reference again from the code"
 
 demo: $(RUNTIME_STAMP)
 	@$(BIN)/quilt-mcp demo
 
-test: $(DEV_STAMP) $(NODE_STAMP) ceph
+test: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST) -m "not nightly" -n $(JOBS) --dist loadgroup $(ARGS)
 
-nightly: $(DEV_STAMP) $(NODE_STAMP) ceph
+nightly: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
+
+# With each newer Python that this machine has, in an environment of its own.
+pythons:
+	@for version in 3.12 3.13 3.14; do python$$version -c "" 2>/dev/null || continue; \
+		echo "== Python $$version"; $(MAKE) test PYTHON=python$$version VENV=.venv-$$version COVERAGE= || exit 1; done
 
 check:
 	@.ci/run
@@ -48,9 +55,13 @@ types: $(DEV_STAMP)
 imports: $(DEV_STAMP)
 	$(BIN)/lint-imports
 
-# The second S3 server of the tests, from the system's own packages (Debian 12); nothing is done when it is there.
-ceph: $(DEV_STAMP)
-	@PYTHONPATH=tests $(BIN)/python -m parts.ceph
+# What is tested on Node is skipped where there is no npm to install it.
+node: $(if $(shell command -v npm),$(NODE_STAMP))
+
+# The second S3 server of the tests, from the packages of Debian 12. It takes root: CI asks for it, `make test` never does.
+ceph:
+	@dpkg -s $(CEPH) >/dev/null 2>&1 || { echo "Installing $(CEPH)"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(CEPH) >/dev/null; }
 
 docs: $(DEV_STAMP)
 	$(BIN)/python docs/generate.py
@@ -63,7 +74,7 @@ requirements: $(DEV_STAMP)
 	$(BIN)/python requirements/compile.py
 
 clean:
-	rm -rf $(VENV) node_modules .coverage*
+	rm -rf $(VENV) .venv-* node_modules .coverage*
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -87,7 +98,6 @@ $(DEV_STAMP): $(RUNTIME_STAMP)
 
 # Pinned on the command line, no lock file: the conformance suite wants a newer Node than most systems have, so Node comes along.
 $(NODE_STAMP):
-	@command -v npm >/dev/null || { echo "The conformance suite and the Inspector need npm. On Debian and Ubuntu: sudo apt-get install npm"; exit 1; }
 	@echo "Installing the conformance suite and MCP Inspector into node_modules"
 	@mkdir -p node_modules
 	@npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(NODE_PINS)

@@ -1,8 +1,8 @@
 """Opening a revision of a million entries and listing one page of it, beside quilt3's Package.browse.
 
-``first``: nothing cached. ``again``: the same call once more. ``file``: the first call that needs the table, which is
-written behind the first page. ``restarted``: a new process that finds the table on disk.
-Imports count for nobody but for DuckDB, which ours imports within the first call.
+``root``, ``folder`` and ``file``: each the first call of a new process with an empty cache. ``again``: the same call once more
+in that process. ``restarted``: a new process that finds an index on disk. ``shell_tail``: from the answer of
+`quilt-mcp call` to the end of its process.
 
 python bench/browse_million.py [--entries 1000000] [--rounds 3]
 """
@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from harness import report
 from manifest_text import PACKAGE, write_revision
-from sides import answer, interleave, medians, peak_mb, ratio, run
+from sides import answer, interleave, medians, open_ours, peak_mb, ratio, run
 
 PAGE = 100
 
@@ -34,41 +38,34 @@ def quilt3_side(registry: Path) -> None:
     answer({"first": first, "peak_mb": peak_mb()})
 
 
-def our_side(registry: Path, cache: Path) -> None:
-    from quilt_mcp.backends.local import open_local
+def our_side(registry: Path, cache: Path, path: str) -> None:
     from quilt_mcp.domain.address import parse_package
 
-    async def browse_twice() -> None:
-        url = registry.as_uri()
-        ops = open_local(url, roots=(), writable=False, cache=cache, cache_bytes=1 << 30)
+    async def browse() -> None:
+        ops, url = open_ours(registry, cache), registry.as_uri()
         package = parse_package(PACKAGE, url)
         seconds: list[float] = []
         for _ in range(6):
             start = time.perf_counter()
-            found = await ops.browse(package, limit=PAGE)
+            found = await ops.browse(replace(package, path=path or None), limit=PAGE)
             seconds.append(time.perf_counter() - start)
             assert found.page.items
-        start = time.perf_counter()
-        folder = await ops.browse(
-            parse_package(f"{found.uri}&path={found.page.items[-1].path}", url), limit=PAGE
-        )
-        in_folder = time.perf_counter() - start
-        start = time.perf_counter()
-        assert await ops.browse(
-            parse_package(f"{found.uri}&path={folder.page.items[0].path}", url), limit=PAGE
-        )
-        in_file = time.perf_counter() - start
-        answer(
-            {
-                "first": seconds[0],
-                "again": sorted(seconds[1:])[2],
-                "folder": in_folder,
-                "file": in_file,
-                "peak_mb": peak_mb(),
-            }
-        )
+        answer({"first": seconds[0], "again": sorted(seconds[1:])[2], "peak_mb": peak_mb()})
 
-    asyncio.run(browse_twice())
+    asyncio.run(browse())
+
+
+def shell_tail(registry: Path, cache: Path) -> float:
+    """Seconds from a shell's answer to its prompt."""
+    command = [sys.executable, "-m", "quilt_mcp", "call", "package_browse", "--arg", f"package={PACKAGE}"]
+    environment = {**os.environ, "QUILT_DEFAULT_REGISTRY": str(registry), "QUILT_MCP_CACHE_DIR": str(cache)}
+    with subprocess.Popen([*command, "--arg", "limit=1"], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(1)
+        start = time.perf_counter()
+        process.stdout.read()
+        assert process.wait() == 0
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -80,33 +77,60 @@ def main() -> None:
     parser.add_argument("--side", choices=["quilt3", "ours"])
     parser.add_argument("--registry", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--path", default="")
     arguments = parser.parse_args()
     if arguments.side == "quilt3":
         return quilt3_side(arguments.registry)
     if arguments.side == "ours":
-        return our_side(arguments.registry, arguments.cache)
+        return our_side(arguments.registry, arguments.cache, arguments.path)
     with tempfile.TemporaryDirectory(prefix="quilt-mcp-bench-") as folder:
         registry = Path(folder) / "registry"
         write_revision(registry, arguments.entries)
         turn = iter(range(arguments.rounds))
+        middle = arguments.entries // 2000
+        paths = {
+            "root": "",
+            "folder": f"run-{middle:05}/",
+            "file": f"run-{middle:05}/sample_0500_measurement.parquet",
+        }
 
         def ours() -> dict[str, float]:
-            cache = f"{folder}/cache-{next(turn)}"
-            figures = run(__file__, "ours", "--registry", str(registry), "--cache", cache)
-            restarted = run(__file__, "ours", "--registry", str(registry), "--cache", cache)
-            return {**figures, "restarted": restarted["first"], "restarted_peak_mb": restarted["peak_mb"]}
+            number = next(turn)
+            figures: dict[str, float] = {}
+            for name, path in paths.items():
+                options = (
+                    "--registry",
+                    str(registry),
+                    "--cache",
+                    f"{folder}/{name}-{number}",
+                    "--path",
+                    path,
+                )
+                found = run(__file__, "ours", *options)
+                again = run(__file__, "ours", *options)
+                figures |= {
+                    name: found["first"],
+                    f"{name}_again": found["again"],
+                    f"{name}_peak_mb": found["peak_mb"],
+                }
+                figures |= {f"{name}_restarted": again["first"]}
+            return {**figures, "shell_tail": shell_tail(registry, Path(f"{folder}/shell-{number}"))}
 
         sides = {"quilt3": lambda: run(__file__, "quilt3", "--registry", str(registry)), "ours": ours}
         found = interleave(sides, arguments.rounds)
+
+    def by_ours(name: str) -> float:
+        return ratio(found["quilt3"], "first", found["ours"], name)
+
     report(
         "browse_million" if arguments.entries == 1_000_000 else f"browse_{arguments.entries}",
         {
             "entries": arguments.entries,
             "rounds": arguments.rounds,
-            "quilt3_by_ours_first": ratio(found["quilt3"], "first", found["ours"], "first"),
-            "quilt3_by_ours_again": ratio(found["quilt3"], "first", found["ours"], "again"),
-            "quilt3_by_ours_restarted": ratio(found["quilt3"], "first", found["ours"], "restarted"),
-            "targets": {"quilt3_by_ours_first": 10, "quilt3_by_ours_again": 200, "ours_peak_mb": 400},
+            **{f"quilt3_by_ours_{name}": by_ours(name) for name in paths},
+            **{f"quilt3_by_ours_{name}_again": by_ours(f"{name}_again") for name in paths},
+            **{f"quilt3_by_ours_{name}_restarted": by_ours(f"{name}_restarted") for name in paths},
+            "targets": {"first": 12, "again": 200, "restarted": 50, "ours_peak_mb": 300, "shell_tail": 0.3},
             "medians": {name: medians(figures) for name, figures in found.items()},
         },
     )

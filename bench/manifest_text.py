@@ -10,7 +10,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from quilt_mcp.domain.codec import top_hash_of
+from quilt_mcp.domain.codec import decode_header
+from quilt_mcp.domain.top_hash import TopHash
 
 PACKAGE = "bench/measurements"
 NOW = 1_700_000_000
@@ -50,7 +51,10 @@ def write_revision(registry: Path, entries: int, *, changed_every: int = 0) -> s
     with written.open("w", encoding="utf-8") as file:
         file.writelines(lines(entries, changed_every=changed_every))
     with written.open("rb") as file:
-        top_hash = top_hash_of(iter(lambda: file.read(1 << 20), b""))
+        whole = TopHash(decode_header(file.readline()))
+        while block := file.read(1 << 20):
+            whole.add_lines(block + file.readline())
+    top_hash = whole.hexdigest()
     written.rename(manifests / top_hash)
     for name in (str(NOW + len(list(pointers.iterdir()))), "latest"):
         (pointers / name).write_text(top_hash)

@@ -67,5 +67,18 @@ def peak_mb() -> float:
     return round(used / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
+def resident_mb() -> float:
+    """The memory this process holds now; Linux only."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return round(int(line.split()[1]) / 1024, 1)
+
+
+def open_ours(registry: Path, cache: Path, *, roots: tuple[Path, ...] = (), writable: bool = False) -> Any:
+    """The local backend."""
+    from quilt_mcp.backends.local import open_local
+
+    return open_local(registry.as_uri(), roots=roots, writable=writable, cache=cache, cache_bytes=1 << 30)
+
+
 def answer(figures: dict[str, Any]) -> None:
     print(json.dumps(figures))

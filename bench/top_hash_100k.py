@@ -39,20 +39,21 @@ def quilt3_side(registry: Path, top_hash: str) -> None:
 
 
 def our_side(registry: Path, top_hash: str) -> None:
-    from quilt_mcp.domain.codec import TopHash, read_manifest, top_hash_of
-    from quilt_mcp.domain.entry import Entry
+    from quilt_mcp.domain.top_hash import TopHash
+    from quilt_mcp.registry.manifests.look import look_through
+    from quilt_mcp.registry.manifests.manifest import Manifest
 
     body = (registry / ".quilt" / "packages" / top_hash).read_bytes()
-    header, records = read_manifest([body])
-    entries = [record for record in records if isinstance(record, Entry)]
+    manifest = Manifest(top_hash, *look_through(body))
+    entries = list(manifest.entries())
 
     def from_entries() -> str:
-        whole = TopHash(header)
+        whole = TopHash(manifest.header)
         for entry in entries:
             whole.add(entry)
         return whole.hexdigest()
 
-    answer({"entries": best(from_entries, top_hash), "bytes": best(lambda: top_hash_of([body]), top_hash)})
+    answer({"entries": best(from_entries, top_hash), "bytes": best(manifest.found_hash, top_hash)})
 
 
 def main() -> None:

@@ -79,7 +79,6 @@ def test_without_a_tool_all_tools_are_listed_and_writing_ones_marked(shell: Shel
         (("package_browse", "--arg", "package=a/b", "--arg", "package=c/d"), "invalid_argument", 2),
         (("package_browse", "--arg", "package=team/data", "--arg", "limit=many"), "invalid_argument", 2),
         (("package_create", "--arg", "package=team/new"), "read_only", 4),
-        (("package_create", "--arg", "package=team/data", "--allow-write"), "already_exists", 6),
         (("package_create", "--arg", "package=a/b", "--json", '{"sources": [{"from": "/etc/hosts"}]}', "--allow-write"),
          "outside_roots", 4),
         (("status", "--backend", "platform"), "not_supported", 4),
@@ -89,8 +88,17 @@ def test_without_a_tool_all_tools_are_listed_and_writing_ones_marked(shell: Shel
 def test_a_failure_tells_code_and_next_step_and_exits_by_its_group(
     shell: Shell, arguments: tuple[str, ...], code: str, exit_code: int
 ) -> None:
+    shell.registry.mkdir()
+    assert_failure(shell.run("call", *arguments), code, exit_code)
+
+
+def test_a_conflict_exits_by_its_group(shell: Shell) -> None:
     shell.make_package("team/data")
-    result = shell.run("call", *arguments)
+    result = shell.run("call", "package_create", "--arg", "package=team/data", "--allow-write")
+    assert_failure(result, "already_exists", 6)
+
+
+def assert_failure(result: subprocess.CompletedProcess[str], code: str, exit_code: int) -> None:
     assert result.returncode == exit_code, result.stderr
     assert re.search(rf"^error: .+ \[{code}\]\nnext:  \S", result.stderr, re.M), result.stderr
     if result.stdout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def test_a_cache_folder_that_cannot_be_made_fails(shell: Shell) -> None:
 
 def test_a_person_sees_signs_and_what_to_do(shell: Shell) -> None:
     seen = on_a_terminal(shell, "doctor")
-    assert "ok" in seen and "-> Add --allow-write" in seen
+    signs = [line.split()[:2] for line in re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()]
+    assert ["ok", "read"] in signs and ["-", "write"] in signs
+    assert "-> Add --allow-write" in seen
     assert '"checks"' not in seen
 
 

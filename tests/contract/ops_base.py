@@ -120,6 +120,10 @@ class OpsContract:
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
         return self.folder / below
 
+    def write_where_it_may_stay(self, files: Mapping[str, str | bytes], below: str) -> str:
+        """Files outside the registry that its packages may refer to where they lie; the URL of their folder, with its slash."""
+        return self.write_files(files, below).as_uri() + "/"
+
     def pointers(self, name: str) -> dict[str, str]:
         """A package's pointers as they lie in the registry: tag to content."""
         prefix = f".quilt/named_packages/{name}/"
@@ -142,8 +146,8 @@ class OpsContract:
         self.set_pointer(name, tag, top_hash)
         self.set_pointer(name, "latest", top_hash)
 
-    def snapshot(self) -> dict[str, bytes | None]:
-        """Every object of the registry, to show that a call wrote nothing."""
+    def snapshot(self) -> Mapping[str, object]:
+        """Every object of the registry by key, with what tells its content, to show that a call wrote nothing."""
         return {key: self.raw_get(key) for key in self.raw_keys()}
 
 

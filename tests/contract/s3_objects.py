@@ -29,6 +29,16 @@ class S3Objects:
         pages = self.raw.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
+    def snapshot(self) -> dict[str, object]:
+        """Each object as one listing tells it. In a versioned bucket the same bytes written again are another version."""
+        pages = self.raw.get_paginator("list_object_versions").paginate(Bucket=self.bucket)
+        return {
+            one["Key"]: (one["VersionId"], one["ETag"], one["Size"])
+            for page in pages
+            for one in page.get("Versions", ())
+            if one["IsLatest"]
+        }
+
     def raw_versions(self) -> list[str]:
         """The key of each version and of each marker of a deletion."""
         found = self.raw.list_object_versions(Bucket=self.bucket)

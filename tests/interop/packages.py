@@ -23,7 +23,7 @@ from quilt3.util import PhysicalKey as Quilt3Key
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.domain.walk import manifest_order
+from quilt_mcp.domain.walk import directory_order
 
 COUNT = int(os.environ.get("QUILT_MCP_INTEROP_PACKAGES", "500"))
 """How many packages the suites compare: 500 in CI, 5,000 nightly."""
@@ -311,7 +311,8 @@ def entries(spec: PackageSpec) -> Iterator[Entry]:
 def records(spec: PackageSpec) -> Iterator[Record]:
     """What our writer makes a manifest of."""
     directories = (DirectoryMeta(key, meta) for key, meta in spec.directories.items())
-    return manifest_order(directories, entries(spec))
+    yield from directory_order(directories)
+    yield from entries(spec)
 
 
 def quilt3_package(spec: PackageSpec) -> quilt3.Package:

@@ -6,7 +6,15 @@ import random
 
 import packages
 
-from quilt_mcp.domain.diff import diff_entries
+from parts.manifests import opened
+from quilt_mcp.domain.codec import encode_header, encode_record
+from quilt_mcp.registry.manifests.diff import diff
+from quilt_mcp.registry.manifests.manifest import Manifest
+
+
+def manifest(spec: packages.PackageSpec) -> Manifest:
+    lines = [encode_header(packages.header(spec)), *map(encode_record, packages.records(spec))]
+    return opened(b"".join(lines), block=random.Random(spec.seed).choice((300, 1 << 20)))
 
 
 def changed(spec: packages.PackageSpec) -> packages.PackageSpec:
@@ -34,7 +42,8 @@ def test_changes_are_those_that_quilt3_finds_once_renames_are_taken_apart() -> N
     for seed in range(packages.COUNT // 2):
         before = packages.generate(seed)
         after = changed(before)
-        totals, changes = diff_entries(packages.entries(before), packages.entries(after))
+        found = diff(manifest(before), manifest(after))
+        totals, changes = found.totals, found.page(0, found.count)
         kinds |= {change.kind for change in changes}
         added = {c.path for c in changes if c.kind in ("added", "renamed")}
         modified = {c.path for c in changes if c.kind in ("modified", "metadata")}

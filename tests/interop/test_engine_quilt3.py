@@ -30,9 +30,15 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.ops import QuiltOps
 
 _BLOCK = 25
+_IN_CI = 100
+"""How many packages go each way in each place; the nightly job takes all."""
 EACH_BLOCK = pytest.mark.parametrize(
     ("place", "first"),
-    [(kind, first) for kind in ("folder", "bucket") for first in range(0, packages.COUNT, _BLOCK)],
+    [
+        pytest.param(kind, first, marks=[] if first < _IN_CI else [pytest.mark.nightly])
+        for kind in ("folder", "bucket")
+        for first in range(0, packages.COUNT, _BLOCK)
+    ],
     indirect=["place"],
 )
 _READ_FULLY = 5

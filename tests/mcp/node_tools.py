@@ -15,6 +15,6 @@ def node_command(script: str) -> list[str]:
     command = [MODULES / "node" / "bin" / "node", MODULES / script]
     missing = [str(part) for part in command if not part.exists()]
     if missing:
-        said = f"{missing[0]} is not there: `make test` installs it"
+        said = f"{missing[0]} is not there: `make test` installs it where there is npm"
         pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
     return [str(part) for part in command]

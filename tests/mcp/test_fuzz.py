@@ -120,6 +120,13 @@ def object_of(schema: dict[str, Any], known: tuple[str, ...]) -> st.SearchStrate
 
 
 @pytest.fixture(scope="module")
+def arguments_of(place: Place) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
+    """By tool. To make a strategy anew for each example takes longer than to draw from it."""
+    known = words(place)
+    return {spec.name: object_of(spec.input_schema(), known) for spec in TOOLS}
+
+
+@pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
     with asyncio.Runner() as made:
         yield made
@@ -138,6 +145,18 @@ def sessions(place: Place, tmp_path_factory: pytest.TempPathFactory) -> dict[boo
         False: Session(Settings(default_registry=str(place.registry), **common)),
         True: Session(Settings(default_registry=str(scratch / "registry"), allow_write=True, **common)),
     }
+
+
+WITH_AND_WITHOUT_WRITES = pytest.mark.parametrize(
+    ("spec", "writes"),
+    [
+        pytest.param(spec, writes, id=f"{spec.name}-{'writing' if writes else 'reading'}")
+        for spec in TOOLS
+        for writes in (False, True)
+        if writes or not spec.writes
+    ],
+)
+"""A tool that writes does the same without writes, up to the check of its arguments, and then refuses."""
 
 
 def standing(*folders: Path) -> str:
@@ -164,8 +183,7 @@ def hold(spec: ToolSpec, arguments: Any, reply: Reply, budget: int) -> None:
         assert "Traceback" not in reply.text
 
 
-@pytest.mark.parametrize("writes", [False, True], ids=["reading", "writing"])
-@pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)
+@WITH_AND_WITHOUT_WRITES
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_any_input_gets_an_answer_or_an_error_to_act_on(
@@ -174,10 +192,10 @@ def test_any_input_gets_an_answer_or_an_error_to_act_on(
     data: st.DataObject,
     sessions: dict[bool, Session],
     runner: asyncio.Runner,
-    place: Place,
+    arguments_of: dict[str, st.SearchStrategy[dict[str, Any]]],
 ) -> None:
     session = sessions[writes]
-    arguments = data.draw(object_of(spec.input_schema(), words(place)))
+    arguments = data.draw(arguments_of[spec.name])
     reply = runner.run(asyncio.wait_for(session.call(spec.name, arguments), 60))
     hold(spec, arguments, reply, session.settings.response_bytes())
 

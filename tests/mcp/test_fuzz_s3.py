@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serving import PlaceOnS3
-from test_fuzz import hold, object_of, words
+from test_fuzz import WITH_AND_WITHOUT_WRITES, hold, object_of, words
 
 from parts.proxy import Proxy
 from quilt_mcp.config import Settings
@@ -28,6 +28,12 @@ FEWER = settings(
     deadline=None,
 )
 """Of what a profile asks of a folder: here each example is some requests."""
+
+
+@pytest.fixture(scope="module")
+def arguments_of(place_on_s3: PlaceOnS3) -> dict[str, st.SearchStrategy[dict[str, Any]]]:
+    known = words(place_on_s3)
+    return {spec.name: object_of(spec.input_schema(), known) for spec in TOOLS}
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +73,7 @@ def ask(runner: asyncio.Runner, session: Session, spec: ToolSpec, arguments: Any
     return reply
 
 
-@pytest.mark.parametrize("writes", [False, True], ids=["reading", "writing"])
-@pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)
+@WITH_AND_WITHOUT_WRITES
 @FEWER
 @given(data=st.data())
 def test_any_input_gets_an_answer_or_an_error_to_act_on(
@@ -77,10 +82,10 @@ def test_any_input_gets_an_answer_or_an_error_to_act_on(
     data: st.DataObject,
     sessions: dict[bool, Session],
     runner: asyncio.Runner,
-    place_on_s3: PlaceOnS3,
+    arguments_of: dict[str, st.SearchStrategy[dict[str, Any]]],
     moto_proxy: Proxy,
 ) -> None:
-    arguments = data.draw(object_of(spec.input_schema(), words(place_on_s3)))
+    arguments = data.draw(arguments_of[spec.name])
     with moto_proxy.recording() as seen:
         ask(runner, sessions[writes], spec, arguments)
     if not (writes and spec.writes) or arguments.get("dry_run") is True:

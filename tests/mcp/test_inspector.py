@@ -14,6 +14,8 @@ from serving import Place, http_server
 
 from quilt_mcp.tools import TOOLS
 
+pytestmark = pytest.mark.nightly
+
 INSPECTOR = "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 TOOL_ERROR = 5
 """The Inspector's own exit code for a tool that answers isError."""

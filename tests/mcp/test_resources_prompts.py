@@ -53,29 +53,30 @@ async def test_a_file_is_read_by_address_and_kept_for_ever_only_when_pinned(
         assert odd.contents[0].text == "ünïcode\n"
 
 
-@pytest.mark.parametrize(
-    ("address", "code"),
-    [
-        ("quilt://default/demo/flowers/nothing.csv", "entry_not_found"),
-        ("quilt://default/demo/nothing/README.md", "package_not_found"),
-        ("quilt://default/demo/flowers", "invalid_uri"),
-        ("quilt://nothing", "invalid_uri"),
-        ("https://example.com/x", "invalid_uri"),
-        ("quilt://default/demo/flowers/../../../etc/passwd", "invalid_name"),
-        ("quilt://default/demo/flowers/%2e%2e/%2e%2e/etc/passwd", "invalid_name"),
-        ("quilt://default/demo/large/long.txt", "too_large"),
-    ],
-)
+UNREADABLE = {
+    "quilt://default/demo/flowers/nothing.csv": "entry_not_found",
+    "quilt://default/demo/nothing/README.md": "package_not_found",
+    "quilt://default/demo/flowers": "invalid_uri",
+    "quilt://nothing": "invalid_uri",
+    "https://example.com/x": "invalid_uri",
+    "quilt://default/demo/flowers/../../../etc/passwd": "invalid_name",
+    "quilt://default/demo/flowers/%2e%2e/%2e%2e/etc/passwd": "invalid_name",
+    "quilt://default/demo/large/long.txt": "too_large",
+}
+
+
 async def test_a_resource_that_cannot_be_read_is_a_protocol_error_with_a_next_step(
-    address: str, code: str, connect: Connect
+    connect: Connect, subtests: pytest.Subtests
 ) -> None:
     async with connect() as client:
-        with pytest.raises(MCPError) as caught:
-            await client.read_resource(address)
-    error = caught.value.error
-    assert error.code == -32602
-    assert (error.data["code"], error.data["uri"]) == (code, address)
-    assert error.data["next_step"]
+        for address, code in UNREADABLE.items():
+            with subtests.test(address):
+                with pytest.raises(MCPError) as caught:
+                    await client.read_resource(address)
+                error = caught.value.error
+                assert error.code == -32602
+                assert (error.data["code"], error.data["uri"]) == (code, address)
+                assert error.data["next_step"]
 
 
 async def test_the_variables_of_the_template_are_completed(connect: Connect, place: Place) -> None:

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
+from obstore.store import S3Store
 
 _numbers = itertools.count(1)
 
@@ -61,6 +63,19 @@ class S3Access:
             yield client
         finally:
             client.close()
+
+    def obstore(self, bucket: str) -> S3Store:
+        """The other client of our engine, without retries."""
+        return S3Store(
+            bucket,
+            endpoint=self.url,
+            access_key_id=self.access_key,
+            secret_access_key=self.secret_key,
+            region=self.region,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
+        )
 
     def make_bucket(self, *, versioned: bool = True, name: str | None = None) -> str:
         """A fresh, empty bucket. On a versioned one every write keeps the one before."""

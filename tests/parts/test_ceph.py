@@ -12,7 +12,7 @@ from parts.ceph import CephCluster
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
 
-pytestmark = [pytest.mark.xdist_group("ceph"), pytest.mark.timeout(300)]  # the server starts in the first
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("ceph")]
 
 READ_ALL: dict[str, Any] = {
     "Version": "2012-10-17",

@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from parts.moto_server import moto_server
 from parts.s3_access import S3Access
 
+pytestmark = pytest.mark.nightly
+
 PART = 5 << 20
 
 

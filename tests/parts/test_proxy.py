@@ -1,4 +1,4 @@
-"""The proxy: transparent to each client, counts right, makes writers take turns, and each fault shows as that fault."""
+"""The proxy: transparent to each client, counts right, and makes writers take turns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,7 @@ import pytest
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionClosedError,
-    IncompleteReadError,
-    ResponseStreamingError,
 )
-from obstore.store import S3Store
 
 from parts import faults
 from parts.proxy import Proxy
@@ -43,19 +38,6 @@ ODD_KEYS = (
 )
 
 
-def obstore_at(access: S3Access, bucket: str) -> S3Store:
-    return S3Store(
-        bucket,
-        endpoint=access.url,
-        access_key_id=access.access_key,
-        secret_access_key=access.secret_key,
-        region=access.region,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
-    )
-
-
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
     """Runs ``act(0..count-1)`` in as many threads, let go together."""
     gate = threading.Barrier(count)
@@ -73,7 +55,7 @@ def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
 
 def test_boto3_and_obstore_read_what_the_other_wrote_at_any_key(s3: S3Access) -> None:
     bucket = s3.make_bucket()
-    store = obstore_at(s3, bucket)
+    store = s3.obstore(bucket)
     with s3.boto() as client:
         for key in ODD_KEYS:
             client.put_object(Bucket=bucket, Key=key, Body=key.encode())
@@ -85,6 +67,7 @@ def test_boto3_and_obstore_read_what_the_other_wrote_at_any_key(s3: S3Access) ->
             assert client.get_object(Bucket=bucket, Key="from obstore/" + key)["Body"].read() == b"x"
 
 
+@pytest.mark.nightly
 def test_a_large_body_passes_unchanged_both_ways(s3: S3Access, tmp_path: Path) -> None:
     bucket = s3.make_bucket()
     content = bytes(range(256)) * (40 << 12)
@@ -95,6 +78,7 @@ def test_a_large_body_passes_unchanged_both_ways(s3: S3Access, tmp_path: Path) -
     assert ranged == content[1_000_000:1_000_010]
 
 
+@pytest.mark.nightly
 def test_bodies_without_a_length_pass(s3: S3Access, moto_proxy: Proxy) -> None:
     bucket = s3.make_bucket()
 
@@ -113,6 +97,7 @@ def test_bodies_without_a_length_pass(s3: S3Access, moto_proxy: Proxy) -> None:
         assert client.get_object(Bucket=bucket, Key="chunked")["Body"].read() == b"hello world"
 
 
+@pytest.mark.nightly
 def test_the_host_header_reaches_the_server_as_the_client_signed_it(s3: S3Access, moto_proxy: Proxy) -> None:
     with moto_proxy.recording() as seen, s3.boto() as client:
         client.list_buckets()
@@ -121,6 +106,7 @@ def test_the_host_header_reaches_the_server_as_the_client_signed_it(s3: S3Access
     assert "host" in exchange.headers["authorization"]
 
 
+@pytest.mark.nightly
 def test_quilt3_pushes_browses_and_installs_through_it(
     s3: S3Access, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -193,6 +179,7 @@ def test_each_request_is_counted_once_under_its_own_name(s3: S3Access, moto_prox
     assert all(exchange.status // 100 == 2 for exchange in seen.exchanges)
 
 
+@pytest.mark.nightly
 def test_what_comes_after_a_recording_is_not_in_it(s3: S3Access, moto_proxy: Proxy) -> None:
     with s3.boto() as client:
         with moto_proxy.recording() as seen:
@@ -250,6 +237,7 @@ def test_of_sixteen_create_only_writers_exactly_one_wins(s3: S3Access) -> None:
     assert [version["ETag"] for version in versions] == won
 
 
+@pytest.mark.nightly
 def test_writers_of_one_key_take_turns_and_writers_of_others_do_not_wait(
     s3: S3Access, moto_proxy: Proxy
 ) -> None:
@@ -285,165 +273,10 @@ def test_increments_by_compare_and_swap_lose_none(s3: S3Access) -> None:
         assert client.get_object(Bucket=bucket, Key="n")["Body"].read() == b"8"
 
 
-# -- faults --
+# -- ends --
 
 
-@pytest.mark.parametrize(
-    ("fault", "status", "code"),
-    [
-        (faults.INTERNAL_ERROR, 500, "InternalError"),
-        (faults.SLOW_DOWN, 503, "SlowDown"),
-        (faults.REQUEST_TIMEOUT, 400, "RequestTimeout"),
-        (faults.ACCESS_DENIED, 403, "AccessDenied"),
-        (faults.CLOCK_SKEW, 403, "RequestTimeTooSkewed"),
-        (faults.EXPIRED_TOKEN, 400, "ExpiredToken"),
-        (faults.NOT_IMPLEMENTED, 501, "NotImplemented"),
-        (faults.CONFLICTING_WRITE, 409, "ConditionalRequestConflict"),
-        (faults.GLACIER, 403, "InvalidObjectState"),
-    ],
-)
-def test_an_injected_answer_shows_as_that_answer_and_the_server_never_acts(
-    s3: S3Access, moto_proxy: Proxy, fault: faults.Answer, status: int, code: str
-) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        with moto_proxy.injecting(fault, operation="PutObject") as rule, pytest.raises(ClientError) as caught:
-            client.put_object(Bucket=bucket, Key="k", Body=b"x" * 2_000_000)
-        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-        assert caught.value.response["Error"]["Code"] == code
-        assert rule.fired == 1
-        assert "Contents" not in client.list_objects_v2(Bucket=bucket)
-        client.put_object(Bucket=bucket, Key="k", Body=b"the connection is still good")
-
-
-def test_a_fault_on_a_head_has_no_body(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        with moto_proxy.injecting(faults.ACCESS_DENIED), pytest.raises(ClientError) as caught:
-            client.head_bucket(Bucket=bucket)
-        assert caught.value.response["Error"]["Code"] == "403"
-        client.head_bucket(Bucket=bucket)
-
-
-def test_a_bucket_elsewhere_names_its_region(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with (
-        s3.boto() as client,
-        moto_proxy.injecting(faults.moved_to("eu-west-1"), operation="GetObject"),
-        pytest.raises(ClientError) as caught,
-    ):
-        client.get_object(Bucket=bucket, Key="k")
-    response = caught.value.response["ResponseMetadata"]
-    assert response["HTTPStatusCode"] == 301
-    assert response["HTTPHeaders"]["x-amz-bucket-region"] == "eu-west-1"
-
-
-def test_an_upload_reset_in_mid_body_never_reaches_the_server(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        with moto_proxy.injecting(faults.ResetUpload(0.5)) as rule, pytest.raises(BotoCoreError):
-            client.put_object(Bucket=bucket, Key="k", Body=b"x" * 8_000_000)
-        assert rule.fired == 1
-        assert "Contents" not in client.list_objects_v2(Bucket=bucket)
-
-
-def test_a_lost_response_leaves_the_write_done(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        with moto_proxy.injecting(faults.LoseResponse()), pytest.raises(ConnectionClosedError):
-            client.put_object(Bucket=bucket, Key="k", Body=b"kept")
-        assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"kept"
-
-
-@pytest.mark.parametrize("reset", [True, False])
-def test_a_cut_response_is_an_incomplete_read(s3: S3Access, moto_proxy: Proxy, reset: bool) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        client.put_object(Bucket=bucket, Key="k", Body=b"x" * 3_000_000)
-        with (
-            moto_proxy.injecting(faults.CutResponse(0.5, reset=reset), operation="GetObject"),
-            moto_proxy.recording() as seen,
-            pytest.raises((IncompleteReadError, ResponseStreamingError, ConnectionResetError)),
-        ):
-            client.get_object(Bucket=bucket, Key="k")["Body"].read()
-        assert seen.exchanges[0].sent == 1_500_000
-
-
-def test_a_flipped_bit_changes_one_bit_of_the_answer(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with s3.boto() as client:
-        client.put_object(Bucket=bucket, Key="k", Body=b"\0" * 1_000_000)
-        with moto_proxy.injecting(faults.FlipBit(700_000), operation="GetObject"):
-            body = bytes(obstore.get(obstore_at(s3, bucket), "k").bytes())
-    assert [at for at, byte in enumerate(body) if byte] == [700_000]
-
-
-def test_a_bit_flipped_on_the_way_in_is_caught_by_the_checksum(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    with (
-        s3.boto() as client,
-        moto_proxy.injecting(faults.FlipUploadedBit(3)),
-        pytest.raises(ClientError) as caught,
-    ):
-        client.put_object(Bucket=bucket, Key="k", Body=b"hello", ChecksumAlgorithm="SHA256")
-    assert caught.value.response["Error"]["Code"] == "BadDigest"
-
-
-def test_a_write_held_after_it_took_effect_is_seen_by_others(s3: S3Access, moto_proxy: Proxy) -> None:
-    bucket = s3.make_bucket()
-    pause = faults.Pause("after")
-    with s3.boto() as client, ThreadPoolExecutor(1) as pool, moto_proxy.injecting(pause, key="k", times=1):
-        writing = pool.submit(client.put_object, Bucket=bucket, Key="k", Body=b"1")
-        pause.wait_until_reached()
-        assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
-        client.put_object(Bucket=bucket, Key="k", Body=b"2")
-        assert not writing.done()
-        pause.release()
-        assert writing.result(30)["ETag"]
-
-
-def test_added_latency_is_waited_out(s3: S3Access, moto_proxy: Proxy) -> None:
-    with (
-        s3.boto() as client,
-        moto_proxy.injecting(faults.Delay(0.2), operation="ListBuckets"),
-        moto_proxy.recording() as seen,
-    ):
-        client.list_buckets()
-    assert seen.exchanges[0].ended - seen.exchanges[0].begun >= 0.2
-
-
-@pytest.mark.parametrize(
-    ("limits", "struck"),
-    [
-        ({}, "xxxxxx"),
-        ({"nth": 3}, "..x..."),
-        ({"since": 5}, "....xx"),
-        ({"every": 2}, ".x.x.x"),
-        ({"times": 2}, "xx...."),
-        ({"every": 2, "times": 1}, ".x...."),
-        ({"key": "k/[45]"}, "....xx"),
-        ({"operation": "Get*"}, "......"),
-        ({"mutating": True}, "xxxxxx"),
-        ({"mutating": False}, "......"),
-        ({"bucket": "another-*"}, "......"),
-    ],
-)
-def test_rules_choose_their_requests(
-    s3: S3Access, moto_proxy: Proxy, limits: dict[str, Any], struck: str
-) -> None:
-    bucket = s3.make_bucket()
-    outcome = ""
-    with s3.boto() as client, moto_proxy.injecting(faults.SLOW_DOWN, **limits) as rule:
-        for number in range(6):
-            try:
-                client.put_object(Bucket=bucket, Key=f"k/{number}", Body=b"")
-                outcome += "."
-            except ClientError:
-                outcome += "x"
-    assert outcome == struck
-    assert rule.fired == struck.count("x")
-
-
+@pytest.mark.nightly
 def test_a_client_that_dies_while_sending_writes_nothing_and_blocks_no_one(
     s3: S3Access, moto_proxy: Proxy
 ) -> None:
@@ -462,6 +295,7 @@ def test_a_client_that_dies_while_sending_writes_nothing_and_blocks_no_one(
         assert len(client.list_object_versions(Bucket=bucket)["Versions"]) == 1
 
 
+@pytest.mark.nightly
 def test_a_server_that_is_gone_is_told_among_the_failures() -> None:
     with Proxy("http://127.0.0.1:1") as proxy:
         with S3Access(proxy.url).boto() as client, pytest.raises(BotoCoreError):
@@ -469,6 +303,7 @@ def test_a_server_that_is_gone_is_told_among_the_failures() -> None:
         assert len(proxy.failures) == 1
 
 
+@pytest.mark.nightly
 def test_it_is_idle_once_the_last_request_came_to_its_end(s3: S3Access, moto_proxy: Proxy) -> None:
     bucket = s3.make_bucket()
     moto_proxy.wait_until_idle()

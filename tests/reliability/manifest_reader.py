@@ -33,7 +33,7 @@ def main() -> None:
 
 def show(registry: Path, cache: Path, top_hash: str) -> None:
     manifest = asyncio.run(ManifestCache(cache, small=0).open(LocalStore(registry), top_hash))
-    print(manifest.totals, manifest.below("", 0, 1)[0][0].logical_key, flush=True)
+    print(manifest.totals, next(manifest.entries()).logical_key, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,10 +34,12 @@ def manifest(registry: Path, top_hash: str) -> tuple[dict[str, Any], list[dict[s
     return header, [record for record in records if record.get("physical_keys")]
 
 
-def files(registry: Path, top_hash: str) -> dict[str, bytes]:
-    """The contents of a revision, each held against its recorded size and hash."""
+def files(registry: Path, top_hash: str, *, of: Collection[str] | None = None) -> dict[str, bytes]:
+    """The contents of a revision (only those ``of`` some logical keys), each held against its recorded size and hash."""
     found: dict[str, bytes] = {}
     for record in manifest(registry, top_hash)[1]:
+        if of is not None and record["logical_key"] not in of:
+            continue
         content = Path(unquote(urlsplit(record["physical_keys"][0]).path)).read_bytes()
         assert len(content) == record["size"]
         assert record["hash"] == {"type": "sha2-256-chunked", "value": chunked(content)}

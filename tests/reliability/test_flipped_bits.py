@@ -16,9 +16,10 @@ from parts.proxy import Proxy
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import hasher
-from quilt_mcp.domain.codec import TopHash, decode_header, decode_record
+from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
+from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.errors import CorruptManifest, HashMismatch, QuiltError
 
 pytestmark = pytest.mark.anyio
@@ -173,7 +174,7 @@ async def test_a_bit_that_changes_on_the_way_to_s3_is_refused_there_and_sent_aga
         assert (await ops.verify(package)).ok
 
 
-async def test_a_flipped_bit_in_a_large_manifests_table_is_found_and_the_table_built_again(
+async def test_a_flipped_bit_in_a_large_manifests_index_is_found_and_the_index_made_again(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "registry").mkdir()
@@ -199,10 +200,10 @@ async def test_a_flipped_bit_in_a_large_manifests_table_is_found_and_the_table_b
     kept.set(f".quilt/packages/{top_hash}", body.encode())
     pinned = replace(package, top_hash=top_hash, path="d007/")
     first = await ops.browse(pinned)
-    (table,) = (tmp_path / "cache").glob("*.parquet")
-    whole = table.read_bytes()
+    (index,) = (tmp_path / "cache").glob("*.index")
+    whole = index.read_bytes()
     for place in range(0, len(whole), max(1, len(whole) // 12)):
-        table.write_bytes(flipped(whole, place * 8 + 3))
+        index.write_bytes(flipped(whole, place * 8 + 3))
         assert await kept.opened().browse(pinned) == first
     await kept.opened().patch(PatchRequest(package, files=(InlineFile("g", b"2"),)))
 

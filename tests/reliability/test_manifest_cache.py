@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 import stat
@@ -14,16 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from quilt_mcp.domain.diff import DiffTotals
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import manifest_key
+from quilt_mcp.registry.manifests import cache as cache_module
 from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.manifests.diff import ManifestDiff
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.manifests.memory import MemoryManifest
-from quilt_mcp.registry.manifests.scan import ScannedManifest
-from quilt_mcp.registry.manifests.table import TableManifest
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import ObjectStat
 
@@ -51,9 +53,11 @@ class Counting:
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
-        if name == "open_file":
-            raise AttributeError(name)
         return getattr(self.inner, name)
+
+    @property
+    def local_files(self) -> Any:
+        return None
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
         self.calls["stat"] += 1
@@ -90,14 +94,14 @@ def large(tmp_path: Path, **options: Any) -> ManifestCache:
 
 
 def files(tmp_path: Path, ending: str = "") -> list[Path]:
-    return sorted(path for path in (tmp_path / "cache").iterdir() if path.name.endswith(ending))
+    return sorted((tmp_path / "cache").glob(f"*{ending}"))
 
 
 def check(manifest: Manifest, entries: int) -> None:
     assert manifest.totals == Totals(entries, sum(range(entries)))
-    found, total = manifest.below("", entries - 1, 5)
-    assert (total, [entry.size for entry in found]) == (entries, [entries - 1])
-    assert sum(1 for _ in manifest.records()) == entries
+    assert [entry.size for entry in manifest.entries()] == list(range(entries))
+    last = f"d{(entries - 1) // 100:04}/f{(entries - 1) % 100:02}.csv"
+    assert manifest.entry(last) == list(manifest.entries())[-1]
 
 
 @pytest.mark.parametrize("small", [0, 1 << 20])
@@ -114,7 +118,7 @@ def test_a_known_manifest_costs_one_stat(tmp_path: Path, store: LocalStore, smal
 
 def test_a_manifest_parsed_by_an_earlier_process_costs_one_stat(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
-    opened(large(tmp_path), store)
+    opened(large(tmp_path), Counting(store))
     counting = Counting(store)
     check(opened(large(tmp_path), counting), 300)
     assert counting.calls == {"stat": 1}
@@ -122,7 +126,7 @@ def test_a_manifest_parsed_by_an_earlier_process_costs_one_stat(tmp_path: Path, 
 
 def test_small_manifests_need_no_folder(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(3))
-    assert isinstance(opened(ManifestCache(tmp_path / "cache"), store), MemoryManifest)
+    check(opened(ManifestCache(tmp_path / "cache"), store), 3)
     assert not (tmp_path / "cache").exists()
 
 
@@ -159,9 +163,12 @@ def test_a_manifest_replaced_while_it_is_read_is_read_again(
                 await self.inner.put(key, manifest_bytes(3, "two"))
             return found
 
-    changing: Any = Changing(store)
-    if not remote:
-        changing.open_file = store.open_file
+    class ChangingFolder(Changing):
+        @property
+        def local_files(self) -> Any:
+            return self.inner
+
+    changing: Any = Changing(store) if remote else ChangingFolder(store)
     cache = ManifestCache(tmp_path / "cache", small=small)
     entry = opened(cache, changing).entry("d0000/f00.csv")
     assert entry is not None and entry.physical_key == "s3://two/d0000/f00.csv"
@@ -170,70 +177,98 @@ def test_a_manifest_replaced_while_it_is_read_is_read_again(
     assert entry is not None and entry.physical_key == "s3://one/d0000/f00.csv"
 
 
-def test_the_cache_may_be_deleted_while_a_manifest_is_open(tmp_path: Path, store: LocalStore) -> None:
+@pytest.mark.parametrize("remote", [False, True])
+def test_the_cache_may_be_deleted_while_a_manifest_is_open(
+    tmp_path: Path, store: LocalStore, remote: bool
+) -> None:
     put(store, manifest_bytes(300))
+    around: Any = Counting(store) if remote else store
     cache = large(tmp_path)
-    manifest = opened(cache, store)
+    manifest = opened(cache, around)
     shutil.rmtree(tmp_path / "cache")
     check(manifest, 300)
-    check(opened(cache, store), 300)
-    check(opened(large(tmp_path), store), 300)
-    assert len(files(tmp_path)) == 2
+    check(opened(cache, around), 300)
+    check(opened(large(tmp_path), around), 300)
+    assert [path.suffix for path in files(tmp_path)] == ([".index", ".lines"] if remote else [".index"])
 
 
 def test_the_cache_may_be_moved_while_a_manifest_is_open(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
-    manifest = opened(large(tmp_path), store)
+    manifest = opened(large(tmp_path), Counting(store))
     (tmp_path / "cache").rename(tmp_path / "elsewhere")
     check(manifest, 300)
 
 
-def test_another_table_in_its_place_is_not_taken_for_an_open_one(tmp_path: Path, store: LocalStore) -> None:
+def test_other_lines_in_their_place_are_not_taken_for_open_ones(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
     put(store, manifest_bytes(200), OTHER)
     cache = large(tmp_path)
-    manifest = opened(cache, store)
-    [table] = files(tmp_path, ".parquet")
-    opened(cache, store, OTHER)
-    [other] = [path for path in files(tmp_path, ".parquet") if path != table]
-    os.replace(other, table)
+    manifest = opened(cache, Counting(store))
+    [lines] = files(tmp_path, ".lines")
+    opened(cache, Counting(store), OTHER)
+    [other] = [path for path in files(tmp_path, ".lines") if path != lines]
+    os.replace(other, lines)
     check(manifest, 300)
+    check(opened(large(tmp_path), Counting(store)), 300)
+
+
+def shuffled(body: bytes) -> bytes:
+    header, *lines = body.splitlines(keepends=True)
+    return b"".join([header, *reversed(lines)])
 
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 1.0])
-@pytest.mark.parametrize("ending", [".parquet", ".json"])
-def test_a_damaged_cache_file_is_built_anew(
-    tmp_path: Path, store: LocalStore, ending: str, at: float
+@pytest.mark.parametrize("ending", [".lines", ".index"])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_damaged_cache_file_is_made_anew(
+    tmp_path: Path, store: LocalStore, ending: str, at: float, remote: bool
 ) -> None:
-    put(store, manifest_bytes(300))
-    opened(large(tmp_path), store)
+    """Of a manifest in a bucket the lines are a copy, and of one in another order in a folder, too."""
+    put(store, manifest_bytes(300) if remote else shuffled(manifest_bytes(300)))
+    around: Any = Counting(store) if remote else store
+    opened(large(tmp_path), around)
     [damaged] = files(tmp_path, ending)
     body = bytearray(damaged.read_bytes())
     body[min(int(at * len(body)), len(body) - 1)] ^= 0x20
     damaged.write_bytes(body)
-    check(opened(large(tmp_path), store), 300)
-    check(opened(large(tmp_path), store), 300)
+    check(opened(large(tmp_path), around), 300)
+    check(opened(large(tmp_path), around), 300)
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".json"])
+@pytest.mark.parametrize("ending", [".lines", ".index"])
 @pytest.mark.parametrize("kept", [0, 1, 100])
-def test_a_truncated_cache_file_is_built_anew(
+def test_a_truncated_cache_file_is_made_anew(
     tmp_path: Path, store: LocalStore, ending: str, kept: int
 ) -> None:
     put(store, manifest_bytes(300))
-    opened(large(tmp_path), store)
+    opened(large(tmp_path), Counting(store))
     [damaged] = files(tmp_path, ending)
     damaged.write_bytes(damaged.read_bytes()[:kept])
-    check(opened(large(tmp_path), store), 300)
+    check(opened(large(tmp_path), Counting(store)), 300)
 
 
-@pytest.mark.parametrize("body", ["[]", "{}", '{"table": "../../etc/passwd"}', '{"table": 5}', "null"])
-def test_a_forged_sidecar_is_not_followed(tmp_path: Path, store: LocalStore, body: str) -> None:
+@pytest.mark.parametrize("head", [b"[]", b"{}", b"null", b'{"format": 5}', b"x", b"\xff", b""])
+def test_a_forged_index_is_not_believed(tmp_path: Path, store: LocalStore, head: bytes) -> None:
     put(store, manifest_bytes(300))
     opened(large(tmp_path), store)
-    [side] = files(tmp_path, ".json")
-    side.write_text(body)
-    check(opened(large(tmp_path), store), 300)
+    [index] = files(tmp_path, ".index")
+    checksum = hashlib.sha256(head).hexdigest().encode()
+    for forged in (head, head + b"\n", checksum + b" " + head + b"\n", checksum + b" " + head + b"\nmore"):
+        index.write_bytes(forged)
+        check(opened(large(tmp_path), store), 300)
+
+
+def test_a_manifest_written_to_in_place_is_told_and_read_anew(tmp_path: Path, store: LocalStore) -> None:
+    """quilt3 opens a manifest of the same top hash for writing, and so cuts it short under whoever reads it."""
+    put(store, manifest_bytes(300, "one"))
+    cache = large(tmp_path)
+    manifest = opened(cache, store)
+    path = store.root / manifest_key(TOP_HASH)
+    path.write_bytes(manifest_bytes(300, "two"))
+    with pytest.raises(StorageUnavailable, match="written to"):
+        manifest.entry("d0000/f00.csv")
+    entry = opened(cache, store).entry("d0000/f00.csv")
+    assert entry is not None and entry.physical_key == "s3://two/d0000/f00.csv"
 
 
 def test_the_cache_belongs_to_its_user_alone(tmp_path: Path, store: LocalStore) -> None:
@@ -243,24 +278,24 @@ def test_the_cache_belongs_to_its_user_alone(tmp_path: Path, store: LocalStore) 
     assert {stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)} == {0o600}
 
 
-def test_tables_used_longest_ago_make_room(tmp_path: Path, store: LocalStore) -> None:
+def test_what_was_used_longest_ago_makes_room(tmp_path: Path, store: LocalStore) -> None:
     hashes = [f"{number:064x}" for number in range(4)]
     for number, top_hash in enumerate(hashes):
         put(store, manifest_bytes(2_000 + number), top_hash)
     roomy = large(tmp_path)
     for number, top_hash in enumerate(hashes[:3]):
-        opened(roomy, store, top_hash)
-        for path in files(tmp_path):
+        opened(roomy, Counting(store), top_hash)
+        for path in files(tmp_path, ".index"):
             if path.stat().st_mtime > 1_000_000:
                 os.utime(path, (number + 1, number + 1))
-    one_table = max(path.stat().st_size for path in files(tmp_path, ".parquet"))
-    check(opened(large(tmp_path), store, hashes[0]), 2_000)
-    check(opened(large(tmp_path, max_bytes=int(one_table * 2.5)), store, hashes[3]), 2_003)
+    one_manifest = max(path.stat().st_size for path in files(tmp_path, ".lines"))
+    check(opened(large(tmp_path), Counting(store), hashes[0]), 2_000)
+    check(opened(large(tmp_path, max_bytes=int(one_manifest * 2.5)), Counting(store), hashes[3]), 2_003)
     counting = Counting(store)
     check(opened(large(tmp_path), counting, hashes[0]), 2_000)
     check(opened(large(tmp_path), counting, hashes[3]), 2_003)
     assert counting.calls == {"stat": 2}
-    assert len(files(tmp_path, ".parquet")) == 2
+    assert len(files(tmp_path, ".lines")) == len(files(tmp_path, ".index")) == 2
 
 
 def test_eviction_spares_files_that_are_not_the_caches_own(tmp_path: Path, store: LocalStore) -> None:
@@ -282,10 +317,10 @@ def test_a_corrupt_manifest_leaves_nothing_behind(tmp_path: Path, store: LocalSt
 
 
 def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) -> None:
-    old, young = tmp_path / "cache" / "work-old", tmp_path / "cache" / "work-young"
-    for folder in (old, young):
-        folder.mkdir(parents=True)
-        (folder / "staged.parquet").write_bytes(b"x")
+    old, young = tmp_path / "cache" / "unfinished-old", tmp_path / "cache" / "unfinished-young"
+    (tmp_path / "cache").mkdir()
+    for file in (old, young):
+        file.write_bytes(b"x")
     os.utime(old, (1, 1))
     put(store, manifest_bytes(300))
     opened(large(tmp_path), store)
@@ -300,7 +335,7 @@ def test_a_cache_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path, sto
     assert str(tmp_path / "cache") in caught.value.message
 
 
-def test_many_threads_may_ask_one_table(tmp_path: Path, store: LocalStore) -> None:
+def test_many_threads_may_ask_one_manifest(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(1_000))
     manifest = opened(large(tmp_path), store)
 
@@ -308,7 +343,7 @@ def test_many_threads_may_ask_one_table(tmp_path: Path, store: LocalStore) -> No
         folder = f"d{number % 10:04}"
         return (
             folder,
-            manifest.folder(folder, 0, 3),
+            list(manifest.children(folder))[:3],
             manifest.folder_totals(folder),
             manifest.entry(f"{folder}/f07.csv"),
         )
@@ -318,7 +353,7 @@ def test_many_threads_may_ask_one_table(tmp_path: Path, store: LocalStore) -> No
         assert list(pool.map(ask, range(80))) == alone * 8
 
 
-def test_tasks_that_open_one_manifest_at_once_build_it_once(tmp_path: Path, store: LocalStore) -> None:
+def test_tasks_that_open_one_manifest_at_once_read_it_once(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
     counting = Counting(store)
     cache = large(tmp_path)
@@ -330,7 +365,9 @@ def test_tasks_that_open_one_manifest_at_once_build_it_once(tmp_path: Path, stor
     assert counting.calls["stream"] == 1
 
 
-def test_processes_that_build_one_table_at_once_agree(tmp_path: Path, store: LocalStore) -> None:
+def test_processes_that_open_one_manifest_at_once_agree(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(store, manifest_bytes(5_000))
     readers = [
         subprocess.Popen(
@@ -357,9 +394,8 @@ def test_processes_that_build_one_table_at_once_agree(tmp_path: Path, store: Loc
             reader.kill()
             reader.communicate()
     assert outputs == [f"{Totals(5_000, sum(range(5_000)))} d0000/f00.csv\n"] * 3
-    counting = Counting(store)
-    check(opened(large(tmp_path), counting), 5_000)
-    assert counting.calls == {"stat": 1}
+    monkeypatch.delattr(cache_module, "look")
+    check(opened(large(tmp_path), store), 5_000)
 
 
 def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path, store: LocalStore) -> None:
@@ -370,19 +406,19 @@ def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path, store: 
     assert caught.value.details["line"] == 12
 
 
-def test_open_tables_are_closed_when_others_take_their_place(tmp_path: Path, store: LocalStore) -> None:
+def test_open_files_are_closed_when_others_take_their_place(tmp_path: Path, store: LocalStore) -> None:
     cache = large(tmp_path)
     before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     for number in range(12):
         put(store, manifest_bytes(2), f"{number:064x}")
-        assert isinstance(opened(cache, store, f"{number:064x}"), TableManifest)
+        check(opened(cache, store, f"{number:064x}"), 2)
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/fd")) - before <= 8
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see how far the build is")
-def test_a_process_killed_in_mid_build_leaves_a_cache_that_works(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(60_000))
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see how far the copy is")
+def test_a_process_killed_in_mid_copy_leaves_a_cache_that_works(tmp_path: Path, store: LocalStore) -> None:
+    put(store, shuffled(manifest_bytes(60_000)))
     reader = subprocess.Popen(
         [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH],
         stdin=subprocess.PIPE,
@@ -395,22 +431,18 @@ def test_a_process_killed_in_mid_build_leaves_a_cache_that_works(tmp_path: Path,
         )
         reader.stdin.write("go\n")
         reader.stdin.flush()
-        while not list((tmp_path / "cache").glob("work-*/staged.parquet")):
+        while not any(path.stat().st_size for path in (tmp_path / "cache").glob("unfinished-*")):
             assert reader.poll() is None, "it was done before it could be killed"
     finally:
         reader.kill()
         reader.communicate()
-    assert list((tmp_path / "cache").glob("work-*"))
-    assert files(tmp_path, ".json") == []
+    assert list((tmp_path / "cache").glob("unfinished-*"))
+    assert files(tmp_path, ".index") == []
     check(opened(large(tmp_path), store), 60_000)
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
-def test_a_disk_without_room_is_storage_full_and_leaves_nothing(
-    tmp_path: Path, store: LocalStore, shuffled: bool
-) -> None:
-    header, *lines = manifest_bytes(20_000).splitlines(keepends=True)
-    put(store, b"".join([header, *(reversed(lines) if shuffled else lines)]))
+def test_a_disk_without_room_is_storage_full_and_leaves_nothing(tmp_path: Path, store: LocalStore) -> None:
+    put(store, shuffled(manifest_bytes(20_000)))
     arguments = [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH]
     full = subprocess.run([*arguments, "100000"], input="go\n", capture_output=True, text=True, timeout=60)
     assert (full.returncode, full.stderr) == (0, "")
@@ -422,83 +454,69 @@ def test_a_disk_without_room_is_storage_full_and_leaves_nothing(
     check(opened(large(tmp_path), store), 20_000)
 
 
-def test_a_table_that_can_no_longer_be_read_is_a_typed_error(tmp_path: Path, store: LocalStore) -> None:
+def test_lines_that_can_no_longer_be_read_are_a_typed_error(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(20_000))
-    manifest = opened(large(tmp_path), store)
-    [table] = files(tmp_path, ".parquet")
-    with table.open("r+b") as file:
-        file.truncate(table.stat().st_size // 2)
-    for ask in (lambda: manifest.below("", 15_000, 5), lambda: list(manifest.records())):
+    manifest = opened(large(tmp_path), Counting(store))
+    [lines] = files(tmp_path, ".lines")
+    with lines.open("r+b") as file:
+        file.truncate(lines.stat().st_size // 2)
+    for ask in (lambda: manifest.entry("d0150/f07.csv"), lambda: list(manifest.entries())):
         with pytest.raises(StorageUnavailable) as caught:
             ask()
         assert str(tmp_path / "cache") in caught.value.message and "may be deleted" in caught.value.next_step
 
 
-def scanning(tmp_path: Path) -> ManifestCache:
-    """A cache that takes every manifest for a very large one."""
-    return ManifestCache(tmp_path / "cache", small=0, scanned=0)
+def test_a_large_manifest_is_cancelled_between_two_blocks(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300_000))
+
+    async def cancelled() -> float:
+        with anyio.move_on_after(0.05) as scope:
+            await large(tmp_path).open(store, TOP_HASH)
+        assert scope.cancelled_caught
+        return anyio.current_time() - scope.deadline
+
+    assert anyio.run(cancelled) < 2
+    assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("remote", [False, True])
-def test_a_scanned_manifest_gives_way_to_its_table(tmp_path: Path, store: LocalStore, remote: bool) -> None:
-    put(store, manifest_bytes(300))
-    counting = Counting(store)
-    cache = scanning(tmp_path)
-    first = opened(cache, counting if remote else store)
-    assert isinstance(first, ScannedManifest)
-    check(first, 300)
-    assert first.table().entry("d0002/f07.csv") == first.entry("d0002/f07.csv")
-    assert opened(cache, counting if remote else store) is first.table()
-    assert [path.name for path in files(tmp_path) if path.name.startswith("work-")] == []
-    counting.calls.clear()
-    check(opened(scanning(tmp_path), counting), 300)
-    assert counting.calls == {"stat": 1}
+def compared(cache: ManifestCache, store: Any, path: str = "") -> ManifestDiff:
+    async def both() -> ManifestDiff:
+        before, after = await cache.open(store, TOP_HASH), await cache.open(store, OTHER)
+        return await cache.diff(before, after, path)
+
+    return asyncio.run(both())
 
 
-def test_a_scanned_manifest_whose_table_cannot_be_written_still_pages_and_is_tried_again(
-    tmp_path: Path, store: LocalStore
+@pytest.mark.parametrize("small", [0, 1 << 20])
+def test_the_next_page_of_a_comparison_compares_nothing_again(
+    tmp_path: Path, store: LocalStore, small: int
 ) -> None:
     put(store, manifest_bytes(300))
-    opened(large(tmp_path), store)
-    [table], [side] = files(tmp_path, ".parquet"), files(tmp_path, ".json")
-    table.unlink()
-    side.unlink()
-    (table / "in the way").mkdir(parents=True)
-    cache = scanning(tmp_path)
-    manifest = opened(cache, store)
-    assert manifest.folder("", 1, 1)[0][0].path == "d0001/"
-    assert manifest.below("d0001", 99, 5)[0][0].logical_key == "d0001/f99.csv"
-    with pytest.raises(StorageUnavailable) as caught:
-        manifest.entry("d0000/f00.csv")
-    assert str(tmp_path / "cache") in caught.value.message
-    shutil.rmtree(table)
-    again = opened(cache, store)
-    assert again is not manifest
-    check(again, 300)
+    put(store, manifest_bytes(310), OTHER)
+    cache = ManifestCache(tmp_path / "cache", small=small)
+    found = compared(cache, store)
+    assert found.totals == DiffTotals(10, 0, 0, 0, 0, 300)
+    assert compared(cache, store) is found
+    assert compared(cache, store, "d0002").totals == DiffTotals(0, 0, 0, 0, 0, 100)
+    assert [change.path for change in found.page(8, 9)] == ["d0003/f08.csv", "d0003/f09.csv"]
 
 
-def test_a_diff_waits_for_the_tables_of_scanned_manifests(tmp_path: Path, store: LocalStore) -> None:
+def test_a_replaced_manifest_is_compared_anew(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
     put(store, manifest_bytes(310), OTHER)
-    cache = scanning(tmp_path)
-    for top_hash in (TOP_HASH, OTHER):
-        opened(cache, store, top_hash)
-    compared = asyncio.run(cache.diff((store, TOP_HASH), (store, OTHER)))
-    assert (compared.changes.totals.added, compared.changes.totals.unchanged) == (10, 300)
+    cache = large(tmp_path)
+    assert compared(cache, store).totals.added == 10
+    put(store, manifest_bytes(300), OTHER)
+    assert compared(cache, store).totals == DiffTotals(0, 0, 0, 0, 0, 300)
 
 
-def test_a_process_that_ends_has_written_its_table(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(5_000))
-    code = (
-        "import asyncio, sys; from pathlib import Path; "
-        "from quilt_mcp.registry.manifests.cache import ManifestCache; from quilt_mcp.storage.local.store import LocalStore; "
-        "cache = ManifestCache(Path(sys.argv[1]), small=0, scanned=0); "
-        "print(type(asyncio.run(cache.open(LocalStore(Path(sys.argv[2])), sys.argv[3]))).__name__)"
-    )
-    arguments = [sys.executable, "-c", code, tmp_path / "cache", tmp_path / "registry", TOP_HASH]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout == "ScannedManifest\n"
-    counting = Counting(store)
-    check(opened(large(tmp_path), counting), 5_000)
-    assert counting.calls == {"stat": 1}
-    assert len(files(tmp_path)) == 2
+def test_memory_is_bounded_in_bytes_whatever_is_kept(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reviews R1 and R22: what counts is bytes, of comparisons and of manifests, and not how many there are."""
+    monkeypatch.setattr(cache_module, "MEMORY", 400_000)
+    cache = ManifestCache(tmp_path / "cache")
+    for number in range(12):
+        put(store, manifest_bytes(500 + number), f"{number:064x}")
+        check(opened(cache, store, f"{number:064x}"), 500 + number)
+    assert 100_000 < sum(manifest.held for manifest in cache._open.values()) <= 400_000

@@ -19,7 +19,6 @@ from quilt_mcp.errors import (
     AlreadyExists,
     InvalidName,
     NotAFile,
-    ObjectNotFound,
     OutsideRoots,
     PreconditionFailed,
     QuiltError,
@@ -462,9 +461,3 @@ def test_a_physical_key_outside_the_roots_is_refused_naming_the_folder_and_the_f
     wider = LocalStores([world.root], [world.outside])
     store, key = wider.locate(PhysicalKey(None, str(world.root / "to_file")))
     assert (store.url, key) == (world.outside.as_uri(), "secret")
-
-
-@pytest.mark.anyio
-async def test_a_key_that_only_looks_like_a_parent_is_not_found_rather_than_resolved(world: World) -> None:
-    with pytest.raises(ObjectNotFound):
-        await LocalStore(world.root, kernel=UNSYNCED).get("%2e%2e/outside/secret")

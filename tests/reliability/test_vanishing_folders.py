@@ -1,23 +1,29 @@
-"""Folders that go away, or are not folders, in the middle of a call: a typed error with a next step, or a whole answer."""
+"""Folders that go away, or are not folders, in the middle of a call: a typed error with a next step, or the whole of what was
+asked, which is looked at without the engine."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import registry_checks
 from faulty_store import Call, Fault, open_faulty
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.plan import CopyRequest, CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.domain.plan import Commit, CopyRequest, CreateRequest, InlineFile, PatchRequest, Source
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
 
 pytestmark = pytest.mark.anyio
 
 NAME = "a/b"
-Act = Callable[[QuiltOps, Path], Awaitable[object]]
+MADE = {"i": b"3", "one": b"1", "two": b"2"}
+Act = Callable[[QuiltOps, Path], Awaitable[Any]]
+Check = Callable[[Any, Path], None]
+"""Of an act that succeeded: what it answered, and what lies there."""
 
 
 @pytest.fixture
@@ -29,10 +35,13 @@ def package(ops: QuiltOps, path: str | None = None) -> PackageUri:
     return PackageUri(ops.default_registry, NAME, path=path)
 
 
+async def create(ops: QuiltOps, root: Path, inline: bytes) -> Commit:
+    sources = (Source(str(root / "data")),)
+    return await ops.create(CreateRequest(package(ops), sources, (InlineFile("i", inline),), overwrite=True))
+
+
 ACTS: dict[str, Act] = {
-    "create": lambda ops, root: ops.create(
-        CreateRequest(package(ops), (Source(str(root / "data")),), (InlineFile("i", b"3"),), overwrite=True)
-    ),
+    "create": lambda ops, root: create(ops, root, b"4"),
     "create in place": lambda ops, root: ops.create(
         CreateRequest(package(ops), (Source(str(root / "data")),), overwrite=True, copy=False)
     ),
@@ -53,24 +62,91 @@ ACTS: dict[str, Act] = {
 """Each is given a package of two files to work on."""
 
 
+MEDDLED = ("not_read_back: ", "latest_moved: ", "timestamp_replaced: ")
+
+
+def published(stored: dict[str, bytes], *, beside: Iterable[str] = ()) -> Check:
+    """The revision that was answered is the latest and the newest of the log, unless the answer warns that another was there
+    after it. ``stored`` is there, whole; what it names ``beside`` that may have gone: the act had no reason to look."""
+
+    def check(answer: Any, root: Path) -> None:
+        registry = root / "registry"
+        if isinstance(answer, Commit) and any(warning.startswith(MEDDLED) for warning in answer.warnings):
+            return
+        assert registry_checks.pointers(registry, NAME)["latest"] == answer.top_hash
+        assert registry_checks.log(registry, NAME)[-1] == answer.top_hash
+        _, records = registry_checks.manifest(registry, answer.top_hash)
+        assert {record["logical_key"] for record in records} == {*stored, *beside}
+        whole = registry_checks.files(registry, answer.top_hash, of=[*stored])
+        assert whole == stored
+
+    return check
+
+
+def nothing(answer: Any, root: Path) -> None:
+    """Answers that tell what they found."""
+
+
+def deleted(answer: Any, root: Path) -> None:
+    assert answer.done
+    assert registry_checks.pointers(root / "registry", NAME) == {}
+
+
+def installed(answer: Any, root: Path) -> None:
+    assert answer.done
+    assert {path.name: path.read_bytes() for path in (root / "installed").iterdir()} == MADE
+
+
+def put(answer: Any, root: Path) -> None:
+    assert (root / "registry/x").read_bytes() == b"1"
+
+
+def browsed(answer: Any, root: Path) -> None:
+    assert [item.path for item in answer.page.items] == [*MADE]
+
+
+def read(answer: Any, root: Path) -> None:
+    assert answer.data == b"1"
+
+
+CHECKS: dict[str, Check] = {
+    "create": published(MADE | {"i": b"4"}),
+    "create in place": published({}, beside=("one", "two")),
+    "patch": published({"i": b"4"}, beside=("one", "two")),
+    "copy": published({}, beside=MADE),
+    "rollback": published({}, beside=MADE),
+    "delete": deleted,
+    "install": installed,
+    "put": put,
+    "browse": browsed,
+    "read": read,
+}
+
+
 async def prepare(root: Path) -> None:
     (root / "data").mkdir(parents=True)
     (root / "data/one").write_text("1")
     (root / "data/two").write_text("2")
-    await ACTS["create"](open_faulty(root).ops, root)
+    await create(open_faulty(root).ops, root, b"3")
 
 
-async def typed(act: Act, ops: QuiltOps, root: Path) -> None:
+async def whole_or_typed(act: str, ops: QuiltOps, root: Path) -> None:
     try:
-        await act(ops, root)
+        answer = await ACTS[act](ops, root)
     except QuiltError as error:
         assert error.next_step
         assert error.code != "internal_error"
+    else:
+        CHECKS.get(act, nothing)(answer, root)
 
 
 @pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "scratch", "cache"])
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_folder_removed_at_any_call_is_a_typed_error(act: str, folder: str, tmp_path: Path) -> None:
+async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
+    act: str, folder: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if (act, folder) == ("rollback", "registry/.quilt"):
+        request.applymarker(pytest.mark.xfail(strict=True, reason="a rollback is not read back"))
     await prepare(tmp_path / "whole")
     undisturbed = open_faulty(tmp_path / "whole")
     await ACTS[act](undisturbed.ops, tmp_path / "whole")
@@ -83,19 +159,19 @@ async def test_a_folder_removed_at_any_call_is_a_typed_error(act: str, folder: s
                 shutil.rmtree(root / folder, ignore_errors=True)  # noqa: B023
             return None
 
-        await typed(ACTS[act], open_faulty(root, remove).ops, root)
+        await whole_or_typed(act, open_faulty(root, remove).ops, root)
 
 
 @pytest.mark.parametrize(
     "folder",
     ["registry/.quilt/packages", "registry/.quilt/named_packages", "registry/.quilt/objects", "registry/.quilt/tmp",
-     "registry/.quilt/locks", "scratch", "cache", "installed", "data"],
+     "registry/.quilt/locks", "scratch", "cache", "installed"],
 )  # fmt: skip
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_file_where_a_folder_should_be_is_a_typed_error(
+async def test_a_file_where_a_folder_should_be_is_told_or_harms_nothing(
     act: str, folder: str, tmp_path: Path
 ) -> None:
     await prepare(tmp_path)
     shutil.rmtree(tmp_path / folder, ignore_errors=True)
     (tmp_path / folder).write_text("in the way")
-    await typed(ACTS[act], open_faulty(tmp_path).ops, tmp_path)
+    await whole_or_typed(act, open_faulty(tmp_path).ops, tmp_path)

@@ -1,24 +1,33 @@
-"""A draft that looks at few keys finds out what walking the whole of it does."""
+"""A draft, which looks at nothing but what changes, against the plain way: the parent's entries in a dictionary, changed."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
-from quilt_mcp.errors import DuplicateKey
-from quilt_mcp.registry.manifests.memory import MemoryManifest
+from parts.manifests import opened, records
+from quilt_mcp.domain.codec import encode_header, encode_record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
+from quilt_mcp.domain.names import walk_key
+from quilt_mcp.domain.plan import Rename
+from quilt_mcp.domain.walk import directory_order
+from quilt_mcp.errors import DuplicateKey, EntryNotFound, InputError, NotAFile
+from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.draft import Changes, Draft
+from quilt_mcp.registry.writing.transcript import write_manifest
 
 PARTS = st.sampled_from(["a", "b", "a-b", "é"])
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
+NAMED = KEYS | KEYS.map(lambda key: f"{key}/")
 HASH = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
 
 
-def is_clash(keys: set[str]) -> bool:
+def clashes(keys: set[str]) -> bool:
     return any(key[:at] in keys for key in keys for at in range(len(key)) if key[at] == "/")
 
 
@@ -26,46 +35,209 @@ def entry(key: str) -> Entry:
     return Entry(key, f"file:///{key}", len(key), HASH, {})
 
 
+def parent_of(keys: set[str], folders: set[str], block: int = 90) -> Manifest:
+    metas = directory_order(DirectoryMeta(f"{folder}/", {"n": folder}) for folder in folders)
+    entries = sorted(map(entry, keys), key=lambda e: walk_key(e.logical_key))
+    return opened(encode_header(Header()) + b"".join(map(encode_record, [*metas, *entries])), block=block)
+
+
 def arriving(arrivals: Arrivals, keys: set[str]) -> Arrivals:
-    arrivals.add((Incoming(key, 1, {}, content=b"1") for key in keys), "a test")
+    arrivals.add((Incoming(key, 1, {"new": key}, content=b"1") for key in keys), "a test")
     return arrivals
 
 
-def outcome(manifest: MemoryManifest, keys: set[str], *, few: bool) -> Any:
+class Patched:
+    """What the changes make of a dictionary. Raises as a draft does; ``counts``: those of the plan, in order."""
+
+    def __init__(self, parent: Manifest, request: dict[str, Any]) -> None:
+        incoming: set[str] = request["incoming"]
+        old = {e.logical_key: e for e in parent.entries()}
+        stays = dict(old)
+        for name in request["removed"]:
+            if not any(self.within(key, name) for key in old):
+                raise EntryNotFound(name)
+            stays = {key: e for key, e in stays.items() if not self.within(key, name)}
+        removed = old.keys() - stays.keys()
+        moved: dict[str, str] = {}
+        for name in request["renamed"]:
+            own = [key for key in stays if self.rename_of(key, request["renamed"]) == name]
+            if not own:
+                raise EntryNotFound(name)
+            moved |= {key: request["renamed"][name] + key[len(name) :] for key in own}
+        moved = {key: new for key, new in moved.items() if key != new}
+        targets = list(moved.values())
+        noted = {name: value for name, value in request["noted"].items() if not name.endswith("/")}
+        if not noted.keys() <= stays.keys():
+            raise EntryNotFound("noted")
+        new = {key: self.noted(e, noted) for key, e in stays.items() if key not in moved}
+        if len({*targets}) < len(targets) or {*targets} & (new.keys() | incoming):
+            raise DuplicateKey("two")
+        for key, target in moved.items():
+            e = self.noted(old[key], noted)
+            new[target] = Entry(target, e.physical_key, e.size, e.hash, e.meta)
+        replaced = incoming & (old.keys() - moved.keys())
+        new |= {key: Entry(key, "inline", 1, HASH, {"new": key}) for key in incoming}
+        if clashes({*new}):
+            raise DuplicateKey("clash")
+        self.entries = [new[key] for key in sorted(new, key=walk_key)]
+        edited = sum(
+            noted.keys() >= {key} and key not in moved and new[key].meta != old[key].meta for key in noted
+        )
+        self.counts = (
+            len(incoming) - len(replaced),
+            len(replaced),
+            len(removed - incoming),
+            len(moved),
+            edited,
+        )
+        metas = {m.logical_key: m.meta for m in parent.directory_metas()}
+        metas = {
+            self.renamed(key, request["renamed"]): meta
+            for key, meta in metas.items()
+            if not any(name.endswith("/") and key.startswith(name) for name in request["removed"])
+        }
+        for name, value in request["noted"].items():
+            if name.endswith("/"):
+                metas[name] = value
+                if value and not any(key.startswith(name) for key in new):
+                    raise EntryNotFound(name)
+        metas = {key: meta for key, meta in metas.items() if any(name.startswith(key) for name in new)}
+        self.directories = list(directory_order(DirectoryMeta(key, meta) for key, meta in metas.items()))
+
+    @staticmethod
+    def within(key: str, name: str) -> bool:
+        return key.startswith(name) if name.endswith("/") else key == name
+
+    @classmethod
+    def rename_of(cls, key: str, renames: dict[str, str]) -> str | None:
+        if key in renames:
+            return key
+        return max((n for n in renames if n.endswith("/") and key.startswith(n)), key=len, default=None)
+
+    @classmethod
+    def renamed(cls, folder: str, renames: dict[str, str]) -> str:
+        name = max((n for n in renames if n.endswith("/") and folder.startswith(n)), key=len, default=None)
+        return folder if name is None else renames[name] + folder[len(name) :]
+
+    @staticmethod
+    def noted(e: Entry, noted: dict[str, Any]) -> Entry:
+        if e.logical_key not in noted:
+            return e
+        value = noted[e.logical_key]
+        return Entry(
+            e.logical_key, e.physical_key, e.size, e.hash, {} if value is None else {"user_meta": value}
+        )
+
+
+def drafted(parent: Manifest, request: dict[str, Any]) -> tuple[Any, ...]:
+    renames = tuple(Rename(old, new) for old, new in request["renamed"].items())
     with Arrivals() as arrivals:
-        draft = Draft(Header(), manifest, Changes(arriving(arrivals, keys)))
-        try:
-            if few:
-                assert draft.survey_few(entries_a_look_up=0)
-            else:
-                assert all(True for _ in draft.survey())
-        except DuplicateKey as error:
-            return error.code
-        replaced = [arrivals.replaced(key) for key in sorted(keys)]
-        for key in keys:
-            arrivals.finish(entry(key))
-        return draft.counts, draft.changes_shown, replaced, list(draft.records())
+        changes = Changes(
+            arriving(arrivals, request["incoming"]),
+            removed=tuple(request["removed"]),
+            renamed=renames,
+            entry_metadata=request["noted"],
+        )
+        draft = Draft(Header(), parent, changes)
+        draft.plan()
+        seen = [e.logical_key for e in draft.entries()]
+        for key in request["incoming"]:
+            arrivals.finish(Entry(key, "inline", 1, HASH, {"new": key}))
+        out = io.BytesIO()
+        top_hash = write_manifest(out, Header(), draft, lambda: None)
+    written = opened(out.getvalue())
+    assert written.found_hash() == top_hash
+    assert [e.logical_key for e in written.entries()] == seen
+    assert out.getvalue() == encode_header(Header()) + b"".join(map(encode_record, records(written)))
+    counts = draft.counts
+    assert counts.entries == len(seen)
+    assert len(draft.changes_shown) == sum(
+        (counts.added, counts.replaced, counts.removed, counts.renamed, counts.metadata)
+    )
+    totals = (counts.added, counts.replaced, counts.removed, counts.renamed, counts.metadata)
+    return list(written.entries()), list(written.directory_metas()), totals
+
+
+def renaming(old: str, new: str) -> str:
+    """The kind of name, file or folder, that fits."""
+    return f"{new.rstrip('/')}/" if old.endswith("/") else new.rstrip("/")
 
 
 @given(
-    parent=st.sets(KEYS, max_size=6).filter(lambda keys: not is_clash(keys)),
-    folders=st.sets(KEYS, max_size=3),
+    parent=st.sets(KEYS, max_size=7).filter(lambda keys: not clashes(keys)),
+    folders=st.sets(KEYS, max_size=2),
+    incoming=st.sets(KEYS, max_size=3),
+    removed=st.lists(NAMED, max_size=2, unique=True),
+    renamed=st.dictionaries(NAMED, NAMED, max_size=2),
+    noted=st.dictionaries(NAMED, st.sampled_from([None, {"x": 1}]), max_size=1),
+    near=st.booleans(),
+)
+def test_a_draft_is_the_parent_changed(
+    parent: set[str],
+    folders: set[str],
+    incoming: set[str],
+    removed: list[str],
+    renamed: dict[str, str],
+    noted: dict[str, Any],
+    near: bool,
+) -> None:
+    there = sorted(parent)
+    if near and there:  # names that exist, for most names do not
+        removed = [there[len(name) % len(there)] for name in removed]
+        renamed = {there[len(old) % len(there)]: new for old, new in renamed.items()}
+        removed = list(dict.fromkeys(removed))
+    folders = {folder for folder in folders if not clashes({*parent, f"{folder}/x"}) and folder not in parent}
+    request = {
+        "incoming": incoming,
+        "removed": removed,
+        "renamed": {old: renaming(old, new) for old, new in renamed.items()},
+        "noted": {key: value for key, value in noted.items() if key not in incoming},
+    }
+    manifest = parent_of(parent, folders)
+    try:
+        expected = Patched(manifest, request)
+    except (DuplicateKey, EntryNotFound):
+        with pytest.raises(InputError) as refused:
+            drafted(manifest, request)
+        assert isinstance(refused.value, DuplicateKey | EntryNotFound | NotAFile)
+        return
+    entries, directories, counts = drafted(manifest, request)
+    assert entries == expected.entries
+    assert directories == expected.directories
+    assert counts == expected.counts
+
+
+@given(
+    parent=st.sets(KEYS, max_size=5).filter(lambda keys: not clashes(keys)),
     incoming=st.sets(KEYS, max_size=4),
 )
-def test_looking_at_few_keys_finds_what_walking_the_draft_finds(
-    parent: set[str], folders: set[str], incoming: set[str]
-) -> None:
-    metas = [DirectoryMeta(f"{key}/", {"n": key}) for key in folders if key not in parent]
-    metas = [meta for meta in metas if not is_clash({*parent, meta.logical_key})]
-    records: list[Record] = [*metas, *(entry(key) for key in parent)]
-    manifest = MemoryManifest("0" * 64, Header(), records)
-    assert outcome(manifest, incoming, few=True) == outcome(manifest, incoming, few=False)
+def test_a_package_written_anew_keeps_nothing(parent: set[str], incoming: set[str]) -> None:
+    with Arrivals() as arrivals:
+        draft = Draft(
+            Header(), parent_of(parent, set()), Changes(arriving(arrivals, incoming), keep_parent=False)
+        )
+        if clashes(incoming):
+            with pytest.raises(DuplicateKey):
+                draft.plan()
+            return
+        draft.plan()
+        assert [e.logical_key for e in draft.entries()] == sorted(incoming, key=walk_key)
+        counts = draft.counts
+        assert (counts.added, counts.replaced) == (len(incoming - parent), len(incoming & parent))
+        assert (counts.removed, counts.entries) == (len(parent - incoming), len(incoming))
+        assert len(draft.changes_shown) == len(incoming | parent)
 
 
-def test_a_draft_that_removes_must_be_walked() -> None:
-    manifest = MemoryManifest("0" * 64, Header(), [entry("a")])
-    with Arrivals() as none, Arrivals() as one:
-        assert not Draft(Header(), manifest, Changes(none, removed=("a",))).survey_few(0)
-        assert not Draft(Header(), None, Changes(none)).survey_few(0)
-        assert not Draft(Header(), manifest, Changes(none, keep_parent=False)).survey_few(0)
-        assert not Draft(Header(), manifest, Changes(arriving(one, {"b"}))).survey_few(2)
+def test_lines_of_the_parent_go_through_as_bytes_and_others_as_quilt3_writes_them() -> None:
+    odd = b'{"logical_key":"b", "physical_keys": ["x"], "size": 1, "hash": {"type": "", "value": ""}, "meta": {"a":1}}\n'
+    plain = encode_record(entry("a"))
+    with Arrivals() as arrivals:
+        draft = Draft(
+            Header(), opened(encode_header(Header()) + odd + plain), Changes(arriving(arrivals, {"c"}))
+        )
+        draft.plan()
+        arrivals.finish(entry("c"))
+        out = io.BytesIO()
+        write_manifest(out, Header(), draft, lambda: None)
+    written = Entry("b", "x", 1, Hash("", ""), {"a": 1})
+    assert out.getvalue().split(b"\n", 1)[1] == plain + encode_record(written) + encode_record(entry("c"))

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import tracemalloc
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parts.manifests import opened
 from quilt_mcp.domain import codec as manifest
-from quilt_mcp.domain.codec import (
-    TopHash,
-    decode_record,
-    encode_header,
-    encode_record,
-    read_manifest,
-    top_hash_of,
-)
+from quilt_mcp.domain.codec import decode_record, encode_exact, encode_header, encode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
-from quilt_mcp.domain.walk import OutOfWalkOrder
+from quilt_mcp.domain.top_hash import TopHash, entry_part
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, QuiltError
 
 _HEADER = b'{"version": "v0"}\n'
@@ -133,11 +125,10 @@ def test_metadata_as_deep_as_is_read_is_written_and_deeper_is_not() -> None:
     | st.lists(st.sampled_from([line(), line(size=-1), b"{", _HEADER, b"\n"])).map(b"\n".join)
 )
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    for read in (lambda: list(read_manifest([data])[1]), lambda: top_hash_of([data])):
-        try:
-            read()
-        except QuiltError as error:
-            assert isinstance(error, CorruptManifest)
+    try:
+        opened(data, block=7).found_hash()
+    except QuiltError as error:
+        assert isinstance(error, CorruptManifest)
 
 
 _JSON = st.recursive(
@@ -159,68 +150,29 @@ def test_the_quick_way_to_a_top_hash_agrees_with_the_plain_one(
         data = _HEADER + text.encode() + b"\n"
     except UnicodeEncodeError:
         return
-    header, records = read_manifest([data])
-    plain = TopHash(header)
-    for record in records:
-        assert isinstance(record, Entry)
-        plain.add(record)
-    assert top_hash_of([data]) == plain.hexdigest()
+    read = opened(data)
+    plain = TopHash(read.header)
+    for entry in read.entries():
+        plain.add(entry)
+        assert repr(decode_record(encode_exact(entry), 2)) == repr(entry)
+    assert read.found_hash() == plain.hexdigest()
 
 
-@pytest.mark.parametrize("keys", [("a", "a"), ("a", "a/b"), ("a/b", "a/b")])
-def test_clashing_keys_are_refused_with_the_line(keys: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "keys", [("a", "a"), ("a", "a/b"), ("a/b", "a/b"), ("b", "a", "b"), ("b", "a/x", "a")]
+)
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_clashing_keys_are_refused_in_whatever_order_they_stand(keys: tuple[str, ...], block: int) -> None:
     data = _HEADER + b"\n".join(line(logical_key=key) for key in keys)
-    with pytest.raises(CorruptManifest, match="Line 3 "):
-        list(read_manifest([data])[1])
-    with pytest.raises(CorruptManifest, match="Line 3 "):
-        top_hash_of([data])
+    with pytest.raises(CorruptManifest, match=r"claim the logical key|also a folder"):
+        opened(data, block=block)
 
 
-def test_a_one_shot_stream_out_of_order_is_told_apart() -> None:
-    data = _HEADER + line(logical_key="b") + b"\n" + line(logical_key="a") + b"\n"
-    with pytest.raises(OutOfWalkOrder):
-        top_hash_of(iter([data]))
-    assert top_hash_of([data]) == top_hash_of(
-        [_HEADER + line(logical_key="a") + b"\n" + line(logical_key="b")]
-    )
-    assert [record.logical_key for record in read_manifest([data])[1]] == ["b", "a"]
-
-
-@pytest.mark.parametrize("keys", [("b", "a", "b"), ("b", "a/x", "a")])
-def test_clashing_keys_out_of_order_are_refused_by_the_top_hash(keys: tuple[str, ...]) -> None:
-    with pytest.raises(CorruptManifest):
-        top_hash_of([_HEADER + b"\n".join(line(logical_key=key) for key in keys)])
-
-
-def test_a_manifest_is_streamed_in_bounded_memory() -> None:
-    def chunks() -> Iterator[bytes]:
-        yield _HEADER
-        for index in range(10_000):
-            yield line(logical_key=f"folder/{index:08}") + b"\n"
-
-    list(read_manifest([_HEADER])[1])
-    for read in (lambda: sum(1 for _ in read_manifest(chunks())[1]), lambda: top_hash_of(chunks())):
-        tracemalloc.start()
-        read()
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 500_000
-
-
-def test_a_line_without_end_is_refused_before_it_is_all_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "MAX_LINE_BYTES", 10_000)
-    taken = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal taken
-        yield _HEADER
-        while True:
-            taken += 1
-            yield b"x" * 1000
-
-    with pytest.raises(CorruptManifest, match=r"Line 2 .*longer"):
-        list(read_manifest(endless())[1])
-    assert taken == 11
+def test_entries_out_of_order_are_sorted() -> None:
+    first, second = line(logical_key="b") + b"\n", line(logical_key="a") + b"\n"
+    read = opened(_HEADER + first + second)
+    assert [entry.logical_key for entry in read.entries()] == ["a", "b"]
+    assert read.found_hash() == opened(_HEADER + second + first).found_hash()
 
 
 def test_null_and_absent_package_metadata_are_two_packages() -> None:
@@ -315,13 +267,12 @@ def test_large_integers_stay_integers_wherever_they_stand(spelled: bytes) -> Non
 )
 def test_the_quick_way_to_a_top_hash_spells_numbers_as_json_does(number: str) -> None:
     data = _HEADER + line(meta={"user_meta": {"x": 7}}).replace(b"7", number.encode())
-    header, records = read_manifest([data])
-    entry = next(records)
-    assert isinstance(entry, Entry)
-    plain = TopHash(header)
+    read = opened(data)
+    entry = next(read.entries())
+    plain = TopHash(read.header)
     plain.add(entry)
-    assert json.dumps(json.loads(number)) in manifest.entry_part(entry)
-    assert top_hash_of([data]) == plain.hexdigest()
+    assert json.dumps(json.loads(number)) in entry_part(entry)
+    assert read.found_hash() == plain.hexdigest()
 
 
 def test_metadata_without_end_is_refused() -> None:

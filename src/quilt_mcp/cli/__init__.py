@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "demo":
+        from quilt_mcp.cli.picture import picture
         from quilt_mcp.demo.tour import run_demo
 
-        return run_demo(arguments.keep)
+        return run_demo(arguments.keep, picture)
     settings = Settings.load(os.environ, settings_flags(arguments))
     match arguments.command:
         case "call":

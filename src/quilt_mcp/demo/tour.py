@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,19 +19,24 @@ from quilt_mcp.errors import AlreadyExists, InternalError
 if TYPE_CHECKING:
     from mcp import Client
     from mcp_types import CallToolResult
+    from rich.text import Text
 
 PACKAGE = "demo/seedlings"
 WIDTH = 110
 
 
-def run_demo(keep: str | None) -> int:
+Draw = Callable[[bytes, int], "Text | None"]
+"""A picture of an image, so many characters wide; None for what cannot be drawn."""
+
+
+def run_demo(keep: str | None, draw: Draw) -> int:
     """Answers the exit code. Raises AlreadyExists when the folder to keep holds something already."""
     with _folder(keep) as folder:
         samples = folder / "incoming"
         say(f"Sample data in {samples}:")
         for path in sorted(write_samples(samples)):
             say(f"  {path.relative_to(samples)}  {path.stat().st_size:,} bytes")
-        asyncio.run(Tour(folder).run())
+        asyncio.run(Tour(folder, draw).run())
         _show_snippet(folder if keep else None)
     return 0
 
@@ -70,8 +75,9 @@ def server_arguments(folder: Path) -> list[str]:
 class Tour:
     """One walk through the tools. Stops with InternalError where a tool fails that should not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, draw: Draw) -> None:
         self.folder = folder
+        self._draw = draw
         self._step = 0
 
     async def run(self) -> None:
@@ -156,7 +162,7 @@ class Tour:
             )
         for line in brief(body):
             say(f"      {line}")
-        _draw_images(result)
+        _draw_images(result, self._draw)
         return cast("dict[str, Any]", body.get("data", {}))
 
 
@@ -209,7 +215,7 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-def _draw_images(result: CallToolResult) -> None:
+def _draw_images(result: CallToolResult, draw: Draw) -> None:
     """On a terminal, a picture is shown as one; elsewhere its size says enough."""
     import base64
 
@@ -220,9 +226,7 @@ def _draw_images(result: CallToolResult) -> None:
         if sys.stdout.isatty():
             from rich.console import Console
 
-            from quilt_mcp.cli.picture import picture
-
-            drawn = picture(content, width=72)
+            drawn = draw(content, 72)
             if drawn is not None:
                 Console().print(drawn)
                 continue

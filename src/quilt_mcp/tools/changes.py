@@ -12,15 +12,13 @@ from quilt_mcp.domain.plan import (
     Commit,
     CopyRequest,
     CreateRequest,
-    InlineFile,
     PatchRequest,
     Plan,
     Rename,
-    Source,
     Unset,
 )
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.content import inline_bytes
+from quilt_mcp.tools.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.envelope import Answer
 from quilt_mcp.tools.shapes import package_address, plan_json, present
 from quilt_mcp.tools.spec import (
@@ -35,8 +33,6 @@ from quilt_mcp.tools.spec import (
     fields,
     listed,
 )
-
-Items = Sequence[Mapping[str, Any]]
 
 
 async def package_create(
@@ -55,8 +51,8 @@ async def package_create(
 ) -> Answer:
     request = CreateRequest(
         package=package_address(call, package, registry),
-        sources=_sources(sources),
-        files=_files(files),
+        sources=sources_of(sources),
+        files=files_of(files),
         metadata=metadata,
         message=message,
         workflow=workflow,
@@ -90,8 +86,8 @@ async def package_patch(
     request = PatchRequest(
         package=package_address(call, package, registry),
         expected_top_hash=expected_top_hash,
-        add=_sources(add),
-        files=_files(files),
+        add=sources_of(add),
+        files=files_of(files),
         remove=tuple(remove),
         rename=tuple(Rename(one["from"], one["to"]) for one in rename),
         metadata=metadata,
@@ -194,30 +190,6 @@ async def package_install(
     )
 
 
-def _sources(items: Items) -> tuple[Source, ...]:
-    return tuple(
-        Source(
-            one["from"],
-            one.get("to", ""),
-            one.get("metadata", UNSET),
-            tuple(one.get("include", ())),
-            tuple(one.get("exclude", ())),
-        )
-        for one in items
-    )
-
-
-def _files(items: Items) -> tuple[InlineFile, ...]:
-    return tuple(
-        InlineFile(
-            one["path"],
-            inline_bytes(f"files[{number}] {one['path'][:100]!r}", one),
-            one.get("metadata", UNSET),
-        )
-        for number, one in enumerate(items)
-    )
-
-
 def _planned(plan: Plan) -> Answer:
     return Answer(
         {"done": False, **plan_json(plan)},
@@ -258,57 +230,6 @@ _COPY: Schema = {
     "default": True,
     "description": "false: refer to the bytes in place",
 }
-_ITEM_METADATA: Schema = {"type": ["object", "null"], "description": "Metadata of each file"}
-_PATTERNS: Schema = {"type": "array", "items": {"type": "string"}}
-_SOURCES: Schema = {
-    "type": "array",
-    "description": 'Where files come from, as {"from": "results/", "to": "data/"}',
-    "items": {
-        "type": "object",
-        "properties": {
-            "from": {
-                "type": "string",
-                "description": "File, folder, glob, s3:// object or prefix/, quilt+ URI",
-            },
-            "to": {
-                "type": "string",
-                "description": "Path of the one file, or a folder",
-            },
-            "include": {**_PATTERNS, "description": "Only paths below from like these; * crosses /"},
-            "exclude": {**_PATTERNS, "description": "Not these"},
-            "metadata": _ITEM_METADATA,
-        },
-        "required": ["from"],
-        "additionalProperties": False,
-    },
-}
-_FILES: Schema = {
-    "type": "array",
-    "description": 'Files given here, as {"path": "README.md", "text": "# Data"}',
-    "items": {
-        "type": "object",
-        "properties": {
-            "path": {"type": "string", "description": "Path in the package"},
-            "text": {"type": "string", "description": "Content; or base64"},
-            "base64": {"type": "string", "description": "Content of a binary file"},
-            "metadata": {"type": ["object", "null"], "description": "Metadata of the file"},
-        },
-        "required": ["path"],
-        "additionalProperties": False,
-    },
-}
-
-
-def _bare(schema: Schema, description: str) -> Schema:
-    """A list as package_create describes it, where the descriptions of its items need not be told again."""
-    item: Mapping[str, Any] = schema["items"]
-    plain = {
-        name: {key: part[key] for key in ("type", "items") if key in part}
-        for name, part in item["properties"].items()
-    }
-    return {**schema, "description": description, "items": {**item, "properties": plain}}
-
-
 _OUTCOME: Schema = fields(
     done=SWITCH,
     top_hash=TEXT,
@@ -330,8 +251,8 @@ PACKAGE_CREATE = ToolSpec(
     arguments={
         "package": {"type": "string", "description": "ns/name"},
         "registry": REGISTRY,
-        "sources": _SOURCES,
-        "files": _FILES,
+        "sources": SOURCES,
+        "files": FILES,
         "metadata": _METADATA,
         "message": _MESSAGE,
         "workflow": _WORKFLOW,
@@ -360,8 +281,8 @@ PACKAGE_PATCH = ToolSpec(
             "type": "string",
             "description": "Fail if the latest is not this any more",
         },
-        "add": _bare(_SOURCES, "Like sources of package_create"),
-        "files": _bare(_FILES, "Like files of package_create"),
+        "add": bare(SOURCES, "Like sources of package_create"),
+        "files": bare(FILES, "Like files of package_create"),
         "remove": {
             "type": "array",
             "items": {"type": "string"},

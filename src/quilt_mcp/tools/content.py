@@ -1,17 +1,94 @@
-"""Content given inside a call: text or base64."""
+"""Content that a call names or brings along: sources, and files given inline as text or base64."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from quilt_mcp.domain.plan import UNSET, InlineFile, Source
 from quilt_mcp.errors import InvalidArgument, TooLarge
-from quilt_mcp.tools.spec import either
+from quilt_mcp.tools.spec import Schema, either
 
 MAX_INLINE = 16 << 20
 """What a client can sensibly send in one JSON message; more comes from files."""
+
+Items = Sequence[Mapping[str, Any]]
+
+_PATTERNS: Schema = {"type": "array", "items": {"type": "string"}}
+SOURCES: Schema = {
+    "type": "array",
+    "description": 'Where files come from, as {"from": "results/", "to": "data/"}',
+    "items": {
+        "type": "object",
+        "properties": {
+            "from": {
+                "type": "string",
+                "description": "File, folder, glob, s3:// object or prefix/, quilt+ URI",
+            },
+            "to": {
+                "type": "string",
+                "description": "Path of the one file, or a folder",
+            },
+            "include": {**_PATTERNS, "description": "Only paths below from like these; * crosses /"},
+            "exclude": {**_PATTERNS, "description": "Not these"},
+            "metadata": {"type": ["object", "null"], "description": "Metadata of each file"},
+        },
+        "required": ["from"],
+        "additionalProperties": False,
+    },
+}
+FILES: Schema = {
+    "type": "array",
+    "description": 'Files given here, as {"path": "README.md", "text": "# Data"}',
+    "items": {
+        "type": "object",
+        "properties": {
+            "path": {"type": "string", "description": "Path in the package"},
+            "text": {"type": "string", "description": "Content; or base64"},
+            "base64": {"type": "string", "description": "Content of a binary file"},
+            "metadata": {"type": ["object", "null"], "description": "Metadata of the file"},
+        },
+        "required": ["path"],
+        "additionalProperties": False,
+    },
+}
+
+
+def bare(schema: Schema, description: str) -> Schema:
+    """A list as another tool describes it, where the descriptions of its items need not be told again."""
+    item: Mapping[str, Any] = schema["items"]
+    plain = {
+        name: {key: part[key] for key in ("type", "items") if key in part}
+        for name, part in item["properties"].items()
+    }
+    return {**schema, "description": description, "items": {**item, "properties": plain}}
+
+
+def sources_of(items: Items) -> tuple[Source, ...]:
+    return tuple(
+        Source(
+            one["from"],
+            one.get("to", ""),
+            one.get("metadata", UNSET),
+            tuple(one.get("include", ())),
+            tuple(one.get("exclude", ())),
+        )
+        for one in items
+    )
+
+
+def files_of(items: Items) -> tuple[InlineFile, ...]:
+    """Raises InvalidArgument and TooLarge, as ``inline_bytes`` does, naming the file."""
+    return tuple(
+        InlineFile(
+            one["path"],
+            inline_bytes(f"files[{number}] {one['path'][:100]!r}", one),
+            one.get("metadata", UNSET),
+        )
+        for number, one in enumerate(items)
+    )
 
 
 def inline_bytes(what: str, given: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
@@ -18,15 +17,13 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from quilt_mcp.domain.codec import decode_header
-from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.errors import CorruptManifest, ObjectNotFound, QuiltError, RevisionNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
 from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.index import Index
-from quilt_mcp.registry.manifests.lines import FileLines, HeldLines, Lines
-from quilt_mcp.registry.manifests.look import OtherOrder, look
+from quilt_mcp.registry.manifests.lines import FileLines, Lines
+from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
@@ -107,7 +104,7 @@ class ManifestCache:
             stat = await store.stat(key)
             found = await self._read(store, key, stat, _cache_name(store.url, top_hash, stat))
             if found is not None:
-                return await to_thread.run_sync(_top_hash_of, *found)
+                return await to_thread.run_sync(Manifest(top_hash, *found).found_hash, check_cancelled)
         raise _kept_changing(store, top_hash)
 
     def _known(self, name: str) -> Manifest | None:
@@ -137,7 +134,7 @@ class ManifestCache:
         found = found or await self._read(store, key, stat, name)
         if found is None:
             return None
-        manifest = Manifest(top_hash, *found, stat.modified)
+        manifest = Manifest(top_hash, *found, modified=stat.modified)
         self._keep(name, manifest)
         return manifest
 
@@ -168,8 +165,8 @@ class ManifestCache:
             if seen.etag != stat.etag:
                 return None
             if stat.size <= AT_ONCE:
-                return _look_through_held(body, _go_on)
-            return await to_thread.run_sync(_look_through_held, body, check_cancelled)
+                return look_through(body, _go_on)
+            return await to_thread.run_sync(look_through, body, check_cancelled)
         if store.local_files is not None:
             lines = await self._in_place(store, store.local_files, key, stat)
             if lines is None:
@@ -203,23 +200,6 @@ class ManifestCache:
             index = replace(index, copy=lines.sha256())
         self._folder.save(name, index, copy)
         return lines, index
-
-
-def _look_through_held(body: bytes, checkpoint: Callable[[], None]) -> tuple[Lines, Index]:
-    lines = HeldLines(body)
-    try:
-        return lines, look(lines, checkpoint)
-    except OtherOrder:
-        lines = HeldLines(b"".join(sorted_copy(lines, checkpoint)))
-        return lines, look(lines, checkpoint)
-
-
-def _top_hash_of(lines: Lines, index: Index) -> str:
-    top_hash = TopHash(decode_header(lines.line_at(0)))
-    for block in lines.blocks(index.entries, index.size):
-        check_cancelled()
-        top_hash.add_lines(block)
-    return top_hash.hexdigest()
 
 
 def _kept_changing(store: Store, top_hash: str) -> StorageUnavailable:

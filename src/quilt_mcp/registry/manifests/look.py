@@ -13,13 +13,22 @@ from itertools import groupby, islice
 from operator import lt
 from typing import Final
 
-from quilt_mcp.domain.codec import MAX_LINE_BYTES, corrupt, decode_header, decode_record, walk_key_in
+from quilt_mcp.domain.codec import (
+    MAX_LINE_BYTES,
+    MAX_SIZE,
+    corrupt,
+    decode_header,
+    decode_record,
+    walk_key_in,
+)
 from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plain_lines import plain_lines
 from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
+from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Folders, Index
-from quilt_mcp.registry.manifests.lines import Lines, LineTooLong
+from quilt_mcp.registry.manifests.lines import HeldLines, Lines, LineTooLong
+from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 
 _HARMFUL: Final = frozenset((b"", b".", b".."))
 
@@ -32,6 +41,16 @@ def look(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> Index:
     """Memory grows with the folders alone, some hundred bytes each. ``checkpoint`` is called every half megabyte and may raise.
     Raises CorruptManifest, OtherOrder."""
     return _Look(lines, checkpoint).whole()
+
+
+def look_through(body: bytes, checkpoint: Callable[[], None] = lambda: None) -> tuple[Lines, Index]:
+    """The lines of a manifest in memory, put in order where they stand in another, and their index. Raises CorruptManifest."""
+    lines = HeldLines(body)
+    try:
+        return lines, look(lines, checkpoint)
+    except OtherOrder:
+        lines = HeldLines(b"".join(sorted_copy(lines, checkpoint)))
+        return lines, look(lines, checkpoint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +235,7 @@ class FolderSums:
         slot, folders = self.enter(path, at), self.folders
         folders.files[slot] += len(sizes)
         folders.entries[slot] += len(sizes)
-        folders.size[slot] += sum(sizes)
+        folders.size[slot] = _bounded(folders.size[slot] + sum(sizes))
 
     def enter(self, path: bytes, at: int) -> int:
         """The slot of the folder ``path``, which and above which folders are made where there are none yet."""
@@ -260,4 +279,13 @@ class FolderSums:
         if self._open:
             above = self._open[-1][0]
             folders.entries[above] += folders.entries[slot]
-            folders.size[above] += folders.size[slot]
+            folders.size[above] = _bounded(folders.size[above] + folders.size[slot])
+
+
+def _bounded(size: int) -> int:
+    if size > MAX_SIZE:
+        raise CorruptManifest(
+            "The manifest is corrupt: its files have more bytes together than any store can hold.",
+            next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
+        )
+    return size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -12,6 +12,7 @@ from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.names import suggest, walk_key
+from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
 
@@ -42,7 +43,9 @@ class Manifest:
     StorageUnavailable when the lines are written to by somebody meanwhile.
     """
 
-    def __init__(self, top_hash: str, lines: Lines, index: Index, modified: datetime | None) -> None:
+    def __init__(
+        self, top_hash: str, lines: Lines, index: Index, *, modified: datetime | None = None
+    ) -> None:
         """``modified``: when the manifest was written, as its store says."""
         self.top_hash = top_hash
         self.header = decode_header(lines.line_at(0))
@@ -135,6 +138,15 @@ class Manifest:
                 record = decode_record(line, 0)
                 if isinstance(record, DirectoryMeta):
                     yield record
+
+    def found_hash(self, checkpoint: Callable[[], None] = lambda: None) -> str:
+        """The top hash that its lines have, whatever it is named by. Reads them all; ``checkpoint`` is called every hundred
+        kilobytes and may raise."""
+        top_hash = TopHash(self.header)
+        for block in self.lines.blocks(self.index.entries, self.index.size):
+            checkpoint()
+            top_hash.add_lines(block)
+        return top_hash.hexdigest()
 
     def suggest(self, key: str) -> list[str]:
         """Keys and folders near to one that does not exist; bounded work, so best effort."""

@@ -37,6 +37,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.workflows import Workflow, Workflows
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.backoff import Backoff
+from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
 from quilt_mcp.registry.writing.draft import Changes, Draft, header_with
 from quilt_mcp.registry.writing.intake import Intake, placement_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
@@ -44,8 +45,6 @@ from quilt_mcp.registry.writing.sources import Sources, incoming_entry
 
 _MERGE_ATTEMPTS = 20
 _CHECK_EVERY = 5000
-_DIFF_PAGE = 5000
-_OVERLAPS_SHOWN = 20
 _UNREAD = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
 """Stands for a hash not known yet when a record's size and metadata are checked ahead of reading its bytes."""
 
@@ -210,14 +209,12 @@ class Author:
     ) -> Prepared:
         """The same changes on the latest revision, when they touch nothing that others changed since ``base``."""
         name = request.package.name
-        if latest is None or latest.top_hash is None:
-            raise _conflict(name, base.top_hash, latest, prepared.plan)
-        if not request.merge:
-            raise _conflict(name, base.top_hash, latest, prepared.plan)
+        if latest is None or latest.top_hash is None or not request.merge:
+            raise stale_parent(name, base.top_hash, latest, plan=prepared.plan)
         _, theirs = await self._registry.open(PackageUri(self._registry.url, name, top_hash=latest.top_hash))
-        overlaps = await anyio.to_thread.run_sync(_overlaps, request, prepared.draft, base, theirs)
-        if overlaps:
-            raise _conflict(name, base.top_hash, latest, prepared.plan, overlaps)
+        clashing = await anyio.to_thread.run_sync(overlaps, request, prepared.draft, base, theirs)
+        if clashing:
+            raise stale_parent(name, base.top_hash, latest, plan=prepared.plan, overlaps=clashing)
         return await self._patch_draft(request, theirs, latest, prepared.arrivals, prepared.plan.warnings)
 
     # -- copy --
@@ -396,58 +393,6 @@ def _refuse_revision(package: PackageUri) -> None:
             f"{package} names a revision or a path; a new revision is written to a package name.",
             next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
         )
-
-
-def _overlaps(request: PatchRequest, draft: Draft, base: Manifest, theirs: Manifest) -> list[str]:
-    """Paths that both this patch and the revisions since ``base`` change, folders that it removes or renames included."""
-    folders = tuple(key for key in request.remove if key.endswith("/"))
-    folders += tuple(rename.old for rename in request.rename if rename.old.endswith("/"))
-    found: list[str] = []
-    differences = diff(base, theirs)
-    offset = 0
-    while page := differences.page(offset, _DIFF_PAGE):
-        offset += len(page)
-        for change in page:
-            for path in (change.path, change.old_path):
-                if path is not None and (draft.touches(path) or path.startswith(folders)):
-                    found.append(path)
-    if request.metadata is not UNSET and base.header.user_meta != theirs.header.user_meta:
-        found.append("(package metadata)")
-    before = {meta.logical_key: meta.meta for meta in base.directory_metas()}
-    after = {meta.logical_key: meta.meta for meta in theirs.directory_metas()}
-    found += [
-        folder
-        for folder in sorted({*before, *after})
-        if before.get(folder) != after.get(folder)
-        and (folder in request.entry_metadata or folder.startswith(folders))
-    ]
-    return found
-
-
-def _conflict(
-    name: str, expected: str, actual: Pointer | None, plan: Plan, overlaps: list[str] | None = None
-) -> StaleParent:
-    found = actual.top_hash if actual else None
-    conflict = StaleParent(
-        f"Package {name} is at {found or 'no revision'}, not at the expected {expected}.",
-        next_step="Call package_diff between the two, then patch again with the new expected_top_hash"
-        + (" and other paths." if overlaps else ", or with merge=true when the changes are disjoint."),
-        details={
-            "package": name,
-            "expected": expected,
-            "actual": found,
-            "plan": {
-                "added": plan.added,
-                "replaced": plan.replaced,
-                "removed": plan.removed,
-                "renamed": plan.renamed,
-                "paths": [change.path for change in plan.changes[:_OVERLAPS_SHOWN]],
-            },
-        },
-    )
-    if overlaps:
-        conflict.details["changed_by_both"] = overlaps[:_OVERLAPS_SHOWN]
-    return conflict
 
 
 def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:

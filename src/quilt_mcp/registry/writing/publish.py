@@ -22,6 +22,7 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.errors import ObjectNotFound, PreconditionFailed, QuiltError, StaleParent, StorageUnavailable
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, manifest_key, pointer_key
 from quilt_mcp.registry.pointers import Pointer, Pointers
+from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.transcript import write_manifest
 from quilt_mcp.storage.local.errors import typed_errors
@@ -127,7 +128,7 @@ class Publisher:
     async def _require_parent(self, name: str, parent: Pointer | None) -> None:
         found = await self._pointers.latest(name)
         if (found and found.etag) != (parent and parent.etag):
-            raise stale_parent(name, parent, found)
+            raise stale_parent(name, parent.top_hash if parent else None, found)
 
     async def _put_manifest(self, top_hash: str, path: Path, replace: bool) -> list[str]:
         key = manifest_key(top_hash)
@@ -216,7 +217,7 @@ class Publisher:
                 if found is not None and found.top_hash == top_hash:
                     return
                 if (found and found.etag) != (parent and parent.etag):
-                    raise stale_parent(name, parent, found) from failure
+                    raise stale_parent(name, parent.top_hash if parent else None, found) from failure
                 if attempt == _ATTEMPTS - 1:
                     raise
 
@@ -247,14 +248,3 @@ class Publisher:
                 f"latest_moved: latest of {name} points to {found.top_hash if found else None} now: another writer was here."
             )
         return warnings
-
-
-def stale_parent(name: str, expected: Pointer | None, actual: Pointer | None) -> StaleParent:
-    """The conflict, naming both hashes."""
-    wanted = expected.top_hash if expected else None
-    found = actual.top_hash if actual else None
-    return StaleParent(
-        f"Package {name} is at {found or 'no revision'}, not at {wanted or 'no revision'} as expected.",
-        next_step="Call package_diff between the two, then run the call again on the new expected_top_hash, or with merge=true.",
-        details={"package": name, "expected": wanted, "actual": found},
-    )
