@@ -10,6 +10,7 @@ from ops_contract import QuiltOpsContract
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
 from quilt_mcp.errors import AlreadyExists, RegistryNotFound
 from quilt_mcp.registry.manifests.cache import ManifestCache
 
@@ -92,6 +93,17 @@ class TestLocalOps(QuiltOpsContract):
     def write_installed(self, name: str, content: str) -> None:
         self.dest.mkdir(exist_ok=True)
         (self.dest / name).write_text(content)
+
+    async def test_a_file_whose_stored_bytes_were_lost_is_stored_again(self) -> None:
+        source = self.folder / "f"
+        source.write_text("1")
+        add = (Source(str(source)),)
+        made = await self.ops.create(CreateRequest(self.uri("a/b"), sources=add))
+        [item] = await self.items(made.plan.package)
+        assert item.physical_key is not None
+        self.raw_change(item.physical_key, None)
+        await self.ops.patch(PatchRequest(self.uri("a/b"), add=add, metadata={"mended": True}))
+        assert (await self.ops.verify(self.uri("a/b"))).ok
 
     async def test_a_registry_that_is_a_file_is_refused(self) -> None:
         self.root.rmdir()

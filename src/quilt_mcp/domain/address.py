@@ -134,10 +134,10 @@ class PhysicalKey:
 
     @classmethod
     def parse(cls, url: str) -> Self:
-        """Raises InvalidUri.
+        """Parses an s3: or file: URL. Raises InvalidUri.
 
-        A local path with a '..' component is refused, where quilt3 would resolve it; '//' and '/./' are folded.
-        As in quilt3, a fragment is dropped: '#' in a key is written %23.
+        Refuses a '..' component of a local path, where quilt3 would resolve it, and folds '//' and '/./'.
+        Drops a fragment, as quilt3 does: '#' in a key is written %23.
         """
         parts = _split(url, url, _refuse_key)
         if parts.scheme == "s3":

@@ -9,7 +9,8 @@ from quilt_mcp.errors import InvalidArgument, PreconditionFailed, RevisionNotFou
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, pointer_key
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.publish import Publisher, stale_parent
+from quilt_mcp.registry.writing.conflicts import stale_parent
+from quilt_mcp.registry.writing.publish import Publisher
 
 
 class Deletion:
@@ -70,9 +71,8 @@ class Deletion:
                 await self._registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
             except PreconditionFailed as error:
                 # A revision that somebody published since is theirs to keep.
-                expected_hash = latest.top_hash if latest else None
-                found = await self._registry.pointers.latest(name)
-                raise stale_parent(name, expected_hash, found) from error
+                actual = await self._registry.pointers.latest(name)
+                raise stale_parent(name, pointer.top_hash, actual) from error
 
     async def _pointers(self, name: str) -> list[Pointer]:
         tags = await self._registry.pointers.tags(name)

@@ -23,7 +23,7 @@ _POINTER_BYTES = 256
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """``top_hash`` None: the object is there but is not 64 hex digits."""
+    """A tag of a package. ``top_hash`` None: the object is there but does not hold 64 hex digits."""
 
     tag: str
     top_hash: str | None
@@ -72,7 +72,7 @@ class Pointers:
         self._store = store
 
     async def read(self, name: str, tag: str) -> Pointer | None:
-        """One request; None when there is no such pointer."""
+        """Reads a pointer in one request; None when there is no such pointer."""
         try:
             stat, body = await self._store.get(pointer_key(name, tag), length=_POINTER_BYTES)
         except (ObjectNotFound, NotAFile):
@@ -101,7 +101,7 @@ class Pointers:
         return {tag: found[tag] for tag in sorted(found, key=_newest_first)}
 
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
-        """In the order of ``tags``, several requests at once."""
+        """Reads pointers in the order of ``tags``, several requests at once."""
         found: list[Pointer | None] = [None] * len(tags)
 
         async def read_one(index: int) -> None:

@@ -27,7 +27,8 @@ _WIDEST: Final = 4_000_000
 _ROUND: Final = 10
 """Steps of one round of a repeated group, beside those of its parts."""
 _ENDLESS: Final = 10**15
-_CHARACTERS: Final = ("LITERAL", "NOT_LITERAL", "ANY", "IN")
+_CHARACTERS: Final = ("LITERAL", "NOT_LITERAL", "ANY", "IN", "CATEGORY")
+"""Operations that take one character."""
 _ASCII: Final = "".join(map(chr, range(128)))
 _NOTHING: Final = r"[^\x{0}-\x{10ffff}]"
 
@@ -118,15 +119,13 @@ def _sequence_cost(nodes: Iterable[Any], length: int) -> tuple[int, int]:
 
 def _cost(operation: str, value: Any, length: int) -> tuple[int, int]:
     match operation:
-        case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN" | "AT":
+        case _ if operation == "AT" or operation in _CHARACTERS:
             return 1, 1
-        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+        case "MAX_REPEAT" | "MIN_REPEAT":
             least, most, inner = value
             return _repeat_cost(least, most, inner, length)
         case "SUBPATTERN":
             return _sequence_cost(value[3], length)
-        case "ATOMIC_GROUP":
-            return _sequence_cost(value, length)
         case "BRANCH":
             costs = [_sequence_cost(branch, length) for branch in value[1]]
             return sum(ways for ways, _ in costs), sum(steps for _, steps in costs)
@@ -181,7 +180,7 @@ class _Translation:
     def _one(self, node: Any, flags: int) -> str:
         operation, value = str(node[0]), node[1]
         match operation:
-            case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN":
+            case _ if operation in _CHARACTERS:
                 return self._accepted(node, flags)
             case "AT" if place := self._places(flags).get(str(value)):
                 return place

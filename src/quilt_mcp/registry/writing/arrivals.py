@@ -70,8 +70,8 @@ class Incoming:
 class Arrivals:
     """Incoming files by logical key; beside each the parent's entry that it replaces, and its own entry once it is finished.
 
-    A context manager, whose end drops them. Methods block, for microseconds each; one thread after another may call them, and
-    iterating sees what is added behind it. All raise StorageFull where the temporary file finds no room.
+    A context manager, whose end drops them. Methods block for microseconds each, and raise StorageFull where the temporary
+    file finds no room. Threads may call them one after another, not at once. An iteration meets what is added behind it.
     """
 
     def __init__(self) -> None:

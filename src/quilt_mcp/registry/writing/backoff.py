@@ -24,7 +24,7 @@ class Backoff:
         self._lost = 0
 
     def wait(self, took: float) -> float:
-        """Seconds to wait after one more lost attempt, that took ``took`` seconds."""
+        """Counts one more lost attempt, which took ``took`` seconds, and answers how many seconds to wait."""
         attempts = min(_GROWTH**self._lost, _MOST_ATTEMPTS)
         bound = min(took * attempts, max(took, _LONGEST_SECONDS))
         self._lost += 1

@@ -28,8 +28,10 @@ class Read:
 
 
 def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Read]:
-    """By logical key; left out are files that grow or have grown large by now. Neighbours share the way to their folder.
-    Blocks: for a worker thread."""
+    """Reads and hashes the files, and answers them by logical key, without those that grow or have grown large by now.
+
+    Opens a folder once for all neighbours in it. Blocks: for a worker thread.
+    """
     found: dict[str, Read] = {}
     for folder, neighbours in groupby(items, lambda item: _path(item).rpartition("/")[0]):
         with _opener(stores, folder) as open_file:
@@ -48,7 +50,7 @@ def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Rea
 
 @contextmanager
 def _opener(stores: Stores, folder: str) -> Generator[Callable[[str], int]]:
-    """Opens the files of one folder by their paths. Its store follows no link, so a link is met, and looked at by itself."""
+    """Yields what opens the files of one folder by their paths. The folder follows no link; a link is located by itself."""
     store, prefix = stores.locate_folder(PhysicalKey(None, folder or "/"))
     with _local(store).files_in(prefix) as open_name:
 

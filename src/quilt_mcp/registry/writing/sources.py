@@ -89,7 +89,7 @@ class Sources:
 
 
 def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
-    """An entry of another package, with its recorded hash, size and metadata."""
+    """The incoming file of another package's entry, with the recorded hash, size and metadata."""
     meta = _with_user_meta(entry.meta, metadata)
     address = PhysicalKey.parse(entry.physical_key)
     return Incoming(validate_logical_key(logical_key), entry.size or 0, meta, address, hash=entry.hash)
