@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from create_contract import CreateContract
 from ops_base import record
 from ops_contract import QuiltOpsContract
 from s3_objects import S3Objects
@@ -215,3 +216,9 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         self.raw.delete_bucket(Bucket=self.bucket)
         with pytest.raises(RegistryNotFound, match=self.bucket):
             await self.ops.list_packages(self.registry)
+
+
+class WithoutVersions(S3OpsContract):
+    versioned = False
+
+    test_equal_bytes_are_stored_once = CreateContract.test_equal_bytes_are_stored_once

@@ -68,12 +68,15 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 @asynccontextmanager
 async def connected(place: Place, wire: str, *flags: str, **variables: str) -> AsyncIterator[Client]:
+    """Coverage is measured of the shared HTTP server: to measure each process that a client starts over stdio, which is asked
+    the same, would take half as much time again."""
     transport, _, era = wire.partition("-")
     if transport == "stdio":
+        environ = place.environment(**variables)
         server = StdioServerParameters(
             command=sys.executable,
             args=["-m", "quilt_mcp", *flags],
-            env=place.environment(**variables),
+            env={name: value for name, value in environ.items() if not name.startswith("COVERAGE")},
             cwd=place.here,
         )
         async with Client(server, mode=MODES[era], read_timeout_seconds=60) as client:

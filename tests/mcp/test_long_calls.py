@@ -12,15 +12,10 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from serving import ALL_WIRES, Place, connected, connected_alone, failure, http_server, result
+from serving import Place, connected, connected_alone, failure, http_server, result
 
 pytestmark = pytest.mark.anyio
 FILES = 240
-
-
-@pytest.fixture(params=ALL_WIRES)
-def wire(request: pytest.FixtureRequest) -> str:
-    return request.param
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ class Corrected(responses.S3Response):
         return algorithm, value
 
 
-_LONG_LISTING = 50
+_LONG_LISTING = 3
 
 
 _LISTINGS = {

@@ -131,11 +131,11 @@ def test_a_long_listing_says_what_short_ones_say(encoding: dict[str, str], moto:
     with moto.boto() as s3:
         for number, name in enumerate(names):
             s3.put_object(Bucket=bucket, Key=name, Body=b"1" * number, ChecksumAlgorithm="SHA256")
-        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 10})
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, PaginationConfig={"PageSize": 3})
         short = [item for page in pages for item in page["Contents"]]
         long = s3.list_objects_v2(Bucket=bucket, **encoding)["Contents"]
         pages = s3.get_paginator("list_object_versions").paginate(
-            Bucket=bucket, PaginationConfig={"PageSize": 10}
+            Bucket=bucket, PaginationConfig={"PageSize": 3}
         )
         short_versions = [item for page in pages for item in page["Versions"]]
         long_versions = s3.list_object_versions(Bucket=bucket)["Versions"]
