@@ -19,11 +19,11 @@ from quilt_mcp.domain.plan import InstallOutcome, Progress
 from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.recorded import check_content, check_hash, check_size, recorded_hash
+from quilt_mcp.registry.writing.recorded import check_content, check_hash, recorded_hash
 from quilt_mcp.storage.hashing import hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
-from quilt_mcp.storage.store import LocalFiles, Place
+from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import for_each, groups
 
 _FILES_AT_ONCE = 12
@@ -158,46 +158,18 @@ class Installer:
             fetched: list[tuple[Entry, bytes]] = []
             for entry in group:
                 place = self._registry.locate(entry)
-                if (files := place.store.local_files) is not None:
-                    await anyio.to_thread.run_sync(self._install_local, entry, files, place.key)
-                    await self._note_bytes(_size(entry))
-                elif 0 < (entry.size or 0) <= _SMALL:
+                if 0 < _size(entry) <= _SMALL:
                     fetched.append((entry, await self._fetch(entry, place)))
-                    continue
                 else:
                     async with self._large:
-                        await self._install_remote(entry, place)
-                self._note_installed(entry)
-            if fetched:
-                await anyio.to_thread.run_sync(self._write_all, fetched)
-                for entry, _ in fetched:
-                    self._note_installed(entry)
-                    await self._note_bytes(_size(entry))
+                        await self._install_large(entry, place)
+            await anyio.to_thread.run_sync(self._write_all, fetched)
+            self._done += sum(_size(entry) for entry, _ in fetched)
+            self._installed += len(group)
+            self._copied += sum(map(_size, group))
+            await self._progress(self._done, self._total, _MESSAGE)
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
-
-    def _note_installed(self, entry: Entry) -> None:
-        self._installed += 1
-        self._copied += _size(entry)
-
-    async def _note_bytes(self, count: float) -> None:
-        self._done += count
-        await self._progress(self._done, self._total, _MESSAGE)
-
-    def _install_local(self, entry: Entry, files: LocalFiles, key: str) -> None:
-        relative = self._destination.at(entry.logical_key)
-        source = files.open_file(key)
-        try:
-            size = os.fstat(source).st_size
-            check_size(entry, size)
-            with self._folder.typed_errors(relative), self._folder.new_file(relative) as file:
-                file.copy_from(source, size, checkpoint=anyio.from_thread.check_cancelled)
-                hash_type = recorded_hash(entry).type
-                found = hash_open_file(file.fd, size, hash_type, anyio.from_thread.check_cancelled)
-                check_hash(entry, found)
-                self._folder.place(file, relative, replace=self._overwrite)
-        finally:
-            os.close(source)
 
     async def _fetch(self, entry: Entry, place: Place) -> bytes:
         """A small file's bytes, and one more where the object has grown."""
@@ -211,7 +183,7 @@ class Installer:
             relative = self._destination.at(entry.logical_key)
             self._folder.write_file(relative, content, replace=self._overwrite)
 
-    async def _install_remote(self, entry: Entry, place: Place) -> None:
+    async def _install_large(self, entry: Entry, place: Place) -> None:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
         hash_type = recorded_hash(entry).type
         relative = self._destination.at(entry.logical_key)
@@ -220,8 +192,8 @@ class Installer:
 
         async def report(done: float, total: float | None, message: str) -> None:
             nonlocal told
-            step, told = done - told, done
-            await self._note_bytes(step)
+            self._done, told = self._done + done - told, done
+            await self._progress(self._done, self._total, _MESSAGE)
 
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
