@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import collect
 
 POINTER_READS_AT_ONCE = 16
 _AFTER_ALL = "\U0010ffff"
@@ -102,13 +103,7 @@ class Pointers:
 
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
         """Reads pointers in the order of ``tags``, several requests at once."""
-        found: list[Pointer | None] = [None] * len(tags)
-
-        async def read_one(index: int) -> None:
-            found[index] = await self.read(name, tags[index])
-
-        await for_each(range(len(tags)), POINTER_READS_AT_ONCE, read_one)
-        return found
+        return await collect(tags, POINTER_READS_AT_ONCE, partial(self.read, name))
 
     async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'

@@ -31,7 +31,7 @@ from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
 from quilt_mcp.storage.store import PageLister, Place, Store, Stores
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import collect
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
@@ -62,12 +62,7 @@ class Registry:
         if self.store.pages is not None:
             return await self._list_unread(self.store.pages, prefix, limit, after)
         found = await self.pointers.names(prefix, after, limit)
-        latest: list[Pointer | None] = [None] * len(found.names)
-
-        async def read_latest(index: int) -> None:
-            latest[index] = await self.pointers.latest(found.names[index])
-
-        await for_each(range(len(found.names)), POINTER_READS_AT_ONCE, read_latest)
+        latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.latest)
         warnings = list(found.warnings)
         items: list[PackageListing] = []
         for name, pointer in zip(found.names, latest, strict=True):
@@ -235,16 +230,16 @@ class Registry:
 
     async def _headers(self, top_hashes: list[str]) -> dict[str, Header | QuiltError]:
         """The first line of each manifest, several requests at once; what cannot be read stands as its error."""
-        found: dict[str, Header | QuiltError] = {}
+        asked = [*{*top_hashes}]
+        return dict(
+            zip(asked, await collect(asked, POINTER_READS_AT_ONCE, self._header_or_error), strict=True)
+        )
 
-        async def read_header(top_hash: str) -> None:
-            try:
-                found[top_hash] = await self._header(top_hash)
-            except QuiltError as error:
-                found[top_hash] = error
-
-        await for_each(set(top_hashes), POINTER_READS_AT_ONCE, read_header)
-        return found
+    async def _header_or_error(self, top_hash: str) -> Header | QuiltError:
+        try:
+            return await self._header(top_hash)
+        except QuiltError as error:
+            return error
 
     async def _header(self, top_hash: str) -> Header:
         line = b""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import anyio
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _MOST_IN_GROUP = 32
 _GROUP_BYTES = 1 << 20
@@ -31,6 +32,17 @@ async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitabl
                 group.start_soon(work)
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+
+
+async def collect(items: Sequence[T], at_once: int, ask: Callable[[T], Awaitable[R]]) -> list[R]:
+    """What ``ask`` answers for every item, in their order. Fails and is cancelled as ``for_each``."""
+    answers: dict[int, R] = {}
+
+    async def ask_one(number: int) -> None:
+        answers[number] = await ask(items[number])
+
+    await for_each(range(len(items)), at_once, ask_one)
+    return [answers[number] for number in range(len(items))]
 
 
 async def overlapped(chunks: AsyncIterator[T], act: Callable[[T], Awaitable[None]]) -> None:
