@@ -105,16 +105,8 @@ class Author:
         if request.metadata is not UNSET:
             fields["user_meta"] = request.metadata
         changes = Changes(arrivals, keep_parent=False)
-        return await self._prepare(
-            name,
-            parent,
-            Draft(Header(fields), manifest, changes),
-            message=request.message,
-            workflow=request.workflow,
-            arrivals=arrivals,
-            copy=request.copy,
-            warnings=(*sources.warnings, *warnings),
-        )
+        draft = Draft(Header(fields), manifest, changes)
+        return await self._prepare(request, name, parent, draft, arrivals, (*sources.warnings, *warnings))
 
     # -- patch --
 
@@ -190,16 +182,8 @@ class Author:
         changes = Changes(
             arrivals, removed=request.remove, renamed=request.rename, entry_metadata=request.entry_metadata
         )
-        prepared = await self._prepare(
-            request.package.name,
-            latest,
-            Draft(Header(fields), parent, changes),
-            message=request.message,
-            workflow=request.workflow,
-            arrivals=arrivals,
-            copy=request.copy,
-            warnings=warnings,
-        )
+        draft = Draft(Header(fields), parent, changes)
+        prepared = await self._prepare(request, request.package.name, latest, draft, arrivals, warnings)
         changed = dict(prepared.header.fields).get("user_meta") != dict(parent.header.fields).get("user_meta")
         plan = replace(prepared.plan, parent=parent.top_hash, metadata_changed=changed)
         return replace(prepared, plan=plan)
@@ -246,25 +230,12 @@ class Author:
                 next_step="Set overwrite=true to make the copy its latest revision, or choose another name.",
                 details={"package": name, "top_hash": parent.top_hash},
             )
-        message = manifest.header.message if isinstance(request.message, Unset) else request.message
         if request.copy and origin.url != self._registry.url:
             await anyio.to_thread.run_sync(_take_all, origin, manifest, arrivals)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
-        prepared = await self._prepare(
-            name,
-            parent,
-            draft,
-            message=message,
-            workflow=request.workflow,
-            arrivals=arrivals,
-            copy=request.copy,
-            warnings=(),
-        )
         before, warnings = await self._overwritten(name, parent)
-        prepared = replace(
-            prepared, plan=replace(prepared.plan, warnings=(*prepared.plan.warnings, *warnings))
-        )
+        prepared = await self._prepare(request, name, parent, draft, arrivals, warnings)
         plan = await anyio.to_thread.run_sync(_copy_plan, prepared.plan, before, manifest, str(pinned))
         return replace(prepared, plan=plan)
 
@@ -287,19 +258,17 @@ class Author:
 
     async def _prepare(
         self,
+        request: CreateRequest | PatchRequest | CopyRequest,
         name: str,
         parent: Pointer | None,
         draft: Draft,
-        *,
-        message: str | None,
-        workflow: str | Unset | None,
         arrivals: Arrivals,
-        copy: bool,
         warnings: tuple[str, ...],
     ) -> Prepared:
-        chosen = await self._workflows.choose(workflow)
+        chosen = await self._workflows.choose(request.workflow)
         fields = {key: value for key, value in draft.header.fields.items() if key != "workflow" or chosen}
         edits: dict[str, Any] = {"workflow": chosen.header} if chosen else {}
+        message = draft.header.message if isinstance(request.message, Unset) else request.message
         header = header_with(fields, **edits, message=message)
         await anyio.to_thread.run_sync(_check_draft, draft, header, chosen, name, arrivals)
         counts = draft.counts
@@ -312,13 +281,13 @@ class Author:
             renamed=counts.renamed,
             kept=counts.entries - counts.added - counts.replaced - counts.renamed,
             metadata_changed="user_meta" in header.fields,
-            bytes_to_copy=arrivals.size if copy else 0,
+            bytes_to_copy=arrivals.size if request.copy else 0,
             changes=tuple(draft.changes_shown),
             changes_total=counts.added + counts.replaced + counts.removed + counts.renamed + counts.metadata,
             workflow=chosen.header if chosen else None,
             warnings=warnings,
         )
-        return Prepared(plan, draft, header, parent, arrivals, copy)
+        return Prepared(plan, draft, header, parent, arrivals, request.copy)
 
     async def _carry_out(self, prepared: Prepared, progress: Progress) -> Commit:
         intake = await self._take(prepared, progress)
