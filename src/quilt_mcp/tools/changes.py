@@ -274,7 +274,7 @@ _SOURCES: Schema = {
                 "type": "string",
                 "description": "Path of the one file, or a folder",
             },
-            "include": {**_PATTERNS, "description": "Only paths below from like these; * crosses /"},
+            "include": {**_PATTERNS, "description": "Globs of paths below from; *.csv: in any folder"},
             "exclude": {**_PATTERNS, "description": "Not these"},
             "metadata": _ITEM_METADATA,
         },

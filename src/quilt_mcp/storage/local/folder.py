@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from quilt_mcp.domain.glob import Glob
 from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, SourceNotFound
 from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key
 from quilt_mcp.storage.local.errors import storage_error, typed_errors
@@ -31,8 +31,6 @@ from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
 IGNORE_FILE = ".quiltignore"
 _IGNORE_BYTES = 1 << 20
-_WILDCARD = re.compile(r"[*?\[]")
-_GLOB_TOKEN = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,16 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Which files a walk takes. ``rules``: quilt3's ignore patterns; ``deepest``: how many names a path may have;
+    """Which files a walk takes. ``rules``: quilt3's ignore patterns; ``glob``: what is looked for;
     ``passed_over`` collects what is left out though no rule says so."""
 
     rules: tuple[str, ...] = ()
-    deepest: int | None = None
-    hidden: bool = True
+    glob: Glob | None = None
     passed_over: list[str] = field(default_factory=list[str])
 
-    def takes(self, name: str, path: str, *, is_folder: bool) -> bool:
+    def takes(self, path: str, *, is_folder: bool) -> bool:
         """quilt3's rule: a pattern covers the whole absolute path, and '*' crosses slashes; a folder is matched with and
         without a slash at its end."""
-        if not self.hidden and name.startswith("."):
-            return False
         return not any(
             fnmatch(path, rule) or (is_folder and fnmatch(path + "/", rule)) for rule in self.rules
         )
@@ -93,20 +88,14 @@ class LocalFolder:
         choice = _Choice(rules, passed_over=[] if passed_over is None else passed_over)
         yield from self._walk(base, (), choice)
 
-    def glob(self, pattern: str) -> Iterator[FoundFile]:
-        """Files below the folder that match a shell pattern, in walk order: '*', '?' and '[...]' within a name, '**' for
-        any folders, none included. As in a shell, a wildcard does not match a leading dot. ``relative`` is below the root."""
-        names = split_key(pattern)
-        base: Parts = ()
-        while len(names) > 1 and not is_pattern(names[0]):
-            base, names = (*base, names[0]), names[1:]
-        matches = _pattern(names)
-        deepest = None if "**" in names else len(names)
-        hidden = any(name.startswith(".") for name in names)
-        if self.is_folder("/".join(base)):
-            for found in self._walk(base, (), _Choice((), deepest, hidden)):
-                if matches.match(found.relative):
-                    yield FoundFile("/".join((*base, found.relative)), found.size, found.path)
+    def glob(self, pattern: str, *, below: str = "") -> Iterator[FoundFile]:
+        """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is."""
+        split_key(pattern)
+        base = split_key(below) if below else ()
+        glob = Glob(pattern)
+        for found in self._walk(base, (), _Choice(glob=glob)):
+            if glob.matches(found.relative):
+                yield found
 
     def stat(self, relative: str) -> FoundFile:
         """Raises SourceNotFound, NotAFile for a folder, OutsideRoots."""
@@ -205,7 +194,7 @@ class LocalFolder:
             if child.name in sizes:
                 yield self._found_file(base + here, "/".join(here), sizes[child.name])
             elif child.kind == "folder":
-                if choice.deepest is None or len(here) < choice.deepest:
+                if choice.glob is None or choice.glob.may_hold("/".join(here)):
                     yield from self._walk(base, here, choice)
             elif child.kind == "special":
                 choice.passed_over.append(f"{self._absolute(base + here)} is a pipe, socket or device")
@@ -216,7 +205,7 @@ class LocalFolder:
 
     def _takes(self, folder: Parts, child: Child, choice: _Choice) -> bool:
         path = self._absolute((*folder, child.name))
-        return choice.takes(child.name, path, is_folder=child.kind == "folder")
+        return choice.takes(path, is_folder=child.kind == "folder")
 
     def _found_file(self, parts: Parts, relative: str, size: int) -> FoundFile:
         """One that was reached without following a link, so that its path is where it really lies."""
@@ -280,39 +269,6 @@ class LocalFolder:
             next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself.",
             details={"folder": str(self.root), "link": ascii(relative), "target": str(target)},
         )
-
-
-def is_pattern(path: str) -> bool:
-    """Whether a path has wildcards in it."""
-    return _WILDCARD.search(path) is not None
-
-
-def _pattern(names: Parts) -> re.Pattern[str]:
-    written: list[str] = []
-    for place, name in enumerate(names):
-        is_last = place == len(names) - 1
-        if name == "**":
-            # At the end '**' means every file below, as '**/*' does.
-            written.append(r"(?:(?!\.)[^/]+/)*" + (r"(?!\.)[^/]+" if is_last else ""))
-        else:
-            written.append(_name_pattern(name) + ("" if is_last else "/"))
-    return re.compile("".join(written) + r"\Z")
-
-
-def _name_pattern(name: str) -> str:
-    written = "" if name.startswith(".") else r"(?!\.)"
-    for piece in _GLOB_TOKEN.findall(name):
-        if piece.startswith("*"):
-            written += "[^/]*"
-        elif piece == "?":
-            written += "[^/]"
-        elif len(piece) > 2 and piece.startswith("["):
-            inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-            inside = "^" + inside[1:] if inside.startswith("!") else inside.replace("^", "\\^")
-            written += f"(?!/)[{inside}]"
-        else:
-            written += re.escape(piece)
-    return written
 
 
 def _require_utf8(relative: str, root: Path) -> None:

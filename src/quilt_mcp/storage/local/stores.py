@@ -10,6 +10,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
+from quilt_mcp.domain.glob import has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.errors import (
     InvalidArgument,
     InvalidUri,
@@ -21,7 +22,7 @@ from quilt_mcp.errors import (
     SourceNotFound,
 )
 from quilt_mcp.storage.local.errors import typed_errors
-from quilt_mcp.storage.local.folder import LocalFolder, is_pattern
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 
@@ -151,10 +152,10 @@ class LocalStores:
         return physical_key.path
 
     def _find(self, origin: str) -> FoundFiles:
-        path = self._origin_path(origin)
+        path, is_glob = self._origin_path(origin)
         with typed_errors(repr(origin), "the local file system", missing=SourceNotFound):
-            if is_pattern(path) and not os.path.lexists(self._working_folder / path):
-                return self._find_pattern(path)
+            if is_glob and not os.path.lexists(self._working_folder / path):
+                return self._find_glob(path)
             folder, relative = self.folder(path)
             if not relative or folder.is_folder(relative):
                 passed_over: list[str] = []
@@ -168,23 +169,22 @@ class LocalStores:
             name = Path(path).name
             return FoundFiles(True, _pages([Found(name, PhysicalKey(None, str(file.path)), file.size)]))
 
-    def _find_pattern(self, path: str) -> FoundFiles:
-        names = Path(os.path.expanduser(path)).parts
-        first = next(place for place, name in enumerate(names) if is_pattern(name))
-        folder, relative = self.folder(str(Path(*names[:first])))
-        pattern = "/".join(names[first:])
-        found = folder.glob(f"{relative}/{pattern}" if relative else pattern)
-        skip = len(relative) + 1 if relative else 0
-        files = [Found(f.relative[skip:], PhysicalKey(None, str(f.path)), f.size) for f in found]
+    def _find_glob(self, path: str) -> FoundFiles:
+        above, pattern = split_glob(Path(os.path.expanduser(path)).as_posix())
+        folder, relative = self.folder(above)
+        found = folder.glob(pattern, below=relative)
+        files = [Found(f.relative, PhysicalKey(None, str(f.path)), f.size) for f in found]
         return FoundFiles(False, _pages(files))
 
-    def _origin_path(self, origin: str) -> str:
+    def _origin_path(self, origin: str) -> tuple[str, bool]:
+        """The path that an origin names, and whether it may be a glob."""
         _require_possible(origin)
+        is_glob = has_wildcard(origin)
         if origin.startswith("file:"):
-            return PhysicalKey.parse(origin).path
+            return (parse_glob_url(origin) if is_glob else PhysicalKey.parse(origin)).path, is_glob
         if "://" in origin:
-            return self._local_path(PhysicalKey.parse(origin))
-        return origin
+            return self._local_path(PhysicalKey.parse(origin)), False
+        return origin, is_glob
 
     def _not_found(self, origin: str, folder: LocalFolder, relative: str) -> SourceNotFound:
         above, _, name = relative.rpartition("/")
