@@ -231,10 +231,9 @@ class LocalFolder:
             fd = self.open_file("/".join((*base, IGNORE_FILE)))
         except SourceNotFound:
             return ()
-        with os.fdopen(fd, "rb") as file:
-            content = file.read(_IGNORE_BYTES)
         try:
-            lines = content.decode("utf-8").split("\n")
+            with os.fdopen(fd, encoding="utf-8") as file:
+                lines = file.read(_IGNORE_BYTES).split("\n")
         except UnicodeDecodeError as error:
             raise InvalidName(
                 f"{self._absolute((*base, IGNORE_FILE))} is not UTF-8 text.",
