@@ -76,16 +76,36 @@ class CreateContract(OpsContract):
     @pytest.mark.parametrize(
         ("pattern", "expected"),
         [
-            ("*.csv", {"x.csv"}),
-            ("**/*.csv", {"x.csv", "deep/z.csv"}),
-            ("deep/?.csv", {"z.csv", "deep/z.csv"}),
+            ("*.csv", {"x.csv": "1"}),
+            ("**/*.csv", {"x.csv": "1", "deep/z.csv": "3"}),
+            ("**", {"x.csv": "1", "y.txt": "2", "deep/z.csv": "3"}),
+            ("deep/?.csv", {"z.csv": "3"}),
+            ("*/z.*", {"deep/z.csv": "3"}),
+            ("deep/.*", {".hidden": "4"}),
+            ("[!x].*", {"y.txt": "2"}),
         ],
     )
-    async def test_a_glob_takes_what_matches(self, pattern: str, expected: set[str]) -> None:
-        folder = self.write_files(TREE, "data")
-        assert set(await self.from_sources(Source(f"{folder}/{pattern}", "to/"))) <= {
-            f"to/{key}" for key in expected
-        }
+    async def test_a_glob_takes_the_same_of_a_folder_and_of_a_registry(
+        self, pattern: str, expected: dict[str, str]
+    ) -> None:
+        for path, content in TREE.items():
+            await self.ops.put_object(f"{self.registry}/raw/in put/{path}", content.encode())
+        folder = self.write_files(TREE, "in put")
+        origins = (folder, folder.as_uri(), f"{self.registry}/raw/in%20put", f"{self.registry}/raw/in put")
+        for number, origin in enumerate(origins):
+            found = await self.from_sources(Source(f"{origin}/{pattern}", "to/"), name=f"a/{number}")
+            assert found == {f"to/{key}": content.encode() for key, content in expected.items()}, origin
+
+    async def test_where_the_bytes_of_an_older_revision_lie_is_a_source(self) -> None:
+        """A version that is no longer the latest, in a bucket that keeps them; and names of wildcards' characters."""
+        files = {"a[1]*?.csv": "1", "a1x?.csv": "2"}
+        old = await self.create("a/src", files)
+        await self.create("a/src", dict.fromkeys(files, "new"), overwrite=True)
+        for number, (path, content) in enumerate(files.items()):
+            item = await self.ops.stat(self.uri("a/src", top_hash=old.top_hash, path=path))
+            assert item.physical_key is not None
+            found = await self.from_sources(Source(item.physical_key, "k"), name=f"a/{number}")
+            assert found == {"k": content.encode()}
 
     async def test_an_object_uri_is_a_source(self) -> None:
         await self.ops.put_object(f"{self.registry}/raw/data.csv", b"1,2")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.local.syscalls import Syscalls
@@ -41,7 +43,7 @@ from quilt_mcp.storage.store import (
 )
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores
 
-ONE_HOUR_AND_A_BIT = 4000
+ONE_DAY_AND_A_BIT = 90_000
 
 
 def open_descriptors() -> int:
@@ -50,6 +52,11 @@ def open_descriptors() -> int:
 
 def unfinished(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.name.startswith(TEMP_PREFIX)]
+
+
+class NoLinks(Syscalls):
+    def link(self, source: str, source_dir: int, target: str, target_dir: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
 
 
 class LocalFiles:
@@ -139,21 +146,34 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         (self.root / ".quilt/tmp" / f"{TEMP_PREFIX}dead").unlink()
 
     @pytest.mark.anyio
-    async def test_old_unlocked_leavings_are_swept_and_a_living_writers_file_is_not(self) -> None:
+    async def test_leavings_that_nobody_wrote_to_for_a_day_are_swept_and_no_others(self) -> None:
         dead = f".quilt/tmp/{TEMP_PREFIX}dead"
-        living = f".quilt/tmp/{TEMP_PREFIX}living"
         young = f".quilt/tmp/{TEMP_PREFIX}young"
-        for key in (dead, living, young):
+        other = ".quilt/tmp/other"
+        for key in (dead, young, other):
             self.raw_set(key, b"half")
-        long_ago = time.time() - ONE_HOUR_AND_A_BIT
-        for key in (dead, living):
+        long_ago = time.time() - ONE_DAY_AND_A_BIT
+        for key in (dead, other):
             os.utime(self.root / key, (long_ago, long_ago))
-        with (self.root / living).open("rb") as file:
-            assert Syscalls().try_lock(file.fileno())
-            await self.store.put("a", b"1")
-            assert sorted(unfinished(self.root)) == [self.root / living, self.root / young]
-        for key in (living, young):
-            (self.root / key).unlink()
+        await self.store.put("a", b"1")
+        assert unfinished(self.root) == [self.root / young]
+        assert (self.root / other).exists()
+        (self.root / young).unlink()
+
+    @pytest.mark.anyio
+    async def test_leavings_that_cannot_be_removed_are_no_reason_to_fail_a_write(self) -> None:
+        class Stuck(Syscalls):
+            def unlink(self, name: str, *, dir_fd: int) -> None:
+                if name.endswith("dead"):
+                    raise PermissionError(1, "Operation not permitted")
+                super().unlink(name, dir_fd=dir_fd)
+
+        dead = self.root / f".quilt/tmp/{TEMP_PREFIX}dead"
+        self.raw_set(f".quilt/tmp/{TEMP_PREFIX}dead", b"half")
+        os.utime(dead, (0, 0))
+        await LocalStore(self.root, kernel=Stuck()).put("a", b"1")
+        assert self.raw_get("a") == b"1"
+        dead.unlink()
 
     @pytest.mark.anyio
     async def test_put_respects_the_umask(self) -> None:
@@ -217,10 +237,10 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         going_on = threading.Event()
 
         class Held(Syscalls):
-            def clone(self, source: int, target: int) -> bool:
+            def write(self, fd: int, chunk: bytes | memoryview) -> int:
                 reached.set()
                 assert going_on.wait(20)
-                return False
+                return super().write(fd, chunk)
 
         store = LocalStore(self.root, kernel=Held())
         source = tmp_path / "source"
@@ -248,10 +268,10 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         source.write_bytes(b"x" * 100_000)
 
         class Growing(Syscalls):
-            def clone(self, source: int, target: int) -> bool:
+            def write(self, fd: int, chunk: bytes | memoryview) -> int:
                 with (tmp_path / "source").open("ab") as file:
                     file.write(b"more")
-                return False
+                return super().write(fd, chunk)
 
         with source.open("rb") as file, pytest.raises(Exception) as caught:
             await LocalStore(self.root, kernel=Growing()).take_file(file.fileno(), "SHA256", lambda _: "key")
@@ -280,10 +300,6 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
 
     @pytest.mark.anyio
     async def test_without_hard_links_create_only_still_lets_one_win(self) -> None:
-        class NoLinks(Syscalls):
-            def link(self, source: str, source_dir: int, target: str, target_dir: int) -> None:
-                raise PermissionError(1, "Operation not permitted")
-
         store = LocalStore(self.root, kernel=NoLinks())
         outcomes: list[str] = []
 
@@ -300,22 +316,49 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
         assert sorted(outcomes) == ["lost"] * 7 + ["won"]
 
     @pytest.mark.anyio
-    @pytest.mark.parametrize("with_kernel_copy", [True, False])
-    async def test_bytes_are_the_same_however_they_are_copied(
-        self, tmp_path: Path, with_kernel_copy: bool
-    ) -> None:
-        class NoKernelCopy(Syscalls):
-            def copy_range(self, source: int, target: int, count: int, offset: int) -> int | None:
-                return (
-                    super().copy_range(source, target, min(count, 70_000), offset)
-                    if with_kernel_copy
-                    else None
-                )
+    async def test_without_hard_links_a_create_only_write_waits_for_the_lock(self, tmp_path: Path) -> None:
+        store = LocalStore(self.root, kernel=NoLinks(), lock_wait=0.05)
+        await store.put("k", b"1", if_absent=True)
+        await store.delete("k")
+        with ExitStack() as held:
+            for lock in (self.root / ".quilt/locks").iterdir():
+                assert Syscalls().try_lock(held.enter_context(lock.open("rb")).fileno())
+            with pytest.raises(StorageBusy):
+                await store.put("k", b"2", if_absent=True)
+        assert self.raw_get("k") is None
+        await store.put("k", b"3", if_absent=True)
+        assert self.raw_get("k") == b"3"
+
+    def test_without_hard_links_an_installed_file_is_not_replaced_unasked(self) -> None:
+        folder = LocalFolder(self.root, kernel=NoLinks())
+        folder.write_file("d/k", b"1")
+        with pytest.raises(AlreadyExists):
+            folder.write_file("d/k", b"2")
+        assert self.raw_get("d/k") == b"1"
+        folder.write_file("d/k", b"3", replace=True)
+        assert self.raw_get("d/k") == b"3"
+
+    @pytest.mark.anyio
+    async def test_a_folder_that_may_not_be_made_is_not_taken_for_a_lack_of_hard_links(self) -> None:
+        class NoFolders(Syscalls):
+            def mkdir(self, name: str, *, dir_fd: int | None = None) -> None:
+                if name == "shut":
+                    raise PermissionError(1, "Operation not permitted")
+                super().mkdir(name, dir_fd=dir_fd)
+
+        with pytest.raises(PermissionDenied):
+            await LocalStore(self.root, kernel=NoFolders()).put("shut/k", b"1", if_absent=True)
+
+    @pytest.mark.anyio
+    async def test_bytes_are_the_same_when_the_kernel_writes_less_than_asked(self, tmp_path: Path) -> None:
+        class Short(Syscalls):
+            def write(self, fd: int, chunk: bytes | memoryview) -> int:
+                return super().write(fd, chunk[:70_000])
 
         content = os.urandom(3_000_000)
         source = tmp_path / "source"
         source.write_bytes(content)
-        await LocalStore(self.root, kernel=NoKernelCopy()).put("k", source)
+        await LocalStore(self.root, kernel=Short()).put("k", source)
         assert self.raw_get("k") == content
 
 

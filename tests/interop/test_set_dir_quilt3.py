@@ -62,6 +62,7 @@ def build(base: Path, files: list[list[str]], rules: list[str] | None, links: li
     rules=["folder/a*"],
     links=[("a", "outside"), ("b", "folder"), ("x.csv", "nothing")],
 )
+@example(files=[["y.pyc"], ["z"]], rules=["*.pyc\r", "z"], links=[])
 @given(files=FILES, rules=st.none() | RULES, links=LINKS)
 def test_a_scan_finds_what_set_dir_finds(
     tmp_path_factory: pytest.TempPathFactory,

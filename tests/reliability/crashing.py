@@ -21,7 +21,7 @@ from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.syscalls import Syscalls
 
 CALLS = (
-    "open", "mkdir", "rmdir", "link", "rename", "unlink", "write", "fsync", "try_lock", "clone", "copy_range",
+    "open", "mkdir", "rmdir", "link", "rename", "unlink", "write", "fsync", "try_lock",
 )  # fmt: skip
 """Those that change anything; dying ahead of any other call is dying ahead of the next of these."""
 
@@ -293,14 +293,6 @@ class Recorded(Syscalls):
     def try_lock(self, fd: int) -> bool:
         self._before()
         return super().try_lock(fd)
-
-    def clone(self, source: int, target: int) -> bool:
-        self._before()
-        return super().clone(source, target)
-
-    def copy_range(self, source: int, target: int, count: int, offset: int) -> int | None:
-        self._before()
-        return super().copy_range(source, target, count, offset)
 
 
 def _is_there(name: str, dir_fd: int | None) -> bool:

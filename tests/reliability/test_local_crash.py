@@ -24,6 +24,7 @@ from quilt_mcp.storage.local.syscalls import Syscalls
 
 HERE = Path(__file__).parent
 ROUNDS = 40
+ONE_DAY_AND_A_BIT = 90_000
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_after_a_kill_the_same_steps_complete_and_the_leavings_are_swept(
             await step(store, tmp_path)
         return await objects_of(root)
 
-    long_ago = time.time() - 4000
+    long_ago = time.time() - ONE_DAY_AND_A_BIT
     for root in with_leftovers[::5]:
         for path in leftovers(root):
             os.utime(path, (long_ago, long_ago))
@@ -201,6 +202,28 @@ async def test_a_new_folder_is_synced_though_it_has_the_inode_number_of_one_that
         await store.put(f"n{number}/a/b", b"")
         assert {tmp_path.stat().st_ino, (tmp_path / f"n{number}").stat().st_ino} <= set(synced)
         shutil.rmtree(tmp_path / f"n{number}")
+
+
+@pytest.mark.anyio
+async def test_a_folder_removed_here_and_made_again_by_another_process_is_synced_again(
+    tmp_path: Path,
+) -> None:
+    """It has the inode number of the one removed, and its maker may have died before its name was durable."""
+    synced: list[int] = []
+
+    class Noting(Syscalls):
+        def fsync(self, fd: int) -> None:
+            synced.append(os.fstat(fd).st_ino)
+
+    store = LocalStore(tmp_path, kernel=Noting())
+    for number in range(20):
+        await store.put("a/b", b"%d" % number)
+        await store.delete("a/b")
+        (tmp_path / "a").mkdir()
+        synced.clear()
+        await store.put("a/b", b"%d" % number)
+        assert tmp_path.stat().st_ino in synced
+        await store.delete("a/b")
 
 
 class Rival:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.from_thread
 import pytest
 
 from quilt_mcp.errors import InvalidName, InvalidUri, NotAFile, NotSupported, OutsideRoots, SourceNotFound
@@ -52,6 +57,13 @@ async def relatives(stores: LocalStores, origin: str) -> list[str]:
     return [file.relative for file in await files(await stores.find(origin))]
 
 
+async def warnings_of(stores: LocalStores, origin: str) -> list[str]:
+    """Complete once the last page is there."""
+    found = await stores.find(origin)
+    await files(found)
+    return found.warnings
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("origin", "expected"),
@@ -77,10 +89,9 @@ async def test_a_folder_or_pattern_names_files_below_it_in_walk_order(
 ) -> None:
     found = await stores.find(origin)
     assert not found.is_single
-    assert [file.relative for file in await files(found)] == expected
-    assert [file.size for file in await files(found)] == [
-        Path(file.physical_key.path).stat().st_size for file in await files(found)
-    ]
+    named = await files(found)
+    assert [file.relative for file in named] == expected
+    assert [file.size for file in named] == [Path(file.physical_key.path).stat().st_size for file in named]
 
 
 @pytest.mark.anyio
@@ -118,8 +129,9 @@ async def test_what_is_missing_is_source_not_found_and_close_names_are_suggested
             await stores.find(origin)
         assert "a.csv" in caught.value.details["suggestions"]
         assert "a.csv" in caught.value.message
-    for origin in ("no/such/thing", "top.csv/below"):
-        with pytest.raises(SourceNotFound):
+    for origin in ("no/such/thing", "top.csv/below", "n" * 300):
+        expected = InvalidName if len(origin) == 300 else SourceNotFound
+        with pytest.raises(expected):
             await stores.find(origin)
     with pytest.raises(InvalidName):
         await stores.find("n" * 300)
@@ -210,9 +222,86 @@ async def test_what_is_passed_over_is_warned_of_unless_a_rule_asked_for_it(
     (root / "data/broken").symlink_to("nothing")
     (root / "data/linked").symlink_to(root / "data/deep")
     os.mkfifo(root / "data/pipe")
-    (warning,) = (await stores.find("data")).warnings
+    (warning,) = await warnings_of(stores, "data")
     assert warning.startswith("passed_over: ")
     for words in ("data/broken is a broken link", "data/linked is a link to a folder", "data/pipe is a pipe"):
         assert words in warning
     (root / "data/.quiltignore").write_text("broken\nlinked\npipe\n")
-    assert (await stores.find("data")).warnings == []
+    assert await warnings_of(stores, "data") == []
+
+
+WALK = """
+import sys
+from pathlib import Path
+import anyio
+from quilt_mcp.storage.local.folder import LocalFolder
+from quilt_mcp.storage.local.store import LocalStore
+
+async def listed():
+    return [stat.key async for stat in LocalStore(root).list()]
+
+root = Path(sys.argv[1])
+anyio.run(listed)
+sys.setrecursionlimit(int(sys.argv[2]))
+for found in LocalFolder(root).scan(), LocalFolder(root).glob("**/file"):
+    print([file.relative for file in found] == [sys.argv[3]])
+print(anyio.run(listed) == [sys.argv[3]])
+"""
+
+
+def test_a_folder_deeper_than_pythons_stack_is_scanned_and_listed(tmp_path: Path) -> None:
+    """Below what one path could name, too. ``rm`` removes it, which Python's own way could not."""
+    depth = 400
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 20, dir_fd=here)
+        above, here = here, os.open("d" * 20, os.O_RDONLY, dir_fd=here)
+        os.close(above)
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    arguments = [tmp_path, str(depth), ("d" * 20 + "/") * depth + "file"]
+    done = subprocess.run(
+        [sys.executable, "-c", WALK, *arguments], capture_output=True, text=True, timeout=100, check=False
+    )
+    subprocess.run(["rm", "-r", "-f", tmp_path], timeout=100, check=True)
+    assert done.stdout == "True\n" * 3, done.stderr[-1000:]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("origin", ["many", "many/*/*.csv", "many/**"])
+async def test_a_folder_comes_page_by_page_from_a_walk_that_goes_on_between(
+    stores: LocalStores, root: Path, origin: str
+) -> None:
+    for number in range(3000):
+        (root / "many" / f"{number // 500}").mkdir(parents=True, exist_ok=True)
+        (root / "many" / f"{number // 500}" / f"{number}.csv").write_bytes(b"")
+    pages = (await stores.find(origin)).pages
+    first = await anext(pages)
+    (root / "many/5/added.csv").write_bytes(b"")
+    rest = [page async for page in pages]
+    assert [len(page) for page in (first, *rest)] == [1000, 1000, 1000, 1]
+    assert "5/added.csv" in [file.relative for page in rest for file in page]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("origin", ["many", "many/**/nothing"])
+async def test_a_cancelled_walk_enters_no_more_folders(
+    stores: LocalStores, root: Path, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(100):
+        (root / "many" / str(number)).mkdir(parents=True)
+    entered = 0
+    scandir = os.scandir
+
+    def cancelling(fd: int) -> Any:
+        nonlocal entered
+        entered += 1
+        if entered == 10:
+            anyio.from_thread.run_sync(scope.cancel)
+        return scandir(fd)
+
+    monkeypatch.setattr(os, "scandir", cancelling)
+    with anyio.CancelScope() as scope:
+        await files(await stores.find(origin))
+    assert scope.cancelled_caught
+    assert entered == 10

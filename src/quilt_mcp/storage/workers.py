@@ -1,11 +1,13 @@
-"""Workers: one act for many items, a few at a time."""
+"""Workers: one act for many items, a few at a time; items of a blocking iterator, a page at a time."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TypeVar
 
 import anyio
+from anyio import to_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,6 +63,13 @@ async def overlapped(chunks: AsyncIterator[T], act: Callable[[T], Awaitable[None
                 await act(chunk)
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+
+
+async def in_pages(items: Iterator[T], size: int) -> AsyncIterator[Sequence[T]]:
+    """What a blocking iterator brings, ``size`` items at a time, each page in a worker thread; a page is cancelled only where the
+    iterator itself checks for that."""
+    while page := await to_thread.run_sync(lambda: tuple(islice(items, size))):
+        yield page
 
 
 def groups(

@@ -10,30 +10,26 @@ import errno
 import os
 import stat as modes
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from quilt_mcp.errors import (
-    InvalidName,
-    NotAFile,
-    NotFound,
-    OutsideRoots,
-    RegistryNotFound,
-    StorageUnavailable,
-)
-from quilt_mcp.storage.local.errors import storage_error
+from quilt_mcp.errors import InvalidName, NotAFile, NotFound, NotSupported, OutsideRoots, StorageUnavailable
+from quilt_mcp.storage.local.errors import storage_error, typed_errors
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
 Parts = tuple[str, ...]
+Kind = Literal["file", "folder", "link", "special"]
+T = TypeVar("T")
 TEMP_PREFIX = ".quilt-mcp-tmp-"
 """Names of unfinished files begin so: no listing shows them and no key may use them."""
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _NOT_A_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 _SYNCED_KEPT = 65_536
+_SOME = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,20 @@ class Child:
     """A name in a folder. ``link``: a symbolic link; ``special``: a pipe, socket or device."""
 
     name: str
-    kind: Literal["file", "folder", "link", "special"]
+    kind: Kind
+
+    @property
+    def path(self) -> str:
+        """The name, with a '/' at the end of a folder's."""
+        return f"{self.name}/" if self.kind == "folder" else self.name
+
+
+def can_be_path(text: str) -> bool:
+    """Whether the kernel takes a text for a path: without NUL, and without half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def split_key(key: str) -> Parts:
@@ -50,17 +59,12 @@ def split_key(key: str) -> Parts:
     problem = ""
     if not key:
         problem = "is empty"
-    elif "\0" in key:
-        problem = "has a NUL character in it"
+    elif not can_be_path(key):
+        problem = "has a NUL character or half of a surrogate pair in it"
     elif any(part in ("", ".", "..") for part in parts):
         problem = "has an empty part, '.' or '..' between its slashes"
     elif any(part.startswith(TEMP_PREFIX) for part in parts):
         problem = f"uses the name {TEMP_PREFIX}*, which is kept for unfinished files"
-    else:
-        try:
-            os.fsencode(key)
-        except UnicodeEncodeError:
-            problem = "has characters that no file name can hold (a lone surrogate)"
     if problem:
         raise InvalidName(
             f"The key {key!r} {problem}.",
@@ -70,65 +74,89 @@ def split_key(key: str) -> Parts:
     return parts
 
 
+def walk(top: Parts, children: Callable[[Parts], Iterable[Child]]) -> Iterator[tuple[Parts, list[Child]]]:
+    """Everything below ``top`` but folders, depth first: a folder, and some neighbours in it. ``children`` lists a folder in the
+    order wanted; the folders that it brings are entered. Holds nothing open, and no stack grows with the depth."""
+
+    def singly() -> Iterator[tuple[Parts, Child]]:
+        entered = [(top, iter(children(top)))]
+        while entered:
+            folder, rest = entered[-1]
+            child = next(rest, None)
+            if child is None:
+                entered.pop()
+            elif child.kind == "folder":
+                deeper = (*folder, child.name)
+                entered.append((deeper, iter(children(deeper))))
+            else:
+                yield folder, child
+
+    for folder, neighbours in groupby(singly(), key=itemgetter(0)):
+        while some := [child for _, child in islice(neighbours, _SOME)]:
+            yield folder, some
+
+
 class ConfinedFolder:
-    """One folder, resolved once, and what lies below it. Methods block, and raise OSError for what the kernel refuses
-    and typed errors for what this class refuses (links, special files, a missing root)."""
+    """One folder, resolved once, and what lies below it. Methods block. Those that read raise typed errors only; those that
+    write raise OSError for what the kernel refuses, and typed errors for links, special files and a missing root."""
 
     def __init__(
         self,
         root: Path,
         *,
+        missing: type[NotFound],
+        no_root: type[NotFound] | None = None,
         kernel: Syscalls = KERNEL,
-        missing: type[NotFound] = RegistryNotFound,
-        misplaced: type[NotFound] | None = None,
         create: bool = False,
     ) -> None:
-        """``missing`` is raised when the root is not there, ``misplaced`` (default: the same) when it is no folder.
-        ``create`` lets a write make it."""
+        """``missing`` is raised for what is not there; ``no_root`` (default: the same) for a root that is no folder, or is not
+        there and is not to be made. ``create`` lets a write make it. Raises NotSupported on Windows."""
+        if not hasattr(os, "O_DIRECTORY"):
+            raise NotSupported(
+                "Local folders are used on Linux and macOS only.",
+                next_step="Use a registry in a bucket (s3://...), or run this server in WSL.",
+            )
         self.root = Path(os.path.realpath(root))
         self.kernel = kernel
-        self._missing = missing
-        self._misplaced = misplaced or missing
+        self.missing = missing
+        self._no_root = no_root or missing
         self._create = create
         self._seen = False
         self._synced: set[tuple[int, int]] = set()
+        self.swept: set[Parts] = set()
+        """Folders in which dead writers' files were looked for."""
+
+    def typed(self, parts: Parts) -> AbstractContextManager[None]:
+        """Lets no OSError out of the block."""
+        subject = repr("/".join(parts)) if parts else "The folder"
+        return typed_errors(subject, str(self.root), missing=self.missing)
 
     # -- folders --
 
     def open_root(self, *, create: bool = False) -> int:
         seen = self._seen  # before looking: a neighbour may make the root between the look and the question
         try:
-            try:
-                fd = self.kernel.open(str(self.root), _FOLDER)
-            except FileNotFoundError:
-                if not (create and self._create) or seen:
-                    raise
+            if create and self._create and not seen:
                 self._make_root()
-                fd = self.kernel.open(str(self.root), _FOLDER)
+            fd = self.kernel.open_folder(str(self.root))
         except OSError as error:
             raise self._root_error(error, seen=seen) from error
         self._seen = True
         return fd
 
-    def exists(self) -> bool:
-        try:
-            self.kernel.close(self.open_root())
-        except NotFound:
-            return False
-        return True
-
     @contextmanager
     def directory(self, parts: Parts, *, create: bool = False) -> Generator[int]:
         """A descriptor of the folder at ``parts``, open for the length of the block. With ``create`` missing folders are
-        made, and made durable. Raises FileNotFoundError, NotADirectoryError, OutsideRoots for a link on the way."""
+        made, and made durable, and NotADirectoryError is raised for a file on the way, which else is FileNotFoundError.
+        Raises OutsideRoots for a link on the way, NotAFile for a pipe."""
         fd = self.open_root(create=create)
         try:
             for depth in range(1, len(parts) + 1):
-                child, is_new = self._open_child(fd, parts[:depth], create=create)
-                above, fd = fd, child
+                above = fd
+                fd, is_new = self._enter(above, parts[:depth], create=create)
                 try:
                     if create:
-                        self._sync_entry(above, child, is_new=is_new)
+                        self._sync_name(above, fd, is_new=is_new)
                 finally:
                     self.kernel.close(above)
             yield fd
@@ -137,119 +165,98 @@ class ConfinedFolder:
 
     def children(self, parts: Parts) -> Iterator[Child]:
         """What is in the folder, in no order; nothing for a folder that is missing. Unfinished files are left out."""
-        try:
-            with self.directory(parts) as fd, os.scandir(fd) as found:
-                for item in found:
-                    if item.name.startswith(TEMP_PREFIX):
-                        continue
-                    if item.is_symlink():
-                        yield Child(item.name, "link")
-                    elif item.is_dir(follow_symlinks=False):
-                        yield Child(item.name, "folder")
-                    elif item.is_file(follow_symlinks=False):
-                        yield Child(item.name, "file")
-                    else:
-                        yield Child(item.name, "special")
-        except (FileNotFoundError, NotADirectoryError):
-            return
+        with suppress(self.missing), self.typed(parts), self.directory(parts) as fd, os.scandir(fd) as found:
+            for item in found:
+                if not item.name.startswith(TEMP_PREFIX):
+                    yield Child(item.name, _kind(item))
 
-    def prune(self, parts: Parts) -> None:
-        """Removes the folder at ``parts`` and those above it, as long as they are empty."""
-        for depth in range(len(parts), 0, -1):
-            try:
+    def remove_empty(self, parts: Parts) -> None:
+        """Removes the folder at ``parts`` and those above it, as long as they are empty and nobody else does."""
+        with suppress(OSError):
+            for depth in range(len(parts), 0, -1):
                 with self.directory(parts[: depth - 1]) as above:
-                    name = parts[depth - 1]
-                    identity = _identity(os.stat(name, dir_fd=above, follow_symlinks=False))
-                    self.kernel.rmdir(name, dir_fd=above)
-                    self._synced.discard(identity)
-                    self.kernel.fsync(above)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
-                    return
-                raise
+                    self.kernel.rmdir(parts[depth - 1], dir_fd=above)
+                    self._synced.clear()  # another process may make a folder of the same inode number
 
     # -- files --
 
     def open_file(self, parts: Parts) -> int:
-        """A read-only descriptor of a regular file; never waits for a pipe. Raises FileNotFoundError,
-        IsADirectoryError, OutsideRoots for a link, NotAFile for anything special. The caller closes it."""
-        with self.files_in(parts[:-1]) as open_file:
-            return open_file(parts[-1])
+        """A read-only descriptor of a regular file; never waits for a pipe. Raises ``missing``, NotAFile for a folder or anything
+        special, OutsideRoots for a link. The caller closes it."""
+        with self.typed(parts), self.directory(parts[:-1]) as above:
+            return self._open_regular(above, parts)
 
     @contextmanager
     def files_in(self, parts: Parts) -> Generator[Callable[[str], int]]:
         """For the length of the block, opens files of the folder at ``parts`` by name, without going through its path again.
-        Raises as ``open_file``."""
-        try:
-            with self.directory(parts) as above:
-                yield lambda name: self._open_regular(above, (*parts, name))
-        except NotADirectoryError as error:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
+        Raises as ``open_file``, and InvalidName for what is not a single name."""
 
-    def sizes(self, parts: Parts, names: Iterable[str]) -> dict[str, int]:
-        """Sizes in bytes of the regular files of these names in one folder; what else stands there, or is gone, is left out.
-        Raises PermissionError for a file that may not be read."""
-        found: dict[str, int] = {}
-        with suppress(FileNotFoundError), self.files_in(parts) as open_file:
-            for name in names:
-                with suppress(FileNotFoundError, OutsideRoots, NotAFile, IsADirectoryError):
-                    fd = open_file(name)
+        def open_file(name: str) -> int:
+            here = (*parts, *split_key(name))
+            if len(here) != len(parts) + 1:
+                raise InvalidName(
+                    f"{name!r} is not the name of a file in one folder.",
+                    next_step="Open it by its whole key.",
+                )
+            with self.typed(here):
+                return self._open_regular(above, here)
+
+        with ExitStack() as held:
+            with self.typed(parts):
+                above = held.enter_context(self.directory(parts))
+            yield open_file
+
+    def look_at(self, parts: Parts, files: Iterable[Child], look: Callable[[str, int], T]) -> dict[str, T]:
+        """By name, what ``look`` says of the names and descriptors of some files in one folder. Those that are no longer regular
+        files are left out. Raises PermissionDenied for one that may not be read."""
+        seen: dict[str, T] = {}
+        with suppress(self.missing), self.typed(parts), self.directory(parts) as above:
+            for file in files:
+                with suppress(FileNotFoundError, IsADirectoryError, OutsideRoots, NotAFile):
+                    fd = self._open_regular(above, (*parts, file.name))
                     try:
-                        found[name] = os.fstat(fd).st_size
+                        seen[file.name] = look(file.name, fd)
                     finally:
                         self.kernel.close(fd)
-        return found
+        return seen
 
-    def entry(self, above: int, parts: Parts) -> os.stat_result | None:
-        """The regular file that stands at the last name of ``parts`` in the open folder ``above``, None when nothing
-        does. Raises as ``open_file`` for anything else."""
+    def has_file(self, above: int, parts: Parts) -> bool:
+        """Whether a regular file stands at the last name of ``parts`` in the open folder ``above``. Raises OutsideRoots for a
+        link there, NotAFile for a pipe, socket or device, IsADirectoryError."""
+        with suppress(FileNotFoundError):
+            self._require_regular(os.stat(parts[-1], dir_fd=above, follow_symlinks=False), parts)
+            return True
+        return False
+
+    @contextmanager
+    def closing(self, fd: int) -> Generator[int]:
         try:
-            found = os.stat(parts[-1], dir_fd=above, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        if modes.S_ISLNK(found.st_mode):
-            raise self.link_error(parts)
-        self._require_regular(found, parts)
-        return found
-
-    def link_error(self, parts: Parts) -> OutsideRoots:
-        path = "/".join(parts)
-        return OutsideRoots(
-            f"{path!r} in {self.root} is a symbolic link, or a folder that became one; links are not followed here.",
-            next_step="Name the file that the link points to, or replace the link by the file itself.",
-            details={"folder": str(self.root), "link": ascii(path)},
-        )
+            yield fd
+        finally:
+            self.kernel.close(fd)
 
     # -- inside --
 
-    def _open_child(self, above: int, parts: Parts, *, create: bool) -> tuple[int, bool]:
+    def _enter(self, above: int, parts: Parts, *, create: bool) -> tuple[int, bool]:
         """The folder's descriptor, and whether it was made here."""
-        name = parts[-1]
-        is_new = False
+        name, is_new = parts[-1], False
         while True:
             try:
-                return self.kernel.open(name, _FOLDER, dir_fd=above), is_new
+                return self.kernel.open_folder(name, dir_fd=above), is_new
             except OSError as error:
-                if error.errno in _NOT_A_FOLDER and self._is_link(above, name):
-                    raise self.link_error(parts) from error
+                if error.errno in _NOT_A_FOLDER and self.has_file(above, parts) and not create:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
                 if error.errno != errno.ENOENT or not create or is_new:
                     raise
-            try:
+            with suppress(FileExistsError):
                 self.kernel.mkdir(name, dir_fd=above)
                 is_new = True
-            except FileExistsError:
-                continue
 
     def _open_regular(self, above: int, parts: Parts) -> int:
         try:
-            fd = self.kernel.open(parts[-1], _FILE, dir_fd=above)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EMLINK):
-                raise self.link_error(parts) from error
-            if error.errno in (errno.ENXIO, errno.EOPNOTSUPP):
-                raise self._special_error(parts) from error
+            fd = self.kernel.open_file(parts[-1], dir_fd=above)
+        except OSError:
+            self.has_file(above, parts)  # raises for what else stands there
             raise
         try:
             self._require_regular(os.fstat(fd), parts)
@@ -259,55 +266,43 @@ class ConfinedFolder:
         return fd
 
     def _require_regular(self, found: os.stat_result, parts: Parts) -> None:
+        path = "/".join(parts)
+        if modes.S_ISLNK(found.st_mode):
+            raise OutsideRoots(
+                f"{path!r} in {self.root} is a symbolic link, or a folder that became one; links are not followed here.",
+                next_step="Name the file that the link points to, or replace the link by the file itself.",
+                details={"folder": str(self.root), "link": ascii(path)},
+            )
         if modes.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not modes.S_ISREG(found.st_mode):
-            raise self._special_error(parts)
+            raise NotAFile(
+                f"{path!r} in {self.root} is a pipe, socket or device, not a file.",
+                next_step="Name a regular file; object_list shows those that can be read.",
+                details={"folder": str(self.root), "path": ascii(path)},
+            )
 
-    def _special_error(self, parts: Parts) -> NotAFile:
-        path = "/".join(parts)
-        return NotAFile(
-            f"{path!r} in {self.root} is a pipe, socket or device, not a file.",
-            next_step="Name a regular file; object_list shows those that can be read.",
-            details={"folder": str(self.root), "path": ascii(path)},
-        )
-
-    def _is_link(self, above: int, name: str) -> bool:
-        try:
-            return modes.S_ISLNK(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode)
-        except FileNotFoundError:
-            return False
-
-    def _sync_entry(self, above: int, child: int, *, is_new: bool) -> None:
+    def _sync_name(self, above: int, child: int, *, is_new: bool) -> None:
         """Makes the name of ``child`` durable in ``above``: another process may have made it and not yet done so.
         Once for each folder of a process, but always for a new one: it may have the inode number of one that is gone."""
-        identity = _identity(os.fstat(child))
-        if identity in self._synced and not is_new:
-            return
-        self.kernel.fsync(above)
-        if len(self._synced) >= _SYNCED_KEPT:
-            self._synced.clear()
-        self._synced.add(identity)
+        found = os.fstat(child)
+        identity = found.st_dev, found.st_ino
+        if is_new or identity not in self._synced:
+            self.kernel.fsync(above)
+            if len(self._synced) >= _SYNCED_KEPT:
+                self._synced.clear()
+            self._synced.add(identity)
 
     def _make_root(self) -> None:
-        missing = [self.root]
-        while not missing[-1].parent.exists():
-            missing.append(missing[-1].parent)
+        missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         for folder in reversed(missing):
-            try:
+            with suppress(FileExistsError):
                 self.kernel.mkdir(str(folder))
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise storage_error(error, "The registry folder", str(self.root)) from error
-            above = self.kernel.open(str(folder.parent), os.O_RDONLY | os.O_DIRECTORY)
-            try:
+            with self.closing(self.kernel.open_folder(str(folder.parent))) as above:
                 self.kernel.fsync(above)
-            finally:
-                self.kernel.close(above)
 
     def _root_error(self, error: OSError, *, seen: bool) -> Exception:
-        details = {"folder": str(self.root)}
+        details = {"folder": str(self.root), "exists": error.errno != errno.ENOENT}
         if error.errno == errno.ENOENT and seen and self._create:
             # What was written before is gone, so what goes on writing would refer to nothing. The next call starts anew.
             self._seen = False
@@ -318,19 +313,21 @@ class ConfinedFolder:
                 details=details,
             )
         if error.errno == errno.ENOENT:
-            return self._missing(
-                f"The folder {self.root} does not exist.",
-                next_step="Check the path; bucket_list shows the registries in reach.",
-                details=details,
-            )
-        if error.errno in _NOT_A_FOLDER:
-            return self._misplaced(
-                f"{self.root} is not a folder.",
-                next_step="Name the folder that holds it; bucket_list shows the registries in reach.",
-                details={**details, "exists": True},
-            )
-        return storage_error(error, "The folder", str(self.root), missing=self._missing)
+            kind = self.missing if self._create else self._no_root
+            message, next_step = f"The folder {self.root} does not exist.", "Check the path"
+        elif error.errno in _NOT_A_FOLDER:
+            kind = self._no_root
+            message, next_step = f"{self.root} is not a folder.", "Name the folder that holds it"
+        else:
+            return storage_error(error, "The folder", str(self.root), missing=self.missing)
+        return kind(
+            message, next_step=f"{next_step}; bucket_list shows the registries in reach.", details=details
+        )
 
 
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _kind(item: os.DirEntry[str]) -> Kind:
+    if item.is_symlink():
+        return "link"
+    if item.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if item.is_file(follow_symlinks=False) else "special"

@@ -20,9 +20,36 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 
-_DENIED = {errno.EACCES, errno.EPERM}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+_Row = tuple[tuple[int, ...], type[QuiltError], str, str]
+_TABLE: tuple[_Row, ...] = (
+    ((errno.ENOENT,), ObjectNotFound, "{subject} does not exist in {where}.",
+     "Look at what is there: object_list for files, packages_list and package_browse for packages."),
+    ((errno.EACCES, errno.EPERM), PermissionDenied, "{subject} in {where} may not be used by this user: {reason}.",
+     "Give this user access (ls -l {where} shows who has it), or use another folder."),
+    ((errno.EROFS,), PermissionDenied, "{subject} cannot be written: {where} is on a read-only file system.",
+     "Use a registry on a file system that can be written (the registry argument)."),
+    ((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), StorageFull, "{subject} does not fit into {where}: {reason}.",
+     "Free space there (df -h shows how much) or raise the quota, then make the same call again."),
+    ((errno.ENAMETOOLONG,), InvalidName,
+     "{subject} has a name longer than the file system of {where} allows (often 255 bytes between two '/').",
+     "Make the same call with a shorter name."),
+    ((errno.EILSEQ,), InvalidName, "{subject} has a name that the file system of {where} cannot hold.",
+     "Make the same call with a name of ordinary letters."),
+    ((errno.EISDIR,), NotAFile, "{subject} is a folder in {where}, not a file.",
+     "List it with object_list or package_browse and name a file in it."),
+    ((errno.ENOTDIR, errno.EEXIST), AlreadyExists,
+     "{subject} cannot be made in {where}: a file stands where a folder is needed.",
+     "Choose another name, or remove the file that is in the way."),
+    ((errno.ELOOP,), OutsideRoots, "{subject} leads through a symbolic link in {where}; links are not followed.",
+     "Name the file that the link points to, or replace the link by the file itself."),
+    ((errno.EMFILE, errno.ENFILE), StorageUnavailable,
+     "{subject} in {where} could not be opened: this process has too many files open.",
+     "Make the same call again in a moment; if it stays, raise the limit (ulimit -n) and restart."),
+    ((0,), StorageUnavailable, "{subject} in {where} could not be read or written: {reason}.",
+     "Make the same call again; if it fails again, look at the disk (dmesg) and whether it is mounted."),
+)  # fmt: skip
+"""What the kernel answers (0: anything else), the class of the error, what happened, and the next step."""
+_ROWS = {code: row for row in _TABLE for code in row[0]}
 
 
 def storage_error(
@@ -30,72 +57,12 @@ def storage_error(
 ) -> QuiltError:
     """The typed failure of a call on ``subject`` (a phrase that starts a sentence) below the folder ``where``."""
     code = error.errno
-    details = {"folder": where, "errno": errno.errorcode.get(code, str(code)) if code else "unknown"}
-    reason = os.strerror(code) if code else str(error)
-    if code == errno.ENOENT:
-        return missing(
-            f"{subject} does not exist in {where}.",
-            next_step="Look at what is there: object_list for files, packages_list and package_browse for packages.",
-            details=details,
-        )
-    if code in _DENIED:
-        return PermissionDenied(
-            f"{subject} in {where} may not be used by this user: {reason}.",
-            next_step=f"Give this user access (ls -l {where} shows who has it), or use another folder.",
-            details=details,
-        )
-    if code == errno.EROFS:
-        return PermissionDenied(
-            f"{subject} cannot be written: {where} is on a read-only file system.",
-            next_step="Use a registry on a file system that can be written (the registry argument).",
-            details=details,
-        )
-    if code in _FULL:
-        return StorageFull(
-            f"{subject} does not fit into {where}: {reason}.",
-            next_step="Free space there (df -h shows how much) or raise the quota, then make the same call again.",
-            details=details,
-        )
-    if code == errno.ENAMETOOLONG:
-        return InvalidName(
-            f"{subject} has a name longer than the file system of {where} allows (often 255 bytes between two '/').",
-            next_step="Make the same call with a shorter name.",
-            details=details,
-        )
-    if code == errno.EILSEQ:
-        return InvalidName(
-            f"{subject} has a name that the file system of {where} cannot hold.",
-            next_step="Make the same call with a name of ordinary letters.",
-            details=details,
-        )
-    if code == errno.EISDIR:
-        return NotAFile(
-            f"{subject} is a folder in {where}, not a file.",
-            next_step="List it with object_list or package_browse and name a file in it.",
-            details=details,
-        )
-    if code in {errno.ENOTDIR, errno.EEXIST}:
-        return AlreadyExists(
-            f"{subject} cannot be made in {where}: a file stands where a folder is needed.",
-            next_step="Choose another name, or remove the file that is in the way.",
-            details=details,
-        )
-    if code == errno.ELOOP:
-        return OutsideRoots(
-            f"{subject} leads through a symbolic link in {where}; links are not followed.",
-            next_step="Name the file that the link points to, or replace the link by the file itself.",
-            details=details,
-        )
-    if code in _DESCRIPTORS:
-        return StorageUnavailable(
-            f"{subject} in {where} could not be opened: this process has too many files open.",
-            next_step="Make the same call again in a moment; if it stays, raise the limit (ulimit -n) and restart.",
-            details=details,
-        )
-    return StorageUnavailable(
-        f"{subject} in {where} could not be read or written: {reason}.",
-        next_step="Make the same call again; if it fails again, look at the disk (dmesg) and whether it is mounted.",
-        details=details,
+    _, kind, message, next_step = _ROWS.get(code or 0, _ROWS[0])
+    words = {"subject": subject, "where": where, "reason": os.strerror(code) if code else str(error)}
+    return (missing if code == errno.ENOENT else kind)(
+        message.format(**words),
+        next_step=next_step.format(**words),
+        details={"folder": where, "errno": errno.errorcode.get(code, str(code)) if code else "unknown"},
     )
 
 

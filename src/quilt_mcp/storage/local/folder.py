@@ -14,25 +14,24 @@ them in a worker thread) and raise typed errors only.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from fnmatch import translate
+from operator import attrgetter
 from pathlib import Path
 
+from quilt_mcp.domain.glob import Glob
 from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, SourceNotFound
-from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key
-from quilt_mcp.storage.local.errors import storage_error, typed_errors
-from quilt_mcp.storage.local.new_file import NewFile, sweep
+from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.storage.local.new_file import Checkpoint, NewFile, go_on
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
 IGNORE_FILE = ".quiltignore"
-_IGNORE_BYTES = 1 << 20
-_WILDCARD = re.compile(r"[*?\[]")
-_GLOB_TOKEN = re.compile(r"\*+|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_IGNORE_SIZE = 1 << 20
+_Choice = Callable[[Parts, Child], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,131 +44,107 @@ class FoundFile:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which files a walk takes. ``rules``: quilt3's ignore patterns; ``deepest``: how many names a path may have;
-    ``passed_over`` collects what is left out though no rule says so."""
-
-    rules: tuple[str, ...] = ()
-    deepest: int | None = None
-    hidden: bool = True
-    passed_over: list[str] = field(default_factory=list[str])
-
-    def takes(self, name: str, path: str, *, is_folder: bool) -> bool:
-        """quilt3's rule: a pattern covers the whole absolute path, and '*' crosses slashes; a folder is matched with and
-        without a slash at its end."""
-        if not self.hidden and name.startswith("."):
-            return False
-        return not any(
-            fnmatch(path, rule) or (is_folder and fnmatch(path + "/", rule)) for rule in self.rules
-        )
-
-
 class LocalFolder:
     """One folder. ``roots``: the folders that a symbolic link to a file may lead into (the folder itself always is one)."""
 
     def __init__(self, root: Path, *, roots: Sequence[Path] = (), kernel: Syscalls = KERNEL) -> None:
-        self._folder = ConfinedFolder(root, kernel=kernel, missing=SourceNotFound, create=True)
+        self._folder = ConfinedFolder(root, missing=SourceNotFound, kernel=kernel, create=True)
         self.root = self._folder.root
-        self._swept: set[Parts] = set()
         self._roots = (self.root, *(Path(os.path.realpath(other)) for other in roots))
 
     # -- reading --
 
     def scan(
-        self, relative: str = "", *, ignore: bool = True, passed_over: list[str] | None = None
+        self,
+        relative: str = "",
+        *,
+        ignore: bool = True,
+        passed_over: list[str] | None = None,
+        checkpoint: Checkpoint = go_on,
     ) -> Iterator[FoundFile]:
         """Every file below ``relative`` ('' is the folder itself) in walk order, chosen as quilt3's ``set_dir`` chooses:
         hidden files too; folders that are links are not entered; broken links, pipes and devices are passed over; rules
         of a ``.quiltignore`` in the scanned folder apply (``ignore``). ``passed_over`` collects a sentence on each thing
-        passed over that no rule asked for.
+        passed over that no rule asked for; ``checkpoint`` is called in each folder and between some files, and may raise.
 
         Raises OutsideRoots for a link to a file outside the roots, SourceNotFound when ``relative`` is no folder,
         InvalidName for a name that is not UTF-8 (no logical key can hold it).
         """
-        base = split_key(relative) if relative else ()
-        self._require_folder(base)
-        rules = self._rules(base) if ignore else ()
-        choice = _Choice(rules, passed_over=[] if passed_over is None else passed_over)
-        yield from self._walk(base, (), choice)
+        base = _parts(relative)
+        with self._folder.typed(base), self._folder.directory(base):
+            pass
+        ignored = re.compile("|".join(map(translate, self._rules(base) if ignore else ())) or "(?!)")
 
-    def glob(self, pattern: str) -> Iterator[FoundFile]:
-        """Files below the folder that match a shell pattern, in walk order: '*', '?' and '[...]' within a name, '**' for
-        any folders, none included. As in a shell, a wildcard does not match a leading dot. ``relative`` is below the root."""
-        names = split_key(pattern)
-        base: Parts = ()
-        while len(names) > 1 and not is_pattern(names[0]):
-            base, names = (*base, names[0]), names[1:]
-        matches = _pattern(names)
-        deepest = None if "**" in names else len(names)
-        hidden = any(name.startswith(".") for name in names)
-        if self.is_folder("/".join(base)):
-            for found in self._walk(base, (), _Choice((), deepest, hidden)):
-                if matches.match(found.relative):
-                    yield FoundFile("/".join((*base, found.relative)), found.size, found.path)
+        def takes(parts: Parts, child: Child) -> bool:
+            """quilt3's rule: a pattern covers the whole absolute path, and '*' crosses slashes; a folder is matched with and
+            without a slash at its end."""
+            path = self._absolute(parts)
+            return not (ignored.match(path) or (child.kind == "folder" and ignored.match(f"{path}/")))
+
+        return self._files(base, takes, checkpoint, [] if passed_over is None else passed_over)
+
+    def glob(self, pattern: str, *, below: str = "", checkpoint: Checkpoint = go_on) -> Iterator[FoundFile]:
+        """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is.
+        Raises as ``scan`` for what matches."""
+        split_key(pattern)  # no glob leads out either
+        base = _parts(below)
+        glob = Glob(pattern)
+
+        def takes(parts: Parts, child: Child) -> bool:
+            path = "/".join(parts[len(base) :])
+            return glob.may_hold(path) if child.kind == "folder" else glob.matches(path)
+
+        return self._files(base, takes, checkpoint, [])
 
     def stat(self, relative: str) -> FoundFile:
         """Raises SourceNotFound, NotAFile for a folder, OutsideRoots."""
-        fd = self.open_file(relative)
-        try:
+        with self._folder.closing(self.open_file(relative)) as fd:
             return FoundFile(relative, os.fstat(fd).st_size, self._real(split_key(relative)))
-        finally:
-            self._folder.kernel.close(fd)
 
     def is_folder(self, relative: str) -> bool:
-        try:
-            with self._typed(relative), self._folder.directory(split_key(relative) if relative else ()):
-                return True
-        except (SourceNotFound, AlreadyExists):
-            return False
+        parts = _parts(relative)
+        with suppress(SourceNotFound), self._folder.typed(parts), self._folder.directory(parts):
+            return True
+        return False
 
     def open_file(self, relative: str) -> int:
         """A read-only descriptor; the caller closes it. A link is followed only to a file inside the roots, and that
         file is then opened without following any. Raises as ``stat``."""
         parts = split_key(relative)
-        with self._typed(relative):
-            try:
-                return self._folder.open_file(parts)
-            except OutsideRoots:
-                target = self._real(parts)
-                for root in self._roots:
-                    if target.is_relative_to(root) and target != root:
-                        inside = ConfinedFolder(root, kernel=self._folder.kernel, missing=SourceNotFound)
-                        return inside.open_file(target.relative_to(root).parts)
-                raise self._outside(relative, target) from None
+        try:
+            return self._folder.open_file(parts)
+        except OutsideRoots:
+            target = self._real(parts)
+            for root in self._roots:
+                if target.is_relative_to(root) and target != root:
+                    inside = ConfinedFolder(root, missing=SourceNotFound, kernel=self._folder.kernel)
+                    return inside.open_file(target.relative_to(root).parts)
+            raise OutsideRoots(
+                f"{relative!r} in {self.root} is a symbolic link to {target}, outside the folders this server may read.",
+                next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself.",
+                details={"folder": str(self.root), "link": ascii(relative), "target": str(target)},
+            ) from None
 
     def names(self, relative: str = "") -> list[str]:
-        """What is in a folder, sorted, folders with a '/' at the end: for suggestions. Empty when there is no such folder."""
-        with self._typed(relative):
-            found = self._folder.children(split_key(relative) if relative else ())
-            return sorted(child.name + "/" * (child.kind == "folder") for child in found)
+        """What is in a folder, sorted, folders with a '/' at the end: for suggestions. Empty where there is no such folder."""
+        return sorted(child.path for child in self._folder.children(_parts(relative)))
 
     # -- writing --
 
     def new_file(self, relative: str) -> NewFile:
-        """A file in the making beside its place (a context manager; missing folders are made). See ``place``. What a killed
-        writer left in that folder is swept first, once for each folder."""
-        beside = split_key(relative)[:-1]
-        if beside not in self._swept:
-            self._swept.add(beside)
-            with self._typed(relative):
-                sweep(self._folder, beside)
-        return NewFile(self._folder, beside)
+        """A file in the making beside its place (a context manager; missing folders are made). See ``place``."""
+        return NewFile(self._folder, split_key(relative)[:-1])
 
     def place(self, file: NewFile, relative: str, *, replace: bool = False) -> None:
         """Puts a whole file at ``relative``, durably and in one step. Raises AlreadyExists when something is there and
-        ``replace`` was not asked for, NotAFile for a folder or device there, OutsideRoots for a link there."""
+        ``replace`` was not asked for, NotAFile for a folder or device there, OutsideRoots for a link there.
+
+        Where the file system has no hard links, a file that another program puts there in the same moment may be replaced.
+        """
         parts = split_key(relative)
-        with self._typed(relative):
-            if replace:
-                file.place(parts)
-                return
+        with self._folder.typed(parts):
             try:
-                if not file.place_new(parts):
-                    with self._folder.directory(parts[:-1]) as above:
-                        if self._folder.entry(above, parts) is not None:
-                            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-                    file.place(parts)
+                file.place(parts, replace=replace)
             except FileExistsError as error:
                 raise AlreadyExists(
                     f"{relative!r} already exists in {self.root}.",
@@ -179,73 +154,54 @@ class LocalFolder:
 
     def write_file(self, relative: str, content: bytes, *, replace: bool = False) -> None:
         """Small content in one call; see ``place``."""
-        with self._typed(relative), self.new_file(relative) as file:
+        with self.typed_errors(relative), self.new_file(relative) as file:
             file.write(content)
             self.place(file, relative, replace=replace)
 
     def typed_errors(self, relative: str) -> AbstractContextManager[None]:
         """Around blocks that use a NewFile directly: lets no OSError out."""
-        return self._typed(relative)
+        return self._folder.typed(split_key(relative))
 
     # -- inside --
 
-    def _typed(self, relative: str) -> AbstractContextManager[None]:
-        return typed_errors(
-            repr(relative) if relative else "The folder", str(self.root), missing=SourceNotFound
-        )
+    def _files(
+        self, base: Parts, takes: _Choice, checkpoint: Checkpoint, passed_over: list[str]
+    ) -> Iterator[FoundFile]:
+        """Holds nothing open between two files."""
 
-    def _walk(self, base: Parts, below: Parts, choice: _Choice) -> Iterator[FoundFile]:
-        with self._typed("/".join(base + below)):
-            children = sorted(self._folder.children(base + below), key=lambda child: child.name)
-            children = [child for child in children if self._takes(base + below, child, choice)]
-            files = [child.name for child in children if child.kind == "file"]
-            sizes = self._folder.sizes(base + below, files)
-        for child in children:
-            here = (*below, child.name)
-            if child.name in sizes:
-                yield self._found_file(base + here, "/".join(here), sizes[child.name])
-            elif child.kind == "folder":
-                if choice.deepest is None or len(here) < choice.deepest:
-                    yield from self._walk(base, here, choice)
-            elif child.kind == "special":
-                choice.passed_over.append(f"{self._absolute(base + here)} is a pipe, socket or device")
-            else:
-                found = self._found(base + here, "/".join(here), choice)
-                if found is not None:
-                    yield found
+        def children(folder: Parts) -> list[Child]:
+            checkpoint()
+            found = self._folder.children(folder)
+            return sorted((one for one in found if takes((*folder, one.name), one)), key=attrgetter("name"))
 
-    def _takes(self, folder: Parts, child: Child, choice: _Choice) -> bool:
-        path = self._absolute((*folder, child.name))
-        return choice.takes(child.name, path, is_folder=child.kind == "folder")
-
-    def _found_file(self, parts: Parts, relative: str, size: int) -> FoundFile:
-        """One that was reached without following a link, so that its path is where it really lies."""
-        _require_utf8(relative, self.root)
-        return FoundFile(relative, size, Path(self._absolute(parts)))
-
-    def _found(self, parts: Parts, relative: str, choice: _Choice) -> FoundFile | None:
-        """None for what quilt3 passes over: a broken link, a link to a folder, a file that has just gone."""
-        _require_utf8(relative, self.root)
-        path = self._absolute(parts)
-        if os.path.islink(path) and not os.path.isfile(path):
-            kind = "link to a folder" if os.path.isdir(path) else "broken link"
-            choice.passed_over.append(f"{path} is a {kind}")
-            return None
-        try:
-            found = self.stat("/".join(parts))
-        except SourceNotFound:
-            return None
-        return FoundFile(relative, found.size, found.path)
+        for folder, run in walk(base, children):
+            checkpoint()
+            files = (child for child in run if child.kind == "file")
+            sizes = self._folder.look_at(folder, files, lambda _, fd: os.fstat(fd).st_size)
+            for child in run:
+                parts = (*folder, child.name)
+                path, relative = self._absolute(parts), "/".join(parts[len(base) :])
+                if child.name in sizes:
+                    _require_utf8(relative, self.root)
+                    yield FoundFile(relative, sizes[child.name], Path(path))
+                elif os.path.isfile(path):
+                    _require_utf8(relative, self.root)
+                    with suppress(SourceNotFound):  # gone meanwhile
+                        yield replace(self.stat("/".join(parts)), relative=relative)
+                elif child.kind == "special":
+                    passed_over.append(f"{path} is a pipe, socket or device")
+                elif child.kind == "link":
+                    kind = "link to a folder" if os.path.isdir(path) else "broken link"
+                    passed_over.append(f"{path} is a {kind}")
 
     def _rules(self, base: Parts) -> tuple[str, ...]:
         try:
             fd = self.open_file("/".join((*base, IGNORE_FILE)))
         except SourceNotFound:
             return ()
-        with os.fdopen(fd, "rb") as file:
-            content = file.read(_IGNORE_BYTES)
         try:
-            lines = content.decode("utf-8").split("\n")
+            with self._folder.typed(base), os.fdopen(fd, encoding="utf-8") as file:
+                lines = file.read(_IGNORE_SIZE).split("\n")
         except UnicodeDecodeError as error:
             raise InvalidName(
                 f"{self._absolute((*base, IGNORE_FILE))} is not UTF-8 text.",
@@ -253,66 +209,16 @@ class LocalFolder:
             ) from error
         return tuple("*/" + line for line in lines if line)
 
-    def _require_folder(self, base: Parts) -> None:
-        relative = "/".join(base)
-        try:
-            with self._folder.directory(base):
-                pass
-        except NotADirectoryError as error:
-            missing = OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-            raise storage_error(
-                missing, f"The folder {relative!r}", str(self.root), missing=SourceNotFound
-            ) from error
-        except OSError as error:
-            raise storage_error(
-                error, f"The folder {relative!r}", str(self.root), missing=SourceNotFound
-            ) from error
-
     def _absolute(self, parts: Parts) -> str:
         return "/".join((str(self.root).rstrip("/"), *parts))
 
     def _real(self, parts: Parts) -> Path:
         return Path(os.path.realpath(self._absolute(parts)))
 
-    def _outside(self, relative: str, target: Path) -> OutsideRoots:
-        return OutsideRoots(
-            f"{relative!r} in {self.root} is a symbolic link to {target}, outside the folders this server may read.",
-            next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself.",
-            details={"folder": str(self.root), "link": ascii(relative), "target": str(target)},
-        )
 
-
-def is_pattern(path: str) -> bool:
-    """Whether a path has wildcards in it."""
-    return _WILDCARD.search(path) is not None
-
-
-def _pattern(names: Parts) -> re.Pattern[str]:
-    written: list[str] = []
-    for place, name in enumerate(names):
-        is_last = place == len(names) - 1
-        if name == "**":
-            # At the end '**' means every file below, as '**/*' does.
-            written.append(r"(?:(?!\.)[^/]+/)*" + (r"(?!\.)[^/]+" if is_last else ""))
-        else:
-            written.append(_name_pattern(name) + ("" if is_last else "/"))
-    return re.compile("".join(written) + r"\Z")
-
-
-def _name_pattern(name: str) -> str:
-    written = "" if name.startswith(".") else r"(?!\.)"
-    for piece in _GLOB_TOKEN.findall(name):
-        if piece.startswith("*"):
-            written += "[^/]*"
-        elif piece == "?":
-            written += "[^/]"
-        elif len(piece) > 2 and piece.startswith("["):
-            inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[").replace("]", "\\]")
-            inside = "^" + inside[1:] if inside.startswith("!") else inside.replace("^", "\\^")
-            written += f"(?!/)[{inside}]"
-        else:
-            written += re.escape(piece)
-    return written
+def _parts(relative: str) -> Parts:
+    """The names of a folder's path; '' is the folder itself."""
+    return split_key(relative) if relative else ()
 
 
 def _require_utf8(relative: str, root: Path) -> None:

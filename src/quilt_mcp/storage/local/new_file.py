@@ -7,30 +7,31 @@ import os
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from types import TracebackType
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Self
 
-from quilt_mcp.errors import HashMismatch
+from quilt_mcp.storage.hashing import changed_while_read
 from quilt_mcp.storage.local.confined import TEMP_PREFIX, ConfinedFolder, Parts
 
-PIECE = 1 << 20
-_COPY_PIECE = 16 << 20
+_PIECE = 1 << 20
 _PLACING_TRIES = 8
-_SWEEP_AFTER = 3600.0
-_SWEEP_AT_ONCE = 1000
+_DEAD_AFTER = 24 * 3600.0
+_UNLOCKED = nullcontext()
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
+Checkpoint = Callable[[], None]
+"""Called between steps of long work; raises where the caller was cancelled."""
 
-def _go_on() -> None:
+
+def go_on() -> None:
     """The checkpoint of callers that cannot be cancelled."""
 
 
 class NewFile:
     """A context manager. Leaving it without ``place`` removes every trace. Methods block and raise OSError.
 
-    The file is made in ``beside`` (a folder of the same file system), under a lock that tells a living writer's file from
-    a dead one's.
+    The file is made in ``beside`` (a folder of the same file system). Unfinished files there that nobody has written to for a day
+    are what killed writers left; a process that makes its first file there removes them.
     """
 
     def __init__(self, folder: ConfinedFolder, beside: Parts) -> None:
@@ -44,24 +45,21 @@ class NewFile:
 
     def __enter__(self) -> Self:
         with self._folder.directory(self._beside, create=True) as above:
+            if self._beside not in self._folder.swept:
+                self._folder.swept.add(self._beside)
+                self._sweep(above)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             self.fd = self._kernel.open(self._name, flags, dir_fd=above)
             self._unplaced = True
-        # Without locks (some network file systems) the sweep cannot lock either, and leaves the file alone.
-        with suppress(OSError):
-            self._kernel.try_lock(self.fd)
         return self
 
     @property
     def is_open(self) -> bool:
         return self.fd >= 0
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         try:
-            if self._unplaced:
-                self._remove()
+            self._remove()
         finally:
             if self.fd >= 0:
                 self._kernel.close(self.fd)
@@ -82,114 +80,63 @@ class NewFile:
             rest, at = rest[written:], at + written
         self._kernel.begin_writing(self.fd, offset, len(chunk))
 
-    def copy_from(self, source: int, size: int, *, checkpoint: Callable[[], None] = _go_on) -> None:
-        """Takes the first ``size`` bytes of an open file, sharing or copying them inside the kernel where it can.
-        ``checkpoint`` is called between pieces and may raise. Raises HashMismatch for a shorter or longer source."""
-        if size and self._kernel.clone(source, self.fd):
-            self._require_size(os.fstat(self.fd).st_size, size)
-            return
+    def copy_from(self, source: int, size: int, *, checkpoint: Checkpoint = go_on) -> None:
+        """Takes the ``size`` bytes of an open file. ``checkpoint`` is called between pieces and may raise. Raises HashMismatch
+        for a shorter or longer source."""
         offset = 0
-        while offset < size:
+        while piece := os.pread(source, min(_PIECE, size - offset), offset):
             checkpoint()
-            count = self._kernel.copy_range(source, self.fd, min(_COPY_PIECE, size - offset), offset)
-            if count is None:
-                os.lseek(self.fd, offset, os.SEEK_SET)
-                chunk = os.pread(source, min(PIECE, size - offset), offset)
-                self.write(chunk)
-                count = len(chunk)
-            if count == 0:
-                break
-            offset += count
-        self._require_size(offset, size)
-        self._require_size(os.fstat(source).st_size, size)
+            self.write(piece)
+            offset += len(piece)
+        found = os.fstat(source).st_size
+        if offset != size or found != size:
+            raise changed_while_read(found, size)
 
-    def place_new(self, parts: Parts) -> bool:
-        """Puts the file at ``parts``, durably, if nothing is there: FileExistsError otherwise. False: nothing was done,
-        as this file system has no hard links."""
+    def place(self, parts: Parts, *, replace: bool, lock: AbstractContextManager[None] = _UNLOCKED) -> None:
+        """Puts the file at ``parts``, durably and in one step: with ``replace`` in the stead of the regular file that may stand
+        there, else only where nothing does (FileExistsError).
+
+        A hard link lets the kernel decide that. Where the file system has none, this looks and then renames under ``lock``: a
+        writer that does not take the lock may place its file in between, and lose it.
+        """
         self._kernel.fsync(self.fd)
-        for last in _tries():
+        for tries_left in reversed(range(_PLACING_TRIES)):
             try:
-                with self._folder.directory(parts[:-1], create=True) as above, self._temp() as beside:
-                    try:
+                with (
+                    self._folder.directory(parts[:-1], create=True) as above,
+                    self._folder.directory(self._beside) as beside,
+                ):
+                    if replace:
+                        self._folder.has_file(above, parts)  # raises for what may not be replaced
+                        self._kernel.rename(self._name, beside, parts[-1], above)
+                        self._unplaced = False
+                    else:
                         self._kernel.link(self._name, beside, parts[-1], above)
-                    except OSError as error:
-                        if error.errno in _NO_LINKS:
-                            return False
-                        raise
                     self._kernel.fsync(above)
+                return self._remove()
             except FileNotFoundError:
-                # Another process may remove an empty folder between our making it and our link into it.
-                if last:
+                # A deletion may remove an empty folder between our making it and our step into it.
+                if not tries_left:
                     raise
-                continue
-            break
-        self._remove()
-        return True
-
-    def place(self, parts: Parts) -> None:
-        """Puts the file at ``parts``, durably, in the stead of the regular file that may stand there."""
-        self._kernel.fsync(self.fd)
-        for last in _tries():
-            try:
-                with self._folder.directory(parts[:-1], create=True) as above, self._temp() as beside:
-                    self._folder.entry(above, parts)
-                    self._kernel.rename(self._name, beside, parts[-1], above)
-                    self._unplaced = False
-                    self._kernel.fsync(above)
-            except FileNotFoundError:
-                if last:
+            except OSError as error:
+                if replace or error.errno not in _NO_LINKS:
                     raise
-                continue
-            return
-
-    def _temp(self) -> AbstractContextManager[int]:
-        return self._folder.directory(self._beside)
+                with lock, self._folder.directory(parts[:-1], create=True) as above:
+                    if self._folder.has_file(above, parts):
+                        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from error
+                    return self.place(parts, replace=True)
 
     def _remove(self) -> None:
-        self._unplaced = False
-        with suppress(FileNotFoundError), self._temp() as beside:
-            self._kernel.unlink(self._name, dir_fd=beside)
+        if self._unplaced:
+            self._unplaced = False
+            with suppress(FileNotFoundError), self._folder.directory(self._beside) as beside:
+                self._kernel.unlink(self._name, dir_fd=beside)
 
-    def _require_size(self, found: int, expected: int) -> None:
-        if found != expected:
-            raise HashMismatch(
-                f"The file being copied has {found} bytes where {expected} were announced: it changed in the meantime.",
-                next_step="Wait until nothing writes to the file, then make the same call again.",
-                details={"expected": expected, "found": found},
-            )
-
-
-def sweep(folder: ConfinedFolder, beside: Parts, *, older_than: float = _SWEEP_AFTER) -> int:
-    """Removes unfinished files in ``beside`` whose writer is dead: old, and locked by nobody. Returns how many."""
-    removed = 0
-    kernel = folder.kernel
-    try:
-        with folder.directory(beside) as above:
-            with os.scandir(above) as found:
-                names = [item.name for item in found if item.name.startswith(TEMP_PREFIX)]
-            for name in names[:_SWEEP_AT_ONCE]:
-                if _is_dead(folder, above, name, older_than):
-                    kernel.unlink(name, dir_fd=above)
-                    removed += 1
-    except FileNotFoundError:
-        pass
-    return removed
-
-
-def _is_dead(folder: ConfinedFolder, above: int, name: str, older_than: float) -> bool:
-    try:
-        fd = folder.kernel.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=above)
-    except OSError:
-        return False
-    try:
-        if time.time() - os.fstat(fd).st_mtime < older_than:
-            return False
-        return folder.kernel.try_lock(fd)
-    except OSError:
-        return False
-    finally:
-        folder.kernel.close(fd)
-
-
-def _tries() -> list[bool]:
-    return [False] * (_PLACING_TRIES - 1) + [True]
+    def _sweep(self, above: int) -> None:
+        long_ago = time.time() - _DEAD_AFTER
+        with os.scandir(above) as found:
+            names = [item.name for item in found if item.name.startswith(TEMP_PREFIX)]
+        for name in names:
+            with suppress(OSError):  # another user's, or swept by another process: no reason to fail a write
+                if os.stat(name, dir_fd=above, follow_symlinks=False).st_mtime < long_ago:
+                    self._kernel.unlink(name, dir_fd=above)

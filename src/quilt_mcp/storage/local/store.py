@@ -10,10 +10,14 @@ Every write is: temporary file, fsync, then link (create-only) or rename (replac
 from __future__ import annotations
 
 import hashlib
+import heapq
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +29,7 @@ from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import (
-    InvalidArgument,
+    InvalidName,
     NotSupported,
     ObjectNotFound,
     PreconditionFailed,
@@ -34,15 +38,20 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
-from quilt_mcp.storage.local.confined import ConfinedFolder, Parts
-from quilt_mcp.storage.local.new_file import NewFile, sweep
-from quilt_mcp.storage.local.objects import LOCKS, TEMP, LocalObjects, key_parts, stat_of
+from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.storage.local.errors import typed_errors
+from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.store import FileIntake, Listing, LocalFiles, ObjectStat, Taken
+from quilt_mcp.storage.workers import in_pages
 
-_LOCK_WAIT = 10.0
-SMALL = 64 << 10
-"""Files up to this size are taken in by way of memory."""
+TEMP: Parts = (".quilt", "tmp")
+LOCKS: Parts = (".quilt", "locks")
+_OWN = {TEMP, LOCKS}
+_PAGE = 256
+_SMALL = 64 << 10
+"""Objects up to this size have an etag made of their bytes (larger ones, of the file's identity and times), and files up to
+this size are taken in by way of memory."""
 T = TypeVar("T")
 
 
@@ -53,28 +62,20 @@ class LocalStore:
     ``create``: a missing root is an empty store, and the first write makes it; otherwise it is RegistryNotFound.
     """
 
+    conditional_writes = True
+    signer = None
+    pages = None
+
     def __init__(
-        self,
-        root: Path,
-        *,
-        create: bool = False,
-        kernel: Syscalls = KERNEL,
-        lock_wait: float = _LOCK_WAIT,
+        self, root: Path, *, create: bool = False, kernel: Syscalls = KERNEL, lock_wait: float = 10.0
     ) -> None:
-        missing = ObjectNotFound if create else RegistryNotFound
         self._folder = ConfinedFolder(
-            root, kernel=kernel, missing=missing, misplaced=RegistryNotFound, create=create
+            root, missing=ObjectNotFound, no_root=RegistryNotFound, kernel=kernel, create=create
         )
-        self._objects = LocalObjects(self._folder)
         self._kernel = kernel
         self._lock_wait = lock_wait
-        self._swept = False
         self.root = self._folder.root
         self.url = str(PhysicalKey(None, str(self.root))).rstrip("/")
-
-    @property
-    def conditional_writes(self) -> bool:
-        return True
 
     @property
     def local_files(self) -> LocalFiles:
@@ -84,14 +85,6 @@ class LocalStore:
     def intake(self) -> FileIntake:
         return self
 
-    @property
-    def signer(self) -> None:
-        return None
-
-    @property
-    def pages(self) -> None:
-        return None
-
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(None, f"{str(self.root).rstrip('/')}/{key}")
 
@@ -99,17 +92,13 @@ class LocalStore:
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
         self._require_no_version(version)
-        return await to_thread.run_sync(self._objects.stat, key)
+        return await to_thread.run_sync(self._stat, key)
 
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
         self._require_no_version(version)
-        if offset < 0 or (length is not None and length < 0):
-            raise InvalidArgument(
-                "offset and length cannot be negative.", next_step="Make the same call with offset 0 or more."
-            )
-        return await to_thread.run_sync(self._objects.get, key, offset, length)
+        return await to_thread.run_sync(self._get, key, offset, length)
 
     async def stream(
         self,
@@ -121,238 +110,253 @@ class LocalStore:
         chunk_size: int = 1 << 20,
     ) -> AsyncIterator[bytes]:
         self._require_no_version(version)
-        file = await to_thread.run_sync(lambda: os.fdopen(self.open_file(key), "rb", buffering=0))
-        with file:
+        with await to_thread.run_sync(lambda: os.fdopen(self.open_file(key), "rb", buffering=0)) as file:
             size = os.fstat(file.fileno()).st_size
             end = size if length is None else min(offset + length, size)
-            done = offset
-            while done < end:
-                with self._objects.typed(key):
-                    chunk = await to_thread.run_sync(
-                        os.pread, file.fileno(), min(chunk_size, end - done), done
-                    )
-                if not chunk:
-                    raise StorageUnavailable(
-                        f"{key!r} in {self.root} was cut short while it was read: {done} of {size} bytes.",
-                        next_step="Make the same call again.",
-                        details={"folder": str(self.root), "key": ascii(key)},
-                    )
-                done += len(chunk)
-                yield chunk
+            for at in range(offset, end, chunk_size):
+                yield await to_thread.run_sync(self._read, key, file.fileno(), at, min(at + chunk_size, end))
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
-        keys = self._objects.keys(prefix, after)
-        while True:
-            found, is_last = await to_thread.run_sync(self._objects.next_stats, keys)
-            for stat in found:
+        async for page in in_pages(self._stats(prefix, after), _PAGE):
+            for stat in page:
                 yield stat
-            if is_last:
-                return
 
     async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        return await to_thread.run_sync(self._objects.list_folder, prefix, after, limit)
+        return await to_thread.run_sync(self._list_folder, prefix, after, limit)
 
     def open_file(self, key: str) -> int:
-        return self._objects.open_file(key)
+        return self._folder.open_file(key_parts(key))
 
     def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
-        return self._objects.files_in(prefix)
+        return self._folder.files_in(_folder_parts(prefix))
 
     # -- writing --
 
     async def put(
         self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
     ) -> ObjectStat:
-        """See ``Store.put``. ``body`` as a Path is copied (shared, where the file system can) and left where it is."""
-        parts = key_parts(key)
-        file = NewFile(self._folder, TEMP)
-        try:
-            written = await to_thread.run_sync(
-                lambda: self._put(file, key, body, absent=if_absent, if_match=if_match)
-            )
-            if written is None:
-                written = await self._locked(key, lambda: self._place(file, key, parts, if_match, if_absent))
-            return written
-        finally:
-            await self._discard(file)
+        """See ``Store.put``. ``body`` as a Path is copied and left where it is."""
+        async with self._new_file() as file:
+            if not if_absent:
+                return await self._retried(lambda: self._replace(file, key, body, if_match))
+            stat, is_new = await self._retried(lambda: self._create(file, key, body))
+        if not is_new:
+            raise self._lost(key, "an object is there already")
+        return stat
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
-        parts = key_parts(key)
-        if await to_thread.run_sync(self._objects.exists, key):
-            await self._locked(key, lambda: self._delete(key, parts, if_match))
+        with suppress(ObjectNotFound):
+            await self.stat(key)
+            await self._retried(lambda: self._delete(key, if_match))
 
     async def take_file(
         self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
     ) -> Taken:
+        """A small file that is stored already is not written again."""
         size = os.fstat(source_fd).st_size
-        if size <= SMALL:
-            taken = await self._take_small(source_fd, size, hash_type, key_of)
-            await progress(size, size, "bytes hashed")
-            return taken
-        file = NewFile(self._folder, TEMP)
-        try:
-            await to_thread.run_sync(self._copy_in, file, source_fd, size)
+        async with self._new_file() as file:
+            if size <= _SMALL:
+                taken = await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
+                await progress(size, size, "bytes hashed")
+                return taken
+            await to_thread.run_sync(self._fill, file, source_fd)
             found = await hash_file(file.fd, size, hash_type, progress)
-            key = key_of(found)
-            parts = key_parts(key)
-            try:
-                stat = await to_thread.run_sync(self._place_new, file, key, parts)
-                if stat is None:
-                    stat = await self._locked(key, lambda: self._place(file, key, parts, None, True))
-                return Taken(found, stat, created=True)
-            except PreconditionFailed:
-                return Taken(found, await to_thread.run_sync(self._objects.stat, key), created=False)
-        finally:
-            await self._discard(file)
+            return Taken(found, *await self._retried(partial(self._create, file, key_of(found), source_fd)))
 
-    async def _take_small(
-        self, source_fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]
-    ) -> Taken:
-        """By way of memory, so that a file that is stored already is not written again."""
-        content, found, stat = await to_thread.run_sync(self._look_up, source_fd, size, hash_type, key_of)
-        if stat is None:
-            try:
-                return Taken(found, await self.put(key_of(found), content, if_absent=True), created=True)
-            except PreconditionFailed:
-                stat = await to_thread.run_sync(self._objects.stat, key_of(found))
-        return Taken(found, stat, created=False)
+    # -- in threads: reading --
+
+    def _stat(self, key: str) -> ObjectStat:
+        return self._get(key, 0, 0)[0]
+
+    def _find(self, key: str) -> ObjectStat | None:
+        with suppress(ObjectNotFound):
+            return self._stat(key)
+        return None
+
+    def _get(self, key: str, offset: int, length: int | None) -> tuple[ObjectStat, bytes]:
+        with self._folder.closing(self.open_file(key)) as fd:
+            stat = self._stat_of(key, fd)
+            end = stat.size if length is None else min(stat.size, offset + length)
+            return stat, self._read(key, fd, offset, end)
+
+    def _stat_of(self, key: str, fd: int) -> ObjectStat:
+        found = os.fstat(fd)
+        if found.st_size <= _SMALL:
+            etag = hashlib.sha256(self._read(key, fd, 0, found.st_size)).hexdigest()[:32]
+        else:
+            identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+            etag = "-".join(f"{number:x}" for number in identity)
+        return ObjectStat(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def _read(self, key: str, fd: int, offset: int, end: int) -> bytes:
+        length = max(end - offset, 0)
+        with self._folder.typed(key_parts(key)):
+            content = os.pread(fd, length, offset)
+        if len(content) < length:
+            raise StorageUnavailable(
+                f"{key!r} in {self.root} was cut short while it was read: {offset + len(content)} of {end} bytes.",
+                next_step="Make the same call again.",
+                details={"folder": str(self.root), "key": ascii(key)},
+            )
+        return content
+
+    def _stats(self, prefix: str, after: str) -> Iterator[ObjectStat]:
+        """In code-point order of keys. Within a folder that is the order of names with '/' added to folders:
+        'a-' < 'a/' < 'a0'."""
+
+        def children(folder: Parts) -> list[Child]:
+            base = _prefix(folder)
+
+            def may_lead(child: Child) -> bool:
+                key = base + child.path
+                if child.kind == "folder" and (prefix.startswith(key) or after.startswith(key)):
+                    return key.startswith(prefix) or prefix.startswith(key)
+                return key.startswith(prefix) and key > after
+
+            return sorted(filter(may_lead, self._children(folder)), key=attrgetter("path"))
+
+        for folder, run in walk(_folder_parts(prefix[: prefix.rfind("/") + 1]), children):
+            yield from self._stats_in(folder, run)
+
+    def _stats_in(self, folder: Parts, files: list[Child]) -> list[ObjectStat]:
+        base = _prefix(folder)
+        found = self._folder.look_at(folder, files, lambda name, fd: self._stat_of(base + name, fd))
+        return [*found.values()]
+
+    def _list_folder(self, prefix: str, after: str, limit: int) -> Listing:
+        folder = _folder_parts(prefix)
+        later = (child for child in self._children(folder) if prefix + child.path > after)
+        found = heapq.nsmallest(limit + 1, later, key=attrgetter("path"))
+        page = found[:limit]
+        return Listing(
+            tuple(self._stats_in(folder, [child for child in page if child.kind == "file"])),
+            tuple(prefix + child.path for child in page if child.kind == "folder"),
+            prefix + page[-1].path if len(found) > limit else None,
+        )
+
+    def _children(self, folder: Parts) -> Iterator[Child]:
+        """Files and folders, unsorted; links, devices and our own folders left out."""
+        for child in self._folder.children(folder):
+            if child.kind == "file" or (child.kind == "folder" and not self._is_own((*folder, child.name))):
+                yield child
+
+    def _is_own(self, folder: Parts) -> bool:
+        """Whether a folder is the store's own, or holds nothing else."""
+        if folder == TEMP[:1]:
+            return {(*folder, child.name) for child in self._folder.children(folder)} <= _OWN
+        return folder in _OWN
 
     # -- in threads: writing --
 
-    def _look_up(
-        self, source_fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]
-    ) -> tuple[bytes, Hash, ObjectStat | None]:
-        """The file's bytes, their checksum, and the object that holds them already, its name durable."""
-        with self._objects.typed("The file being taken in"):
-            content = os.pread(source_fd, size + 1, 0)
+    @asynccontextmanager
+    async def _new_file(self) -> AsyncGenerator[NewFile]:
+        """A file that is not made yet, and whose every trace is removed in the end unless it was placed."""
+        file = NewFile(self._folder, TEMP)
+        try:
+            yield file
+        finally:
+            if file.is_open:
+                with anyio.CancelScope(shield=True), self._folder.typed(TEMP):
+                    await to_thread.run_sync(file.__exit__)
+
+    def _fill(self, file: NewFile, body: bytes | Path | int) -> None:
+        """Makes the file, of bytes, of those of a path, or of those of a descriptor; does nothing for one that is made."""
+        if file.is_open:
+            return
+        with self._folder.typed(TEMP), ExitStack() as held:
+            file.__enter__()
+            if isinstance(body, bytes):
+                return file.write(body)
+            if isinstance(body, Path):
+                source = self._kernel.open(str(body), os.O_RDONLY | os.O_NONBLOCK)
+                body = held.enter_context(self._folder.closing(source))
+            file.copy_from(body, os.fstat(body).st_size, checkpoint=from_thread.check_cancelled)
+
+    def _take(
+        self, file: NewFile, fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]
+    ) -> Taken:
+        """By way of memory."""
+        with typed_errors("The file being taken in", "the local file system"):
+            content = os.pread(fd, size + 1, 0)
         if len(content) != size:
             raise changed_while_read(len(content), size)
         found = hash_bytes(content, hash_type)
-        key = key_of(found)
-        try:
-            stat = self._objects.stat(key)
-        except ObjectNotFound:
-            return content, found, None
-        with self._objects.typed(key), self._folder.directory(key_parts(key)[:-1]) as above:
-            self._kernel.fsync(above)
-        return content, found, stat
+        return Taken(found, *self._create(file, key_of(found), content))
 
-    def _put(
-        self, file: NewFile, key: str, body: bytes | Path, *, absent: bool, if_match: str | None
-    ) -> ObjectStat | None:
-        """None: the file is made, but another process holds the lock that placing it takes."""
+    def _create(self, file: NewFile, key: str, body: bytes | Path | int) -> tuple[ObjectStat, bool]:
+        """The object that stands there in the end, durably, and whether it is this one."""
         parts = key_parts(key)
-        with self._objects.typed(key):
-            self._start(file)
-            if isinstance(body, bytes):
-                file.write(body)
-            else:
-                source = self._kernel.open(str(body), os.O_RDONLY | os.O_NONBLOCK)
-                try:
-                    size = os.fstat(source).st_size
-                    file.copy_from(source, size, checkpoint=from_thread.check_cancelled)
-                finally:
-                    self._kernel.close(source)
-        placed = self._place_new(file, key, parts) if absent else None
-        return placed or self._try_locked(key, lambda: self._place(file, key, parts, if_match, absent))
+        with self._folder.typed(parts):
+            while (there := self._find(key)) is None:
+                self._fill(file, body)
+                with suppress(FileExistsError):
+                    file.place(parts, replace=False, lock=self._lock(key))
+                    return self._placed(file, key), True
+            # Another process may have placed it just now, its name not yet on the disk.
+            with self._folder.directory(parts[:-1], create=True) as above:
+                self._kernel.fsync(above)
+            return there, False
 
-    def _copy_in(self, file: NewFile, source_fd: int, size: int) -> None:
-        with self._objects.typed("A file in the making"):
-            self._start(file)
-            file.copy_from(source_fd, size, checkpoint=from_thread.check_cancelled)
+    def _replace(self, file: NewFile, key: str, body: bytes | Path, if_match: str | None) -> ObjectStat:
+        parts = key_parts(key)
+        with self._folder.typed(parts):
+            self._fill(file, body)
+            with self._lock(key):
+                if if_match is not None:
+                    self._require_etag(key, self._find(key), if_match)
+                file.place(parts, replace=True)
+                return self._placed(file, key)
 
-    def _start(self, file: NewFile) -> None:
-        file.__enter__()
-        if not self._swept:
-            self._swept = True
-            sweep(self._folder, TEMP)
-
-    async def _discard(self, file: NewFile) -> None:
-        if file.is_open:
-            with anyio.CancelScope(shield=True), self._objects.typed("A file in the making"):
-                await to_thread.run_sync(file.__exit__, None, None, None)
-
-    def _place_new(self, file: NewFile, key: str, parts: Parts) -> ObjectStat | None:
-        """None where the file system has no hard links. PreconditionFailed: what is there is durable."""
-        with self._objects.typed(key):
-            try:
-                return self._finished(file, key) if file.place_new(parts) else None
-            except FileExistsError as error:
-                # Another process may have placed it just now, its name not yet on the disk.
-                with self._folder.directory(parts[:-1], create=True) as above:
-                    self._folder.entry(above, parts)
-                    self._kernel.fsync(above)
-                raise self._lost(key, "an object is there already") from error
-
-    def _place(self, file: NewFile, key: str, parts: Parts, if_match: str | None, absent: bool) -> ObjectStat:
-        if absent or if_match is not None:
-            self._require_state(key, if_match)
-        with self._objects.typed(key):
-            file.place(parts)
-            return self._finished(file, key)
-
-    def _finished(self, file: NewFile, key: str) -> ObjectStat:
-        stat = stat_of(key, file.fd)
-        file.__exit__(None, None, None)
-        return stat
-
-    def _delete(self, key: str, parts: Parts, if_match: str | None) -> bool:
-        try:
-            if if_match is not None and self._objects.stat(key).etag != if_match:
-                raise self._lost(key, "it has changed")
-            with self._objects.typed(key), self._folder.directory(parts[:-1]) as above:
-                if self._folder.entry(above, parts) is None:
-                    return True
+    def _delete(self, key: str, if_match: str | None) -> None:
+        parts = key_parts(key)
+        with self._folder.typed(parts), self._lock(key):
+            if if_match is not None:
+                self._require_etag(key, self._stat(key), if_match)
+            with self._folder.directory(parts[:-1]) as above:
                 self._kernel.unlink(parts[-1], dir_fd=above)
                 self._kernel.fsync(above)
-        except ObjectNotFound:
-            return True
-        with self._objects.typed(key):
-            self._folder.prune(parts[:-1])
-        return True
+            self._folder.remove_empty(parts[:-1])
 
-    def _require_state(self, key: str, etag: str | None) -> None:
-        """Raises PreconditionFailed unless the object has ``etag``; None: unless there is no object."""
-        try:
-            found = self._objects.stat(key).etag
-        except ObjectNotFound:
-            found = None
-        if found != etag:
-            raise self._lost(key, "an object is there already" if etag is None else "it has changed")
+    def _placed(self, file: NewFile, key: str) -> ObjectStat:
+        stat = self._stat_of(key, file.fd)
+        file.__exit__()
+        return stat
 
     # -- locks --
 
-    async def _locked(self, key: str, act: Callable[[], T]) -> T:
-        """What ``act`` returns (never None), run in a thread under the lock of ``key``. Between tries nothing is held, so a
-        cancelled wait leaves nothing behind. Raises StorageBusy when another process keeps the lock."""
+    async def _retried(self, act: Callable[[], T]) -> T:
+        """What ``act`` returns, run in a thread until nobody else holds the lock that it takes. Between two tries this call
+        holds none, so a cancelled wait leaves none behind. Raises StorageBusy."""
         deadline = time.monotonic() + self._lock_wait
         pause = 0.001
-        while (done := await to_thread.run_sync(self._try_locked, key, act)) is None:
-            if time.monotonic() > deadline:
+        while True:
+            try:
+                return await to_thread.run_sync(act)
+            except StorageBusy:
+                if time.monotonic() > deadline:
+                    raise
+            await anyio.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+    @contextmanager
+    def _lock(self, key: str) -> Generator[None]:
+        """Holds the lock of ``key`` for the length of the block. Raises StorageBusy at once when another process, or another
+        call of this one, holds it."""
+        name = hashlib.sha256(os.fsencode(key)).hexdigest()[:2]
+        with self._folder.directory(LOCKS, create=True) as above:
+            try:
+                fd = self._kernel.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=above)
+            except PermissionError:
+                # Another user of the same registry made it; reading is enough to lock it (but not over NFS).
+                fd = self._kernel.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=above)
+        with self._folder.closing(fd):
+            if not self._kernel.try_lock(fd):
                 raise StorageBusy(
                     f"Another process has been writing to {key!r} in {self.root} for {self._lock_wait:g} seconds.",
                     next_step="Make the same call again in a moment.",
                     details={"folder": str(self.root), "key": ascii(key)},
                 )
-            await anyio.sleep(pause)
-            pause = min(pause * 2, 0.05)
-        return done
-
-    def _try_locked(self, key: str, act: Callable[[], T]) -> T | None:
-        """None when the lock is taken."""
-        name = hashlib.sha256(os.fsencode(key)).hexdigest()[:2]
-        with ExitStack() as held, self._objects.typed(key):
-            with self._folder.directory(LOCKS, create=True) as above:
-                fd = self._open_lock(name, above)
-            held.callback(self._kernel.close, fd)
-            return act() if self._kernel.try_lock(fd) else None
-
-    def _open_lock(self, name: str, above: int) -> int:
-        try:
-            return self._kernel.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, dir_fd=above)
-        except PermissionError:
-            # Another user of the same registry made it; reading is enough to lock it (but not over NFS).
-            return self._kernel.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=above)
+            yield
 
     # -- inside --
 
@@ -363,9 +367,38 @@ class LocalStore:
                 next_step="Make the same call without a version.",
             )
 
+    def _require_etag(self, key: str, there: ObjectStat | None, etag: str) -> None:
+        if there is None or there.etag != etag:
+            raise self._lost(key, "it has changed")
+
     def _lost(self, key: str, why: str) -> PreconditionFailed:
         return PreconditionFailed(
             f"{key!r} in {self.root} was not written: {why}.",
             next_step="Read it again and decide anew.",
             details={"folder": str(self.root), "key": ascii(key)},
         )
+
+
+def key_parts(key: str) -> Parts:
+    """The names of a key. Raises InvalidName, for the store's own folders too."""
+    parts = split_key(key)
+    if parts[:2] in _OWN:
+        raise InvalidName(
+            f"The key {key!r} lies in a folder that the registry keeps for itself.",
+            next_step="Use a key outside .quilt/tmp and .quilt/locks.",
+            details={"key": ascii(key)},
+        )
+    return parts
+
+
+def _prefix(folder: Parts) -> str:
+    return "".join(f"{name}/" for name in folder)
+
+
+def _folder_parts(prefix: str) -> Parts:
+    """The names of a folder. Raises InvalidName for a prefix that ends in the middle of a name."""
+    if prefix and not prefix.endswith("/"):
+        raise InvalidName(
+            f"{prefix!r} does not name a folder.", next_step="Make the same call with a '/' at its end."
+        )
+    return key_parts(prefix[:-1]) if prefix else ()

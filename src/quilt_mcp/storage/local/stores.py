@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anyio import to_thread
+from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
+from quilt_mcp.domain.glob import has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.errors import (
     InvalidArgument,
     InvalidUri,
@@ -20,10 +23,11 @@ from quilt_mcp.errors import (
     RegistryNotFound,
     SourceNotFound,
 )
-from quilt_mcp.storage.local.errors import typed_errors
-from quilt_mcp.storage.local.folder import LocalFolder, is_pattern
+from quilt_mcp.storage.local.confined import can_be_path
+from quilt_mcp.storage.local.folder import FoundFile, LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Found, FoundFiles, Store
+from quilt_mcp.storage.workers import in_pages
 
 _SHOWN = 5
 _PAGE = 1000
@@ -47,18 +51,10 @@ class LocalStores:
         self._create = create
         self._stores: dict[Path, LocalStore] = {}
 
-    @property
-    def roots(self) -> tuple[Path, ...]:
-        """Every folder in reach, registries first."""
-        return self._roots
-
     def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
-        """The path is resolved as quilt3 resolves it, so a link counts by where it leads."""
         path = self._local_path(physical_key)
-        real = _resolved(path)
-        root = self._root_of(real, path)
-        key = real.relative_to(root).as_posix()
-        if key == "." or path.endswith("/"):
+        root, key = self._below_root(path)
+        if not key or path.endswith("/"):
             raise NotAFile(
                 f"{path} is a folder.",
                 next_step="List it with object_list and name a file in it.",
@@ -68,35 +64,29 @@ class LocalStores:
 
     def locate_folder(self, physical_key: PhysicalKey) -> tuple[Store, str]:
         path = self._local_path(physical_key)
-        real = _resolved(path)
-        root = self._root_of(real, path)
-        if not os.path.isdir(real):
-            if os.path.lexists(real):
-                raise InvalidArgument(
-                    f"{path} is a file.",
-                    next_step="Read it with object_read, or list the folder it is in.",
-                    details={"path": ascii(path)},
-                )
-            raise ObjectNotFound(
-                f"There is no folder {path}.",
-                next_step="List the folder above it with object_list.",
+        root, key = self._below_root(path)
+        if os.path.isdir(root / key):
+            return self._store(root), f"{key}/" if key else ""
+        if os.path.lexists(root / key):
+            raise InvalidArgument(
+                f"{path} is a file.",
+                next_step="Read it with object_read, or list the folder it is in.",
                 details={"path": ascii(path)},
             )
-        key = real.relative_to(root).as_posix()
-        return self._store(root), "" if key == "." else f"{key}/"
+        raise ObjectNotFound(
+            f"There is no folder {path}.",
+            next_step="List the folder above it with object_list.",
+            details={"path": ascii(path)},
+        )
 
     def registry(self, url: str) -> Store:
         canonical = parse_registry(url)
         if not canonical.startswith("file:"):
-            raise NotSupported(
-                f"{canonical} is not a local registry, and this server has no credentials for any other.",
-                next_step="Call status to see which backend was chosen and why, and how to sign in.",
-                details={"registry": canonical},
-            )
+            raise _no_credentials(f"{canonical} is not a local registry", {"registry": canonical})
         path = PhysicalKey.parse(canonical).path
-        real = _resolved(path)
+        real = self._resolved(path)
         if real not in self._registries:
-            self._root_of(real, path)
+            self._below_root(path)
             if not os.path.isdir(real):
                 raise RegistryNotFound(
                     f"The folder {real} does not exist.",
@@ -108,83 +98,72 @@ class LocalStores:
     async def find(self, origin: str) -> FoundFiles:
         return await to_thread.run_sync(self._find, origin)
 
-    def folder(self, path: str, *, must_exist: bool = True) -> tuple[LocalFolder, str]:
+    def folder(self, path: str) -> tuple[LocalFolder, str]:
         """The root that holds a local path, and the path below it ('' for the root itself). Links on the way are resolved
         here; the folder then follows none. Raises OutsideRoots."""
-        real = _resolved(os.path.join(self._working_folder, os.path.expanduser(path)))
-        root = self._root_of(real, path)
-        relative = real.relative_to(root).as_posix()
-        return LocalFolder(root, roots=self._roots), "" if relative == "." else relative
+        root, relative = self._below_root(path)
+        return LocalFolder(root, roots=self._roots), relative
 
     # -- inside --
 
     def _store(self, root: Path) -> LocalStore:
-        store = self._stores.get(root)
-        if store is None:
-            store = LocalStore(root, create=self._create and root in self._registries)
-            self._stores[root] = store
-        return store
+        if root not in self._stores:
+            self._stores[root] = LocalStore(root, create=self._create and root in self._registries)
+        return self._stores[root]
 
-    def _root_of(self, real: Path, named: str) -> Path:
+    def _below_root(self, path: str) -> tuple[Path, str]:
+        """The innermost root that holds a path, and the path below it. The path is resolved as quilt3 resolves it, so a link
+        counts by where it leads. Raises OutsideRoots, and InvalidUri for what no path can be."""
+        real = self._resolved(path)
         inside = [root for root in self._roots if real.is_relative_to(root)]
         if not inside:
             folder = real if os.path.isdir(real) else real.parent
+            roots = [str(root) for root in self._roots]
             raise OutsideRoots(
-                f"{named} lies outside the folders this server may use.",
+                f"{path} lies outside the folders this server may use.",
                 next_step=f"Start the server with --root {folder} to allow it, or use a path below "
-                f"{' or '.join(str(root) for root in self._roots[:3])}.",
-                details={
-                    "path": ascii(named),
-                    "folder": str(folder),
-                    "roots": [str(root) for root in self._roots],
-                },
+                f"{' or '.join(roots[:3])}.",
+                details={"path": ascii(path), "folder": str(folder), "roots": roots},
             )
-        return max(inside, key=lambda root: len(root.parts))
+        root = max(inside, key=lambda root: len(root.parts))
+        return root, "/".join(real.relative_to(root).parts)
+
+    def _resolved(self, path: str) -> Path:
+        if not can_be_path(path):
+            raise InvalidUri(
+                f"{path!a} cannot be a path: it holds a NUL character or half of a surrogate pair.",
+                next_step="Make the same call with another path.",
+            )
+        return _real(self._working_folder / os.path.expanduser(path))
 
     def _local_path(self, physical_key: PhysicalKey) -> str:
         if physical_key.bucket is not None:
-            raise NotSupported(
-                f"{physical_key} is in a bucket, and this server has no credentials for any.",
-                next_step="Call status to see which backend was chosen and why, and how to sign in.",
-                details={"physical_key": str(physical_key)},
-            )
+            raise _no_credentials(f"{physical_key} is in a bucket", {"physical_key": str(physical_key)})
         return physical_key.path
 
     def _find(self, origin: str) -> FoundFiles:
-        path = self._origin_path(origin)
-        with typed_errors(repr(origin), "the local file system", missing=SourceNotFound):
-            if is_pattern(path) and not os.path.lexists(self._working_folder / path):
-                return self._find_pattern(path)
-            folder, relative = self.folder(path)
-            if not relative or folder.is_folder(relative):
-                passed_over: list[str] = []
-                found = folder.scan(relative, passed_over=passed_over)
-                files = [Found(f.relative, PhysicalKey(None, str(f.path)), f.size) for f in found]
-                return FoundFiles(False, _pages(files), _warnings(passed_over))
-            try:
-                file = folder.stat(relative)
-            except SourceNotFound as error:
-                raise self._not_found(origin, folder, relative) from error
-            name = Path(path).name
-            return FoundFiles(True, _pages([Found(name, PhysicalKey(None, str(file.path)), file.size)]))
+        path, is_glob = self._origin_path(origin)
+        passed_over: list[str] = []
+        if is_glob and not os.path.lexists(self._working_folder / path):
+            above, pattern = split_glob(Path(os.path.expanduser(path)).as_posix())
+            folder, relative = self.folder(above)
+            return _found(folder.glob(pattern, below=relative, checkpoint=check_cancelled), passed_over)
+        folder, relative = self.folder(path)
+        if not relative or folder.is_folder(relative):
+            files = folder.scan(relative, passed_over=passed_over, checkpoint=check_cancelled)
+            return _found(files, passed_over)
+        try:
+            file = folder.stat(relative)
+        except SourceNotFound as error:
+            raise self._not_found(origin, folder, relative) from error
+        return _found(iter([replace(file, relative=Path(path).name)]), passed_over, is_single=True)
 
-    def _find_pattern(self, path: str) -> FoundFiles:
-        names = Path(os.path.expanduser(path)).parts
-        first = next(place for place, name in enumerate(names) if is_pattern(name))
-        folder, relative = self.folder(str(Path(*names[:first])))
-        pattern = "/".join(names[first:])
-        found = folder.glob(f"{relative}/{pattern}" if relative else pattern)
-        skip = len(relative) + 1 if relative else 0
-        files = [Found(f.relative[skip:], PhysicalKey(None, str(f.path)), f.size) for f in found]
-        return FoundFiles(False, _pages(files))
-
-    def _origin_path(self, origin: str) -> str:
-        _require_possible(origin)
-        if origin.startswith("file:"):
-            return PhysicalKey.parse(origin).path
-        if "://" in origin:
-            return self._local_path(PhysicalKey.parse(origin))
-        return origin
+    def _origin_path(self, origin: str) -> tuple[str, bool]:
+        """The path that an origin names, and whether it may be a glob."""
+        is_glob = has_wildcard(origin)
+        if origin.startswith("file:") or "://" in origin:
+            return self._local_path(parse_glob_url(origin) if is_glob else PhysicalKey.parse(origin)), is_glob
+        return origin, is_glob
 
     def _not_found(self, origin: str, folder: LocalFolder, relative: str) -> SourceNotFound:
         above, _, name = relative.rpartition("/")
@@ -197,35 +176,27 @@ class LocalStores:
         )
 
 
-async def _pages(files: list[Found]) -> AsyncIterator[Sequence[Found]]:
-    for start in range(0, len(files), _PAGE):
-        yield files[start : start + _PAGE]
+def _found(files: Iterator[FoundFile], passed_over: list[str], *, is_single: bool = False) -> FoundFiles:
+    warnings: list[str] = []
 
+    async def pages() -> AsyncIterator[Sequence[Found]]:
+        async for page in in_pages(files, _PAGE):
+            yield [Found(file.relative, PhysicalKey(None, str(file.path)), file.size) for file in page]
+        if passed_over:
+            more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
+            shown = f"{'; '.join(passed_over[:_SHOWN])}{more}"
+            warnings.append(f"passed_over: {shown}: not taken, as quilt3 does not.")
 
-def _warnings(passed_over: list[str]) -> list[str]:
-    if not passed_over:
-        return []
-    more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-    return [f"passed_over: {'; '.join(passed_over[:_SHOWN])}{more}: not taken, as quilt3 does not."]
+    return FoundFiles(is_single, pages(), warnings)
 
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _resolved(path: str) -> Path:
-    _require_possible(path)
-    return _real(Path(path))
-
-
-def _require_possible(path: str) -> None:
-    """Raises InvalidUri for a text that no path of this machine can be."""
-    try:
-        is_possible = b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:
-        is_possible = False
-    if not is_possible:
-        raise InvalidUri(
-            f"{path!a} cannot be a path: it holds a NUL character or half of a surrogate pair.",
-            next_step="Make the same call with another path.",
-        )
+def _no_credentials(what: str, details: dict[str, str]) -> NotSupported:
+    return NotSupported(
+        f"{what}, and this server has no credentials for any.",
+        next_step="Call status to see which backend was chosen and why, and how to sign in.",
+        details=details,
+    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import AsyncIterator, Collection, Sequence
-from fnmatch import translate
 
 from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_registry
+from quilt_mcp.domain.glob import Glob, has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, SourceNotFound
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Found, FoundFiles, Store
-
-_WILDCARD = re.compile(r"[*?\[]")
 
 
 class S3Stores:
@@ -67,16 +64,17 @@ class S3Stores:
 
     async def find(self, origin: str) -> FoundFiles:
         """Besides local origins: an object (``s3://b/k``, with ``?versionId=`` that version), a prefix (``s3://b/p/``), or a
-        pattern in the key ('*' crosses slashes). Objects are pinned to their latest version where there is one."""
+        glob of keys. Objects are pinned to their latest version where there is one."""
         if not origin.startswith("s3://"):
             return await self._local.find(origin)
-        bucket, _, pattern = origin.removeprefix("s3://").partition("/")
-        if _WILDCARD.search(pattern):
-            return self._find_pattern(self.bucket(bucket), pattern)
-        key = PhysicalKey.parse(origin)
+        is_glob = has_wildcard(origin) and "?versionId=" not in origin
+        key = parse_glob_url(origin) if is_glob else PhysicalKey.parse(origin)
         if key.bucket is None:
             raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
         store = self.bucket(key.bucket)
+        if is_glob:
+            folder, pattern = split_glob(key.path)
+            return _found(store, folder, Glob(pattern))
         if key.path and not key.path.endswith("/"):
             return await self._find_object(store, key, origin)
         return _found(store, key.path)
@@ -99,12 +97,8 @@ class S3Stores:
         pinned = store.physical_key(key.path, key.version_id or stat.version)
         return FoundFiles(True, _one(Found(key.path.rpartition("/")[2], pinned, stat.size)))
 
-    def _find_pattern(self, store: S3Store, pattern: str) -> FoundFiles:
-        prefix = pattern[: next(i for i, char in enumerate(pattern) if char in "*?[")].rpartition("/")[0]
-        return _found(store, f"{prefix}/" if prefix else "", re.compile(translate(pattern)))
 
-
-def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) -> FoundFiles:
+def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
     """Nothing is asked before the first page is."""
     warnings: list[str] = []
 
@@ -113,7 +107,7 @@ def _found(store: S3Store, prefix: str, matches: re.Pattern[str] | None = None) 
             yield [
                 Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
                 for stat in page
-                if matches is None or matches.match(stat.key)
+                if glob is None or glob.matches(stat.key[len(prefix) :])
             ]
         if not store.listings.shows_versions:
             warnings.append(

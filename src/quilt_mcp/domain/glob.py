@@ -1,0 +1,92 @@
+"""Globs: one meaning of a pattern, in folders, in buckets, and in ``include`` and ``exclude``.
+
+    *   ?   [...]    match within a name, never a '/'
+    **               as a whole name matches any folders, also none; at the end of a pattern, every file below
+
+As in a shell, no wildcard matches a dot at the beginning of a name, unless hidden names are asked for. In a URL, what is
+percent-encoded is no wildcard. Matching takes time in proportion to the names of the pattern times those of the path, so a
+hostile pattern costs no more than a long one.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+from functools import lru_cache
+from urllib.parse import unquote
+
+from quilt_mcp.domain.address import PhysicalKey
+
+_WILDCARD = re.compile(r"[*?\[]")
+_ENCODED_WILDCARD = re.compile(r"%(?:2A|3F|5B)", re.IGNORECASE)
+
+
+class Glob:
+    """A compiled pattern of whole paths, '/'-separated on every system. ``hidden``: wildcards match leading dots too."""
+
+    def __init__(self, pattern: str, *, hidden: bool = False) -> None:
+        names = pattern.split("/")
+        if names[-1] == "**":
+            names.append("*")
+        self._names = tuple(None if name == "**" else _name_pattern(name, hidden) for name in names)
+        self._crossed = _name_pattern("*", hidden)
+        self._names_dots = any(name.startswith(".") for name in names)
+
+    def matches(self, path: str) -> bool:
+        """Each part of the pattern after a '**' is matched as far left as it goes: no later place could match more."""
+        names = path.split("/")
+        asked = at = 0
+        retry: tuple[int, int] | None = None
+        while at < len(names):
+            wanted = self._names[asked] if asked < len(self._names) else None
+            if wanted is not None and wanted.match(names[at]):
+                asked, at = asked + 1, at + 1
+            elif wanted is None and asked < len(self._names):
+                asked += 1
+                retry = asked, at
+            elif retry is not None and self._crossed.match(names[retry[1]]):
+                asked, at = retry = retry[0], retry[1] + 1
+            else:
+                return False
+        return asked == len(self._names)
+
+    def may_hold(self, folder: str) -> bool:
+        """Whether a file below ``folder`` can match."""
+        names = folder.split("/")
+        for place, (wanted, name) in enumerate(zip(self._names, names, strict=False)):
+            if wanted is None:
+                return self._names_dots or all(self._crossed.match(rest) for rest in names[place:])
+            if not wanted.match(name):
+                return False
+        return len(names) < len(self._names)
+
+
+def has_wildcard(text: str) -> bool:
+    return _WILDCARD.search(text) is not None
+
+
+def parse_glob_url(url: str) -> PhysicalKey:
+    """The key whose path is the pattern. '?' and '#' stand in it as they are. Raises InvalidUri."""
+    literal = _ENCODED_WILDCARD.sub(lambda encoded: f"[{unquote(encoded[0])}]", url)
+    return PhysicalKey.parse(literal.replace("?", "%3F").replace("#", "%23"))
+
+
+def split_glob(pattern: str) -> tuple[str, str]:
+    """The folder that every match lies in ('' or ending in '/'), and the pattern below it. Needs a wildcard."""
+    start = re.split(_WILDCARD, pattern, maxsplit=1)[0].rfind("/") + 1
+    return pattern[:start], pattern[start:]
+
+
+def is_chosen_by(pattern: str, path: str) -> bool:
+    """Whether a pattern of ``include`` or ``exclude`` matches: the whole path, or without a '/' in it the name of a file in any
+    folder. Hidden names are matched as others are."""
+    return _choice(pattern).matches(path)
+
+
+@lru_cache(maxsize=1024)
+def _choice(pattern: str) -> Glob:
+    return Glob(pattern if "/" in pattern else f"**/{pattern}", hidden=True)
+
+
+def _name_pattern(name: str, hidden: bool) -> re.Pattern[str]:
+    return re.compile(("" if hidden or name.startswith(".") else r"(?!\.)") + translate(name))
