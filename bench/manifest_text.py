@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from quilt_mcp.domain.codec import decode_header
-from quilt_mcp.domain.top_hash import TopHash
+from quilt_mcp.domain.manifest.codec import decode_header
+from quilt_mcp.domain.manifest.top_hash import TopHash
 
 PACKAGE = "bench/measurements"
 NOW = 1_700_000_000

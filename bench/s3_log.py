@@ -15,9 +15,9 @@ _filled: list[str] = []
 
 
 def prepare(server: Server, arguments: argparse.Namespace, side: str) -> str:
-    from quilt_mcp.domain.codec import encode_header
     from quilt_mcp.domain.entry import Header
-    from quilt_mcp.domain.top_hash import TopHash
+    from quilt_mcp.domain.manifest.codec import encode_header
+    from quilt_mcp.domain.manifest.top_hash import TopHash
 
     if not _filled:
         bucket = server.direct.make_bucket()

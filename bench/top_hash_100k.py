@@ -39,7 +39,7 @@ def quilt3_side(registry: Path, top_hash: str) -> None:
 
 
 def our_side(registry: Path, top_hash: str) -> None:
-    from quilt_mcp.domain.top_hash import TopHash
+    from quilt_mcp.domain.manifest.top_hash import TopHash
     from quilt_mcp.registry.manifests.look import look_through
     from quilt_mcp.registry.manifests.manifest import Manifest
 

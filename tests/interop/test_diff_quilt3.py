@@ -7,7 +7,7 @@ import random
 import packages
 
 from parts.manifests import opened
-from quilt_mcp.domain.codec import encode_header, encode_record
+from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.registry.manifests.diff import diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 

@@ -12,9 +12,9 @@ import pytest
 import quilt3
 
 from parts.manifests import opened, records
-from quilt_mcp.domain.codec import IntegralFloat, encode_header, encode_record
 from quilt_mcp.domain.entry import Entry, Header, Record
-from quilt_mcp.domain.top_hash import TopHash
+from quilt_mcp.domain.manifest.codec import IntegralFloat, encode_header, encode_record
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.errors import CorruptManifest, InvalidMetadata
 
 _BLOCK = 50

@@ -16,10 +16,10 @@ from parts.proxy import Proxy
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
-from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.manifest.codec import decode_header, decode_record
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
-from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.errors import CorruptManifest, HashMismatch, QuiltError
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from parts.unmeasured import unmeasured
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.codec import IntegralFloat
 from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.manifest.codec import IntegralFloat
 from quilt_mcp.domain.names import validate_logical_key, walk_key
 from quilt_mcp.errors import DuplicateKey, InternalError, InvalidName, StorageFull
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parts.manifests import opened, records
-from quilt_mcp.domain.codec import encode_header, encode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
+from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Rename
 from quilt_mcp.domain.walk import directory_order

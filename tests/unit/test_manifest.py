@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parts.manifests import opened
-from quilt_mcp.domain import codec as manifest
-from quilt_mcp.domain.codec import decode_record, encode_exact, encode_header, encode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
-from quilt_mcp.domain.top_hash import TopHash, entry_part
+from quilt_mcp.domain.manifest import codec as manifest
+from quilt_mcp.domain.manifest.codec import decode_record, encode_exact, encode_header, encode_record
+from quilt_mcp.domain.manifest.top_hash import TopHash, entry_part
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, QuiltError
 
 _HEADER = b'{"version": "v0"}\n'

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parts.manifests import opened, records
-from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.manifest.codec import decode_header, decode_record
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import CorruptManifest
 

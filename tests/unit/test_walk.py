@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.codec import decode_header
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash
+from quilt_mcp.domain.manifest.codec import decode_header
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.domain.walk import OutOfWalkOrder, WalkOrder, directory_order
 from quilt_mcp.errors import DuplicateKey
 

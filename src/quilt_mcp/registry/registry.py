@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
+from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.names import suggest, validate_package_name
 from quilt_mcp.errors import (
     AmbiguousHash,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hashlib import blake2b
 from itertools import compress
 
-from quilt_mcp.domain.codec import decode_record, walk_key_in
 from quilt_mcp.domain.diff import DiffTotals, EntryChange, entry_change, is_same_file
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.manifest.codec import decode_record, walk_key_in
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 NOWHERE = -1

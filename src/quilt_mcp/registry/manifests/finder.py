@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import accumulate
 
-from quilt_mcp.domain.codec import walk_key_in
+from quilt_mcp.domain.manifest.codec import walk_key_in
 from quilt_mcp.registry.manifests.lines import Lines
 
 _NEIGHBOURS = 16 << 10

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 
-from quilt_mcp.domain.codec import MAX_LINE_BYTES, walk_key_in
+from quilt_mcp.domain.manifest.codec import MAX_LINE_BYTES, walk_key_in
 from quilt_mcp.errors import QuiltError
 
 BLOCK = 128 << 10

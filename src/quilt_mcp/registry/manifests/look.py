@@ -13,7 +13,8 @@ from itertools import groupby, islice
 from operator import lt
 from typing import Final
 
-from quilt_mcp.domain.codec import (
+from quilt_mcp.domain.entry import DirectoryMeta
+from quilt_mcp.domain.manifest.codec import (
     MAX_LINE_BYTES,
     MAX_SIZE,
     corrupt,
@@ -21,9 +22,8 @@ from quilt_mcp.domain.codec import (
     decode_record,
     walk_key_in,
 )
-from quilt_mcp.domain.entry import DirectoryMeta
+from quilt_mcp.domain.manifest.plain_lines import plain_lines
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.domain.plain_lines import plain_lines
 from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
 from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Folders, Index

@@ -8,11 +8,11 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.codec import decode_header, decode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry
 from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.manifest.codec import decode_header, decode_record
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import suggest, walk_key
-from quilt_mcp.domain.top_hash import TopHash
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
 

@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from quilt_mcp.domain.codec import decode_record, encode_exact
 from quilt_mcp.domain.entry import DirectoryMeta
+from quilt_mcp.domain.manifest.codec import decode_record, encode_exact
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_duplicate, directory_walk_key
 from quilt_mcp.registry.manifests.lines import Lines

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.codec import IntegralFloat, dump
 from quilt_mcp.domain.entry import Entry, Hash, JsonObject
+from quilt_mcp.domain.manifest.codec import IntegralFloat, dump
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import DuplicateKey, InternalError, StorageFull, StorageUnavailable
 

@@ -13,8 +13,8 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.codec import encode_header, encode_record
 from quilt_mcp.domain.entry import Hash, Header, JsonObject
+from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.metadata import merge_patch
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.plan import (

@@ -13,8 +13,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.codec import decode_record
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, JsonObject
+from quilt_mcp.domain.manifest.codec import decode_record
 from quilt_mcp.domain.names import validate_logical_key, walk_key
 from quilt_mcp.domain.plan import PlannedChange, Rename
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder

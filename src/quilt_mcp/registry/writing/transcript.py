@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import IO
 
-from quilt_mcp.domain.codec import MAX_RECORD_BYTES, decode_record, encode_header, encode_record
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.plain_lines import plain_lines
-from quilt_mcp.domain.top_hash import TopHash
+from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_record, encode_header, encode_record
+from quilt_mcp.domain.manifest.plain_lines import plain_lines
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.registry.writing.draft import Draft
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import orjson
 
-from quilt_mcp.domain.codec import MAX_DEPTH, is_deep
+from quilt_mcp.domain.manifest.codec import MAX_DEPTH, is_deep
 
 _ENTRY: Final = (
     rb'^\{"logical_key": "(%b+)", "physical_keys": \["%b+"\], "size": (0|[1-9][0-9]{0,17}), '

@@ -10,9 +10,9 @@ import hashlib
 import json
 from json.encoder import encode_basestring_ascii
 
-from quilt_mcp.domain.codec import decode_record, dump, size_and_hash
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.plain_lines import PlainLines, plain_lines
+from quilt_mcp.domain.manifest.codec import decode_record, dump, size_and_hash
+from quilt_mcp.domain.manifest.plain_lines import PlainLines, plain_lines
 from quilt_mcp.domain.walk import WalkOrder
 
 _dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
