@@ -241,3 +241,13 @@ def test_lines_of_the_parent_go_through_as_bytes_and_others_as_quilt3_writes_the
         write_manifest(out, Header(), draft, lambda: None)
     written = Entry("b", "x", 1, Hash("", ""), {"a": 1})
     assert out.getvalue().split(b"\n", 1)[1] == plain + encode_record(written) + encode_record(entry("c"))
+
+
+def test_a_clash_names_the_key() -> None:
+    parent = parent_of({"a/b", "c"}, set())
+    for incoming, what in (
+        ({"a"}, "'a' is a file, and also a folder"),
+        ({"c/d"}, "'c' is a file, and also a folder"),
+    ):
+        with Arrivals() as arrivals, pytest.raises(DuplicateKey, match=what):
+            Draft(Header(), parent, Changes(arriving(arrivals, incoming))).plan()

@@ -12,37 +12,6 @@ from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import CorruptManifest, DuplicateKey
 
 
-class OutOfWalkOrder(CorruptManifest):
-    """Entries came in another order than walk order where only walk order can be used. quilt3 reads such manifests
-    (it sorts in memory), so a reader should sort and try again rather than give up."""
-
-
-class WalkOrder:
-    """Watches logical keys go by in walk order.
-
-    ``step`` raises DuplicateKey for a repeated key and for a file that stands where a folder is, OutOfWalkOrder for
-    a key smaller than the one before. Constant memory: clashing keys are neighbours in walk order.
-    """
-
-    __slots__ = ("_last", "_started")
-
-    def __init__(self) -> None:
-        self._last = ""
-        self._started = False
-
-    def step(self, logical_key: str) -> None:
-        key = walk_key(logical_key)
-        last = self._last
-        if self._started and key <= last:
-            if key == last:
-                raise duplicate_key(logical_key)
-            raise out_of_order(logical_key)
-        if self._started and key.startswith(last) and key[len(last)] == "\0":
-            raise file_and_folder(last.replace("\0", "/"))
-        self._last = key
-        self._started = True
-
-
 def directory_order(directories: Iterable[DirectoryMeta]) -> Iterator[DirectoryMeta]:
     """The directories that have metadata, as quilt3 writes them before every entry: in walk order, a folder before its
     sub-folders. Of directories given twice the last wins, and empty metadata is left out."""
@@ -69,14 +38,6 @@ def file_and_folder(logical_key: str) -> DuplicateKey:
     return DuplicateKey(
         f"{logical_key!r} is a file, and also a folder with files below it; a package holds one or the other.",
         next_step="Rename or leave out the file, or move what is below the folder.",
-        details={"logical_key": logical_key},
-    )
-
-
-def out_of_order(logical_key: str) -> OutOfWalkOrder:
-    return OutOfWalkOrder(
-        f"The entry {logical_key!r} comes after one that should follow it in walk order.",
-        next_step="Sort the entries by walk order before using them.",
         details={"logical_key": logical_key},
     )
 

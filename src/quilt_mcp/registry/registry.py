@@ -29,7 +29,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, Pointers
 from quilt_mcp.storage.store import PageLister, Place, Store, Stores
 from quilt_mcp.storage.workers import collect
 
@@ -66,30 +66,23 @@ class Registry:
         warnings = list(found.warnings)
         items: list[PackageListing] = []
         for name, pointer in zip(found.names, latest, strict=True):
+            if pointer is None and not await self.pointers.tags(name):
+                continue  # deleted since it was listed, or a folder that some servers list although it is empty
             if pointer is None:
-                if not await self.pointers.tags(name):
-                    continue  # deleted since it was listed, or a folder that some servers list although it is empty
-                warnings.append(f"missing_latest: {name} has no latest pointer.")
-                items.append(PackageListing(name, None, None))
-                continue
-            if pointer.top_hash is None:
+                warnings.append(_missing_latest(name))
+            elif pointer.top_hash is None:
                 warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
-            items.append(PackageListing(name, pointer.top_hash, pointer.modified))
-        next_cursor = encode_cursor("packages", found.names[-1]) if found.more else None
-        return Page(tuple(items), next_cursor, None, tuple(warnings))
+            items.append(PackageListing(name, pointer and pointer.top_hash, pointer and pointer.modified))
+        return Page(tuple(items), _after(found), None, tuple(warnings))
 
     async def _list_unread(
         self, pages: PageLister, prefix: str, limit: int, after: str
     ) -> Page[PackageListing]:
         """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
         found, times = await self.pointers.latest_times(pages, prefix, after, limit)
-        warnings = list(found.warnings)
-        warnings += [
-            f"missing_latest: {name} has no latest pointer." for name in found.names if name not in times
-        ]
+        missing = (_missing_latest(name) for name in found.names if name not in times)
         items = tuple(PackageListing(name, None, times.get(name)) for name in found.names)
-        next_cursor = encode_cursor("packages", found.names[-1]) if found.more else None
-        return Page(items, next_cursor, None, tuple(warnings))
+        return Page(items, _after(found), None, (*found.warnings, *missing))
 
     async def resolve(self, package: PackageUri) -> str:
         """The full top hash that a URI means. At most three requests, none of which lists more than it must."""
@@ -392,6 +385,14 @@ class Registry:
             next_step="Call package_browse with this path, then object_read on one of the files' uri.",
             details={"uri": item.uri},
         )
+
+
+def _missing_latest(name: str) -> str:
+    return f"missing_latest: {name} has no latest pointer."
+
+
+def _after(page: PackageNames) -> str | None:
+    return encode_cursor("packages", page.names[-1]) if page.more else None
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from itertools import groupby
 
 import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
@@ -20,13 +22,16 @@ from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupport
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.storage.hashing import hash_file, hash_open_file
+from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.workers import for_each, groups
 
 PROBLEMS_SHOWN = 200
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
+_READERS = 2
+"""Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
 _CHECK_EVERY = 1000
 
@@ -45,6 +50,7 @@ class Verifier:
         self._checked_entries = 0
         self._checks: Counter[str] = Counter()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
+        self._reading = anyio.CapacityLimiter(_READERS)
 
     async def verify(self, package: PackageUri) -> Verification:
         """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error."""
@@ -70,7 +76,7 @@ class Verifier:
         """Small local files are read in one step on another thread, since the step costs more than one of them."""
         small = [entry for entry in group if self._is_local(entry) and _size(entry) < _LARGE]
         others = [entry for entry in group if not (self._is_local(entry) and _size(entry) < _LARGE)]
-        problems = await to_thread.run_sync(self._check_small, small) if small else []
+        problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
         problems += [await self._check(entry) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)
@@ -83,23 +89,39 @@ class Verifier:
 
     def _check_small(self, entries: list[Entry]) -> list[FileCheck | None]:
         problems: list[FileCheck | None] = []
-        for entry in entries:
-            check_cancelled()
-            try:
-                problems.append(self._compared(entry, *self._hash_small(entry)))
-            except QuiltError as error:
-                problems.append(_failed(entry, error))
+        for _, neighbours in groupby(entries, lambda entry: entry.logical_key.rpartition("/")[0]):
+            with ExitStack() as held:
+                group = list(neighbours)
+                open_file = self._opener(group[0], held)
+                problems += [self._check_read(entry, open_file) for entry in group]
         return problems
 
-    def _hash_small(self, entry: Entry) -> tuple[int, Hash | None]:
-        descriptor = self._open(entry)
+    def _opener(self, entry: Entry, held: ExitStack) -> Callable[[Entry], int]:
+        """What opens the files of the folder that ``entry`` is in, which stays open as long as ``held``."""
+        if self._installed is None:
+            return self._open
         try:
-            size = os.fstat(descriptor).st_size
-            if size != entry.size or entry.hash is None:
-                return size, None
-            return size, hash_open_file(descriptor, size, entry.hash.type, check_cancelled)
-        finally:
-            os.close(descriptor)
+            folder = self._installed.at(entry.logical_key).rpartition("/")[0]
+            open_name = held.enter_context(self._installed.folder.files_in(folder))
+        except QuiltError:
+            return self._open  # which says of each file what is wrong
+        return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+
+    def _check_read(self, entry: Entry, open_file: Callable[[Entry], int]) -> FileCheck | None:
+        check_cancelled()
+        try:
+            descriptor = open_file(entry)
+            try:
+                with typed_errors(ascii(entry.logical_key), "the local file system"):
+                    content = os.pread(descriptor, _size(entry) + 1, 0)
+                    size = len(content) if len(content) <= _size(entry) else os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+            if entry.hash is None or size != entry.size:
+                return self._compared(entry, size, None)
+            return self._compared(entry, size, hash_bytes(content, entry.hash.type))
+        except QuiltError as error:
+            return _failed(entry, error)
 
     def _open(self, entry: Entry) -> int:
         if self._installed is not None:

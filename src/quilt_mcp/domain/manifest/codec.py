@@ -197,32 +197,28 @@ def encode_header(header: Header) -> bytes:
 
 def encode_record(record: Record) -> bytes:
     """Raises InvalidMetadata as ``encode_header`` does, InternalError for an entry without size or hash."""
-    key = encode_basestring(record.logical_key)
+    what = record.logical_key
     if isinstance(record, DirectoryMeta):
-        what = f"the metadata of the folder {record.logical_key!r}"
-        return _line(f'{{"logical_key": {key}, "meta": {dump(_dump_line, record.meta, what)}}}', what)
-    size, entry_hash = size_and_hash(record)
-    meta = record.meta
-    text = (
-        f'{{"logical_key": {key}, "physical_keys": [{encode_basestring(record.physical_key)}], "size": {size}, '
-        f'"hash": {{"type": {encode_basestring(entry_hash.type)}, "value": {encode_basestring(entry_hash.value)}}}, '
-        f'"meta": {dump(_dump_line, meta, record.logical_key) if meta else "{}"}}}'
-    )
-    return _line(text, record.logical_key)
+        what = f"the metadata of the folder {what!r}"
+    return _line(_spelled(record, lambda meta: dump(_dump_line, meta, what)), what)
 
 
 def encode_exact(record: Record) -> bytes:
     """A line from which ``decode_record`` gives this very record back, whatever it holds: NaN, lone surrogates and metadata
     beyond all bounds included. For copies of our own; no registry gets such a line."""
-    key, meta = encode_basestring(record.logical_key), _dump_exact(record.meta)
+    return f"{_spelled(record, _dump_exact)}\n".encode()
+
+
+def _spelled(record: Record, dump_meta: Callable[[Any], str]) -> str:
+    key = encode_basestring(record.logical_key)
     if isinstance(record, DirectoryMeta):
-        return f'{{"logical_key": {key}, "meta": {meta}}}\n'.encode()
+        return f'{{"logical_key": {key}, "meta": {dump_meta(record.meta)}}}'
     size, entry_hash = size_and_hash(record)
     return (
         f'{{"logical_key": {key}, "physical_keys": [{encode_basestring(record.physical_key)}], "size": {size}, '
         f'"hash": {{"type": {encode_basestring(entry_hash.type)}, "value": {encode_basestring(entry_hash.value)}}}, '
-        f'"meta": {meta}}}\n'
-    ).encode()
+        f'"meta": {dump_meta(record.meta) if record.meta else "{}"}}}'
+    )
 
 
 def _line(text: str, what: str) -> bytes:

@@ -13,24 +13,21 @@ from json.encoder import encode_basestring_ascii
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.manifest.codec import decode_record, dump, size_and_hash
 from quilt_mcp.domain.manifest.plain_lines import PlainLines, plain_lines
-from quilt_mcp.domain.walk import WalkOrder
 
 _dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 class TopHash:
-    """The top hash of a revision as its entries go by, in walk order: where they come as lines the caller sees to that."""
+    """The top hash of a revision as its entries go by. The caller sees to it that they come in walk order, none twice."""
 
-    __slots__ = ("_hash", "_order", "_pending")
+    __slots__ = ("_hash", "_pending")
 
     def __init__(self, header: Header) -> None:
         self._hash = hashlib.sha256(header_part(header))
         self._pending: list[str] = []
-        self._order = WalkOrder()
 
     def add(self, entry: Entry) -> None:
-        """Raises DuplicateKey (repeated key, file in a folder's place), OutOfWalkOrder, InvalidMetadata."""
-        self._order.step(entry.logical_key)
+        """Raises InvalidMetadata."""
         self._pending.append(entry_part(entry))
         if len(self._pending) >= 256:
             self._flush()

@@ -31,7 +31,6 @@ from quilt_mcp.storage.store import Store
 _ATTEMPTS = 3
 _TIMESTAMP_ATTEMPTS = 200
 _CLOCK_SKEW_SECONDS = 3600
-_WRITE_BUFFER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +111,15 @@ class Publisher:
 
     def _write_file(self, header: Header, draft: Draft) -> tuple[Path, str]:
         with typed_errors("A manifest in the making", str(self._scratch)):
-            return self._written(header, draft)
-
-    def _written(self, header: Header, draft: Draft) -> tuple[Path, str]:
-        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, name = tempfile.mkstemp(prefix="manifest-", dir=self._scratch)
-        path = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb", buffering=_WRITE_BUFFER) as out:
-                return path, write_manifest(out, header, draft, anyio.from_thread.check_cancelled)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(prefix="manifest-", dir=self._scratch, delete=False) as out:
+                try:
+                    return Path(out.name), write_manifest(
+                        out, header, draft, anyio.from_thread.check_cancelled
+                    )
+                except BaseException:
+                    os.unlink(out.name)
+                    raise
 
     async def _require_parent(self, name: str, parent: Pointer | None) -> None:
         found = await self._pointers.latest(name)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from operator import attrgetter
@@ -124,6 +124,19 @@ class LocalFolder:
                 next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself.",
                 details={"folder": str(self.root), "link": ascii(relative), "target": str(target)},
             ) from None
+
+    @contextmanager
+    def files_in(self, relative: str) -> Generator[Callable[[str], int]]:
+        """For the length of the block, ``open_file`` for files of one folder by name, whose path is gone through once."""
+        with self._folder.files_in(_parts(relative)) as open_name:
+
+            def open_file(name: str) -> int:
+                try:
+                    return open_name(name)
+                except OutsideRoots:
+                    return self.open_file(f"{relative}/{name}".lstrip("/"))
+
+            yield open_file
 
     def names(self, relative: str = "") -> list[str]:
         """What is in a folder, sorted, folders with a '/' at the end: for suggestions. Empty where there is no such folder."""
