@@ -58,7 +58,7 @@ def test_hashes_equal_quilt3s_at_the_borders(tmp_path: Path, size: int, hash_typ
     assert ours(path, hash_type) == theirs(path, hash_type)
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(
     chunks=st.integers(0, 2),
     beyond=st.integers(-3, 3),
