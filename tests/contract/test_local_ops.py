@@ -114,10 +114,10 @@ class TestLocalOps(QuiltOpsContract):
 
 
 @pytest.mark.nightly
-class TestLocalOpsOnTables(TestLocalOps):
+class TestLocalOpsOnLargeManifests(TestLocalOps):
     """The same with every manifest held as a table, as only large ones are otherwise."""
 
     @pytest.fixture(autouse=True)
-    def hold_manifests_as_tables(self, open_backend: None, tmp_path: Path) -> None:
+    def take_every_manifest_for_a_large_one(self, open_backend: None, tmp_path: Path) -> None:
         for ops, folder in ((self.ops, "tables"), (self.reader, "tables-read")):
             ops._manifests = ManifestCache(tmp_path / folder, small=0)
