@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from ops_base import OpsContract
 
+from quilt_mcp.domain.plan import CreateRequest, Source
 from quilt_mcp.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -113,6 +114,22 @@ class ObjectContract(OpsContract):
         for call in (self.ops.stat_object, self.ops.read_object):
             with pytest.raises(ObjectNotFound):
                 await call(f"{self.registry}/nothing")
+
+    async def test_every_address_of_a_listing_can_be_listed_or_read(self) -> None:
+        """case_C32: folders with names that an address spells otherwise, too."""
+        names = ["%41", "A", "x#1", "x", "a b", "a+b&c=d?", "[x]", "é"]
+        for name in names:
+            self.raw_set(f"odd/{name}/f {name}.csv", name.encode())
+        folders = (await self.ops.list_objects(f"{self.registry}/odd/")).items
+        assert len(folders) == len(names)
+        found: set[str] = set()
+        for folder in folders:
+            [file] = (await self.ops.list_objects(folder.uri)).items
+            content = (await self.ops.read_object(file.uri)).data.decode()
+            plan = await self.ops.plan_create(CreateRequest(self.uri("o/o"), (Source(folder.uri),)))
+            assert [change.path for change in plan.changes] == [f"f {content}.csv"]
+            found.add(content)
+        assert found == {*names}
 
     async def test_a_folder_is_no_object(self) -> None:
         self.raw_set("d/f", b"1")

@@ -65,7 +65,7 @@ class ObjectOps:
             uri = str(store.physical_key(stat.key, stat.version))
             link = await self._link(Place(store, stat.key, stat.version), uri) if links else None
             items.append(_object(store, stat, link))
-        items += [ObjectListing(f"{store.url}/{folder}", "folder") for folder in listing.folders]
+        items += [ObjectListing(_folder_uri(store, folder), "folder") for folder in listing.folders]
         items.sort(key=lambda item: item.uri)
         next_cursor = encode_cursor("objects", listing.next_after) if listing.next_after is not None else None
         return Page(tuple(items), next_cursor)
@@ -155,6 +155,11 @@ async def _stat(place: Place) -> ObjectStat:
         with suppress(PermissionDenied, StorageUnavailable):
             await place.store.list_folder(limit=1)
         raise
+
+
+def _folder_uri(store: Store, folder: str) -> str:
+    uri = str(store.physical_key(folder))
+    return uri if uri.endswith("/") else f"{uri}/"
 
 
 def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectListing:

@@ -178,8 +178,14 @@ class Draft:
             if key.endswith("/"):
                 continue
             found = next(parent.located(*parent.span(key)), None)
-            if found is None or found[0].logical_key != key or self._is_removed(found[1]):
+            if found is None or found[0].logical_key != key:
                 raise self._nothing_at(key)
+            if self._is_removed(found[1]):
+                raise EntryNotFound(
+                    f"{key!r} is removed by the same call that sets metadata on it.",
+                    next_step="Leave out one of the two.",
+                    details={"path": key},
+                )
             entry = self._with_metadata(found[0])
             if entry.meta != found[0].meta and self._new_key(key) == key:
                 self._edited[key] = entry
