@@ -83,13 +83,6 @@ class Patched:
         edited = sum(
             noted.keys() >= {key} and key not in moved and new[key].meta != old[key].meta for key in noted
         )
-        self.counts = (
-            len(incoming) - len(replaced),
-            len(replaced),
-            len(removed - incoming),
-            len(moved),
-            edited,
-        )
         metas = {m.logical_key: m.meta for m in parent.directory_metas()}
         metas = {
             self.renamed(key, request["renamed"]): meta
@@ -98,9 +91,17 @@ class Patched:
         }
         for name, value in request["noted"].items():
             if name.endswith("/"):
+                edited += (metas.get(name) or None) != (value or None)
                 metas[name] = value
                 if value and not any(key.startswith(name) for key in new):
                     raise EntryNotFound(name)
+        self.counts = (
+            len(incoming) - len(replaced),
+            len(replaced),
+            len(removed - incoming),
+            len(moved),
+            edited,
+        )
         metas = {key: meta for key, meta in metas.items() if any(name.startswith(key) for name in new)}
         self.directories = list(directory_order(DirectoryMeta(key, meta) for key, meta in metas.items()))
 

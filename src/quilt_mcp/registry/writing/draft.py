@@ -216,6 +216,9 @@ class Draft:
                     next_step='Give an object, such as {"owner": "me"}, or null to take the metadata away.',
                     details={"path": key},
                 )
+            if (self._directories.get(key) or None) != (value or None):
+                self.counts.metadata += 1
+                self._note(PlannedChange(key, "metadata"))
             self._directories[key] = value
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
