@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -279,6 +280,7 @@ async def test_a_failure_at_any_call_of_reading_is_a_typed_error(tmp_path: Path)
     await prepared(tmp_path, "patch")
     uri = package(open_faulty(tmp_path).ops)
     file = PackageUri(uri.registry, NAME, path="one")
+    turn = itertools.count()
     reads: list[Callable[[QuiltOps], Awaitable[object]]] = [
         lambda ops: ops.list_packages(uri.registry),
         lambda ops: ops.log(uri),
@@ -290,7 +292,7 @@ async def test_a_failure_at_any_call_of_reading_is_a_typed_error(tmp_path: Path)
         lambda ops: ops.resolve(
             PackageUri(uri.registry, NAME, top_hash=log(tmp_path / "registry", NAME)[0][:8])
         ),
-        lambda ops: ops.install(uri, str(tmp_path / "installed"), overwrite=True),
+        lambda ops: ops.install(uri, str(tmp_path / f"installed-{next(turn)}")),
         lambda ops: ops.list_objects(f"{uri.registry}/"),
     ]
     for read in reads:

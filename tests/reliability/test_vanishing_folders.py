@@ -165,7 +165,7 @@ async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
 @pytest.mark.parametrize(
     "folder",
     ["registry/.quilt/packages", "registry/.quilt/named_packages", "registry/.quilt/objects", "registry/.quilt/tmp",
-     "registry/.quilt/locks", "cache/scratch", "cache", "installed", "data"],
+     "registry/.quilt/locks", "cache/scratch", "cache", "installed"],
 )  # fmt: skip
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_file_where_a_folder_should_be_is_told_or_harms_nothing(
