@@ -19,11 +19,22 @@ from quilt_mcp.domain.manifest.codec import MAX_DEPTH, is_deep
 
 _ENTRY: Final = (
     rb'^\{"logical_key": "(%b+)", "physical_keys": \["%b+"\], "size": (0|[1-9][0-9]{0,17}), '
-    rb'"hash": \{"type": "(%b*)", "value": "(%b*)"\}, "meta": (?:\{\}|(\{.*\}))\}\n'
+    rb'"hash": \{"type": "%b", "value": "%b"\}, "meta": (?:\{\}|(\{.*\}))\}\n'
 )
-_QUICK: Final = re.compile(_ENTRY % ((rb'[^"]',) * 4), re.MULTILINE)
+
+
+def _entries(one: bytes, value: bytes) -> re.Pattern[bytes]:
+    return re.compile(_ENTRY % (one, one, value % one, value % one), re.MULTILINE)
+
+
+_ANY: Final = rb'[^"]'
+_SAFE: Final = rb'[^"\\\x00-\x1f]'
+_QUICK: Final = _entries(_ANY, rb"(%b*)")
 """Twice as fast as ``_EXACT``, and the same where a block holds neither a backslash nor a control character."""
-_EXACT: Final = re.compile(_ENTRY % ((rb'[^"\\\x00-\x1f]',) * 4), re.MULTILINE)
+_EXACT: Final = _entries(_SAFE, rb"(%b*)")
+_QUICK_SIZES: Final = _entries(_ANY, rb"%b*")
+"""As these, without the hashes."""
+_EXACT_SIZES: Final = _entries(_SAFE, rb"%b*")
 _ODD_BYTES: Final = bytes(range(32)) + b"\\"
 _RISKY_NUMBER: Final = re.compile(rb"[0-9](?:[eE]|\.000|[0-9.]{15})")
 """Numbers that orjson and ``json`` might read or spell differently: exponents, those that Python writes with one,
@@ -62,17 +73,31 @@ class PlainLines:
 def plain_lines(block: bytes) -> PlainLines | None:
     """``block``: whole lines, each with its line feed. None when one of them is not an entry in quilt3's own spelling, or is
     one that the codec would refuse; but whether the logical keys are harmless is not looked into."""
-    rows = _QUICK.findall(block)
+    columns = _columns(block, _QUICK, _EXACT)
+    if columns is None:
+        return None
+    keys, sizes, types, values, metas = columns
+    return PlainLines(keys, sizes, types, values, metas, block.isascii() and b"\x7f" not in block)
+
+
+def plain_sizes(block: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
+    """As ``plain_lines``, logical keys and sizes alone: in three quarters of the time."""
+    columns = _columns(block, _QUICK_SIZES, _EXACT_SIZES)
+    return None if columns is None else (columns[0], columns[1])
+
+
+def _columns(
+    block: bytes, quick: re.Pattern[bytes], exact: re.Pattern[bytes]
+) -> list[tuple[bytes, ...]] | None:
+    rows = quick.findall(block)
     # Each match begins a line and ends one. So equal counts say that each line is a match and no match is more than a line; here,
     # also that line feeds are all there is of control characters and backslashes.
     if not rows or len(block) - len(block.translate(None, _ODD_BYTES)) != len(rows):
-        rows = _EXACT.findall(block)
+        rows = exact.findall(block)
         if not rows or len(rows) != block.count(b"\n"):
             return None
-    keys, sizes, types, values, metas = zip(*rows, strict=True)
-    if not (_is_utf8(block) and _are_plain_metas({*metas} - {b""})):
-        return None
-    return PlainLines(keys, sizes, types, values, metas, block.isascii() and b"\x7f" not in block)
+    columns = list(zip(*rows, strict=True))
+    return columns if _is_utf8(block) and _are_plain_metas({*columns[-1]} - {b""}) else None
 
 
 def _is_utf8(block: bytes) -> bool:

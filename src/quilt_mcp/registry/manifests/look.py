@@ -22,7 +22,7 @@ from quilt_mcp.domain.manifest.codec import (
     decode_record,
     walk_key_in,
 )
-from quilt_mcp.domain.manifest.plain_lines import plain_lines
+from quilt_mcp.domain.manifest.plain_lines import plain_sizes
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
 from quilt_mcp.errors import CorruptManifest
@@ -176,10 +176,10 @@ class _Look:
         self._last = keys[-1]
 
     def _plain(self, block: bytes) -> _Entries | None:
-        plain = plain_lines(block)
+        plain = plain_sizes(block)
         if plain is None:
             return None
-        keys, at, number = plain.keys, 0, 0
+        (keys, sizes), at, number = plain, 0, 0
 
         def start_of(wanted: int) -> int:
             nonlocal at, number
@@ -194,7 +194,7 @@ class _Look:
         if not _are_harmless(listed, folders):
             return None  # the codec says what is wrong, if anything is
         self._number += len(keys)
-        return _Entries(walk_keys, folders, list(map(int, plain.sizes)), start_of)
+        return _Entries(walk_keys, folders, list(map(int, sizes)), start_of)
 
     def _decoded(self, block: bytes) -> _Entries:
         keys: list[bytes] = []
@@ -216,8 +216,9 @@ class _Look:
 
 
 def _are_harmless(listed: bytes, folders: Sequence[bytes]) -> bool:
-    """Whether no key of those ``listed``, one a line, has an empty part, '.' or '..'. False is no more than a suspicion."""
-    if listed[:1] == b"/" or listed[-1:] in b"/." or b"\n/" in listed or b"/\n" in listed or b".\n" in listed:
+    """Whether no key of those ``listed``, one a line, has an empty part, '.' or '..', unless it begins with a slash: such a one
+    comes before all others in walk order. False is no more than a suspicion."""
+    if listed[:1] == b"/" or listed[-1:] in b"/." or b"/\n" in listed or b".\n" in listed:
         return False
     return all(_HARMFUL.isdisjoint(folder.split(b"\0")) for folder in {*folders} - {b""})
 
