@@ -30,9 +30,10 @@ MAX_SIZE: Final = 2**63 - 1
 
 _EMPTY_META: Final = b'"meta": {}}'
 _BIG_INTEGER: Final = re.compile(rb"[0-9]{19}")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_NESTING: Final = bytes(set(range(256)) - set(b"[]{}"))
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
-_KEY: Final = re.compile(rb'\{"logical_key": "((?:[^"\\]|\\.)*)"', re.DOTALL)
+_KEY: Final = re.compile(rb'\{"logical_key": "([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 
 _dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _dump_exact = json.JSONEncoder().encode
@@ -103,6 +104,11 @@ def walk_key_in(line: bytes) -> bytes | None:
     return text.removesuffix(b"/").replace(b"/", b"\0")
 
 
+def corrupt_length(number: int) -> NoReturn:
+    """Raises CorruptManifest for a line that is too long to be read."""
+    corrupt(number, f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+
+
 def _load(line: bytes, number: int) -> dict[str, Any]:
     plain = line.endswith(_EMPTY_META)
     if not plain:
@@ -145,13 +151,10 @@ def is_deep(line: bytes) -> bool:
     if len(line) <= 2 * MAX_DEPTH or line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
         return False
     depth = 0
-    for char in _STRING.sub(b"", line):
-        if char in b"{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif char in b"}]":
-            depth -= 1
+    for char in _STRING.sub(b"", line).translate(None, _NOT_NESTING):
+        depth += 1 if char in b"{[" else -1
+        if depth > MAX_DEPTH:
+            return True
     return False
 
 
@@ -201,6 +204,15 @@ def encode_record(record: Record) -> bytes:
     if isinstance(record, DirectoryMeta):
         what = f"the metadata of the folder {what!r}"
     return _line(_spelled(record, lambda meta: dump(_dump_line, meta, what)), what)
+
+
+def can_be_written(record: Record) -> bool:
+    """Whether ``encode_record`` takes it. A manifest that was read may hold what no writer may write, as NaN."""
+    try:
+        encode_record(record)
+    except InvalidMetadata:
+        return False
+    return True
 
 
 def encode_exact(record: Record) -> bytes:

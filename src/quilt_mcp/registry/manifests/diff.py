@@ -61,7 +61,7 @@ def diff(
     the first added, renamed, and so on, in walk order.
 
     Lines that are equal byte for byte are not looked into. Memory grows with the changes: some hundred bytes for each entry
-    that stands on one side alone, while it runs. ``checkpoint`` is called every thousand lines and may raise.
+    that stands on one side alone, while it runs. ``checkpoint`` is called every 128 KB and may raise.
     """
     merge = _Merge(before, after, checkpoint)
     merge.run(path)
@@ -80,7 +80,8 @@ def diff(
 class _Side:
     """The lines of one manifest as they go by."""
 
-    def __init__(self, manifest: Manifest, path: str) -> None:
+    def __init__(self, manifest: Manifest, path: str, checkpoint: Callable[[], None]) -> None:
+        self._checkpoint = checkpoint
         self.at, self._end = manifest.span(path)
         self._lines = manifest.lines
         self._blocks = self._lines.blocks(self.at, self._end)
@@ -90,6 +91,7 @@ class _Side:
     def fill(self) -> bool:
         """Whether there is a line still."""
         if not self.waiting:
+            self._checkpoint()
             self.waiting = next(self._blocks, b"").split(b"\n")[-2::-1]
         return bool(self.waiting)
 
@@ -110,9 +112,8 @@ class _Merge:
         self.modified = self.metadata = self.unchanged = 0
 
     def run(self, path: str) -> None:
-        old, new = _Side(self._before, path), _Side(self._after, path)
+        old, new = (_Side(one, path, self._checkpoint) for one in (self._before, self._after))
         while old.fill() and new.fill():
-            self._checkpoint()
             self._pass_equal(old, new)
             while old.waiting and new.waiting and old.waiting[-1] != new.waiting[-1]:
                 self._pass_unequal(old, new)

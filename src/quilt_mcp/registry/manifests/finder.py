@@ -1,4 +1,4 @@
-"""LineFinder: places of many keys among sorted lines, in about the time of one search for each group of neighbours."""
+"""LineFinder: places of many keys among sorted lines. Keys in walk order that are neighbours take one search together."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ class LineFinder:
         self._end = end
         self._keys: list[bytes] = []
         """Walk keys of the lines in hand."""
+        self._sought: bytes | None = None
+        """The key that was searched for: none of a record lies between it and the first in hand."""
         self._places = [start]
         """Where these lines begin, and where the last of them ends."""
 
     def find(self, walk_key: bytes) -> tuple[int, int]:
         """Where the record of that key begins and ends; twice where it would stand, when there is none."""
         keys = self._keys
-        if not (keys and keys[0] <= walk_key <= keys[-1]):
+        if self._sought is None or walk_key < self._sought or (keys and walk_key > keys[-1]):
             self._read(self._lines.seek(walk_key, self._start, self._end))
-            keys = self._keys
+            self._sought, keys = walk_key, self._keys
         at = bisect_left(keys, walk_key)
         place = self._places[at]
         return (place, self._places[at + 1]) if at < len(keys) and keys[at] == walk_key else (place, place)

@@ -12,7 +12,7 @@ from typing import Final
 
 NO_META: Final = -1
 _COLUMNS: Final = ("path_end", "first", "end", "entries", "size", "files", "folders", "after", "meta")
-_FORMAT: Final = f"quilt-mcp index 1 {sys.byteorder}"
+_FORMAT: Final = f"quilt-mcp index 2 {sys.byteorder}"
 
 
 class Folders:
@@ -72,13 +72,15 @@ class Folders:
 class Index:
     """Offsets among the lines: ``metas`` is where the metadata of directories begins, ``entries`` where the entries do, ``size``
     where they end. ``copy`` is the SHA-256 of these lines where they are a copy of the manifest's; None: they are its own.
-    ``found_hash`` is the top hash that the lines really have, None while nobody has asked."""
+    ``is_writable``: no record holds what a manifest may not be written with. ``found_hash`` is the top hash that the lines
+    really have, None while nobody has asked."""
 
     metas: int
     entries: int
     size: int
     folders: Folders
     copy: str | None = None
+    is_writable: bool = True
     found_hash: str | None = None
 
     @property
@@ -96,6 +98,7 @@ class Index:
             "size": self.size,
             "folders": len(self.folders),
             "copy": self.copy,
+            "is_writable": self.is_writable,
             "found_hash": self.found_hash,
             "sha256": hashlib.sha256(body).hexdigest(),
         }
@@ -114,4 +117,12 @@ class Index:
         if head["format"] != _FORMAT or head["sha256"] != hashlib.sha256(body).hexdigest():
             raise ValueError("the index is damaged, or of another version")
         folders = Folders.load(body, head["folders"])
-        return cls(head["metas"], head["entries"], head["size"], folders, head["copy"], head["found_hash"])
+        return cls(
+            head["metas"],
+            head["entries"],
+            head["size"],
+            folders,
+            head["copy"],
+            head["is_writable"],
+            head["found_hash"],
+        )

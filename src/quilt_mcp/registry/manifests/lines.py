@@ -39,6 +39,8 @@ class Lines(ABC):
         at = start
         while at < end:
             block = self.read(at, min(size, end - at))
+            if not block:
+                return
             while b"\n" not in block and at + len(block) < end:
                 if len(block) >= MAX_LINE_BYTES:
                     raise LineTooLong

@@ -15,9 +15,11 @@ from typing import Final
 
 from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.manifest.codec import (
-    MAX_LINE_BYTES,
+    MAX_RECORD_BYTES,
     MAX_SIZE,
+    can_be_written,
     corrupt,
+    corrupt_length,
     decode_header,
     decode_record,
     walk_key_in,
@@ -30,6 +32,10 @@ from quilt_mcp.registry.manifests.index import NO_META, Folders, Index
 from quilt_mcp.registry.manifests.lines import HeldLines, Lines, LineTooLong
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 
+_PATHS: Final = 8 << 20
+_PATHS_A_BYTE: Final = 8
+"""The paths of all folders may have so many bytes, and so many more for each byte of the manifest: each part of a key is a
+folder with a path of its own, so a small manifest could fill the memory."""
 _HARMFUL: Final = frozenset((b"", b".", b".."))
 
 
@@ -38,7 +44,7 @@ class OtherOrder(Exception):
 
 
 def look(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> Index:
-    """Memory grows with the folders alone, some hundred bytes each. ``checkpoint`` is called every half megabyte and may raise.
+    """Memory grows with the folders alone: 72 bytes each, and their paths. ``checkpoint`` is called every 128 KB and may raise.
     Raises CorruptManifest, OtherOrder."""
     return _Look(lines, checkpoint).whole()
 
@@ -75,7 +81,8 @@ class _Look:
         self._metas: Iterator[tuple[bytes, int]] = iter(())
         """The directories with metadata that no entry has passed yet: walk keys, and where the metadata stands."""
         self._next_meta: tuple[bytes, int] | None = None
-        self._sums = FolderSums()
+        self._sums = FolderSums(_PATHS + _PATHS_A_BYTE * lines.size)
+        self._is_writable = True
 
     def whole(self) -> Index:
         blocks = self._blocks()
@@ -87,7 +94,7 @@ class _Look:
         self._number = 2
         start = at = len(header) + 1
         block, metas = self._directories(first[start:], blocks, start)
-        entries = at = metas[-1][2] if metas else start
+        entries = at = min(metas[-1][2] if metas else start, self._lines.size)
         self._metas = iter([(path, place) for path, place, _ in metas])
         self._next_meta = next(self._metas, None)
         while block or (block := next(blocks, b"")):
@@ -97,7 +104,7 @@ class _Look:
         while self._next_meta is not None:
             self._enter_directory(self._last, at)
         self._sums.finish(at)
-        return Index(start, entries, at, self._sums.folders)
+        return Index(start, entries, at, self._sums.folders, is_writable=self._is_writable)
 
     def _blocks(self) -> Iterator[bytes]:
         try:
@@ -105,7 +112,7 @@ class _Look:
                 self._checkpoint()
                 yield block
         except LineTooLong:
-            corrupt(self._number, f"the line is longer than {MAX_LINE_BYTES:,} bytes")
+            corrupt_length(self._number)
 
     # -- directories --
 
@@ -176,7 +183,7 @@ class _Look:
         self._last = keys[-1]
 
     def _plain(self, block: bytes) -> _Entries | None:
-        plain = plain_sizes(block)
+        plain = plain_sizes(block) if len(block) <= MAX_RECORD_BYTES else None
         if plain is None:
             return None
         (keys, sizes), at, number = plain, 0, 0
@@ -209,6 +216,7 @@ class _Look:
             keys.append(key)
             sizes.append(record.size or 0)
             starts.append(at)
+            self._is_writable = self._is_writable and can_be_written(record)
             self._number += 1
             at += len(line) + 1
         folders = [key.rpartition(b"\0")[0] for key in keys]
@@ -226,8 +234,10 @@ def _are_harmless(listed: bytes, folders: Sequence[bytes]) -> bool:
 class FolderSums:
     """Makes ``Folders`` of runs of entries that come in walk order."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """``most``: the bytes that the paths of all may have."""
         self.folders = Folders()
+        self._most = most
         self._open: list[tuple[int, bytes]] = []
         """Slots and paths from the root down to the folder that the last entry was in."""
 
@@ -258,6 +268,8 @@ class FolderSums:
     def _make(self, path: bytes, at: int) -> None:
         folders = self.folders
         self._open.append((len(folders), path))
+        if len(folders.paths) + len(path) > self._most:
+            raise _corrupt("its folders are nested too deeply")
         folders.paths += path
         folders.path_end.append(len(folders.paths))
         folders.first.append(at)
@@ -285,8 +297,12 @@ class FolderSums:
 
 def _bounded(size: int) -> int:
     if size > MAX_SIZE:
-        raise CorruptManifest(
-            "The manifest is corrupt: its files have more bytes together than any store can hold.",
-            next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
-        )
+        raise _corrupt("its files have more bytes together than any store can hold")
     return size
+
+
+def _corrupt(why: str) -> CorruptManifest:
+    return CorruptManifest(
+        f"The manifest is corrupt: {why}.",
+        next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
+    )

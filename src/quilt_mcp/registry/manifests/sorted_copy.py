@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 from quilt_mcp.domain.entry import DirectoryMeta
-from quilt_mcp.domain.manifest.codec import decode_record, encode_exact
+from quilt_mcp.domain.manifest.codec import corrupt_length, decode_record, encode_exact
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_duplicate, directory_walk_key
-from quilt_mcp.registry.manifests.lines import Lines
+from quilt_mcp.registry.manifests.lines import Lines, LineTooLong
 
-_PAGE = "SELECT kind, walk_key, line FROM lines WHERE (kind, walk_key) > (?, ?) ORDER BY kind, walk_key LIMIT 1000"
+_CHECK_EVERY = 1000
 _TABLE = """
     PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;
     CREATE TABLE lines (kind, walk_key BLOB, line BLOB, PRIMARY KEY (kind, walk_key)) WITHOUT ROWID;
@@ -27,19 +27,21 @@ def sorted_copy(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> 
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as table:
         table.executescript(_TABLE)
         number = 1
-        for block in lines.blocks(0, lines.size):
-            checkpoint()
-            for line in block.split(b"\n")[:-1]:
-                if number == 1:
-                    yield line + b"\n"
-                else:
-                    _insert(table, line, number)
-                number += 1
-        after: tuple[int, bytes] = (0, b"")
-        while rows := table.execute(_PAGE, after).fetchall():
-            checkpoint()
-            yield b"".join(line for _, _, line in rows)
-            after = rows[-1][:2]
+        try:
+            for block in lines.blocks(0, lines.size):
+                checkpoint()
+                for line in block.split(b"\n")[:-1]:
+                    if number == 1:
+                        yield line + b"\n"
+                    else:
+                        _insert(table, line, number)
+                    number += 1
+        except LineTooLong:
+            corrupt_length(number)
+        for number, (line,) in enumerate(table.execute("SELECT line FROM lines ORDER BY kind, walk_key")):
+            if number % _CHECK_EVERY == 0:
+                checkpoint()
+            yield line
 
 
 def _insert(table: sqlite3.Connection, line: bytes, number: int) -> None:
