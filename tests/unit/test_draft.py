@@ -15,10 +15,18 @@ from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Rename
 from quilt_mcp.domain.walk import directory_order
-from quilt_mcp.errors import DuplicateKey, EntryNotFound, InputError, NotAFile
+from quilt_mcp.errors import (
+    DuplicateKey,
+    EntryNotFound,
+    InputError,
+    InvalidArgument,
+    InvalidMetadata,
+    NotAFile,
+)
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
-from quilt_mcp.registry.writing.draft import Changes, Draft
+from quilt_mcp.registry.writing.changes import Changes
+from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.transcript import write_manifest
 
 PARTS = st.sampled_from(["a", "b", "a-b", "é"])
@@ -52,16 +60,17 @@ class Patched:
     def __init__(self, parent: Manifest, request: dict[str, Any]) -> None:
         incoming: set[str] = request["incoming"]
         old = {e.logical_key: e for e in parent.entries()}
+        metas = {m.logical_key: m.meta for m in parent.directory_metas()}
         stays = dict(old)
         for name in request["removed"]:
-            if not any(self.within(key, name) for key in old):
+            if not any(self.within(key, name) for key in old) and not self.is_bare(name, old, metas):
                 raise EntryNotFound(name)
             stays = {key: e for key, e in stays.items() if not self.within(key, name)}
         removed = old.keys() - stays.keys()
         moved: dict[str, str] = {}
         for name in request["renamed"]:
             own = [key for key in stays if self.rename_of(key, request["renamed"]) == name]
-            if not own:
+            if not own and not self.is_bare(name, old, metas):
                 raise EntryNotFound(name)
             moved |= {key: request["renamed"][name] + key[len(name) :] for key in own}
         moved = {key: new for key, new in moved.items() if key != new}
@@ -83,18 +92,27 @@ class Patched:
         edited = sum(
             noted.keys() >= {key} and key not in moved and new[key].meta != old[key].meta for key in noted
         )
-        metas = {m.logical_key: m.meta for m in parent.directory_metas()}
-        metas = {
-            self.renamed(key, request["renamed"]): meta
-            for key, meta in metas.items()
-            if not any(name.endswith("/") and key.startswith(name) for name in request["removed"])
+        gone = {
+            key for key in metas if any(n.endswith("/") and key.startswith(n) for n in request["removed"])
         }
+        names = {key: self.renamed(key, request["renamed"]) for key in metas}
+        edited += sum(self.is_bare(key, old, metas) for key in metas if key in gone or names[key] != key)
+        stayed = {key: meta for key, meta in metas.items() if key not in gone and names[key] == key}
+        for key, meta in metas.items():
+            if key not in gone and names[key] != key:
+                if names[key] and names[key] not in stayed:
+                    stayed[names[key]] = meta
+                else:
+                    edited += not self.is_bare(key, old, metas)
         for name, value in request["noted"].items():
             if name.endswith("/"):
-                edited += (metas.get(name) or None) != (value or None)
-                metas[name] = value
-                if value and not any(key.startswith(name) for key in new):
+                edited += (stayed.get(name) or None) != (value or None)
+                if value and name not in stayed and not any(key.startswith(name) for key in new):
                     raise EntryNotFound(name)
+                stayed[name] = value
+        metas = {key: meta for key, meta in stayed.items() if meta}
+        if clashes({*new, *(f"{key}x" for key in metas)}):
+            raise DuplicateKey("a file where a folder is")
         self.counts = (
             len(incoming) - len(replaced),
             len(replaced),
@@ -102,8 +120,13 @@ class Patched:
             len(moved),
             edited,
         )
-        metas = {key: meta for key, meta in metas.items() if any(name.startswith(key) for name in new)}
         self.directories = list(directory_order(DirectoryMeta(key, meta) for key, meta in metas.items()))
+
+    @staticmethod
+    def is_bare(name: str, old: dict[str, Entry], metas: dict[str, Any]) -> bool:
+        """A folder that metadata alone makes."""
+        is_folder = name.endswith("/") and any(key.startswith(name) for key in metas)
+        return is_folder and not any(key.startswith(name) for key in old)
 
     @staticmethod
     def within(key: str, name: str) -> bool:
@@ -160,7 +183,9 @@ def drafted(parent: Manifest, request: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def renaming(old: str, new: str) -> str:
-    """The kind of name, file or folder, that fits."""
+    """The kind of name, file or folder, that fits; the root for some."""
+    if old.endswith("/") and new == "b/":
+        return ""
     return f"{new.rstrip('/')}/" if old.endswith("/") else new.rstrip("/")
 
 
@@ -182,7 +207,13 @@ def test_a_draft_is_the_parent_changed(
     noted: dict[str, Any],
     near: bool,
 ) -> None:
-    there = sorted(parent)
+    there = sorted(
+        {
+            *parent,
+            *(f"{key.rpartition('/')[0]}/" for key in parent if "/" in key),
+            *(f"{f}/" for f in folders),
+        }
+    )
     if near and there:  # names that exist, for most names do not
         removed = [there[len(name) % len(there)] for name in removed]
         renamed = {there[len(old) % len(there)]: new for old, new in renamed.items()}
@@ -252,3 +283,30 @@ def test_a_clash_names_the_key() -> None:
     ):
         with Arrivals() as arrivals, pytest.raises(DuplicateKey, match=what):
             Draft(Header(), parent, Changes(arriving(arrivals, incoming))).plan()
+
+
+@pytest.mark.parametrize("key", ["", "/", "//", "d//", "/d/", "d/../", "./", "/d", "d//a", "d/\0/"])
+def test_names_spelled_otherwise_than_a_manifest_has_them_are_refused(key: str) -> None:
+    with Arrivals() as none:
+        for ask in (
+            {"removed": [key]},
+            {"renamed": [Rename(key, "e/" if key.endswith("/") else "e")]},
+            {"renamed": [Rename("d/" if key.endswith("/") else "d", key or "/")]},
+            {"entry_metadata": {key: {"x": 1}}},
+        ):
+            with pytest.raises(InputError):
+                Changes(none, **ask)
+
+
+def test_one_file_has_one_new_name() -> None:
+    with Arrivals() as none, pytest.raises(InvalidArgument, match="twice"):
+        Changes(none, renamed=[Rename("a", "q"), Rename("a", "r")])
+
+
+def test_a_line_that_may_not_be_written_is_refused_before_anything_is_done() -> None:
+    odd = encode_record(entry("b")).replace(b'"meta": {}', b'"meta": {"user_meta": NaN}')
+    parent = opened(encode_header(Header()) + encode_record(entry("a")) + odd)
+    with Arrivals() as none:
+        with pytest.raises(InvalidMetadata):
+            Draft(Header(), parent, Changes(none, removed=["a"])).plan()
+        Draft(Header(), parent, Changes(none, removed=["b"])).plan()

@@ -37,8 +37,9 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.workflows import Workflow, Workflows
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.backoff import Backoff
+from quilt_mcp.registry.writing.changes import Changes
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
-from quilt_mcp.registry.writing.draft import Changes, Draft, header_with
+from quilt_mcp.registry.writing.draft import Draft, header_with
 from quilt_mcp.registry.writing.intake import Intake, placement_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources, incoming_entry
@@ -196,7 +197,9 @@ class Author:
         if latest is None or latest.top_hash is None or not request.merge:
             raise stale_parent(name, base.top_hash, latest, plan=prepared.plan)
         _, theirs = await self._registry.open(PackageUri(self._registry.url, name, top_hash=latest.top_hash))
-        clashing = await anyio.to_thread.run_sync(overlaps, request, prepared.draft, base, theirs)
+        clashing = await anyio.to_thread.run_sync(
+            overlaps, request, prepared.draft, base, theirs, anyio.from_thread.check_cancelled
+        )
         if clashing:
             raise stale_parent(name, base.top_hash, latest, plan=prepared.plan, overlaps=clashing)
         return await self._patch_draft(request, theirs, latest, prepared.arrivals, prepared.plan.warnings)
@@ -382,7 +385,7 @@ def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str
         shown = tuple(PlannedChange(e.logical_key, "add", e.size, origin) for e in entries)
         total = after.totals.entries
         return replace(plan, added=total, kept=0, changes=shown, changes_total=total)
-    differences = diff(before, after)
+    differences = diff(before, after, checkpoint=anyio.from_thread.check_cancelled)
     totals = differences.totals
     actions = {
         "added": "add",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from quilt_mcp.domain.plan import UNSET, PatchRequest, Plan
@@ -15,20 +16,18 @@ _PAGE = 5000
 _SHOWN = 20
 
 
-def overlaps(request: PatchRequest, draft: Draft, base: Manifest, theirs: Manifest) -> list[str]:
-    """Paths that both this patch and the revisions since ``base`` change, folders that it removes or renames included."""
-    folders = tuple(key for key in request.remove if key.endswith("/"))
-    folders += tuple(rename.old for rename in request.rename if rename.old.endswith("/"))
+def overlaps(
+    request: PatchRequest, draft: Draft, base: Manifest, theirs: Manifest, checkpoint: Callable[[], None]
+) -> list[str]:
+    """Paths that both this patch and the revisions since ``base`` change, folders that it removes or renames included. Blocks;
+    ``checkpoint`` is called now and then and may raise."""
     found: list[str] = []
-    changes = diff(base, theirs)
+    changes = diff(base, theirs, checkpoint=checkpoint)
     for offset in range(0, changes.count, _PAGE):
+        checkpoint()
         for change in changes.page(offset, _PAGE):
             paths = (change.path, change.old_path)
-            found += [
-                path
-                for path in paths
-                if path is not None and (draft.touches(path) or path.startswith(folders))
-            ]
+            found += [path for path in paths if path is not None and draft.touches(path)]
     if request.metadata is not UNSET and base.header.user_meta != theirs.header.user_meta:
         found.append("(package metadata)")
     before = {meta.logical_key: meta.meta for meta in base.directory_metas()}
@@ -36,8 +35,7 @@ def overlaps(request: PatchRequest, draft: Draft, base: Manifest, theirs: Manife
     found += [
         folder
         for folder in sorted({*before, *after})
-        if before.get(folder) != after.get(folder)
-        and (folder in request.entry_metadata or folder.startswith(folders))
+        if before.get(folder) != after.get(folder) and draft.touches(folder)
     ]
     return found
 

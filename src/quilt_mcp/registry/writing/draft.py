@@ -6,23 +6,25 @@ proportion to what is renamed and to the folders with metadata, neither to the p
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
 from typing import Any
 
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, JsonObject
-from quilt_mcp.domain.manifest.codec import decode_record
+from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.manifest.codec import decode_record, encode_record
 from quilt_mcp.domain.names import validate_logical_key, walk_key
-from quilt_mcp.domain.plan import PlannedChange, Rename
+from quilt_mcp.domain.plan import PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
-from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidArgument, InvalidMetadata, NotAFile
+from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidMetadata, NotAFile
 from quilt_mcp.registry.manifests.finder import LineFinder
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.writing.arrivals import Arrivals
+from quilt_mcp.registry.writing.changes import Changes
 
+NO_FILES = Totals(0, 0)
 CHANGES_SHOWN = 1000
 """How many single changes a plan lists; its counts are of all."""
 
@@ -30,20 +32,6 @@ Span = tuple[int, int]
 """Lines of the parent, from the beginning of the first to the end of the last."""
 Piece = Span | Entry
 """What a new manifest is made of: lines of the parent, and entries between them."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What is asked for. Order of effect: remove, rename, entry metadata, add."""
-
-    incoming: Arrivals
-    moved_bytes: Arrivals | None = None
-    """Files whose entries stay and whose bytes are stored anew: all of the parent's (a copy to another registry)."""
-    removed: tuple[str, ...] = ()
-    renamed: tuple[Rename, ...] = ()
-    entry_metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    keep_parent: bool = True
-    """False: only what comes in stays (a package written anew)."""
 
 
 @dataclass(slots=True)
@@ -68,10 +56,6 @@ class Draft:
         self._incoming = changes.incoming
         self._base = parent if changes.keep_parent else None
         """The manifest whose lines stay."""
-        self._removed_keys = frozenset(key for key in changes.removed if not key.endswith("/"))
-        self._removed_folders = tuple(key for key in changes.removed if key.endswith("/"))
-        self._renamed_keys = {r.old: r.new for r in changes.renamed if not r.old.endswith("/")}
-        self._renamed_folders = {r.old: r.new for r in changes.renamed if r.old.endswith("/")}
         self._removed: list[Span] = []
         """In order, apart from each other."""
         self._moved_away: list[Span] = []
@@ -80,30 +64,28 @@ class Draft:
         self._edited: dict[str, Entry] = {}
         """Entries that stay, with other metadata."""
         self._directories: dict[str, Any] = {}
-        for rename in changes.renamed:
-            _check_rename(rename)
-        for key in changes.entry_metadata:
-            if key in self._incoming:
-                raise InvalidArgument(
-                    f"{key!r} is added, and its metadata is set apart from that.",
-                    next_step="Give the metadata with the file that is added.",
-                    details={"path": key},
-                )
+        self._arrived: list[str] = []
+        """The keys of ``_moved`` in order."""
+        self._gone: list[Span] = []
+        """What was removed or moved away, in order."""
 
     # -- planning --
 
     def plan(self, checkpoint: Callable[[], None] = lambda: None) -> None:
         """Finds what goes, what moves and what is replaced, checks the keys against each other, and counts. Takes the time of
-        the changes, not of the parent. Raises DuplicateKey, EntryNotFound, NotAFile, InvalidName, InvalidMetadata."""
+        the changes and of the folders with metadata; that of the whole parent only where it holds what a manifest may not be
+        written with. Raises DuplicateKey, EntryNotFound, NotAFile, InvalidName, InvalidMetadata."""
         self._incoming.replace_none()
         if self._base is not None:
             self._remove(self._base)
             self._rename(self._base, checkpoint)
             self._edit(self._base)
-            self._set_directories(self._base)
+            self._gone = sorted((*self._removed, *self._moved_away))
+            self._arrived = sorted(self._moved)
         self._meet_incoming(checkpoint)
-        self._check_neighbours(checkpoint)
-        self._drop_empty_directories()
+        self._check_pieces(checkpoint)
+        if self._base is not None:
+            self._set_directories(self._base, checkpoint)
 
     def _remove(self, parent: Manifest) -> None:
         found: list[tuple[int, int, int]] = []
@@ -111,12 +93,12 @@ class Draft:
         for key in self._changes.removed:
             totals = parent.folder_totals(key)
             start, end = parent.span(key)
-            if start == end or not key.strip("/") or (totals is not None) != key.endswith("/"):
+            if (totals is None and start == end) or (totals is not None) != key.endswith("/"):
                 raise self._nothing_at(key)
             found.append((start, end, 1 if totals is None else totals.entries))
         for start, end, count in sorted(found, key=lambda span: (span[0], -span[1])):
-            if self._removed and start < self._removed[-1][1]:
-                continue  # within a folder that is removed
+            if start == end or (self._removed and start < self._removed[-1][1]):
+                continue  # a folder without files, or within one that is removed
             self._removed.append((start, end))
             self.counts.removed += count
             for entry, _, _ in islice(parent.located(start, end), CHANGES_SHOWN):
@@ -124,35 +106,26 @@ class Draft:
                     self._note(PlannedChange(entry.logical_key, "remove", entry.size))
 
     def _rename(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
-        for old in (*self._renamed_keys, *self._renamed_folders):
-            is_met = False
-            if (parent.folder_totals(old) is not None) != old.endswith("/"):
+        for old in self._changes.renamed:
+            totals, (begin, stop) = parent.folder_totals(old), parent.span(old)
+            if (totals is not None) != old.endswith("/") or (totals is None and begin == stop):
                 raise self._nothing_at(old)
-            for entry, start, end in parent.located(*parent.span(old)):
+            is_met = begin == stop
+            for entry, start, end in parent.located(begin, stop):
                 checkpoint()
-                if self._rename_of(entry.logical_key) == old and not self._is_removed(start):
+                if self._changes.rename_of(entry.logical_key) == old and not self._is_removed(start):
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
-                raise self._nothing_at(old)
+                raise EntryNotFound(
+                    f"All there is of {old!r} is removed, or renamed apart, by the same call.",
+                    next_step="Leave out one of the two.",
+                    details={"path": old},
+                )
         self._moved_away.sort()
 
-    def _rename_of(self, key: str) -> str | None:
-        """The rename that ``key`` falls under, by its old name: the most exact wins."""
-        if key in self._renamed_keys:
-            return key
-        return max(
-            (folder for folder in self._renamed_folders if key.startswith(folder)), key=len, default=None
-        )
-
-    def _new_key(self, key: str) -> str:
-        old = self._rename_of(key)
-        if old is None:
-            return key
-        return self._renamed_keys[old] if old == key else self._renamed_folders[old] + key[len(old) :]
-
     def _move(self, entry: Entry, span: Span) -> None:
-        new_key = self._new_key(entry.logical_key)
+        new_key = self._changes.new_key(entry.logical_key)
         if new_key == entry.logical_key:
             return
         validate_logical_key(new_key)
@@ -187,7 +160,7 @@ class Draft:
                     details={"path": key},
                 )
             entry = self._with_metadata(found[0])
-            if entry.meta != found[0].meta and self._new_key(key) == key:
+            if entry.meta != found[0].meta and self._changes.new_key(key) == key:
                 self._edited[key] = entry
                 self.counts.metadata += 1
                 self._note(PlannedChange(key, "metadata", entry.size))
@@ -198,28 +171,6 @@ class Draft:
         value = self._changes.entry_metadata[entry.logical_key]
         meta = {key: kept for key, kept in entry.meta.items() if key != "user_meta"}
         return replace(entry, meta=meta if value is None else {**meta, "user_meta": value})
-
-    def _set_directories(self, parent: Manifest) -> None:
-        for directory in parent.directory_metas():
-            key = directory.logical_key
-            if not key.startswith(self._removed_folders):
-                old = max((f for f in self._renamed_folders if key.startswith(f)), key=len, default=None)
-                self._directories[key if old is None else self._renamed_folders[old] + key[len(old) :]] = (
-                    directory.meta
-                )
-        for key, value in self._changes.entry_metadata.items():
-            if not key.endswith("/"):
-                continue
-            if value is not None and not isinstance(value, Mapping):
-                raise InvalidMetadata(
-                    f"The metadata of the folder {key!r} is no JSON object.",
-                    next_step='Give an object, such as {"owner": "me"}, or null to take the metadata away.',
-                    details={"path": key},
-                )
-            if (self._directories.get(key) or None) != (value or None):
-                self.counts.metadata += 1
-                self._note(PlannedChange(key, "metadata"))
-            self._directories[key] = value
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
         """Notes which of the parent's entries are replaced, and counts."""
@@ -242,15 +193,20 @@ class Draft:
         counts.removed += discarded - (replaced if discarded else replaced - staying)
         counts.replaced, counts.added = replaced, len(self._incoming) - replaced
         if parent is not None and discarded:
-            self._note_discarded(parent, discarded - replaced)
+            self._note_discarded(parent, discarded - replaced, checkpoint)
         for item in islice(self._incoming, CHANGES_SHOWN - len(self.changes_shown)):
             action = "replace" if self._incoming.replaced(item.logical_key) else "add"
             self._note(PlannedChange(item.logical_key, action, item.size, item.origin))
 
-    def _note_discarded(self, parent: Manifest, count: int) -> None:
-        gone = (entry for entry in parent.entries() if entry.logical_key not in self._incoming)
-        for entry in islice(gone, min(count, CHANGES_SHOWN)):
-            self._note(PlannedChange(entry.logical_key, "remove", entry.size))
+    def _note_discarded(self, parent: Manifest, count: int, checkpoint: Callable[[], None]) -> None:
+        left = min(count, CHANGES_SHOWN)
+        for entry in parent.entries():
+            checkpoint()
+            if left == 0:
+                break
+            if entry.logical_key not in self._incoming:
+                left -= 1
+                self._note(PlannedChange(entry.logical_key, "remove", entry.size))
 
     def _note(self, change: PlannedChange) -> None:
         if len(self.changes_shown) < CHANGES_SHOWN:
@@ -258,9 +214,10 @@ class Draft:
 
     # -- checking --
 
-    def _check_neighbours(self, checkpoint: Callable[[], None]) -> None:
-        """Refuses two files of one key and a file where a folder is. What clashes is neighbours in walk order, and the parent's
-        own lines do not clash with each other, so the ends of the pieces are all that is looked at."""
+    def _check_pieces(self, checkpoint: Callable[[], None]) -> None:
+        """Refuses two files of one key, a file where a folder is, and lines of the parent that cannot be written. What clashes is
+        neighbours in walk order, and the parent's own lines do not clash with each other: their ends are all that is looked at.
+        """
         last: bytes | None = None
         for piece in self.pieces(item.unread() for item in self._incoming):
             checkpoint()
@@ -270,6 +227,10 @@ class Draft:
             if last is not None and first.startswith(last + b"\0"):
                 raise file_and_folder(_shown(last))
             last = end
+            if self._base is not None and not self._base.index.is_writable and not isinstance(piece, Entry):
+                for entry, _, _ in self._base.located(*piece):
+                    checkpoint()
+                    encode_record(entry)
 
     def _ends(self, piece: Piece) -> tuple[bytes, bytes]:
         if isinstance(piece, Entry):
@@ -279,28 +240,84 @@ class Draft:
         lines = self._base.lines
         return lines.walk_key_at(piece[0]), lines.walk_key_before(piece[1])
 
-    def _drop_empty_directories(self) -> None:
-        """Directories keep their metadata as long as there is a file in them."""
-        moved = sorted(self._moved)
-        for folder in list(self._directories):
-            if self._holds_files(folder, moved):
-                continue
-            if self._changes.entry_metadata.get(folder):
-                raise EntryNotFound(
-                    f"There is no folder {folder!r} in the new revision to set metadata on.",
-                    next_step="Name a folder that holds files, or call package_browse for the folders there are.",
-                    details={"path": folder},
-                )
-            del self._directories[folder]
+    # -- metadata of directories --
 
-    def _holds_files(self, folder: str, moved: list[str]) -> bool:
-        if self._incoming.any_below(folder) or any(key.startswith(folder) for key in moved):
+    def _set_directories(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
+        """A directory keeps its metadata, with files or without (as with quilt3), until it is removed. Where one is renamed to
+        another, or to the root, that one's own metadata stays; what gives way is counted as a change."""
+        moved: list[tuple[DirectoryMeta, str]] = []
+        for directory in parent.directory_metas():
+            checkpoint()
+            key, new_key = directory.logical_key, self._changes.new_key(directory.logical_key)
+            is_removed = self._changes.removes_folder_of(key)
+            if (is_removed or new_key != key) and parent.folder_totals(key) == NO_FILES:
+                self._count_metadata(key)
+            if is_removed:
+                continue
+            if new_key == key:
+                self._directories[key] = directory.meta
+            else:
+                moved.append((directory, new_key))
+        for directory, new_key in moved:
+            if new_key and new_key not in self._directories:
+                self._directories[new_key] = directory.meta
+            elif parent.folder_totals(directory.logical_key) != NO_FILES:
+                self._count_metadata(directory.logical_key)
+        self._edit_directories()
+        for folder in self._directories:
+            checkpoint()
+            if not self._holds_files(folder):
+                self._refuse_file_above(folder)
+
+    def _edit_directories(self) -> None:
+        for key, value in self._changes.entry_metadata.items():
+            if not key.endswith("/"):
+                continue
+            if value is not None and not isinstance(value, Mapping):
+                raise InvalidMetadata(
+                    f"The metadata of the folder {key!r} is no JSON object.",
+                    next_step='Give an object, such as {"owner": "me"}, or null to take the metadata away.',
+                    details={"path": key},
+                )
+            if value and key not in self._directories and not self._holds_files(key):
+                raise EntryNotFound(
+                    f"There is no folder {key!r} in the new revision to set metadata on.",
+                    next_step="Name a folder that holds files, or call package_browse for the folders there are.",
+                    details={"path": key},
+                )
+            if (self._directories.get(key) or None) != (value or None):
+                self._count_metadata(key)
+            self._directories.pop(key, None)
+            if value:
+                self._directories[key] = value
+
+    def _count_metadata(self, key: str) -> None:
+        self.counts.metadata += 1
+        self._note(PlannedChange(key, "metadata"))
+
+    def _holds_files(self, folder: str) -> bool:
+        at = bisect_left(self._arrived, folder)
+        if self._incoming.any_below(folder) or (
+            at < len(self._arrived) and self._arrived[at].startswith(folder)
+        ):
             return True
         if self._base is None or not self._base.folder_totals(folder):
             return False
-        start, end = self._base.span(folder)
-        gone = sum(min(end, b) - max(start, a) for a, b in self._gone() if a < end and b > start)
-        return gone < end - start
+        return next(_without(self._gone, *self._base.span(folder)), None) is not None
+
+    def _refuse_file_above(self, folder: str) -> None:
+        """Raises DuplicateKey where a file is in the place of a directory that holds none, or of one above it."""
+        parts = folder.removesuffix("/").split("/")
+        for key in map("/".join, (parts[:depth] for depth in range(1, len(parts) + 1))):
+            start, end = (
+                self._base.span(key) if self._base and self._base.folder_totals(key) is None else (0, 0)
+            )
+            if (
+                key in self._incoming
+                or key in self._moved
+                or (start < end and not _covers(self._gone, start))
+            ):
+                raise file_and_folder(key)
 
     def _nothing_at(self, key: str) -> EntryNotFound | NotAFile:
         parent = self._base
@@ -331,13 +348,13 @@ class Draft:
             yield from self._changes.moved_bytes.entries()
             return
         coming = self._incoming.entries() if incoming is None else iter(incoming)
-        own = sorted((*self._moved.values(), *self._edited.values()), key=_place)
-        arriving = merge(own, coming, key=_place) if own else coming
+        own = sorted((*self._moved.values(), *self._edited.values()), key=_order)
+        arriving = merge(own, coming, key=_order) if own else coming
         finder, base = _finder(self._base), self._base
         if finder is None or base is None:
             yield from arriving
             return
-        at, gone = base.index.entries, self._gone()
+        at, gone = base.index.entries, self._gone
         for entry in arriving:
             start, end = finder.find(_walk(entry.logical_key))
             if start < end and entry.logical_key in self._moved and not _covers(gone, start):
@@ -361,23 +378,21 @@ class Draft:
                     yield entry
 
     def touches(self, key: str) -> bool:
-        """Whether the changes make, move or take away the entry at ``key``: what must not clash when a draft is redone."""
+        """Whether the changes make, move, edit or take away the entry or directory at ``key``: what must not clash when a draft
+        is redone."""
         return (
-            key in self._removed_keys
-            or key.startswith(self._removed_folders)
-            or self._rename_of(key) is not None
+            key in self._changes.removed
+            or self._changes.removes_folder_of(key)
+            or self._changes.rename_of(key) is not None
             or key in self._moved
             or key in self._incoming
-            or (key in self._changes.entry_metadata and not key.endswith("/"))
+            or key in self._changes.entry_metadata
         )
 
     # -- spans --
 
     def _is_removed(self, at: int) -> bool:
         return _covers(self._removed, at)
-
-    def _gone(self) -> list[Span]:
-        return sorted((*self._removed, *self._moved_away))
 
 
 def _covers(spans: list[Span], at: int) -> bool:
@@ -405,7 +420,7 @@ def _finder(manifest: Manifest | None) -> LineFinder | None:
     )
 
 
-def _place(entry: Entry) -> str:
+def _order(entry: Entry) -> str:
     return walk_key(entry.logical_key)
 
 
@@ -415,17 +430,6 @@ def _walk(logical_key: str) -> bytes:
 
 def _shown(key: bytes) -> str:
     return key.decode(errors="replace").replace("\0", "/")
-
-
-def _check_rename(rename: Rename) -> None:
-    old_is_folder, new_is_folder = rename.old.endswith("/"), rename.new.endswith("/")
-    if old_is_folder != new_is_folder and rename.new:
-        raise InvalidArgument(
-            f"Cannot rename {rename.old!r} to {rename.new!r}: one is a folder and the other is not.",
-            next_step="End both with '/' to rename a folder, or neither to rename a file.",
-        )
-    if not old_is_folder:
-        validate_logical_key(rename.new)
 
 
 def header_with(fields: JsonObject, **edits: Any) -> Header:
