@@ -159,6 +159,45 @@ class PatchContract(OpsContract):
         await self.patch("a/b", {"a-b/again": "1"})
         assert (await self.ops.stat(self.uri("a/b", path="a-b/"))).metadata is None
 
+    async def test_metadata_that_gives_way_to_a_folders_own_is_a_change_of_the_plan(self) -> None:
+        await self.create("a/b", FILES)
+        await self.patch("a/b", entry_metadata={"a/": {"n": 1}, "a-b/": {"n": 2}})
+        for rename in (
+            Rename("a-b/", "a/deep/"),
+            Rename("a/", "a-b/in/"),
+            Rename("a/", ""),
+            Rename("a-b/", "a/"),
+        ):
+            plan = await self.ops.plan_patch(PatchRequest(self.uri("a/b"), rename=(rename,), remove=("a/x",)))
+            lost = [change.path for change in plan.changes if change.action == "metadata"]
+            assert lost == ([rename.old] if rename.new in ("", "a/") else []), rename
+        await self.patch("a/b", rename=(Rename("a/", ""),), remove=("a-b/x",))
+        found = await self.ops.browse(self.uri("a/b"))
+        assert [item.path for item in found.page.items] == ["a-b/", "ab", "deep/", "top", "x", "y"]
+        assert [item.metadata for item in found.page.items if item.path == "a-b/"] == [{"n": 2}]
+
+    async def test_metadata_of_folders_alone_is_changed_in_place_and_told(self) -> None:
+        first = await self.create("a/b", FILES)
+        for number, copy in enumerate((True, False)):
+            commit = await self.patch("a/b", entry_metadata={"a/": {"n": number}}, copy=copy)
+            assert (commit.top_hash, commit.created, commit.plan.changes_total) == (first.top_hash, False, 1)
+            assert [warning.partition(":")[0] for warning in commit.warnings] == ["manifest_replaced"]
+            assert (await self.ops.stat(self.uri("a/b", path="a/"))).metadata == {"n": number}
+
+    @pytest.mark.parametrize("folder", ["/", "//", "a//", "/a/", "/a//"])
+    async def test_a_folder_has_one_spelling(self, folder: str) -> None:
+        first = await self.create("a/b", FILES)
+        await self.patch("a/b", {"a/new": "theirs"})
+        before = self.snapshot()
+        for changes in (
+            {"remove": (folder,)},
+            {"entry_metadata": {folder: {"x": 1}}},
+            {"rename": (Rename(folder, "z/"),)},
+        ):
+            with pytest.raises(InvalidName):
+                await self.patch("a/b", expected_top_hash=first.top_hash, merge=True, **changes)
+        assert self.snapshot() == before
+
     # -- the expected parent --
 
     @pytest.mark.parametrize("digits", [6, 12, 64])

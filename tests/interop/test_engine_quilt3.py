@@ -25,8 +25,8 @@ from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import Item
-from quilt_mcp.domain.plan import UNSET, CreateRequest, InlineFile, PatchRequest, Source
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.domain.plan import UNSET, CopyRequest, CreateRequest, InlineFile, PatchRequest, Rename, Source
+from quilt_mcp.errors import DuplicateKey, InvalidArgument
 from quilt_mcp.ops import QuiltOps
 
 _BLOCK = 25
@@ -282,6 +282,40 @@ def test_files_referred_to_in_place_make_the_very_manifest_quilt3_builds(seed: i
     assert anyio.run(create) == expected
     theirs = (local.folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
     assert local.manifest(expected) == theirs
+
+
+def test_a_folder_that_loses_its_last_file_keeps_its_metadata_through_patches_and_copies(
+    local: Place,
+) -> None:
+    source = local.folder / "source"
+    source.mkdir()
+    (source / "x").write_text("x")
+    theirs = quilt3.Package()
+    for key in ("a", "d/x", "d/e/x"):
+        theirs.set(key, str(source / "x"))
+    theirs["d"].set_meta({"of": "d"})
+    theirs["d/e"].set_meta({"of": "e"})
+    theirs.build("a/b", parse_registry(local.url), "one")
+    for key in ("d/x", "d/e/x"):
+        theirs.delete(key)
+    theirs.set("b", str(source / "x"))
+    expected = theirs.build("a/b", parse_registry(str(local.folder / "theirs")), "two")
+
+    async def edit() -> None:
+        ops, uri = local.open_ops(), PackageUri(local.url, "a/b")
+        add = (Source(str(source / "x"), "b"),)
+        patch = PatchRequest(uri, remove=("d/x", "d/e/x"), add=add, message="two", copy=False)
+        assert (await ops.patch(patch)).top_hash == expected
+        assert (await ops.copy(CopyRequest(uri, PackageUri(local.url, "a/copy")))).top_hash == expected
+        assert (await ops.patch(PatchRequest(uri, remove=("d/e/",), message="two"))).plan.changes_total == 1
+        assert [item.path for item in (await ops.browse(uri)).page.items] == ["a", "b", "d/"]
+        with pytest.raises(DuplicateKey):
+            await ops.patch(PatchRequest(uri, rename=(Rename("a", "d"),)))
+
+    written = (local.folder / "theirs" / ".quilt" / "packages" / expected).read_bytes()
+    anyio.run(edit)
+    fields = local.manifest(expected).split(b"\n")
+    assert [line for line in written.split(b"\n") if b'"of": "e"' not in line] == fields
 
 
 def test_a_chain_of_patches_ends_where_quilt3s_calls_do(local: Place) -> None:

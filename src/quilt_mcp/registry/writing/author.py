@@ -310,7 +310,7 @@ class Author:
             prepared.header,
             prepared.draft,
             prepared.parent,
-            replace_manifest=prepared.copy,
+            replace_manifest=prepared.copy or not len(prepared.arrivals),
         )
 
     def _outcome(

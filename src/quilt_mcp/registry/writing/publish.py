@@ -70,8 +70,8 @@ class Publisher:
     ) -> Published:
         """``parent`` is the latest pointer that the revision builds on, None when there must be none.
 
-        ``replace_manifest``: what to do when a manifest of this top hash is there with other physical keys: replace it
-        (its files were copied, so they stay readable), or keep it.
+        ``replace_manifest``: what to do when a manifest of this top hash is there with other physical keys or other metadata of
+        folders, which are no part of the hash: replace it, or keep it. Either is told by a warning.
         Raises StaleParent when latest is not ``parent`` (any more); then no trace of this revision is in the log.
         """
         path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, draft)
@@ -112,14 +112,14 @@ class Publisher:
     def _write_file(self, header: Header, draft: Draft) -> tuple[Path, str]:
         with typed_errors("A manifest in the making", str(self._scratch)):
             self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(prefix="manifest-", dir=self._scratch, delete=False) as out:
-                try:
-                    return Path(out.name), write_manifest(
-                        out, header, draft, anyio.from_thread.check_cancelled
-                    )
-                except BaseException:
-                    os.unlink(out.name)
-                    raise
+            descriptor, path = tempfile.mkstemp(prefix="manifest-", dir=self._scratch)
+            try:
+                with open(descriptor, "wb") as out:
+                    top_hash = write_manifest(out, header, draft, anyio.from_thread.check_cancelled)
+            except BaseException:
+                os.unlink(path)
+                raise
+            return Path(path), top_hash
 
     async def _require_parent(self, name: str, parent: Pointer | None) -> None:
         found = await self._pointers.latest(name)
@@ -139,12 +139,11 @@ class Publisher:
             raise
         if await self._holds(key, path):
             return []
+        there = f"a manifest of {top_hash} with other physical keys or other metadata of folders was there"
         if not replace:
-            return [
-                f"manifest_kept: a manifest of {top_hash} with other physical keys was there and is kept."
-            ]
+            return [f"manifest_kept: {there} and is kept, as nothing was copied."]
         await self._store.put(key, path)
-        return []
+        return [f"manifest_replaced: {there}; each package that has this revision now reads the new one."]
 
     async def _holds(self, key: str, path: Path) -> bool:
         """Whether the object's bytes are the file's (which a put that half went through may have taken away)."""
