@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ops_base import NOWHERE, OpsContract, inline
 
@@ -124,6 +126,34 @@ class ListingContract(OpsContract):
     async def test_a_limit_out_of_range_is_refused(self, limit: int) -> None:
         with pytest.raises(InvalidArgument):
             await self.ops.list_packages(self.registry, limit=limit)
+
+    async def test_a_cursor_belongs_to_its_call(self) -> None:
+        """Its other arguments given otherwise, a page would leave files out or be of another package."""
+        for name in ("a/b", "a/c"):
+            first = await self.create(name, {"d/x": "1", "d/y": "2", "e/x": "3", "f": "4"})
+            await self.patch(name, remove=("d/x", "d/y", "e/x"))
+        own, other, before = self.uri("a/b", first.top_hash), self.uri("a/c", first.top_hash), first.top_hash
+        folder, elsewhere = self.uri("a/b", before, path="d"), self.uri("a/b", before, path="e")
+        ops, latest = self.ops, self.uri("a/b")
+        for given, refused in (
+            ((ops.browse, (own,), {}), [((own,), {"recursive": True}), ((other,), {}), ((folder,), {})]),
+            (
+                (ops.browse, (folder,), {}),
+                [((elsewhere,), {}), ((own,), {}), ((folder,), {"recursive": True})],
+            ),
+            ((ops.browse, (own,), {"recursive": True}), [((own,), {}), ((folder,), {"recursive": True})]),
+            ((ops.log, (latest,), {}), [((self.uri("a/c"),), {})]),
+            ((ops.diff, (own, latest), {}), [((other, latest), {}), ((own, self.uri("a/b", path="d")), {})]),
+            ((ops.list_packages, (self.registry,), {}), [((self.registry,), {"prefix": "a/"})]),
+        ):
+            call: Any = given[0]
+            page: Any = await call(*given[1], limit=1, **given[2])
+            cursor = getattr(page, "page", page).next_cursor
+            assert cursor is not None
+            await call(*given[1], limit=1, cursor=cursor, **given[2])
+            for arguments, more in refused:
+                with pytest.raises(InvalidArgument):
+                    await call(*arguments, limit=1, cursor=cursor, **more)
 
     @pytest.mark.parametrize("cursor", ["x", "", "AAAA", "é", "W10", "WyJsb2ciLCIxIl0"])
     async def test_a_made_up_cursor_is_refused(self, cursor: str) -> None:

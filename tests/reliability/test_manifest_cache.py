@@ -327,12 +327,37 @@ def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) ->
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_a_cache_folder_that_cannot_be_made_is_a_typed_error(tmp_path: Path, store: LocalStore) -> None:
+def test_a_cache_folder_that_cannot_be_made_is_a_typed_error_where_a_copy_is_needed(
+    tmp_path: Path, store: LocalStore
+) -> None:
     put(store, manifest_bytes(300))
     (tmp_path / "cache").write_text("a file")
+    check(opened(large(tmp_path), store), 300)
     with pytest.raises(StorageUnavailable) as caught:
-        opened(large(tmp_path), store)
+        opened(large(tmp_path), Counting(store))
     assert str(tmp_path / "cache") in caught.value.message
+
+
+def test_copies_may_be_touched_and_what_was_cut_short_is_read_anew(tmp_path: Path, store: LocalStore) -> None:
+    put(store, manifest_bytes(300))
+    cache, remote = large(tmp_path), Counting(store)
+    known = opened(cache, remote)
+    [copy] = files(tmp_path, ".lines")
+    os.utime(copy, (1, 1))
+    assert opened(cache, remote) is known
+    check(known, 300)
+    os.truncate(copy, 900)
+    with pytest.raises(StorageUnavailable):
+        check(known, 300)
+    check(opened(cache, remote), 300)
+    for file in files(tmp_path):
+        file.unlink()
+    check(opened(cache, remote), 300)
+
+
+def test_a_missing_manifest_has_no_hash(tmp_path: Path, store: LocalStore) -> None:
+    with pytest.raises(RevisionNotFound):
+        asyncio.run(large(tmp_path).found_hash(store, TOP_HASH))
 
 
 def test_many_threads_may_ask_one_manifest(tmp_path: Path, store: LocalStore) -> None:
@@ -496,7 +521,7 @@ def test_the_next_page_of_a_comparison_compares_nothing_again(
     cache = ManifestCache(tmp_path / "cache", small=small)
     found = compared(cache, store)
     assert found.totals == DiffTotals(10, 0, 0, 0, 0, 300)
-    assert compared(cache, store) is found
+    assert compared(cache, store).found is found.found
     assert compared(cache, store, "d0002").totals == DiffTotals(0, 0, 0, 0, 0, 100)
     assert [change.path for change in found.page(8, 9)] == ["d0003/f08.csv", "d0003/f09.csv"]
 

@@ -100,13 +100,13 @@ class DirectOps(ObjectOps):
         warnings: tuple[str, ...] = (),
     ) -> Page[RegistryListing]:
         """One page of ``urls``."""
-        start = decode_cursor(cursor, "buckets", int)[0] if cursor else 0
+        start = decode_cursor(cursor, ("buckets",), int)[0] if cursor else 0
         shown = urls[start : start + checked_limit(limit)]
         listings = tuple(
             RegistryListing(url, is_default=url == self.default_registry, writable=writable) for url in shown
         )
         end = start + len(shown)
-        next_cursor = encode_cursor("buckets", end) if end < len(urls) else None
+        next_cursor = encode_cursor(("buckets",), end) if end < len(urls) else None
         return Page(listings, next_cursor, len(urls), warnings)
 
     async def list_packages(
@@ -177,8 +177,9 @@ class DirectOps(ObjectOps):
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
         offset = 0
+        call = ("diff", before.registry, before.name, after.registry, after.name, after.path or "")
         if cursor:
-            old_hash, new_hash, offset = decode_cursor(cursor, "diff", str, str, int)
+            old_hash, new_hash, offset = decode_cursor(cursor, call, str, str, int)
             before = PackageUri(before.registry, before.name, top_hash=old_hash)
             after = PackageUri(after.registry, after.name, top_hash=new_hash, path=after.path)
         pinned_before, old = await self._registry(before.registry).open(before)
@@ -186,7 +187,7 @@ class DirectOps(ObjectOps):
         found = await self._manifests.diff(old, new, after.path or "")
         changes = await anyio.to_thread.run_sync(found.page, offset, checked_limit(limit))
         end = offset + len(changes)
-        next_cursor = encode_cursor("diff", old.top_hash, new.top_hash, end) if end < found.count else None
+        next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if end < found.count else None
         metadata = (old.header.user_meta, new.header.user_meta)
         message = (old.header.message, new.header.message)
         return Diff(

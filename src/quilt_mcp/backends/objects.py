@@ -58,7 +58,8 @@ class ObjectOps:
         self, location: str, *, links: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[ObjectListing]:
         store, prefix = self._stores.locate_folder(PhysicalKey.parse(location))
-        after = decode_cursor(cursor, "objects", str)[0] if cursor else ""
+        call = ("objects", store.url, prefix)
+        after = decode_cursor(cursor, call, str)[0] if cursor else ""
         listing = await store.list_folder(prefix, after=after, limit=checked_limit(limit))
         items: list[ObjectListing] = []
         for stat in listing.objects:
@@ -67,7 +68,7 @@ class ObjectOps:
             items.append(_object(store, stat, link))
         items += [ObjectListing(_folder_uri(store, folder), "folder") for folder in listing.folders]
         items.sort(key=lambda item: item.uri)
-        next_cursor = encode_cursor("objects", listing.next_after) if listing.next_after is not None else None
+        next_cursor = encode_cursor(call, listing.next_after) if listing.next_after is not None else None
         return Page(tuple(items), next_cursor)
 
     async def stat_object(self, uri: str) -> ObjectListing:

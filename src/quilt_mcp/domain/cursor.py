@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 from quilt_mcp.errors import InvalidArgument
 
 
-def encode_cursor(verb: str, *position: str | int) -> str:
-    """``verb`` ties the cursor to the call it came from."""
-    text = json.dumps([verb, *position], separators=(",", ":"), ensure_ascii=False)
+def encode_cursor(call: Sequence[str | bool], *position: str | int) -> str:
+    """``call`` ties the cursor to the call it came from: the verb, and the arguments that its pages have in common."""
+    text = json.dumps([_mark(call), *position], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode("utf-8", "surrogatepass")).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str, verb: str, *kinds: type[str] | type[int]) -> tuple[Any, ...]:
+def decode_cursor(cursor: str, call: Sequence[str | bool], *kinds: type[str] | type[int]) -> tuple[Any, ...]:
     """The position, checked against ``kinds``. Raises InvalidArgument for a cursor of another call or a made-up one."""
     refusal = InvalidArgument(
         "The cursor does not belong to this call.",
-        next_step="Call again without cursor, or with the next_cursor of the same call's last answer.",
+        next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
     )
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
@@ -30,9 +32,13 @@ def decode_cursor(cursor: str, verb: str, *kinds: type[str] | type[int]) -> tupl
     if not isinstance(found, list):
         raise refusal
     position: list[Any] = found[1:]  # pyright: ignore[reportUnknownVariableType]
-    if found[:1] != [verb] or len(position) != len(kinds):
+    if found[:1] != [_mark(call)] or len(position) != len(kinds):
         raise refusal
     for value, kind in zip(position, kinds, strict=True):
         if type(value) is not kind or (isinstance(value, int) and value < 0):
             raise refusal
     return tuple(position)
+
+
+def _mark(call: Sequence[str | bool]) -> str:
+    return blake2b(json.dumps(call).encode(), digest_size=6).hexdigest()

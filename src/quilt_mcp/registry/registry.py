@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -27,7 +27,7 @@ from quilt_mcp.errors import (
     RevisionNotFound,
 )
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
-from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, Pointers
 from quilt_mcp.storage.store import PageLister, Place, Store, Stores
@@ -37,9 +37,6 @@ _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
 _HEADER_FIRST_READ = 16 << 10
 _SUGGESTION_POOL = 1000
-
-FEW_ENTRIES = 200
-"""A page of a manifest that has no more is made where it is asked for: going to a thread would take as long."""
 
 
 class Registry:
@@ -58,9 +55,10 @@ class Registry:
     # -- names and revisions --
 
     async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
-        after = decode_cursor(cursor, "packages", str)[0] if cursor else ""
+        call = ("packages", self.url, prefix)
+        after = decode_cursor(cursor, call, str)[0] if cursor else ""
         if self.store.pages is not None:
-            return await self._list_unread(self.store.pages, prefix, limit, after)
+            return await self._list_unread(self.store.pages, prefix, limit, after, call)
         found = await self.pointers.names(prefix, after, limit)
         latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.latest)
         warnings = list(found.warnings)
@@ -73,16 +71,16 @@ class Registry:
             elif pointer.top_hash is None:
                 warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
             items.append(PackageListing(name, pointer and pointer.top_hash, pointer and pointer.modified))
-        return Page(tuple(items), _after(found), None, tuple(warnings))
+        return Page(tuple(items), _after(call, found), None, tuple(warnings))
 
     async def _list_unread(
-        self, pages: PageLister, prefix: str, limit: int, after: str
+        self, pages: PageLister, prefix: str, limit: int, after: str, call: Sequence[str]
     ) -> Page[PackageListing]:
         """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
         found, times = await self.pointers.latest_times(pages, prefix, after, limit)
         missing = (_missing_latest(name) for name in found.names if name not in times)
         items = tuple(PackageListing(name, None, times.get(name)) for name in found.names)
-        return Page(items, _after(found), None, (*found.warnings, *missing))
+        return Page(items, _after(call, found), None, (*found.warnings, *missing))
 
     async def resolve(self, package: PackageUri) -> str:
         """The full top hash that a URI means. At most three requests, none of which lists more than it must."""
@@ -149,11 +147,7 @@ class Registry:
             await self.store.stat(manifest_key(top_hash))
         except ObjectNotFound as error:
             await self.require_package(package.name)
-            raise RevisionNotFound(
-                f"The registry {self.url} has no manifest {top_hash}.",
-                next_step=f"Call package_log for the revisions of {package.name}.",
-                details={"package": package.name, "hash": top_hash},
-            ) from error
+            raise missing_manifest(self.url, top_hash) from error
         return top_hash
 
     async def _revisions(self, name: str) -> list[Pointer]:
@@ -187,10 +181,10 @@ class Registry:
             for tag in tags
             if tag != LATEST and not TIMESTAMP.fullmatch(tag)
         ]
-        start = 0
+        start, call = 0, ("log", self.url, name)
         if cursor:
-            last = decode_cursor(cursor, "log", str)[0]
-            start = sum(1 for tag in timestamps if not last.isdigit() or int(tag) >= int(last))
+            last = decode_cursor(cursor, call, int)[0]
+            start = sum(1 for tag in timestamps if int(tag) >= last)
         shown = timestamps[start : start + limit]
         pointers = await self.pointers.read_many(name, shown)
         headers = await self._headers(
@@ -216,7 +210,7 @@ class Registry:
         more = start + limit < len(timestamps)
         return Page(
             tuple(revisions),
-            encode_cursor("log", shown[-1]) if more else None,
+            encode_cursor(call, int(shown[-1])) if more else None,
             len(timestamps),
             tuple(warnings),
         )
@@ -259,9 +253,9 @@ class Registry:
             raise
 
     async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
-        after = ""
+        after, call = "", ("browse", self.url, package.name, package.path or "", recursive)
         if cursor:
-            top_hash, after = decode_cursor(cursor, "browse", str, str)
+            top_hash, after = decode_cursor(cursor, call, str, str)
             package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
         pinned, manifest = await self.open(package)
 
@@ -275,7 +269,7 @@ class Registry:
             rows = islice(manifest.children(shown.path, after), limit + 1)
             return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
 
-        few = manifest.totals.entries <= FEW_ENTRIES
+        few = manifest.index.size <= AT_ONCE
         shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
         more = len(items) > limit
         return Browse(
@@ -290,7 +284,7 @@ class Registry:
             path=shown.path,
             page=Page(
                 tuple(items[:limit]),
-                encode_cursor("browse", manifest.top_hash, items[limit - 1].path) if more else None,
+                encode_cursor(call, manifest.top_hash, items[limit - 1].path) if more else None,
                 total,
             ),
             uri=self.uri(package.name, manifest.top_hash, shown.path or None),
@@ -391,8 +385,8 @@ def _missing_latest(name: str) -> str:
     return f"missing_latest: {name} has no latest pointer."
 
 
-def _after(page: PackageNames) -> str | None:
-    return encode_cursor("packages", page.names[-1]) if page.more else None
+def _after(call: Sequence[str], page: PackageNames) -> str | None:
+    return encode_cursor(call, page.names[-1]) if page.more else None
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
@@ -17,9 +19,16 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from quilt_mcp.errors import CorruptManifest, ObjectNotFound, QuiltError, RevisionNotFound, StorageUnavailable
+from quilt_mcp.errors import (
+    CorruptManifest,
+    ObjectNotFound,
+    QuiltError,
+    RevisionNotFound,
+    StorageFull,
+    StorageUnavailable,
+)
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
+from quilt_mcp.registry.manifests.diff import Difference, ManifestDiff, diff
 from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
@@ -31,9 +40,10 @@ from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
 SMALL: Final = 8 << 20
 """Manifests up to this many bytes are held in memory."""
 AT_ONCE: Final = 64 << 10
-"""Manifests up to this many bytes (200 entries) are looked through where they are: going to a thread would take as long."""
+"""Manifests up to this many bytes (200 entries) are worked on where they are: going to a thread would take as long."""
 MEMORY: Final = 32 << 20
-"""Bytes of manifests and their indexes that are kept in memory, and of comparisons as many."""
+"""Bytes of manifests and their indexes that are kept in memory, and of comparisons as many; the last of each stays, even if it
+alone has more."""
 LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
 ATTEMPTS: Final = 5
@@ -47,7 +57,7 @@ class ManifestCache:
         self._folder = CacheFolder(directory, max_bytes)
         self._small = small
         self._open: OrderedDict[str, Manifest] = OrderedDict()
-        self._diffs: OrderedDict[tuple[int, int, str], ManifestDiff] = OrderedDict()
+        self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
 
     async def open(self, store: Store, top_hash: str) -> Manifest:
@@ -55,28 +65,39 @@ class ManifestCache:
 
         Raises RevisionNotFound when the registry has no such manifest, CorruptManifest, StorageFull.
         """
-        key = manifest_key(top_hash)
+        return await self._settled(store, top_hash, self._opened)
+
+    async def found_hash(self, store: Store, top_hash: str) -> str:
+        """The top hash that the manifest's bytes really have, read anew from the store. Raises as ``open`` does."""
+        manifest = await self._settled(store, top_hash, self._load)
+        return await to_thread.run_sync(manifest.found_hash, check_cancelled)
+
+    async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
+        """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""
+        asked = (before.name, after.name, path)
+        found = self._diffs.get(asked)
+        if found is None:
+            found = (await to_thread.run_sync(diff, before, after, path, check_cancelled)).found
+            self._diffs[asked] = found
+        self._diffs.move_to_end(asked)
+        self._make_room()
+        return ManifestDiff(before, after, found)
+
+    async def _settled(
+        self,
+        store: Store,
+        top_hash: str,
+        read: Callable[[Store, str, ObjectStat], Awaitable[Manifest | None]],
+    ) -> Manifest:
+        """What ``read`` makes of the object that a stat found. It is asked again while it answers None: the object changed."""
         try:
             for _ in range(ATTEMPTS):
-                stat = await store.stat(key)
-                name = _cache_name(store.url, top_hash, stat)
-                if (known := self._known(name)) is not None:
-                    return known
-                lock = self._locks.setdefault(name, anyio.Lock())
-                try:
-                    async with lock:
-                        manifest = self._known(name) or await self._load(store, key, top_hash, stat, name)
-                finally:
-                    if not lock.statistics().tasks_waiting:
-                        self._locks.pop(name, None)
-                if manifest is not None:
-                    return manifest
+                if (
+                    found := await read(store, top_hash, await store.stat(manifest_key(top_hash)))
+                ) is not None:
+                    return found
         except ObjectNotFound as error:
-            raise RevisionNotFound(
-                f"The registry {store.url} has no manifest {top_hash}.",
-                next_step="Choose a revision with package_log.",
-                details={"registry": store.url, "top_hash": top_hash},
-            ) from error
+            raise missing_manifest(store.url, top_hash) from error
         except CorruptManifest as error:
             error.details.setdefault("top_hash", top_hash)
             raise
@@ -86,34 +107,34 @@ class ManifestCache:
             details={"registry": store.url, "top_hash": top_hash},
         )
 
-    async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
-        """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""
-        asked = (id(before), id(after), path)
-        found = self._diffs.get(asked)
-        if found is None or (found.before, found.after) != (before, after):
-            found = await to_thread.run_sync(diff, before, after, path, check_cancelled)
-            self._diffs[asked] = found
-        self._diffs.move_to_end(asked)
-        self._make_room()
-        return found
-
-    async def found_hash(self, store: Store, top_hash: str) -> str:
-        """The top hash that the manifest's bytes really have, read anew from the store. Raises as ``open`` does."""
-        key = manifest_key(top_hash)
-        for _ in range(ATTEMPTS):
-            stat = await store.stat(key)
-            found = await self._read(store, key, stat, _cache_name(store.url, top_hash, stat))
-            if found is not None:
-                return await to_thread.run_sync(Manifest(top_hash, *found).found_hash, check_cancelled)
-        raise _kept_changing(store, top_hash)
+    async def _opened(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+        name = _cache_name(store.url, top_hash, stat)
+        if (known := self._known(name)) is not None:
+            return known
+        lock = self._locks.setdefault(name, anyio.Lock())
+        try:
+            async with lock:
+                found = (
+                    self._known(name)
+                    or await self._kept(store, top_hash, stat)
+                    or await self._load(store, top_hash, stat)
+                )
+                if found is not None:
+                    self._keep(found)
+                return found
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._locks.pop(name, None)
 
     def _known(self, name: str) -> Manifest | None:
-        if name in self._open:
-            self._open.move_to_end(name)
-        return self._open.get(name)
+        known = self._open.pop(name, None)
+        if known is None or known.lines.changed:
+            return None
+        self._open[name] = known
+        return known
 
-    def _keep(self, name: str, manifest: Manifest) -> None:
-        self._open[name] = manifest
+    def _keep(self, manifest: Manifest) -> None:
+        self._open[manifest.name] = manifest
         large = [name for name, manifest in self._open.items() if not manifest.lines.held]
         for oldest in large[:-LARGE]:
             del self._open[oldest]
@@ -126,40 +147,39 @@ class ManifestCache:
             while held > MEMORY and len(kept) > 1:
                 held -= kept.popitem(last=False)[1].held
 
-    async def _load(
-        self, store: Store, key: str, top_hash: str, stat: ObjectStat, name: str
-    ) -> Manifest | None:
-        """None: the object changed between the stat and the reading of it."""
-        found = await self._kept(store, key, stat, name) if stat.size > self._small else None
-        found = found or await self._read(store, key, stat, name)
-        if found is None:
-            return None
-        manifest = Manifest(top_hash, *found, modified=stat.modified)
-        self._keep(name, manifest)
-        return manifest
-
-    async def _kept(self, store: Store, key: str, stat: ObjectStat, name: str) -> tuple[Lines, Index] | None:
-        """What an earlier look left on disk, where it still serves."""
-        index = await to_thread.run_sync(self._folder.index, name)
+    async def _kept(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+        """With what an earlier look left on disk, where there is something that still serves."""
+        name = _cache_name(store.url, top_hash, stat)
+        index = await to_thread.run_sync(self._folder.index, name) if stat.size > self._small else None
         if index is None:
             return None
         if index.copy is not None:
             lines = await to_thread.run_sync(self._folder.lines, name, index)
         elif store.local_files is not None:
-            lines = await self._in_place(store, store.local_files, key, stat)
+            lines = await self._in_place(store, store.local_files, top_hash, stat)
         else:
             lines = None
-        return (lines, index) if lines is not None and lines.size == index.size else None
+        if lines is None or lines.size != index.size:
+            return None
+        return Manifest(top_hash, lines, index, name=name, modified=stat.modified)
+
+    async def _load(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+        name = _cache_name(store.url, top_hash, stat)
+        found = await self._read(store, top_hash, stat, name)
+        return None if found is None else Manifest(top_hash, *found, name=name, modified=stat.modified)
 
     async def _in_place(
-        self, store: Store, files: LocalFiles, key: str, stat: ObjectStat
+        self, store: Store, files: LocalFiles, top_hash: str, stat: ObjectStat
     ) -> FileLines | None:
+        key = manifest_key(top_hash)
         lines = FileLines(await to_thread.run_sync(files.open_file, key), _rewritten)
         return lines if lines.size == stat.size and (await store.stat(key)).etag == stat.etag else None
 
-    async def _read(self, store: Store, key: str, stat: ObjectStat, name: str) -> tuple[Lines, Index] | None:
-        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy.
-        None: it changed meanwhile."""
+    async def _read(
+        self, store: Store, top_hash: str, stat: ObjectStat, name: str
+    ) -> tuple[Lines, Index] | None:
+        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
+        key = manifest_key(top_hash)
         if stat.size <= self._small:
             seen, body = await store.get(key, version=stat.version)
             if seen.etag != stat.etag:
@@ -168,7 +188,7 @@ class ManifestCache:
                 return look_through(body, _go_on)
             return await to_thread.run_sync(look_through, body, check_cancelled)
         if store.local_files is not None:
-            lines = await self._in_place(store, store.local_files, key, stat)
+            lines = await self._in_place(store, store.local_files, top_hash, stat)
             if lines is None:
                 return None
             return await to_thread.run_sync(self._look_through, lines, name, None)
@@ -176,7 +196,7 @@ class ManifestCache:
             async for chunk in store.stream(key, version=stat.version):
                 copy.write(chunk)
             copy.flush()
-            lines = FileLines(os.dup(copy.fileno()), self._folder.unusable)
+            lines = self._folder.own_lines(os.dup(copy.fileno()))
             if lines.size != stat.size or (await store.stat(key, version=stat.version)).etag != stat.etag:
                 return None
             return await to_thread.run_sync(self._look_through, lines, name, copy)
@@ -191,22 +211,25 @@ class ManifestCache:
                 for block in sorted_copy(lines, check_cancelled):
                     ordered.write(block)
                 ordered.flush()
-                lines = FileLines(os.dup(ordered.fileno()), self._folder.unusable)
+                lines = self._folder.own_lines(os.dup(ordered.fileno()))
                 return self._saved(lines, look(lines, check_cancelled), name, ordered)
         return self._saved(lines, index, name, copy)
 
     def _saved(self, lines: Lines, index: Index, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
         if copy is not None:
             index = replace(index, copy=lines.sha256())
-        self._folder.save(name, index, copy)
+        with suppress(StorageFull, StorageUnavailable) if copy is None else nullcontext():
+            self._folder.save(
+                name, index, copy
+            )  # of lines in their place an index is left for the next process alone
         return lines, index
 
 
-def _kept_changing(store: Store, top_hash: str) -> StorageUnavailable:
-    return StorageUnavailable(
-        f"The manifest {top_hash} kept changing while it was read.",
-        next_step="Try the same call again in a moment.",
-        details={"registry": store.url, "top_hash": top_hash},
+def missing_manifest(registry: str, top_hash: str) -> RevisionNotFound:
+    return RevisionNotFound(
+        f"The registry {registry} has no manifest {top_hash}.",
+        next_step="Choose a revision with package_log.",
+        details={"registry": registry, "top_hash": top_hash},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 
@@ -13,32 +14,7 @@ from quilt_mcp.domain.manifest.codec import decode_record, walk_key_in
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 NOWHERE = -1
-
-
-class ManifestDiff:
-    """The changes from one manifest to another, in walk order of ``path``. Sixteen bytes a change are held; the changes of a page
-    are read when it is asked for."""
-
-    def __init__(self, before: Manifest, after: Manifest, totals: DiffTotals, places: Places) -> None:
-        self.before = before
-        self.after = after
-        self.totals = totals
-        self._places = places
-
-    @property
-    def count(self) -> int:
-        return len(self._places.old)
-
-    @property
-    def held(self) -> int:
-        """Bytes of memory that it takes, but for the manifests."""
-        return 16 * self.count
-
-    def page(self, offset: int, limit: int) -> list[EntryChange]:
-        """Blocks as ``Manifest`` does."""
-        places = self._places
-        pairs = zip(places.old[offset : offset + limit], places.new[offset : offset + limit], strict=True)
-        return [entry_change(_entry(self.before, old), _entry(self.after, new)) for old, new in pairs]
+_OVERHEAD = 1 << 10
 
 
 class Places:
@@ -51,6 +27,42 @@ class Places:
     def add(self, old: int, new: int) -> None:
         self.old.append(old)
         self.new.append(new)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a comparison found, in walk order: offsets into two manifests, and neither of the two."""
+
+    totals: DiffTotals
+    places: Places
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that it takes."""
+        return _OVERHEAD + 16 * len(self.places.old)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestDiff:
+    """The changes from one manifest to another; those of a page are read when it is asked for."""
+
+    before: Manifest
+    after: Manifest
+    found: Difference
+
+    @property
+    def totals(self) -> DiffTotals:
+        return self.found.totals
+
+    @property
+    def count(self) -> int:
+        return len(self.found.places.old)
+
+    def page(self, offset: int, limit: int) -> list[EntryChange]:
+        """Blocks as ``Manifest`` does."""
+        places = self.found.places
+        pairs = zip(places.old[offset : offset + limit], places.new[offset : offset + limit], strict=True)
+        return [entry_change(_entry(self.before, old), _entry(self.after, new)) for old, new in pairs]
 
 
 def diff(
@@ -74,7 +86,7 @@ def diff(
         metadata=merge.metadata,
         unchanged=merge.unchanged,
     )
-    return ManifestDiff(before, after, totals, merge.places)
+    return ManifestDiff(before, after, Difference(totals, merge.places))
 
 
 class _Side:

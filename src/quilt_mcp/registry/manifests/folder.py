@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import sqlite3
 import tempfile
 import time
 from collections.abc import Generator
@@ -50,10 +49,14 @@ class CacheFolder:
     def lines(self, name: str, index: Index) -> FileLines | None:
         """The copy that ``index`` is of. None when it is gone or damaged."""
         try:
-            lines = FileLines(os.open(self._file(name, "lines"), os.O_RDONLY | os.O_CLOEXEC), self.unusable)
+            lines = self.own_lines(os.open(self._file(name, "lines"), os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
             return None
         return lines if lines.sha256() == index.copy else None
+
+    def own_lines(self, descriptor: int) -> FileLines:
+        """The lines of a file of this folder, which closes ``descriptor`` in the end."""
+        return FileLines(descriptor, self.unusable, is_own=True)
 
     def save(self, name: str, index: Index, copy: IO[bytes] | None) -> None:
         """Puts both in their places: the index, and the lines it is of (made by ``new_file``) where they are a copy."""
@@ -63,7 +66,8 @@ class CacheFolder:
             if copy is not None:
                 os.rename(copy.name, self._file(name, "lines"))
             os.rename(file.name, self._file(name, "index"))
-        self._evict(name)
+        with suppress(OSError):  # another process may be at it, too
+            self._evict(name)
 
     @contextmanager
     def new_file(self) -> Generator[IO[bytes]]:
@@ -79,13 +83,11 @@ class CacheFolder:
 
     @contextmanager
     def errors(self) -> Generator[None]:
-        """Lets no OSError and no error of SQLite out of the block."""
+        """Lets no OSError out of the block."""
         try:
             yield
         except OSError as error:
             raise self.unusable(error.strerror or str(error), full=error.errno in _FULL) from error
-        except sqlite3.Error as error:
-            raise self.unusable(str(error), full=error.sqlite_errorname == "SQLITE_FULL") from error
 
     def unusable(
         self, reason: str = "a file in it was cut short or written to", *, full: bool = False

@@ -29,6 +29,8 @@ class Lines(ABC):
     """Bytes in all."""
     held: int
     """Bytes of memory that they take."""
+    changed = False
+    """Whether they are no more what they were."""
 
     @abstractmethod
     def read(self, offset: int, length: int) -> bytes:
@@ -138,25 +140,31 @@ class FileLines(Lines):
 
     held = 0
 
-    def __init__(self, descriptor: int, changed: Callable[[], QuiltError]) -> None:
-        """Closes ``descriptor`` in the end. ``changed`` makes the error for a file that is written to or cut short: each read
-        looks whether it was."""
+    def __init__(self, descriptor: int, error: Callable[[], QuiltError], *, is_own: bool = False) -> None:
+        """Closes ``descriptor`` in the end. ``error`` is for a file that is written to or cut short: each read looks whether it
+        was. ``is_own``: nobody writes to it, but its times may be set."""
         self._descriptor = descriptor
-        self._changed = changed
-        stat = os.fstat(descriptor)
-        self.size = stat.st_size
-        self._modified = stat.st_mtime_ns
+        self._error = error
+        self._is_own = is_own
+        self.size, self._modified = self._stat()
 
     def __del__(self) -> None:
         os.close(self._descriptor)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Raises the error of ``changed``."""
+        """Raises ``error``."""
         try:
             chunk = os.pread(self._descriptor, length, offset)
-            stat = os.fstat(self._descriptor)
         except OSError as error:
-            raise self._changed() from error
-        if stat.st_size != self.size or stat.st_mtime_ns != self._modified:
-            raise self._changed()
+            raise self._error() from error
+        if self.changed:
+            raise self._error()
         return chunk
+
+    @property
+    def changed(self) -> bool:
+        return self._stat() != (self.size, self._modified)
+
+    def _stat(self) -> tuple[int, int]:
+        stat = os.fstat(self._descriptor)
+        return stat.st_size, 0 if self._is_own else stat.st_mtime_ns

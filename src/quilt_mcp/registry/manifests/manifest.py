@@ -20,6 +20,7 @@ PAGE = 1000
 """Entries of a page, for those who go through all of them."""
 _SUGGEST_SCAN = 5_000
 """How many names a suggestion looks at in each folder it tries."""
+_OVERHEAD = 4 << 10
 _FIRST_READ = 16 << 10
 """A page is often over before much more was read."""
 
@@ -44,9 +45,11 @@ class Manifest:
     """
 
     def __init__(
-        self, top_hash: str, lines: Lines, index: Index, *, modified: datetime | None = None
+        self, top_hash: str, lines: Lines, index: Index, *, name: str = "", modified: datetime | None = None
     ) -> None:
-        """``modified``: when the manifest was written, as its store says."""
+        """``name`` tells its bytes apart from all others of any registry. ``modified``: when they were written, as their store
+        says."""
+        self.name = name
         self.top_hash = top_hash
         self.header = decode_header(lines.line_at(0))
         self.modified = modified
@@ -57,7 +60,7 @@ class Manifest:
     @property
     def held(self) -> int:
         """Bytes of memory that it takes."""
-        return self.lines.held + self.index.held
+        return _OVERHEAD + self.lines.held + self.index.held
 
     @property
     def totals(self) -> Totals:
@@ -76,7 +79,7 @@ class Manifest:
     def children(self, path: str, after: str = "") -> Iterator[FolderRow]:
         """The files and folders directly in a folder, from the one after ``after`` on (the path of a row)."""
         slot = self._slot(path)
-        if slot is None:
+        if slot is None or (after and after.strip("/").rpartition("/")[0] != path.strip("/")):
             return
         folders, end = self._folders, self._folders.end[slot]
         at, child = folders.first[slot], slot + 1

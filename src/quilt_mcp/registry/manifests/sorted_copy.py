@@ -5,27 +5,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 
 from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.manifest.codec import corrupt_length, decode_record, encode_exact
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_duplicate, directory_walk_key
 from quilt_mcp.registry.manifests.lines import Lines, LineTooLong
+from quilt_mcp.storage.scratch import ScratchTable
 
 _CHECK_EVERY = 1000
-_TABLE = """
-    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;
-    CREATE TABLE lines (kind, walk_key BLOB, line BLOB, PRIMARY KEY (kind, walk_key)) WITHOUT ROWID;
-    BEGIN;
-"""
+_TABLE = "CREATE TABLE lines (kind, walk_key BLOB, line BLOB, PRIMARY KEY (kind, walk_key)) WITHOUT ROWID;"
 
 
 def sorted_copy(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> Iterator[bytes]:
     """The header, the metadata of directories (of two for one directory the last, as in quilt3), the entries. Decodes every
-    line. Raises CorruptManifest, among others for two entries of one key, and sqlite3.Error for want of room."""
-    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as table:
-        table.executescript(_TABLE)
+    line. Raises CorruptManifest, among others for two entries of one key, and as ScratchTable does."""
+    with ScratchTable(_TABLE) as table:
         number = 1
         try:
             for block in lines.blocks(0, lines.size):
@@ -38,20 +33,20 @@ def sorted_copy(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> 
                     number += 1
         except LineTooLong:
             corrupt_length(number)
-        for number, (line,) in enumerate(table.execute("SELECT line FROM lines ORDER BY kind, walk_key")):
+        for number, (line,) in enumerate(table.rows("SELECT line FROM lines ORDER BY kind, walk_key")):
             if number % _CHECK_EVERY == 0:
                 checkpoint()
             yield line
 
 
-def _insert(table: sqlite3.Connection, line: bytes, number: int) -> None:
+def _insert(table: ScratchTable, line: bytes, number: int) -> None:
     record = decode_record(line, number)
     if isinstance(record, DirectoryMeta):
         row = (0, directory_walk_key(record.logical_key).encode(), encode_exact(record))
-        table.execute("INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", row)
+        table.ask("INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", *row)
         return
     try:
         row = (1, walk_key(record.logical_key).encode(), encode_exact(record))
-        table.execute("INSERT INTO lines VALUES (?, ?, ?)", row)
+        table.ask("INSERT INTO lines VALUES (?, ?, ?)", *row)
     except sqlite3.IntegrityError as error:
         raise corrupt_duplicate(record.logical_key) from error

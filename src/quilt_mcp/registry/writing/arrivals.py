@@ -1,35 +1,30 @@
 """Arrivals: the files that come into a new revision, and the entry that each of them becomes.
 
-They stand in a table of SQLite's, which holds them in memory while they are few and lets the rest go to a private temporary
-file: a million files take as much memory as some thousands. Nothing outlives the call that made them.
+They stand in a scratch table: a million files take as much memory as some thousands. Nothing outlives the call.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry, Hash, JsonObject
 from quilt_mcp.domain.manifest.codec import IntegralFloat, dump
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.errors import DuplicateKey, InternalError, StorageFull, StorageUnavailable
+from quilt_mcp.errors import DuplicateKey, InternalError
+from quilt_mcp.storage.scratch import ScratchTable
 
 _PAGE: Final = 1000
 _FEW: Final = 10_000
 """Up to here the keys are held as a set too: a look-up in the table takes thirty times as long."""
-_MEMORY_KB: Final = 16 << 10
-_TABLES: Final = f"""
-    PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{_MEMORY_KB};
+_TABLES: Final = """
     CREATE TABLE incoming (walk BLOB PRIMARY KEY, fields TEXT, source INTEGER) WITHOUT ROWID;
     CREATE TABLE replaced (walk BLOB PRIMARY KEY, fields TEXT) WITHOUT ROWID;
     CREATE TABLE finished (walk BLOB PRIMARY KEY, fields TEXT) WITHOUT ROWID;
-    BEGIN;
 """
 """``walk`` orders keys as manifests do; ``fields`` are JSON."""
 _encode = json.JSONEncoder().encode
@@ -67,11 +62,10 @@ class Incoming:
         return Entry(self.logical_key, physical_key, size, self.hash or found, self.meta)
 
 
-class Arrivals:
+class Arrivals(ScratchTable):
     """Incoming files by logical key; beside each the parent's entry that it replaces, and its own entry once it is finished.
 
-    A context manager, whose end drops them. Methods block for microseconds each, and raise StorageFull where the temporary
-    file finds no room. Threads may call them one after another, not at once. An iteration meets what is added behind it.
+    A context manager, whose end drops them. Methods block for microseconds each. An iteration meets what is added behind it.
     """
 
     def __init__(self) -> None:
@@ -81,17 +75,7 @@ class Arrivals:
         self._count = 0
         self.size = 0
         """Bytes of all together."""
-        with _typed():
-            self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            self._table.executescript(_TABLES)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._table.close()
+        super().__init__(_TABLES)
 
     def __len__(self) -> int:
         return self._count
@@ -107,8 +91,7 @@ class Arrivals:
         before = self._count
         for item in items:
             try:
-                with _typed():
-                    self._table.execute("INSERT INTO incoming VALUES (?,?,?)", (*_row(item), number))
+                self.ask("INSERT INTO incoming VALUES (?,?,?)", *_row(item), number)
             except sqlite3.IntegrityError as error:
                 raise self._claimed_twice(item.logical_key, source) from error
             if item.content is not None:
@@ -122,7 +105,7 @@ class Arrivals:
         return self._count - before
 
     def _claimed_twice(self, logical_key: str, source: str) -> DuplicateKey:
-        number: int = self._ask("SELECT source FROM incoming WHERE walk = ?", _walk(logical_key))[0][0]
+        number: int = self.ask("SELECT source FROM incoming WHERE walk = ?", _walk(logical_key))[0][0]
         other = self._sources[number]
         return DuplicateKey(
             f"Two sources claim the logical key {logical_key!r}: {other} and {source}.",
@@ -133,7 +116,7 @@ class Arrivals:
     def __contains__(self, logical_key: str) -> bool:
         if self._few is not None:
             return logical_key in self._few
-        return bool(self._ask("SELECT 1 FROM incoming WHERE walk = ?", _walk(logical_key)))
+        return bool(self.ask("SELECT 1 FROM incoming WHERE walk = ?", _walk(logical_key)))
 
     def __iter__(self) -> Iterator[Incoming]:
         """In walk order."""
@@ -147,13 +130,13 @@ class Arrivals:
         """Whether a file comes into ``folder`` (which ends in '/')."""
         start = _walk(folder)
         end = start[:-1] + b"\x01"
-        return bool(self._ask("SELECT 1 FROM incoming WHERE walk > ? AND walk < ? LIMIT 1", start, end))
+        return bool(self.ask("SELECT 1 FROM incoming WHERE walk > ? AND walk < ? LIMIT 1", start, end))
 
     # -- what it replaces --
 
     def replace_none(self) -> None:
         """Forgets what is replaced: the files are to come into another parent."""
-        self._ask("DELETE FROM replaced")
+        self.ask("DELETE FROM replaced")
 
     def replace(self, entry: Entry) -> None:
         """Notes the parent's entry of the same key as one that comes in."""
@@ -162,7 +145,7 @@ class Arrivals:
     def replaced(self, *logical_keys: str) -> dict[str, Entry]:
         """The parent's entries noted at these keys, by key."""
         walks = [_walk(key) for key in logical_keys]
-        rows = self._ask(f"SELECT * FROM replaced WHERE walk IN ({_marks('?', walks)})", *walks)  # noqa: S608
+        rows = self.ask(f"SELECT * FROM replaced WHERE walk IN ({_marks('?', walks)})", *walks)  # noqa: S608
         return {entry.logical_key: entry for entry in map(_entry, rows)}
 
     # -- what it becomes --
@@ -173,7 +156,7 @@ class Arrivals:
 
     def entries(self) -> Iterator[Entry]:
         """The finished entries, in walk order. Raises InternalError while one is not finished."""
-        [(count,)] = self._ask("SELECT count(*) FROM finished")
+        [(count,)] = self.ask("SELECT count(*) FROM finished")
         if count != self._count:
             raise InternalError(f"{self._count - count} files that come in have no entry yet.")
         return map(_entry, self._pages("SELECT * FROM finished"))
@@ -187,16 +170,12 @@ class Arrivals:
 
     def _insert(self, table: str, *entries: Entry) -> None:
         given = (value for entry in entries for value in _row(entry))
-        self._ask(f"INSERT OR REPLACE INTO {table} VALUES {_marks('(?,?)', entries)}", *given)  # noqa: S608
-
-    def _ask(self, statement: str, *given: Any) -> list[Any]:
-        with _typed():
-            return self._table.execute(statement, given).fetchall()
+        self.ask(f"INSERT OR REPLACE INTO {table} VALUES {_marks('(?,?)', entries)}", *given)  # noqa: S608
 
     def _pages(self, select: str) -> Iterator[Any]:
         """All rows by their first column, ``walk``. No statement stays open between two pages, so rows may be written."""
         after = b""
-        while rows := self._ask(f"{select} WHERE walk > ? ORDER BY walk LIMIT {_PAGE}", after):
+        while rows := self.ask(f"{select} WHERE walk > ? ORDER BY walk LIMIT {_PAGE}", after):
             yield from rows
             after = rows[-1][0]
 
@@ -234,19 +213,3 @@ def _walk(logical_key: str) -> bytes:
 
 def _logical_key(walk: bytes) -> str:
     return walk.decode("utf-8", "surrogatepass").replace("\0", "/")
-
-
-@contextmanager
-def _typed() -> Generator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorname == "SQLITE_FULL" or error.sqlite_errorname.startswith("SQLITE_IOERR"):
-            raise StorageFull(
-                f"The files of this call are too many for the room in the system's folder for temporary files ({error}).",
-                next_step="Free some space there, or set TMPDIR to a folder with more, then make the same call again.",
-            ) from error
-        raise StorageUnavailable(
-            f"The table of this call's files cannot be used: {error}.",
-            next_step="Set TMPDIR to a folder that can be written, then make the same call again.",
-        ) from error
