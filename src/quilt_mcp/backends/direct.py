@@ -235,6 +235,7 @@ class DirectOps(ObjectOps):
         latest = await registry.pointers.latest(package.name)
         publisher = Publisher(registry.store, self._scratch)
         await publisher.point_latest(package.name, pinned.top_hash or "", latest)
+        await registry.require_revision(pinned)
         return pinned
 
     async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:

@@ -168,9 +168,10 @@ class Draft:
     def _with_metadata(self, entry: Entry) -> Entry:
         if entry.logical_key not in self._changes.entry_metadata:
             return entry
-        value = self._changes.entry_metadata[entry.logical_key]
-        meta = {key: kept for key, kept in entry.meta.items() if key != "user_meta"}
-        return replace(entry, meta=meta if value is None else {**meta, "user_meta": value})
+        meta = {**entry.meta, "user_meta": self._changes.entry_metadata[entry.logical_key]}
+        if meta["user_meta"] is None:
+            del meta["user_meta"]
+        return replace(entry, meta=meta)
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
         """Notes which of the parent's entries are replaced, and counts."""

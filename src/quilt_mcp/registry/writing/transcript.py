@@ -1,6 +1,7 @@
-"""The transcript of a draft: its manifest, byte for byte as quilt3 would write it, and its top hash, in one pass.
+"""The transcript of a draft: its manifest as quilt3 would write it, byte for byte, and its top hash, in one pass.
 
-Lines of the parent go through as bytes where quilt3 would write the same ones; the others are written anew.
+Lines of the parent go through as bytes where they are spelled as quilt3 spells them, and the others are written anew. Physical
+keys stay as they are: quilt3 would escape anew those that another program escaped in another way.
 """
 
 from __future__ import annotations
