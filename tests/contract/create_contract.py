@@ -120,6 +120,9 @@ class CreateContract(OpsContract):
             (("*.csv",), (), {"x.csv", "deep/z.csv"}),
             (("?.csv", "deep/*"), (), {"x.csv", "deep/z.csv", "deep/.hidden"}),
             ((), ("deep/*",), {"x.csv", "y.txt"}),
+            ((), ("deep/",), {"x.csv", "y.txt"}),
+            ((), ("deep",), {"x.csv", "y.txt"}),
+            (("deep",), ("./deep/*.csv",), {"deep/.hidden"}),
             (("*.csv",), ("deep/*",), {"x.csv"}),
             (("[xy].*",), ("*.CSV",), {"x.csv", "y.txt"}),
         ],
@@ -141,6 +144,19 @@ class CreateContract(OpsContract):
                 Source(origin, "to/", include=include, exclude=exclude), name=f"a/{number}"
             )
             assert found == {f"to/{key}": TREE[key].encode() for key in expected}, origin
+
+    async def test_patterns_that_match_nothing_are_warned_of_in_the_plan_and_after(self) -> None:
+        folder = str(self.write_files(TREE, "data"))
+        await self.create("a/src", TREE)
+        for number, origin in enumerate((folder, str(self.uri("a/src")))):
+            source = Source(origin, include=("*.csv", "*.tsv"), exclude=("node_modules/", "y.*", "?.c"))
+            request = CreateRequest(self.uri(f"a/{number}"), sources=(source,))
+            told = f"no_match: in {origin} nothing matches include '*.tsv', exclude 'node_modules/', exclude '?.c'."
+            assert (await self.ops.plan_create(request)).warnings == (told,)
+            assert told in (await self.ops.create(request)).warnings
+        source = Source(folder, exclude=tuple(map(str, range(9))))
+        [told] = (await self.ops.plan_create(CreateRequest(self.uri("a/2"), sources=(source,)))).warnings
+        assert told.endswith("exclude '4', and 4 more.")
 
     async def test_patterns_that_leave_no_file_are_told_as_that(self) -> None:
         folder = self.write_files(TREE, "data")

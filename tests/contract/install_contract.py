@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from quilt_mcp.errors import (
     OutsideRoots,
     PackageNotFound,
     QuiltError,
+    SourceNotFound,
 )
 
 FILES = {"README.md": "# hi", "a/x.csv": "1,2\n", "a/deep/z": "z", "a-b/x": "x"}
@@ -219,6 +221,55 @@ class InstallContract(OpsContract):
             ("README.md", "hash"), ("a/extra", "extra"), ("a/x.csv", "missing"),
         ]  # fmt: skip
         assert (await self.ops.verify(self.uri("a/b", path="a-b/"), dest=str(self.dest))).ok
+
+    async def test_an_odd_file_in_an_installed_copy_is_one_problem_beside_the_others(self) -> None:
+        await self.create("a/b", FILES)
+        await self.ops.install(self.uri("a/b"), str(self.dest))
+        (self.outside / "f").write_text("# hi")
+        for name in ("README.md", "a/deep/z"):
+            (self.dest / name).unlink()
+        (self.dest / "README.md").symlink_to(self.outside / "f")
+        (self.dest / "a/notes").symlink_to(self.outside / "f")
+        (self.dest / "a/here").symlink_to(self.dest / "a-b")
+        (self.dest / "a/nowhere").symlink_to("nothing")
+        os.mkfifo(self.dest / "a/pipe")
+        Path(os.fsdecode(os.fsencode(self.dest) + b"/\xff.csv")).write_text("12")
+        (self.dest / "z").write_text("123")
+        report = await self.ops.verify(self.uri("a/b"), dest=str(self.dest))
+        assert [(problem.path, problem.problem, problem.found) for problem in report.problems[1:]] == [
+            ("\\xff.csv", "extra", "2 bytes"),
+            ("a/deep/z", "missing", report.problems[2].found),
+            ("a/here", "extra", "a symbolic link"),
+            ("a/notes", "extra", "a symbolic link"),
+            ("a/nowhere", "extra", "a symbolic link"),
+            ("a/pipe", "extra", "a pipe, socket or device"),
+            ("z", "extra", "3 bytes"),
+        ]
+        assert (report.problems[0].path, report.problems[0].problem) == ("README.md", "unreadable")
+        assert (report.checked.entries, report.problem_count) == (4, 8)
+
+    async def test_a_copy_whose_folder_cannot_be_used_is_refused_before_anything_is_read(self) -> None:
+        await self.create("a/b", FILES)
+        self.dest.parent.mkdir(parents=True, exist_ok=True)
+        file = self.dest.parent / "file"
+        file.write_text("not a folder")
+        steps: list[str] = []
+
+        async def progress(done: float, total: float | None, message: str) -> None:
+            steps.append(message)
+
+        for dest, error in (
+            (self.dest, SourceNotFound),
+            (file, SourceNotFound),
+            (self.outside, OutsideRoots),
+        ):
+            for path in (None, "a/", "README.md"):
+                with pytest.raises(error):
+                    await self.ops.verify(self.uri("a/b", path=path), dest=str(dest), progress=progress)
+        assert steps == []
+        self.dest.mkdir()
+        report = await self.ops.verify(self.uri("a/b", path="a/"), dest=str(self.dest))
+        assert [problem.problem for problem in report.problems] == ["missing", "missing"]
 
     @pytest.mark.parametrize("edit", [{"size": 2}, {"meta": {"user_meta": {"k": 1}}}])
     async def test_a_changed_manifest_does_not_verify(self, edit: dict[str, Any]) -> None:

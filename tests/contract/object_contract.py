@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from ops_base import OpsContract
 
-from quilt_mcp.domain.plan import CreateRequest, Source
+from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
 from quilt_mcp.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -166,6 +166,26 @@ class ObjectContract(OpsContract):
             await self.ops.read_object(f"{self.registry}/{path}")
         with pytest.raises(QuiltError):
             await self.ops.put_object(f"{self.registry}/{path}", b"x")
+
+    async def test_a_raw_hash_sign_in_an_address_is_refused_and_takes_no_other_files(self) -> None:
+        self.raw_set("data/#n.csv", b"meant")
+        self.raw_set("data/private", b"not meant")
+        raw, written = f"{self.registry}/data/#n.csv", f"{self.registry}/data/%23n.csv"
+        create = CreateRequest(self.uri("a/b"), sources=(Source(raw),))
+        for call in (
+            lambda: self.ops.create(create), lambda: self.ops.read_object(raw), lambda: self.ops.stat_object(raw),
+            lambda: self.ops.link(raw), lambda: self.ops.list_objects(raw),
+            lambda: self.ops.put_object(raw, b"x", overwrite=True),
+        ):  # fmt: skip
+            with pytest.raises(InvalidUri) as refused:
+                await call()
+            assert written in refused.value.next_step
+        assert (await self.ops.read_object(written)).data == b"meant"
+        await self.ops.create(replace(create, sources=(Source(written),)))
+        await self.ops.patch(
+            PatchRequest(self.uri("a/b"), add=(Source(f"{self.registry}/data/#*", "glob/"),))
+        )
+        assert await self.contents(self.uri("a/b")) == {"#n.csv": b"meant", "glob/#n.csv": b"meant"}
 
     async def test_a_local_object_outside_the_roots_is_refused(self) -> None:
         (self.outside / "secret").write_text("s")

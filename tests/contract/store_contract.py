@@ -340,6 +340,23 @@ class TakesFilesContract(StoreContract):
         assert await self.keys() == [stats[0].key]
 
     @pytest.mark.anyio
+    @pytest.mark.parametrize("size", [1, 100_000, (8 << 20) + 1])
+    async def test_take_file_replaces_what_is_not_the_content_that_its_key_names(
+        self, tmp_path: Path, size: int
+    ) -> None:
+        store = self.store
+        assert store.intake is not None
+        source = tmp_path / "source"
+        source.write_bytes(b"c" * size)
+        for damaged in (b"", b"c" * (size + 1), b"d" + b"c" * (size - 1)):
+            self.raw_set("object", damaged)
+            with source.open("rb") as file:
+                taken = await store.intake.take_file(file.fileno(), "sha2-256-chunked", lambda _: "object")
+            assert (taken.created, taken.stat.size) == (True, size)
+            assert self.raw_get("object") == b"c" * size
+            assert await self.keys() == ["object"]
+
+    @pytest.mark.anyio
     async def test_what_was_taken_in_does_not_change_with_its_source(self, tmp_path: Path) -> None:
         store = self.store
         assert store.intake is not None

@@ -11,7 +11,7 @@ from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
-from quilt_mcp.errors import AlreadyExists, RegistryNotFound
+from quilt_mcp.errors import AlreadyExists, HashMismatch, ObjectNotFound, RegistryNotFound
 from quilt_mcp.registry.manifests.cache import ManifestCache
 
 PAGE = 1000
@@ -94,16 +94,51 @@ class TestLocalOps(QuiltOpsContract):
         self.dest.mkdir(exist_ok=True)
         (self.dest / name).write_text(content)
 
-    async def test_a_file_whose_stored_bytes_were_lost_is_stored_again(self) -> None:
+    @pytest.mark.parametrize("size", [1, 100_000])
+    @pytest.mark.parametrize("damage", ["lost", "cut short", "grown", "flipped"])
+    @pytest.mark.parametrize("way", ["patch", "another package", "inline"])
+    async def test_bytes_given_again_mend_what_was_lost_or_damaged_in_the_registry(
+        self, way: str, damage: str, size: int
+    ) -> None:
+        content = b"x" * size
         source = self.folder / "f"
-        source.write_text("1")
+        source.write_bytes(content)
         add = (Source(str(source)),)
         made = await self.ops.create(CreateRequest(self.uri("a/b"), sources=add))
         [item] = await self.items(made.plan.package)
         assert item.physical_key is not None
-        self.raw_change(item.physical_key, None)
-        await self.ops.patch(PatchRequest(self.uri("a/b"), add=add, metadata={"mended": True}))
+        damaged = {
+            "lost": None,
+            "cut short": content[1:],
+            "grown": content + b"x",
+            "flipped": b"y" + content[1:],
+        }
+        self.raw_change(item.physical_key, damaged[damage])
+        if way == "patch":
+            again = await self.ops.patch(PatchRequest(self.uri("a/b"), add=add, metadata={"mended": True}))
+        elif way == "another package":
+            again = await self.ops.create(CreateRequest(self.uri("a/c"), sources=add))
+        else:
+            again = await self.create("a/c", {"f": content})
+        assert again.bytes_copied == size
+        assert [item.size for item in await self.items(again.plan.package)] == [size]
+        assert (await self.ops.verify(again.plan.package)).ok
         assert (await self.ops.verify(self.uri("a/b"))).ok
+        more = await self.ops.create(CreateRequest(self.uri("a/d"), sources=add))
+        assert more.bytes_copied == 0
+
+    async def test_a_package_made_of_another_in_its_registry_names_no_bytes_of_another_size(self) -> None:
+        made = await self.create("a/b", {"f": "12", "g": "34"})
+        items = {item.path: item.physical_key or "" for item in await self.items(made.plan.package)}
+        self.raw_change(items["f"], b"1")
+        request = CreateRequest(self.uri("a/c"), sources=(Source(made.uri),))
+        with pytest.raises(HashMismatch, match="1 bytes, recorded 2 bytes"):
+            await self.ops.create(request)
+        self.raw_change(items["f"], None)
+        with pytest.raises(ObjectNotFound):
+            await self.ops.create(request)
+        self.raw_change(items["f"], b"12")
+        assert (await self.ops.create(request)).bytes_copied == 0
 
     async def test_a_registry_that_is_a_file_is_refused(self) -> None:
         self.root.rmdir()

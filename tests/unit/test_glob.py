@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.glob import Glob, has_wildcard, is_chosen_by, parse_glob_url, split_glob
-from quilt_mcp.domain.plan import Source
+from quilt_mcp.domain.glob import Choice, Glob, has_wildcard, parse_glob_url, split_glob
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.b", ".a", ".b", "..a", "[", "é", "a\nb"])
 PATHS = st.lists(NAMES, min_size=1, max_size=6).map("/".join)
@@ -146,7 +145,7 @@ def test_a_hostile_pattern_comes_to_an_end(pattern: str, path: str) -> None:
     """Ways to stretch its stars: more than 10 ** 40. In steps: thousands."""
     begin = time.thread_time()
     assert not Glob(pattern).matches(path)
-    assert not is_chosen_by(pattern, path)
+    assert not Choice((pattern,), ()).takes(path)
     assert time.thread_time() - begin < 5
 
 
@@ -160,17 +159,38 @@ def test_a_hostile_pattern_comes_to_an_end(pattern: str, path: str) -> None:
         (("d/**",), (), ["d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]),
         (("d/**",), ("a.*", "**/e/*.txt"), ["d/.env", "d/e/b.csv"]),
         (("**/*.csv",), ("d/**",), ["a.csv"]),
-        (("d",), (), []),
+        (("d",), (), ["d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]),
+        (("d/",), (), ["d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]),
+        (("e",), (), ["d/e/b.csv", "d/e/c.txt"]),
+        (("e/",), (), ["d/e/b.csv", "d/e/c.txt"]),
+        ((), ("e",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), ("[e]*",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), (".env/", "a.csv/"), [".env", "a.csv", "d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]),
+        ((), ("d/e",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), ("d/e/",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), ("*/e/",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), ("**/e",), [".env", "a.csv", "d/.env", "d/a.csv"]),
+        ((), ("./d/**",), [".env", "a.csv"]),
+        ((), ("./d/e/b.csv", "/d/a.csv"), [".env", "a.csv", "d/.env", "d/e/c.txt"]),
+        (("./*.csv",), (), ["a.csv"]),
+        (("/*.csv", "/e/"), (), ["a.csv"]),
+        ((), ("", "/", "./", "."), [".env", "a.csv", "d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]),
         ((), ("*",), []),
         ((), ("**",), []),
     ],
 )
-def test_include_and_exclude_match_the_path_or_without_a_slash_the_name(
+def test_include_and_exclude_name_files_and_folders_as_gitignore_does(
     include: tuple[str, ...], exclude: tuple[str, ...], taken: list[str]
 ) -> None:
-    source = Source("anywhere", include=include, exclude=exclude)
+    choice = Choice(include, exclude)
     paths = [".env", "a.csv", "d/.env", "d/a.csv", "d/e/b.csv", "d/e/c.txt"]
-    assert [path for path in paths if source.takes(path)] == taken
+    assert [path for path in paths if choice.takes(path)] == taken
+
+
+def test_patterns_that_match_nothing_are_told_and_those_that_others_forestall_are_not() -> None:
+    choice = Choice(("*.csv", "a.*", "*.tsv"), ("node_modules", "d/", "x"))
+    assert [path for path in ("a.csv", "d/b.txt", "x/b.txt") if choice.takes(path)] == ["a.csv"]
+    assert choice.unmatched == ["include '*.tsv'", "exclude 'node_modules'"]
 
 
 @pytest.mark.parametrize(

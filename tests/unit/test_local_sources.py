@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,10 +13,20 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from quilt_mcp.errors import InvalidName, InvalidUri, NotAFile, NotSupported, OutsideRoots, SourceNotFound
+from quilt_mcp.errors import (
+    InvalidName,
+    InvalidUri,
+    NotAFile,
+    NotSupported,
+    OutsideRoots,
+    PermissionDenied,
+    QuiltError,
+    SourceNotFound,
+)
 from quilt_mcp.storage.local.confined import TEMP_PREFIX
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import Found, FoundFiles
 
 FILES = (
@@ -181,6 +192,22 @@ def test_a_name_that_is_not_utf8_is_refused_with_the_way_to_leave_it_out(root: P
     assert ".quiltignore" in caught.value.next_step
     (root / "data" / ".quiltignore").write_text("caf*\n")
     assert "a.csv" in [file.relative for file in folder.scan("data")]
+
+
+def test_everything_in_a_folder_is_told_with_the_folders_that_cannot_be_listed(root: Path) -> None:
+    class Closed(Syscalls):
+        def open_folder(self, name: str, *, dir_fd: int | None = None) -> int:
+            if name == ".git":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return super().open_folder(name, dir_fd=dir_fd)
+
+    (root / "data/there").symlink_to("deep")
+    refused: list[tuple[str, QuiltError]] = []
+    found = list(LocalFolder(root, kernel=Closed()).everything("data", refused=refused))
+    assert found == [
+        (".hidden.csv", "file"), ("a.csv", "file"), ("b.json", "file"), ("deep/c.csv", "file"), ("there", "link"),
+    ]  # fmt: skip
+    assert [(path, type(error)) for path, error in refused] == [(".git", PermissionDenied)]
 
 
 def test_a_folder_is_not_a_source_file_and_a_file_is_no_folder(root: Path) -> None:

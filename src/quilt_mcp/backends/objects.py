@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.domain.address import parse_object
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.listing import Content, Link, ObjectListing, Page
 from quilt_mcp.domain.media_types import media_type
@@ -57,7 +57,7 @@ class ObjectOps:
     async def list_objects(
         self, location: str, *, links: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[ObjectListing]:
-        store, prefix = self._stores.locate_folder(PhysicalKey.parse(location))
+        store, prefix = self._stores.locate_folder(parse_object(location))
         call = ("objects", store.url, prefix)
         after = decode_cursor(cursor, call, str)[0] if cursor else ""
         listing = await store.list_folder(prefix, after=after, limit=checked_limit(limit))
@@ -91,7 +91,7 @@ class ObjectOps:
     async def put_object(
         self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
     ) -> PutOutcome:
-        store, path = self._stores.locate(PhysicalKey.parse(uri))
+        store, path = self._stores.locate(parse_object(uri))
         if f"/{path}/".startswith("/.quilt/") or "/.quilt/" in f"/{path}":
             raise InvalidArgument(
                 f"{uri} lies in a registry's own folder (.quilt), which only package tools write.",
@@ -113,7 +113,7 @@ class ObjectOps:
         return PutOutcome(str(store.physical_key(path)), len(body), done=not dry_run, replaced=exists)
 
     def _place(self, uri: str) -> Place:
-        key = PhysicalKey.parse(uri)
+        key = parse_object(uri)
         return Place(*self._stores.locate(key), key.version_id)
 
 

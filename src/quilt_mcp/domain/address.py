@@ -155,6 +155,19 @@ class PhysicalKey:
         return f"s3://{self.bucket}{quote('/' + self.path)}{query}"
 
 
+def parse_object(uri: str) -> PhysicalKey:
+    """The s3: or file: URL of a source or object that a caller names. Raises InvalidUri, also for a raw '#': read as quilt3 reads
+    physical keys, what follows it would be dropped, and ``file:///d/#n.csv`` be the whole folder ``/d/``."""
+    key = PhysicalKey.parse(uri)
+    if "#" in uri:
+        raise InvalidUri(
+            f"{_shown(uri)} is not an object's address: a '#' begins a fragment, and objects have none.",
+            next_step=f"Write a '#' in a name as %23: {_shown(uri.replace('#', '%23'))}",
+            details={"uri": _shown(uri)},
+        )
+    return key
+
+
 def _parse_fragment(text: str, fragment: str) -> dict[str, str]:
     values: dict[str, str] = {}
     for part in fragment.split("&"):

@@ -11,8 +11,9 @@ hostile pattern costs no more than a long one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fnmatch import translate
-from functools import lru_cache
 from urllib.parse import unquote
 
 from quilt_mcp.domain.address import PhysicalKey
@@ -77,15 +78,61 @@ def split_glob(pattern: str) -> tuple[str, str]:
     return pattern[:start], pattern[start:]
 
 
-def is_chosen_by(pattern: str, path: str) -> bool:
-    """Whether a pattern of ``include`` or ``exclude`` matches: the whole path, or without a '/' in it the name of a file in any
-    folder. Hidden names are matched as others are."""
-    return _choice(pattern).matches(path)
+class Choice:
+    """What the patterns of ``include`` and ``exclude`` take. A pattern is read as in a ``.gitignore``:
+
+    x       a file or folder of that name, anywhere; so is *.x
+    x/      only a folder
+    d/x     beginning where the files do, as ./x and /x
+
+    A folder stands for all that is below it, but for a pattern with other '/' whose last name has a wildcard: ``d/*`` are the
+    files directly in d, and ``d/**`` all. Hidden names are matched as others are.
+    """
+
+    def __init__(self, include: Iterable[str], exclude: Iterable[str]) -> None:
+        self._include = [_Rule(f"include {pattern!r}", _matcher(pattern)) for pattern in include]
+        self._exclude = [_Rule(f"exclude {pattern!r}", _matcher(pattern)) for pattern in exclude]
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at ``path`` fits one of ``include`` (when there are any) and none of ``exclude``."""
+        included = not self._include or _any_matches(self._include, path)
+        return not _any_matches(self._exclude, path) and included
+
+    @property
+    def unmatched(self) -> list[str]:
+        """The patterns that none of the paths asked for so far fits, as ``exclude 'x'``."""
+        return [rule.text for rule in (*self._include, *self._exclude) if not rule.has_matched]
 
 
-@lru_cache(maxsize=1024)
-def _choice(pattern: str) -> Glob:
-    return Glob(pattern if "/" in pattern else f"**/{pattern}", hidden=True)
+@dataclass(slots=True)
+class _Rule:
+    text: str
+    matches: Callable[[str], bool]
+    has_matched: bool = False
+
+
+def _any_matches(rules: list[_Rule], path: str) -> bool:
+    """Asks every rule that has matched nothing yet, also when another matches."""
+    found = False
+    for rule in rules:
+        if not (found and rule.has_matched) and rule.matches(path):
+            found = rule.has_matched = True
+    return found
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    is_folder = pattern.endswith("/")
+    path = pattern.removeprefix("./").strip("/")
+    if "/" not in pattern.rstrip("/"):
+        match, end = _name_pattern(path, hidden=True).match, -1 if is_folder else None
+        return lambda found: any(map(match, found.split("/")[:end]))
+    below = Glob(f"{path}/**", hidden=True).matches
+    if is_folder:
+        return below
+    itself = Glob(path, hidden=True).matches
+    if has_wildcard(path.rpartition("/")[2]):
+        return itself
+    return lambda found: itself(found) or below(found)
 
 
 def _name_pattern(name: str, hidden: bool) -> re.Pattern[str]:

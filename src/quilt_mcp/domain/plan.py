@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.glob import is_chosen_by
 
 
 class Unset(Enum):
@@ -38,7 +37,8 @@ class Source:
     ``origin``: a local path or glob, a file:/s3: object URI, or a quilt+ URI (a file or folder of another package).
     ``to``: a logical key when ``origin`` is one file; a folder prefix ('' is the root) when it is more than one,
     or when ``to`` ends in '/'. ``metadata`` becomes each file's user metadata (UNSET: keep the source's own).
-    ``include`` and ``exclude``: globs of paths below ``origin``; one without a '/' matches a file's name in any folder.
+    ``include`` and ``exclude``: globs of paths below ``origin`` (``glob.Choice``): ``*.csv`` and ``node_modules`` are names of
+    files or folders at any depth, ``build/`` a folder with all below it, ``data/raw`` a path from ``origin`` on.
     """
 
     origin: str
@@ -46,11 +46,6 @@ class Source:
     metadata: Any = UNSET
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-
-    def takes(self, path: str) -> bool:
-        """Whether the file at ``path`` below the origin fits one of ``include`` (when there are any) and none of ``exclude``."""
-        included = not self.include or any(is_chosen_by(pattern, path) for pattern in self.include)
-        return included and not any(is_chosen_by(pattern, path) for pattern in self.exclude)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupport
 from quilt_mcp.registry.install import Destination
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.local.errors import typed_errors
+from quilt_mcp.storage.local.confined import Kind
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.workers import for_each, groups
 
@@ -53,14 +55,17 @@ class Verifier:
         self._reading = anyio.CapacityLimiter(_READERS)
 
     async def verify(self, package: PackageUri) -> Verification:
-        """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error."""
+        """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error; an installed
+        copy whose folder is missing is refused before anything is read."""
+        if (installed := self._installed) is not None:
+            await to_thread.run_sync(installed.folder.require, installed.relative)
         pinned, manifest = await self._registry.open(package)
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, _size)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
-        if self._installed is not None and item.type == "folder":
-            await to_thread.run_sync(self._find_extra, manifest, item, self._installed)
+        if installed is not None and item.type == "folder":
+            await to_thread.run_sync(self._find_extra, manifest, item, installed)
         manifest_ok = await self._is_whole(manifest.top_hash)
         return Verification(
             uri=str(pinned),
@@ -176,18 +181,24 @@ class Verifier:
         return FileCheck(entry.logical_key, "hash", entry.hash.value, found.value)
 
     def _find_extra(self, manifest: Manifest, item: Item, installed: Destination) -> None:
-        """Files in the folder that the revision has not. Both come in walk order, and are merged."""
+        """What is in the folder and not in the revision. Both come in walk order, and are merged."""
         keys = (entry.logical_key for entry in manifest.entries(item.path))
         key = next(keys, None)
         base = f"{installed.relative}/{item.path}".strip("/")
-        for number, found in enumerate(installed.folder.scan(base, ignore=False)):
+        refused: list[tuple[str, QuiltError]] = []
+        found = installed.folder.everything(base, refused=refused, checkpoint=check_cancelled)
+        for number, (relative, kind) in enumerate(found):
             if number % _CHECK_EVERY == 0:
                 check_cancelled()
-            here = item.path + found.relative
+            here = item.path + relative
             while key is not None and walk_key(key) < walk_key(here):
                 key = next(keys, None)
             if key != here:
-                self._add(FileCheck(here, "extra", None, f"{found.size} bytes"))
+                self._add(
+                    FileCheck(_shown(here), "extra", None, _extra(installed.folder, base, relative, kind))
+                )
+        for relative, error in refused:
+            self._add(FileCheck(_shown(item.path + relative), "unreadable", None, _told(error)))
 
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
@@ -206,7 +217,26 @@ def _failed(entry: Entry, error: QuiltError) -> FileCheck:
         return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
     if isinstance(error, NotSupported):
         return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
-    return FileCheck(entry.logical_key, "unreadable", entry.physical_key, f"{error.code}: {error.message}")
+    return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+
+
+def _told(error: QuiltError) -> str:
+    return f"{error.code}: {error.message}"
+
+
+def _extra(folder: LocalFolder, base: str, relative: str, kind: Kind) -> str:
+    """What stands there."""
+    if kind != "file":
+        return "a symbolic link" if kind == "link" else "a pipe, socket or device"
+    try:
+        return f"{folder.stat(f'{base}/{relative}'.lstrip('/')).size} bytes"
+    except QuiltError as error:
+        return _told(error)
+
+
+def _shown(path: str) -> str:
+    """A path of this machine, whose bytes need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _size(entry: Entry) -> int:

@@ -15,7 +15,7 @@ from quilt_mcp.domain.checksums import Hasher, PartHasher, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
-from quilt_mcp.storage.local.errors import typed_errors
+from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.workers import for_each
 
 READ_SIZE = 256 << 10

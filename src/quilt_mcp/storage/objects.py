@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,9 +15,9 @@ from anyio import to_thread
 from quilt_mcp.domain.checksums import Buffer, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
-from quilt_mcp.errors import HashMismatch
+from quilt_mcp.errors import HashMismatch, ObjectNotFound
+from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.store import Store
 from quilt_mcp.storage.workers import for_each, overlapped
 
@@ -49,6 +49,13 @@ async def hash_object(
         return await hash_file(descriptor, size, hash_type, progress)
     finally:
         os.close(descriptor)
+
+
+async def holds(store: Store, key: str, content: Hash, *, size: int) -> bool:
+    """Whether an object of these bytes stands at ``key``. Reads it when it has their size."""
+    with suppress(ObjectNotFound, HashMismatch):
+        return await hash_object(store, key, content.type, size=size) == content
+    return False
 
 
 def _discard(offset: int, chunk: bytes | memoryview) -> None:

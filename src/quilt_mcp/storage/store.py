@@ -140,7 +140,7 @@ class LocalFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file taken in by content. ``created`` False: the very same bytes were stored already."""
+    """A file taken in by content. ``stat.size`` is its size. ``created`` False: the very same bytes were stored already."""
 
     hash: Hash
     stat: ObjectStat
@@ -153,8 +153,9 @@ class FileIntake(Protocol):
     async def take_file(
         self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
     ) -> Taken:
-        """Copies an open file into a temporary file of the store, hashes what was written, then publishes it create-only
-        under ``key_of(hash)``: the stored bytes are the hashed bytes even while the source changes. Atomic, durable."""
+        """Copies an open file into a temporary file of the store, hashes what was written, then publishes it under
+        ``key_of(hash)``: the stored bytes are the hashed bytes even while the source changes. An object there is read and
+        compared, and replaced when its bytes are others. Atomic, durable."""
         ...
 
 

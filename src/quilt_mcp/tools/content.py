@@ -31,7 +31,7 @@ SOURCES: Schema = {
                 "type": "string",
                 "description": "Path of the one file, or a folder",
             },
-            "include": {**_PATTERNS, "description": "Globs of paths below from; *.csv: in any folder"},
+            "include": {**_PATTERNS, "description": "Globs of paths below from; *.csv, build/: at any depth"},
             "exclude": {**_PATTERNS, "description": "Not these"},
             "metadata": {"type": ["object", "null"], "description": "Metadata of each file"},
         },

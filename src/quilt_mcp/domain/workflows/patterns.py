@@ -55,7 +55,9 @@ def search(pattern: str, text: str) -> bool:
     re2: Any = importlib.import_module("re2")
     options = re2.Options()
     options.log_errors, options.max_mem = False, _LINEAR_MEMORY
-    alphabet = _ASCII if text.isascii() else _ASCII + "".join(sorted(set(text).difference(_ASCII)))
+    alphabet = (
+        _ASCII * bool(text) if text.isascii() else _ASCII + "".join(sorted(set(text).difference(_ASCII)))
+    )
     try:
         linear = re2.compile(_in_re2(pattern, alphabet, _end(text)), options)
         if len(text) * linear.programsize > _LINEAR:
@@ -137,8 +139,18 @@ def _cost(operation: str, value: Any, length: int) -> tuple[int, int]:
             return 1, _sequence_cost(inner, length)[1]
         case "GROUPREF":
             return 1, length + 1
+        case "GROUPREF_EXISTS":
+            costs = [_sequence_cost(branch or (), length) for branch in value[1:]]
+            return max(ways for ways, _ in costs), max(steps for _, steps in costs)
+        case "ATOMIC_GROUP":
+            return 1, _sequence_cost(value, length)[1]
+        case "POSSESSIVE_REPEAT":
+            least, most, inner = value
+            return 1, _repeat_cost(least, most, inner, length)[1]
+        case "FAILURE":
+            return 1, 1
         case _:
-            return _ENDLESS, _ENDLESS
+            raise UnsafePattern(f"it uses {operation.replace('_', ' ').lower()}, which is not known here")
 
 
 def _repeat_cost(least: int, most: int, inner: Any, length: int) -> tuple[int, int]:
@@ -184,6 +196,10 @@ class _Translation:
                 return self._accepted(node, flags)
             case "AT" if place := self._places(flags).get(str(value)):
                 return place
+            case "FAILURE":
+                return _NOTHING
+            case "ASSERT_NOT" if not len(value[1]):  # (?!), as some versions of Python read it
+                return _NOTHING
             case "BRANCH":
                 return f"(?:{'|'.join(self.sequence(branch, flags) for branch in value[1])})"
             case "SUBPATTERN":
@@ -210,6 +226,8 @@ class _Translation:
             "AT_END": "(?m:$)" if is_multiline else self.end,
             "AT_END_STRING": r"\z",
         }
-        if flags & re.ASCII or self.alphabet == _ASCII:  # RE2's words are of ASCII
+        if not self.alphabet:  # where Python's own answer depends on its version
+            places |= {"AT_BOUNDARY": _NOTHING, "AT_NON_BOUNDARY": "" if re.search(r"\B", "") else _NOTHING}
+        elif flags & re.ASCII or self.alphabet == _ASCII:  # RE2's words are of ASCII
             places |= {"AT_BOUNDARY": r"\b", "AT_NON_BOUNDARY": r"\B"}
         return places

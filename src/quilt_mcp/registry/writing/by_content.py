@@ -1,6 +1,8 @@
 """Content placement: files stored under the name of their own hash, in a local registry.
 
-A file that is stored already is not stored again. With ``copy`` off files are hashed where they lie, and stay there.
+A file that is stored already is not stored again: what lies under its hash is read and compared, at the speed of a read, and
+replaced when it is damaged. Entries of another package of the registry are taken by their recorded hash; of their objects
+only the size is checked. With ``copy`` off files are hashed where they lie, and stay there.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.errors import ObjectNotFound, PreconditionFailed
+from quilt_mcp.errors import PreconditionFailed
 from quilt_mcp.registry.layout import OBJECTS, object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
-from quilt_mcp.registry.writing.recorded import check_file
+from quilt_mcp.registry.writing.recorded import check_file, check_size
 from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.objects import hash_object, local_file
+from quilt_mcp.storage.objects import hash_object, holds, local_file
 from quilt_mcp.storage.store import FileIntake, Store, Stores
 
 
@@ -45,6 +47,8 @@ class ContentPlacement:
             return await self._place_content(item, item.content or b"")
         source, key = self._stores.locate(address)
         if source.url == self._store.url and key.startswith(OBJECTS) and item.hash is not None:
+            async with local_file(source, key, self._scratch) as descriptor:
+                check_size(item.record, os.fstat(descriptor).st_size)
             return item.entry(item.origin, item.size, item.hash), 0
         if not self._copy:
             return await self._refer(item, source, key, address.version_id), 0
@@ -54,12 +58,14 @@ class ContentPlacement:
     async def _place_content(self, item: Incoming, content: bytes) -> tuple[Entry, int]:
         found = hash_bytes(content)
         key = object_key(found)
+        entry = item.entry(str(self._store.physical_key(key)), len(content), found)
         try:
             await self._store.put(key, content, if_absent=True)
-            copied = len(content)
         except PreconditionFailed:
-            copied = 0
-        return item.entry(str(self._store.physical_key(key)), len(content), found), copied
+            if await holds(self._store, key, found, size=len(content)):
+                return entry, 0
+            await self._store.put(key, content)
+        return entry, len(content)
 
     async def _refer(self, item: Incoming, source: Store, key: str, version: str | None) -> Entry:
         """The entry of a file that stays where it is."""
@@ -75,24 +81,13 @@ class ContentPlacement:
 
     async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
         size = os.fstat(descriptor).st_size
-        if before is not None and before.size == size and await self._is_stored(before):
+        known = before.hash if before is not None and before.size == size else None
+        if known is not None and known.type == SHA256_CHUNKED:
             found = await hash_file(descriptor, size, SHA256_CHUNKED)
-            if found == before.hash:
+            if found == known and await holds(self._store, object_key(found), found, size=size):
                 await check_file(item.record, descriptor, size, found)
-                return item.entry(before.physical_key, size, found), 0
+                return item.entry(str(self._store.physical_key(object_key(found))), size, found), 0
         taken = await self._intake.take_file(descriptor, SHA256_CHUNKED, object_key)
         await check_file(item.record, descriptor, taken.stat.size, taken.hash)
         entry = item.entry(str(self._store.physical_key(taken.stat.key)), taken.stat.size, taken.hash)
         return entry, taken.stat.size if taken.created else 0
-
-    async def _is_stored(self, entry: Entry) -> bool:
-        """Whether this registry stores the entry's bytes under their hash."""
-        if entry.hash is None or entry.hash.type != SHA256_CHUNKED:
-            return False
-        key = object_key(entry.hash)
-        if entry.physical_key != str(self._store.physical_key(key)):
-            return False
-        try:
-            return (await self._store.stat(key)).size == entry.size
-        except ObjectNotFound:
-            return False

@@ -25,7 +25,7 @@ from quilt_mcp.registry.pointers import Pointer, Pointers
 from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.transcript import write_manifest
-from quilt_mcp.storage.local.errors import typed_errors
+from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.store import Store
 
 _ATTEMPTS = 3

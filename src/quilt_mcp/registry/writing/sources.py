@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from itertools import islice
 from typing import Any
 
 import anyio
@@ -12,14 +11,17 @@ import anyio.lowlevel
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Entry, JsonObject
+from quilt_mcp.domain.glob import Choice
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import UNSET, InlineFile, Source
 from quilt_mcp.errors import InvalidName, SourceNotFound
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.storage.store import Stores
+from quilt_mcp.storage.workers import in_pages
 
 _PAGE = 1000
+_SHOWN = 5
 
 
 class Sources:
@@ -44,7 +46,8 @@ class Sources:
 
     async def _expand(self, source: Source, arrivals: Arrivals) -> None:
         is_package = source.origin.startswith("quilt+")
-        pages = self._from_package(source) if is_package else self._from_files(source)
+        choice = Choice(source.include, source.exclude)
+        pages = self._from_package(source, choice) if is_package else self._from_files(source, choice)
         count = 0
         async with aclosing(pages):
             async for page in pages:
@@ -57,31 +60,34 @@ class Sources:
                 next_step="Check the path and the patterns with object_list.",
                 details={"source": source.origin},
             )
+        if unmatched := choice.unmatched:
+            more = f", and {len(unmatched) - _SHOWN} more" if len(unmatched) > _SHOWN else ""
+            shown = ", ".join(unmatched[:_SHOWN])
+            self.warnings.append(f"no_match: in {source.origin} nothing matches {shown}{more}.")
 
-    async def _from_files(self, source: Source) -> AsyncGenerator[list[Incoming]]:
+    async def _from_files(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
         found = await self._stores.find(source.origin)
         meta = _with_user_meta({}, source.metadata)
         async for page in found.pages:
             incoming: list[Incoming] = []
             for file in page:
-                if source.takes(file.relative):
+                if choice.takes(file.relative):
                     key = _logical_key(source, file.relative, found.is_single)
                     incoming.append(Incoming(key, file.size, meta, file.physical_key))
             yield incoming
         self.warnings += found.warnings
 
-    async def _from_package(self, source: Source) -> AsyncGenerator[list[Incoming]]:
+    async def _from_package(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
         uri = PackageUri.parse(source.origin)
         registry = self._registries(uri.registry)
         pinned, manifest = await registry.open(uri)
         item = await anyio.to_thread.run_sync(registry.item, pinned, manifest, uri.path or "")
         skipped = item.path.rfind("/") + 1
-        entries = manifest.entries(item.path)
-        while page := await anyio.to_thread.run_sync(lambda: list(islice(entries, _PAGE))):
+        async for page in in_pages(manifest.entries(item.path), _PAGE):
             incoming: list[Incoming] = []
             for entry in page:
                 relative = entry.logical_key[skipped:]
-                if source.takes(relative):
+                if choice.takes(relative):
                     registry.locate(entry)
                     key = _logical_key(source, relative, item.type == "file")
                     incoming.append(incoming_entry(entry, key, source.metadata))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from quilt_mcp.errors import InvalidName, NotAFile, NotFound, NotSupported, OutsideRoots, StorageUnavailable
-from quilt_mcp.storage.local.errors import storage_error, typed_errors
+from quilt_mcp.storage.errors import storage_error, typed_errors
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
 Parts = tuple[str, ...]

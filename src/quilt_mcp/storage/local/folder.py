@@ -24,8 +24,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from quilt_mcp.domain.glob import Glob
-from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, SourceNotFound
-from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, QuiltError, SourceNotFound
+from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Kind, Parts, split_key, walk
 from quilt_mcp.storage.local.new_file import Checkpoint, NewFile, go_on
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
@@ -58,7 +58,6 @@ class LocalFolder:
         self,
         relative: str = "",
         *,
-        ignore: bool = True,
         passed_over: list[str] | None = None,
         checkpoint: Checkpoint = go_on,
     ) -> Iterator[FoundFile]:
@@ -70,10 +69,9 @@ class LocalFolder:
         Raises OutsideRoots for a link to a file outside the roots, SourceNotFound when ``relative`` is no folder,
         InvalidName for a name that is not UTF-8 (no logical key can hold it).
         """
+        self.require(relative)
         base = _parts(relative)
-        with self._folder.typed(base), self._folder.directory(base):
-            pass
-        ignored = re.compile("|".join(map(translate, self._rules(base) if ignore else ())) or "(?!)")
+        ignored = re.compile("|".join(map(translate, self._rules(base))) or "(?!)")
 
         def takes(parts: Parts, child: Child) -> bool:
             """quilt3's rule: a pattern covers the whole absolute path, and '*' crosses slashes; a folder is matched with and
@@ -82,6 +80,27 @@ class LocalFolder:
             return not (ignored.match(path) or (child.kind == "folder" and ignored.match(f"{path}/")))
 
         return self._files(base, takes, checkpoint, [] if passed_over is None else passed_over)
+
+    def everything(
+        self, relative: str = "", *, refused: list[tuple[str, QuiltError]], checkpoint: Checkpoint = go_on
+    ) -> Iterator[tuple[str, Kind]]:
+        """The path and kind of everything below ``relative`` but folders, in walk order. Only folders are opened and no link is
+        followed, so no odd file ends it; ``refused`` collects the folders that cannot be listed. A name that is not UTF-8
+        comes as Python spells it."""
+        base = _parts(relative)
+
+        def children(folder: Parts) -> list[Child]:
+            checkpoint()
+            try:
+                return sorted(self._folder.children(folder), key=attrgetter("name"))
+            except QuiltError as error:
+                refused.append(("/".join(folder[len(base) :]), error))
+                return []
+
+        for folder, run in walk(base, children):
+            checkpoint()
+            for child in run:
+                yield "/".join((*folder[len(base) :], child.name)), child.kind
 
     def glob(self, pattern: str, *, below: str = "", checkpoint: Checkpoint = go_on) -> Iterator[FoundFile]:
         """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is.
@@ -95,6 +114,12 @@ class LocalFolder:
             return glob.may_hold(path) if child.kind == "folder" else glob.matches(path)
 
         return self._files(base, takes, checkpoint, [])
+
+    def require(self, relative: str = "") -> None:
+        """Raises SourceNotFound when ``relative`` is no folder, OutsideRoots when a link leads there."""
+        base = _parts(relative)
+        with self._folder.typed(base), self._folder.directory(base):
+            pass
 
     def stat(self, relative: str) -> FoundFile:
         """Raises SourceNotFound, NotAFile for a folder, OutsideRoots."""

@@ -37,11 +37,12 @@ from quilt_mcp.errors import (
     StorageBusy,
     StorageUnavailable,
 )
+from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
 from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
-from quilt_mcp.storage.local.errors import typed_errors
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
+from quilt_mcp.storage.objects import holds
 from quilt_mcp.storage.store import FileIntake, Listing, LocalFiles, ObjectStat, Taken
 from quilt_mcp.storage.workers import in_pages
 
@@ -161,7 +162,11 @@ class LocalStore:
                 return taken
             await to_thread.run_sync(self._fill, file, source_fd)
             found = await hash_file(file.fd, size, hash_type, progress)
-            return Taken(found, *await self._retried(partial(self._create, file, key_of(found), source_fd)))
+            key = key_of(found)
+            stat, is_new = await self._retried(partial(self._create, file, key, source_fd))
+            if not is_new and not (stat.size == size and await holds(self, key, found, size=size)):
+                stat, is_new = await self._retried(partial(self._replace, file, key, source_fd)), True
+            return Taken(found, stat, is_new)
 
     # -- in threads: reading --
 
@@ -182,7 +187,7 @@ class LocalStore:
     def _stat_of(self, key: str, fd: int) -> ObjectStat:
         found = os.fstat(fd)
         if found.st_size <= _SMALL:
-            etag = hashlib.sha256(self._read(key, fd, 0, found.st_size)).hexdigest()[:32]
+            etag = _etag(self._read(key, fd, 0, found.st_size))
         else:
             identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
             etag = "-".join(f"{number:x}" for number in identity)
@@ -281,7 +286,11 @@ class LocalStore:
         if len(content) != size:
             raise changed_while_read(len(content), size)
         found = hash_bytes(content, hash_type)
-        return Taken(found, *self._create(file, key_of(found), content))
+        key = key_of(found)
+        stat, is_new = self._create(file, key, content)
+        if not is_new and stat.etag != _etag(content):
+            stat, is_new = self._replace(file, key, content), True
+        return Taken(found, stat, is_new)
 
     def _create(self, file: NewFile, key: str, body: bytes | Path | int) -> tuple[ObjectStat, bool]:
         """The object that stands there in the end, durably, and whether it is this one."""
@@ -297,7 +306,9 @@ class LocalStore:
                 self._kernel.fsync(above)
             return there, False
 
-    def _replace(self, file: NewFile, key: str, body: bytes | Path, if_match: str | None) -> ObjectStat:
+    def _replace(
+        self, file: NewFile, key: str, body: bytes | Path | int, if_match: str | None = None
+    ) -> ObjectStat:
         parts = key_parts(key)
         with self._folder.typed(parts):
             self._fill(file, body)
@@ -389,6 +400,11 @@ def key_parts(key: str) -> Parts:
             details={"key": ascii(key)},
         )
     return parts
+
+
+def _etag(content: bytes) -> str:
+    """Of a small object."""
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _prefix(folder: Parts) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from quilt_mcp.domain.address import PhysicalKey, parse_registry
+from quilt_mcp.domain.address import PhysicalKey, parse_object, parse_registry
 from quilt_mcp.domain.glob import has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.errors import (
     InvalidArgument,
@@ -162,7 +162,7 @@ class LocalStores:
         """The path that an origin names, and whether it may be a glob."""
         is_glob = has_wildcard(origin)
         if origin.startswith("file:") or "://" in origin:
-            return self._local_path(parse_glob_url(origin) if is_glob else PhysicalKey.parse(origin)), is_glob
+            return self._local_path(parse_glob_url(origin) if is_glob else parse_object(origin)), is_glob
         return origin, is_glob
 
     def _not_found(self, origin: str, folder: LocalFolder, relative: str) -> SourceNotFound:

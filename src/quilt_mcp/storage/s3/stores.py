@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Collection, Sequence
 
-from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_registry
+from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_object, parse_registry
 from quilt_mcp.domain.glob import Glob, has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, SourceNotFound
 from quilt_mcp.storage.local.stores import LocalStores
@@ -68,7 +68,7 @@ class S3Stores:
         if not origin.startswith("s3://"):
             return await self._local.find(origin)
         is_glob = has_wildcard(origin) and "?versionId=" not in origin
-        key = parse_glob_url(origin) if is_glob else PhysicalKey.parse(origin)
+        key = parse_glob_url(origin) if is_glob else parse_object(origin)
         if key.bucket is None:
             raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
         store = self.bucket(key.bucket)
