@@ -11,6 +11,7 @@ from itertools import compress
 from quilt_mcp.domain.diff import DiffTotals, EntryChange, entry_change, is_same_file
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.manifest.codec import decode_record, walk_key_in
+from quilt_mcp.domain.manifest.plain_lines import plain_lines
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 NOWHERE = -1
@@ -153,11 +154,11 @@ class _Merge:
         elif new_key < old_key:
             self._add(new)
         else:
-            one, other = _decoded(old.waiting[-1]), _decoded(new.waiting[-1])
+            one, other = old.waiting[-1], new.waiting[-1]
             places = old.pass_line(), new.pass_line()
-            if not is_same_file(one, other):
+            if _is_surely_modified(one, other) or not is_same_file(_decoded(one), _decoded(other)):
                 self.modified += 1
-            elif one.meta != other.meta:
+            elif _decoded(one).meta != _decoded(other).meta:
                 self.metadata += 1
             else:
                 self.unchanged += 1
@@ -193,6 +194,15 @@ def _pair(places: Places, removed: list[bytes], added: list[bytes]) -> int:
     places.old = array("q", compress(places.old, stays))
     places.new = array("q", compress(places.new, stays))
     return renamed
+
+
+def _is_surely_modified(one: bytes, other: bytes) -> bool:
+    """Whether two lines in quilt3's own spelling name files of another size or hash. False may be wrong; it takes a third of
+    the time that decoding them does."""
+    plain = plain_lines(b"%b\n%b\n" % (one, other))
+    return (
+        plain is not None and len({*zip(plain.sizes, plain.hash_types, plain.hash_values, strict=True)}) > 1
+    )
 
 
 def _content(line: bytes) -> bytes:
