@@ -217,8 +217,8 @@ class ListingContract(OpsContract):
 
     async def test_a_short_hash_that_fits_two_revisions_is_ambiguous_and_both_are_named(self) -> None:
         one, two = "abcdef" + "1" * 58, "abcdef" + "2" * 58
-        self.set_package("a/b", one, tag="1700000001")
-        self.set_package("a/b", two, tag="1700000002")
+        self.set_package("a/b", top_hash=one, tag="1700000001")
+        self.set_package("a/b", top_hash=two, tag="1700000002")
         with pytest.raises(AmbiguousHash) as caught:
             await self.ops.resolve(self.uri("a/b", "abcdef"))
         assert sorted(caught.value.details["candidates"]) == [one, two]
@@ -226,8 +226,8 @@ class ListingContract(OpsContract):
 
     async def test_a_short_hash_is_settled_by_the_packages_own_revisions(self) -> None:
         one, two = "abcdef" + "1" * 58, "abcdef" + "2" * 58
-        self.set_package("a/mine", one)
-        self.set_package("a/other", two)
+        self.set_package("a/mine", top_hash=one)
+        self.set_package("a/other", top_hash=two)
         assert (await self.ops.resolve(self.uri("a/mine", "abcdef"))).top_hash == one
 
     async def test_a_latest_pointer_that_is_no_hash_is_corrupt(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from parts.manifests import true_hash
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.entry import Entry
@@ -134,17 +135,26 @@ class OpsContract:
     def set_pointer(self, name: str, tag: str, content: str) -> None:
         self.raw_set(f".quilt/named_packages/{name}/{tag}", content.encode())
 
-    def set_manifest(self, top_hash: str, *records: Mapping[str, Any]) -> None:
-        lines = [json.dumps(record, ensure_ascii=False) for record in ({"version": "v0"}, *records)]
-        self.raw_set(f".quilt/packages/{top_hash}", "".join(line + "\n" for line in lines).encode())
-
     def set_package(
-        self, name: str, top_hash: str, *records: Mapping[str, Any], tag: str = "1700000000"
-    ) -> None:
-        """A package written by hand, which the engine would never write."""
-        self.set_manifest(top_hash, *records)
+        self,
+        name: str,
+        *records: Mapping[str, Any],
+        tag: str = "1700000000",
+        header: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        top_hash: str | None = None,
+    ) -> str:
+        """A package written by hand, which the engine would never write. ``body`` is its manifest when not made of ``records``;
+        it goes by its true top hash, or by ``top_hash``."""
+        lines = [
+            json.dumps(one, ensure_ascii=False) + "\n" for one in (header or {"version": "v0"}, *records)
+        ]
+        body = "".join(lines).encode() if body is None else body
+        top_hash = top_hash or true_hash(body)
+        self.raw_set(f".quilt/packages/{top_hash}", body)
         self.set_pointer(name, tag, top_hash)
         self.set_pointer(name, "latest", top_hash)
+        return top_hash
 
     def snapshot(self) -> Mapping[str, object]:
         """Every object of the registry by key, with what tells its content, to show that a call wrote nothing."""

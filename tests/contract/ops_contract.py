@@ -14,6 +14,7 @@ from patch_contract import PatchContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
+from trust_contract import TrustContract
 from workflow_contract import WorkflowContract
 
 
@@ -27,5 +28,6 @@ class QuiltOpsContract(
     WorkflowContract,
     ObjectContract,
     RefusalContract,
+    TrustContract,
 ):
     """Each method is one promise of ``QuiltOps``."""

@@ -398,8 +398,8 @@ class PatchContract(OpsContract):
             await self.patch("a/b", {"f": "1"}, expected_top_hash=NOWHERE[:8])
 
     async def test_an_ambiguous_expected_parent_is_refused(self) -> None:
-        self.set_package("a/b", "abcdef" + "1" * 58, tag="1700000001")
-        self.set_package("a/b", "abcdef" + "2" * 58, tag="1700000002")
+        self.set_package("a/b", top_hash="abcdef" + "1" * 58, tag="1700000001")
+        self.set_package("a/b", top_hash="abcdef" + "2" * 58, tag="1700000002")
         with pytest.raises(AmbiguousHash):
             await self.patch("a/b", {"f": "1"}, expected_top_hash="abcdef")
 
@@ -408,10 +408,8 @@ class PatchContract(OpsContract):
         item = await self.ops.stat(self.uri("a/src", path="f"))
         from ops_base import record
 
-        self.set_package("a/b", "c" * 64, record(item, meta={"user_meta": {"k": 1}, "target": "json"}))
-        manifest = self.raw_get(f".quilt/packages/{'c' * 64}") or b""
-        header, rest = manifest.split(b"\n", 1)
-        self.raw_set(f".quilt/packages/{'c' * 64}", header[:-1] + b', "extra": {"x": [1]}}\n' + rest)
+        header = {"version": "v0", "extra": {"x": [1]}}
+        self.set_package("a/b", record(item, meta={"user_meta": {"k": 1}, "target": "json"}), header=header)
         commit = await self.patch("a/b", {"g": "2"}, message="m")
         lines = (self.raw_get(f".quilt/packages/{commit.top_hash}") or b"").splitlines()
         assert lines[0] == b'{"version": "v0", "extra": {"x": [1]}, "message": "m"}'

@@ -75,9 +75,7 @@ class RefusalContract(OpsContract):
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
         place = (self.outside / "secret").as_uri()
-        self.set_package(
-            "h/h", "e" * 64, record(item), record(item, logical_key="secret", physical_keys=[place])
-        )
+        self.set_package("h/h", record(item), record(item, logical_key="secret", physical_keys=[place]))
         assert await self.paths(self.uri("h/h")) == ["f", "secret"]
         assert (await self.ops.stat(self.uri("h/h", path="secret"))).physical_key == place
         for call in (
@@ -102,7 +100,7 @@ class RefusalContract(OpsContract):
         (self.folder / "link").symlink_to(self.outside / "secret")
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
-        self.set_package("h/h", "e" * 64, record(item, physical_keys=[(self.folder / "link").as_uri()]))
+        self.set_package("h/h", record(item, physical_keys=[(self.folder / "link").as_uri()]))
         with pytest.raises(OutsideRoots):
             await self.ops.read(self.uri("h/h", path="f"))
         with pytest.raises(OutsideRoots):
@@ -114,7 +112,7 @@ class RefusalContract(OpsContract):
     async def test_a_manifest_whose_key_leads_out_is_refused_whole(self, key: str) -> None:
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
-        self.set_package("h/h", "e" * 64, record(item), record(item, logical_key=key))
+        self.set_package("h/h", record(item), record(item, logical_key=key))
         for call in (self.ops.browse, self.ops.stat, self.ops.verify):
             with pytest.raises(CorruptManifest):
                 await call(self.uri("h/h"))
@@ -144,8 +142,7 @@ class RefusalContract(OpsContract):
         self, body: bytes
     ) -> None:
         await self.create("a/good", {"f": "1"})
-        self.set_package("h/h", "e" * 64)
-        self.raw_set(f".quilt/packages/{'e' * 64}", body)
+        self.set_package("h/h", body=body, top_hash="e" * 64)
         with pytest.raises(CorruptManifest):
             await self.ops.browse(self.uri("h/h"))
         assert sorted(await self.names()) == ["a/good", "h/h"]
@@ -156,9 +153,8 @@ class RefusalContract(OpsContract):
     async def test_a_key_given_twice_and_a_file_with_files_below_are_corrupt(self) -> None:
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
-        for number, keys in enumerate((("f", "f"), ("f", "f/g"), ("f/g", "f"))):
-            top_hash = f"{number}" + "e" * 63
-            self.set_package("h/h", top_hash, *(record(item, logical_key=key) for key in keys))
+        for keys in (("f", "f"), ("f", "f/g"), ("f/g", "f")):
+            self.set_package("h/h", *(record(item, logical_key=key) for key in keys))
             with pytest.raises(CorruptManifest):
                 await self.ops.browse(self.uri("h/h"))
 
@@ -177,7 +173,7 @@ class RefusalContract(OpsContract):
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
         size = os.path.getsize("/etc/passwd") if place.endswith("passwd") else 1
-        self.set_package("h/h", "e" * 64, record(item, physical_keys=[place], size=size))
+        self.set_package("h/h", record(item, physical_keys=[place], size=size))
         with pytest.raises(QuiltError):
             await self.ops.read(self.uri("h/h", path="f"))
         with pytest.raises(QuiltError):
@@ -186,8 +182,7 @@ class RefusalContract(OpsContract):
 
     async def test_a_broken_latest_revision_can_be_replaced_by_a_new_one(self) -> None:
         await self.create("a/b", {"f": "1"})
-        self.set_package("a/b", "e" * 64, tag="1700000009")
-        self.raw_set(f".quilt/packages/{'e' * 64}", b"broken\n")
+        self.set_package("a/b", body=b"broken\n", top_hash="e" * 64, tag="1700000009")
         commit = await self.create("a/b", {"f": "2"}, overwrite=True)
         assert commit.plan.warnings or commit.warnings
         assert await self.contents(self.uri("a/b")) == {"f": b"2"}

@@ -181,7 +181,7 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         await self.create("a/src", {"f": "1"})
         item = await self.ops.stat(self.uri("a/src", path="f"))
         local = record(item, logical_key="secret", physical_keys=[secret.as_uri()])
-        self.set_package("h/h", "e" * 64, record(item), local)
+        self.set_package("h/h", record(item), local)
         assert await self.paths(self.uri("h/h")) == ["f", "secret"]
         for call in (
             self.ops.read(self.uri("h/h", path="secret")),

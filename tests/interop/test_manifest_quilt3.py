@@ -56,7 +56,7 @@ def test_a_manifest_of_quilt3_is_read_and_written_again_byte_for_byte(first: int
         again, top_hash = written(manifest.header, records(manifest))
         assert again == data, f"seed {seed}"
         assert top_hash == theirs.top_hash, f"seed {seed}"
-        assert manifest.found_hash() == theirs.top_hash, f"seed {seed}"
+        assert manifest.find_hash() == theirs.top_hash, f"seed {seed}"
 
 
 @pytest.mark.parametrize("first", _BLOCKS)
@@ -125,7 +125,7 @@ def test_top_hashes_of_foreign_manifests_are_quilt3s(manifest: bytes) -> None:
     for entry in ours.entries():
         top_hash.add(entry)
     assert top_hash.hexdigest() == theirs.top_hash
-    assert ours.found_hash() == theirs.top_hash
+    assert ours.find_hash() == theirs.top_hash
 
 
 def test_a_size_spelled_as_a_float_is_a_plain_number_that_is_written_as_it_was() -> None:
@@ -139,7 +139,7 @@ def test_entries_in_another_order_have_the_top_hash_that_quilt3_finds_by_sorting
     keys = ["b", "a/x", "a-b", "a.b", "c/d/e", "c/a"]
     lines = [foreign_line(logical_key=key).splitlines(keepends=True)[1] for key in keys]
     manifest = b'{"version": "v0"}\n' + b"".join(lines)
-    assert opened(manifest).found_hash() == quilt3.Package.load(io.BytesIO(manifest)).top_hash
+    assert opened(manifest).find_hash() == quilt3.Package.load(io.BytesIO(manifest)).top_hash
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from keepers import Bucket, Folder, Keeper
 from s3_registry import S3Registry
 
 from parts.faults import FlipUploadedBit
+from parts.manifests import true_hash
 from parts.proxy import Proxy
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
@@ -195,7 +196,7 @@ async def test_a_flipped_bit_in_a_large_manifests_index_is_found_and_the_index_m
             }
         )
     body = "".join(json.dumps(line) + "\n" for line in [lines[0], *sorted(lines[1:], key=_walk)])
-    top_hash = "e" * 64
+    top_hash = true_hash(body.encode())
     kept.set(f".quilt/packages/{top_hash}", body.encode())
     pinned = replace(package, top_hash=top_hash, path="d007/")
     first = await ops.browse(pinned)

@@ -18,6 +18,7 @@ from typing import Any
 import anyio
 import pytest
 
+from parts.manifests import true_hash
 from quilt_mcp.domain.diff import DiffTotals
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailable
@@ -29,8 +30,6 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import ObjectStat
 
-TOP_HASH = "0" * 64
-OTHER = "1" * 64
 READER = Path(__file__).parent / "manifest_reader.py"
 
 
@@ -80,12 +79,20 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore(root)
 
 
-def put(store: LocalStore, body: bytes, top_hash: str = TOP_HASH) -> None:
+_latest: dict[Path, str] = {}
+
+
+def put(store: LocalStore, body: bytes, top_hash: str | None = None) -> str:
+    """Stores a manifest under its true top hash, and answers that."""
+    top_hash = top_hash or true_hash(body)
     asyncio.run(store.put(manifest_key(top_hash), body))
+    _latest[store.root] = top_hash
+    return top_hash
 
 
-def opened(cache: ManifestCache, store: Any, top_hash: str = TOP_HASH) -> Manifest:
-    return asyncio.run(cache.open(store, top_hash))
+def opened(cache: ManifestCache, store: Any, top_hash: str | None = None) -> Manifest:
+    """That of ``top_hash``, or the one put there last."""
+    return asyncio.run(cache.open(store, top_hash or _latest[store.root]))
 
 
 def large(tmp_path: Path, **options: Any) -> ManifestCache:
@@ -132,7 +139,7 @@ def test_small_manifests_need_no_folder(tmp_path: Path, store: LocalStore) -> No
 
 def test_a_dangling_pointer_is_revision_not_found(tmp_path: Path, store: LocalStore) -> None:
     with pytest.raises(RevisionNotFound) as caught:
-        opened(large(tmp_path), store)
+        opened(large(tmp_path), store, "0" * 64)
     assert "package_log" in caught.value.next_step
 
 
@@ -200,16 +207,15 @@ def test_the_cache_may_be_moved_while_a_manifest_is_open(tmp_path: Path, store: 
 
 
 def test_other_lines_in_their_place_are_not_taken_for_open_ones(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(300))
-    put(store, manifest_bytes(200), OTHER)
+    larger, smaller = put(store, manifest_bytes(300)), put(store, manifest_bytes(200))
     cache = large(tmp_path)
-    manifest = opened(cache, Counting(store))
+    manifest = opened(cache, Counting(store), larger)
     [lines] = files(tmp_path, ".lines")
-    opened(cache, Counting(store), OTHER)
+    opened(cache, Counting(store), smaller)
     [other] = [path for path in files(tmp_path, ".lines") if path != lines]
     os.replace(other, lines)
     check(manifest, 300)
-    check(opened(large(tmp_path), Counting(store)), 300)
+    check(opened(large(tmp_path), Counting(store), larger), 300)
 
 
 def shuffled(body: bytes) -> bytes:
@@ -260,10 +266,10 @@ def test_a_forged_index_is_not_believed(tmp_path: Path, store: LocalStore, head:
 
 def test_a_manifest_written_to_in_place_is_told_and_read_anew(tmp_path: Path, store: LocalStore) -> None:
     """quilt3 opens a manifest of the same top hash for writing, and so cuts it short under whoever reads it."""
-    put(store, manifest_bytes(300, "one"))
+    top_hash = put(store, manifest_bytes(300, "one"))
     cache = large(tmp_path)
     manifest = opened(cache, store)
-    path = store.root / manifest_key(TOP_HASH)
+    path = store.root / manifest_key(top_hash)
     path.write_bytes(manifest_bytes(300, "two"))
     with pytest.raises(StorageUnavailable, match="written to"):
         manifest.entry("d0000/f00.csv")
@@ -279,9 +285,7 @@ def test_the_cache_belongs_to_its_user_alone(tmp_path: Path, store: LocalStore) 
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path: Path, store: LocalStore) -> None:
-    hashes = [f"{number:064x}" for number in range(4)]
-    for number, top_hash in enumerate(hashes):
-        put(store, manifest_bytes(2_000 + number), top_hash)
+    hashes = [put(store, manifest_bytes(2_000 + number)) for number in range(4)]
     roomy = large(tmp_path)
     for number, top_hash in enumerate(hashes[:3]):
         opened(roomy, Counting(store), top_hash)
@@ -357,7 +361,7 @@ def test_copies_may_be_touched_and_what_was_cut_short_is_read_anew(tmp_path: Pat
 
 def test_a_missing_manifest_has_no_hash(tmp_path: Path, store: LocalStore) -> None:
     with pytest.raises(RevisionNotFound):
-        asyncio.run(large(tmp_path).found_hash(store, TOP_HASH))
+        asyncio.run(large(tmp_path).read(store, "0" * 64))
 
 
 def test_many_threads_may_ask_one_manifest(tmp_path: Path, store: LocalStore) -> None:
@@ -379,12 +383,12 @@ def test_many_threads_may_ask_one_manifest(tmp_path: Path, store: LocalStore) ->
 
 
 def test_tasks_that_open_one_manifest_at_once_read_it_once(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(300))
+    top_hash = put(store, manifest_bytes(300))
     counting = Counting(store)
     cache = large(tmp_path)
 
     async def together() -> list[Manifest]:
-        return await asyncio.gather(*(cache.open(counting, TOP_HASH) for _ in range(5)))  # type: ignore[arg-type]
+        return await asyncio.gather(*(cache.open(counting, top_hash) for _ in range(5)))  # type: ignore[arg-type]
 
     assert len({id(manifest) for manifest in asyncio.run(together())}) == 1
     assert counting.calls["stream"] == 1
@@ -393,10 +397,10 @@ def test_tasks_that_open_one_manifest_at_once_read_it_once(tmp_path: Path, store
 def test_processes_that_open_one_manifest_at_once_agree(
     tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(store, manifest_bytes(5_000))
+    top_hash = put(store, manifest_bytes(5_000))
     readers = [
         subprocess.Popen(
-            [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH],
+            [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", top_hash],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -425,7 +429,7 @@ def test_processes_that_open_one_manifest_at_once_agree(
 
 def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path, store: LocalStore) -> None:
     body = manifest_bytes(10) + b'{"logical_key": "' + b"x" * (80 << 20)
-    put(store, body)
+    put(store, body, "0" * 64)
     with pytest.raises(CorruptManifest) as caught:
         opened(large(tmp_path), store)
     assert caught.value.details["line"] == 12
@@ -435,17 +439,17 @@ def test_open_files_are_closed_when_others_take_their_place(tmp_path: Path, stor
     cache = large(tmp_path)
     before = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
     for number in range(12):
-        put(store, manifest_bytes(2), f"{number:064x}")
-        check(opened(cache, store, f"{number:064x}"), 2)
+        put(store, manifest_bytes(2 + number))
+        check(opened(cache, store), 2 + number)
     if sys.platform == "linux":
         assert len(os.listdir("/proc/self/fd")) - before <= 8
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see how far the copy is")
 def test_a_process_killed_in_mid_copy_leaves_a_cache_that_works(tmp_path: Path, store: LocalStore) -> None:
-    put(store, shuffled(manifest_bytes(60_000)))
+    top_hash = put(store, shuffled(manifest_bytes(60_000)))
     reader = subprocess.Popen(
-        [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH],
+        [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", top_hash],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -467,8 +471,8 @@ def test_a_process_killed_in_mid_copy_leaves_a_cache_that_works(tmp_path: Path, 
 
 
 def test_a_disk_without_room_is_storage_full_and_leaves_nothing(tmp_path: Path, store: LocalStore) -> None:
-    put(store, shuffled(manifest_bytes(20_000)))
-    arguments = [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", TOP_HASH]
+    top_hash = put(store, shuffled(manifest_bytes(20_000)))
+    arguments = [sys.executable, READER, tmp_path / "registry", tmp_path / "cache", top_hash]
     full = subprocess.run([*arguments, "100000"], input="go\n", capture_output=True, text=True, timeout=60)
     assert (full.returncode, full.stderr) == (0, "")
     _, code, what, next_step = full.stdout.replace("\n", "|").split("|")[:4]
@@ -492,11 +496,11 @@ def test_lines_that_can_no_longer_be_read_are_a_typed_error(tmp_path: Path, stor
 
 
 def test_a_large_manifest_is_cancelled_between_two_blocks(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(300_000))
+    top_hash = put(store, manifest_bytes(300_000))
 
     async def cancelled() -> float:
         with anyio.move_on_after(0.05) as scope:
-            await large(tmp_path).open(store, TOP_HASH)
+            await large(tmp_path).open(store, top_hash)
         assert scope.cancelled_caught
         return anyio.current_time() - scope.deadline
 
@@ -504,10 +508,9 @@ def test_a_large_manifest_is_cancelled_between_two_blocks(tmp_path: Path, store:
     assert files(tmp_path) == []
 
 
-def compared(cache: ManifestCache, store: Any, path: str = "") -> ManifestDiff:
+def compared(cache: ManifestCache, store: Any, before: str, after: str, path: str = "") -> ManifestDiff:
     async def both() -> ManifestDiff:
-        before, after = await cache.open(store, TOP_HASH), await cache.open(store, OTHER)
-        return await cache.diff(before, after, path)
+        return await cache.diff(await cache.open(store, before), await cache.open(store, after), path)
 
     return asyncio.run(both())
 
@@ -516,23 +519,24 @@ def compared(cache: ManifestCache, store: Any, path: str = "") -> ManifestDiff:
 def test_the_next_page_of_a_comparison_compares_nothing_again(
     tmp_path: Path, store: LocalStore, small: int
 ) -> None:
-    put(store, manifest_bytes(300))
-    put(store, manifest_bytes(310), OTHER)
+    before, after = put(store, manifest_bytes(300)), put(store, manifest_bytes(310))
     cache = ManifestCache(tmp_path / "cache", small=small)
-    found = compared(cache, store)
+    found = compared(cache, store, before, after)
     assert found.totals == DiffTotals(10, 0, 0, 0, 0, 300)
-    assert compared(cache, store).found is found.found
-    assert compared(cache, store, "d0002").totals == DiffTotals(0, 0, 0, 0, 0, 100)
+    assert compared(cache, store, before, after).found is found.found
+    assert compared(cache, store, before, after, "d0002").totals == DiffTotals(0, 0, 0, 0, 0, 100)
     assert [change.path for change in found.page(8, 9)] == ["d0003/f08.csv", "d0003/f09.csv"]
 
 
 def test_a_replaced_manifest_is_compared_anew(tmp_path: Path, store: LocalStore) -> None:
-    put(store, manifest_bytes(300))
-    put(store, manifest_bytes(310), OTHER)
+    """Other physical keys stand under the same top hash. They are no change, but offsets among the lines are others."""
+    before, after = put(store, manifest_bytes(300)), put(store, manifest_bytes(310))
     cache = large(tmp_path)
-    assert compared(cache, store).totals.added == 10
-    put(store, manifest_bytes(300), OTHER)
-    assert compared(cache, store).totals == DiffTotals(0, 0, 0, 0, 0, 300)
+    found = compared(cache, store, before, after)
+    put(store, manifest_bytes(310, "of-a-longer-name"))
+    anew = compared(cache, store, before, after)
+    assert anew.totals == found.totals
+    assert [change.path for change in anew.page(8, 1)] == ["d0003/f08.csv"]
 
 
 def test_memory_is_bounded_in_bytes_whatever_is_kept(
@@ -542,6 +546,6 @@ def test_memory_is_bounded_in_bytes_whatever_is_kept(
     monkeypatch.setattr(cache_module, "MEMORY", 400_000)
     cache = ManifestCache(tmp_path / "cache")
     for number in range(12):
-        put(store, manifest_bytes(500 + number), f"{number:064x}")
-        check(opened(cache, store, f"{number:064x}"), 500 + number)
+        put(store, manifest_bytes(500 + number))
+        check(opened(cache, store), 500 + number)
     assert 100_000 < sum(manifest.held for manifest in cache._open.values()) <= 400_000

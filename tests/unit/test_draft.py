@@ -170,7 +170,7 @@ def drafted(parent: Manifest, request: dict[str, Any]) -> tuple[Any, ...]:
         out = io.BytesIO()
         top_hash = write_manifest(out, Header(), draft, lambda: None)
     written = opened(out.getvalue())
-    assert written.found_hash() == top_hash
+    assert written.find_hash() == top_hash
     assert [e.logical_key for e in written.entries()] == seen
     assert out.getvalue() == encode_header(Header()) + b"".join(map(encode_record, records(written)))
     counts = draft.counts

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parts.manifests import opened
+from parts.manifests import opened, true_hash
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
 from quilt_mcp.domain.manifest import codec as manifest
 from quilt_mcp.domain.manifest.codec import decode_record, encode_exact, encode_header, encode_record
@@ -126,7 +126,8 @@ def test_metadata_as_deep_as_is_read_is_written_and_deeper_is_not() -> None:
 )
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
-        opened(data, block=7).found_hash()
+        found = opened(data, block=7).find_hash()
+        assert opened(data, block=7, with_hash=True).index.found_hash == found
     except QuiltError as error:
         assert isinstance(error, CorruptManifest)
 
@@ -150,12 +151,12 @@ def test_the_quick_way_to_a_top_hash_agrees_with_the_plain_one(
         data = _HEADER + text.encode() + b"\n"
     except UnicodeEncodeError:
         return
-    read = opened(data)
+    read = opened(data, with_hash=True)
     plain = TopHash(read.header)
     for entry in read.entries():
         plain.add(entry)
         assert repr(decode_record(encode_exact(entry), 2)) == repr(entry)
-    assert read.found_hash() == plain.hexdigest()
+    assert read.index.found_hash == read.find_hash() == plain.hexdigest() == true_hash(data)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +171,9 @@ def test_clashing_keys_are_refused_in_whatever_order_they_stand(keys: tuple[str,
 
 def test_entries_out_of_order_are_sorted() -> None:
     first, second = line(logical_key="b") + b"\n", line(logical_key="a") + b"\n"
-    read = opened(_HEADER + first + second)
+    read = opened(_HEADER + first + second, with_hash=True)
     assert [entry.logical_key for entry in read.entries()] == ["a", "b"]
-    assert read.found_hash() == opened(_HEADER + second + first).found_hash()
+    assert read.index.found_hash == opened(_HEADER + second + first).find_hash()
 
 
 def test_null_and_absent_package_metadata_are_two_packages() -> None:
@@ -272,7 +273,7 @@ def test_the_quick_way_to_a_top_hash_spells_numbers_as_json_does(number: str) ->
     plain = TopHash(read.header)
     plain.add(entry)
     assert json.dumps(json.loads(number)) in entry_part(entry)
-    assert read.found_hash() == plain.hexdigest()
+    assert read.find_hash() == plain.hexdigest()
 
 
 def test_metadata_without_end_is_refused() -> None:

@@ -40,6 +40,8 @@ class PackageListing:
     """None when the latest pointer is missing or malformed (a warning of the page says which), and in buckets, where each
     would be a request of its own: ``resolve`` tells it."""
     modified: datetime | None
+    verified: bool | None = None
+    """As ``Revision.verified``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Revision:
     timestamp: datetime | None
     message: str | None
     tags: tuple[str, ...] = ()
+    verified: bool | None = None
+    """Whether its manifest had that hash when it was last looked at; None: not looked at yet, which a log does not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ class Browse:
     path: str
     page: Page[Item]
     uri: str
+    verified: bool | None = True
+    """True: the manifest has the top hash. None: it is large, and this first answer comes ahead of the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +143,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """What verify found wrong with one entry."""
+    """What verify found wrong with one entry, or ('manifest') with the manifest, whose ``path`` is that in the registry."""
 
     path: str
-    problem: Literal["missing", "size", "hash", "unreadable", "unsupported_hash", "extra"]
+    problem: Literal["missing", "size", "hash", "unreadable", "unsupported_hash", "extra", "manifest"]
     expected: str | None = None
     found: str | None = None
 

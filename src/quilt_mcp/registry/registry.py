@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -70,7 +70,9 @@ class Registry:
                 warnings.append(_missing_latest(name))
             elif pointer.top_hash is None:
                 warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
-            items.append(PackageListing(name, pointer and pointer.top_hash, pointer and pointer.modified))
+            top_hash = pointer and pointer.top_hash
+            verified = self.manifests.verdict(self.store, top_hash) if top_hash else None
+            items.append(PackageListing(name, top_hash, pointer and pointer.modified, verified))
         return Page(tuple(items), _after(call, found), None, tuple(warnings))
 
     async def _list_unread(
@@ -199,10 +201,9 @@ class Registry:
             if isinstance(header, QuiltError):
                 warnings.append(f"unreadable_manifest: {pointer.top_hash} ({tag}): {header.code}.")
             message = header.message if isinstance(header, Header) else None
-            is_latest = pointer.top_hash == latest_hash
-            revisions.append(
-                Revision(pointer.top_hash, pointer.timestamp, message, (LATEST,) if is_latest else ())
-            )
+            marks = (LATEST,) if pointer.top_hash == latest_hash else ()
+            verified = self.manifests.verdict(self.store, pointer.top_hash)
+            revisions.append(Revision(pointer.top_hash, pointer.timestamp, message, marks, verified))
         whole = start == 0 and limit >= len(timestamps)
         if whole and latest_hash and latest_hash not in {revision.top_hash for revision in revisions}:
             revisions.insert(0, Revision(latest_hash, None, None, (LATEST,)))
@@ -243,11 +244,24 @@ class Registry:
     # -- contents --
 
     async def open(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
-        """The revision, pinned to its full hash, and its manifest."""
+        """The revision, pinned to its full hash, and its manifest, which has that hash. Raises CorruptManifest for another."""
+        return await self._open(package, self.manifests.open)
+
+    async def open_ahead(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
+        """As ``open``, for what only shows it: the first answer from a large manifest comes ahead of the verdict on it."""
+        return await self._open(package, self.manifests.open_ahead)
+
+    async def read_anew(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
+        """As ``open``, from the store and whatever hash the manifest has."""
+        return await self._open(package, self.manifests.read)
+
+    async def _open(
+        self, package: PackageUri, open_manifest: Callable[[Store, str], Awaitable[Manifest]]
+    ) -> tuple[PackageUri, Manifest]:
         top_hash = await self.resolve(package)
         pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
         try:
-            return pinned, await self.manifests.open(self.store, top_hash)
+            return pinned, await open_manifest(self.store, top_hash)
         except RevisionNotFound:
             await self.require_package(package.name)
             raise
@@ -257,7 +271,7 @@ class Registry:
         if cursor:
             top_hash, after = decode_cursor(cursor, call, str, str)
             package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
-        pinned, manifest = await self.open(package)
+        pinned, manifest = await self.open_ahead(package)
 
         def read_page() -> tuple[Item, list[Item], int]:
             shown = self.item(pinned, manifest, package.path or "")
@@ -288,10 +302,11 @@ class Registry:
                 total,
             ),
             uri=self.uri(package.name, manifest.top_hash, shown.path or None),
+            verified=manifest.verified,
         )
 
     async def stat(self, package: PackageUri) -> Item:
-        pinned, manifest = await self.open(package)
+        pinned, manifest = await self.open_ahead(package)
         return await anyio.to_thread.run_sync(self.item, pinned, manifest, package.path or "")
 
     def item(self, pinned: PackageUri, manifest: Manifest, path: str) -> Item:

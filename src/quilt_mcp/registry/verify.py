@@ -18,8 +18,9 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import CorruptManifest, HashMismatch, NotFound, NotSupported, QuiltError
+from quilt_mcp.errors import HashMismatch, NotFound, NotSupported, QuiltError
 from quilt_mcp.registry.install import Destination
+from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.errors import typed_errors
@@ -59,19 +60,20 @@ class Verifier:
         copy whose folder is missing is refused before anything is read."""
         if (installed := self._installed) is not None:
             await to_thread.run_sync(installed.folder.require, installed.relative)
-        pinned, manifest = await self._registry.open(package)
+        pinned, manifest = await self._registry.read_anew(package)
+        if not manifest.verified:
+            self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, _size)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
             await to_thread.run_sync(self._find_extra, manifest, item, installed)
-        manifest_ok = await self._is_whole(manifest.top_hash)
         return Verification(
             uri=str(pinned),
-            ok=manifest_ok and not self._problem_count,
+            ok=not self._problem_count,
             checked=Totals(self._checked_entries, self._done),
-            manifest_ok=manifest_ok,
+            manifest_ok=bool(manifest.verified),
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
             checks=dict(self._checks),
@@ -205,12 +207,6 @@ class Verifier:
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
 
-    async def _is_whole(self, top_hash: str) -> bool:
-        try:
-            return await self._registry.manifests.found_hash(self._registry.store, top_hash) == top_hash
-        except CorruptManifest:
-            return False
-
 
 def _failed(entry: Entry, error: QuiltError) -> FileCheck:
     if isinstance(error, NotFound):
@@ -218,6 +214,12 @@ def _failed(entry: Entry, error: QuiltError) -> FileCheck:
     if isinstance(error, NotSupported):
         return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
     return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+
+
+def _wrong_manifest(manifest: Manifest) -> FileCheck:
+    return FileCheck(
+        manifest_key(manifest.top_hash), "manifest", manifest.top_hash, manifest.index.found_hash
+    )
 
 
 def _told(error: QuiltError) -> str:

@@ -72,6 +72,7 @@ async def package_browse(
             name=found.name,
             registry=found.registry,
             top_hash=found.top_hash,
+            verified="pending" if found.verified is None else found.verified,
             message=found.message,
             modified=time_text(found.modified),
             metadata=found.metadata,
@@ -181,7 +182,7 @@ PACKAGES_LIST = ToolSpec(
     required=(),
     data=fields(
         registry=TEXT,
-        packages=listed(fields(name=TEXT, top_hash=TEXT, modified=TEXT)),
+        packages=listed(fields(name=TEXT, top_hash=TEXT, verified=SWITCH, modified=TEXT)),
     ),
     run=packages_list,
 )
@@ -206,6 +207,7 @@ PACKAGE_BROWSE = ToolSpec(
         name=TEXT,
         registry=TEXT,
         top_hash=TEXT,
+        verified={},
         message=TEXT,
         modified=TEXT,
         metadata={},
@@ -236,7 +238,9 @@ PACKAGE_LOG = ToolSpec(
     data=fields(
         name=TEXT,
         registry=TEXT,
-        revisions=listed(fields(top_hash=TEXT, timestamp=TEXT, message=TEXT, tags=listed(TEXT))),
+        revisions=listed(
+            fields(top_hash=TEXT, verified=SWITCH, timestamp=TEXT, message=TEXT, tags=listed(TEXT))
+        ),
     ),
     run=package_log,
 )

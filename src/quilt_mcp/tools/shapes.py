@@ -74,12 +74,15 @@ def registry_json(one: RegistryListing) -> dict[str, Any]:
 
 
 def package_json(one: PackageListing) -> dict[str, Any]:
-    return present(name=one.name, top_hash=one.top_hash, modified=time_text(one.modified))
+    return present(
+        name=one.name, top_hash=one.top_hash, verified=one.verified, modified=time_text(one.modified)
+    )
 
 
 def revision_json(one: Revision) -> dict[str, Any]:
     return present(
         top_hash=one.top_hash,
+        verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
         tags=list(one.tags) or None,

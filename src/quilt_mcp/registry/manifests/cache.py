@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
@@ -39,6 +39,8 @@ from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
 
 SMALL: Final = 8 << 20
 """Manifests up to this many bytes are held in memory."""
+VERIFIED_AT_ONCE: Final = 64 << 20
+"""Manifests up to this many bytes are hashed in the look through them, before their first answer."""
 AT_ONCE: Final = 64 << 10
 """Manifests up to this many bytes (200 entries) are worked on where they are: going to a thread would take as long."""
 MEMORY: Final = 32 << 20
@@ -46,6 +48,8 @@ MEMORY: Final = 32 << 20
 alone has more."""
 LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
+VERDICTS: Final = 10_000
+"""Verdicts that are remembered without the manifests."""
 ATTEMPTS: Final = 5
 
 
@@ -59,18 +63,52 @@ class ManifestCache:
         self._open: OrderedDict[str, Manifest] = OrderedDict()
         self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
+        self._verdicts: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
 
     async def open(self, store: Store, top_hash: str) -> Manifest:
-        """One request (a stat) when the manifest is known, two or three when not.
+        """One request (a stat) when the manifest is known, two or three when not. It is verified: what acts on a revision gets
+        it here. Whether it is, is found out once for the same bytes, in a second for a million entries.
 
-        Raises RevisionNotFound when the registry has no such manifest, CorruptManifest, StorageFull.
+        Raises RevisionNotFound when the registry has no such manifest, CorruptManifest (also for one that is not the
+        revision it is named by), StorageFull.
         """
-        return await self._settled(store, top_hash, self._opened)
+        return await self._verified(store, await self._settled(store, top_hash, self._opened))
 
-    async def found_hash(self, store: Store, top_hash: str) -> str:
-        """The top hash that the manifest's bytes really have, read anew from the store. Raises as ``open`` does."""
+    async def open_ahead(self, store: Store, top_hash: str) -> Manifest:
+        """As ``open``, but the first answer from a manifest of over ``VERIFIED_AT_ONCE`` bytes comes ahead of the verdict."""
+        manifest = await self._settled(store, top_hash, self._opened)
+        if manifest.has_answered or manifest.verified is not None:
+            return await self._verified(store, manifest)
+        manifest.has_answered = True
+        return manifest
+
+    async def read(self, store: Store, top_hash: str) -> Manifest:
+        """The manifest read anew from the store, with its verdict, whatever that is. Raises as ``open`` does otherwise."""
         manifest = await self._settled(store, top_hash, self._load)
-        return await to_thread.run_sync(manifest.found_hash, check_cancelled)
+        await to_thread.run_sync(manifest.find_hash, check_cancelled)
+        self._remember(store, manifest)
+        return manifest
+
+    def verdict(self, store: Store, top_hash: str) -> bool | None:
+        """Whether that manifest was the revision it is named by when it was last looked at. Asks nobody; None: not known."""
+        return self._verdicts.get((store.url, top_hash))
+
+    async def _verified(self, store: Store, manifest: Manifest) -> Manifest:
+        if manifest.verified is None:
+            async with self._locked(manifest.name):
+                if manifest.verified is None:
+                    await to_thread.run_sync(manifest.find_hash, check_cancelled)
+                    with suppress(StorageFull, StorageUnavailable):
+                        await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
+        self._remember(store, manifest)
+        manifest.require_verified()
+        return manifest
+
+    def _remember(self, store: Store, manifest: Manifest) -> None:
+        self._verdicts[(store.url, manifest.top_hash)] = manifest.verified
+        self._verdicts.move_to_end((store.url, manifest.top_hash))
+        if len(self._verdicts) > VERDICTS:
+            self._verdicts.popitem(last=False)
 
     async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
         """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""
@@ -111,17 +149,22 @@ class ManifestCache:
         name = _cache_name(store.url, top_hash, stat)
         if (known := self._known(name)) is not None:
             return known
+        async with self._locked(name):
+            found = (
+                self._known(name)
+                or await self._kept(store, top_hash, stat)
+                or await self._load(store, top_hash, stat)
+            )
+            if found is not None:
+                self._keep(found)
+            return found
+
+    @asynccontextmanager
+    async def _locked(self, name: str) -> AsyncGenerator[None]:
         lock = self._locks.setdefault(name, anyio.Lock())
         try:
             async with lock:
-                found = (
-                    self._known(name)
-                    or await self._kept(store, top_hash, stat)
-                    or await self._load(store, top_hash, stat)
-                )
-                if found is not None:
-                    self._keep(found)
-                return found
+                yield
         finally:
             if not lock.statistics().tasks_waiting:
                 self._locks.pop(name, None)
@@ -205,14 +248,15 @@ class ManifestCache:
         """The lines and their index, which are left on disk; other lines, where these stand in another order. ``copy``: the file
         of the lines where it is the cache's own."""
         try:
-            index = look(lines, check_cancelled)
+            index = look(lines, check_cancelled, with_hash=lines.size <= VERIFIED_AT_ONCE)
         except OtherOrder:
             with self._folder.new_file() as ordered:
                 for block in sorted_copy(lines, check_cancelled):
                     ordered.write(block)
                 ordered.flush()
                 lines = self._folder.own_lines(os.dup(ordered.fileno()))
-                return self._saved(lines, look(lines, check_cancelled), name, ordered)
+                index = look(lines, check_cancelled, with_hash=lines.size <= VERIFIED_AT_ONCE)
+                return self._saved(lines, index, name, ordered)
         return self._saved(lines, index, name, copy)
 
     def _saved(self, lines: Lines, index: Index, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:

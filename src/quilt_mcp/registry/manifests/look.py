@@ -24,7 +24,8 @@ from quilt_mcp.domain.manifest.codec import (
     decode_record,
     walk_key_in,
 )
-from quilt_mcp.domain.manifest.plain_lines import plain_sizes
+from quilt_mcp.domain.manifest.plain_lines import plain_lines, plain_sizes
+from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
 from quilt_mcp.errors import CorruptManifest
@@ -43,20 +44,22 @@ class OtherOrder(Exception):
     """The lines are good as far as was looked, and do not stand as an index needs them."""
 
 
-def look(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> Index:
+def look(lines: Lines, checkpoint: Callable[[], None] = lambda: None, *, with_hash: bool = False) -> Index:
     """Memory grows with the folders alone: 72 bytes each, and their paths. ``checkpoint`` is called every 128 KB and may raise.
+    ``with_hash`` finds the top hash in the same pass, which then takes nearly twice the time.
     Raises CorruptManifest, OtherOrder."""
-    return _Look(lines, checkpoint).whole()
+    return _Look(lines, checkpoint, with_hash).whole()
 
 
 def look_through(body: bytes, checkpoint: Callable[[], None] = lambda: None) -> tuple[Lines, Index]:
-    """The lines of a manifest in memory, put in order where they stand in another, and their index. Raises CorruptManifest."""
+    """The lines of a manifest in memory, put in order where they stand in another, and their index with the top hash.
+    Raises CorruptManifest."""
     lines = HeldLines(body)
     try:
-        return lines, look(lines, checkpoint)
+        return lines, look(lines, checkpoint, with_hash=True)
     except OtherOrder:
         lines = HeldLines(b"".join(sorted_copy(lines, checkpoint)))
-        return lines, look(lines, checkpoint)
+        return lines, look(lines, checkpoint, with_hash=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,10 @@ class _Entries:
 
 
 class _Look:
-    def __init__(self, lines: Lines, checkpoint: Callable[[], None]) -> None:
+    def __init__(self, lines: Lines, checkpoint: Callable[[], None], with_hash: bool) -> None:
         self._lines = lines
+        self._with_hash = with_hash
+        self._top_hash: TopHash | None = None
         self._checkpoint = checkpoint
         self._number = 1
         """The line that comes next, counted from 1 at the header."""
@@ -90,7 +95,8 @@ class _Look:
         header, feed, _ = first.partition(b"\n")
         if not feed:
             corrupt(1, "the manifest is empty")
-        decode_header(header)
+        fields = decode_header(header)
+        self._top_hash = TopHash(fields) if self._with_hash else None
         self._number = 2
         start = at = len(header) + 1
         block, metas = self._directories(first[start:], blocks, start)
@@ -104,7 +110,10 @@ class _Look:
         while self._next_meta is not None:
             self._enter_directory(self._last, at)
         self._sums.finish(at)
-        return Index(start, entries, at, self._sums.folders, is_writable=self._is_writable)
+        found_hash = self._top_hash and self._top_hash.hexdigest()
+        return Index(
+            start, entries, at, self._sums.folders, is_writable=self._is_writable, found_hash=found_hash
+        )
 
     def _blocks(self) -> Iterator[bytes]:
         try:
@@ -183,10 +192,13 @@ class _Look:
         self._last = keys[-1]
 
     def _plain(self, block: bytes) -> _Entries | None:
-        plain = plain_sizes(block) if len(block) <= MAX_RECORD_BYTES else None
-        if plain is None:
+        if len(block) > MAX_RECORD_BYTES:
             return None
-        (keys, sizes), at, number = plain, 0, 0
+        plain = plain_lines(block) if self._top_hash is not None else None
+        columns = plain_sizes(block) if self._top_hash is None else plain and (plain.keys, plain.sizes)
+        if columns is None:
+            return None
+        (keys, sizes), at, number = columns, 0, 0
 
         def start_of(wanted: int) -> int:
             nonlocal at, number
@@ -200,6 +212,8 @@ class _Look:
         folders = [key.rpartition(b"\0")[0] for key in walk_keys]
         if not _are_harmless(listed, folders):
             return None  # the codec says what is wrong, if anything is
+        if self._top_hash is not None and plain is not None:
+            self._top_hash.add_plain(plain)
         self._number += len(keys)
         return _Entries(walk_keys, folders, list(map(int, sizes)), start_of)
 
@@ -217,6 +231,8 @@ class _Look:
             sizes.append(record.size or 0)
             starts.append(at)
             self._is_writable = self._is_writable and can_be_written(record)
+            if self._top_hash is not None:
+                self._top_hash.add(record)
             self._number += 1
             at += len(line) + 1
         folders = [key.rpartition(b"\0")[0] for key in keys]

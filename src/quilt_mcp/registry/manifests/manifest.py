@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -13,6 +13,7 @@ from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_header, decode_record
 from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import suggest, walk_key
+from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
 
@@ -55,6 +56,8 @@ class Manifest:
         self.modified = modified
         self.lines = lines
         self.index = index
+        self.has_answered = False
+        """Whether something was answered from it. ``ManifestCache.open_ahead`` sets it."""
         self._folders = index.folders
 
     @property
@@ -142,14 +145,33 @@ class Manifest:
                 if isinstance(record, DirectoryMeta):
                     yield record
 
-    def found_hash(self, checkpoint: Callable[[], None] = lambda: None) -> str:
-        """The top hash that its lines have, whatever it is named by. Reads them all; ``checkpoint`` is called every hundred
-        kilobytes and may raise."""
+    @property
+    def verified(self) -> bool | None:
+        """Whether its lines have the top hash that it is named by; None while nobody has looked. The top hash covers all but
+        physical keys and the metadata of folders."""
+        found = self.index.found_hash
+        return None if found is None else found == self.top_hash
+
+    def require_verified(self) -> None:
+        """Raises CorruptManifest when it is known that its lines have another top hash."""
+        if self.verified is False:
+            raise CorruptManifest(
+                f"The manifest named {self.top_hash} is not that revision: its lines have the top hash {self.index.found_hash}. "
+                "It was damaged or changed after it was written.",
+                next_step="Choose another revision with package_log, or restore this manifest from a copy.",
+                details={"expected": self.top_hash, "found": self.index.found_hash},
+            )
+
+    def find_hash(self, checkpoint: Callable[[], None] = lambda: None) -> str:
+        """Finds out, for ``verified`` too, the top hash that its lines have. Reads them all; ``checkpoint`` is called every
+        hundred kilobytes and may raise."""
         top_hash = TopHash(self.header)
         for block in self.lines.blocks(self.index.entries, self.index.size):
             checkpoint()
             top_hash.add_lines(block)
-        return top_hash.hexdigest()
+        found = top_hash.hexdigest()
+        self.index = replace(self.index, found_hash=found)
+        return found
 
     def suggest(self, key: str) -> list[str]:
         """Keys and folders near to one that does not exist; bounded work, so best effort."""
