@@ -18,6 +18,9 @@ from quilt_mcp.registry.manifests import cache as cache_module
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 
+pytestmark = pytest.mark.anyio
+
+
 class Counted:
     """How often a manifest's lines were read to find their hash."""
 
@@ -130,7 +133,7 @@ async def test_other_bytes_under_the_same_name_are_asked_anew(
         await ops.diff(pinned, pinned)
     write(registry, manifest_bytes(300), str(pinned.top_hash))
     await ops.diff(pinned, pinned)
-    assert counted.times == 3
+    assert counted.times == 2  # the first bytes are known by their etag
 
 
 async def test_up_to_64_mib_the_verdict_comes_with_the_look(
