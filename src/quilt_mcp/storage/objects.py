@@ -31,24 +31,15 @@ _MESSAGE = "bytes read"
 
 
 async def hash_object(
-    store: Store,
-    key: str,
-    hash_type: str,
-    *,
-    size: int,
-    version: str | None = None,
-    progress: Progress = no_progress,
+    store: Store, key: str, hash_type: str, *, size: int, version: str | None = None
 ) -> Hash:
     """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
     if store.local_files is None:
-        return await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
-    descriptor = await to_thread.run_sync(store.local_files.open_file, key)
-    try:
-        if (found := os.fstat(descriptor).st_size) != size:
+        return await bring_object(store, key, hash_type, size=size, version=version)
+    with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
+        if (found := os.fstat(file.fileno()).st_size) != size:
             raise _other_size(store, key, str(found), size)
-        return await hash_file(descriptor, size, hash_type, progress)
-    finally:
-        os.close(descriptor)
+        return await hash_file(file.fileno(), size, hash_type)
 
 
 async def holds(store: Store, key: str, content: Hash, *, size: int) -> bool:
@@ -146,11 +137,8 @@ async def local_file(
     """A read-only descriptor of the object's bytes: the file itself where it is local, else an unnamed copy in ``scratch``
     that is gone afterwards."""
     if store.local_files is not None:
-        descriptor = await to_thread.run_sync(store.local_files.open_file, key)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
+            yield file.fileno()
         return
     subject = "A copy in the making"
     with typed_errors(subject, str(scratch)):

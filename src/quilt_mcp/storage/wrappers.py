@@ -7,7 +7,6 @@ from pathlib import Path
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
 from quilt_mcp.storage.store import ObjectStat, Store, Stores, Taken
 
@@ -42,9 +41,7 @@ class ReadOnlyStore:
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         raise self._refusal(key)
 
-    async def take_file(
-        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
-    ) -> Taken:
+    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
         raise self._refusal("A local file")
 
     def _refusal(self, key: str) -> ReadOnly:

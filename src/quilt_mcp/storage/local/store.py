@@ -27,7 +27,6 @@ from anyio import from_thread, to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import (
     InvalidName,
     NotSupported,
@@ -150,18 +149,14 @@ class LocalStore:
             await self.stat(key)
             await self._retried(lambda: self._delete(key, if_match))
 
-    async def take_file(
-        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
-    ) -> Taken:
+    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
         """A small file that is stored already is not written again."""
         size = os.fstat(source_fd).st_size
         async with self._new_file() as file:
             if size <= _SMALL:
-                taken = await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
-                await progress(size, size, "bytes hashed")
-                return taken
+                return await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
             await to_thread.run_sync(self._fill, file, source_fd)
-            found = await hash_file(file.fd, size, hash_type, progress)
+            found = await hash_file(file.fd, size, hash_type)
             key = key_of(found)
             stat, is_new = await self._retried(partial(self._create, file, key, source_fd))
             if not is_new and not (stat.size == size and await holds(self, key, found, size=size)):
