@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
+from typing import Final
 
 import anyio
 
@@ -15,12 +16,15 @@ from quilt_mcp.errors import (
     QuiltError,
     StorageUnavailable,
 )
-from quilt_mcp.storage.s3.boto import BotoBody, BotoBucket
+from quilt_mcp.storage.s3.body import Body
+from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import keeps_conditions
-from quilt_mcp.storage.s3.fast import FastBody, FastBucket, is_plain
+from quilt_mcp.storage.s3.fast import FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
-from quilt_mcp.storage.store import Listing, ObjectStat
+from quilt_mcp.storage.store import ObjectStat
+
+_PIECE: Final = 1 << 20
 
 
 class S3Store:
@@ -33,6 +37,7 @@ class S3Store:
         self.local_files = self.intake = None
         self.boto = self.signer = BotoBucket(bucket, clients)
         self.listings = self.pages = Listings(self.boto)
+        self.list_folder = self.listings.folder
         self.conditional_writes: bool | None = True if clients.endpoint_url is None else None
         """None for a server other than AWS before the first conditional write, which finds out."""
         self._fast = FastBucket(bucket, clients)
@@ -57,7 +62,7 @@ class S3Store:
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
         stat, body = await self._open(key, offset, length, version)
-        return stat, await body.read() if body else b""
+        return stat, b"".join([chunk async for chunk in body.chunks(_PIECE)]) if body else b""
 
     async def stream(
         self,
@@ -66,7 +71,7 @@ class S3Store:
         offset: int = 0,
         length: int | None = None,
         version: str | None = None,
-        chunk_size: int = 1 << 20,
+        chunk_size: int = _PIECE,
     ) -> AsyncIterator[bytes | memoryview]:
         _, body = await self._open(key, offset, length, version)
         if body is None:
@@ -84,7 +89,7 @@ class S3Store:
 
     async def _open(
         self, key: str, offset: int, length: int | None, version: str | None
-    ) -> tuple[ObjectStat, FastBody | BotoBody | None]:
+    ) -> tuple[ObjectStat, Body | None]:
         """The object, and the bytes [offset, offset + length) under way; None where there is none."""
         if length == 0:
             return await self.stat(key, version=version), None
@@ -98,9 +103,7 @@ class S3Store:
                 raise
             return stat, None
 
-    async def _open_body(
-        self, key: str, offset: int, length: int | None, version: str | None
-    ) -> FastBody | BotoBody:
+    async def _open_body(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
         if is_plain(key):
             try:
@@ -115,15 +118,6 @@ class S3Store:
             for stat in page:
                 yield stat
 
-    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        return await self.listings.folder(prefix, after, limit)
-
-    def list_latest_versions(self, prefix: str) -> AsyncIterator[Sequence[ObjectStat]]:
-        return self.listings.latest_versions(prefix)
-
-    async def versioning(self) -> str | None:
-        return await self.listings.versioning()
-
     # -- writing --
 
     async def put(
@@ -131,12 +125,7 @@ class S3Store:
     ) -> ObjectStat:
         if (if_absent or if_match is not None) and not await self._keeps_conditions():
             await self._require_state(key, if_absent, if_match)
-            return await self._put(key, body)
-        return await self._put(key, body, if_absent=if_absent, if_match=if_match)
-
-    async def _put(
-        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
-    ) -> ObjectStat:
+            if_absent, if_match = False, None
         bucket = self._fast if is_plain(key) else self.boto
         return await bucket.put(key, body, if_absent, if_match)
 
@@ -152,7 +141,7 @@ class S3Store:
         if self.conditional_writes is None:
             async with self._probing:
                 if self.conditional_writes is None:
-                    self.conditional_writes = await keeps_conditions(self._put, self._take_back)
+                    self.conditional_writes = await keeps_conditions(self._fast.put, self._take_back)
         return self.conditional_writes
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:

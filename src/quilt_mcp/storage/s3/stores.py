@@ -12,6 +12,7 @@ from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Found, FoundFiles, Store
+from quilt_mcp.storage.workers import in_pages
 
 
 class S3Stores:
@@ -95,7 +96,7 @@ class S3Stores:
                 details={"source": origin},
             ) from error
         pinned = store.physical_key(key.path, key.version_id or stat.version)
-        return FoundFiles(True, _one(Found(key.path.rpartition("/")[2], pinned, stat.size)))
+        return FoundFiles(True, in_pages(iter([Found(key.path.rpartition("/")[2], pinned, stat.size)]), 1))
 
 
 def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
@@ -103,7 +104,7 @@ def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
     warnings: list[str] = []
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
-        async for page in store.list_latest_versions(prefix):
+        async for page in store.listings.latest_versions(prefix):
             yield [
                 Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
                 for stat in page
@@ -116,7 +117,3 @@ def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
             )
 
     return FoundFiles(False, pages(), warnings)
-
-
-async def _one(found: Found) -> AsyncIterator[Sequence[Found]]:
-    yield [found]
