@@ -158,7 +158,8 @@ class FileIntake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that a source names. ``relative`` is its path below the folder asked for (its name, when one file was)."""
+    """A file that a source names. ``relative`` is its '/'-separated path below the folder asked for (its name, when one file
+    was); a local ``physical_key`` is where its bytes really lie, with a symbolic link resolved, as quilt3's are."""
 
     relative: str
     physical_key: PhysicalKey

@@ -270,7 +270,7 @@ class LocalStore:
             if isinstance(body, Path):
                 source = self._kernel.open(str(body), os.O_RDONLY | os.O_NONBLOCK)
                 body = held.enter_context(self._folder.closing(source))
-            file.copy_from(body, os.fstat(body).st_size, checkpoint=from_thread.check_cancelled)
+            file.copy_from(body, os.fstat(body).st_size, from_thread.check_cancelled)
 
     def _take(
         self, file: NewFile, fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]
