@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -399,21 +399,10 @@ class TestReadOnlyStore(LocalFiles):
         class Bucket(LocalStore):
             """A store of a bucket's abilities."""
 
-            @property
-            def local_files(self) -> Any:
-                return None
-
-            @property
-            def intake(self) -> Any:
-                return None
-
-            @property
-            def signer(self) -> Any:
-                return self
-
-            @property
-            def pages(self) -> Any:
-                return self
+            def __init__(self, root: Path) -> None:
+                super().__init__(root)
+                self.local_files = self.intake = None
+                self.signer = self.pages = cast("Any", self)
 
         self.root = tmp_path
         self.raw_set("a", b"x")

@@ -38,41 +38,24 @@ class Listing:
 
 
 class Store(Protocol):
-    """Bytes by key below one root.
+    """Bytes by key below one root. Its attributes are read only.
 
     Reading never shows a half-written object. A write is atomic: after a crash the old object or the new one is there.
     """
 
-    @property
-    def url(self) -> str:
-        """``file:///folder`` or ``s3://bucket``, without trailing slash."""
-        ...
-
-    @property
-    def conditional_writes(self) -> bool | None:
-        """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
-        yet."""
-        ...
-
-    @property
-    def local_files(self) -> LocalFiles | None:
-        """The objects as files of this machine; None where they are not."""
-        ...
-
-    @property
-    def intake(self) -> FileIntake | None:
-        """How local files are stored by content; None where they go in by ``put``."""
-        ...
-
-    @property
-    def signer(self) -> LinkSigner | None:
-        """Signed links to the objects; None where there are none."""
-        ...
-
-    @property
-    def pages(self) -> PageLister | None:
-        """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
-        ...
+    url: str
+    """``file:///folder`` or ``s3://bucket``, without trailing slash."""
+    conditional_writes: bool | None
+    """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
+    yet."""
+    local_files: LocalFiles | None
+    """The objects as files of this machine; None where they are not."""
+    intake: FileIntake | None
+    """How local files are stored by content; None where they go in by ``put``."""
+    signer: LinkSigner | None
+    """Signed links to the objects; None where there are none."""
+    pages: PageLister | None
+    """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...
 

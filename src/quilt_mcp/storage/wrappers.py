@@ -8,7 +8,7 @@ from typing import NoReturn
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import ReadOnly
-from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.store import FileIntake, Store, Stores
 
 
 class ReadOnlyStore:
@@ -19,7 +19,7 @@ class ReadOnlyStore:
         self.conditional_writes = store.conditional_writes
         self.url = store.url
         self.local_files = store.local_files
-        self.intake = None if store.intake is None else self
+        self.intake: FileIntake | None = None if store.intake is None else self
         self.signer = store.signer
         self.pages = store.pages
         self.physical_key = store.physical_key

@@ -42,7 +42,7 @@ from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
-from quilt_mcp.storage.store import FileIntake, Listing, LocalFiles, ObjectStat, Taken
+from quilt_mcp.storage.store import FileIntake, LinkSigner, Listing, LocalFiles, ObjectStat, PageLister, Taken
 from quilt_mcp.storage.workers import in_pages
 
 TEMP: Parts = (".quilt", "tmp")
@@ -62,9 +62,9 @@ class LocalStore:
     ``create``: a missing root is an empty store, and the first write makes it; otherwise it is RegistryNotFound.
     """
 
-    conditional_writes = True
-    signer = None
-    pages = None
+    conditional_writes: bool | None = True
+    signer: LinkSigner | None = None
+    pages: PageLister | None = None
 
     def __init__(
         self, root: Path, *, create: bool = False, kernel: Syscalls = KERNEL, lock_wait: float = 10.0
@@ -76,14 +76,8 @@ class LocalStore:
         self._lock_wait = lock_wait
         self.root = self._folder.root
         self.url = str(PhysicalKey(None, str(self.root))).rstrip("/")
-
-    @property
-    def local_files(self) -> LocalFiles:
-        return self
-
-    @property
-    def intake(self) -> FileIntake:
-        return self
+        self.local_files: LocalFiles | None = self
+        self.intake: FileIntake | None = self
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(None, f"{str(self.root).rstrip('/')}/{key}")

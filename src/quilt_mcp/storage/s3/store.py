@@ -22,7 +22,7 @@ from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import keeps_conditions
 from quilt_mcp.storage.s3.fast import FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
-from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.store import FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
 
 _PIECE: Final = 1 << 20
 
@@ -30,13 +30,17 @@ _PIECE: Final = 1 << 20
 class S3Store:
     """See ``store.Store``. ``etag`` is S3's, with its quotes."""
 
+    local_files: LocalFiles | None = None
+    intake: FileIntake | None = None
+
     def __init__(self, bucket: str, clients: S3Clients) -> None:
         self.bucket = bucket
         self.clients = clients
         self.url = f"s3://{bucket}"
-        self.local_files = self.intake = None
-        self.boto = self.signer = BotoBucket(bucket, clients)
-        self.listings = self.pages = Listings(self.boto)
+        self.boto = BotoBucket(bucket, clients)
+        self.signer: LinkSigner | None = self.boto
+        self.listings = Listings(self.boto)
+        self.pages: PageLister | None = self.listings
         self.list_folder = self.listings.folder
         self.conditional_writes: bool | None = True if clients.endpoint_url is None else None
         """None for a server other than AWS before the first conditional write, which finds out."""
