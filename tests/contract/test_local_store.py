@@ -39,6 +39,7 @@ from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import (
+    PIECE,
     Store,
 )
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores
@@ -255,10 +256,10 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
 
     @pytest.mark.anyio
     async def test_an_abandoned_stream_closes_its_file(self) -> None:
-        self.raw_set("big", b"x" * 100_000)
+        self.raw_set("big", b"x" * (PIECE + 1))
         before = open_descriptors()
-        stream = self.store.stream("big", chunk_size=1000)
-        assert len(await anext(stream)) == 1000
+        stream = self.store.stream("big")
+        assert len(await anext(stream)) == PIECE
         await stream.aclose()
         assert open_descriptors() <= before
 

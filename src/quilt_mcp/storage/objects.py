@@ -20,9 +20,6 @@ from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.store import Store
 from quilt_mcp.storage.workers import collect, overlapped
 
-_CHUNK = 4 << 20
-_PART_CHUNK = 2 << 20
-"""Smaller pieces are more steps between threads; larger ones leave the processor's cache before they are hashed and written."""
 _PARTS_AT_ONCE = 8
 _PARTS_BYTES = 64 << 20
 """Parts under way have no more than this together (but two are, of whatever size)."""
@@ -69,7 +66,6 @@ async def bring_object(
     """
     checksum = checksum_for(hash_type)
     part_size = checksum.part_size(size)
-    is_whole = size <= part_size
     done = 0
 
     async def bring_part(start: int) -> tuple[bytes, int]:
@@ -88,14 +84,9 @@ async def bring_object(
             done += len(chunk)
             await progress(done, size, _MESSAGE)
 
-        stream = store.stream(
-            key,
-            offset=start,
-            length=None if end == size else part_size,  # without an end, to see that the object has one there
-            version=version,
-            chunk_size=_CHUNK if is_whole else _PART_CHUNK,
-        )
-        if is_whole:
+        length = None if end == size else part_size  # without an end, to see that the object has one there
+        stream = store.stream(key, offset=start, length=length, version=version)
+        if size <= part_size:
             await overlapped(stream, add)
         else:  # other parts are on their way meanwhile
             async for chunk in stream:
@@ -125,7 +116,7 @@ async def local_file(
         os.makedirs(scratch, mode=0o700, exist_ok=True)
         copy = tempfile.TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115 - closed below, where errors keep their type
     with copy:
-        async for chunk in store.stream(key, version=version, chunk_size=_CHUNK):
+        async for chunk in store.stream(key, version=version):
             with typed_errors(subject, str(scratch)):
                 await to_thread.run_sync(_write_all, copy, chunk)
         yield copy.fileno()

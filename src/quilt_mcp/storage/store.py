@@ -10,10 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
+
+PIECE: Final = 2 << 20
+"""Bytes in each piece of a stream. Smaller ones are more steps between threads; larger ones leave the processor's cache before
+they are hashed and written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +74,9 @@ class Store(Protocol):
         ...
 
     def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes | memoryview]:
-        """The same bytes as ``get``, in chunks and in order. Raises ObjectNotFound at the first step, StorageUnavailable when
+        """The same bytes as ``get``, in pieces and in order. Raises ObjectNotFound at the first step, StorageUnavailable when
         cut short."""
         ...
 

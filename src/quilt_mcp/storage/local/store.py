@@ -42,7 +42,16 @@ from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
-from quilt_mcp.storage.store import FileIntake, LinkSigner, Listing, LocalFiles, ObjectStat, PageLister, Taken
+from quilt_mcp.storage.store import (
+    PIECE,
+    FileIntake,
+    LinkSigner,
+    Listing,
+    LocalFiles,
+    ObjectStat,
+    PageLister,
+    Taken,
+)
 from quilt_mcp.storage.workers import in_pages
 
 TEMP: Parts = (".quilt", "tmp")
@@ -95,20 +104,14 @@ class LocalStore:
         return await to_thread.run_sync(self._get, key, offset, length)
 
     async def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes]:
         self._require_no_version(version)
         with await to_thread.run_sync(lambda: os.fdopen(self.open_file(key), "rb", buffering=0)) as file:
             size = os.fstat(file.fileno()).st_size
             end = size if length is None else min(offset + length, size)
-            for at in range(offset, end, chunk_size):
-                yield await to_thread.run_sync(self._read, key, file.fileno(), at, min(at + chunk_size, end))
+            for at in range(offset, end, PIECE):
+                yield await to_thread.run_sync(self._read, key, file.fileno(), at, min(at + PIECE, end))
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         async for page in in_pages(self._stats(prefix, after), _PAGE):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Final
 
 import anyio
 
@@ -22,9 +21,7 @@ from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import keeps_conditions
 from quilt_mcp.storage.s3.fast import FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
-from quilt_mcp.storage.store import FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
-
-_PIECE: Final = 1 << 20
+from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
 
 
 class S3Store:
@@ -66,22 +63,16 @@ class S3Store:
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
         stat, body = await self._open(key, offset, length, version)
-        return stat, b"".join([chunk async for chunk in body.chunks(_PIECE)]) if body else b""
+        return stat, b"".join([chunk async for chunk in body.chunks(PIECE)]) if body else b""
 
     async def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = _PIECE,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes | memoryview]:
         _, body = await self._open(key, offset, length, version)
         if body is None:
             return
         received = 0
-        async for chunk in body.chunks(chunk_size):
+        async for chunk in body.chunks(PIECE):
             received += len(chunk)
             yield chunk
         if received != body.length:
