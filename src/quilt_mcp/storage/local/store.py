@@ -31,12 +31,10 @@ from quilt_mcp.errors import (
     InvalidName,
     NotSupported,
     ObjectNotFound,
-    PreconditionFailed,
     RegistryNotFound,
     StorageBusy,
-    StorageUnavailable,
 )
-from quilt_mcp.storage.errors import typed_errors
+from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
 from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
 from quilt_mcp.storage.local.new_file import NewFile
@@ -138,7 +136,7 @@ class LocalStore:
                 return await self._retried(lambda: self._replace(file, key, body, if_match))
             stat, is_new = await self._retried(lambda: self._create(file, key, body))
         if not is_new:
-            raise self._lost(key, "an object is there already")
+            raise lost_condition(self.url, key, "an object is there already")
         return stat
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -190,11 +188,7 @@ class LocalStore:
         with self._folder.typed(key_parts(key)):
             content = os.pread(fd, length, offset)
         if len(content) < length:
-            raise StorageUnavailable(
-                f"{key!r} in {self.root} was cut short while it was read: {offset + len(content)} of {end} bytes.",
-                next_step="Make the same call again.",
-                details={"folder": str(self.root), "key": ascii(key)},
-            )
+            raise cut_short(self.url, key, offset + len(content), end)
         return content
 
     def _stats(self, prefix: str, after: str) -> Iterator[ObjectStat]:
@@ -372,14 +366,7 @@ class LocalStore:
 
     def _require_etag(self, key: str, there: ObjectStat | None, etag: str) -> None:
         if there is None or there.etag != etag:
-            raise self._lost(key, "it has changed")
-
-    def _lost(self, key: str, why: str) -> PreconditionFailed:
-        return PreconditionFailed(
-            f"{key!r} in {self.root} was not written: {why}.",
-            next_step="Read it again and decide anew.",
-            details={"folder": str(self.root), "key": ascii(key)},
-        )
+            raise lost_condition(self.url, key, "it has changed since it was read")
 
 
 def key_parts(key: str) -> Parts:

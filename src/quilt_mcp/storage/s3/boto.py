@@ -45,16 +45,13 @@ class BotoBucket:
         self.name = name
         self._clients = clients
 
-    async def call(
-        self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
-    ) -> dict[str, Any]:
-        """One request, by boto3's names; what is given as None is left out. ``action``: the IAM action that it needs, where that
-        is not the method's own.
+    async def call(self, method: str, key: str | None = None, **given: Any) -> dict[str, Any]:
+        """One request, see ``call_now``.
 
         A read of a version that is refused costs a second request, a refused HEAD one that says why.
         """
         try:
-            return await to_thread.run_sync(partial(self.call_now, method, key, action=action, **given))
+            return await to_thread.run_sync(partial(self.call_now, method, key, **given))
         except (PermissionDenied, StorageUnavailable) as refusal:
             version = given.get("VersionId")
             if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
@@ -66,7 +63,8 @@ class BotoBucket:
     def call_now(
         self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
     ) -> dict[str, Any]:
-        """As ``call``, for callers that are in a worker thread already: one request, whatever it is answered. Blocks."""
+        """One request, by boto3's names; what is given as None is left out. ``action``: the IAM action that it needs, where that
+        is not the method's own. Blocks."""
         needs, sign = _REQUESTS[method]
         asked = {name: value for name, value in given.items() if value is not None}
         if key is not None:

@@ -11,10 +11,10 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
     ObjectNotFound,
     PermissionDenied,
-    PreconditionFailed,
     QuiltError,
     StorageUnavailable,
 )
+from quilt_mcp.storage.errors import cut_short, lost_condition
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
@@ -76,11 +76,7 @@ class S3Store:
             received += len(chunk)
             yield chunk
         if received != body.length:
-            raise StorageUnavailable(
-                f"{self.url}/{key} was cut short: {received} of {body.length} bytes came.",
-                next_step="Make the same call again.",
-                details={"bucket": self.bucket, "key": key},
-            )
+            raise cut_short(self.url, key, received, body.length)
 
     async def _open(
         self, key: str, offset: int, length: int | None, version: str | None
@@ -154,8 +150,4 @@ class S3Store:
         except ObjectNotFound:
             found = None
         if (if_absent and found is not None) or (if_match is not None and found != if_match):
-            raise PreconditionFailed(
-                f"{self.url}/{key} changed since it was read.",
-                next_step="Read it again and decide anew.",
-                details={"key": key},
-            )
+            raise lost_condition(self.url, key, "it has changed since it was read")
