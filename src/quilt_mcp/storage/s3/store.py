@@ -129,10 +129,9 @@ class S3Store:
 
     async def _keeps_conditions(self) -> bool:
         """Whether the server keeps conditions on writes. AWS does; any other is asked once."""
-        if self.conditional_writes is None:
-            async with self._probing:
-                if self.conditional_writes is None:
-                    self.conditional_writes = await keeps_conditions(self._fast.put, self._take_back)
+        async with self._probing:
+            if self.conditional_writes is None:
+                self.conditional_writes = await keeps_conditions(self._fast.put, self._take_back)
         return self.conditional_writes
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:

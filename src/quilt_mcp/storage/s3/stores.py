@@ -70,9 +70,7 @@ class S3Stores:
             return await self._local.find(origin)
         is_glob = has_wildcard(origin) and "?versionId=" not in origin
         key = parse_glob_url(origin) if is_glob else parse_object(origin)
-        if key.bucket is None:
-            raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
-        store = self.bucket(key.bucket)
+        store = self.bucket(key.bucket or "")
         if is_glob:
             folder, pattern = split_glob(key.path)
             return _found(store, folder, Glob(pattern))

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -93,10 +94,7 @@ class S3Uploads:
                 sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
             return {"ETag": sent["ETag"], **checksum}
 
-        async def send(upload: str, number: int) -> dict[str, Any]:
-            return await to_thread.run_sync(send_now, upload, number)
-
-        done = await self._multipart(key, size, send)
+        done = await self._multipart(key, size, partial(to_thread.run_sync, send_now))
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
         total = sum(length for _, length in digests.values())
         for seen in (total, os.fstat(descriptor).st_size):
