@@ -186,7 +186,7 @@ class Verifier:
         key = next(keys, None)
         base = f"{installed.relative}/{item.path}".strip("/")
         refused: list[tuple[str, QuiltError]] = []
-        found = installed.folder.everything(base, refused=refused, checkpoint=check_cancelled)
+        found = installed.folder.everything(base, refused=refused)
         for number, (relative, kind) in enumerate(found):
             if number % _CHECK_EVERY == 0:
                 check_cancelled()
