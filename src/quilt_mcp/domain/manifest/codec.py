@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, cast
 
 import orjson
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, JsonObject, Record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, InvalidName
 
@@ -35,7 +35,12 @@ _NOT_NESTING: Final = bytes(set(range(256)) - set(b"[]{}"))
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _KEY: Final = re.compile(rb'\{"logical_key": "([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 
-_dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+PACKAGE_METADATA: Final = "the package metadata"
+
+dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""As a line of a manifest has it."""
+dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""As the top hash has it."""
 _dump_exact = json.JSONEncoder().encode
 
 
@@ -90,6 +95,14 @@ def decode_record(line: bytes, number: int) -> Record:
     if b"\\u" in line and any(map(_LONE_SURROGATE.search, (physical_key, hash_type, value))):
         corrupt(number, "it holds a lone surrogate, which is not a Unicode character")
     return Entry(key, physical_key, size, Hash(hash_type, value), cast("dict[str, Any]", meta))
+
+
+def decode_entry(line: bytes) -> Entry:
+    """A line of those that an index found to be entries. Raises CorruptManifest."""
+    record = decode_record(line, 0)
+    if isinstance(record, DirectoryMeta):
+        corrupt(0, "it is no entry")
+    return record
 
 
 def walk_key_in(line: bytes) -> bytes | None:
@@ -194,8 +207,7 @@ def corrupt(number: int, why: str) -> NoReturn:
 
 def encode_header(header: Header) -> bytes:
     """Raises InvalidMetadata: not JSON, NaN or infinite, lone surrogates, too deep, or beyond ``MAX_RECORD_BYTES``."""
-    fields = {name: value for name, value in header.fields.items() if name != "top_hash"}
-    return _line(dump(_dump_line, fields, "the package metadata"), "the package metadata")
+    return _line(dump(dump_line, dict(header.fields), PACKAGE_METADATA), PACKAGE_METADATA)
 
 
 def encode_record(record: Record) -> bytes:
@@ -203,7 +215,7 @@ def encode_record(record: Record) -> bytes:
     what = record.logical_key
     if isinstance(record, DirectoryMeta):
         what = f"the metadata of the folder {what!r}"
-    return _line(_spelled(record, lambda meta: dump(_dump_line, meta, what)), what)
+    return _line(_spelled(record, lambda meta: dump(dump_line, meta, what)), what)
 
 
 def can_be_written(record: Record) -> bool:
@@ -245,11 +257,6 @@ def _line(text: str, what: str) -> bytes:
     if is_deep(line):
         _invalid(what, f"is nested more than {MAX_DEPTH} deep")
     return line + b"\n"
-
-
-def encode_meta(meta: JsonObject, logical_key: str) -> str:
-    """A metadata object by itself, as ASCII that ``json.loads`` makes the very same object of. Raises InvalidMetadata."""
-    return dump(_dump_exact, dict(meta), logical_key)
 
 
 def dump(encode: Callable[[Any], str], value: Any, what: str) -> str:

@@ -10,7 +10,7 @@ from itertools import compress
 
 from quilt_mcp.domain.diff import DiffTotals, EntryChange, entry_change, is_same_file
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.domain.manifest.codec import decode_record, walk_key_in
+from quilt_mcp.domain.manifest.codec import decode_entry, walk_key_in
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 NOWHERE = -1
@@ -153,7 +153,7 @@ class _Merge:
         elif new_key < old_key:
             self._add(new)
         else:
-            one, other = _decoded(old.waiting[-1]), _decoded(new.waiting[-1])
+            one, other = decode_entry(old.waiting[-1]), decode_entry(new.waiting[-1])
             places = old.pass_line(), new.pass_line()
             if not is_same_file(one, other):
                 self.modified += 1
@@ -197,15 +197,9 @@ def _pair(places: Places, removed: list[bytes], added: list[bytes]) -> int:
 
 def _content(line: bytes) -> bytes:
     """Equal for entries of equal hash and size, and for no others that one will ever meet."""
-    entry = _decoded(line)
+    entry = decode_entry(line)
     return blake2b(repr((entry.hash, entry.size)).encode(), digest_size=16).digest()
 
 
-def _decoded(line: bytes) -> Entry:
-    record = decode_record(line, 0)
-    assert isinstance(record, Entry)
-    return record
-
-
 def _entry(manifest: Manifest, at: int) -> Entry | None:
-    return None if at == NOWHERE else _decoded(manifest.lines.line_at(at))
+    return None if at == NOWHERE else decode_entry(manifest.lines.line_at(at))
