@@ -7,10 +7,9 @@ both an index is kept there, so that the next process looks through no line.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
@@ -185,7 +184,7 @@ class ManifestCache:
             if seen.etag != stat.etag:
                 return None
             if stat.size <= AT_ONCE:
-                return look_through(body, _go_on)
+                return look_through(body)  # over in a millisecond
             return await to_thread.run_sync(look_through, body, check_cancelled)
         if store.local_files is not None:
             lines = await self._in_place(store, store.local_files, top_hash, stat)
@@ -195,8 +194,7 @@ class ManifestCache:
         with self._folder.new_file() as copy:
             async for chunk in store.stream(key, version=stat.version):
                 copy.write(chunk)
-            copy.flush()
-            lines = self._folder.own_lines(os.dup(copy.fileno()))
+            lines = self._folder.own_lines(copy)
             if lines.size != stat.size or (await store.stat(key, version=stat.version)).etag != stat.etag:
                 return None
             return await to_thread.run_sync(self._look_through, lines, name, copy)
@@ -204,24 +202,20 @@ class ManifestCache:
     def _look_through(self, lines: Lines, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
         """The lines and their index, which are left on disk; other lines, where these stand in another order. ``copy``: the file
         of the lines where it is the cache's own."""
-        try:
-            index = look(lines, check_cancelled)
-        except OtherOrder:
-            with self._folder.new_file() as ordered:
+        with ExitStack() as stack:
+            try:
+                index = look(lines, check_cancelled)
+            except OtherOrder:
+                copy = stack.enter_context(self._folder.new_file())
                 for block in sorted_copy(lines, check_cancelled):
-                    ordered.write(block)
-                ordered.flush()
-                lines = self._folder.own_lines(os.dup(ordered.fileno()))
-                return self._saved(lines, look(lines, check_cancelled), name, ordered)
-        return self._saved(lines, index, name, copy)
-
-    def _saved(self, lines: Lines, index: Index, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
-        if copy is not None:
-            index = replace(index, copy=lines.sha256())
-        with suppress(StorageFull, StorageUnavailable) if copy is None else nullcontext():
-            self._folder.save(
-                name, index, copy
-            )  # of lines in their place an index is left for the next process alone
+                    copy.write(block)
+                lines = self._folder.own_lines(copy)
+                index = look(lines, check_cancelled)
+            if copy is not None:
+                index = replace(index, copy=lines.sha256())
+            else:  # of lines in their place an index is left for the next process alone
+                stack.enter_context(suppress(StorageFull, StorageUnavailable))
+            self._folder.save(name, index, copy)
         return lines, index
 
 
@@ -231,10 +225,6 @@ def missing_manifest(registry: str, top_hash: str) -> RevisionNotFound:
         next_step="Choose a revision with package_log.",
         details={"registry": registry, "top_hash": top_hash},
     )
-
-
-def _go_on() -> None:
-    """The checkpoint of what is over in a millisecond."""
 
 
 def _rewritten() -> QuiltError:

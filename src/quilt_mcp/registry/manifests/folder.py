@@ -49,14 +49,16 @@ class CacheFolder:
     def lines(self, name: str, index: Index) -> FileLines | None:
         """The copy that ``index`` is of. None when it is gone or damaged."""
         try:
-            lines = self.own_lines(os.open(self._file(name, "lines"), os.O_RDONLY | os.O_CLOEXEC))
+            with self._file(name, "lines").open("rb") as file:
+                lines = self.own_lines(file)
         except OSError:
             return None
         return lines if lines.sha256() == index.copy else None
 
-    def own_lines(self, descriptor: int) -> FileLines:
-        """The lines of a file of this folder, which closes ``descriptor`` in the end."""
-        return FileLines(descriptor, self.unusable, is_own=True)
+    def own_lines(self, file: IO[bytes]) -> FileLines:
+        """The lines of a file of this folder, which may be closed and deleted meanwhile."""
+        file.flush()
+        return FileLines(os.dup(file.fileno()), self.unusable, is_own=True)
 
     def save(self, name: str, index: Index, copy: IO[bytes] | None) -> None:
         """Puts both in their places: the index, and the lines it is of (made by ``new_file``) where they are a copy."""
