@@ -85,12 +85,8 @@ class Pointers:
     async def latest(self, name: str) -> Pointer | None:
         return await self.read(name, LATEST)
 
-    async def tags(self, name: str) -> list[str]:
-        """Every tag of a package, timestamps newest first, then the others."""
-        return list(await self.etags(name))
-
-    async def etags(self, name: str) -> dict[str, str]:
-        """As ``tags``, each with its pointer's etag."""
+    async def tags(self, name: str) -> dict[str, str]:
+        """Every tag of a package with its pointer's etag, timestamps newest first, then the others."""
         found: dict[str, str] = {}
         after = ""
         while True:
@@ -104,6 +100,11 @@ class Pointers:
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
         """Reads pointers in the order of ``tags``, several requests at once."""
         return await collect(tags, POINTER_READS_AT_ONCE, partial(self.read, name))
+
+    async def read_all(self, name: str) -> list[Pointer]:
+        """The pointers of a package in the order of ``tags``."""
+        found = await self.read_many(name, [*await self.tags(name)])
+        return [pointer for pointer in found if pointer]
 
     async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'
