@@ -9,7 +9,7 @@ from functools import partial
 
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
-from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
+from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
 from quilt_mcp.storage.workers import collect
 
@@ -90,7 +90,7 @@ class Pointers:
         found: dict[str, str] = {}
         after = ""
         while True:
-            listing = await self._store.list_folder(pointer_folder(name), after=after)
+            listing = await self._store.list_folder(f"{POINTERS}{name}/", after=after)
             found |= {stat.key.rpartition("/")[2]: stat.etag for stat in listing.objects}
             if listing.next_after is None:
                 break

@@ -163,9 +163,30 @@ class ManifestCache:
         return Manifest(top_hash, lines, index, name=name, modified=stat.modified)
 
     async def _load(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
-        name = _cache_name(store.url, top_hash, stat)
-        found = await self._read(store, top_hash, stat, name)
-        return None if found is None else Manifest(top_hash, *found, name=name, modified=stat.modified)
+        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
+        name, key = _cache_name(store.url, top_hash, stat), manifest_key(top_hash)
+        found: tuple[Lines, Index] | None = None
+        if stat.size <= self._small:
+            seen, body = await store.get(key, version=stat.version)
+            if seen.etag != stat.etag:
+                return None
+            if stat.size <= AT_ONCE:
+                found = look_through(body)
+            else:
+                found = await to_thread.run_sync(look_through, body, check_cancelled)
+        elif store.local_files is not None:
+            lines = await self._in_place(store, store.local_files, top_hash, stat)
+            if lines is not None:
+                found = await to_thread.run_sync(self._look_through, lines, name, None)
+        else:
+            with self._folder.new_file() as copy:
+                async for chunk in store.stream(key, version=stat.version):
+                    copy.write(chunk)
+                lines = self._folder.own_lines(copy)
+                seen = await store.stat(key, version=stat.version)
+                if (lines.size, seen.etag) == (stat.size, stat.etag):
+                    found = await to_thread.run_sync(self._look_through, lines, name, copy)
+        return found and Manifest(top_hash, *found, name=name, modified=stat.modified)
 
     async def _in_place(
         self, store: Store, files: LocalFiles, top_hash: str, stat: ObjectStat
@@ -173,31 +194,6 @@ class ManifestCache:
         key = manifest_key(top_hash)
         lines = FileLines(await to_thread.run_sync(files.open_file, key), _rewritten)
         return lines if lines.size == stat.size and (await store.stat(key)).etag == stat.etag else None
-
-    async def _read(
-        self, store: Store, top_hash: str, stat: ObjectStat, name: str
-    ) -> tuple[Lines, Index] | None:
-        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
-        key = manifest_key(top_hash)
-        if stat.size <= self._small:
-            seen, body = await store.get(key, version=stat.version)
-            if seen.etag != stat.etag:
-                return None
-            if stat.size <= AT_ONCE:
-                return look_through(body)  # over in a millisecond
-            return await to_thread.run_sync(look_through, body, check_cancelled)
-        if store.local_files is not None:
-            lines = await self._in_place(store, store.local_files, top_hash, stat)
-            if lines is None:
-                return None
-            return await to_thread.run_sync(self._look_through, lines, name, None)
-        with self._folder.new_file() as copy:
-            async for chunk in store.stream(key, version=stat.version):
-                copy.write(chunk)
-            lines = self._folder.own_lines(copy)
-            if lines.size != stat.size or (await store.stat(key, version=stat.version)).etag != stat.etag:
-                return None
-            return await to_thread.run_sync(self._look_through, lines, name, copy)
 
     def _look_through(self, lines: Lines, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
         """The lines and their index, which are left on disk; other lines, where these stand in another order. ``copy``: the file

@@ -73,8 +73,8 @@ class CacheFolder:
 
     @contextmanager
     def new_file(self) -> Generator[IO[bytes]]:
-        """A file in the making, gone at the end unless it was put in its place."""
-        with self.errors():
+        """A file in the making, gone at the end unless it was put in its place. Lets no OSError out of the block."""
+        try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=self._path, delete=False) as file:
                 try:
@@ -82,12 +82,6 @@ class CacheFolder:
                 finally:
                     with suppress(FileNotFoundError):
                         os.unlink(file.name)
-
-    @contextmanager
-    def errors(self) -> Generator[None]:
-        """Lets no OSError out of the block."""
-        try:
-            yield
         except OSError as error:
             raise self.unusable(error.strerror or str(error), full=error.errno in _FULL) from error
 
