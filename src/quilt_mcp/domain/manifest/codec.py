@@ -66,12 +66,16 @@ def decode_record(line: bytes, number: int) -> Record:
     if not isinstance(key, str):
         corrupt(number, "'logical_key' is missing or not a string")
     physical_keys = fields.get("physical_keys")
-    if not physical_keys:
-        return _directory(fields, key, number)
+    if not physical_keys and not key.endswith("/"):
+        corrupt(number, f"{key[:200]!r} has no physical key, and is no folder either")
     try:
-        validate_logical_key(key)
+        validate_logical_key(key if physical_keys else key[:-1])
     except InvalidName as error:
         corrupt(number, error.message)
+    if "meta" not in fields:
+        corrupt(number, "'meta' is missing")
+    if not physical_keys:
+        return DirectoryMeta(key, fields["meta"])
     if not isinstance(physical_keys, list):
         corrupt(number, "'physical_keys' is not a list")
     physical_key = cast("list[Any]", physical_keys)[0]
@@ -87,8 +91,6 @@ def decode_record(line: bytes, number: int) -> Record:
     hash_type, value = hash_fields.get("type"), hash_fields.get("value")
     if not isinstance(hash_type, str) or not isinstance(value, str) or len(hash_fields) != 2:
         corrupt(number, "'hash' is not an object of a string 'type' and a string 'value'")
-    if "meta" not in fields:
-        corrupt(number, "'meta' is missing")
     meta: Any = fields["meta"] or {}
     if not isinstance(meta, dict):
         corrupt(number, "'meta' is not an object")
@@ -125,7 +127,8 @@ def corrupt_length(number: int) -> NoReturn:
 def _load(line: bytes, number: int) -> dict[str, Any]:
     plain = line.endswith(_EMPTY_META)
     if not plain:
-        _refuse_deep(line, number)
+        if is_deep(line):
+            corrupt(number, f"it is nested more than {MAX_DEPTH} deep")
         plain = _BIG_INTEGER.search(line, _where_numbers_matter(line, number)) is None
     value: Any = None
     if plain:
@@ -154,11 +157,6 @@ def _where_numbers_matter(line: bytes, number: int) -> int:
     return max(line.find(b'"meta"'), 0)
 
 
-def _refuse_deep(line: bytes, number: int) -> None:
-    if is_deep(line):
-        corrupt(number, f"it is nested more than {MAX_DEPTH} deep")
-
-
 def is_deep(line: bytes) -> bool:
     """Whether JSON text is nested more than ``MAX_DEPTH`` deep."""
     if len(line) <= 2 * MAX_DEPTH or line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
@@ -169,18 +167,6 @@ def is_deep(line: bytes) -> bool:
         if depth > MAX_DEPTH:
             return True
     return False
-
-
-def _directory(fields: dict[str, Any], key: str, number: int) -> DirectoryMeta:
-    if not key.endswith("/"):
-        corrupt(number, f"{key[:200]!r} has no physical key, and is no folder either")
-    try:
-        validate_logical_key(key[:-1])
-    except InvalidName as error:
-        corrupt(number, error.message)
-    if "meta" not in fields:
-        corrupt(number, "'meta' is missing")
-    return DirectoryMeta(key, fields["meta"])
 
 
 def _odd_size(size: Any, number: int) -> int:

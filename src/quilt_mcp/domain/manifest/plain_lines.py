@@ -73,8 +73,7 @@ def plain_lines(block: bytes) -> PlainLines | None:
     columns = _columns(block, _QUICK, _EXACT)
     if columns is None:
         return None
-    keys, sizes, types, values, metas = columns
-    return PlainLines(keys, sizes, types, values, metas, block.isascii() and b"\x7f" not in block)
+    return PlainLines(*columns, is_ascii=block.isascii() and b"\x7f" not in block)
 
 
 def plain_sizes(block: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
