@@ -46,10 +46,6 @@ class PackageNames:
         self.more = False
         self._limit = limit
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.names) == self._limit
-
     def add(self, name: str) -> bool:
         """Adds a name, or sets ``more`` where the page is full. False for what is no package name: it is warned of."""
         try:
@@ -59,7 +55,7 @@ class PackageNames:
                 f"malformed_name: {name!r} stands among the packages and is not a package name."
             )
             return False
-        if self.is_full:
+        if len(self.names) == self._limit:
             self.more = True
         else:
             self.names.append(name)
@@ -157,7 +153,7 @@ class Pointers:
                     name = folder
                 if tag == LATEST:
                     times[name] = stat.modified
-            if at is not None and page.is_full and name in times:
+            if at is not None and len(page.names) == limit and name in times:
                 # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
                 page.more = True
                 return page, times

@@ -166,11 +166,8 @@ class Registry:
         latest = await self.pointers.latest(name)
         latest_hash = latest.top_hash if latest else None
         timestamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
-        warnings = [
-            f"unknown_tag: {name}:{tag} is neither a timestamp nor latest."
-            for tag in tags
-            if tag != LATEST and not TIMESTAMP.fullmatch(tag)
-        ]
+        unknown = sorted({*tags} - {LATEST, *timestamps})
+        warnings = [f"unknown_tag: {name}:{tag} is neither a timestamp nor latest." for tag in unknown]
         start, call = 0, ("log", self.url, name)
         if cursor:
             last = decode_cursor(cursor, call, int)[0]

@@ -91,9 +91,8 @@ class ManifestCache:
         """What ``read`` makes of the object that a stat found. It is asked again while it answers None: the object changed."""
         try:
             for _ in range(ATTEMPTS):
-                if (
-                    found := await read(store, top_hash, await store.stat(manifest_key(top_hash)))
-                ) is not None:
+                found = await read(store, top_hash, await store.stat(manifest_key(top_hash)))
+                if found is not None:
                     return found
         except ObjectNotFound as error:
             raise missing_manifest(store.url, top_hash) from error
@@ -115,7 +114,7 @@ class ManifestCache:
             async with lock:
                 found = (
                     self._known(name)
-                    or await self._kept(store, top_hash, stat)
+                    or await self._kept(store, top_hash, stat, name)
                     or await self._load(store, top_hash, stat)
                 )
                 if found is not None:
@@ -146,9 +145,9 @@ class ManifestCache:
             while held > MEMORY and len(kept) > 1:
                 held -= kept.popitem(last=False)[1].held
 
-    async def _kept(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+    async def _kept(self, store: Store, top_hash: str, stat: ObjectStat, name: str) -> Manifest | None:
         """With what an earlier look left on disk, where there is something that still serves."""
-        name = _cache_name(store.url, top_hash, stat)
+        lines: FileLines | None = None
         index = await to_thread.run_sync(self._folder.index, name) if stat.size > self._small else None
         if index is None:
             return None
@@ -156,8 +155,6 @@ class ManifestCache:
             lines = await to_thread.run_sync(self._folder.lines, name, index)
         elif store.local_files is not None:
             lines = await self._in_place(store, store.local_files, top_hash, stat)
-        else:
-            lines = None
         if lines is None or lines.size != index.size:
             return None
         return Manifest(top_hash, lines, index, name=name, modified=stat.modified)
