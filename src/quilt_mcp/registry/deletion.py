@@ -34,7 +34,9 @@ class Deletion:
                 next_step="Call package_patch with remove to make a revision without that file, "
                 "or name the package alone to delete it.",
             )
-        pointers = await self._pointers(name)
+        pointers = await self._registry.pointers.read_all(name)
+        if not pointers:
+            await self._registry.require_package(name)
         doomed = pointers
         if package.top_hash is not None or package.tag is not None:
             top_hash = await self._registry.resolve(package)
@@ -73,12 +75,6 @@ class Deletion:
                 # A revision that somebody published since is theirs to keep.
                 actual = await self._registry.pointers.latest(name)
                 raise stale_parent(name, pointer.top_hash, actual) from error
-
-    async def _pointers(self, name: str) -> list[Pointer]:
-        tags = await self._registry.pointers.tags(name)
-        if not tags:
-            await self._registry.require_package(name)
-        return [pointer for pointer in await self._registry.pointers.read_many(name, tags) if pointer]
 
 
 def _newest(pointers: list[Pointer]) -> Pointer | None:

@@ -94,11 +94,11 @@ class Publisher:
         await self._move_latest(name, top_hash, parent)
 
     async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
-        etags = await self._pointers.etags(name)
-        if etags.get(LATEST) != (parent and parent.etag):
+        tags = await self._pointers.tags(name)
+        if tags.get(LATEST) != (parent and parent.etag):
             # The listing shows it at no cost: an attempt bound to lose writes no pointer, to be taken back, into the log.
             await self._require_parent(name, parent)
-        stamp = await self._put_timestamp(name, top_hash, etags)
+        stamp = await self._put_timestamp(name, top_hash, tags)
         try:
             await self._move_latest(name, top_hash, parent)
         except StaleParent as conflict:
