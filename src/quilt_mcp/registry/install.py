@@ -87,9 +87,6 @@ class Installer:
         self._overwrite = overwrite
         self._done = 0.0
         self._total = 0
-        self._installed = 0
-        self._unchanged = 0
-        self._copied = 0
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
@@ -102,13 +99,12 @@ class Installer:
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
-        if dry_run:
-            return InstallOutcome(
-                str(pinned), self._destination.path, survey.count, self._unchanged, survey.size, done=False
-            )
-        await self._install_all(compress(manifest.entries(item.path), survey.is_missing), survey.count)
+        if not dry_run:
+            missing = compress(manifest.entries(item.path), survey.is_missing)
+            await self._install_all(missing, survey.count)
+        unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
-            str(pinned), self._destination.path, self._installed, self._unchanged, self._copied, done=True
+            str(pinned), self._destination.path, survey.count, unchanged, survey.size, done=not dry_run
         )
 
     def _survey(self, manifest: Manifest, path: str) -> _Survey:
@@ -120,9 +116,7 @@ class Installer:
             anyio.from_thread.check_cancelled()
             found = self._look_for(entry)
             survey.add(entry, is_missing=found != "same")
-            if found == "same":
-                self._unchanged += 1
-            elif found == "another":
+            if found == "another":
                 differing_count += 1
                 differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
@@ -165,8 +159,6 @@ class Installer:
                         await self._install_large(entry, place)
             await anyio.to_thread.run_sync(self._write_all, fetched)
             self._done += sum(_size(entry) for entry, _ in fetched)
-            self._installed += len(group)
-            self._copied += sum(map(_size, group))
             await self._progress(self._done, self._total, _MESSAGE)
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
