@@ -208,25 +208,25 @@ class DirectOps(ObjectOps):
     # -- packages, writing --
 
     async def plan_create(self, request: CreateRequest) -> Plan:
-        return await self._author(request.package.registry).plan_create(request)
+        return await self._author(request.package.registry).plan(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_create")
-        return await self._author(request.package.registry).create(request, progress)
+        return await self._author(request.package.registry).write(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
-        return await self._author(request.package.registry).plan_patch(request)
+        return await self._author(request.package.registry).plan(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_patch")
-        return await self._author(request.package.registry).patch(request, progress)
+        return await self._author(request.package.registry).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
-        return await self._author(request.destination.registry).plan_copy(request)
+        return await self._author(request.destination.registry).plan(request)
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
-        return await self._author(request.destination.registry).copy(request, progress)
+        return await self._author(request.destination.registry).write(request, progress)
 
     async def rollback(self, package: PackageUri) -> PackageUri:
         self._require_writes("a rollback")

@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, JsonObject
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
 from quilt_mcp.domain.names import validate_logical_key, walk_key
@@ -431,8 +431,3 @@ def _walk(logical_key: str) -> bytes:
 
 def _shown(key: bytes) -> str:
     return key.decode(errors="replace").replace("\0", "/")
-
-
-def header_with(fields: JsonObject, **edits: Any) -> Header:
-    """The header with edits applied as quilt3 does: keys that exist keep their place, new ones are added at the end."""
-    return Header({**fields, **edits})
