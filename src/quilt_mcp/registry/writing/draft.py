@@ -16,7 +16,8 @@ from typing import Any
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
-from quilt_mcp.domain.names import validate_logical_key, walk_key
+from quilt_mcp.domain.metadata import with_user_meta
+from quilt_mcp.domain.names import validate_logical_key, walk_bytes, walk_key
 from quilt_mcp.domain.plan import PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
 from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidMetadata, NotAFile
@@ -113,7 +114,7 @@ class Draft:
             is_met = begin == stop
             for entry, start, end in parent.located(begin, stop):
                 checkpoint()
-                if self._changes.rename_of(entry.logical_key) == old and not self._is_removed(start):
+                if self._changes.rename_of(entry.logical_key) == old and not _covers(self._removed, start):
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
@@ -153,7 +154,7 @@ class Draft:
             found = next(parent.located(*parent.span(key)), None)
             if found is None or found[0].logical_key != key:
                 raise self._nothing_at(key)
-            if self._is_removed(found[1]):
+            if _covers(self._removed, found[1]):
                 raise EntryNotFound(
                     f"{key!r} is removed by the same call that sets metadata on it.",
                     next_step="Leave out one of the two.",
@@ -168,10 +169,8 @@ class Draft:
     def _with_metadata(self, entry: Entry) -> Entry:
         if entry.logical_key not in self._changes.entry_metadata:
             return entry
-        meta = {**entry.meta, "user_meta": self._changes.entry_metadata[entry.logical_key]}
-        if meta["user_meta"] is None:
-            del meta["user_meta"]
-        return replace(entry, meta=meta)
+        user_meta = self._changes.entry_metadata[entry.logical_key]
+        return replace(entry, meta=with_user_meta(entry.meta, user_meta))
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
         """Notes which of the parent's entries are replaced, and counts."""
@@ -181,11 +180,11 @@ class Draft:
         finder = _finder(parent)
         for item in self._incoming:
             checkpoint()
-            start, end = finder.find(_walk(item.logical_key)) if finder else (0, 0)
+            start, end = finder.find(walk_bytes(item.logical_key)) if finder else (0, 0)
             if parent is None or start == end or _covers(self._moved_away, start):
                 continue
             replaced += 1
-            staying += not self._is_removed(start)
+            staying += not _covers(self._removed, start)
             before = decode_record(parent.lines.line_at(start), 0)
             if isinstance(before, Entry):
                 self._incoming.replace(before)
@@ -235,7 +234,7 @@ class Draft:
 
     def _ends(self, piece: Piece) -> tuple[bytes, bytes]:
         if isinstance(piece, Entry):
-            key = _walk(piece.logical_key)
+            key = walk_bytes(piece.logical_key)
             return key, key
         assert self._base is not None
         lines = self._base.lines
@@ -357,7 +356,7 @@ class Draft:
             return
         at, gone = base.index.entries, self._gone
         for entry in arriving:
-            start, end = finder.find(_walk(entry.logical_key))
+            start, end = finder.find(walk_bytes(entry.logical_key))
             if start < end and entry.logical_key in self._moved and not _covers(gone, start):
                 raise DuplicateKey(
                     f"A rename ends at {entry.logical_key!r}, where a file already is.",
@@ -390,11 +389,6 @@ class Draft:
             or key in self._changes.entry_metadata
         )
 
-    # -- spans --
-
-    def _is_removed(self, at: int) -> bool:
-        return _covers(self._removed, at)
-
 
 def _covers(spans: list[Span], at: int) -> bool:
     """``spans`` in order, apart from each other."""
@@ -423,10 +417,6 @@ def _finder(manifest: Manifest | None) -> LineFinder | None:
 
 def _order(entry: Entry) -> str:
     return walk_key(entry.logical_key)
-
-
-def _walk(logical_key: str) -> bytes:
-    return walk_key(logical_key).encode(errors="surrogatepass")
 
 
 def _shown(key: bytes) -> str:
