@@ -42,7 +42,7 @@ from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.changes import Changes
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
 from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.intake import Intake, placement_in
+from quilt_mcp.registry.writing.intake import placement_in, take_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources, incoming_entry
 
@@ -91,18 +91,18 @@ class Author:
         async with self._drafted(request) as first:
             prepared = await self._on_latest(request, first, first.parent)
             store, stores, name = self._registry.store, self._registry.stores, first.plan.package.name
-            intake = Intake(placement_in(store, stores, name, self._scratch, copy=request.copy), progress)
-            await intake.store(first.arrivals)
+            placement = placement_in(store, stores, name, self._scratch, copy=request.copy)
+            stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan, same = prepared.plan, first.arrivals.unchanged()
             return Commit(
                 plan=replace(plan, replaced=plan.replaced - same, kept=plan.kept + same),
                 uri=self._registry.uri(name, published.top_hash),
                 top_hash=published.top_hash,
-                bytes_copied=intake.bytes_copied,
+                bytes_copied=stored,
                 merged_onto=None if plan.parent == first.plan.parent else plan.parent,
                 created=published.created,
-                warnings=(*plan.warnings, *intake.notices, *published.warnings),
+                warnings=(*plan.warnings, *notices, *published.warnings),
             )
 
     async def _publish(
@@ -162,7 +162,8 @@ class Author:
         return await self._prepare(request, name, parent, draft, arrivals, (*sources.warnings, *warnings))
 
     async def _patch(self, request: PatchRequest, name: str, arrivals: Arrivals) -> Prepared:
-        if not _asks_something(request):
+        asked = (request.add, request.files, request.remove, request.rename, request.entry_metadata)
+        if not any(asked) and request.metadata is UNSET:
             raise InvalidArgument(
                 "The patch changes nothing.",
                 next_step="Give add, remove, rename, metadata or entry_metadata.",
@@ -315,17 +316,6 @@ def _check_draft(
             schemas=workflow.schemas,
             checkpoint=anyio.from_thread.check_cancelled,
         )
-
-
-def _asks_something(request: PatchRequest) -> bool:
-    return bool(
-        request.add
-        or request.files
-        or request.remove
-        or request.rename
-        or request.entry_metadata
-        or request.metadata is not UNSET
-    )
 
 
 def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:
