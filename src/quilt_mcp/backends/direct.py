@@ -40,14 +40,14 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.errors import NotSupported, RegistryNotFound
-from quilt_mcp.registry.deletion import Deletion
+from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
-from quilt_mcp.registry.writing.publish import Publisher
+from quilt_mcp.registry.writing.publish import move_latest
 from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Stores
@@ -148,8 +148,8 @@ class DirectOps(ObjectOps):
         wanted = checked_length(offset, length, entry.size or 0, str(pinned))
         stat, data = await place.store.get(place.key, offset=offset, length=wanted, version=place.version)
         whole = offset == 0 and len(data) == stat.size
-        verified = whole and _verify(entry, data)
         check_size(entry, stat.size)
+        verified = whole and _verify(entry, data)
         return Content(
             uri=str(pinned),
             data=data,
@@ -233,17 +233,14 @@ class DirectOps(ObjectOps):
         registry = self._registry(package.registry)
         pinned, _ = await registry.open(package)
         latest = await registry.pointers.latest(package.name)
-        publisher = Publisher(registry.store, self._scratch)
-        await publisher.point_latest(package.name, pinned.top_hash or "", latest)
+        await move_latest(registry.store, package.name, pinned.top_hash or "", latest)
         await registry.require_revision(pinned)
         return pinned
 
     async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
         if not dry_run:
             self._require_writes("package_delete")
-        registry = self._registry(package.registry)
-        deletion = Deletion(registry, Publisher(registry.store, self._scratch))
-        return await deletion.delete(package, dry_run=dry_run)
+        return await delete(self._registry(package.registry), package, dry_run=dry_run)
 
     async def install(
         self,
@@ -277,8 +274,6 @@ class DirectOps(ObjectOps):
 
 def _verify(entry: Entry, data: bytes) -> bool:
     """True when the whole file is as recorded, False when its hash type is unknown. Raises HashMismatch."""
-    if len(data) != entry.size:
-        return False
     try:
         check_content(entry, data)
     except NotSupported:

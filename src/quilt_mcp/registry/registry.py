@@ -121,7 +121,7 @@ class Registry:
                 break
         if len(found) > 1:
             # Manifests are shared by all packages of a registry: those of this package decide.
-            own = {p.top_hash for p in await self._revisions(package.name) if p.top_hash}
+            own = {p.top_hash for p in await self.revisions(package.name) if p.top_hash}
             found = [top_hash for top_hash in found if top_hash in own] or found
         if not found:
             await self.require_package(package.name)
@@ -150,7 +150,8 @@ class Registry:
             raise missing_manifest(self.url, top_hash) from error
         return top_hash
 
-    async def _revisions(self, name: str) -> list[Pointer]:
+    async def revisions(self, name: str) -> list[Pointer]:
+        """Every pointer of a package, timestamps newest first, then the others."""
         tags = await self.pointers.tags(name)
         return [pointer for pointer in await self.pointers.read_many(name, tags) if pointer]
 
