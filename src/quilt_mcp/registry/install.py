@@ -71,7 +71,7 @@ class _Survey:
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
-            self.size += _size(entry)
+            self.size += size_of(entry)
 
 
 class Installer:
@@ -152,20 +152,20 @@ class Installer:
             fetched: list[tuple[Entry, bytes]] = []
             for entry in group:
                 place = self._registry.locate(entry)
-                if 0 < _size(entry) <= _SMALL:
+                if 0 < size_of(entry) <= _SMALL:
                     fetched.append((entry, await self._fetch(entry, place)))
                 else:
                     async with self._large:
                         await self._install_large(entry, place)
             await anyio.to_thread.run_sync(self._write_all, fetched)
-            self._done += sum(_size(entry) for entry, _ in fetched)
+            self._done += sum(size_of(entry) for entry, _ in fetched)
             await self._progress(self._done, self._total, _MESSAGE)
 
-        await for_each(groups(entries, count, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
+        await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
     async def _fetch(self, entry: Entry, place: Place) -> bytes:
         """A small file's bytes, and one more where the object has grown."""
-        return (await place.store.get(place.key, length=_size(entry) + 1, version=place.version))[1]
+        return (await place.store.get(place.key, length=size_of(entry) + 1, version=place.version))[1]
 
     def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
         """Blocks. Each file is hashed before it is written."""
@@ -194,7 +194,7 @@ class Installer:
                     place.store,
                     place.key,
                     hash_type,
-                    size=_size(entry),
+                    size=size_of(entry),
                     version=place.version,
                     write=file.write_at,
                     progress=report,
@@ -207,5 +207,5 @@ class Installer:
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)
 
 
-def _size(entry: Entry) -> int:
+def size_of(entry: Entry) -> int:
     return entry.size or 0
