@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -27,6 +27,7 @@ from quilt_mcp.domain.plan import (
     Plan,
     PlannedChange,
     Progress,
+    Source,
     Unset,
     no_progress,
 )
@@ -37,14 +38,14 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.workflows import Workflow, Workflows
-from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.arrivals import Arrivals
 from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.changes import Changes
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
 from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.intake import placement_in, take_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
-from quilt_mcp.registry.writing.sources import Sources, incoming_entry
+from quilt_mcp.registry.writing.sources import Sources
 
 Request = CreateRequest | PatchRequest | CopyRequest
 
@@ -231,7 +232,8 @@ class Author:
         advice = "Set overwrite=true to make the copy its latest revision, or choose another name."
         parent, before, warnings = await self._overwritten(name, request.overwrite or is_same, advice)
         if request.copy and origin.url != self._registry.url:
-            await anyio.to_thread.run_sync(_take_all, origin, manifest, arrivals)
+            whole = Source(str(pinned))
+            await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
         prepared = await self._prepare(request, name, parent, draft, arrivals, warnings)
@@ -316,16 +318,6 @@ def _check_draft(
             schemas=workflow.schemas,
             checkpoint=anyio.from_thread.check_cancelled,
         )
-
-
-def _take_all(origin: Registry, manifest: Manifest, arrivals: Arrivals) -> None:
-    def incoming() -> Iterator[Incoming]:
-        for entry in manifest.entries():
-            anyio.from_thread.check_cancelled()
-            origin.locate(entry)
-            yield incoming_entry(entry, entry.logical_key)
-
-    arrivals.add(incoming(), origin.url)
 
 
 def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.glob import Choice
 from quilt_mcp.domain.metadata import with_user_meta
 from quilt_mcp.domain.names import validate_logical_key
-from quilt_mcp.domain.plan import UNSET, InlineFile, Source
+from quilt_mcp.domain.plan import InlineFile, Source
 from quilt_mcp.errors import InvalidName, SourceNotFound
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
@@ -91,15 +89,10 @@ class Sources:
                 if choice.takes(relative):
                     registry.locate(entry)
                     key = _logical_key(source, relative, item.type == "file")
-                    incoming.append(incoming_entry(entry, key, source.metadata))
+                    meta = with_user_meta(entry.meta, source.metadata)
+                    address = PhysicalKey.parse(entry.physical_key)
+                    incoming.append(Incoming(key, entry.size or 0, meta, address, hash=entry.hash))
             yield incoming
-
-
-def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
-    """The incoming file of another package's entry, with the recorded hash, size and metadata."""
-    meta = with_user_meta(entry.meta, metadata)
-    address = PhysicalKey.parse(entry.physical_key)
-    return Incoming(validate_logical_key(logical_key), entry.size or 0, meta, address, hash=entry.hash)
 
 
 def _logical_key(source: Source, relative: str, is_single: bool) -> str:
