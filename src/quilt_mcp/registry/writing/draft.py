@@ -118,10 +118,8 @@ class Draft:
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
-                raise EntryNotFound(
-                    f"All there is of {old!r} is removed, or renamed apart, by the same call.",
-                    next_step="Leave out one of the two.",
-                    details={"path": old},
+                raise _asked_twice(
+                    old, f"All there is of {old!r} is removed, or renamed apart, by the same call."
                 )
         self._moved_away.sort()
 
@@ -131,17 +129,9 @@ class Draft:
             return
         validate_logical_key(new_key)
         if new_key in self._moved:
-            raise DuplicateKey(
-                f"Two renames end at {new_key!r}.",
-                next_step="Give each file a logical key of its own.",
-                details={"path": new_key},
-            )
+            raise _rename_meets(new_key, "another one ends")
         if new_key in self._incoming:
-            raise DuplicateKey(
-                f"{new_key!r} is both renamed to and added.",
-                next_step="Add the file under another logical key, or leave the rename out.",
-                details={"path": new_key},
-            )
+            raise _rename_meets(new_key, "a file is added")
         self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
         self._moved_away.append(span)
         self.counts.renamed += 1
@@ -155,11 +145,7 @@ class Draft:
             if found is None or found[0].logical_key != key:
                 raise self._nothing_at(key)
             if _covers(self._removed, found[1]):
-                raise EntryNotFound(
-                    f"{key!r} is removed by the same call that sets metadata on it.",
-                    next_step="Leave out one of the two.",
-                    details={"path": key},
-                )
+                raise _asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
             entry = self._with_metadata(found[0])
             if entry.meta != found[0].meta and self._changes.new_key(key) == key:
                 self._edited[key] = entry
@@ -358,11 +344,7 @@ class Draft:
         for entry in arriving:
             start, end = finder.find(walk_bytes(entry.logical_key))
             if start < end and entry.logical_key in self._moved and not _covers(gone, start):
-                raise DuplicateKey(
-                    f"A rename ends at {entry.logical_key!r}, where a file already is.",
-                    next_step="Remove that file in the same call, or choose another logical key.",
-                    details={"path": entry.logical_key},
-                )
+                raise _rename_meets(entry.logical_key, "a file already is")
             yield from _without(gone, at, start)
             yield entry
             at = end
@@ -413,6 +395,18 @@ def _finder(manifest: Manifest | None) -> LineFinder | None:
     return (
         None if manifest is None else LineFinder(manifest.lines, manifest.index.entries, manifest.index.size)
     )
+
+
+def _rename_meets(key: str, other: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"A rename ends at {key!r}, where {other}.",
+        next_step="Choose another logical key, leave one of the two out, or remove a file that is there in the same call.",
+        details={"path": key},
+    )
+
+
+def _asked_twice(key: str, what: str) -> EntryNotFound:
+    return EntryNotFound(what, next_step="Leave out one of the two.", details={"path": key})
 
 
 def _order(entry: Entry) -> str:
