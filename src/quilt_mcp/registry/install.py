@@ -133,17 +133,13 @@ class Installer:
         except SourceNotFound:
             return "nothing"
         try:
-            return "same" if self._is_same(descriptor, entry) else "another"
+            size = os.fstat(descriptor).st_size
+            if size != entry.size or entry.hash is None:
+                return "another"
+            found = hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled)
+            return "same" if found == entry.hash else "another"
         finally:
             os.close(descriptor)
-
-    def _is_same(self, descriptor: int, entry: Entry) -> bool:
-        size = os.fstat(descriptor).st_size
-        if size != entry.size or entry.hash is None:
-            return False
-        return (
-            hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled) == entry.hash
-        )
 
     async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
@@ -153,7 +149,9 @@ class Installer:
             for entry in group:
                 place = self._registry.locate(entry)
                 if 0 < size_of(entry) <= _SMALL:
-                    fetched.append((entry, await self._fetch(entry, place)))
+                    length = size_of(entry) + 1  # one byte more shows an object that has grown
+                    _, content = await place.store.get(place.key, length=length, version=place.version)
+                    fetched.append((entry, content))
                 else:
                     async with self._large:
                         await self._install_large(entry, place)
@@ -162,10 +160,6 @@ class Installer:
             await self._progress(self._done, self._total, _MESSAGE)
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
-
-    async def _fetch(self, entry: Entry, place: Place) -> bytes:
-        """A small file's bytes, and one more where the object has grown."""
-        return (await place.store.get(place.key, length=size_of(entry) + 1, version=place.version))[1]
 
     def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
         """Blocks. Each file is hashed before it is written."""

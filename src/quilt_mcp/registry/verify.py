@@ -103,14 +103,12 @@ class Verifier:
 
     def _opener(self, entry: Entry, held: ExitStack) -> Callable[[Entry], int]:
         """What opens the files of the folder that ``entry`` is in, which stays open as long as ``held``."""
-        if self._installed is None:
-            return self._open
-        try:
-            folder = self._installed.at(entry.logical_key).rpartition("/")[0]
-            open_name = held.enter_context(self._installed.folder.files_in(folder))
-        except QuiltError:
-            return self._open  # which says of each file what is wrong
-        return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        if self._installed is not None:
+            with suppress(QuiltError):
+                folder = self._installed.at(entry.logical_key).rpartition("/")[0]
+                open_name = held.enter_context(self._installed.folder.files_in(folder))
+                return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        return self._open  # which says of each file what is wrong
 
     def _check_read(self, entry: Entry, open_file: Callable[[Entry], int]) -> FileCheck | None:
         check_cancelled()
@@ -132,8 +130,7 @@ class Verifier:
         if self._installed is not None:
             return self._installed.folder.open_file(self._installed.at(entry.logical_key))
         place = self._registry.locate(entry)
-        if place.store.local_files is None:
-            raise AssertionError("a local physical key leads to local files")
+        assert place.store.local_files is not None, "a local physical key leads to local files"
         return place.store.local_files.open_file(place.key)
 
     async def _check(self, entry: Entry) -> FileCheck | None:

@@ -46,8 +46,7 @@ def placement_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy
     ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
     if isinstance(store, S3Store):
         return KeyPlacement(store, stores, name, copy)
-    if store.intake is None:
-        raise AssertionError(f"{store.url} is neither a bucket nor a store that takes files in")
+    assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 

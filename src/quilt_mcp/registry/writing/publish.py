@@ -142,16 +142,15 @@ class Publisher:
 
     async def _holds(self, key: str, path: Path) -> bool:
         """Whether the object's bytes are the file's (which a put that half went through may have taken away)."""
-        try:
-            with open(path, "rb") as ours:  # noqa: ASYNC230 - a local file of this call, read as fast as the store answers
-                if (await self._store.stat(key)).size != os.fstat(ours.fileno()).st_size:
+        # A local file of this call, read as fast as the store answers.
+        with suppress(ObjectNotFound, FileNotFoundError), open(path, "rb") as ours:  # noqa: ASYNC230
+            if (await self._store.stat(key)).size != os.fstat(ours.fileno()).st_size:
+                return False
+            async for chunk in self._store.stream(key):
+                if ours.read(len(chunk)) != chunk:
                     return False
-                async for chunk in self._store.stream(key):
-                    if ours.read(len(chunk)) != chunk:
-                        return False
-        except (ObjectNotFound, FileNotFoundError):
-            return False
-        return True
+            return True
+        return False
 
     async def _put_timestamp(self, name: str, top_hash: str, listed: Iterable[str]) -> _Stamp:
         """The revision's timestamp pointer, after those ``listed`` (newest first). A pointer of the same revision left on top
