@@ -205,7 +205,8 @@ class Author:
         """``first``, or a patch's changes on the ``latest`` revision, when they touch nothing that others changed since its
         parent."""
         base, expected = first.draft.parent, first.plan.parent
-        is_first = latest == first.parent and expected == (latest and latest.top_hash)
+        # Read anew, the same pointer is another object: others may have been there meanwhile, so the patch is redone on it.
+        is_first = latest is first.parent and expected == (latest and latest.top_hash)
         if is_first or base is None or not isinstance(request, PatchRequest):
             return first
         name = request.package.name
