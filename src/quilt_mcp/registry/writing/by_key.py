@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -185,11 +186,9 @@ class KeyPlacement:
         async with self._listing:
             if self._listed is None:
                 self._listed = {}
-                try:
+                with suppress(PermissionDenied):
                     async for page in self._store.listings.latest_versions(f"{self._name}/"):
                         self._listed |= {stat.key: stat for stat in page}
-                except PermissionDenied:
-                    self._listed = {}
             return self._listed
 
     # -- from S3 --
