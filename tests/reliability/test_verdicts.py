@@ -17,7 +17,6 @@ from quilt_mcp.ops import QuiltOps
 from quilt_mcp.registry.manifests import cache as cache_module
 from quilt_mcp.registry.manifests.manifest import Manifest
 
-
 pytestmark = pytest.mark.anyio
 
 

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import groupby
 
 import anyio
@@ -19,7 +20,7 @@ from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import HashMismatch, NotFound, NotSupported, QuiltError
-from quilt_mcp.registry.install import Destination
+from quilt_mcp.registry.install import Destination, size_of
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
@@ -36,7 +37,6 @@ _LARGE_AT_ONCE = 4
 _READERS = 2
 """Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
-_CHECK_EVERY = 1000
 
 
 class Verifier:
@@ -65,7 +65,7 @@ class Verifier:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
-        waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, _size)
+        waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
             await to_thread.run_sync(self._find_extra, manifest, item, installed)
@@ -81,13 +81,13 @@ class Verifier:
 
     async def _check_group(self, group: Sequence[Entry]) -> None:
         """Small local files are read in one step on another thread, since the step costs more than one of them."""
-        small = [entry for entry in group if self._is_local(entry) and _size(entry) < _LARGE]
-        others = [entry for entry in group if not (self._is_local(entry) and _size(entry) < _LARGE)]
+        small = [entry for entry in group if self._is_local(entry) and size_of(entry) < _LARGE]
+        others = [entry for entry in group if not (self._is_local(entry) and size_of(entry) < _LARGE)]
         problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
         problems += [await self._check(entry) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)
-        self._done += sum(map(_size, group))
+        self._done += sum(map(size_of, group))
         self._checked_entries += len(group)
         await self._progress(self._done, self._total, "bytes verified")
 
@@ -105,14 +105,12 @@ class Verifier:
 
     def _opener(self, entry: Entry, held: ExitStack) -> Callable[[Entry], int]:
         """What opens the files of the folder that ``entry`` is in, which stays open as long as ``held``."""
-        if self._installed is None:
-            return self._open
-        try:
-            folder = self._installed.at(entry.logical_key).rpartition("/")[0]
-            open_name = held.enter_context(self._installed.folder.files_in(folder))
-        except QuiltError:
-            return self._open  # which says of each file what is wrong
-        return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        if self._installed is not None:
+            with suppress(QuiltError):
+                folder = self._installed.at(entry.logical_key).rpartition("/")[0]
+                open_name = held.enter_context(self._installed.folder.files_in(folder))
+                return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        return self._open  # which says of each file what is wrong
 
     def _check_read(self, entry: Entry, open_file: Callable[[Entry], int]) -> FileCheck | None:
         check_cancelled()
@@ -120,8 +118,8 @@ class Verifier:
             descriptor = open_file(entry)
             try:
                 with typed_errors(ascii(entry.logical_key), "the local file system"):
-                    content = os.pread(descriptor, _size(entry) + 1, 0)
-                    size = len(content) if len(content) <= _size(entry) else os.fstat(descriptor).st_size
+                    content = os.pread(descriptor, size_of(entry) + 1, 0)
+                    size = len(content) if len(content) <= size_of(entry) else os.fstat(descriptor).st_size
             finally:
                 os.close(descriptor)
             if entry.hash is None or size != entry.size:
@@ -134,8 +132,7 @@ class Verifier:
         if self._installed is not None:
             return self._installed.folder.open_file(self._installed.at(entry.logical_key))
         place = self._registry.locate(entry)
-        if place.store.local_files is None:
-            raise AssertionError("a local physical key leads to local files")
+        assert place.store.local_files is not None, "a local physical key leads to local files"
         return place.store.local_files.open_file(place.key)
 
     async def _check(self, entry: Entry) -> FileCheck | None:
@@ -158,20 +155,17 @@ class Verifier:
 
     async def _hash_object(self, entry: Entry) -> tuple[int, Hash | None]:
         """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
-        place, size = self._registry.locate(entry), _size(entry)
+        place, size = self._registry.locate(entry), size_of(entry)
         hash_type = entry.hash.type if entry.hash else ""
+        hashing = partial(hash_object, place.store, place.key, hash_type, size=size, version=place.version)
         if size < _LARGE:
             with suppress(HashMismatch):
-                return size, await hash_object(
-                    place.store, place.key, hash_type, size=size, version=place.version
-                )
+                return size, await hashing()
         found = (await place.store.stat(place.key, version=place.version)).size
         if found != size:
             return found, None
         async with self._large:
-            return size, await hash_object(
-                place.store, place.key, hash_type, size=size, version=place.version
-            )
+            return size, await hashing()
 
     def _compared(self, entry: Entry, size: int, found: Hash | None) -> FileCheck | None:
         """``found`` None: the size is another one already."""
@@ -188,10 +182,9 @@ class Verifier:
         key = next(keys, None)
         base = f"{installed.relative}/{item.path}".strip("/")
         refused: list[tuple[str, QuiltError]] = []
-        found = installed.folder.everything(base, refused=refused, checkpoint=check_cancelled)
-        for number, (relative, kind) in enumerate(found):
-            if number % _CHECK_EVERY == 0:
-                check_cancelled()
+        found = installed.folder.everything(base, refused=refused)
+        for relative, kind in found:
+            check_cancelled()
             here = item.path + relative
             while key is not None and walk_key(key) < walk_key(here):
                 key = next(keys, None)
@@ -239,7 +232,3 @@ def _extra(folder: LocalFolder, base: str, relative: str, kind: Kind) -> str:
 def _shown(path: str) -> str:
     """A path of this machine, whose bytes need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _size(entry: Entry) -> int:
-    return entry.size or 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO
 
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_record, encode_header, encode_record
+from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_entry, encode_header, encode_record
 from quilt_mcp.domain.manifest.plain_lines import plain_lines
 from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.registry.writing.draft import Draft
@@ -46,6 +46,4 @@ def _write_lines(out: IO[bytes], top_hash: TopHash, block: bytes) -> None:
         top_hash.add_plain(plain)
         return
     for line in block.split(b"\n")[:-1]:
-        record = decode_record(line, 0)
-        if isinstance(record, Entry):
-            _write_entry(out, top_hash, record)
+        _write_entry(out, top_hash, decode_entry(line))
