@@ -62,9 +62,9 @@ class PlainLines:
         part = b'{"hash":{"type":"%b","value":"%b"},"logical_key":"%b","meta":%b,"size":%b}'
         return b"".join(map(part.__mod__, rows))
 
-    def is_spelled(self) -> bool:
-        """Whether quilt3 would write these very lines: their metadata, too, is spelled as ``json`` spells it."""
-        return all(dump_line(json.loads(meta)).encode() == meta for meta in {*self.metas} - {b""})
+    def misspelled_metas(self) -> set[bytes]:
+        """The metadata that ``json`` spells in another way. quilt3 would write all lines that have none of it as they are."""
+        return {meta for meta in {*self.metas} - {b""} if dump_line(json.loads(meta)).encode() != meta}
 
 
 def plain_lines(block: bytes) -> PlainLines | None:

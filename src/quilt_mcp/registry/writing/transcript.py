@@ -41,9 +41,13 @@ def _write_entry(out: IO[bytes], top_hash: TopHash, entry: Entry) -> None:
 
 def _write_lines(out: IO[bytes], top_hash: TopHash, block: bytes) -> None:
     plain = plain_lines(block) if len(block) <= MAX_RECORD_BYTES else None
-    if plain is not None and plain.is_spelled():
-        out.write(block)
-        top_hash.add_plain(plain)
+    if plain is None:
+        for line in block.split(b"\n")[:-1]:
+            _write_entry(out, top_hash, decode_entry(line))
         return
-    for line in block.split(b"\n")[:-1]:
-        _write_entry(out, top_hash, decode_entry(line))
+    top_hash.add_plain(plain)
+    if misspelled := plain.misspelled_metas():
+        for line, meta in zip(block.split(b"\n"), plain.metas, strict=False):
+            out.write(encode_record(decode_entry(line)) if meta in misspelled else line + b"\n")
+    else:
+        out.write(block)
