@@ -330,4 +330,4 @@ def test_of_a_block_of_lines_only_those_spelled_otherwise_are_written_anew() -> 
     kept = [line.partition('"meta"')[0] for line in lines[1:]]
     expected = [f'{line}"meta": {text}}}\n' for line, text in zip(kept, spelled, strict=True)]
     assert out.getvalue() == encode_header(Header()) + "".join(expected).encode()
-    assert opened(out.getvalue()).found_hash() == top_hash
+    assert opened(out.getvalue()).find_hash() == top_hash

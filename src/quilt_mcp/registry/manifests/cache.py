@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -71,11 +72,13 @@ class ManifestCache:
         Raises RevisionNotFound when the registry has no such manifest, CorruptManifest (also for one that is not the
         revision it is named by), StorageFull.
         """
-        return await self._verified(store, await self._settled(store, top_hash, self._opened))
+        return await self._verified(
+            store, await self._settled(store, top_hash, partial(self._opened, ahead=False))
+        )
 
     async def open_ahead(self, store: Store, top_hash: str) -> Manifest:
         """As ``open``, but the first answer from a manifest of over ``VERIFIED_AT_ONCE`` bytes comes ahead of the verdict."""
-        manifest = await self._settled(store, top_hash, self._opened)
+        manifest = await self._settled(store, top_hash, partial(self._opened, ahead=True))
         if manifest.has_answered or manifest.verified is not None:
             return await self._verified(store, manifest)
         manifest.has_answered = True
@@ -83,8 +86,7 @@ class ManifestCache:
 
     async def read(self, store: Store, top_hash: str) -> Manifest:
         """The manifest read anew from the store, with its verdict, whatever that is. Raises as ``open`` does otherwise."""
-        manifest = await self._settled(store, top_hash, self._load)
-        await to_thread.run_sync(manifest.find_hash, check_cancelled)
+        manifest = await self._settled(store, top_hash, partial(self._load, ahead=False))
         self._remember(store, manifest)
         return manifest
 
@@ -143,7 +145,7 @@ class ManifestCache:
             details={"registry": store.url, "top_hash": top_hash},
         )
 
-    async def _opened(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+    async def _opened(self, store: Store, top_hash: str, stat: ObjectStat, *, ahead: bool) -> Manifest | None:
         name = _cache_name(store.url, top_hash, stat)
         if (known := self._known(name)) is not None:
             return known
@@ -151,7 +153,7 @@ class ManifestCache:
             found = (
                 self._known(name)
                 or await self._kept(store, top_hash, stat, name)
-                or await self._load(store, top_hash, stat)
+                or await self._load(store, top_hash, stat, ahead=ahead)
             )
             if found is not None:
                 self._keep(found)
@@ -202,8 +204,10 @@ class ManifestCache:
             return None
         return Manifest(top_hash, lines, index, name=name, modified=stat.modified)
 
-    async def _load(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
-        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
+    async def _load(self, store: Store, top_hash: str, stat: ObjectStat, *, ahead: bool) -> Manifest | None:
+        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy. ``ahead``: the
+        verdict on it may come later."""
+        look_through_file = partial(self._look_through, with_hash=not ahead or stat.size <= VERIFIED_AT_ONCE)
         name, key = _cache_name(store.url, top_hash, stat), manifest_key(top_hash)
         found: tuple[Lines, Index] | None = None
         if stat.size <= self._small:
@@ -217,7 +221,7 @@ class ManifestCache:
         elif store.local_files is not None:
             lines = await self._in_place(store, store.local_files, top_hash, stat)
             if lines is not None:
-                found = await to_thread.run_sync(self._look_through, lines, name, None)
+                found = await to_thread.run_sync(look_through_file, lines, name, None)
         else:
             with self._folder.new_file() as copy:
                 async for chunk in store.stream(key, version=stat.version):
@@ -225,7 +229,7 @@ class ManifestCache:
                 lines = self._folder.own_lines(copy)
                 seen = await store.stat(key, version=stat.version)
                 if (lines.size, seen.etag) == (stat.size, stat.etag):
-                    found = await to_thread.run_sync(self._look_through, lines, name, copy)
+                    found = await to_thread.run_sync(look_through_file, lines, name, copy)
         return found and Manifest(top_hash, *found, name=name, modified=stat.modified)
 
     async def _in_place(
@@ -235,10 +239,11 @@ class ManifestCache:
         lines = FileLines(await to_thread.run_sync(files.open_file, key), _rewritten)
         return lines if lines.size == stat.size and (await store.stat(key)).etag == stat.etag else None
 
-    def _look_through(self, lines: Lines, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
+    def _look_through(
+        self, lines: Lines, name: str, copy: IO[bytes] | None, *, with_hash: bool
+    ) -> tuple[Lines, Index]:
         """The lines and their index, which are left on disk; other lines, where these stand in another order. ``copy``: the file
         of the lines where it is the cache's own."""
-        with_hash = lines.size <= VERIFIED_AT_ONCE
         with ExitStack() as stack:
             try:
                 index = look(lines, check_cancelled, with_hash=with_hash)
