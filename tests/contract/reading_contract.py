@@ -314,6 +314,14 @@ class ReadingContract(OpsContract):
         diff = await self.ops.diff(self.uri("a/b"), self.uri("a/c"))
         assert kinds(diff) == [("added", "g")]
 
+    @pytest.mark.parametrize("path", ["price$end/", ") OR true --$first", "' OR '1'='1", "*", "[a-z]/"])
+    async def test_text_of_the_caller_is_a_path_and_never_code(self, path: str) -> None:
+        """Review R7."""
+        before = await self.create("a/b", {"f": "1", "g/h": "2"})
+        await self.create("a/b", {"f": "3"}, overwrite=True)
+        diff = await self.ops.diff(self.uri("a/b", before.top_hash), self.uri("a/b", path=path))
+        assert (diff.changes, diff.totals.unchanged) == ((), 0)
+
     async def test_a_diff_with_an_unknown_package_is_not_found(self) -> None:
         await self.create("a/b", {"f": "1"})
         with pytest.raises(PackageNotFound):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from parts.manifests import true_hash
@@ -154,3 +157,35 @@ async def test_up_to_64_mib_the_verdict_comes_with_the_look(
     assert cache_module.VERIFIED_AT_ONCE == 64 << 20
     assert (await opened(registry).browse(pinned)).verified is True
     assert counted.times == 0
+
+
+FILES_TO_READ = 20_000
+
+
+async def test_verifying_many_small_files_is_cancelled_within_two_seconds(tmp_path: Path) -> None:
+    """Review R12: an installed copy of many files is gone through once, and between any two of them it may be cancelled."""
+    registry, dest = tmp_path / "registry", tmp_path / "dest"
+    dest.mkdir()
+    (dest / "one").write_bytes(b"1")
+    digest = hashlib.sha256(b"1").hexdigest()
+    lines = ['{"version": "v0"}\n']
+    for number in range(FILES_TO_READ):
+        lines.append(
+            f'{{"logical_key": "f{number:06}", "physical_keys": ["s3://b/{number}"], "size": 1, '
+            f'"hash": {{"type": "SHA256", "value": "{digest}"}}, "meta": {{}}}}\n'
+        )
+        os.link(dest / "one", dest / f"f{number:06}")
+    body = "".join(lines).encode()
+    write(registry, body, true_hash(body))
+    package, ops = PackageUri(registry.as_uri(), "t/p"), opened(registry)
+    with anyio.CancelScope() as scope:
+
+        async def cancel_midway(done: float, total: float | None, message: str) -> None:
+            if done > FILES_TO_READ / 4:
+                scope.deadline = anyio.current_time()
+
+        await ops.verify(package, dest=str(dest), progress=cancel_midway)
+    assert scope.cancelled_caught
+    assert anyio.current_time() - scope.deadline < 2
+    report = await ops.verify(package, dest=str(dest))
+    assert [(problem.path, problem.problem) for problem in report.problems] == [("one", "extra")]
