@@ -246,11 +246,14 @@ class Settings:
         """The folders that sources and install folders must lie in, the registry's own aside.
 
         Without --root: the working folder. Desktop clients start servers in '/', which would be everything, so '/' is
-        never taken by default.
+        never taken by default, nor is a folder that has vanished.
         """
         if self.roots:
             return self.roots
-        here = Path.cwd()
+        try:
+            here = Path.cwd()
+        except FileNotFoundError:
+            return ()
         return () if here == Path(here.anchor) else (here,)
 
     def response_bytes(self) -> int:

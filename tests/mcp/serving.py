@@ -22,8 +22,8 @@ MODES = {"modern": "auto", "legacy": "legacy"}
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """Nothing of the person who runs the tests, but coverage of the processes that are started."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+    """Nothing of the person who runs the tests, but coverage of the processes that are started and the checkout they run."""
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("COVERAGE", "PYTHONPATH"))}
     return kept | {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"} | variables
 
 
