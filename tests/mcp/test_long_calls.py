@@ -139,9 +139,14 @@ async def test_a_client_that_vanishes_in_mid_call_leaves_no_process_and_no_half_
     with pytest.raises(ProcessLookupError):
         os.kill(process[0], 0)
     left = {one for one in standing(place.registry) - before if "/objects/" not in one}
-    assert not {one for one in left if Path(one).is_file()}
+    if str(place.registry / ".quilt/named_packages" / name / "latest") not in left:
+        # It had no time to finish while its client waited for its end, and so left nothing.
+        assert not {one for one in left if Path(one).is_file()}
+    assert not any(".quilt-mcp-tmp-" in one for one in left)
     async with connected(place, "stdio-modern", "--allow-write") as client:
-        made = await result(client, "package_create", package=name, sources=[{"from": f"{many}/"}])
+        made = await result(
+            client, "package_create", package=name, sources=[{"from": f"{many}/"}], overwrite=True
+        )
         assert (await result(client, "package_verify", package=made["uri"]))["data"]["ok"] is True
 
 
@@ -174,6 +179,6 @@ def test_a_server_told_to_stop_stops(place: Place) -> None:
     server = http_server(place)
     with server:
         pass
-    assert server.process.returncode in (0, -signal.SIGTERM)
+    assert server.process.returncode == 128 + signal.SIGTERM
     done = subprocess.run(["/bin/kill", "-0", str(server.process.pid)], capture_output=True, check=False)
     assert done.returncode != 0

@@ -13,9 +13,9 @@ _TELLS_HEADERS: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2")
 """Libraries that write requests to the log at its debug level: headers, and so session and bearer tokens, included."""
 
 
-def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+def serve(settings: Settings, announce: Callable[[str, str | None], None] | None = None) -> None:
     """Serves until the client goes (stdio) or the process is stopped (HTTP). Standard output belongs to the protocol;
-    ``announce`` is told the URL once HTTP listens (default: standard error).
+    ``announce`` is told, once HTTP listens, the URL and the token if it was made for this run (default: standard error).
 
     Raises AuthenticationError, InvalidArgument or StorageUnavailable before serving anything.
     """
@@ -36,5 +36,10 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
         signals.run(serve_stdio, settings)
 
 
-def _announce(url: str) -> None:
+def _announce(url: str, new_token: str | None) -> None:
     say(f"quilt-mcp listens on {url}\n")
+    if new_token is not None:
+        from quilt_mcp.server.http import client_snippet
+
+        say("It asks for a token, made for this run (QUILT_MCP_HTTP_TOKEN sets one that stays):\n")
+        say(f"{client_snippet(url, new_token)}\n")

@@ -96,9 +96,7 @@ class _Surface:
                 types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]!r}. The tools are: {names}."
             )
         async with progress_of(ctx) as progress:
-            reply = await self._session.call(
-                params.name, params.arguments or {}, progress, asker=self._asker
-            )
+            reply = await self._session.call(params.name, params.arguments or {}, progress, asker=self._asker)
         return tool_result(reply)
 
     async def list_resources(
