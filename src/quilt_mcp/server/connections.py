@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-MOST: Final = min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
-"""Connections at once; the rest of the descriptors is for files and S3."""
+
+def most_connections() -> int:
+    """At once; the rest of the descriptors is for files and S3."""
+    try:
+        import resource
+    except ImportError:
+        return 256
+    return min(256, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+
+
+MOST: Final = most_connections()
 REQUEST_SECONDS: Final = 10.0
 """How long a connection may take to send the next request's head."""
 

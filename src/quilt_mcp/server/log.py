@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from quilt_mcp.tools.envelope import printable
-
 _PIECE: Final = 4096
 """What a pipe that can be written to takes without waiting."""
 _PATIENCE_MS: Final = 200
@@ -38,6 +36,8 @@ _SECRET_FORMS: Final = re.compile(
 
 def safe(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text as a terminal or a log may show it: secrets struck out, control and invisible characters as escapes."""
+    from quilt_mcp.tools.envelope import printable  # with all tools behind it, which --help has no use for
+
     for name in _SECRET_VARIABLES:
         if len(secret := environ.get(name, "")) >= 8:
             text = text.replace(secret, "***")
@@ -79,6 +79,9 @@ class LogHandler(logging.Handler):
 
 def _write(content: bytes, patience_ms: int) -> bool:
     """Whether all of it was taken."""
+    if not hasattr(select, "poll"):
+        say(content.decode())
+        return True
     poll = select.poll()
     poll.register(2, select.POLLOUT)
     try:

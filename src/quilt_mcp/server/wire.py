@@ -7,7 +7,6 @@ neither the cancelling of a call nor the end of the process.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import queue
 import select
@@ -52,7 +51,9 @@ class Wire:
         await self._writer.do(_write, self._writing, line + b"\n")
 
     def is_read(self) -> bool:
-        """Whether somebody can still read what is sent."""
+        """Whether somebody can still read what is sent; True where the system does not tell."""
+        if not hasattr(select, "poll"):
+            return True
         poll = select.poll()
         poll.register(self._writing, 0)
         return not poll.poll(0)
@@ -61,7 +62,7 @@ class Wire:
 def claim_standard_streams() -> tuple[int, int]:
     """Descriptors of standard input and output for the protocol alone: from here on, whatever else reads finds nothing, and
     whatever else writes (a library, a child) is said on standard error."""
-    reading, writing = (fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 3) for one in (0, 1))
+    reading, writing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
