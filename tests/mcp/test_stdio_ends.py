@@ -216,6 +216,20 @@ def test_a_working_folder_that_vanishes_under_a_server_ends_no_call(place: Place
         assert server.ended() == ""
 
 
+def test_case_P5_a_dead_client_s_call_that_waits_for_S3_holds_no_process(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
+        with raw_server(place, "--registry", "s3://silent", AWS_ENDPOINT_URL=url, **keys) as server:
+            server.open()
+            server.say(call(5, "packages_list"))
+            with silent.accept()[0]:
+                server.output.close()
+                server.input.close()
+                said = server.ended(SOON)
+        assert (server.process.returncode, said) == (0, "")
+
+
 def test_case_P6_a_silent_call_says_that_it_is_at_work_and_a_signal_ends_it(place: Place) -> None:
     """On an S3 server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

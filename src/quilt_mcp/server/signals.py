@@ -38,9 +38,7 @@ def run(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
                 if told:
                     os._exit(128 + number)
                 told.append(number)
-                deadline = threading.Timer(CLEANING_SECONDS, os._exit, (128 + number,))
-                deadline.daemon = True
-                deadline.start()
+                end_soon(128 + number)
                 loop.call_soon_threadsafe(scope.cancel)
 
             for one in _ENDING:
@@ -57,3 +55,10 @@ def run(work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
     if told:
         raise SystemExit(128 + told[0])
     return result  # type: ignore[return-value]
+
+
+def end_soon(code: int) -> None:
+    """The process ends with ``code`` in ``CLEANING_SECONDS``, whatever then is still at work in it."""
+    deadline = threading.Timer(CLEANING_SECONDS, os._exit, (code,))
+    deadline.daemon = True
+    deadline.start()

@@ -21,6 +21,7 @@ from mcp.shared.message import SessionMessage
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
 from quilt_mcp.server.incoming import Unreadable, read_message
+from quilt_mcp.server.signals import end_soon
 from quilt_mcp.server.surface import build
 from quilt_mcp.server.wire import Wire, claim_standard_streams
 from quilt_mcp.session import Session
@@ -54,6 +55,7 @@ class _Conversation:
                     await work()
                 except OSError:
                     # Nobody reads: what is at work has nobody to answer, and cleans up.
+                    end_soon(0)
                     group.cancel_scope.cancel()
 
             group.start_soon(until_unread, partial(self._listen, to_server))
@@ -69,6 +71,7 @@ class _Conversation:
             with anyio.move_on_after(FINISHING_SECONDS):
                 while self._open and self._wire.is_read():  # noqa: ASYNC110 - who reads tells nobody of leaving
                     await anyio.sleep(_LOOK_EVERY)
+            end_soon(0)
 
     async def _take(self, line: bytes, to_server: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         try:
