@@ -196,6 +196,33 @@ OPTIONS: tuple[Option, ...] = (
         "Largest request that --http accepts, in bytes.",
         serve_only=True,
     ),
+    Option(
+        "http_token",
+        None,
+        "QUILT_MCP_HTTP_TOKEN",
+        "secret",
+        "made anew at each start, and printed",
+        "What requests to --http --single-user carry as Authorization: Bearer; at least 16 characters.",
+        serve_only=True,
+    ),
+    Option(
+        "allowed_hosts",
+        None,
+        "QUILT_MCP_ALLOWED_HOSTS",
+        "names",
+        "the loopback names, with its port",
+        "Further Host headers that --http answers, as a proxy sends them, separated by commas.",
+        serve_only=True,
+    ),
+    Option(
+        "allowed_origins",
+        None,
+        "QUILT_MCP_ALLOWED_ORIGINS",
+        "names",
+        "its own",
+        "Further origins whose pages may ask --http, separated by commas.",
+        serve_only=True,
+    ),
 )
 
 
@@ -224,6 +251,9 @@ class Settings:
     port: int = 8000
     single_user: bool = False
     max_body_bytes: int = 4 << 20
+    http_token: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
@@ -246,11 +276,14 @@ class Settings:
         """The folders that sources and install folders must lie in, the registry's own aside.
 
         Without --root: the working folder. Desktop clients start servers in '/', which would be everything, so '/' is
-        never taken by default.
+        never taken by default, nor is a folder that has vanished.
         """
         if self.roots:
             return self.roots
-        here = Path.cwd()
+        try:
+            here = Path.cwd()
+        except FileNotFoundError:
+            return ()
         return () if here == Path(here.anchor) else (here,)
 
     def response_bytes(self) -> int:
@@ -360,6 +393,14 @@ def _check_ranges(settings: Settings) -> None:
                 f"{option.flag or option.variable} is out of range: {value}.",
                 next_step=f"Give a number from {low} to {high}.",
             )
+    token = settings.http_token
+    if token is not None and not (
+        16 <= len(token) <= 1_000 and token.isascii() and token.isprintable() and " " not in token
+    ):
+        raise InvalidArgument(
+            "QUILT_MCP_HTTP_TOKEN is too short or has characters that a header cannot carry.",
+            next_step="Give 16 to 1,000 letters and digits, or leave it unset for one that is made at each start.",
+        )
     if settings.log_level not in LOG_LEVELS:
         raise InvalidArgument(
             f"--log-level is not known: {settings.log_level!r}.",

@@ -24,7 +24,7 @@ class Shell:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+        kept = {key: value for key, value in os.environ.items() if key.startswith(("COVERAGE", "PYTHONPATH"))}
         own = {
             "HOME": str(self.home),
             "PATH": "/usr/bin:/bin",

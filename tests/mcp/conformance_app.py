@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import struct
 import sys
 import wave
 from collections.abc import Awaitable, Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -78,12 +80,11 @@ async def failing(ctx: Context, params: types.CallToolRequestParams) -> Answer:
 
 
 async def with_progress(ctx: Context, params: types.CallToolRequestParams) -> Answer:
-    progress = progress_of(ctx)
-    for done in (0, 50, 100):
-        await progress(done, 100, f"{done} of 100")
-        await anyio.sleep(
-            0.12
-        )  # the suite asks for time between reports; ours are at least a tenth of a second apart
+    async with progress_of(ctx) as progress:
+        for done in (0, 50, 100):
+            await progress(done, 100, f"{done} of 100")
+            # The suite asks for time between reports; ours are at least a tenth of a second apart.
+            await anyio.sleep(0.12)
     return said(text("Done."))
 
 
@@ -391,7 +392,7 @@ def fixtures(*, sessions: bool) -> Server[Any]:
     )
 
 
-def announce(url: str) -> None:
+def announce(url: str, token: str | None = None) -> None:
     sys.stderr.write(f"listens on {url}\n")
     sys.stderr.flush()
 
@@ -411,13 +412,17 @@ async def serve_with_sessions(server: Server[Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sessions", action="store_true")
+    parser.add_argument(
+        "--real", action="store_true", help="The real server, without a token: the suite can send none."
+    )
     arguments = parser.parse_args()
     server = fixtures(sessions=arguments.sessions)
     if arguments.sessions:
         anyio.run(serve_with_sessions, server)
     else:
-        settings = Settings(http=True, single_user=True, port=0)
-        anyio.run(serve_http, settings, announce, server)
+        settings = Settings.load(os.environ, {"http": True, "single_user": True, "port": 0})
+        served = None if arguments.real else server
+        anyio.run(partial(serve_http, settings, announce, served, open_to_all=True))
 
 
 if __name__ == "__main__":

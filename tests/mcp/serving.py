@@ -14,16 +14,20 @@ from typing import Any
 
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 ALL_WIRES = ("stdio-modern", "stdio-legacy", "http-modern", "http-legacy")
 WIRES = ALL_WIRES if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else ("stdio-modern", "http-legacy")
 """Each test runs on one wire of each transport and era; test_every_tool and the nightly job take all four."""
+TOKEN = "the-token-of-these-tests"
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 MODES = {"modern": "auto", "legacy": "legacy"}
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """Nothing of the person who runs the tests, but coverage of the processes that are started."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE")}
+    """Nothing of the person who runs the tests, but coverage of the processes that are started and the checkout they run."""
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("COVERAGE", "PYTHONPATH"))}
     return kept | {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"} | variables
 
 
@@ -82,9 +86,7 @@ async def connected(place: Place, wire: str, *flags: str, **variables: str) -> A
         async with Client(server, mode=MODES[era], read_timeout_seconds=60) as client:
             yield client
     else:
-        async with Client(
-            shared_url(place, *flags, **variables), mode=MODES[era], read_timeout_seconds=60
-        ) as client:
+        async with http_client(shared_url(place, *flags, **variables), era) as client:
             yield client
 
 
@@ -96,7 +98,15 @@ async def connected_alone(place: Place, wire: str, *flags: str) -> AsyncIterator
             yield client
         return
     with http_server(place, *flags) as url:
-        async with Client(url, mode=MODES[wire.partition("-")[2]], read_timeout_seconds=60) as client:
+        async with http_client(url, wire.partition("-")[2]) as client:
+            yield client
+
+
+@asynccontextmanager
+async def http_client(url: str, era: str) -> AsyncIterator[Client]:
+    async with create_mcp_http_client(headers=AUTHORIZED) as http:
+        transport = streamable_http_client(url, http_client=http)
+        async with Client(transport, mode=MODES[era], read_timeout_seconds=60) as client:
             yield client
 
 
@@ -122,11 +132,23 @@ def stop_shared() -> None:
 class http_server:
     """``with http_server(place) as url``: a server process on a free loopback port, ended with SIGTERM."""
 
-    def __init__(self, place: Place, *flags: str, **variables: str) -> None:
+    def __init__(self, place: Place, *flags: str, descriptors: int | None = None, **variables: str) -> None:
+        limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "quilt_mcp", "serve", "--http", "--single-user", "--port", "0", *flags],
+            [
+                *limit,
+                sys.executable,
+                "-m",
+                "quilt_mcp",
+                "serve",
+                "--http",
+                "--single-user",
+                "--port",
+                "0",
+                *flags,
+            ],
             cwd=place.here,
-            env=place.environment(**variables),
+            env=place.environment(**{"QUILT_MCP_HTTP_TOKEN": TOKEN, **variables}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

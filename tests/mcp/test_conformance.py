@@ -21,7 +21,7 @@ from serving import environment
 SUITE = "@modelcontextprotocol/conformance/dist/index.js"
 REVISIONS = ("2025-11-25", "2026-07-28")
 APP = [sys.executable, str(Path(__file__).with_name("conformance_app.py"))]
-REAL = [sys.executable, "-m", "quilt_mcp", "serve", "--http", "--single-user", "--port", "0"]
+REAL = [*APP, "--real"]
 
 FREE_OF_FIXTURES = {
     "2025-11-25": {

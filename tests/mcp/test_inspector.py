@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from node_tools import node_command
-from serving import Place, http_server
+from serving import TOKEN, Place, http_server
 
 from quilt_mcp.tools import TOOLS
 
@@ -68,7 +68,15 @@ def test_the_inspector_makes_changes_and_reads_a_package_over_stdio(place: Place
 
 def test_the_inspector_works_over_http_as_over_stdio(place: Place) -> None:
     with http_server(place) as url:
-        over_http = inspect(place, [url], "--transport", "http", *tool_call("packages_list"))
+        over_http = inspect(
+            place,
+            [url],
+            "--transport",
+            "http",
+            "--header",
+            f"Authorization: Bearer {TOKEN}",
+            *tool_call("packages_list"),
+        )
     over_stdio = inspect(place, stdio(place), *tool_call("packages_list"))
     assert over_http["structuredContent"] == over_stdio["structuredContent"]
     assert over_http["structuredContent"]["data"]["packages"]

@@ -54,7 +54,8 @@ async def test_creating_verifying_and_installing_report_rising_progress(
             done = [one[0] for one in seen]
             assert done == sorted(set(done)), tool
             assert all(total is None or total >= last for last, total, _ in seen)
-            assert seen[-1][0] == seen[-1][1], tool
+            of_a_total = [one for one in seen if one[1] is not None]  # the others say only that it is at work
+            assert of_a_total[-1][0] == of_a_total[-1][1], tool
             assert all(message for _, _, message in seen)
 
 
@@ -139,9 +140,14 @@ async def test_a_client_that_vanishes_in_mid_call_leaves_no_process_and_no_half_
     with pytest.raises(ProcessLookupError):
         os.kill(process[0], 0)
     left = {one for one in standing(place.registry) - before if "/objects/" not in one}
-    assert not {one for one in left if Path(one).is_file()}
+    if str(place.registry / ".quilt/named_packages" / name / "latest") not in left:
+        # It had no time to finish while its client waited for its end, and so left nothing.
+        assert not {one for one in left if Path(one).is_file()}
+    assert not any(".quilt-mcp-tmp-" in one for one in left)
     async with connected(place, "stdio-modern", "--allow-write") as client:
-        made = await result(client, "package_create", package=name, sources=[{"from": f"{many}/"}])
+        made = await result(
+            client, "package_create", package=name, sources=[{"from": f"{many}/"}], overwrite=True
+        )
         assert (await result(client, "package_verify", package=made["uri"]))["data"]["ok"] is True
 
 
@@ -174,6 +180,6 @@ def test_a_server_told_to_stop_stops(place: Place) -> None:
     server = http_server(place)
     with server:
         pass
-    assert server.process.returncode in (0, -signal.SIGTERM)
+    assert server.process.returncode == 128 + signal.SIGTERM
     done = subprocess.run(["/bin/kill", "-0", str(server.process.pid)], capture_output=True, check=False)
     assert done.returncode != 0

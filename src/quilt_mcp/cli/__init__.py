@@ -14,23 +14,51 @@ from quilt_mcp.cli import exits
 from quilt_mcp.cli.arguments import build_parser, settings_flags
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import QuiltError
+from quilt_mcp.server.log import safe, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Answers the exit code. Usage errors exit through argparse, with code 2."""
-    arguments = build_parser().parse_args(argv)
+    _stand_on_firm_ground()
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
+        try:
+            return _run(build_parser().parse_args(argv))
+        finally:
+            sys.stdout.flush()
     except QuiltError as error:
         return tell(error)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (head, a closed terminal) left; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return exits.OK
-    return code
+    except OSError as error:
+        # What tools meet is in their replies; this is the output itself.
+        _forget_output()
+        say(f"error: The output cannot be written: {error.strerror}.\n")
+        return exits.RETRY
+
+
+def _stand_on_firm_ground() -> None:
+    """Opens the standard descriptors that were closed (the next file that is opened would get their numbers, and what is
+    printed would be written into it), and leaves a working folder that is gone."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as long as the process
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir("/")
+
+
+def _forget_output() -> None:
+    """What Python still holds back would fail once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -58,7 +86,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def tell(error: QuiltError) -> int:
     """Says on standard error what was wrong and what to do next; answers the exit code of the error's group."""
-    sys.stderr.write(f"error: {error.message} [{error.code}]\n")
+    say(safe(f"error: {error.message} [{error.code}]") + "\n")
     if error.next_step:
-        sys.stderr.write(f"next:  {error.next_step}\n")
+        say(safe(f"next:  {error.next_step}") + "\n")
     return exits.BY_RECOVERY.get(error.recovery, exits.REPORT)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
 
 from quilt_mcp import __version__
 from quilt_mcp.cli import exits
 from quilt_mcp.config import BACKENDS, OPTIONS, Option
+from quilt_mcp.server.log import safe, say
 
 DESCRIPTION = """\
 Find, read, create and change Quilt data packages, over MCP or from a shell.
@@ -16,8 +17,14 @@ Without a command it serves MCP on standard input and output, which is what an M
 EXIT_CODES = "exit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in exits.MEANINGS.items())
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        say(f"{self.format_usage()}{self.prog}: error: {safe(message)}\n")
+        raise SystemExit(exits.FIX_INPUT)
+
+
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="quilt-mcp",
         description=DESCRIPTION,
         epilog=EXIT_CODES,

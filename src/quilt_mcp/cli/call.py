@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.cli import exits
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.server import signals
+from quilt_mcp.server.log import safe, say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, find
 from quilt_mcp.tools.envelope import Reply, json_text
@@ -24,7 +25,7 @@ def run_call(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.tool is None:
         return list_tools(settings)
     values = read_arguments(find(arguments.tool), arguments.json, arguments.arg)
-    reply = asyncio.run(_call(settings, arguments.tool, values))
+    reply = signals.run(_call, settings, arguments.tool, values)
     return show(reply, as_json=arguments.json_output or not sys.stdout.isatty())
 
 
@@ -41,9 +42,9 @@ def show(reply: Reply, *, as_json: bool) -> int:
         sys.stdout.write(json_text(reply.structured) + "\n")
     if reply.is_error:
         error = reply.structured["error"]
-        sys.stderr.write(f"error: {error['message']} [{error['code']}]\n")
+        say(safe(f"error: {error['message']} [{error['code']}]") + "\n")
         if error["next_step"]:
-            sys.stderr.write(f"next:  {error['next_step']}\n")
+            say(safe(f"next:  {error['next_step']}") + "\n")
         return exits.BY_RECOVERY.get(error["recovery"], exits.REPORT)
     if not as_json:
         from quilt_mcp.cli.render import render

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import platform
 import shutil
@@ -19,6 +18,7 @@ from quilt_mcp.cli import exits
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
+from quilt_mcp.server import signals
 from quilt_mcp.session import Session
 from quilt_mcp.tools.envelope import json_text, printable
 
@@ -35,7 +35,7 @@ class Check:
 
 def run_doctor(settings: Settings, *, as_json: bool) -> int:
     """Prints all checks; the exit code is 0 when none failed."""
-    checks = asyncio.run(examine(settings))
+    checks = signals.run(examine, settings)
     healthy = all(check.ok is not False for check in checks)
     if as_json or not sys.stdout.isatty():
         sys.stdout.write(json_text({"ok": healthy, "checks": [asdict(check) for check in checks]}) + "\n")

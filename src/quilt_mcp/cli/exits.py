@@ -11,6 +11,7 @@ RETRY = 5
 RESOLVE_CONFLICT = 6
 CHECK_DATA = 7
 INTERRUPTED = 130
+TERMINATED = 143
 
 BY_RECOVERY: dict[str, int] = {
     "fix_input": FIX_INPUT,
@@ -32,4 +33,5 @@ MEANINGS: dict[int, str] = {
     RESOLVE_CONFLICT: "resolve a conflict: the package moved on, or the name is taken",
     CHECK_DATA: "the data is not what it says it is",
     INTERRUPTED: "interrupted by Ctrl-C",
+    TERMINATED: "ended by SIGTERM, unfinished files removed",
 }

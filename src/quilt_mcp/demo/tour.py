@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from quilt_mcp.demo.samples import calibrate, write_samples
 from quilt_mcp.errors import AlreadyExists, InternalError
+from quilt_mcp.server import signals
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -36,7 +36,7 @@ def run_demo(keep: str | None, draw: Draw) -> int:
         say(f"Sample data in {samples}:")
         for path in sorted(write_samples(samples)):
             say(f"  {path.relative_to(samples)}  {path.stat().st_size:,} bytes")
-        asyncio.run(Tour(folder, draw).run())
+        signals.run(Tour(folder, draw).run)
         _show_snippet(folder if keep else None)
     return 0
 

@@ -2,39 +2,111 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import secrets
 import socket
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from mcp.server.lowlevel import Server
+from mcp.server.transport_security import TransportSecuritySettings
 
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import LOOPBACK, Settings
 from quilt_mcp.errors import AuthenticationError, InvalidArgument, StorageUnavailable
+from quilt_mcp.server.guard import PATH, Guard
 from quilt_mcp.server.surface import build
 from quilt_mcp.session import Session
 
-
-async def serve_http(
-    settings: Settings, announce: Callable[[str], None], server: Server[Any] | None = None
-) -> None:
-    """Stateless streamable HTTP at /mcp. Answers stream (SSE) where a call reports progress, and are plain JSON where the
-    SDK may choose so. Requests with a foreign Host or Origin are refused, as are bodies above the limit.
-
-    ``server``: one to serve in this way instead of our own (the conformance suite's fixtures)."""
+if TYPE_CHECKING:
     import uvicorn
 
+Announce = Callable[[str, str | None], None]
+"""Is told the URL once it is listened on, and the token that requests need if nobody has been told it yet."""
+
+_STOPPING_SECONDS: Final = 3
+"""How long answers may take to go out after a signal; what they stand for has been cancelled."""
+
+
+async def serve_http(
+    settings: Settings, announce: Announce, server: Server[Any] | None = None, *, open_to_all: bool = False
+) -> None:
+    """Stateless streamable HTTP at /mcp. Answers stream (SSE) where a call reports progress, and are plain JSON where the
+    SDK may choose so. Requests with a foreign Host or Origin, without the token, or with a body above the limit are refused.
+
+    ``server``: one to serve instead of our own (the conformance suite's fixtures). ``open_to_all``: no token is asked for."""
     check_exposure(settings)
     server = server or build(Session(settings), Asker("http"))
-    app = server.streamable_http_app(
-        stateless_http=True, host=settings.host, max_request_body_size=settings.max_body_bytes
-    )
+    token = None if open_to_all else settings.http_token or secrets.token_urlsafe(24)
     listening = _listen(settings)
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5)
     port: int = listening.getsockname()[1]
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    announce(f"http://{shown}:{port}/mcp")
-    await uvicorn.Server(config).serve(sockets=[listening])
+    names = dict.fromkeys(_with_port(one, port) for one in (settings.host, *sorted(LOOPBACK)))
+    guard = Guard(
+        server.streamable_http_app(
+            stateless_http=True,
+            max_request_body_size=settings.max_body_bytes,
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        ),
+        authorities=(*names, *settings.allowed_hosts),
+        origins=(*(f"http://{one}" for one in names), *settings.allowed_origins),
+        token=token,
+        max_body=settings.max_body_bytes,
+    )
+    uvicorn_server = _server(guard)
+    announce(f"http://{next(iter(names))}{PATH}", None if settings.http_token else token)
+    async with anyio.create_task_group() as group:
+
+        async def stop_when_cancelled() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                guard.stop()
+                uvicorn_server.should_exit = True
+
+        group.start_soon(stop_when_cancelled)
+        with anyio.CancelScope(shield=True):
+            await uvicorn_server.serve(sockets=[listening])
+        group.cancel_scope.cancel()
+
+
+def client_snippet(url: str, token: str) -> str:
+    """What a client's configuration needs, as JSON."""
+    headers = {"Authorization": f"Bearer {token}"}
+    return json.dumps({"mcpServers": {"quilt": {"type": "http", "url": url, "headers": headers}}})
+
+
+def _server(guard: Guard) -> uvicorn.Server:
+    import uvicorn
+
+    from quilt_mcp.server.connections import BoundedProtocol
+
+    class WithoutSignals(uvicorn.Server):
+        """Signals are ours: ``server.signals``."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    return WithoutSignals(
+        uvicorn.Config(
+            guard,
+            log_config=None,
+            lifespan="on",
+            http=BoundedProtocol,
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_STOPPING_SECONDS,
+        )
+    )
+
+
+def _with_port(host: str, port: int) -> str:
+    """The authority as clients write it."""
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port == 80 else f"{shown}:{port}"
 
 
 def check_exposure(settings: Settings) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import anyio
 import mcp_types as types
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerRequestContext
@@ -93,9 +95,8 @@ class _Surface:
             raise MCPError(
                 types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]!r}. The tools are: {names}."
             )
-        reply = await self._session.call(
-            params.name, params.arguments or {}, progress_of(ctx), asker=self._asker
-        )
+        async with progress_of(ctx) as progress:
+            reply = await self._session.call(params.name, params.arguments or {}, progress, asker=self._asker)
         return tool_result(reply)
 
     async def list_resources(
@@ -130,7 +131,7 @@ class _Surface:
         self, ctx: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         body = await self._answer(
-            lambda call: resources.read(call, params.uri), about={"uri": params.uri[:2_000]}, ctx=ctx
+            lambda call: resources.read(call, params.uri), about={"uri": params.uri[:2_000]}
         )
         content: types.TextResourceContents | types.BlobResourceContents
         if body.data is not None:
@@ -192,13 +193,13 @@ class _Surface:
                 return types.CompleteResult(completion=types.Completion(values=[]))
             variable, known = "package", {}
         values, more = await self._answer(
-            lambda call: resources.complete(call, variable, typed[:2_000], known), about={}, ctx=ctx
+            lambda call: resources.complete(call, variable, typed[:2_000], known), about={}
         )
         return types.CompleteResult(completion=types.Completion(values=values, has_more=more))
 
-    async def _answer(self, ask: Callable[[Call], Awaitable[T]], *, about: dict[str, Any], ctx: Context) -> T:
+    async def _answer(self, ask: Callable[[Call], Awaitable[T]], *, about: dict[str, Any]) -> T:
         try:
-            return await ask(await self._session.open_call(progress_of(ctx), asker=self._asker))
+            return await ask(await self._session.open_call(asker=self._asker))
         except QuiltError as error:
             raise _protocol_error(error, about) from None
 
@@ -236,20 +237,38 @@ def _protocol_error(error: QuiltError, about: dict[str, Any]) -> MCPError:
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress notifications of a call, at least; the last always goes out."""
+HEARTBEAT = 4.0
+"""Seconds of silence after which a call says that it is still at work: clients give up after a minute without a word."""
 
 
-def progress_of(ctx: Context) -> Progress:
-    """Reports to the client, which may not have asked for it; never more often than it can use, and always rising."""
-    told = -1.0
-    told_at = 0.0
+@asynccontextmanager
+async def progress_of(ctx: Context) -> AsyncGenerator[Progress]:
+    """Reports to the client, which may not have asked for it; never more often than it can use, never less often than it waits
+    for, and always rising, as the protocol has it: by a trifle where there is nothing new to tell."""
+    began = time.monotonic()
+    told, told_at = -1.0, began
+    doing = "waiting for the registry"
 
-    async def progress(done: float, total: float | None, message: str) -> None:
+    async def tell(done: float, total: float | None, message: str) -> None:
         nonlocal told, told_at
-        now = time.monotonic()
-        finished = total is not None and done >= total
-        if done <= told or (now - told_at < PROGRESS_INTERVAL and not finished):
-            return
-        told, told_at = done, now
+        told, told_at = done, time.monotonic()
         await ctx.session.report_progress(done, total, printable(message))
 
-    return progress
+    async def progress(done: float, total: float | None, message: str) -> None:
+        nonlocal doing
+        doing = message
+        finished = total is not None and done >= total
+        if done > told and (finished or told < 0 or time.monotonic() - told_at >= PROGRESS_INTERVAL):
+            await tell(done, total, message)
+
+    async def beat() -> None:
+        while True:
+            await anyio.sleep(HEARTBEAT / 4)
+            if time.monotonic() - told_at >= HEARTBEAT:
+                trifle = max(0.001, told * 1e-12)
+                await tell(max(0.0, told + trifle), None, f"{doing}, for {time.monotonic() - began:.0f} s")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(beat)
+        yield progress
+        group.cancel_scope.cancel()
