@@ -36,6 +36,10 @@ _READERS = 2
 """Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
 _CHECK_EVERY = 1000
+_ODD: dict[Kind, str] = {
+    "link": "a symbolic link",
+    "closed": "a place of credentials, which is not looked at",
+}
 
 
 class Verifier:
@@ -227,7 +231,7 @@ def _told(error: QuiltError) -> str:
 def _extra(folder: LocalFolder, base: str, relative: str, kind: Kind) -> str:
     """What stands there."""
     if kind != "file":
-        return "a symbolic link" if kind == "link" else "a pipe, socket or device"
+        return _ODD.get(kind, "a pipe, socket or device")
     try:
         return f"{folder.stat(f'{base}/{relative}'.lstrip('/')).size} bytes"
     except QuiltError as error:

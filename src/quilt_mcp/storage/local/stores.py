@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from quilt_mcp.errors import (
     SourceNotFound,
 )
 from quilt_mcp.storage.local.confined import can_be_path
+from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.folder import FoundFile, LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Found, FoundFiles, Store
@@ -35,7 +36,8 @@ _PAGE = 1000
 
 class LocalStores:
     """``registries``: folders of registries, made on the first write when ``create``. ``roots``: the other folders given
-    by ``--root``. Relative paths are below ``working_folder`` (the process's own by default). Roots are resolved once."""
+    by ``--root``. Relative paths are below ``working_folder`` (the process's own by default). ``closed``: what CredentialPlaces
+    closes beside its own. Roots are resolved once."""
 
     def __init__(
         self,
@@ -44,11 +46,13 @@ class LocalStores:
         *,
         create: bool = True,
         working_folder: Path | None = None,
+        closed: Iterable[Path] = (),
     ) -> None:
         self._registries = tuple(dict.fromkeys(_real(path) for path in registries))
         self._roots = tuple(dict.fromkeys((*self._registries, *(_real(path) for path in roots))))
         self._working_folder = _real(working_folder or Path.cwd())
         self._create = create
+        self._closed = CredentialPlaces(closed)
         self._stores: dict[Path, LocalStore] = {}
 
     def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
@@ -102,19 +106,22 @@ class LocalStores:
         """The root that holds a local path, and the path below it ('' for the root itself). Links on the way are resolved
         here; the folder then follows none. Raises OutsideRoots."""
         root, relative = self._below_root(path)
-        return LocalFolder(root, roots=self._roots), relative
+        return LocalFolder(root, roots=self._roots, closed=self._closed), relative
 
     # -- inside --
 
     def _store(self, root: Path) -> LocalStore:
         if root not in self._stores:
-            self._stores[root] = LocalStore(root, create=self._create and root in self._registries)
+            self._stores[root] = LocalStore(
+                root, create=self._create and root in self._registries, closed=self._closed
+            )
         return self._stores[root]
 
     def _below_root(self, path: str) -> tuple[Path, str]:
         """The innermost root that holds a path, and the path below it. The path is resolved as quilt3 resolves it, so a link
-        counts by where it leads. Raises OutsideRoots, and InvalidUri for what no path can be."""
+        counts by where it leads. Raises CredentialPlace, OutsideRoots, and InvalidUri for what no path can be."""
         real = self._resolved(path)
+        self._closed.require_outside(real)
         inside = [root for root in self._roots if real.is_relative_to(root)]
         if not inside:
             folder = real if os.path.isdir(real) else real.parent
@@ -144,19 +151,21 @@ class LocalStores:
     def _find(self, origin: str) -> FoundFiles:
         path, is_glob = self._origin_path(origin)
         passed_over: list[str] = []
+        closed: list[str] = []
         if is_glob and not os.path.lexists(self._working_folder / path):
             above, pattern = split_glob(Path(os.path.expanduser(path)).as_posix())
             folder, relative = self.folder(above)
-            return _found(folder.glob(pattern, below=relative, checkpoint=check_cancelled), passed_over)
+            files = folder.glob(pattern, below=relative, closed=closed, checkpoint=check_cancelled)
+            return _found(files, passed_over, closed)
         folder, relative = self.folder(path)
         if not relative or folder.is_folder(relative):
-            files = folder.scan(relative, passed_over=passed_over, checkpoint=check_cancelled)
-            return _found(files, passed_over)
+            files = folder.scan(relative, passed_over=passed_over, closed=closed, checkpoint=check_cancelled)
+            return _found(files, passed_over, closed)
         try:
             file = folder.stat(relative)
         except SourceNotFound as error:
             raise self._not_found(origin, folder, relative) from error
-        return _found(iter([replace(file, relative=Path(path).name)]), passed_over, is_single=True)
+        return _found(iter([replace(file, relative=Path(path).name)]), passed_over, closed, is_single=True)
 
     def _origin_path(self, origin: str) -> tuple[str, bool]:
         """The path that an origin names, and whether it may be a glob."""
@@ -176,18 +185,27 @@ class LocalStores:
         )
 
 
-def _found(files: Iterator[FoundFile], passed_over: list[str], *, is_single: bool = False) -> FoundFiles:
+def _found(
+    files: Iterator[FoundFile], passed_over: list[str], closed: list[str], *, is_single: bool = False
+) -> FoundFiles:
     warnings: list[str] = []
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
         async for page in in_pages(files, _PAGE):
             yield [Found(file.relative, PhysicalKey(None, str(file.path)), file.size) for file in page]
         if passed_over:
-            more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-            shown = f"{'; '.join(passed_over[:_SHOWN])}{more}"
-            warnings.append(f"passed_over: {shown}: not taken, as quilt3 does not.")
+            warnings.append(f"passed_over: {_some(passed_over)}: not taken, as quilt3 does not.")
+        if closed:
+            warnings.append(
+                f"credentials_left_out: {_some(closed)}: places of credentials are never packaged."
+            )
 
     return FoundFiles(is_single, pages(), warnings)
+
+
+def _some(sentences: list[str]) -> str:
+    more = f" and {len(sentences) - _SHOWN} more" if len(sentences) > _SHOWN else ""
+    return f"{'; '.join(sentences[:_SHOWN])}{more}"
 
 
 def _real(path: Path) -> Path:
