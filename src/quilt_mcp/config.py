@@ -6,7 +6,9 @@ from it, and ``Settings.load`` reads nothing that it does not name.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +59,7 @@ OPTIONS: tuple[Option, ...] = (
         "--root",
         "QUILT_ROOT",
         "folders",
-        "the working folder, unless that is /",
+        "the working folder, unless that is the home folder or holds it",
         "Folder that sources are read from and packages installed into; may be given more than once "
         "(in the variable: separated by ':'). Registry folders in use are always readable.",
     ),
@@ -245,13 +247,22 @@ class Settings:
     def local_roots(self) -> tuple[Path, ...]:
         """The folders that sources and install folders must lie in, the registry's own aside.
 
-        Without --root: the working folder. Desktop clients start servers in '/', which would be everything, so '/' is
-        never taken by default.
+        Without --root: the working folder, unless it is the home folder or holds it. Desktop clients start servers there or in
+        '/', where everything private lies.
         """
         if self.roots:
             return self.roots
-        here = Path.cwd()
-        return () if here == Path(here.anchor) else (here,)
+        here = Path(os.path.realpath(Path.cwd()))
+        return () if any(home.is_relative_to(here) for home in _homes()) else (here,)
+
+    def notices(self) -> tuple[str, ...]:
+        """What of the folders is probably not as meant: told at start, by ``status`` and by ``doctor``."""
+        if not self.local_roots():
+            return (
+                "no_root: the working folder is the home folder or holds it, so no local file can be read or packaged, but those "
+                "of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use.",
+            )
+        return ()
 
     def response_bytes(self) -> int:
         return self.max_response_tokens * BYTES_PER_TOKEN
@@ -262,6 +273,16 @@ class Settings:
         import platformdirs
 
         return Path(platformdirs.user_cache_dir("quilt-mcp", appauthor=False))
+
+
+def _homes() -> set[Path]:
+    """The home folder as HOME says, and as the system's accounts do. '/' lies above both."""
+    found = {Path("/"), Path(os.path.realpath(os.path.expanduser("~")))}
+    with suppress(ImportError, KeyError):  # Windows has no such accounts, a container none of this number
+        import pwd
+
+        found.add(Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)))
+    return found
 
 
 def quilt3_folder() -> Path:

@@ -36,7 +36,7 @@ class IamOps(DirectOps):
         """Asks nothing of S3 yet."""
         url = parse_registry(registry)
         folders = [Path(PhysicalKey.parse(url).path)] if url.startswith("file:") else []
-        local = LocalStores(folders, options.roots, create=options.writable)
+        local = LocalStores(folders, options.roots, create=options.writable, closed=options.closed)
         self._clients = S3Clients(
             access.keys,
             endpoint_url=access.endpoint_url,

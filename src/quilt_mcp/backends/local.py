@@ -16,5 +16,5 @@ class LocalOps(DirectOps):
     def __init__(self, registry: str, options: Options) -> None:
         url = parse_registry(registry)
         folder = Path(PhysicalKey.parse(url).path)
-        local = LocalStores([folder], options.roots, create=options.writable)
+        local = LocalStores([folder], options.roots, create=options.writable, closed=options.closed)
         super().__init__("local", url, local, local, options)

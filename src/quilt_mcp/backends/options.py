@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from quilt_mcp.config import Settings
+from quilt_mcp.config import Settings, quilt3_folder
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """``roots``: the local folders in reach, beside a registry that is one. ``cache``: a folder for manifests, which are kept
     up to ``cache_bytes``, and for files in the making. ``allowed``: the only buckets that may be used, None for whatever the
-    credentials open."""
+    credentials open. ``closed``: places of credentials that the machine's configuration names."""
 
     roots: tuple[Path, ...]
     writable: bool
     cache: Path
     cache_bytes: int
     allowed: frozenset[str] | None = None
+    closed: tuple[Path, ...] = ()
     requester_pays: bool = False
 
     @classmethod
@@ -30,4 +34,29 @@ class Options:
             cache_bytes=settings.cache_bytes,
             allowed=frozenset(settings.allowed_buckets) or None,
             requester_pays=settings.requester_pays,
+            closed=(settings.cache_folder(), *_credential_files(os.environ)),
         )
+
+
+_SESSION_FILES: Final = ("auth.json", "credentials.json", "config.yml")
+_CREDENTIAL_VARIABLES: Final = (
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "KUBECONFIG",
+    "NETRC",
+    "PGPASSFILE",
+    "DOCKER_CONFIG",
+    "GNUPGHOME",
+    "CLOUDSDK_CONFIG",
+    "AZURE_CONFIG_DIR",
+)
+
+
+def _credential_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Those of quilt3, and those that variables name."""
+    yield from (quilt3_folder() / name for name in _SESSION_FILES)
+    for variable in _CREDENTIAL_VARIABLES:
+        yield from (Path(path).expanduser() for path in environ.get(variable, "").split(os.pathsep) if path)

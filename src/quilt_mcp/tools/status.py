@@ -25,7 +25,8 @@ async def status(call: Call) -> Answer:
                 "roots": [str(root) for root in call.settings.local_roots()],
                 "max_response_tokens": call.settings.max_response_tokens,
             },
-        }
+        },
+        warnings=call.settings.notices(),
     )
 
 
