@@ -215,6 +215,7 @@ def _real(path: Path) -> Path:
 def _no_credentials(what: str, details: dict[str, str]) -> NotSupported:
     return NotSupported(
         f"{what}, and this server has no credentials for any.",
-        next_step="Call status to see which backend was chosen and why, and how to sign in.",
+        next_step="If the bucket is public, start the server with --anonymous (or QUILT_ANONYMOUS=1). Otherwise call status: it "
+        "tells which credentials were looked for, why none serves, and what mends it.",
         details=details,
     )
