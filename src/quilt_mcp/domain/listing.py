@@ -140,7 +140,8 @@ class FileCheck:
     """What verify found wrong with one entry."""
 
     path: str
-    problem: Literal["missing", "size", "hash", "unreadable", "unsupported_hash", "extra"]
+    problem: Literal["missing", "size", "hash", "not_allowed", "unreadable", "unsupported_hash", "extra"]
+    """``not_allowed``: this server may not look at the file, so it says nothing of it."""
     expected: str | None = None
     found: str | None = None
 

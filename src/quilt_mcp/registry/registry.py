@@ -30,6 +30,7 @@ from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash,
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, Pointers
+from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import PageLister, Place, Store, Stores
 from quilt_mcp.storage.workers import collect
 
@@ -269,8 +270,14 @@ class Registry:
             rows = islice(manifest.children(shown.path, after), limit + 1)
             return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
 
+        def notices() -> tuple[str, ...]:
+            if cursor or self.store.local_files is None:
+                return ()
+            return first_outside_roots(self.stores.locate, manifest.entries(package.path or ""))
+
         few = manifest.index.size <= AT_ONCE
         shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
+        warnings = notices() if few else await anyio.to_thread.run_sync(notices)
         more = len(items) > limit
         return Browse(
             registry=self.url,
@@ -286,6 +293,7 @@ class Registry:
                 tuple(items[:limit]),
                 encode_cursor(call, manifest.top_hash, items[limit - 1].path) if more else None,
                 total,
+                warnings,
             ),
             uri=self.uri(package.name, manifest.top_hash, shown.path or None),
         )
