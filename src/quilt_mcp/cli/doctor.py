@@ -72,11 +72,13 @@ def _program() -> Check:
 
 
 def _command() -> Check:
-    path = shutil.which("quilt-mcp")
-    if path is None:
-        own = Path(sys.executable).with_name("quilt-mcp")
-        return Check("command", None, "quilt-mcp is not on PATH", f"Give clients its full path: {own}")
-    return Check("command", True, path)
+    """Whether the command of that name is this program: any other one may be of another version, or something else."""
+    own, path = Path(sys.executable).with_name("quilt-mcp"), shutil.which("quilt-mcp")
+    if path is not None and own.exists() and os.path.samefile(path, own):
+        return Check("command", True, path)
+    found = "quilt-mcp is not on PATH" if path is None else f"{path} is not the program that is running"
+    full = str(own) if own.exists() else f"{sys.executable} -m quilt_mcp"
+    return Check("command", None, found, f"Give clients the full path of this one: {full}")
 
 
 def _roots(settings: Settings) -> list[Check]:
@@ -145,7 +147,7 @@ async def _writing(ops: QuiltOps) -> Check:
         folder = _standing(Path(unquote(urlsplit(registry).path)))
         fix = f"Permit it (chmod u+rwx {folder}), or name another registry with --registry."
         return _folder_check("write", folder, os.W_OK | os.X_OK, fix)
-    return Check("write", True, registry)
+    return Check("write", None, f"switched on; not tried on {registry}, as a try would change it")
 
 
 def _print(checks: list[Check]) -> None:
