@@ -66,6 +66,24 @@ def test_a_cache_folder_that_cannot_be_made_fails(shell: Shell) -> None:
     assert "--cache-dir" in found["cache"]["fix"]
 
 
+def test_case_X9_a_cache_folder_that_others_may_write_fails(shell: Shell) -> None:
+    folder = shell.home / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    found = checks(shell, "--cache-dir", str(folder), code=1)["cache"]
+    assert found["ok"] is False and "chmod go-w" in found["found"]
+
+
+@pytest.mark.parametrize("where", ["/dev/null/cache", "/proc/nothing/cache"])
+def test_case_E7_a_cache_folder_that_cannot_be_made_stops_no_work(shell: Shell, where: str) -> None:
+    made = shell.run(
+        "call", "package_create", "--json", '{"package": "me/a", "files": [{"path": "x", "text": "1"}]}',
+        "--allow-write", "--cache-dir", where,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert where in made.stderr and "--cache-dir" in made.stderr
+
+
 def test_a_person_sees_signs_and_what_to_do(shell: Shell) -> None:
     seen = on_a_terminal(shell, "doctor")
     signs = [line.split()[:2] for line in re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import shutil
@@ -327,15 +328,56 @@ def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) ->
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_a_cache_folder_that_cannot_be_made_is_a_typed_error_where_a_copy_is_needed(
-    tmp_path: Path, store: LocalStore
+def test_case_E7_a_cache_folder_that_cannot_be_made_has_another_in_its_place(
+    tmp_path: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, manifest_bytes(300))
     (tmp_path / "cache").write_text("a file")
-    check(opened(large(tmp_path), store), 300)
-    with pytest.raises(StorageUnavailable) as caught:
-        opened(large(tmp_path), Counting(store))
-    assert str(tmp_path / "cache") in caught.value.message
+    for _ in range(2):
+        cache, remote = large(tmp_path), Counting(store)
+        check(opened(cache, remote), 300)
+        check(opened(cache, remote), 300)
+        assert remote.calls["stream"] == 1
+        (told,) = caplog.messages
+        assert str(tmp_path / "cache") in told and "QUILT_MCP_CACHE_DIR" in told
+        instead = cache.private.path()
+        assert stat.S_IMODE(instead.stat().st_mode) == 0o700
+        del cache
+        gc.collect()
+        assert not instead.exists()
+        caplog.clear()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])
+def test_case_X9_a_cache_that_another_account_may_write_is_neither_read_nor_written(
+    tmp_path: Path, store: LocalStore, mode: int
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), Counting(store))
+    before = files(tmp_path)
+    (tmp_path / "cache").chmod(mode)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 1, "what stands there is not believed"
+    assert files(tmp_path) == before
+    (tmp_path / "cache").chmod(0o755)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("foreign", ["folder", "index"])
+def test_case_X9_what_another_account_owns_is_not_believed(
+    tmp_path: Path, store: LocalStore, foreign: str
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), Counting(store))
+    (index,) = files(tmp_path, ".index")
+    os.chown(tmp_path / "cache" if foreign == "folder" else index, 12345, 12345)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 1
 
 
 def test_copies_may_be_touched_and_what_was_cut_short_is_read_anew(tmp_path: Path, store: LocalStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -75,8 +76,11 @@ class DirectOps(ObjectOps):
         self.default_registry = registries[0]
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
-        self._scratch = options.cache / "scratch"
         self._clock = clock
+
+    @property
+    def _scratch(self) -> Path:
+        return self._manifests.private.path() / "scratch"
 
     def _registry(self, url: str) -> Registry:
         return Registry(self._stores.registry(parse_registry(url)), self._stores, self._manifests)

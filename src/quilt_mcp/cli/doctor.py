@@ -20,6 +20,7 @@ from quilt_mcp.config import Settings
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
 from quilt_mcp.session import Session
+from quilt_mcp.storage.private import folder_problem
 from quilt_mcp.tools.envelope import json_text, printable
 
 
@@ -94,7 +95,12 @@ def _roots(settings: Settings) -> list[Check]:
 
 def _cache(settings: Settings) -> Check:
     fix = "Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR."
-    return _folder_check("cache", _standing(settings.cache_folder()), os.W_OK | os.X_OK, fix)
+    folder = settings.cache_folder()
+    if folder.is_dir() and (problem := folder_problem(folder)) is not None:
+        return Check(
+            "cache", False, f"{folder} is not used, but a temporary folder each time: {problem}", fix
+        )
+    return _folder_check("cache", _standing(folder), os.W_OK | os.X_OK, fix)
 
 
 def _standing(folder: Path) -> Path:

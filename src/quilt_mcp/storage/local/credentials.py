@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from quilt_mcp.errors import CredentialPlace
+from quilt_mcp.storage.private import OURS
 
 _EVERYWHERE: Final = """
     .ssh id_rsa id_dsa id_ecdsa id_ed25519 .gnupg .password-store .pki .netrc _netrc .git-credentials .config/git/credentials
@@ -33,8 +34,6 @@ _ON_THIS_MACHINE: Final = (
     "/run/secrets",
     "/var/run/secrets",
 )
-_UNFINISHED_SESSION: Final = ".quilt-mcp"
-"""Names of session files in the making end so (``auth.quilt3_files``)."""
 
 
 class CredentialPlaces:
@@ -53,7 +52,7 @@ class CredentialPlaces:
         folded = _folded(name)
         patterns = self._by_name.get(folded, ())
         if not patterns:
-            return folded.endswith(_UNFINISHED_SESSION)
+            return folded.endswith(OURS)
         path = f"{_folded(folder).rstrip('/')}/{folded}"
         return any(pattern.match(path) for pattern in patterns)
 
