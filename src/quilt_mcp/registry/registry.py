@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,7 +15,7 @@ from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
-from quilt_mcp.domain.names import suggest, validate_package_name
+from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import (
     AmbiguousHash,
     CorruptManifest,
@@ -37,7 +38,6 @@ from quilt_mcp.storage.workers import collect
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
 _HEADER_FIRST_READ = 16 << 10
-_SUGGESTION_POOL = 1000
 
 
 class Registry:
@@ -56,6 +56,17 @@ class Registry:
     # -- names and revisions --
 
     async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
+        """Names near a prefix that fits none are told."""
+        page = await self._list(prefix, limit, cursor)
+        if page.items or cursor or not prefix:
+            return page
+        close = await self.pointers.near(prefix)
+        hint = f" Close to it: {_shown(close)}." if close else ""
+        return replace(
+            page, warnings=(*page.warnings, f"no_match: no package name starts with {prefix!r}.{hint}")
+        )
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
         call = ("packages", self.url, prefix)
         after = decode_cursor(cursor, call, str)[0] if cursor else ""
         if self.store.pages is not None:
@@ -159,8 +170,7 @@ class Registry:
         """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
         if await self.pointers.tags(name):
             return
-        near = (await self.pointers.names(name.partition("/")[0][:1], "", _SUGGESTION_POOL)).names
-        close = suggest(name, near)
+        close = await self.pointers.near(name)
         hint = f"Did you mean {_shown(close)}? " if close else ""
         raise PackageNotFound(
             f"There is no package {name} in {self.url}.",
