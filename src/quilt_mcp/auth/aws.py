@@ -25,7 +25,7 @@ from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
 from quilt_mcp.errors import AuthenticationError, QuiltError
-from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
+from quilt_mcp.storage.s3.clients import AwsKeys, KeySource, forget_empty_variables
 
 _KNOWN_FOR: Final = 5.0
 """Seconds that an answer stands without being looked into again, unless variables or files change."""
@@ -242,6 +242,7 @@ class AwsCredentials:
 
         # botocore logs a failed refresh with all that a credential process printed; what matters of it is in our errors.
         logging.getLogger("botocore.credentials").setLevel(logging.CRITICAL)
+        forget_empty_variables()
         session: Any = botocore.session.Session()
         session.set_config_variable("metadata_service_timeout", _METADATA_SECONDS)
         session.set_config_variable("metadata_service_num_attempts", 1)
