@@ -7,7 +7,8 @@ from it, and ``Settings.load`` reads nothing that it does not name.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +20,7 @@ from quilt_mcp.errors import InvalidArgument
 BackendName = Literal["local", "iam", "quilt3", "platform"]
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 
+_VARIABLE = re.compile(r"\$\{|\$[A-Za-z_]|%[A-Za-z_]{3,}%|\{\{")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 BYTES_PER_TOKEN = 4
 """The estimate of the response budget: text and structured content together, so what a model sees of it is about half."""
@@ -229,14 +231,15 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
-        """Flags win over the environment; a flag of None (or an empty list) was not given. An empty variable is unset.
+        """Flags win over the environment; a flag of None (or an empty list) was not given. An empty variable is unset, and so
+        is an empty flag; a list that names nothing, or a value of spaces, is an error, as it was meant for something.
 
         Raises InvalidArgument naming the flag or variable and what it may be.
         """
         given: dict[str, Any] = {}
         for option in OPTIONS:
             flag = (flags or {}).get(option.name)
-            if flag is not None and flag != []:
+            if flag is not None and flag not in ([], ""):
                 given[option.name] = _read(option, flag, option.flag or option.name)
             elif option.variable and (text := environ.get(option.variable)):
                 given[option.name] = _read(option, text, option.variable)
@@ -257,12 +260,28 @@ class Settings:
 
     def notices(self) -> tuple[str, ...]:
         """What of the folders is probably not as meant: told at start, by ``status`` and by ``doctor``."""
+        found = [
+            f"unexpanded: {flag} is {text}; the client put no value in its place."
+            for flag, text in self._unexpanded()
+        ]
+        missing = [root for root in self.roots if not _VARIABLE.search(str(root)) and not root.is_dir()]
+        found += [f"missing_root: {root} is no folder on this machine." for root in missing]
         if not self.local_roots():
-            return (
+            found.append(
                 "no_root: the working folder is the home folder or holds it, so no local file can be read or packaged, but those "
-                "of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use.",
+                "of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."
             )
-        return ()
+        return tuple(found)
+
+    def _unexpanded(self) -> Iterator[tuple[str, str]]:
+        """Flags and their values that still hold a variable of the client's configuration, and name nothing that is there."""
+        for option in OPTIONS:
+            if option.kind in ("text", "folder", "folders", "names"):
+                value: Any = getattr(self, option.name)
+                many: tuple[Any, ...] = value if option.kind in ("folders", "names") else (value,)
+                for text in map(str, many):
+                    if _VARIABLE.search(text) and not os.path.exists(text):
+                        yield option.flag or option.name, text
 
     def response_bytes(self) -> int:
         return self.max_response_tokens * BYTES_PER_TOKEN
@@ -322,6 +341,8 @@ def _local_registry_in(config_yml: str) -> str | None:
 
 
 def _read(option: Option, value: Any, source: str) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise _names_nothing(source, value)
     match option.kind:
         case "switch":
             return _switch(value, source)
@@ -336,9 +357,12 @@ def _read(option: Option, value: Any, source: str) -> Any:
             return Path(value).expanduser().absolute()
         case "folders":
             many: Sequence[str] = value.split(":") if isinstance(value, str) else value
-            return tuple(Path(one).expanduser().absolute() for one in many if one)
+            return _some(
+                tuple(Path(one).expanduser().absolute() for one in many if one.strip()), source, value
+            )
         case "names":
-            return tuple(name.strip() for name in str(value).split(",") if name.strip())
+            names = (name.strip() for name in str(value).split(","))
+            return _some(tuple(name for name in names if name), source, value)
         case "backend":
             if value not in BACKENDS:
                 raise InvalidArgument(
@@ -347,6 +371,19 @@ def _read(option: Option, value: Any, source: str) -> Any:
             return value
         case _:
             return str(value)
+
+
+def _some(names: tuple[Any, ...], source: str, value: Any) -> tuple[Any, ...]:
+    """A limit that names nothing must not be none."""
+    if not names:
+        raise _names_nothing(source, value)
+    return names
+
+
+def _names_nothing(source: str, value: Any) -> InvalidArgument:
+    return InvalidArgument(
+        f"{source} names nothing: {value!r}.", next_step=f"Name what is meant by {source}, or leave it out."
+    )
 
 
 _ON = frozenset({"1", "true", "yes", "on"})

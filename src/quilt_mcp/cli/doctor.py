@@ -46,7 +46,7 @@ def run_doctor(settings: Settings, *, as_json: bool) -> int:
 
 
 async def examine(settings: Settings) -> list[Check]:
-    checks = [_program(), _command(), *_roots(settings), _cache(settings)]
+    checks = [_program(), _command(), *_unexpanded(settings), *_roots(settings), _cache(settings)]
     session = Session(settings)
     try:
         identity = session.identity(Asker("command"))
@@ -80,6 +80,12 @@ def _command() -> Check:
     found = "quilt-mcp is not on PATH" if path is None else f"{path} is not the program that is running"
     full = str(own) if own.exists() else f"{sys.executable} -m quilt_mcp"
     return Check("command", None, found, f"Give clients the full path of this one: {full}")
+
+
+def _unexpanded(settings: Settings) -> list[Check]:
+    fix = "Write the value itself into the client's configuration."
+    notices = (notice.partition(": ") for notice in settings.notices())
+    return [Check("settings", False, found, fix) for name, _, found in notices if name == "unexpanded"]
 
 
 def _roots(settings: Settings) -> list[Check]:

@@ -26,6 +26,8 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
     )
     for library in _TELLS_HEADERS:
         logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
+    for notice in settings.notices():
+        logging.getLogger("quilt_mcp").warning(notice)
     if settings.http:
         from quilt_mcp.server.http import check_exposure, serve_http
 
