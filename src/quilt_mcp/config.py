@@ -255,7 +255,10 @@ class Settings:
         """
         if self.roots:
             return self.roots
-        here = Path(os.path.realpath(Path.cwd()))
+        try:
+            here = Path(os.path.realpath(Path.cwd()))
+        except OSError:  # it was removed
+            return ()
         return () if any(home.is_relative_to(here) for home in _homes()) else (here,)
 
     def notices(self) -> tuple[str, ...]:

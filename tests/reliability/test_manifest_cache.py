@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -346,6 +347,18 @@ def test_case_E7_a_cache_folder_that_cannot_be_made_has_another_in_its_place(
         gc.collect()
         assert not instead.exists()
         caplog.clear()
+
+
+def test_case_E7_without_any_folder_only_a_copy_is_refused(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, manifest_bytes(300))
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    check(opened(large(tmp_path), store), 300)
+    with pytest.raises(StorageUnavailable, match=str(tmp_path / "cache")) as caught:
+        opened(large(tmp_path), Counting(store))
+    assert "QUILT_MCP_CACHE_DIR" in caught.value.next_step
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])

@@ -10,6 +10,8 @@ import tempfile
 import weakref
 from pathlib import Path
 
+from quilt_mcp.errors import StorageUnavailable
+
 OURS = ".quilt-mcp"
 """Names of what holds secrets or is trusted unseen end so; no tool opens it (``storage.local.credentials``)."""
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -25,7 +27,8 @@ class PrivateFolder:
         self._instead: Path | None = None
 
     def path(self) -> Path:
-        """Looked at anew each time. Blocks for some system calls. Raises OSError where there is no temporary folder either."""
+        """Looked at anew each time. Blocks for some system calls. Raises StorageUnavailable where there is no temporary folder
+        either."""
         try:
             self.wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
             problem = folder_problem(self.wanted)
@@ -34,7 +37,14 @@ class PrivateFolder:
         if problem is None:
             return self.wanted
         if self._instead is None:
-            self._instead = Path(tempfile.mkdtemp(prefix="cache-", suffix=OURS))
+            try:
+                self._instead = Path(tempfile.mkdtemp(prefix="cache-", suffix=OURS))
+            except OSError as error:
+                raise StorageUnavailable(
+                    f"The cache folder {self.wanted} cannot be used ({problem}), nor the system's folder for temporary files "
+                    f"({error.strerror}).",
+                    next_step="Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR.",
+                ) from error
             weakref.finalize(self, shutil.rmtree, self._instead, ignore_errors=True)
             logger.warning(
                 "The cache folder %s is not used: %s. A temporary one serves; name another with --cache-dir or "

@@ -47,7 +47,7 @@ class CacheFolder:
                     return None
                 index = Index.load(file.read())
             os.utime(path)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, StorageUnavailable):
             return None
         return index
 
