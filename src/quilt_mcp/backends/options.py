@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from quilt_mcp.config import Settings, quilt3_folder, quilt3_local_registry
+from quilt_mcp.auth.places import credential_files
+from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
 from quilt_mcp.errors import InvalidUri
 from quilt_mcp.storage.local.stores import LocalStores
@@ -41,7 +40,7 @@ class Options:
             allowed=frozenset(settings.allowed_buckets) or None,
             requester_pays=settings.requester_pays,
             local_registry=None if settings.http and not settings.single_user else quilt3_local_registry(),
-            closed=(settings.cache_folder(), *_credential_files(os.environ)),
+            closed=(settings.cache_folder(), *credential_files()),
         )
 
     def registries(self, default: str) -> tuple[str, ...]:
@@ -56,27 +55,3 @@ class Options:
         """The folders among some registries, and the roots."""
         folders = [Path(PhysicalKey.parse(url).path) for url in registries if url.startswith("file:")]
         return LocalStores(folders, self.roots, create=self.writable, closed=self.closed)
-
-
-_SESSION_FILES: Final = ("auth.json", "credentials.json", "config.yml")
-_CREDENTIAL_VARIABLES: Final = (
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CONFIG_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "KUBECONFIG",
-    "NETRC",
-    "PGPASSFILE",
-    "DOCKER_CONFIG",
-    "GNUPGHOME",
-    "CLOUDSDK_CONFIG",
-    "AZURE_CONFIG_DIR",
-)
-
-
-def _credential_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Those of quilt3, and those that variables name."""
-    yield from (quilt3_folder() / name for name in _SESSION_FILES)
-    for variable in _CREDENTIAL_VARIABLES:
-        yield from (Path(path).expanduser() for path in environ.get(variable, "").split(os.pathsep) if path)

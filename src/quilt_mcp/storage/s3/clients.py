@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -201,17 +200,9 @@ class S3Clients:
             ) from error
 
 
-def forget_empty_variables() -> None:
-    """Takes AWS's variables that are empty out of this process's environment, where botocore goes by them as if they said
-    something: a profile without a name, no configuration file, no number of attempts. Forms of clients leave many so."""
-    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
-        os.environ.pop(name, None)
-
-
 def _new_session() -> Any:
     """botocore's session, with the settings of the profile in use. Keys are given, so a variable that names a profile which is
     not there (a quilt3 session is in use, say) is no reason to fail."""
-    forget_empty_variables()
     make = _module("botocore.session").Session
     session = make()
     if session.profile is not None and session.profile not in session.available_profiles:
