@@ -31,7 +31,7 @@ def lines(entries: int, *, changed_every: int = 0, seed: int = 1) -> Iterator[st
             digest, size = digest ^ 1, size + 1
         value = base64.b64encode(digest.to_bytes(32, "big")).decode()
         meta = (
-            f'{{"user_meta": {{"run": {number}, "score": {score:.4f}, "label": "batch-{number % 17}"}}}}'
+            f'{{"user_meta": {{"run": {number}, "score": {round(score, 4)}, "label": "batch-{number % 17}"}}}}'
             if number % 10 == 0
             else "{}"
         )

@@ -63,11 +63,12 @@ class CreateContract(OpsContract):
             (await self.ops.plan_create(request)).warnings,
             (await self.ops.create(request)).warnings,
         ):
-            (warning,) = warnings
+            (warning,) = [one for one in warnings if one.startswith("private_files")]
             named = warning.removeprefix("private_files: ").partition(" would")[0]
             assert sorted(named.split(", ")) == [".env", ".git", "app/.ENV.local"]
         left = Source(str(folder), exclude=(".env*", ".git", ".ENV*"))
-        assert not (await self.ops.plan_create(CreateRequest(self.uri("a/c"), sources=(left,)))).warnings
+        plan = await self.ops.plan_create(CreateRequest(self.uri("a/c"), sources=(left,)))
+        assert not any(one.startswith("private_files") for one in plan.warnings)
 
     async def test_links_within_the_roots_bring_what_they_lead_to(self) -> None:
         folder = self.write_files({"data/a": "1", "data/c": "3", "data/e": "5", "far/b": "2"})

@@ -103,15 +103,18 @@ class TestLocalOps(QuiltOpsContract):
             (folder / "f").write_text("1")
             key = f"out/{number}"
             records.append(record(items["fine"], logical_key=key, physical_keys=[(folder / "f").as_uri()]))
+        secret = (self.folder / ".ssh/id_key").as_uri()
+        records.append(record(items["fine"], logical_key="secret", physical_keys=[secret]))
         self.set_package("h/h", "e" * 64, record(items["fine"]), record(items["flipped"]), *records)
         browsed = await self.ops.browse(self.uri("h/h"))
         report = await self.ops.verify(self.uri("h/h"))
         flags = f"--root {self.outside / 'one'} --root '{self.outside / 'other one'}'"
         for warnings in (browsed.page.warnings, report.warnings):
             (warning,) = warnings
-            assert warning.startswith("outside_roots: ") and flags in warning
+            assert warning.startswith("outside_roots: ") and flags in warning and ".ssh" not in warning
         assert [(one.path, one.problem) for one in report.problems] == [
             ("flipped", "hash"), ("out/0", "not_allowed"), ("out/1", "not_allowed"), ("out/2", "not_allowed"),
+            ("secret", "not_allowed"),
         ]  # fmt: skip
         assert (await self.ops.browse(self.uri("a/b"))).page.warnings == ()
 

@@ -10,7 +10,6 @@ import quilt3
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.storage.local.folder import LocalFolder
 
 NAMES = st.sampled_from(
@@ -78,7 +77,7 @@ def test_a_scan_finds_what_set_dir_finds(
     }
     folder = LocalFolder(base, roots=[base])
     found = list(folder.scan("folder"))
-    ours = {file.relative: (file.size, str(PhysicalKey(None, str(file.path)))) for file in found}
+    ours = {file.relative: (file.size, str(file.physical_key)) for file in found}
     assert ours == theirs
     assert [file.relative for file in found] == list(theirs), "walk order"
     shutil.rmtree(base)

@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from quilt_mcp.storage.local import new_file
+from quilt_mcp.storage.local import store as local_store
 from quilt_mcp.storage.local.confined import TEMP_PREFIX
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.syscalls import Syscalls
@@ -88,7 +89,7 @@ async def put_file(store: LocalStore, source: Path) -> None:
 
 
 async def stream(store: LocalStore, _: Path) -> None:
-    async for _ in store.stream("a/b", chunk_size=10_000):
+    async for _ in store.stream("a/b"):
         pass
 
 
@@ -108,6 +109,7 @@ async def test_a_call_cancelled_at_any_system_call_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(new_file, "_PIECE", 20_000)  # several to a file
+    monkeypatch.setattr(local_store, "PIECE", 10_000)
     source = tmp_path / "source"
     source.write_bytes(NEW)
     descriptors = len(os.listdir("/dev/fd"))

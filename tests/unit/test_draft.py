@@ -310,3 +310,24 @@ def test_a_line_that_may_not_be_written_is_refused_before_anything_is_done() -> 
         with pytest.raises(InvalidMetadata):
             Draft(Header(), parent, Changes(none, removed=["a"])).plan()
         Draft(Header(), parent, Changes(none, removed=["b"])).plan()
+
+
+def test_of_a_block_of_lines_only_those_spelled_otherwise_are_written_anew() -> None:
+    """What quilt3 would write for each line: ``1.50`` and tight separators become its own spelling, all else stays."""
+    texts = ['{"n": 1.5}', '{"n": 1.50}', '{"n":1.5}', '{"n": "\\u00e9"}', '{"n": "é"}']
+    lines = [
+        f'{{"logical_key": "f{number}", "physical_keys": ["s3://b/k"], "size": 1, '
+        f'"hash": {{"type": "SHA256", "value": "0"}}, "meta": {text}}}\n'
+        for number, text in enumerate(texts)
+    ]
+    parent = opened(encode_header(Header()) + "".join(lines).encode())
+    out = io.BytesIO()
+    with Arrivals() as arrivals:
+        draft = Draft(Header(), parent, Changes(arrivals, removed=("f0",)))
+        draft.plan()
+        top_hash = write_manifest(out, Header(), draft, lambda: None)
+    spelled = ['{"n": 1.5}', '{"n": 1.5}', '{"n": "é"}', '{"n": "é"}']
+    kept = [line.partition('"meta"')[0] for line in lines[1:]]
+    expected = [f'{line}"meta": {text}}}\n' for line, text in zip(kept, spelled, strict=True)]
+    assert out.getvalue() == encode_header(Header()) + "".join(expected).encode()
+    assert opened(out.getvalue()).found_hash() == top_hash

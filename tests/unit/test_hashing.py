@@ -82,22 +82,6 @@ async def test_a_file_of_another_size_is_a_mismatch(tmp_path: Path, announced: i
 
 
 @pytest.mark.anyio
-async def test_progress_never_decreases_and_ends_at_the_size(tmp_path: Path) -> None:
-    seen: list[float] = []
-
-    async def progress(done: float, total: float | None, message: str) -> None:
-        assert (total, message) == (size, "bytes hashed")
-        seen.append(done)
-
-    size = 3 * MIB8
-    fd = file_of(tmp_path, b"\1" * size)
-    await hash_file(fd, size, "sha2-256-chunked", progress)
-    assert seen == sorted(seen)
-    assert seen[0] < size == seen[-1]
-    os.close(fd)
-
-
-@pytest.mark.anyio
 @pytest.mark.parametrize("size", [MIB8, 5 * MIB8])
 async def test_when_a_cancelled_hash_returns_no_thread_reads_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
@@ -129,15 +113,3 @@ async def test_when_a_cancelled_hash_returns_no_thread_reads_any_more(
     os.close(fd)
     assert not finished
     assert reads_after == []
-
-
-@pytest.mark.anyio
-async def test_a_failure_of_the_progress_callback_stops_the_hash(tmp_path: Path) -> None:
-    async def progress(done: float, total: float | None, message: str) -> None:
-        raise LookupError("the client is gone")
-
-    size = 4 * MIB8
-    fd = file_of(tmp_path, b"\1" * size)
-    with pytest.raises(LookupError):
-        await hash_file(fd, size, "sha2-256-chunked", progress)
-    os.close(fd)

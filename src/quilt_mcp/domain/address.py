@@ -63,7 +63,10 @@ class PackageUri:
         name, top_hash, tag = _parse_spec(text, values["package"])
         path = values.get("path") or None
         if path is not None:
-            _check_path(text, path)
+            try:
+                validate_logical_key(path.removesuffix("/"))
+            except InvalidName as error:
+                _refuse(text, f"its path {error.message}")
         catalog = values.get("catalog") or None
         if catalog is not None and not _CATALOG.fullmatch(catalog):
             _refuse(text, f"its catalog {catalog[:100]!r} is not a host name")
@@ -102,8 +105,7 @@ def parse_registry(text: str) -> str:
     """The canonical URL of a registry: ``s3://bucket`` or ``file:///folder``, no trailing slash. Accepts a plain
     absolute or ~ path and a quilt+ URI's registry part. Raises InvalidUri."""
     url = text.partition("#")[0].removeprefix("quilt+") if text.startswith("quilt+") else text
-    if url.startswith("~"):
-        url = os.path.expanduser(url)
+    url = os.path.expanduser(url)
     if url.startswith("/"):
         return _file_url(_folded(text, url, _refuse_registry))
     if url.startswith("s3:"):
@@ -210,13 +212,6 @@ def _parse_spec(text: str, spec: str) -> tuple[str, str | None, str | None]:
             )
         return validate_package_name(name), None, tag
     return validate_package_name(spec), None, None
-
-
-def _check_path(text: str, path: str) -> None:
-    try:
-        validate_logical_key(path[:-1] if path.endswith("/") else path)
-    except InvalidName as error:
-        _refuse(text, f"its path {error.message}")
 
 
 def _split(text: str, url: str, refuse: _Refusal) -> SplitResult:

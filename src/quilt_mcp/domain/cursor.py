@@ -32,11 +32,9 @@ def decode_cursor(cursor: str, call: Sequence[str | bool], *kinds: type[str] | t
     if not isinstance(found, list):
         raise refusal
     position: list[Any] = found[1:]  # pyright: ignore[reportUnknownVariableType]
-    if found[:1] != [_mark(call)] or len(position) != len(kinds):
+    is_ours = found[:1] == [_mark(call)] and [*map(type, position)] == [*kinds]
+    if not is_ours or any(isinstance(value, int) and value < 0 for value in position):
         raise refusal
-    for value, kind in zip(position, kinds, strict=True):
-        if type(value) is not kind or (isinstance(value, int) and value < 0):
-            raise refusal
     return tuple(position)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 JsonObject = Mapping[str, Any]
-
-HashType = Literal["SHA256", "sha2-256-chunked", "CRC64NVME"]
 
 
 @dataclass(frozen=True, slots=True)

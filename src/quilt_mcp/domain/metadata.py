@@ -1,9 +1,12 @@
-"""Package metadata: how a change to it is applied."""
+"""Metadata of packages and entries: how a change to it is applied."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, cast
+
+from quilt_mcp.domain.entry import JsonObject
+from quilt_mcp.domain.plan import UNSET
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -17,3 +20,14 @@ def merge_patch(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_patch(merged.get(key), value)
     return merged
+
+
+def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
+    """An entry's ``meta`` with its user metadata set, in its place where it has one, as quilt3 does. None takes it away,
+    UNSET keeps it."""
+    if user_meta is UNSET:
+        return meta
+    edited = {**meta, "user_meta": user_meta}
+    if user_meta is None:
+        del edited["user_meta"]
+    return edited

@@ -100,6 +100,11 @@ def walk_key(logical_key: str) -> str:
     return logical_key.replace("/", "\0")
 
 
+def walk_bytes(logical_key: str) -> bytes:
+    """``walk_key`` as bytes, which compare as the text does; a local file's name may hold bytes that are no UTF-8."""
+    return walk_key(logical_key).encode(errors="surrogatepass")
+
+
 def suggest(text: str, candidates: Iterable[str], n: int = 3) -> list[str]:
     """At most ``n`` of the candidates that ``text`` was probably meant to be, best first; empty when none is near.
 

@@ -5,7 +5,8 @@ Walk order is depth first, siblings by code point, files and folders mixed: the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.names import walk_key
@@ -44,17 +45,20 @@ def file_and_folder(logical_key: str) -> DuplicateKey:
 
 def corrupt_duplicate(logical_key: str) -> CorruptManifest:
     """A manifest that has an entry twice."""
-    return _corrupt(duplicate_key(logical_key[:200]))
+    clash = duplicate_key(logical_key[:200])
+    return corrupt_manifest(clash.message, clash.details)
 
 
 def corrupt_file_and_folder(walk_key: bytes) -> CorruptManifest:
     """A manifest in which the entry of that walk key is also a folder."""
-    return _corrupt(file_and_folder(walk_key.decode(errors="replace").replace("\0", "/")[:200]))
+    clash = file_and_folder(walk_key.decode(errors="replace").replace("\0", "/")[:200])
+    return corrupt_manifest(clash.message, clash.details)
 
 
-def _corrupt(clash: DuplicateKey) -> CorruptManifest:
+def corrupt_manifest(why: str, details: Mapping[str, Any] | None = None) -> CorruptManifest:
+    """``why``: a sentence."""
     return CorruptManifest(
-        f"The manifest is corrupt. {clash.message}",
+        f"The manifest is corrupt. {why}",
         next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
-        details=clash.details,
+        details=details,
     )

@@ -10,75 +10,66 @@ from quilt_mcp.registry.layout import LATEST, TIMESTAMP, pointer_key
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.conflicts import stale_parent
-from quilt_mcp.registry.writing.publish import Publisher
+from quilt_mcp.registry.writing.publish import move_latest
 
 
-class Deletion:
-    """Deletes in one registry. Only keys of exactly this package are ever named; siblings cannot be touched."""
+async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> DeleteOutcome:
+    """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package, its latest
+    pointer last, so that a deletion cut short still leaves a package that reads. Only keys of exactly this package are ever
+    named; siblings cannot be touched.
 
-    def __init__(self, registry: Registry, publisher: Publisher) -> None:
-        self._registry = registry
-        self._publisher = publisher
-
-    async def delete(self, package: PackageUri, *, dry_run: bool) -> DeleteOutcome:
-        """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package, its latest
-        pointer last, so that a deletion cut short still leaves a package that reads.
-
-        Raises PackageNotFound, RevisionNotFound, AmbiguousHash, InvalidArgument for a path, and StaleParent when latest
-        moved meanwhile.
-        """
-        name = validate_package_name(package.name)
-        if package.path:
-            raise InvalidArgument(
-                f"{package} names a path, and only packages and revisions are deleted.",
-                next_step="Call package_patch with remove to make a revision without that file, "
-                "or name the package alone to delete it.",
-            )
-        pointers = await self._pointers(name)
-        doomed = pointers
-        if package.top_hash is not None or package.tag is not None:
-            top_hash = await self._registry.resolve(package)
-            doomed = [pointer for pointer in pointers if pointer.top_hash == top_hash]
-            if not doomed:
-                raise RevisionNotFound(
-                    f"No revision of {name} has the hash {top_hash}.",
-                    next_step="Call package_log for its revisions.",
-                    details={"package": name, "hash": top_hash},
-                )
-        heir = _newest([pointer for pointer in pointers if pointer not in doomed])
-        latest = next((pointer for pointer in pointers if pointer.tag == LATEST), None)
-        left = latest if latest is not None and latest not in doomed else heir
-        outcome = DeleteOutcome(
-            PackageUri(self._registry.url, name, top_hash=package.top_hash, tag=package.tag),
-            tuple(pointer.tag for pointer in doomed),
-            left.top_hash if left else None,
-            done=not dry_run,
+    Raises PackageNotFound, RevisionNotFound, AmbiguousHash, InvalidArgument for a path, and StaleParent when latest
+    moved meanwhile.
+    """
+    name = validate_package_name(package.name)
+    if package.path:
+        raise InvalidArgument(
+            f"{package} names a path, and only packages and revisions are deleted.",
+            next_step="Call package_patch with remove to make a revision without that file, "
+            "or name the package alone to delete it.",
         )
-        if not dry_run:
-            await self._carry_out(name, doomed, latest, heir)
-        return outcome
+    pointers = await registry.pointers.read_all(name)
+    if not pointers:
+        await registry.require_package(name)
+    doomed = pointers
+    if package.top_hash is not None or package.tag is not None:
+        top_hash = await registry.resolve(package)
+        doomed = [pointer for pointer in pointers if pointer.top_hash == top_hash]
+        if not doomed:
+            raise RevisionNotFound(
+                f"No revision of {name} has the hash {top_hash}.",
+                next_step="Call package_log for its revisions.",
+                details={"package": name, "hash": top_hash},
+            )
+    heir = _newest([pointer for pointer in pointers if pointer not in doomed])
+    latest = next((pointer for pointer in pointers if pointer.tag == LATEST), None)
+    left = latest if latest is not None and latest not in doomed else heir
+    outcome = DeleteOutcome(
+        PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
+        tuple(pointer.tag for pointer in doomed),
+        left.top_hash if left else None,
+        done=not dry_run,
+    )
+    if not dry_run:
+        await _carry_out(registry, name, doomed, latest, heir)
+    return outcome
 
-    async def _carry_out(
-        self, name: str, doomed: list[Pointer], latest: Pointer | None, heir: Pointer | None
-    ) -> None:
-        if latest in doomed and heir is not None and heir.top_hash is not None:
-            # latest moves first: at no moment does it point to a revision whose pointer is gone.
-            await self._publisher.point_latest(name, heir.top_hash, latest)
-            doomed = [pointer for pointer in doomed if pointer is not latest]
-        for pointer in sorted(doomed, key=lambda pointer: pointer is latest):
-            expected = pointer.etag if pointer is latest else None
-            try:
-                await self._registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
-            except PreconditionFailed as error:
-                # A revision that somebody published since is theirs to keep.
-                actual = await self._registry.pointers.latest(name)
-                raise stale_parent(name, pointer.top_hash, actual) from error
 
-    async def _pointers(self, name: str) -> list[Pointer]:
-        tags = await self._registry.pointers.tags(name)
-        if not tags:
-            await self._registry.require_package(name)
-        return [pointer for pointer in await self._registry.pointers.read_many(name, tags) if pointer]
+async def _carry_out(
+    registry: Registry, name: str, doomed: list[Pointer], latest: Pointer | None, heir: Pointer | None
+) -> None:
+    if latest in doomed and heir is not None and heir.top_hash is not None:
+        # latest moves first: at no moment does it point to a revision whose pointer is gone.
+        await move_latest(registry.store, name, heir.top_hash, latest)
+        doomed = [pointer for pointer in doomed if pointer is not latest]
+    for pointer in sorted(doomed, key=lambda pointer: pointer is latest):
+        expected = pointer.etag if pointer is latest else None
+        try:
+            await registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
+        except PreconditionFailed as error:
+            # A revision that somebody published since is theirs to keep.
+            actual = await registry.pointers.latest(name)
+            raise stale_parent(name, pointer.top_hash, actual) from error
 
 
 def _newest(pointers: list[Pointer]) -> Pointer | None:

@@ -71,7 +71,7 @@ class _Survey:
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
-            self.size += _size(entry)
+            self.size += size_of(entry)
 
 
 class Installer:
@@ -87,9 +87,6 @@ class Installer:
         self._overwrite = overwrite
         self._done = 0.0
         self._total = 0
-        self._installed = 0
-        self._unchanged = 0
-        self._copied = 0
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
@@ -102,13 +99,12 @@ class Installer:
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
-        if dry_run:
-            return InstallOutcome(
-                str(pinned), self._destination.path, survey.count, self._unchanged, survey.size, done=False
-            )
-        await self._install_all(compress(manifest.entries(item.path), survey.is_missing), survey.count)
+        if not dry_run:
+            missing = compress(manifest.entries(item.path), survey.is_missing)
+            await self._install_all(missing, survey.count)
+        unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
-            str(pinned), self._destination.path, self._installed, self._unchanged, self._copied, done=True
+            str(pinned), self._destination.path, survey.count, unchanged, survey.size, done=not dry_run
         )
 
     def _survey(self, manifest: Manifest, path: str) -> _Survey:
@@ -120,9 +116,7 @@ class Installer:
             anyio.from_thread.check_cancelled()
             found = self._look_for(entry)
             survey.add(entry, is_missing=found != "same")
-            if found == "same":
-                self._unchanged += 1
-            elif found == "another":
+            if found == "another":
                 differing_count += 1
                 differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
@@ -139,17 +133,13 @@ class Installer:
         except SourceNotFound:
             return "nothing"
         try:
-            return "same" if self._is_same(descriptor, entry) else "another"
+            size = os.fstat(descriptor).st_size
+            if size != entry.size or entry.hash is None:
+                return "another"
+            found = hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled)
+            return "same" if found == entry.hash else "another"
         finally:
             os.close(descriptor)
-
-    def _is_same(self, descriptor: int, entry: Entry) -> bool:
-        size = os.fstat(descriptor).st_size
-        if size != entry.size or entry.hash is None:
-            return False
-        return (
-            hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled) == entry.hash
-        )
 
     async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
@@ -158,22 +148,18 @@ class Installer:
             fetched: list[tuple[Entry, bytes]] = []
             for entry in group:
                 place = self._registry.locate(entry)
-                if 0 < _size(entry) <= _SMALL:
-                    fetched.append((entry, await self._fetch(entry, place)))
+                if 0 < size_of(entry) <= _SMALL:
+                    length = size_of(entry) + 1  # one byte more shows an object that has grown
+                    _, content = await place.store.get(place.key, length=length, version=place.version)
+                    fetched.append((entry, content))
                 else:
                     async with self._large:
                         await self._install_large(entry, place)
             await anyio.to_thread.run_sync(self._write_all, fetched)
-            self._done += sum(_size(entry) for entry, _ in fetched)
-            self._installed += len(group)
-            self._copied += sum(map(_size, group))
+            self._done += sum(size_of(entry) for entry, _ in fetched)
             await self._progress(self._done, self._total, _MESSAGE)
 
-        await for_each(groups(entries, count, _FILES_AT_ONCE, _size), _FILES_AT_ONCE, install_group)
-
-    async def _fetch(self, entry: Entry, place: Place) -> bytes:
-        """A small file's bytes, and one more where the object has grown."""
-        return (await place.store.get(place.key, length=_size(entry) + 1, version=place.version))[1]
+        await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
     def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
         """Blocks. Each file is hashed before it is written."""
@@ -202,7 +188,7 @@ class Installer:
                     place.store,
                     place.key,
                     hash_type,
-                    size=_size(entry),
+                    size=size_of(entry),
                     version=place.version,
                     write=file.write_at,
                     progress=report,
@@ -215,5 +201,5 @@ class Installer:
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)
 
 
-def _size(entry: Entry) -> int:
+def size_of(entry: Entry) -> int:
     return entry.size or 0

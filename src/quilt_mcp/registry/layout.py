@@ -20,12 +20,8 @@ WORKFLOW_CONFIG = ".quilt/workflows/config.yml"
 OBJECTS = ".quilt/objects/"
 LATEST = "latest"
 
-TOP_HASH = re.compile(r"[0-9a-f]{64}")
+_TOP_HASH = re.compile(r"[0-9a-f]{64}")
 TIMESTAMP = re.compile(r"[0-9]{10,11}")
-
-
-def pointer_folder(name: str) -> str:
-    return f"{POINTERS}{name}/"
 
 
 def pointer_key(name: str, tag: str) -> str:
@@ -44,4 +40,4 @@ def object_key(content: Hash) -> str:
 
 
 def is_top_hash(text: str) -> bool:
-    return TOP_HASH.fullmatch(text) is not None
+    return _TOP_HASH.fullmatch(text) is not None

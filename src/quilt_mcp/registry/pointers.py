@@ -9,7 +9,7 @@ from functools import partial
 
 from quilt_mcp.domain.names import suggest, validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
-from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_folder, pointer_key
+from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
 from quilt_mcp.storage.workers import collect
 
@@ -47,10 +47,6 @@ class PackageNames:
         self.more = False
         self._limit = limit
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.names) == self._limit
-
     def add(self, name: str) -> bool:
         """Adds a name, or sets ``more`` where the page is full. False for what is no package name: it is warned of."""
         try:
@@ -60,7 +56,7 @@ class PackageNames:
                 f"malformed_name: {name!r} stands among the packages and is not a package name."
             )
             return False
-        if self.is_full:
+        if len(self.names) == self._limit:
             self.more = True
         else:
             self.names.append(name)
@@ -86,16 +82,12 @@ class Pointers:
     async def latest(self, name: str) -> Pointer | None:
         return await self.read(name, LATEST)
 
-    async def tags(self, name: str) -> list[str]:
-        """Every tag of a package, timestamps newest first, then the others."""
-        return list(await self.etags(name))
-
-    async def etags(self, name: str) -> dict[str, str]:
-        """As ``tags``, each with its pointer's etag."""
+    async def tags(self, name: str) -> dict[str, str]:
+        """Every tag of a package with its pointer's etag, timestamps newest first, then the others."""
         found: dict[str, str] = {}
         after = ""
         while True:
-            listing = await self._store.list_folder(pointer_folder(name), after=after)
+            listing = await self._store.list_folder(f"{POINTERS}{name}/", after=after)
             found |= {stat.key.rpartition("/")[2]: stat.etag for stat in listing.objects}
             if listing.next_after is None:
                 break
@@ -105,6 +97,11 @@ class Pointers:
     async def read_many(self, name: str, tags: list[str]) -> list[Pointer | None]:
         """Reads pointers in the order of ``tags``, several requests at once."""
         return await collect(tags, POINTER_READS_AT_ONCE, partial(self.read, name))
+
+    async def read_all(self, name: str) -> list[Pointer]:
+        """The pointers of a package in the order of ``tags``."""
+        found = await self.read_many(name, [*await self.tags(name)])
+        return [pointer for pointer in found if pointer]
 
     async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'
@@ -180,7 +177,7 @@ class Pointers:
                     name = folder
                 if tag == LATEST:
                     times[name] = stat.modified
-            if at is not None and page.is_full and name in times:
+            if at is not None and len(page.names) == limit and name in times:
                 # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
                 page.more = True
                 return page, times

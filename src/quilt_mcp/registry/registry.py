@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -30,9 +30,9 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, Pointers
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointers
 from quilt_mcp.registry.reach import first_outside_roots
-from quilt_mcp.storage.store import PageLister, Place, Store, Stores
+from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
@@ -69,30 +69,24 @@ class Registry:
     async def _list(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
         call = ("packages", self.url, prefix)
         after = decode_cursor(cursor, call, str)[0] if cursor else ""
-        if self.store.pages is not None:
-            return await self._list_unread(self.store.pages, prefix, limit, after, call)
-        found = await self.pointers.names(prefix, after, limit)
-        latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.latest)
-        warnings = list(found.warnings)
         items: list[PackageListing] = []
-        for name, pointer in zip(found.names, latest, strict=True):
-            if pointer is None and not await self.pointers.tags(name):
-                continue  # deleted since it was listed, or a folder that some servers list although it is empty
-            if pointer is None:
-                warnings.append(_missing_latest(name))
-            elif pointer.top_hash is None:
-                warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
-            items.append(PackageListing(name, pointer and pointer.top_hash, pointer and pointer.modified))
-        return Page(tuple(items), _after(call, found), None, tuple(warnings))
-
-    async def _list_unread(
-        self, pages: PageLister, prefix: str, limit: int, after: str, call: Sequence[str]
-    ) -> Page[PackageListing]:
-        """From the listing alone: top hashes stand inside pointers, and reading them would be a request a package."""
-        found, times = await self.pointers.latest_times(pages, prefix, after, limit)
-        missing = (_missing_latest(name) for name in found.names if name not in times)
-        items = tuple(PackageListing(name, None, times.get(name)) for name in found.names)
-        return Page(items, _after(call, found), None, (*found.warnings, *missing))
+        if self.store.pages is not None:
+            # From the listing alone: top hashes stand inside pointers, and reading them would be a request a package.
+            found, times = await self.pointers.latest_times(self.store.pages, prefix, after, limit)
+            items += [PackageListing(name, None, times.get(name)) for name in found.names]
+        else:
+            found = await self.pointers.names(prefix, after, limit)
+            latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.latest)
+            for name, pointer in zip(found.names, latest, strict=True):
+                if pointer is None and not await self.pointers.tags(name):
+                    continue  # deleted since it was listed, or a folder that some servers list although it is empty
+                if pointer is not None and pointer.top_hash is None:
+                    found.warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
+                items.append(PackageListing(name, pointer and pointer.top_hash, pointer and pointer.modified))
+        missing = (item.name for item in items if item.modified is None)
+        warnings = (*found.warnings, *(f"missing_latest: {name} has no latest pointer." for name in missing))
+        next_cursor = encode_cursor(call, found.names[-1]) if found.more else None
+        return Page(tuple(items), next_cursor, None, warnings)
 
     async def resolve(self, package: PackageUri) -> str:
         """The full top hash that a URI means. At most three requests, none of which lists more than it must."""
@@ -107,7 +101,7 @@ class Registry:
             raise RevisionNotFound(
                 f"Package {package.name} has no tag {tag!r} in {self.url}.",
                 next_step=f"Use one of its tags ({_shown(tags)}), or call package_log for its revisions.",
-                details={"package": package.name, "tags": tags[:_CANDIDATES_SHOWN]},
+                details={"package": package.name, "tags": [*tags][:_CANDIDATES_SHOWN]},
             )
         if pointer.top_hash is None:
             raise CorruptManifest(
@@ -133,7 +127,7 @@ class Registry:
                 break
         if len(found) > 1:
             # Manifests are shared by all packages of a registry: those of this package decide.
-            own = {p.top_hash for p in await self._revisions(package.name) if p.top_hash}
+            own = {p.top_hash for p in await self.pointers.read_all(package.name) if p.top_hash}
             found = [top_hash for top_hash in found if top_hash in own] or found
         if not found:
             await self.require_package(package.name)
@@ -162,10 +156,6 @@ class Registry:
             raise missing_manifest(self.url, top_hash) from error
         return top_hash
 
-    async def _revisions(self, name: str) -> list[Pointer]:
-        tags = await self.pointers.tags(name)
-        return [pointer for pointer in await self.pointers.read_many(name, tags) if pointer]
-
     async def require_package(self, name: str) -> None:
         """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
         if await self.pointers.tags(name):
@@ -187,20 +177,17 @@ class Registry:
         latest = await self.pointers.latest(name)
         latest_hash = latest.top_hash if latest else None
         timestamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
-        warnings = [
-            f"unknown_tag: {name}:{tag} is neither a timestamp nor latest."
-            for tag in tags
-            if tag != LATEST and not TIMESTAMP.fullmatch(tag)
-        ]
+        unknown = sorted({*tags} - {LATEST, *timestamps})
+        warnings = [f"unknown_tag: {name}:{tag} is neither a timestamp nor latest." for tag in unknown]
         start, call = 0, ("log", self.url, name)
         if cursor:
             last = decode_cursor(cursor, call, int)[0]
             start = sum(1 for tag in timestamps if int(tag) >= last)
         shown = timestamps[start : start + limit]
         pointers = await self.pointers.read_many(name, shown)
-        headers = await self._headers(
-            [pointer.top_hash for pointer in pointers if pointer and pointer.top_hash]
-        )
+        top_hashes = [*{pointer.top_hash for pointer in pointers if pointer and pointer.top_hash}]
+        found = await collect(top_hashes, POINTER_READS_AT_ONCE, self._header)
+        headers = dict(zip(top_hashes, found, strict=True))
         revisions: list[Revision] = []
         for tag, pointer in zip(shown, pointers, strict=True):
             if pointer is None or pointer.top_hash is None:
@@ -226,27 +213,17 @@ class Registry:
             tuple(warnings),
         )
 
-    async def _headers(self, top_hashes: list[str]) -> dict[str, Header | QuiltError]:
-        """The first line of each manifest, several requests at once; what cannot be read stands as its error."""
-        asked = [*{*top_hashes}]
-        return dict(
-            zip(asked, await collect(asked, POINTER_READS_AT_ONCE, self._header_or_error), strict=True)
-        )
-
-    async def _header_or_error(self, top_hash: str) -> Header | QuiltError:
+    async def _header(self, top_hash: str) -> Header | QuiltError:
+        """The first line of a manifest; where it cannot be read, why."""
         try:
-            return await self._header(top_hash)
+            for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
+                _, line = await self.store.get(manifest_key(top_hash), length=length)
+                head, newline, _ = line.partition(b"\n")
+                if newline or len(line) < length:
+                    return decode_header(head)
         except QuiltError as error:
             return error
-
-    async def _header(self, top_hash: str) -> Header:
-        line = b""
-        for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
-            _, line = await self.store.get(manifest_key(top_hash), length=length)
-            head, newline, _ = line.partition(b"\n")
-            if newline or len(line) < length:
-                return decode_header(head)
-        raise CorruptManifest(
+        return CorruptManifest(
             f"The first line of manifest {top_hash} has over {MAX_RECORD_BYTES} bytes.",
             next_step="Call package_verify for that revision.",
         )
@@ -397,14 +374,6 @@ class Registry:
             next_step="Call package_browse with this path, then object_read on one of the files' uri.",
             details={"uri": item.uri},
         )
-
-
-def _missing_latest(name: str) -> str:
-    return f"missing_latest: {name} has no latest pointer."
-
-
-def _after(call: Sequence[str], page: PackageNames) -> str | None:
-    return encode_cursor(call, page.names[-1]) if page.more else None
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import groupby
 
 import anyio
@@ -27,7 +28,7 @@ from quilt_mcp.errors import (
     OutsideRoots,
     QuiltError,
 )
-from quilt_mcp.registry.install import Destination
+from quilt_mcp.registry.install import Destination, size_of
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.reach import outside_roots
 from quilt_mcp.registry.registry import Registry
@@ -44,7 +45,6 @@ _LARGE_AT_ONCE = 4
 _READERS = 2
 """Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
-_CHECK_EVERY = 1000
 _ODD: dict[Kind, str] = {
     "link": "a symbolic link",
     "closed": "a place of credentials, which is not looked at",
@@ -77,7 +77,7 @@ class Verifier:
         pinned, manifest = await self._registry.open(package)
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._total = item.size
-        waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, _size)
+        waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
             await to_thread.run_sync(self._find_extra, manifest, item, installed)
@@ -95,13 +95,13 @@ class Verifier:
 
     async def _check_group(self, group: Sequence[Entry]) -> None:
         """Small local files are read in one step on another thread, since the step costs more than one of them."""
-        small = [entry for entry in group if self._is_local(entry) and _size(entry) < _LARGE]
-        others = [entry for entry in group if not (self._is_local(entry) and _size(entry) < _LARGE)]
+        small = [entry for entry in group if self._is_local(entry) and size_of(entry) < _LARGE]
+        others = [entry for entry in group if not (self._is_local(entry) and size_of(entry) < _LARGE)]
         problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
         problems += [await self._check(entry) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)
-        self._done += sum(map(_size, group))
+        self._done += sum(map(size_of, group))
         self._checked_entries += len(group)
         await self._progress(self._done, self._total, "bytes verified")
 
@@ -119,14 +119,12 @@ class Verifier:
 
     def _opener(self, entry: Entry, held: ExitStack) -> Callable[[Entry], int]:
         """What opens the files of the folder that ``entry`` is in, which stays open as long as ``held``."""
-        if self._installed is None:
-            return self._open
-        try:
-            folder = self._installed.at(entry.logical_key).rpartition("/")[0]
-            open_name = held.enter_context(self._installed.folder.files_in(folder))
-        except QuiltError:
-            return self._open  # which says of each file what is wrong
-        return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        if self._installed is not None:
+            with suppress(QuiltError):
+                folder = self._installed.at(entry.logical_key).rpartition("/")[0]
+                open_name = held.enter_context(self._installed.folder.files_in(folder))
+                return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+        return self._open  # which says of each file what is wrong
 
     def _check_read(self, entry: Entry, open_file: Callable[[Entry], int]) -> FileCheck | None:
         check_cancelled()
@@ -134,8 +132,8 @@ class Verifier:
             descriptor = open_file(entry)
             try:
                 with typed_errors(ascii(entry.logical_key), "the local file system"):
-                    content = os.pread(descriptor, _size(entry) + 1, 0)
-                    size = len(content) if len(content) <= _size(entry) else os.fstat(descriptor).st_size
+                    content = os.pread(descriptor, size_of(entry) + 1, 0)
+                    size = len(content) if len(content) <= size_of(entry) else os.fstat(descriptor).st_size
             finally:
                 os.close(descriptor)
             if entry.hash is None or size != entry.size:
@@ -148,8 +146,7 @@ class Verifier:
         if self._installed is not None:
             return self._installed.folder.open_file(self._installed.at(entry.logical_key))
         place = self._registry.locate(entry)
-        if place.store.local_files is None:
-            raise AssertionError("a local physical key leads to local files")
+        assert place.store.local_files is not None, "a local physical key leads to local files"
         return place.store.local_files.open_file(place.key)
 
     async def _check(self, entry: Entry) -> FileCheck | None:
@@ -172,20 +169,17 @@ class Verifier:
 
     async def _hash_object(self, entry: Entry) -> tuple[int, Hash | None]:
         """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
-        place, size = self._registry.locate(entry), _size(entry)
+        place, size = self._registry.locate(entry), size_of(entry)
         hash_type = entry.hash.type if entry.hash else ""
+        hashing = partial(hash_object, place.store, place.key, hash_type, size=size, version=place.version)
         if size < _LARGE:
             with suppress(HashMismatch):
-                return size, await hash_object(
-                    place.store, place.key, hash_type, size=size, version=place.version
-                )
+                return size, await hashing()
         found = (await place.store.stat(place.key, version=place.version)).size
         if found != size:
             return found, None
         async with self._large:
-            return size, await hash_object(
-                place.store, place.key, hash_type, size=size, version=place.version
-            )
+            return size, await hashing()
 
     def _compared(self, entry: Entry, size: int, found: Hash | None) -> FileCheck | None:
         """``found`` None: the size is another one already."""
@@ -202,10 +196,9 @@ class Verifier:
         key = next(keys, None)
         base = f"{installed.relative}/{item.path}".strip("/")
         refused: list[tuple[str, QuiltError]] = []
-        found = installed.folder.everything(base, refused=refused, checkpoint=check_cancelled)
-        for number, (relative, kind) in enumerate(found):
-            if number % _CHECK_EVERY == 0:
-                check_cancelled()
+        found = installed.folder.everything(base, refused=refused)
+        for relative, kind in found:
+            check_cancelled()
             here = item.path + relative
             while key is not None and walk_key(key) < walk_key(here):
                 key = next(keys, None)
@@ -218,7 +211,7 @@ class Verifier:
 
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
-        if problem.problem == "not_allowed" and problem.expected:
+        if problem.found == OutsideRoots.code and problem.expected:
             self._outside.setdefault(problem.expected.rpartition("/")[0], problem.expected)
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
@@ -256,7 +249,3 @@ def _extra(folder: LocalFolder, base: str, relative: str, kind: Kind) -> str:
 def _shown(path: str) -> str:
     """A path of this machine, whose bytes need not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _size(entry: Entry) -> int:
-    return entry.size or 0

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from anyio import from_thread, to_thread
+from anyio import to_thread
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import WorkflowListing
 from quilt_mcp.domain.plan import Unset
 from quilt_mcp.domain.workflows.rules import (
     WorkflowConfig,
     WorkflowRules,
-    check,
     header_value,
     parse_config,
     select,
 )
-from quilt_mcp.errors import InvalidUri, NotFound, OutsideRoots, WorkflowConfigInvalid
+from quilt_mcp.errors import InvalidUri, NotFound, WorkflowConfigInvalid
 from quilt_mcp.registry.layout import WORKFLOW_CONFIG
 from quilt_mcp.storage.store import Store, Stores
 
@@ -35,21 +32,6 @@ class Workflow:
     rules: WorkflowRules
     schemas: dict[str, bytes]
     header: dict[str, Any]
-
-    def check(self, *, name: str, message: str | None, user_meta: Any, entries: Iterable[Entry]) -> None:
-        """Raises WorkflowFailed, saying which rule and where. May stop reading ``entries`` early.
-
-        Blocks, for a worker thread, where it can be cancelled.
-        """
-        check(
-            self.rules,
-            name=name,
-            message=message,
-            user_meta=user_meta,
-            entries=entries,
-            schemas=self.schemas,
-            checkpoint=from_thread.check_cancelled,
-        )
 
 
 class Workflows:
@@ -92,8 +74,6 @@ class Workflows:
             content, version = await _read(
                 store, path, key.version_id, f"The workflow's schema {schema_id!r}"
             )
-        except OutsideRoots:
-            raise
         except (InvalidUri, NotFound) as error:
             raise WorkflowConfigInvalid(
                 f"The workflow's schema {schema_id!r} cannot be loaded from {url}: {error.message}",

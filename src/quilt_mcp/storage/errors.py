@@ -15,6 +15,7 @@ from quilt_mcp.errors import (
     ObjectNotFound,
     OutsideRoots,
     PermissionDenied,
+    PreconditionFailed,
     QuiltError,
     StorageFull,
     StorageUnavailable,
@@ -63,6 +64,24 @@ def storage_error(
         message.format(**words),
         next_step=next_step.format(**words),
         details={"folder": where, "errno": errno.errorcode.get(code, str(code)) if code else "unknown"},
+    )
+
+
+def lost_condition(where: str, key: str, why: str) -> PreconditionFailed:
+    """Of a conditional write or deletion in the store at ``where``."""
+    return PreconditionFailed(
+        f"{key!r} in {where} was not written: {why}.",
+        next_step="Read it again and decide anew.",
+        details={"store": where, "key": ascii(key)},
+    )
+
+
+def cut_short(where: str, key: str, found: int, expected: int) -> StorageUnavailable:
+    """Of an object whose reading ended early. Sizes in bytes."""
+    return StorageUnavailable(
+        f"{key!r} in {where} was cut short while it was read: {found} of {expected} bytes came.",
+        next_step="Make the same call again.",
+        details={"store": where, "key": ascii(key)},
     )
 
 

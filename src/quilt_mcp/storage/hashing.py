@@ -13,18 +13,16 @@ from anyio import from_thread, to_thread
 
 from quilt_mcp.domain.checksums import Hasher, PartHasher, checksum_for
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.errors import typed_errors
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import collect
 
 READ_SIZE = 256 << 10
 MOST_THREADS = 10
 """As many as quilt3 uses: on a busy machine fewer threads get a smaller share of it."""
-_MESSAGE = "bytes hashed"
 
 
-async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_progress) -> Hash:
+async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
     """The checksum of the first ``size`` bytes of an open regular file; its offset is neither used nor moved.
 
     Returns only when no thread reads ``fd`` any more, cancelled or not: the caller may close it then. Raises NotSupported
@@ -34,28 +32,19 @@ async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_
     part_size = checksum.part_size(size)
     offsets = range(0, size, part_size)
     limiter = anyio.CapacityLimiter(MOST_THREADS) if len(offsets) > 1 else None
-    digests: dict[int, tuple[bytes, int]] = {}
-    done = 0
 
-    async def hash_part(offset: int) -> None:
-        nonlocal done
+    async def hash_part(offset: int) -> tuple[bytes, int]:
         length = min(part_size, size - offset)
         part = checksum.part()
         await to_thread.run_sync(
             _update, part, fd, offset, length, from_thread.check_cancelled, limiter=limiter
         )
-        digests[offset] = (part.digest(), length)
-        done += length
-        await progress(done, size, _MESSAGE)
+        return part.digest(), length
 
     with typed_errors("The file being hashed", "the local file system"):
-        if len(offsets) > 1:
-            await for_each(offsets, MOST_THREADS, hash_part)
-        elif size:
-            await hash_part(0)
+        digests = await collect(offsets, min(MOST_THREADS, len(offsets)), hash_part)
         _require_end(fd, size)
-    await progress(size, size, _MESSAGE)
-    return checksum.of_parts(digests[offset] for offset in offsets)
+    return checksum.of_parts(digests)
 
 
 def hash_open_file(fd: int, size: int, hash_type: str, checkpoint: Callable[[], None] = lambda: None) -> Hash:

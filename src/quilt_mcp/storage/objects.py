@@ -6,24 +6,20 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from anyio import to_thread
 
-from quilt_mcp.domain.checksums import Buffer, checksum_for
+from quilt_mcp.domain.checksums import checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch, ObjectNotFound
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.store import Store
-from quilt_mcp.storage.workers import for_each, overlapped
+from quilt_mcp.storage.workers import collect, overlapped
 
-_CHUNK = 4 << 20
-_PART_CHUNK = 2 << 20
-"""Smaller pieces are more steps between threads; larger ones leave the processor's cache before they are hashed and written."""
 _PARTS_AT_ONCE = 8
 _PARTS_BYTES = 64 << 20
 """Parts under way have no more than this together (but two are, of whatever size)."""
@@ -31,24 +27,15 @@ _MESSAGE = "bytes read"
 
 
 async def hash_object(
-    store: Store,
-    key: str,
-    hash_type: str,
-    *,
-    size: int,
-    version: str | None = None,
-    progress: Progress = no_progress,
+    store: Store, key: str, hash_type: str, *, size: int, version: str | None = None
 ) -> Hash:
     """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
     if store.local_files is None:
-        return await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
-    descriptor = await to_thread.run_sync(store.local_files.open_file, key)
-    try:
-        if (found := os.fstat(descriptor).st_size) != size:
+        return await bring_object(store, key, hash_type, size=size, version=version)
+    with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
+        if (found := os.fstat(file.fileno()).st_size) != size:
             raise _other_size(store, key, str(found), size)
-        return await hash_file(descriptor, size, hash_type, progress)
-    finally:
-        os.close(descriptor)
+        return await hash_file(file.fileno(), size, hash_type)
 
 
 async def holds(store: Store, key: str, content: Hash, *, size: int) -> bool:
@@ -79,64 +66,39 @@ async def bring_object(
     """
     checksum = checksum_for(hash_type)
     part_size = checksum.part_size(size)
-    starts = range(0, size, part_size)
-    download = _Download(store, key, size, version, write, progress)
-    digests: dict[int, bytes] = {}
+    done = 0
 
-    async def bring_part(start: int) -> None:
-        part = checksum.part()
-        await download.bring(start, min(part_size, size - start), part.update)
-        digests[start] = part.digest()
-
-    at_once = max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part_size))
-    await for_each(starts or (0,), at_once, bring_part)  # an object that should be empty is asked for, too
-    return checksum.of_parts((digests[start], min(part_size, size - start)) for start in starts)
-
-
-@dataclass(slots=True)
-class _Download:
-    """One object on its way. ``done``: bytes that came so far."""
-
-    store: Store
-    key: str
-    size: int
-    version: str | None
-    write: Callable[[int, bytes | memoryview], None]
-    progress: Progress
-    done: int = 0
-
-    async def bring(self, start: int, length: int, check: Callable[[Buffer], None]) -> None:
-        """The bytes [start, start + length). The last are asked for without an end, to see that the object has one there."""
-        at = start
+    async def bring_part(start: int) -> tuple[bytes, int]:
+        part, at, end = checksum.part(), start, min(start + part_size, size)
 
         def take(chunk: bytes | memoryview) -> None:
-            check(chunk)
-            self.write(at, chunk)
+            part.update(chunk)
+            write(at, chunk)
 
         async def add(chunk: bytes | memoryview) -> None:
-            nonlocal at
-            if at + len(chunk) > start + length:
-                raise _other_size(self.store, self.key, f"more than {self.size}", self.size)
+            nonlocal at, done
+            if at + len(chunk) > end:
+                raise _other_size(store, key, f"more than {size}", size)
             await to_thread.run_sync(take, chunk)
             at += len(chunk)
-            self.done += len(chunk)
-            await self.progress(self.done, self.size, _MESSAGE)
+            done += len(chunk)
+            await progress(done, size, _MESSAGE)
 
-        is_whole = length == self.size
-        stream = self.store.stream(
-            self.key,
-            offset=start,
-            length=None if start + length == self.size else length,
-            version=self.version,
-            chunk_size=_CHUNK if is_whole else _PART_CHUNK,
-        )
-        if is_whole:
+        length = None if end == size else part_size  # without an end, to see that the object has one there
+        stream = store.stream(key, offset=start, length=length, version=version)
+        if size <= part_size:
             await overlapped(stream, add)
         else:  # other parts are on their way meanwhile
             async for chunk in stream:
                 await add(chunk)
-        if at != start + length:
-            raise _other_size(self.store, self.key, str(at), self.size)
+        if at != end:
+            raise _other_size(store, key, str(at), size)
+        return part.digest(), end - start
+
+    at_once = max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part_size))
+    starts = range(0, size, part_size) or (0,)  # an object that should be empty is asked for, too
+    digests = await collect(starts, at_once, bring_part)
+    return checksum.of_parts(digests if size else ())
 
 
 @asynccontextmanager
@@ -146,18 +108,15 @@ async def local_file(
     """A read-only descriptor of the object's bytes: the file itself where it is local, else an unnamed copy in ``scratch``
     that is gone afterwards."""
     if store.local_files is not None:
-        descriptor = await to_thread.run_sync(store.local_files.open_file, key)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
+            yield file.fileno()
         return
     subject = "A copy in the making"
     with typed_errors(subject, str(scratch)):
         os.makedirs(scratch, mode=0o700, exist_ok=True)
         copy = tempfile.TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115 - closed below, where errors keep their type
     with copy:
-        async for chunk in store.stream(key, version=version, chunk_size=_CHUNK):
+        async for chunk in store.stream(key, version=version):
             with typed_errors(subject, str(scratch)):
                 await to_thread.run_sync(_write_all, copy, chunk)
         yield copy.fileno()

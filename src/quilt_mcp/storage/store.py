@@ -10,11 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
+
+PIECE: Final = 2 << 20
+"""Bytes in each piece of a stream. Smaller ones are more steps between threads; larger ones leave the processor's cache before
+they are hashed and written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +44,24 @@ class Listing:
 
 
 class Store(Protocol):
-    """Bytes by key below one root.
+    """Bytes by key below one root. Its attributes are read only.
 
     Reading never shows a half-written object. A write is atomic: after a crash the old object or the new one is there.
     """
 
-    @property
-    def url(self) -> str:
-        """``file:///folder`` or ``s3://bucket``, without trailing slash."""
-        ...
-
-    @property
-    def conditional_writes(self) -> bool | None:
-        """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
-        yet."""
-        ...
-
-    @property
-    def local_files(self) -> LocalFiles | None:
-        """The objects as files of this machine; None where they are not."""
-        ...
-
-    @property
-    def intake(self) -> FileIntake | None:
-        """How local files are stored by content; None where they go in by ``put``."""
-        ...
-
-    @property
-    def signer(self) -> LinkSigner | None:
-        """Signed links to the objects; None where there are none."""
-        ...
-
-    @property
-    def pages(self) -> PageLister | None:
-        """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
-        ...
+    url: str
+    """``file:///folder`` or ``s3://bucket``, without trailing slash."""
+    conditional_writes: bool | None
+    """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
+    yet."""
+    local_files: LocalFiles | None
+    """The objects as files of this machine; None where they are not."""
+    intake: FileIntake | None
+    """How local files are stored by content; None where they go in by ``put``."""
+    signer: LinkSigner | None
+    """Signed links to the objects; None where there are none."""
+    pages: PageLister | None
+    """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...
 
@@ -90,15 +76,9 @@ class Store(Protocol):
         ...
 
     def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes | memoryview]:
-        """The same bytes as ``get``, in chunks and in order. Raises ObjectNotFound at the first step, StorageUnavailable when
+        """The same bytes as ``get``, in pieces and in order. Raises ObjectNotFound at the first step, StorageUnavailable when
         cut short."""
         ...
 
@@ -152,9 +132,7 @@ class Taken:
 class FileIntake(Protocol):
     """Takes in local files and stores them by content."""
 
-    async def take_file(
-        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
-    ) -> Taken:
+    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
         """Copies an open file into a temporary file of the store, hashes what was written, then publishes it under
         ``key_of(hash)``: the stored bytes are the hashed bytes even while the source changes. An object there is read and
         compared, and replaced when its bytes are others. Atomic, durable."""
@@ -163,7 +141,8 @@ class FileIntake(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file that a source names. ``relative`` is its path below the folder asked for (its name, when one file was)."""
+    """A file that a source names. ``relative`` is its '/'-separated path below the folder asked for (its name, when one file
+    was); a local ``physical_key`` is where its bytes really lie, with a symbolic link resolved, as quilt3's are."""
 
     relative: str
     physical_key: PhysicalKey

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import NoReturn
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
-from quilt_mcp.storage.store import ObjectStat, Store, Stores, Taken
+from quilt_mcp.storage.store import FileIntake, Store, Stores
 
 
 class ReadOnlyStore:
@@ -17,10 +16,10 @@ class ReadOnlyStore:
     of the store."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.conditional_writes = store.conditional_writes
         self.url = store.url
         self.local_files = store.local_files
-        self.intake = None if store.intake is None else self
+        self.intake: FileIntake | None = None if store.intake is None else self
         self.signer = store.signer
         self.pages = store.pages
         self.physical_key = store.physical_key
@@ -30,26 +29,18 @@ class ReadOnlyStore:
         self.list = store.list
         self.list_folder = store.list_folder
 
-    @property
-    def conditional_writes(self) -> bool | None:
-        return self._store.conditional_writes
+    async def put(self, key: str, *_: object, **__: object) -> NoReturn:
+        self._refuse(repr(key))
 
-    async def put(
-        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
-    ) -> ObjectStat:
-        raise self._refusal(key)
+    async def delete(self, key: str, *, if_match: str | None = None) -> NoReturn:
+        self._refuse(repr(key))
 
-    async def delete(self, key: str, *, if_match: str | None = None) -> None:
-        raise self._refusal(key)
+    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> NoReturn:
+        self._refuse("A local file")
 
-    async def take_file(
-        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
-    ) -> Taken:
-        raise self._refusal("A local file")
-
-    def _refusal(self, key: str) -> ReadOnly:
-        return ReadOnly(
-            f"{key!r} was not written to {self.url}: this server only reads.",
+    def _refuse(self, what: str) -> NoReturn:
+        raise ReadOnly(
+            f"{what} was not written to {self.url}: this server only reads.",
             next_step="Start the server with --allow-write (or QUILT_ALLOW_WRITE=1), then make the same call again.",
             details={"registry": self.url},
         )

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, cast
 
 import orjson
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, JsonObject, Record
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header, Record
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.errors import CorruptManifest, InternalError, InvalidMetadata, InvalidName
 
@@ -35,7 +35,12 @@ _NOT_NESTING: Final = bytes(set(range(256)) - set(b"[]{}"))
 _LONE_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _KEY: Final = re.compile(rb'\{"logical_key": "([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 
-_dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+PACKAGE_METADATA: Final = "the package metadata"
+
+dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""As a line of a manifest has it."""
+dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+"""As the top hash has it."""
 _dump_exact = json.JSONEncoder().encode
 
 
@@ -61,12 +66,16 @@ def decode_record(line: bytes, number: int) -> Record:
     if not isinstance(key, str):
         corrupt(number, "'logical_key' is missing or not a string")
     physical_keys = fields.get("physical_keys")
-    if not physical_keys:
-        return _directory(fields, key, number)
+    if not physical_keys and not key.endswith("/"):
+        corrupt(number, f"{key[:200]!r} has no physical key, and is no folder either")
     try:
-        validate_logical_key(key)
+        validate_logical_key(key if physical_keys else key[:-1])
     except InvalidName as error:
         corrupt(number, error.message)
+    if "meta" not in fields:
+        corrupt(number, "'meta' is missing")
+    if not physical_keys:
+        return DirectoryMeta(key, fields["meta"])
     if not isinstance(physical_keys, list):
         corrupt(number, "'physical_keys' is not a list")
     physical_key = cast("list[Any]", physical_keys)[0]
@@ -82,14 +91,20 @@ def decode_record(line: bytes, number: int) -> Record:
     hash_type, value = hash_fields.get("type"), hash_fields.get("value")
     if not isinstance(hash_type, str) or not isinstance(value, str) or len(hash_fields) != 2:
         corrupt(number, "'hash' is not an object of a string 'type' and a string 'value'")
-    if "meta" not in fields:
-        corrupt(number, "'meta' is missing")
     meta: Any = fields["meta"] or {}
     if not isinstance(meta, dict):
         corrupt(number, "'meta' is not an object")
     if b"\\u" in line and any(map(_LONE_SURROGATE.search, (physical_key, hash_type, value))):
         corrupt(number, "it holds a lone surrogate, which is not a Unicode character")
     return Entry(key, physical_key, size, Hash(hash_type, value), cast("dict[str, Any]", meta))
+
+
+def decode_entry(line: bytes) -> Entry:
+    """A line of those that an index found to be entries. Raises CorruptManifest."""
+    record = decode_record(line, 0)
+    if isinstance(record, DirectoryMeta):
+        corrupt(0, "it is no entry")
+    return record
 
 
 def walk_key_in(line: bytes) -> bytes | None:
@@ -112,7 +127,8 @@ def corrupt_length(number: int) -> NoReturn:
 def _load(line: bytes, number: int) -> dict[str, Any]:
     plain = line.endswith(_EMPTY_META)
     if not plain:
-        _refuse_deep(line, number)
+        if is_deep(line):
+            corrupt(number, f"it is nested more than {MAX_DEPTH} deep")
         plain = _BIG_INTEGER.search(line, _where_numbers_matter(line, number)) is None
     value: Any = None
     if plain:
@@ -141,11 +157,6 @@ def _where_numbers_matter(line: bytes, number: int) -> int:
     return max(line.find(b'"meta"'), 0)
 
 
-def _refuse_deep(line: bytes, number: int) -> None:
-    if is_deep(line):
-        corrupt(number, f"it is nested more than {MAX_DEPTH} deep")
-
-
 def is_deep(line: bytes) -> bool:
     """Whether JSON text is nested more than ``MAX_DEPTH`` deep."""
     if len(line) <= 2 * MAX_DEPTH or line.count(b"{") + line.count(b"[") <= MAX_DEPTH:
@@ -156,18 +167,6 @@ def is_deep(line: bytes) -> bool:
         if depth > MAX_DEPTH:
             return True
     return False
-
-
-def _directory(fields: dict[str, Any], key: str, number: int) -> DirectoryMeta:
-    if not key.endswith("/"):
-        corrupt(number, f"{key[:200]!r} has no physical key, and is no folder either")
-    try:
-        validate_logical_key(key[:-1])
-    except InvalidName as error:
-        corrupt(number, error.message)
-    if "meta" not in fields:
-        corrupt(number, "'meta' is missing")
-    return DirectoryMeta(key, fields["meta"])
 
 
 def _odd_size(size: Any, number: int) -> int:
@@ -194,8 +193,7 @@ def corrupt(number: int, why: str) -> NoReturn:
 
 def encode_header(header: Header) -> bytes:
     """Raises InvalidMetadata: not JSON, NaN or infinite, lone surrogates, too deep, or beyond ``MAX_RECORD_BYTES``."""
-    fields = {name: value for name, value in header.fields.items() if name != "top_hash"}
-    return _line(dump(_dump_line, fields, "the package metadata"), "the package metadata")
+    return _line(dump(dump_line, dict(header.fields), PACKAGE_METADATA), PACKAGE_METADATA)
 
 
 def encode_record(record: Record) -> bytes:
@@ -203,7 +201,7 @@ def encode_record(record: Record) -> bytes:
     what = record.logical_key
     if isinstance(record, DirectoryMeta):
         what = f"the metadata of the folder {what!r}"
-    return _line(_spelled(record, lambda meta: dump(_dump_line, meta, what)), what)
+    return _line(_spelled(record, lambda meta: dump(dump_line, meta, what)), what)
 
 
 def can_be_written(record: Record) -> bool:
@@ -245,11 +243,6 @@ def _line(text: str, what: str) -> bytes:
     if is_deep(line):
         _invalid(what, f"is nested more than {MAX_DEPTH} deep")
     return line + b"\n"
-
-
-def encode_meta(meta: JsonObject, logical_key: str) -> str:
-    """A metadata object by itself, as ASCII that ``json.loads`` makes the very same object of. Raises InvalidMetadata."""
-    return dump(_dump_exact, dict(meta), logical_key)
 
 
 def dump(encode: Callable[[Any], str], value: Any, what: str) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 import orjson
 
-from quilt_mcp.domain.manifest.codec import MAX_DEPTH, is_deep
+from quilt_mcp.domain.manifest.codec import MAX_DEPTH, dump_line, dump_sorted, is_deep
 
 _ENTRY: Final = (
     rb'^\{"logical_key": "(%b+)", "physical_keys": \["%b+"\], "size": (0|[1-9][0-9]{0,17}), '
@@ -40,9 +40,6 @@ _RISKY_NUMBER: Final = re.compile(rb"[0-9](?:[eE]|\.000|[0-9.]{15})")
 """Numbers that orjson and ``json`` might read or spell differently: exponents, those that Python writes with one,
 integers beyond 64 bits, floats of many digits. A false alarm (in a string, say) only costs time."""
 
-_dump_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_dump_sorted = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-
 
 @dataclass(frozen=True, slots=True)
 class PlainLines:
@@ -65,9 +62,9 @@ class PlainLines:
         part = b'{"hash":{"type":"%b","value":"%b"},"logical_key":"%b","meta":%b,"size":%b}'
         return b"".join(map(part.__mod__, rows))
 
-    def is_spelled(self) -> bool:
-        """Whether quilt3 would write these very lines: their metadata, too, is spelled as ``json`` spells it."""
-        return all(_dump_line(json.loads(meta)).encode() == meta for meta in {*self.metas} - {b""})
+    def misspelled_metas(self) -> set[bytes]:
+        """The metadata that ``json`` spells in another way. quilt3 would write all lines that have none of it as they are."""
+        return {meta for meta in {*self.metas} - {b""} if dump_line(json.loads(meta)).encode() != meta}
 
 
 def plain_lines(block: bytes) -> PlainLines | None:
@@ -76,8 +73,7 @@ def plain_lines(block: bytes) -> PlainLines | None:
     columns = _columns(block, _QUICK, _EXACT)
     if columns is None:
         return None
-    keys, sizes, types, values, metas = columns
-    return PlainLines(keys, sizes, types, values, metas, block.isascii() and b"\x7f" not in block)
+    return PlainLines(*columns, is_ascii=block.isascii() and b"\x7f" not in block)
 
 
 def plain_sizes(block: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | None:
@@ -129,7 +125,7 @@ def _canonical_meta(meta: bytes) -> bytes:
     is_simple = meta.isascii() and b"\\u" not in meta and b"\x7f" not in meta
     if is_simple and not _RISKY_NUMBER.search(meta):
         return orjson.dumps(orjson.loads(meta), option=orjson.OPT_SORT_KEYS)
-    return _dump_sorted(json.loads(meta)).encode()
+    return dump_sorted(json.loads(meta)).encode()
 
 
 def _ascii(text: bytes) -> bytes:

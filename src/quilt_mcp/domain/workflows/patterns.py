@@ -121,7 +121,7 @@ def _sequence_cost(nodes: Iterable[Any], length: int) -> tuple[int, int]:
 
 def _cost(operation: str, value: Any, length: int) -> tuple[int, int]:
     match operation:
-        case _ if operation == "AT" or operation in _CHARACTERS:
+        case _ if operation in ("AT", "FAILURE", *_CHARACTERS):
             return 1, 1
         case "MAX_REPEAT" | "MIN_REPEAT":
             least, most, inner = value
@@ -147,8 +147,6 @@ def _cost(operation: str, value: Any, length: int) -> tuple[int, int]:
         case "POSSESSIVE_REPEAT":
             least, most, inner = value
             return 1, _repeat_cost(least, most, inner, length)[1]
-        case "FAILURE":
-            return 1, 1
         case _:
             raise UnsafePattern(f"it uses {operation.replace('_', ' ').lower()}, which is not known here")
 

@@ -24,7 +24,6 @@ from quilt_mcp.domain.workflows.yaml import read_yaml
 from quilt_mcp.errors import InvalidArgument, InvalidUri, WorkflowConfigInvalid, WorkflowFailed
 
 SUPPORTED_VERSION: Final = (1, 1, 0)
-_FIX_CONFIG: Final = "Ask the registry's owner to correct .quilt/workflows/config.yml."
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +265,6 @@ def _failed(
 def _config_invalid(why: str, *, details: Mapping[str, Any] | None = None) -> NoReturn:
     raise WorkflowConfigInvalid(
         f"The registry's workflow configuration cannot be used: {why}.",
-        next_step=_FIX_CONFIG,
+        next_step="Ask the registry's owner to correct .quilt/workflows/config.yml.",
         details=details,
     )

@@ -7,10 +7,9 @@ both an index is kept there, so that the next process looks through no line.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
@@ -93,9 +92,8 @@ class ManifestCache:
         """What ``read`` makes of the object that a stat found. It is asked again while it answers None: the object changed."""
         try:
             for _ in range(ATTEMPTS):
-                if (
-                    found := await read(store, top_hash, await store.stat(manifest_key(top_hash)))
-                ) is not None:
+                found = await read(store, top_hash, await store.stat(manifest_key(top_hash)))
+                if found is not None:
                     return found
         except ObjectNotFound as error:
             raise missing_manifest(store.url, top_hash) from error
@@ -117,7 +115,7 @@ class ManifestCache:
             async with lock:
                 found = (
                     self._known(name)
-                    or await self._kept(store, top_hash, stat)
+                    or await self._kept(store, top_hash, stat, name)
                     or await self._load(store, top_hash, stat)
                 )
                 if found is not None:
@@ -148,9 +146,9 @@ class ManifestCache:
             while held > MEMORY and len(kept) > 1:
                 held -= kept.popitem(last=False)[1].held
 
-    async def _kept(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
+    async def _kept(self, store: Store, top_hash: str, stat: ObjectStat, name: str) -> Manifest | None:
         """With what an earlier look left on disk, where there is something that still serves."""
-        name = _cache_name(store.url, top_hash, stat)
+        lines: FileLines | None = None
         index = await to_thread.run_sync(self._folder.index, name) if stat.size > self._small else None
         if index is None:
             return None
@@ -158,16 +156,35 @@ class ManifestCache:
             lines = await to_thread.run_sync(self._folder.lines, name, index)
         elif store.local_files is not None:
             lines = await self._in_place(store, store.local_files, top_hash, stat)
-        else:
-            lines = None
         if lines is None or lines.size != index.size:
             return None
         return Manifest(top_hash, lines, index, name=name, modified=stat.modified)
 
     async def _load(self, store: Store, top_hash: str, stat: ObjectStat) -> Manifest | None:
-        name = _cache_name(store.url, top_hash, stat)
-        found = await self._read(store, top_hash, stat, name)
-        return None if found is None else Manifest(top_hash, *found, name=name, modified=stat.modified)
+        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
+        name, key = _cache_name(store.url, top_hash, stat), manifest_key(top_hash)
+        found: tuple[Lines, Index] | None = None
+        if stat.size <= self._small:
+            seen, body = await store.get(key, version=stat.version)
+            if seen.etag != stat.etag:
+                return None
+            if stat.size <= AT_ONCE:
+                found = look_through(body)
+            else:
+                found = await to_thread.run_sync(look_through, body, check_cancelled)
+        elif store.local_files is not None:
+            lines = await self._in_place(store, store.local_files, top_hash, stat)
+            if lines is not None:
+                found = await to_thread.run_sync(self._look_through, lines, name, None)
+        else:
+            with self._folder.new_file() as copy:
+                async for chunk in store.stream(key, version=stat.version):
+                    copy.write(chunk)
+                lines = self._folder.own_lines(copy)
+                seen = await store.stat(key, version=stat.version)
+                if (lines.size, seen.etag) == (stat.size, stat.etag):
+                    found = await to_thread.run_sync(self._look_through, lines, name, copy)
+        return found and Manifest(top_hash, *found, name=name, modified=stat.modified)
 
     async def _in_place(
         self, store: Store, files: LocalFiles, top_hash: str, stat: ObjectStat
@@ -176,53 +193,23 @@ class ManifestCache:
         lines = FileLines(await to_thread.run_sync(files.open_file, key), _rewritten)
         return lines if lines.size == stat.size and (await store.stat(key)).etag == stat.etag else None
 
-    async def _read(
-        self, store: Store, top_hash: str, stat: ObjectStat, name: str
-    ) -> tuple[Lines, Index] | None:
-        """Looks through the manifest. Of a large one an index is left on disk, and where it is in a bucket a copy."""
-        key = manifest_key(top_hash)
-        if stat.size <= self._small:
-            seen, body = await store.get(key, version=stat.version)
-            if seen.etag != stat.etag:
-                return None
-            if stat.size <= AT_ONCE:
-                return look_through(body, _go_on)
-            return await to_thread.run_sync(look_through, body, check_cancelled)
-        if store.local_files is not None:
-            lines = await self._in_place(store, store.local_files, top_hash, stat)
-            if lines is None:
-                return None
-            return await to_thread.run_sync(self._look_through, lines, name, None)
-        with self._folder.new_file() as copy:
-            async for chunk in store.stream(key, version=stat.version):
-                copy.write(chunk)
-            copy.flush()
-            lines = self._folder.own_lines(os.dup(copy.fileno()))
-            if lines.size != stat.size or (await store.stat(key, version=stat.version)).etag != stat.etag:
-                return None
-            return await to_thread.run_sync(self._look_through, lines, name, copy)
-
     def _look_through(self, lines: Lines, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
         """The lines and their index, which are left on disk; other lines, where these stand in another order. ``copy``: the file
         of the lines where it is the cache's own."""
-        try:
-            index = look(lines, check_cancelled)
-        except OtherOrder:
-            with self._folder.new_file() as ordered:
+        with ExitStack() as stack:
+            try:
+                index = look(lines, check_cancelled)
+            except OtherOrder:
+                copy = stack.enter_context(self._folder.new_file())
                 for block in sorted_copy(lines, check_cancelled):
-                    ordered.write(block)
-                ordered.flush()
-                lines = self._folder.own_lines(os.dup(ordered.fileno()))
-                return self._saved(lines, look(lines, check_cancelled), name, ordered)
-        return self._saved(lines, index, name, copy)
-
-    def _saved(self, lines: Lines, index: Index, name: str, copy: IO[bytes] | None) -> tuple[Lines, Index]:
-        if copy is not None:
-            index = replace(index, copy=lines.sha256())
-        with suppress(StorageFull, StorageUnavailable) if copy is None else nullcontext():
-            self._folder.save(
-                name, index, copy
-            )  # of lines in their place an index is left for the next process alone
+                    copy.write(block)
+                lines = self._folder.own_lines(copy)
+                index = look(lines, check_cancelled)
+            if copy is not None:
+                index = replace(index, copy=lines.sha256())
+            else:  # of lines in their place an index is left for the next process alone
+                stack.enter_context(suppress(StorageFull, StorageUnavailable))
+            self._folder.save(name, index, copy)
         return lines, index
 
 
@@ -232,10 +219,6 @@ def missing_manifest(registry: str, top_hash: str) -> RevisionNotFound:
         next_step="Choose a revision with package_log.",
         details={"registry": registry, "top_hash": top_hash},
     )
-
-
-def _go_on() -> None:
-    """The checkpoint of what is over in a millisecond."""
 
 
 def _rewritten() -> QuiltError:

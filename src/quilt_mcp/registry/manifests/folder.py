@@ -54,14 +54,16 @@ class CacheFolder:
     def lines(self, name: str, index: Index) -> FileLines | None:
         """The copy that ``index`` is of. None when it is gone or damaged."""
         try:
-            lines = self.own_lines(os.open(self._file(name, "lines"), os.O_RDONLY | os.O_CLOEXEC))
+            with self._file(name, "lines").open("rb") as file:
+                lines = self.own_lines(file)
         except OSError:
             return None
         return lines if lines.sha256() == index.copy else None
 
-    def own_lines(self, descriptor: int) -> FileLines:
-        """The lines of a file of this folder, which closes ``descriptor`` in the end."""
-        return FileLines(descriptor, self.unusable, is_own=True)
+    def own_lines(self, file: IO[bytes]) -> FileLines:
+        """The lines of a file of this folder, which may be closed and deleted meanwhile."""
+        file.flush()
+        return FileLines(os.dup(file.fileno()), self.unusable, is_own=True)
 
     def save(self, name: str, index: Index, copy: IO[bytes] | None) -> None:
         """Puts both in their places: the index, and the lines it is of (made by ``new_file``) where they are a copy."""
@@ -76,8 +78,8 @@ class CacheFolder:
 
     @contextmanager
     def new_file(self) -> Generator[IO[bytes]]:
-        """A file in the making, gone at the end unless it was put in its place."""
-        with self.errors():
+        """A file in the making, gone at the end unless it was put in its place. Lets no OSError out of the block."""
+        try:
             folder = self.private.path()
             with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=folder, delete=False) as file:
                 try:
@@ -85,12 +87,6 @@ class CacheFolder:
                 finally:
                     with suppress(FileNotFoundError):
                         os.unlink(file.name)
-
-    @contextmanager
-    def errors(self) -> Generator[None]:
-        """Lets no OSError out of the block."""
-        try:
-            yield
         except OSError as error:
             raise self.unusable(error.strerror or str(error), full=error.errno in _FULL) from error
 

@@ -7,14 +7,21 @@ import json
 import sys
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 NO_META: Final = -1
 _COLUMNS: Final = ("path_end", "first", "end", "entries", "size", "files", "folders", "after", "meta")
-_FORMAT: Final = f"quilt-mcp index 2 {sys.byteorder}"
+_HEAD: Final = ("metas", "entries", "size", "copy", "is_writable", "found_hash")
+_FORMAT: Final = f"quilt-mcp index 3 {sys.byteorder}"
+_CHECKSUM: Final = 64
 
 
+def _column() -> array[int]:
+    return array("q")
+
+
+@dataclass(slots=True)
 class Folders:
     """The folders of a revision in walk order, the root first, each known by its number (its slot). A column a fact:
 
@@ -23,25 +30,26 @@ class Folders:
     NO_META; ``path_end`` is where its path ends in ``paths``, which holds the walk keys of all, one after the other.
     """
 
-    __slots__ = ("paths", *_COLUMNS)
-
-    path_end: array[int]
-    first: array[int]
-    end: array[int]
-    entries: array[int]
-    size: array[int]
-    files: array[int]
-    folders: array[int]
-    after: array[int]
-    meta: array[int]
-
-    def __init__(self) -> None:
-        self.paths = bytearray()
-        for name in _COLUMNS:
-            setattr(self, name, array("q"))
+    path_end: array[int] = field(default_factory=_column)
+    first: array[int] = field(default_factory=_column)
+    end: array[int] = field(default_factory=_column)
+    entries: array[int] = field(default_factory=_column)
+    size: array[int] = field(default_factory=_column)
+    files: array[int] = field(default_factory=_column)
+    folders: array[int] = field(default_factory=_column)
+    after: array[int] = field(default_factory=_column)
+    meta: array[int] = field(default_factory=_column)
+    paths: bytearray = field(default_factory=bytearray)
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def add(self, path: bytes, at: int) -> None:
+        """A folder after those there are, with nothing in it yet. ``at``: where the lines of its entries begin."""
+        for name in _COLUMNS:
+            getattr(self, name).append(0)
+        self.paths += path
+        self.path_end[-1], self.first[-1], self.meta[-1] = len(self.paths), at, NO_META
 
     def path(self, slot: int) -> bytes:
         """The folder's walk key; b'' for the root."""
@@ -90,39 +98,20 @@ class Index:
 
     def dump(self) -> bytes:
         """As bytes for ``load``, with a checksum."""
-        body = self.folders.dump()
-        head = {
-            "format": _FORMAT,
-            "metas": self.metas,
-            "entries": self.entries,
-            "size": self.size,
-            "folders": len(self.folders),
-            "copy": self.copy,
-            "is_writable": self.is_writable,
-            "found_hash": self.found_hash,
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
-        text = json.dumps(head)
-        return f"{hashlib.sha256(text.encode()).hexdigest()} {text}\n".encode() + body
+        head = {name: getattr(self, name) for name in _HEAD}
+        text = json.dumps({"format": _FORMAT, "folders": len(self.folders), **head})
+        body = f"{text}\n".encode() + self.folders.dump()
+        return hashlib.sha256(body).hexdigest().encode() + body
 
     @classmethod
     def load(cls, dumped: bytes) -> Index:
         """Raises ValueError for what is damaged, or of another version."""
-        feed = dumped.index(b"\n")
-        checksum, _, text = dumped[:feed].partition(b" ")
-        body = memoryview(dumped)[feed + 1 :]
-        if hashlib.sha256(text).hexdigest().encode() != checksum:
-            raise ValueError("the head of the index is damaged")
-        head = json.loads(text)
-        if head["format"] != _FORMAT or head["sha256"] != hashlib.sha256(body).hexdigest():
+        body = memoryview(dumped)[_CHECKSUM:]
+        if hashlib.sha256(body).hexdigest().encode() != dumped[:_CHECKSUM]:
             raise ValueError("the index is damaged, or of another version")
-        folders = Folders.load(body, head["folders"])
-        return cls(
-            head["metas"],
-            head["entries"],
-            head["size"],
-            folders,
-            head["copy"],
-            head["is_writable"],
-            head["found_hash"],
-        )
+        feed = dumped.index(b"\n")
+        head = json.loads(dumped[_CHECKSUM:feed])
+        if head["format"] != _FORMAT:
+            raise ValueError("the index is of another version")
+        folders = Folders.load(memoryview(dumped)[feed + 1 :], head["folders"])
+        return cls(folders=folders, **{name: head[name] for name in _HEAD})

@@ -69,23 +69,19 @@ class Lines(ABC):
                 return line
             length *= 4
 
-    def line_before(self, offset: int) -> bytes:
-        """The line that ends at ``offset``, without its line feed. There must be one."""
+    def walk_key_before(self, offset: int) -> bytes:
+        """The walk key of the record that ends at ``offset``. There must be one."""
         length = _HEAD
         while True:
             begin = max(0, offset - length)
             chunk = self.read(begin, offset - begin).removesuffix(b"\n")
             if b"\n" in chunk or begin == 0:
-                return chunk.rpartition(b"\n")[2]
+                return _walk_key(chunk.rpartition(b"\n")[2])
             length *= 4
 
     def walk_key_at(self, offset: int) -> bytes:
         """The walk key of the record at ``offset``."""
         return walk_key_in(self.read(offset, _HEAD)) or _walk_key(self.line_at(offset))
-
-    def walk_key_before(self, offset: int) -> bytes:
-        """The walk key of the record that ends at ``offset``."""
-        return _walk_key(self.line_before(offset))
 
     def seek(self, walk_key: bytes, start: int, end: int) -> int:
         """Where the first record in [start, end) stands whose walk key is ``walk_key`` or comes after it; ``end`` when there is

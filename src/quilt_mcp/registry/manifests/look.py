@@ -26,9 +26,8 @@ from quilt_mcp.domain.manifest.codec import (
 )
 from quilt_mcp.domain.manifest.plain_lines import plain_sizes
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.domain.walk import corrupt_file_and_folder, directory_walk_key
-from quilt_mcp.errors import CorruptManifest
-from quilt_mcp.registry.manifests.index import NO_META, Folders, Index
+from quilt_mcp.domain.walk import corrupt_file_and_folder, corrupt_manifest, directory_walk_key
+from quilt_mcp.registry.manifests.index import Folders, Index
 from quilt_mcp.registry.manifests.lines import HeldLines, Lines, LineTooLong
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 
@@ -78,9 +77,9 @@ class _Look:
         """The line that comes next, counted from 1 at the header."""
         self._last = b""
         """The walk key of the entry before."""
-        self._metas: Iterator[tuple[bytes, int]] = iter(())
-        """The directories with metadata that no entry has passed yet: walk keys, and where the metadata stands."""
-        self._next_meta: tuple[bytes, int] | None = None
+        self._metas: list[tuple[bytes, int]] = []
+        """The directories with metadata that no entry has passed yet: walk keys, and where the metadata stands; the next one
+        last."""
         self._sums = FolderSums(_PATHS + _PATHS_A_BYTE * lines.size)
         self._is_writable = True
 
@@ -95,13 +94,12 @@ class _Look:
         start = at = len(header) + 1
         block, metas = self._directories(first[start:], blocks, start)
         entries = at = min(metas[-1][2] if metas else start, self._lines.size)
-        self._metas = iter([(path, place) for path, place, _ in metas])
-        self._next_meta = next(self._metas, None)
+        self._metas = [(path, place) for path, place, _ in reversed(metas)]
         while block or (block := next(blocks, b"")):
             self._add(block, at)
             at, block = at + len(block), b""
         at = min(at, self._lines.size)
-        while self._next_meta is not None:
+        while self._metas:
             self._enter_directory(self._last, at)
         self._sums.finish(at)
         return Index(start, entries, at, self._sums.folders, is_writable=self._is_writable)
@@ -149,12 +147,10 @@ class _Look:
     def _enter_directory(self, before: bytes, at: int) -> None:
         """Makes a folder of the next directory with metadata, whether or not there is an entry in it. ``before``: the walk key
         of the entry that stands before it."""
-        assert self._next_meta is not None
-        path, place = self._next_meta
+        path, place = self._metas.pop()
         if before and (path == before or path.startswith(before + b"\0")):
             raise corrupt_file_and_folder(before)
         self._sums.folders.meta[self._sums.enter(path, at)] = place
-        self._next_meta = next(self._metas, None)
 
     # -- entries --
 
@@ -170,9 +166,9 @@ class _Look:
             # In walk order a file and what claims to lie below it are neighbours.
             if before and (folder == before or folder.startswith(before + b"\0")):
                 raise corrupt_file_and_folder(before)
-            while self._next_meta is not None and self._next_meta[0] <= keys[end - 1]:
-                split = bisect_left(keys, self._next_meta[0], begin, end)
-                if keys[split] == self._next_meta[0]:
+            while self._metas and self._metas[-1][0] <= keys[end - 1]:
+                split = bisect_left(keys, self._metas[-1][0], begin, end)
+                if keys[split] == self._metas[-1][0]:
                     raise corrupt_file_and_folder(keys[split])
                 if split > begin:
                     self._sums.add(folder, at + found.start_of(begin), found.sizes[begin:split])
@@ -266,23 +262,10 @@ class FolderSums:
         self._leave(at)
 
     def _make(self, path: bytes, at: int) -> None:
-        folders = self.folders
-        self._open.append((len(folders), path))
-        if len(folders.paths) + len(path) > self._most:
-            raise _corrupt("its folders are nested too deeply")
-        folders.paths += path
-        folders.path_end.append(len(folders.paths))
-        folders.first.append(at)
-        folders.meta.append(NO_META)
-        for column in (
-            folders.end,
-            folders.entries,
-            folders.size,
-            folders.files,
-            folders.folders,
-            folders.after,
-        ):
-            column.append(0)
+        if len(self.folders.paths) + len(path) > self._most:
+            raise corrupt_manifest("Its folders are nested too deeply.")
+        self._open.append((len(self.folders), path))
+        self.folders.add(path, at)
 
     def _leave(self, at: int) -> None:
         slot, _ = self._open.pop()
@@ -297,12 +280,5 @@ class FolderSums:
 
 def _bounded(size: int) -> int:
     if size > MAX_SIZE:
-        raise _corrupt("its files have more bytes together than any store can hold")
+        raise corrupt_manifest("Its files have more bytes together than any store can hold.")
     return size
-
-
-def _corrupt(why: str) -> CorruptManifest:
-    return CorruptManifest(
-        f"The manifest is corrupt: {why}.",
-        next_step="Choose another revision with package_log, or ask who wrote this one to push it again.",
-    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from quilt_mcp.domain.entry import DirectoryMeta, Entry
 from quilt_mcp.domain.listing import Totals
-from quilt_mcp.domain.manifest.codec import decode_header, decode_record
+from quilt_mcp.domain.manifest.codec import decode_entry, decode_header, decode_record
 from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import suggest, walk_key
 from quilt_mcp.registry.manifests.index import NO_META, Index
@@ -86,7 +86,7 @@ class Manifest:
         if after:
             child = folders.after_path(_walk(after))
             inner = folders.slot(_walk(after))
-            at = self._after(after, slot) if inner is None else folders.end[inner]
+            at = self.lines.seek(_walk(after) + b"\0", at, end) if inner is None else folders.end[inner]
         while at < end or child < folders.after[slot]:
             if child < folders.after[slot] and folders.first[child] == at:
                 yield self._folder_row(child)
@@ -112,9 +112,7 @@ class Manifest:
             size = _FIRST_READ if at == start else BLOCK
             for line in next(self.lines.blocks(at, end, size)).split(b"\n")[:-1]:
                 begin, at = at, at + len(line) + 1
-                record = decode_record(line, 0)
-                if isinstance(record, Entry):
-                    yield record, begin, min(at, self.index.size)
+                yield decode_entry(line), begin, min(at, self.index.size)
 
     def span(self, path: str) -> tuple[int, int]:
         """Where the lines of the entries at or below ``path`` begin and end; an empty span where there are none."""
@@ -127,8 +125,7 @@ class Manifest:
     def entry(self, key: str) -> Entry | None:
         """The file of that logical key."""
         at = self._find(key)
-        record = None if at is None else decode_record(self.lines.line_at(at), 0)
-        return record if isinstance(record, Entry) else None
+        return None if at is None else decode_entry(self.lines.line_at(at))
 
     def directory_meta(self, path: str) -> Any:
         """The metadata of a folder other than the root; None when there is none."""
@@ -184,10 +181,6 @@ class Manifest:
         end = self._folders.end[slot]
         at = self.lines.seek(wanted, self._folders.first[slot], end)
         return at if at < end and self.lines.walk_key_at(at) == wanted else None
-
-    def _after(self, key: str, slot: int) -> int:
-        """Where the line after the file ``key`` of that folder stands."""
-        return self.lines.seek(_walk(key) + b"\0", self._folders.first[slot], self._folders.end[slot])
 
 
 def _walk(path: str) -> bytes:

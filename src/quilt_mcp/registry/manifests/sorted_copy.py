@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 from quilt_mcp.domain.entry import DirectoryMeta
 from quilt_mcp.domain.manifest.codec import corrupt_length, decode_record, encode_exact
-from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.walk import corrupt_duplicate, directory_walk_key
 from quilt_mcp.registry.manifests.lines import Lines, LineTooLong
 from quilt_mcp.storage.scratch import ScratchTable
@@ -41,12 +40,9 @@ def sorted_copy(lines: Lines, checkpoint: Callable[[], None] = lambda: None) -> 
 
 def _insert(table: ScratchTable, line: bytes, number: int) -> None:
     record = decode_record(line, number)
-    if isinstance(record, DirectoryMeta):
-        row = (0, directory_walk_key(record.logical_key).encode(), encode_exact(record))
-        table.ask("INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", *row)
-        return
+    kind, verb = (0, "REPLACE") if isinstance(record, DirectoryMeta) else (1, "INSERT")
+    row = (kind, directory_walk_key(record.logical_key).encode(), encode_exact(record))
     try:
-        row = (1, walk_key(record.logical_key).encode(), encode_exact(record))
-        table.ask("INSERT INTO lines VALUES (?, ?, ?)", *row)
+        table.ask(f"{verb} INTO lines VALUES (?, ?, ?)", *row)
     except sqlite3.IntegrityError as error:
         raise corrupt_duplicate(record.logical_key) from error

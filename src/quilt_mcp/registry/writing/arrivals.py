@@ -14,7 +14,7 @@ from typing import Any, Final
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry, Hash, JsonObject
 from quilt_mcp.domain.manifest.codec import IntegralFloat, dump
-from quilt_mcp.domain.names import walk_key
+from quilt_mcp.domain.names import walk_bytes
 from quilt_mcp.errors import DuplicateKey, InternalError
 from quilt_mcp.storage.scratch import ScratchTable
 
@@ -105,7 +105,7 @@ class Arrivals(ScratchTable):
         return self._count - before
 
     def _claimed_twice(self, logical_key: str, source: str) -> DuplicateKey:
-        number: int = self.ask("SELECT source FROM incoming WHERE walk = ?", _walk(logical_key))[0][0]
+        number: int = self.ask("SELECT source FROM incoming WHERE walk = ?", walk_bytes(logical_key))[0][0]
         other = self._sources[number]
         return DuplicateKey(
             f"Two sources claim the logical key {logical_key!r}: {other} and {source}.",
@@ -116,7 +116,7 @@ class Arrivals(ScratchTable):
     def __contains__(self, logical_key: str) -> bool:
         if self._few is not None:
             return logical_key in self._few
-        return bool(self.ask("SELECT 1 FROM incoming WHERE walk = ?", _walk(logical_key)))
+        return bool(self.ask("SELECT 1 FROM incoming WHERE walk = ?", walk_bytes(logical_key)))
 
     def __iter__(self) -> Iterator[Incoming]:
         """In walk order."""
@@ -128,7 +128,7 @@ class Arrivals(ScratchTable):
 
     def any_below(self, folder: str) -> bool:
         """Whether a file comes into ``folder`` (which ends in '/')."""
-        start = _walk(folder)
+        start = walk_bytes(folder)
         end = start[:-1] + b"\x01"
         return bool(self.ask("SELECT 1 FROM incoming WHERE walk > ? AND walk < ? LIMIT 1", start, end))
 
@@ -144,7 +144,7 @@ class Arrivals(ScratchTable):
 
     def replaced(self, *logical_keys: str) -> dict[str, Entry]:
         """The parent's entries noted at these keys, by key."""
-        walks = [_walk(key) for key in logical_keys]
+        walks = [walk_bytes(key) for key in logical_keys]
         rows = self.ask(f"SELECT * FROM replaced WHERE walk IN ({_marks('?', walks)})", *walks)  # noqa: S608
         return {entry.logical_key: entry for entry in map(_entry, rows)}
 
@@ -188,7 +188,7 @@ def _row(item: Incoming | Entry) -> tuple[bytes, str]:
     size = float(item.size) if type(item.size) is IntegralFloat else item.size
     found = item.hash and [item.hash.type, item.hash.value]
     fields = [address, size, found, dict(item.meta)]
-    return _walk(item.logical_key), dump(_encode, fields, item.logical_key)
+    return walk_bytes(item.logical_key), dump(_encode, fields, item.logical_key)
 
 
 def _fields(stored: str) -> tuple[Any, int, Hash | None, JsonObject]:
@@ -203,12 +203,6 @@ def _entry(row: tuple[bytes, str]) -> Entry:
 
 def _marks(mark: str, values: Sequence[Any]) -> str:
     return ",".join([mark] * len(values))
-
-
-def _walk(logical_key: str) -> bytes:
-    return walk_key(logical_key).encode(
-        "utf-8", "surrogatepass"
-    )  # a local file's name may hold bytes that are no UTF-8
 
 
 def _logical_key(walk: bytes) -> str:

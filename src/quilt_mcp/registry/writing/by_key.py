@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -87,7 +88,7 @@ class KeyPlacement:
         return await self._copy_object(item, source, item.physical_key)
 
     async def notices(self) -> tuple[str, ...]:
-        state = await self._store.versioning()
+        state = await self._store.listings.versioning()
         if state == "Enabled":
             return ()
         if state == "unknown":
@@ -101,7 +102,7 @@ class KeyPlacement:
         )
 
     async def _keeps_versions(self) -> bool:
-        return await self._store.versioning() == "Enabled"
+        return await self._store.listings.versioning() == "Enabled"
 
     async def _key(self, item: Incoming, found: Hash) -> str:
         """Where the file goes. ``found`` is of type sha2-256-chunked."""
@@ -185,11 +186,9 @@ class KeyPlacement:
         async with self._listing:
             if self._listed is None:
                 self._listed = {}
-                try:
-                    async for page in self._store.list_latest_versions(f"{self._name}/"):
+                with suppress(PermissionDenied):
+                    async for page in self._store.listings.latest_versions(f"{self._name}/"):
                         self._listed |= {stat.key: stat for stat in page}
-                except PermissionDenied:
-                    self._listed = {}
             return self._listed
 
     # -- from S3 --

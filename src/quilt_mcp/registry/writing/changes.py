@@ -64,17 +64,13 @@ class Changes:
 
     def removes_folder_of(self, key: str) -> bool:
         """Whether a folder is removed that ``key`` is or lies in."""
-        return any(folder in self.removed for folder in _folders_of(key)) if self.removed else False
+        return any(folder in self.removed for folder in _folders_of(key))
 
     def rename_of(self, key: str) -> str | None:
         """The rename that ``key`` falls under, by its old name: the most exact wins."""
         if key in self.renamed:
             return key
-        return (
-            next((folder for folder in _folders_of(key) if folder in self.renamed), None)
-            if self.renamed
-            else None
-        )
+        return next((folder for folder in _folders_of(key) if folder in self.renamed), None)
 
     def new_key(self, key: str) -> str:
         old = self.rename_of(key)

@@ -13,10 +13,11 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header, JsonObject
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
-from quilt_mcp.domain.names import validate_logical_key, walk_key
+from quilt_mcp.domain.metadata import with_user_meta
+from quilt_mcp.domain.names import validate_logical_key, walk_bytes, walk_key
 from quilt_mcp.domain.plan import PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
 from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidMetadata, NotAFile
@@ -113,14 +114,12 @@ class Draft:
             is_met = begin == stop
             for entry, start, end in parent.located(begin, stop):
                 checkpoint()
-                if self._changes.rename_of(entry.logical_key) == old and not self._is_removed(start):
+                if self._changes.rename_of(entry.logical_key) == old and not _covers(self._removed, start):
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
-                raise EntryNotFound(
-                    f"All there is of {old!r} is removed, or renamed apart, by the same call.",
-                    next_step="Leave out one of the two.",
-                    details={"path": old},
+                raise _asked_twice(
+                    old, f"All there is of {old!r} is removed, or renamed apart, by the same call."
                 )
         self._moved_away.sort()
 
@@ -130,17 +129,9 @@ class Draft:
             return
         validate_logical_key(new_key)
         if new_key in self._moved:
-            raise DuplicateKey(
-                f"Two renames end at {new_key!r}.",
-                next_step="Give each file a logical key of its own.",
-                details={"path": new_key},
-            )
+            raise _rename_meets(new_key, "another one ends")
         if new_key in self._incoming:
-            raise DuplicateKey(
-                f"{new_key!r} is both renamed to and added.",
-                next_step="Add the file under another logical key, or leave the rename out.",
-                details={"path": new_key},
-            )
+            raise _rename_meets(new_key, "a file is added")
         self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
         self._moved_away.append(span)
         self.counts.renamed += 1
@@ -153,12 +144,8 @@ class Draft:
             found = next(parent.located(*parent.span(key)), None)
             if found is None or found[0].logical_key != key:
                 raise self._nothing_at(key)
-            if self._is_removed(found[1]):
-                raise EntryNotFound(
-                    f"{key!r} is removed by the same call that sets metadata on it.",
-                    next_step="Leave out one of the two.",
-                    details={"path": key},
-                )
+            if _covers(self._removed, found[1]):
+                raise _asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
             entry = self._with_metadata(found[0])
             if entry.meta != found[0].meta and self._changes.new_key(key) == key:
                 self._edited[key] = entry
@@ -168,10 +155,8 @@ class Draft:
     def _with_metadata(self, entry: Entry) -> Entry:
         if entry.logical_key not in self._changes.entry_metadata:
             return entry
-        meta = {**entry.meta, "user_meta": self._changes.entry_metadata[entry.logical_key]}
-        if meta["user_meta"] is None:
-            del meta["user_meta"]
-        return replace(entry, meta=meta)
+        user_meta = self._changes.entry_metadata[entry.logical_key]
+        return replace(entry, meta=with_user_meta(entry.meta, user_meta))
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
         """Notes which of the parent's entries are replaced, and counts."""
@@ -181,11 +166,11 @@ class Draft:
         finder = _finder(parent)
         for item in self._incoming:
             checkpoint()
-            start, end = finder.find(_walk(item.logical_key)) if finder else (0, 0)
+            start, end = finder.find(walk_bytes(item.logical_key)) if finder else (0, 0)
             if parent is None or start == end or _covers(self._moved_away, start):
                 continue
             replaced += 1
-            staying += not self._is_removed(start)
+            staying += not _covers(self._removed, start)
             before = decode_record(parent.lines.line_at(start), 0)
             if isinstance(before, Entry):
                 self._incoming.replace(before)
@@ -235,7 +220,7 @@ class Draft:
 
     def _ends(self, piece: Piece) -> tuple[bytes, bytes]:
         if isinstance(piece, Entry):
-            key = _walk(piece.logical_key)
+            key = walk_bytes(piece.logical_key)
             return key, key
         assert self._base is not None
         lines = self._base.lines
@@ -357,13 +342,9 @@ class Draft:
             return
         at, gone = base.index.entries, self._gone
         for entry in arriving:
-            start, end = finder.find(_walk(entry.logical_key))
+            start, end = finder.find(walk_bytes(entry.logical_key))
             if start < end and entry.logical_key in self._moved and not _covers(gone, start):
-                raise DuplicateKey(
-                    f"A rename ends at {entry.logical_key!r}, where a file already is.",
-                    next_step="Remove that file in the same call, or choose another logical key.",
-                    details={"path": entry.logical_key},
-                )
+                raise _rename_meets(entry.logical_key, "a file already is")
             yield from _without(gone, at, start)
             yield entry
             at = end
@@ -389,11 +370,6 @@ class Draft:
             or key in self._incoming
             or key in self._changes.entry_metadata
         )
-
-    # -- spans --
-
-    def _is_removed(self, at: int) -> bool:
-        return _covers(self._removed, at)
 
 
 def _covers(spans: list[Span], at: int) -> bool:
@@ -421,18 +397,21 @@ def _finder(manifest: Manifest | None) -> LineFinder | None:
     )
 
 
+def _rename_meets(key: str, other: str) -> DuplicateKey:
+    return DuplicateKey(
+        f"A rename ends at {key!r}, where {other}.",
+        next_step="Choose another logical key, leave one of the two out, or remove a file that is there in the same call.",
+        details={"path": key},
+    )
+
+
+def _asked_twice(key: str, what: str) -> EntryNotFound:
+    return EntryNotFound(what, next_step="Leave out one of the two.", details={"path": key})
+
+
 def _order(entry: Entry) -> str:
     return walk_key(entry.logical_key)
 
 
-def _walk(logical_key: str) -> bytes:
-    return walk_key(logical_key).encode(errors="surrogatepass")
-
-
 def _shown(key: bytes) -> str:
     return key.decode(errors="replace").replace("\0", "/")
-
-
-def header_with(fields: JsonObject, **edits: Any) -> Header:
-    """The header with edits applied as quilt3 does: keys that exist keep their place, new ones are added at the end."""
-    return Header({**fields, **edits})

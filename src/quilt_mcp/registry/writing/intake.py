@@ -46,40 +46,32 @@ def placement_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy
     ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
     if isinstance(store, S3Store):
         return KeyPlacement(store, stores, name, copy)
-    if store.intake is None:
-        raise AssertionError(f"{store.url} is neither a bucket nor a store that takes files in")
+    assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 
-class Intake:
-    """One call's intake. ``bytes_copied`` counts what was newly stored."""
+async def take_in(
+    arrivals: Arrivals, placement: Placement, progress: Progress
+) -> tuple[int, tuple[str, ...]]:
+    """Stores the bytes of every file and finishes its entry. Answers how many bytes were newly stored, and the notices.
 
-    def __init__(self, placement: Placement, progress: Progress) -> None:
-        self._placement = placement
-        self._progress = progress
-        self._done = 0
-        self.bytes_copied = 0
-        self.notices: tuple[str, ...] = ()
+    Stops at the first failure. What was stored by then stays, harmless since no manifest names it, and a second try
+    finds it again.
+    """
+    done = stored = 0
 
-    async def store(self, arrivals: Arrivals) -> None:
-        """Stores the bytes of every file and finishes its entry.
+    async def store_group(group: Sequence[Incoming]) -> None:
+        nonlocal done, stored
+        finished: list[Entry] = []
+        before = arrivals.replaced(*(item.logical_key for item in group))
+        async with aclosing(placement.place(group, before)) as placed:
+            async for entry, copied in placed:
+                finished.append(entry)
+                stored += copied
+                done += entry.size or 0
+                await progress(done, arrivals.size, "bytes read")
+        arrivals.finish(*finished)
 
-        Stops at the first failure. What was stored by then stays, harmless since no manifest names it, and a second try
-        finds it again.
-        """
-
-        async def store_group(group: Sequence[Incoming]) -> None:
-            finished: list[Entry] = []
-            before = arrivals.replaced(*(item.logical_key for item in group))
-            async with aclosing(self._placement.place(group, before)) as placed:
-                async for entry, copied in placed:
-                    finished.append(entry)
-                    self.bytes_copied += copied
-                    self._done += entry.size or 0
-                    await self._progress(self._done, arrivals.size, "bytes read")
-            arrivals.finish(*finished)
-
-        grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
-        await for_each(grouped, FILES_AT_ONCE, store_group)
-        if self.bytes_copied:
-            self.notices = await self._placement.notices()
+    grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
+    await for_each(grouped, FILES_AT_ONCE, store_group)
+    return stored, await placement.notices() if stored else ()

@@ -77,30 +77,25 @@ class Publisher:
         path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, draft)
         try:
             await self._require_parent(name, parent)
-            is_there = parent is not None and parent.top_hash == top_hash
-            is_there = is_there and await self._holds(manifest_key(top_hash), path)
+            is_latest = parent is not None and parent.top_hash == top_hash
+            is_there = is_latest and await self._holds(manifest_key(top_hash), path)
             warnings = [] if is_there else await self._put_manifest(top_hash, path, replace_manifest)
         finally:
             path.unlink(missing_ok=True)
-        if parent is not None and parent.top_hash == top_hash:
-            return Published(top_hash, False, tuple(warnings))
-        with anyio.CancelScope(shield=True):
-            # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
-            warnings += await self._put_pointers(name, top_hash, parent)
-        return Published(top_hash, True, tuple(warnings))
-
-    async def point_latest(self, name: str, top_hash: str, parent: Pointer | None) -> None:
-        """Moves latest alone, under the same condition."""
-        await self._move_latest(name, top_hash, parent)
+        if not is_latest:
+            with anyio.CancelScope(shield=True):
+                # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
+                warnings += await self._put_pointers(name, top_hash, parent)
+        return Published(top_hash, not is_latest, tuple(warnings))
 
     async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
-        etags = await self._pointers.etags(name)
-        if etags.get(LATEST) != (parent and parent.etag):
+        tags = await self._pointers.tags(name)
+        if tags.get(LATEST) != (parent and parent.etag):
             # The listing shows it at no cost: an attempt bound to lose writes no pointer, to be taken back, into the log.
             await self._require_parent(name, parent)
-        stamp = await self._put_timestamp(name, top_hash, etags)
+        stamp = await self._put_timestamp(name, top_hash, tags)
         try:
-            await self._move_latest(name, top_hash, parent)
+            await move_latest(self._store, name, top_hash, parent)
         except StaleParent as conflict:
             try:
                 await self._take_back(name, stamp)
@@ -147,16 +142,15 @@ class Publisher:
 
     async def _holds(self, key: str, path: Path) -> bool:
         """Whether the object's bytes are the file's (which a put that half went through may have taken away)."""
-        try:
-            with open(path, "rb") as ours:  # noqa: ASYNC230 - a local file of this call, read as fast as the store answers
-                if (await self._store.stat(key)).size != os.fstat(ours.fileno()).st_size:
+        # A local file of this call, read as fast as the store answers.
+        with suppress(ObjectNotFound, FileNotFoundError), open(path, "rb") as ours:  # noqa: ASYNC230
+            if (await self._store.stat(key)).size != os.fstat(ours.fileno()).st_size:
+                return False
+            async for chunk in self._store.stream(key):
+                if ours.read(len(chunk)) != chunk:
                     return False
-                async for chunk in self._store.stream(key):
-                    if ours.read(len(chunk)) != chunk:
-                        return False
-        except (ObjectNotFound, FileNotFoundError):
-            return False
-        return True
+            return True
+        return False
 
     async def _put_timestamp(self, name: str, top_hash: str, listed: Iterable[str]) -> _Stamp:
         """The revision's timestamp pointer, after those ``listed`` (newest first). A pointer of the same revision left on top
@@ -198,24 +192,6 @@ class Publisher:
         with suppress(PreconditionFailed):
             await self._store.delete(pointer_key(name, stamp.tag), if_match=stamp.etag)
 
-    async def _move_latest(self, name: str, top_hash: str, parent: Pointer | None) -> None:
-        key = pointer_key(name, LATEST)
-        for attempt in range(_ATTEMPTS):
-            try:
-                if parent is None:
-                    await self._store.put(key, top_hash.encode(), if_absent=True)
-                else:
-                    await self._store.put(key, top_hash.encode(), if_match=parent.etag)
-                return
-            except (PreconditionFailed, StorageUnavailable) as failure:
-                found = await self._pointers.latest(name)
-                if found is not None and found.top_hash == top_hash:
-                    return
-                if (found and found.etag) != (parent and parent.etag):
-                    raise stale_parent(name, parent.top_hash if parent else None, found) from failure
-                if attempt == _ATTEMPTS - 1:
-                    raise
-
     async def _read_back(self, name: str, top_hash: str, tag: str) -> list[str]:
         """After the swap: what a reader sees now. Another writer that ignores conditions (quilt3 does) shows here; a
         timestamp pointer that it replaced, pushing in the same second, is written again."""
@@ -243,3 +219,23 @@ class Publisher:
                 f"latest_moved: latest of {name} points to {found.top_hash if found else None} now: another writer was here."
             )
         return warnings
+
+
+async def move_latest(store: Store, name: str, top_hash: str, parent: Pointer | None) -> None:
+    """Moves latest from ``parent``, None where there must be none. Raises StaleParent when it is another one (by now)."""
+    key = pointer_key(name, LATEST)
+    for attempt in range(_ATTEMPTS):
+        try:
+            if parent is None:
+                await store.put(key, top_hash.encode(), if_absent=True)
+            else:
+                await store.put(key, top_hash.encode(), if_match=parent.etag)
+            return
+        except (PreconditionFailed, StorageUnavailable) as failure:
+            found = await Pointers(store).latest(name)
+            if found is not None and found.top_hash == top_hash:
+                return
+            if (found and found.etag) != (parent and parent.etag):
+                raise stale_parent(name, parent.top_hash if parent else None, found) from failure
+            if attempt == _ATTEMPTS - 1:
+                raise

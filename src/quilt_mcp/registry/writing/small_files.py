@@ -65,12 +65,10 @@ def _opener(stores: Stores, folder: str) -> Generator[Callable[[str], int]]:
 
 
 def _path(item: Incoming) -> str:
-    if item.physical_key is None or item.physical_key.bucket is not None:
-        raise AssertionError("given for files of this machine")
+    assert item.physical_key is not None and item.physical_key.bucket is None, "a file of this machine"
     return item.physical_key.path
 
 
 def _local(store: Store) -> LocalFiles:
-    if store.local_files is None:
-        raise AssertionError("a local path leads to local files")
+    assert store.local_files is not None, "a local path leads to local files"
     return store.local_files

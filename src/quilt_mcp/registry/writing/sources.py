@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.entry import Entry, JsonObject
 from quilt_mcp.domain.glob import Choice
+from quilt_mcp.domain.metadata import with_user_meta
 from quilt_mcp.domain.names import validate_logical_key
-from quilt_mcp.domain.plan import UNSET, InlineFile, Source
+from quilt_mcp.domain.plan import InlineFile, Source
 from quilt_mcp.errors import InvalidName, SourceNotFound
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
@@ -51,7 +50,7 @@ class Sources:
             )
         for file in files:
             key = validate_logical_key(file.logical_key)
-            meta = _with_user_meta({}, file.metadata)
+            meta = with_user_meta({}, file.metadata)
             arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
 
     async def _expand(self, source: Source, arrivals: Arrivals) -> None:
@@ -77,7 +76,7 @@ class Sources:
 
     async def _from_files(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
         found = await self._stores.find(source.origin)
-        meta = _with_user_meta({}, source.metadata)
+        meta = with_user_meta({}, source.metadata)
         async for page in found.pages:
             incoming: list[Incoming] = []
             for file in page:
@@ -102,23 +101,10 @@ class Sources:
                 if choice.takes(relative):
                     registry.locate(entry)
                     key = _logical_key(source, relative, item.type == "file")
-                    incoming.append(incoming_entry(entry, key, source.metadata))
+                    meta = with_user_meta(entry.meta, source.metadata)
+                    address = PhysicalKey.parse(entry.physical_key)
+                    incoming.append(Incoming(key, entry.size or 0, meta, address, hash=entry.hash))
             yield incoming
-
-
-def incoming_entry(entry: Entry, logical_key: str, metadata: Any = UNSET) -> Incoming:
-    """The incoming file of another package's entry, with the recorded hash, size and metadata."""
-    meta = _with_user_meta(entry.meta, metadata)
-    address = PhysicalKey.parse(entry.physical_key)
-    return Incoming(validate_logical_key(logical_key), entry.size or 0, meta, address, hash=entry.hash)
-
-
-def _with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
-    """``meta`` with its user metadata set. None takes it away, UNSET keeps it."""
-    if user_meta is UNSET:
-        return meta
-    rest = {key: value for key, value in meta.items() if key != "user_meta"}
-    return rest if user_meta is None else {**rest, "user_meta": user_meta}
 
 
 def _logical_key(source: Source, relative: str, is_single: bool) -> str:

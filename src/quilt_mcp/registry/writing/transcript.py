@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO
 
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_record, encode_header, encode_record
+from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_entry, encode_header, encode_record
 from quilt_mcp.domain.manifest.plain_lines import plain_lines
 from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.registry.writing.draft import Draft
@@ -41,11 +41,13 @@ def _write_entry(out: IO[bytes], top_hash: TopHash, entry: Entry) -> None:
 
 def _write_lines(out: IO[bytes], top_hash: TopHash, block: bytes) -> None:
     plain = plain_lines(block) if len(block) <= MAX_RECORD_BYTES else None
-    if plain is not None and plain.is_spelled():
-        out.write(block)
-        top_hash.add_plain(plain)
+    if plain is None:
+        for line in block.split(b"\n")[:-1]:
+            _write_entry(out, top_hash, decode_entry(line))
         return
-    for line in block.split(b"\n")[:-1]:
-        record = decode_record(line, 0)
-        if isinstance(record, Entry):
-            _write_entry(out, top_hash, record)
+    top_hash.add_plain(plain)
+    if misspelled := plain.misspelled_metas():
+        for line, meta in zip(block.split(b"\n"), plain.metas, strict=False):
+            out.write(encode_record(decode_entry(line)) if meta in misspelled else line + b"\n")
+    else:
+        out.write(block)

@@ -162,11 +162,9 @@ class ConfinedFolder:
             for depth in range(1, len(parts) + 1):
                 above = fd
                 fd, is_new = self._enter(above, parts[:depth], create=create)
-                try:
+                with self.closing(above):
                     if create:
                         self._sync_name(above, fd, is_new=is_new)
-                finally:
-                    self.kernel.close(above)
             yield fd
         finally:
             self.kernel.close(fd)
@@ -224,12 +222,11 @@ class ConfinedFolder:
         seen: dict[str, T] = {}
         with suppress(self.missing), self.typed(parts), self.directory(parts) as above:
             for file in files:
-                with suppress(FileNotFoundError, IsADirectoryError, OutsideRoots, NotAFile):
-                    fd = self._open_regular(above, (*parts, file.name))
-                    try:
-                        seen[file.name] = look(file.name, fd)
-                    finally:
-                        self.kernel.close(fd)
+                with (
+                    suppress(FileNotFoundError, IsADirectoryError, OutsideRoots, NotAFile),
+                    self.closing(self._open_regular(above, (*parts, file.name))) as fd,
+                ):
+                    seen[file.name] = look(file.name, fd)
         return seen
 
     def has_file(self, above: int, parts: Parts) -> bool:

@@ -18,11 +18,12 @@ import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import translate
 from operator import attrgetter
 from pathlib import Path
 
+from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.glob import Glob
 from quilt_mcp.errors import (
     AlreadyExists,
@@ -34,8 +35,9 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Kind, Parts, split_key, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
-from quilt_mcp.storage.local.new_file import Checkpoint, NewFile, go_on
+from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
+from quilt_mcp.storage.store import Found
 
 IGNORE_FILE = ".quiltignore"
 _IGNORE_SIZE = 1 << 20
@@ -43,18 +45,9 @@ _MAY_BE_FOLDERS = {"folder", "closed"}
 _Choice = Callable[[Parts, Child], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
-    """A file that may be read. ``relative`` is its '/'-separated path below the folder scanned (or globbed); ``path`` is
-    where its bytes really lie: absolute, and with a symbolic link resolved, as quilt3's physical keys are."""
-
-    relative: str
-    size: int
-    path: Path
-
-
 class LocalFolder:
-    """One folder. ``roots``: the folders that a symbolic link to a file may lead into (the folder itself always is one)."""
+    """One folder. ``roots``: the folders that a symbolic link to a file may lead into (the folder itself always is one).
+    ``checkpoint`` is called in each folder that is gone through and between some files, and may raise."""
 
     def __init__(
         self,
@@ -62,8 +55,10 @@ class LocalFolder:
         *,
         roots: Sequence[Path] = (),
         kernel: Syscalls = KERNEL,
+        checkpoint: Callable[[], None] = lambda: None,
         closed: CredentialPlaces = EVERYWHERE,
     ) -> None:
+        self._checkpoint = checkpoint
         self._folder = ConfinedFolder(root, missing=SourceNotFound, kernel=kernel, create=True, closed=closed)
         self._closed = closed
         self.root = self._folder.root
@@ -77,13 +72,12 @@ class LocalFolder:
         *,
         passed_over: list[str] | None = None,
         closed: list[str] | None = None,
-        checkpoint: Checkpoint = go_on,
-    ) -> Iterator[FoundFile]:
+    ) -> Iterator[Found]:
         """Every file below ``relative`` ('' is the folder itself) in walk order, chosen as quilt3's ``set_dir`` chooses:
         hidden files too; folders that are links are not entered; broken links, pipes and devices are passed over; rules
         of a ``.quiltignore`` in the scanned folder apply (``ignore``). ``passed_over`` collects a sentence on each thing
         passed over that no rule asked for, ``closed`` the paths of places of credentials, which are left out, links to them
-        included; ``checkpoint`` is called in each folder and between some files, and may raise.
+        included.
 
         Raises OutsideRoots for a link to a file outside the roots, SourceNotFound when ``relative`` is no folder,
         InvalidName for a name that is not UTF-8 (no logical key can hold it).
@@ -98,10 +92,10 @@ class LocalFolder:
             path = self._folder.absolute(parts)
             return not (ignored.match(path) or (child.kind in _MAY_BE_FOLDERS and ignored.match(f"{path}/")))
 
-        return self._files(base, takes, checkpoint, passed_over, closed)
+        return self._files(base, takes, passed_over, closed)
 
     def everything(
-        self, relative: str = "", *, refused: list[tuple[str, QuiltError]], checkpoint: Checkpoint = go_on
+        self, relative: str, *, refused: list[tuple[str, QuiltError]]
     ) -> Iterator[tuple[str, Kind]]:
         """The path and kind of everything below ``relative`` but folders, in walk order. Only folders are opened and no link is
         followed, so no odd file ends it; ``refused`` collects the folders that cannot be listed. A name that is not UTF-8
@@ -109,7 +103,7 @@ class LocalFolder:
         base = _parts(relative)
 
         def children(folder: Parts) -> list[Child]:
-            checkpoint()
+            self._checkpoint()
             try:
                 return sorted(self._folder.children(folder), key=attrgetter("name"))
             except QuiltError as error:
@@ -117,18 +111,11 @@ class LocalFolder:
                 return []
 
         for folder, run in walk(base, children):
-            checkpoint()
+            self._checkpoint()
             for child in run:
                 yield "/".join((*folder[len(base) :], child.name)), child.kind
 
-    def glob(
-        self,
-        pattern: str,
-        *,
-        below: str = "",
-        closed: list[str] | None = None,
-        checkpoint: Checkpoint = go_on,
-    ) -> Iterator[FoundFile]:
+    def glob(self, pattern: str, *, below: str = "", closed: list[str] | None = None) -> Iterator[Found]:
         """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is.
         ``closed`` and what is raised for what matches: as ``scan``."""
         split_key(pattern)  # no glob leads out either
@@ -140,7 +127,7 @@ class LocalFolder:
             may_hold = child.kind in _MAY_BE_FOLDERS and glob.may_hold(path)
             return may_hold or (child.kind != "folder" and glob.matches(path))
 
-        return self._files(base, takes, checkpoint, None, closed)
+        return self._files(base, takes, None, closed)
 
     def require(self, relative: str = "") -> None:
         """Raises SourceNotFound when ``relative`` is no folder, OutsideRoots when a link leads there."""
@@ -148,14 +135,15 @@ class LocalFolder:
         with self._folder.typed(base), self._folder.directory(base):
             pass
 
-    def stat(self, relative: str) -> FoundFile:
+    def stat(self, relative: str) -> Found:
         """Raises SourceNotFound, NotAFile for a folder, OutsideRoots."""
         with self._folder.closing(self.open_file(relative)) as fd:
-            return FoundFile(relative, os.fstat(fd).st_size, self._real(split_key(relative)))
+            real = PhysicalKey(None, str(self._real(split_key(relative))))
+            return Found(relative, real, os.fstat(fd).st_size)
 
     def is_folder(self, relative: str) -> bool:
-        parts = _parts(relative)
-        with suppress(SourceNotFound), self._folder.typed(parts), self._folder.directory(parts):
+        with suppress(SourceNotFound):
+            self.require(relative)
             return True
         return False
 
@@ -232,24 +220,19 @@ class LocalFolder:
     # -- inside --
 
     def _files(
-        self,
-        base: Parts,
-        takes: _Choice,
-        checkpoint: Checkpoint,
-        passed_over: list[str] | None,
-        closed: list[str] | None,
-    ) -> Iterator[FoundFile]:
+        self, base: Parts, takes: _Choice, passed_over: list[str] | None, closed: list[str] | None
+    ) -> Iterator[Found]:
         """Holds nothing open between two files."""
         passed_over = [] if passed_over is None else passed_over
         closed = [] if closed is None else closed
 
         def children(folder: Parts) -> list[Child]:
-            checkpoint()
+            self._checkpoint()
             found = self._folder.children(folder)
             return sorted((one for one in found if takes((*folder, one.name), one)), key=attrgetter("name"))
 
         for folder, run in walk(base, children):
-            checkpoint()
+            self._checkpoint()
             files = (child for child in run if child.kind == "file")
             sizes = self._folder.look_at(folder, files, lambda _, fd: os.fstat(fd).st_size)
             for child in run:
@@ -259,7 +242,7 @@ class LocalFolder:
                     closed.append(path)
                 elif child.name in sizes:
                     _require_utf8(relative, self.root)
-                    yield FoundFile(relative, sizes[child.name], Path(path))
+                    yield Found(relative, PhysicalKey(None, path), sizes[child.name])
                 elif os.path.isfile(path):
                     _require_utf8(relative, self.root)
                     try:

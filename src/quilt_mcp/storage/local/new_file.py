@@ -19,13 +19,6 @@ _DEAD_AFTER = 24 * 3600.0
 _UNLOCKED = nullcontext()
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
-Checkpoint = Callable[[], None]
-"""Called between steps of long work; raises where the caller was cancelled."""
-
-
-def go_on() -> None:
-    """The checkpoint of callers that cannot be cancelled."""
-
 
 class NewFile:
     """A context manager. Leaving it without ``place`` removes every trace. Methods block and raise OSError.
@@ -80,7 +73,7 @@ class NewFile:
             rest, at = rest[written:], at + written
         self._kernel.begin_writing(self.fd, offset, len(chunk))
 
-    def copy_from(self, source: int, size: int, *, checkpoint: Checkpoint = go_on) -> None:
+    def copy_from(self, source: int, size: int, checkpoint: Callable[[], None]) -> None:
         """Takes the ``size`` bytes of an open file. ``checkpoint`` is called between pieces and may raise. Raises HashMismatch
         for a shorter or longer source."""
         offset = 0

@@ -27,24 +27,30 @@ from anyio import from_thread, to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import (
     InvalidName,
     NotSupported,
     ObjectNotFound,
-    PreconditionFailed,
     RegistryNotFound,
     StorageBusy,
-    StorageUnavailable,
 )
-from quilt_mcp.storage.errors import typed_errors
+from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
 from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, split_key, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
-from quilt_mcp.storage.store import FileIntake, Listing, LocalFiles, ObjectStat, Taken
+from quilt_mcp.storage.store import (
+    PIECE,
+    FileIntake,
+    LinkSigner,
+    Listing,
+    LocalFiles,
+    ObjectStat,
+    PageLister,
+    Taken,
+)
 from quilt_mcp.storage.workers import in_pages
 
 TEMP: Parts = (".quilt", "tmp")
@@ -64,9 +70,9 @@ class LocalStore:
     ``create``: a missing root is an empty store, and the first write makes it; otherwise it is RegistryNotFound.
     """
 
-    conditional_writes = True
-    signer = None
-    pages = None
+    conditional_writes: bool | None = True
+    signer: LinkSigner | None = None
+    pages: PageLister | None = None
 
     def __init__(
         self,
@@ -89,14 +95,8 @@ class LocalStore:
         self._lock_wait = lock_wait
         self.root = self._folder.root
         self.url = str(PhysicalKey(None, str(self.root))).rstrip("/")
-
-    @property
-    def local_files(self) -> LocalFiles:
-        return self
-
-    @property
-    def intake(self) -> FileIntake:
-        return self
+        self.local_files: LocalFiles | None = self
+        self.intake: FileIntake | None = self
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(None, f"{str(self.root).rstrip('/')}/{key}")
@@ -114,20 +114,14 @@ class LocalStore:
         return await to_thread.run_sync(self._get, key, offset, length)
 
     async def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes]:
         self._require_no_version(version)
         with await to_thread.run_sync(lambda: os.fdopen(self.open_file(key), "rb", buffering=0)) as file:
             size = os.fstat(file.fileno()).st_size
             end = size if length is None else min(offset + length, size)
-            for at in range(offset, end, chunk_size):
-                yield await to_thread.run_sync(self._read, key, file.fileno(), at, min(at + chunk_size, end))
+            for at in range(offset, end, PIECE):
+                yield await to_thread.run_sync(self._read, key, file.fileno(), at, min(at + PIECE, end))
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         async for page in in_pages(self._stats(prefix, after), _PAGE):
@@ -154,7 +148,7 @@ class LocalStore:
                 return await self._retried(lambda: self._replace(file, key, body, if_match))
             stat, is_new = await self._retried(lambda: self._create(file, key, body))
         if not is_new:
-            raise self._lost(key, "an object is there already")
+            raise lost_condition(self.url, key, "an object is there already")
         return stat
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -162,18 +156,14 @@ class LocalStore:
             await self.stat(key)
             await self._retried(lambda: self._delete(key, if_match))
 
-    async def take_file(
-        self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str], progress: Progress = no_progress
-    ) -> Taken:
+    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
         """A small file that is stored already is not written again."""
         size = os.fstat(source_fd).st_size
         async with self._new_file() as file:
             if size <= _SMALL:
-                taken = await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
-                await progress(size, size, "bytes hashed")
-                return taken
+                return await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
             await to_thread.run_sync(self._fill, file, source_fd)
-            found = await hash_file(file.fd, size, hash_type, progress)
+            found = await hash_file(file.fd, size, hash_type)
             key = key_of(found)
             stat, is_new = await self._retried(partial(self._create, file, key, source_fd))
             if not is_new and not (stat.size == size and await holds(self, key, found, size=size)):
@@ -210,11 +200,7 @@ class LocalStore:
         with self._folder.typed(key_parts(key)):
             content = os.pread(fd, length, offset)
         if len(content) < length:
-            raise StorageUnavailable(
-                f"{key!r} in {self.root} was cut short while it was read: {offset + len(content)} of {end} bytes.",
-                next_step="Make the same call again.",
-                details={"folder": str(self.root), "key": ascii(key)},
-            )
+            raise cut_short(self.url, key, offset + len(content), end)
         return content
 
     def _stats(self, prefix: str, after: str) -> Iterator[ObjectStat]:
@@ -292,7 +278,7 @@ class LocalStore:
             if isinstance(body, Path):
                 source = self._kernel.open(str(body), os.O_RDONLY | os.O_NONBLOCK)
                 body = held.enter_context(self._folder.closing(source))
-            file.copy_from(body, os.fstat(body).st_size, checkpoint=from_thread.check_cancelled)
+            file.copy_from(body, os.fstat(body).st_size, from_thread.check_cancelled)
 
     def _take(
         self, file: NewFile, fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]
@@ -397,14 +383,7 @@ class LocalStore:
 
     def _require_etag(self, key: str, there: ObjectStat | None, etag: str) -> None:
         if there is None or there.etag != etag:
-            raise self._lost(key, "it has changed")
-
-    def _lost(self, key: str, why: str) -> PreconditionFailed:
-        return PreconditionFailed(
-            f"{key!r} in {self.root} was not written: {why}.",
-            next_step="Read it again and decide anew.",
-            details={"folder": str(self.root), "key": ascii(key)},
-        )
+            raise lost_condition(self.url, key, "it has changed since it was read")
 
 
 def key_parts(key: str) -> Parts:

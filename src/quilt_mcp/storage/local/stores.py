@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PhysicalKey, parse_object, parse_registry
 from quilt_mcp.domain.glob import has_wildcard, parse_glob_url, split_glob
+from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import (
     InvalidArgument,
     InvalidUri,
@@ -25,7 +25,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.local.confined import can_be_path
 from quilt_mcp.storage.local.credentials import CredentialPlaces
-from quilt_mcp.storage.local.folder import FoundFile, LocalFolder
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages
@@ -104,9 +104,10 @@ class LocalStores:
 
     def folder(self, path: str) -> tuple[LocalFolder, str]:
         """The root that holds a local path, and the path below it ('' for the root itself). Links on the way are resolved
-        here; the folder then follows none. Raises OutsideRoots."""
+        here; the folder then follows none, and is gone through in worker threads only. Raises OutsideRoots."""
         root, relative = self._below_root(path)
-        return LocalFolder(root, roots=self._roots, closed=self._closed), relative
+        folder = LocalFolder(root, roots=self._roots, checkpoint=check_cancelled, closed=self._closed)
+        return folder, relative
 
     # -- inside --
 
@@ -155,11 +156,10 @@ class LocalStores:
         if is_glob and not os.path.lexists(self._working_folder / path):
             above, pattern = split_glob(Path(os.path.expanduser(path)).as_posix())
             folder, relative = self.folder(above)
-            files = folder.glob(pattern, below=relative, closed=closed, checkpoint=check_cancelled)
-            return _found(files, passed_over, closed)
+            return _found(folder.glob(pattern, below=relative, closed=closed), passed_over, closed)
         folder, relative = self.folder(path)
         if not relative or folder.is_folder(relative):
-            files = folder.scan(relative, passed_over=passed_over, closed=closed, checkpoint=check_cancelled)
+            files = folder.scan(relative, passed_over=passed_over, closed=closed)
             return _found(files, passed_over, closed)
         try:
             file = folder.stat(relative)
@@ -176,7 +176,7 @@ class LocalStores:
 
     def _not_found(self, origin: str, folder: LocalFolder, relative: str) -> SourceNotFound:
         above, _, name = relative.rpartition("/")
-        close = difflib.get_close_matches(name, folder.names(above), n=3)
+        close = suggest(name, folder.names(above))
         hint = f" Close to it: {', '.join(close)}." if close else ""
         return SourceNotFound(
             f"{origin} does not exist.{hint}",
@@ -186,13 +186,13 @@ class LocalStores:
 
 
 def _found(
-    files: Iterator[FoundFile], passed_over: list[str], closed: list[str], *, is_single: bool = False
+    files: Iterator[Found], passed_over: list[str], closed: list[str], *, is_single: bool = False
 ) -> FoundFiles:
     warnings: list[str] = []
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
         async for page in in_pages(files, _PAGE):
-            yield [Found(file.relative, PhysicalKey(None, str(file.path)), file.size) for file in page]
+            yield page
         if passed_over:
             warnings.append(f"passed_over: {_some(passed_over)}: not taken, as quilt3 does not.")
         if closed:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from anyio import to_thread
 
 from quilt_mcp.errors import NotFound, PermissionDenied, QuiltError, StorageUnavailable
+from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.listing_xml import LISTED
@@ -44,16 +45,13 @@ class BotoBucket:
         self.name = name
         self._clients = clients
 
-    async def call(
-        self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
-    ) -> dict[str, Any]:
-        """One request, by boto3's names; what is given as None is left out. ``action``: the IAM action that it needs, where that
-        is not the method's own.
+    async def call(self, method: str, key: str | None = None, **given: Any) -> dict[str, Any]:
+        """One request, see ``call_now``.
 
         A read of a version that is refused costs a second request, a refused HEAD one that says why.
         """
         try:
-            return await to_thread.run_sync(partial(self.call_now, method, key, action=action, **given))
+            return await to_thread.run_sync(partial(self.call_now, method, key, **given))
         except (PermissionDenied, StorageUnavailable) as refusal:
             version = given.get("VersionId")
             if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
@@ -65,7 +63,8 @@ class BotoBucket:
     def call_now(
         self, method: str, key: str | None = None, *, action: str | None = None, **given: Any
     ) -> dict[str, Any]:
-        """As ``call``, for callers that are in a worker thread already: one request, whatever it is answered. Blocks."""
+        """One request, by boto3's names; what is given as None is left out. ``action``: the IAM action that it needs, where that
+        is not the method's own. Blocks."""
         needs, sign = _REQUESTS[method]
         asked = {name: value for name, value in given.items() if value is not None}
         if key is not None:
@@ -110,13 +109,28 @@ class BotoBucket:
         found = await self.call("head_object", key, VersionId=version)
         return stat_of(key, found["ContentLength"], found)
 
-    async def open(self, key: str, offset: int, length: int | None, version: str | None) -> BotoBody:
+    async def open(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """The bytes [offset, offset + length), under way."""
         wanted = None
         if offset or length is not None:
             wanted = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         found = await self.call("get_object", key, VersionId=version, Range=wanted)
-        return BotoBody(self.name, key, found)
+        content = found["Body"]
+
+        def read_now(count: int) -> bytes:
+            with s3_errors(self.name, key, "s3:GetObject"):
+                return content.read(count)
+
+        async def chunks(count: int) -> AsyncIterator[bytes]:
+            try:
+                while chunk := await to_thread.run_sync(read_now, count):
+                    yield chunk
+            finally:
+                content.close()
+
+        announced: int = found["ContentLength"]
+        size = str(found.get("ContentRange", "")).rpartition("/")[2] or announced
+        return Body(stat_of(key, int(size), found), announced, chunks)
 
     async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
         content = await to_thread.run_sync(body.read_bytes) if isinstance(body, Path) else body
@@ -141,33 +155,6 @@ class BotoBucket:
             return url, min(ends, self._clients.keys_end() or ends)
 
         return await to_thread.run_sync(sign_now)
-
-
-class BotoBody:
-    """Bytes of an object under way. ``length``: how many were announced."""
-
-    def __init__(self, bucket: str, key: str, answer: dict[str, Any]) -> None:
-        self._errors = partial(s3_errors, bucket, key, "s3:GetObject")
-        self._body = answer["Body"]
-        self.length: int = answer["ContentLength"]
-        size = str(answer.get("ContentRange", "")).rpartition("/")[2] or self.length
-        self.stat = stat_of(key, int(size), answer)
-
-    async def read(self, count: int | None = None) -> bytes:
-        """The next ``count`` bytes, or the rest."""
-
-        def read_now() -> bytes:
-            with self._errors():
-                return self._body.read(count)
-
-        return await to_thread.run_sync(read_now)
-
-    async def chunks(self, size: int) -> AsyncIterator[bytes]:
-        try:
-            while chunk := await self.read(size):
-                yield chunk
-        finally:
-            self._body.close()
 
 
 def stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:

@@ -2,18 +2,19 @@
 
 obstore (Rust) carries the bytes; boto3 does what it cannot: object versions, checksums, server-side copies, signed links,
 keys that are not plain paths. Both ask one credentials source, so a refresh is seen by both.
+Both are imported at first use, and untyped: neither ships types that strict checking can use.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
-import importlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,10 +120,10 @@ class S3Clients:
                     "expiry_time": expires.isoformat(),
                 }
 
-            refreshable = _module("botocore.credentials").RefreshableCredentials
+            refreshable = import_module("botocore.credentials").RefreshableCredentials
             session._credentials = refreshable.create_from_metadata(metadata(), metadata, "quilt-mcp")
-        config = _module("botocore.config").Config(
-            signature_version=_module("botocore").UNSIGNED if self.keys is None else "s3v4",
+        config = import_module("botocore.config").Config(
+            signature_version=import_module("botocore").UNSIGNED if self.keys is None else "s3v4",
             max_pool_connections=CONNECTIONS,
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
@@ -136,7 +137,7 @@ class S3Clients:
             },
             ignore_configured_endpoint_urls=True,
         )
-        boto = _module("boto3").Session(botocore_session=session)
+        boto = import_module("boto3").Session(botocore_session=session)
         client = boto.client(
             "s3",
             region_name=region,
@@ -184,7 +185,7 @@ class S3Clients:
                 }
 
             given["credential_provider"] = provide
-        return _module("obstore.store").S3Store(bucket, **given)
+        return import_module("obstore.store").S3Store(bucket, **given)
 
     def _authorities(self) -> bytes | None:
         """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
@@ -203,7 +204,7 @@ class S3Clients:
 def _new_session() -> Any:
     """botocore's session, with the settings of the profile in use. Keys are given, so a variable that names a profile which is
     not there (a quilt3 session is in use, say) is no reason to fail."""
-    make = _module("botocore.session").Session
+    make = import_module("botocore.session").Session
     session = make()
     if session.profile is not None and session.profile not in session.available_profiles:
         session = make(session_vars={"profile": (None, None, None, None)})
@@ -221,9 +222,4 @@ def _end_after_obstore() -> None:
 @functools.cache
 def _models(data_path: str | None) -> Any:
     """botocore's models of AWS, read once for all identities: 0.1 s and some megabytes each."""
-    return _module("botocore.loaders").create_loader(data_path)
-
-
-def _module(name: str) -> Any:
-    """Imported at first use, and untyped: neither client ships types that strict checking can use."""
-    return importlib.import_module(name)
+    return import_module("botocore.loaders").create_loader(data_path)

@@ -1,19 +1,23 @@
-"""FastBucket: one bucket by obstore (Rust), which carries bytes in a fraction of boto3's time, and takes plain keys only."""
+"""FastBucket: one bucket by obstore (Rust), which carries bytes in a fraction of boto3's time, and takes plain keys only.
+
+It is imported at first use.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from anyio import to_thread
 
 from quilt_mcp.errors import InvalidName
+from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.network import not_s3
@@ -33,7 +37,7 @@ class FastBucket:
     async def stat(self, key: str, version: str | None) -> ObjectStat:
         return (await self._get(key, version, {"head": True})).stat
 
-    async def open(self, key: str, offset: int, length: int | None, version: str | None) -> FastBody:
+    async def open(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """The bytes [offset, offset + length), under way."""
         options: dict[str, Any] = {}
         if length is not None:
@@ -42,19 +46,30 @@ class FastBucket:
             options["range"] = {"offset": offset}
         return await self._get(key, version, options)
 
-    async def _get(self, key: str, version: str | None, options: dict[str, Any]) -> FastBody:
+    async def _get(self, key: str, version: str | None, options: dict[str, Any]) -> Body:
         action = "s3:GetObject"
         if version is not None:
             action = "s3:GetObjectVersion"
             options["version"] = version
         errors = partial(s3_errors, self._name, key, action)
         with errors():
-            found = await _obstore().get_async(await self._store(), key, options=options)
-        if not found.meta["e_tag"]:
+            found = await import_module("obstore").get_async(await self._store(), key, options=options)
+        meta = found.meta
+        if not meta["e_tag"]:
             raise not_s3(self._name)  # which gives each object one
-        return FastBody(key, found, errors)
 
-    async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
+        async def chunks(size: int) -> AsyncIterator[memoryview]:
+            with errors():
+                async for chunk in found.stream(min_chunk_size=size):
+                    yield memoryview(chunk)
+
+        start, end = found.range
+        stat = ObjectStat(key, meta["size"], meta["e_tag"], meta["last_modified"], meta["version"])
+        return Body(stat, end - start, chunks)
+
+    async def put(
+        self, key: str, body: bytes | Path, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
         mode: Any = "overwrite"
         if if_absent:
             mode = "create"
@@ -63,7 +78,7 @@ class FastBucket:
         size = await to_thread.run_sync(os.path.getsize, body) if isinstance(body, Path) else len(body)
         with s3_errors(self._name, key, "s3:PutObject"):
             multipart = False if mode != "overwrite" else None
-            done = await _obstore().put_async(
+            done = await import_module("obstore").put_async(
                 await self._store(), key, body, mode=mode, use_multipart=multipart
             )
         return ObjectStat(key, size, done["e_tag"] or "", datetime.now(UTC), done["version"])
@@ -74,27 +89,6 @@ class FastBucket:
         return self._opened
 
 
-class FastBody:
-    """Bytes of an object under way. ``length``: how many were announced."""
-
-    def __init__(self, key: str, found: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
-        self._found = found
-        self._errors = errors
-        meta = found.meta
-        self.stat = ObjectStat(key, meta["size"], meta["e_tag"], meta["last_modified"], meta["version"])
-        start, end = found.range
-        self.length: int = end - start
-
-    async def read(self) -> bytes:
-        with self._errors():
-            return bytes(await self._found.bytes_async())
-
-    async def chunks(self, size: int) -> AsyncIterator[memoryview]:
-        with self._errors():
-            async for chunk in self._found.stream(min_chunk_size=size):
-                yield memoryview(chunk)
-
-
 def is_plain(key: str) -> bool:
     """Whether obstore takes the key as it stands. Raises InvalidName for one that no S3 allows."""
     if not key or len(key.encode("utf-8", "surrogatepass")) > 1024:
@@ -103,9 +97,3 @@ def is_plain(key: str) -> bool:
             next_step="Keys have 1 to 1,024 bytes of UTF-8.",
         )
     return _NOT_PLAIN.search(key) is None
-
-
-def _obstore() -> Any:
-    import obstore
-
-    return obstore

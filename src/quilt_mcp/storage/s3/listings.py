@@ -41,7 +41,7 @@ class Listings:
             page = await self.list_page(prefix, after=page.next_after)
             yield page.objects
 
-    async def folder(self, prefix: str, after: str, limit: int) -> Listing:
+    async def folder(self, prefix: str = "", *, after: str = "", limit: int = _PAGE) -> Listing:
         """See ``Store.list_folder``."""
         if after.endswith("/"):
             after += "\U0010ffff"  # After a folder come no keys of the folder: '/' is followed by the highest character.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import anyio
@@ -11,28 +11,34 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
     ObjectNotFound,
     PermissionDenied,
-    PreconditionFailed,
     QuiltError,
     StorageUnavailable,
 )
-from quilt_mcp.storage.s3.boto import BotoBody, BotoBucket
+from quilt_mcp.storage.errors import cut_short, lost_condition
+from quilt_mcp.storage.s3.body import Body
+from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import keeps_conditions
-from quilt_mcp.storage.s3.fast import FastBody, FastBucket, is_plain
+from quilt_mcp.storage.s3.fast import FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
-from quilt_mcp.storage.store import Listing, ObjectStat
+from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
 
 
 class S3Store:
     """See ``store.Store``. ``etag`` is S3's, with its quotes."""
 
+    local_files: LocalFiles | None = None
+    intake: FileIntake | None = None
+
     def __init__(self, bucket: str, clients: S3Clients) -> None:
         self.bucket = bucket
         self.clients = clients
         self.url = f"s3://{bucket}"
-        self.local_files = self.intake = None
-        self.boto = self.signer = BotoBucket(bucket, clients)
-        self.listings = self.pages = Listings(self.boto)
+        self.boto = BotoBucket(bucket, clients)
+        self.signer: LinkSigner | None = self.boto
+        self.listings = Listings(self.boto)
+        self.pages: PageLister | None = self.listings
+        self.list_folder = self.listings.folder
         self.conditional_writes: bool | None = True if clients.endpoint_url is None else None
         """None for a server other than AWS before the first conditional write, which finds out."""
         self._fast = FastBucket(bucket, clients)
@@ -57,34 +63,24 @@ class S3Store:
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
         stat, body = await self._open(key, offset, length, version)
-        return stat, await body.read() if body else b""
+        return stat, b"".join([chunk async for chunk in body.chunks(PIECE)]) if body else b""
 
     async def stream(
-        self,
-        key: str,
-        *,
-        offset: int = 0,
-        length: int | None = None,
-        version: str | None = None,
-        chunk_size: int = 1 << 20,
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes | memoryview]:
         _, body = await self._open(key, offset, length, version)
         if body is None:
             return
         received = 0
-        async for chunk in body.chunks(chunk_size):
+        async for chunk in body.chunks(PIECE):
             received += len(chunk)
             yield chunk
         if received != body.length:
-            raise StorageUnavailable(
-                f"{self.url}/{key} was cut short: {received} of {body.length} bytes came.",
-                next_step="Make the same call again.",
-                details={"bucket": self.bucket, "key": key},
-            )
+            raise cut_short(self.url, key, received, body.length)
 
     async def _open(
         self, key: str, offset: int, length: int | None, version: str | None
-    ) -> tuple[ObjectStat, FastBody | BotoBody | None]:
+    ) -> tuple[ObjectStat, Body | None]:
         """The object, and the bytes [offset, offset + length) under way; None where there is none."""
         if length == 0:
             return await self.stat(key, version=version), None
@@ -98,9 +94,7 @@ class S3Store:
                 raise
             return stat, None
 
-    async def _open_body(
-        self, key: str, offset: int, length: int | None, version: str | None
-    ) -> FastBody | BotoBody:
+    async def _open_body(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
         if is_plain(key):
             try:
@@ -115,15 +109,6 @@ class S3Store:
             for stat in page:
                 yield stat
 
-    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> Listing:
-        return await self.listings.folder(prefix, after, limit)
-
-    def list_latest_versions(self, prefix: str) -> AsyncIterator[Sequence[ObjectStat]]:
-        return self.listings.latest_versions(prefix)
-
-    async def versioning(self) -> str | None:
-        return await self.listings.versioning()
-
     # -- writing --
 
     async def put(
@@ -131,12 +116,7 @@ class S3Store:
     ) -> ObjectStat:
         if (if_absent or if_match is not None) and not await self._keeps_conditions():
             await self._require_state(key, if_absent, if_match)
-            return await self._put(key, body)
-        return await self._put(key, body, if_absent=if_absent, if_match=if_match)
-
-    async def _put(
-        self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
-    ) -> ObjectStat:
+            if_absent, if_match = False, None
         bucket = self._fast if is_plain(key) else self.boto
         return await bucket.put(key, body, if_absent, if_match)
 
@@ -149,10 +129,9 @@ class S3Store:
 
     async def _keeps_conditions(self) -> bool:
         """Whether the server keeps conditions on writes. AWS does; any other is asked once."""
-        if self.conditional_writes is None:
-            async with self._probing:
-                if self.conditional_writes is None:
-                    self.conditional_writes = await keeps_conditions(self._put, self._take_back)
+        async with self._probing:
+            if self.conditional_writes is None:
+                self.conditional_writes = await keeps_conditions(self._fast.put, self._take_back)
         return self.conditional_writes
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:
@@ -170,8 +149,4 @@ class S3Store:
         except ObjectNotFound:
             found = None
         if (if_absent and found is not None) or (if_match is not None and found != if_match):
-            raise PreconditionFailed(
-                f"{self.url}/{key} changed since it was read.",
-                next_step="Read it again and decide anew.",
-                details={"key": key},
-            )
+            raise lost_condition(self.url, key, "it has changed since it was read")

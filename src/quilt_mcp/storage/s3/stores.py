@@ -12,6 +12,7 @@ from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Found, FoundFiles, Store
+from quilt_mcp.storage.workers import in_pages
 
 
 class S3Stores:
@@ -69,9 +70,7 @@ class S3Stores:
             return await self._local.find(origin)
         is_glob = has_wildcard(origin) and "?versionId=" not in origin
         key = parse_glob_url(origin) if is_glob else parse_object(origin)
-        if key.bucket is None:
-            raise InvalidUri(f"{origin!r} names no bucket.", next_step="Write it as s3://bucket/key.")
-        store = self.bucket(key.bucket)
+        store = self.bucket(key.bucket or "")
         if is_glob:
             folder, pattern = split_glob(key.path)
             return _found(store, folder, Glob(pattern))
@@ -95,7 +94,7 @@ class S3Stores:
                 details={"source": origin},
             ) from error
         pinned = store.physical_key(key.path, key.version_id or stat.version)
-        return FoundFiles(True, _one(Found(key.path.rpartition("/")[2], pinned, stat.size)))
+        return FoundFiles(True, in_pages(iter([Found(key.path.rpartition("/")[2], pinned, stat.size)]), 1))
 
 
 def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
@@ -103,7 +102,7 @@ def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
     warnings: list[str] = []
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
-        async for page in store.list_latest_versions(prefix):
+        async for page in store.listings.latest_versions(prefix):
             yield [
                 Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
                 for stat in page
@@ -116,7 +115,3 @@ def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
             )
 
     return FoundFiles(False, pages(), warnings)
-
-
-async def _one(found: Found) -> AsyncIterator[Sequence[Found]]:
-    yield [found]

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -25,7 +26,7 @@ from quilt_mcp.storage.hashing import changed_while_read
 from quilt_mcp.storage.s3.boto import stat_of
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
-from quilt_mcp.storage.workers import for_each
+from quilt_mcp.storage.workers import collect
 
 MULTIPART_FROM: Final = 8 << 20
 """Files of this size and more go up in parts (quilt3's own rule)."""
@@ -93,10 +94,7 @@ class S3Uploads:
                 sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
             return {"ETag": sent["ETag"], **checksum}
 
-        async def send(upload: str, number: int) -> dict[str, Any]:
-            return await to_thread.run_sync(send_now, upload, number)
-
-        done = await self._multipart(key, size, send)
+        done = await self._multipart(key, size, partial(to_thread.run_sync, send_now))
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
         total = sum(length for _, length in digests.values())
         for seen in (total, os.fstat(descriptor).st_size):
@@ -164,18 +162,15 @@ class S3Uploads:
         """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it."""
         started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
         upload = started["UploadId"]
-        parts: dict[int, dict[str, Any]] = {}
 
-        async def send_one(number: int) -> None:
-            parts[number] = {"PartNumber": number, **await send(upload, number)}
+        async def send_one(number: int) -> dict[str, Any]:
+            return {"PartNumber": number, **await send(upload, number)}
 
         try:
-            await for_each(range(1, -(-size // _SENT.part_size(size)) + 1), _PARTS_AT_ONCE, send_one)
+            numbers = range(1, -(-size // _SENT.part_size(size)) + 1)
+            parts = await collect(numbers, _PARTS_AT_ONCE, send_one)
             return await self._bucket.call(
-                "complete_multipart_upload",
-                key,
-                UploadId=upload,
-                MultipartUpload={"Parts": [parts[number] for number in sorted(parts)]},
+                "complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts}
             )
         except BaseException:
             # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for. Where it cannot be
