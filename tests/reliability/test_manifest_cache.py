@@ -29,6 +29,7 @@ from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.diff import ManifestDiff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.private import PrivateFolder
 from quilt_mcp.storage.store import ObjectStat
 
 TOP_HASH = "0" * 64
@@ -341,12 +342,13 @@ def test_case_E7_a_cache_folder_that_cannot_be_made_has_another_in_its_place(
         assert remote.calls["stream"] == 1
         (told,) = caplog.messages
         assert str(tmp_path / "cache") in told and "QUILT_MCP_CACHE_DIR" in told
-        instead = cache.private.path()
-        assert stat.S_IMODE(instead.stat().st_mode) == 0o700
-        del cache
-        gc.collect()
-        assert not instead.exists()
+        assert stat.S_IMODE(cache.private.path().stat().st_mode) == 0o700
         caplog.clear()
+    folder = PrivateFolder(tmp_path / "cache")
+    instead = folder.path()
+    del folder
+    gc.collect()
+    assert not instead.exists(), "it goes with its owner"
 
 
 def test_case_E7_without_any_folder_only_a_copy_is_refused(
