@@ -13,7 +13,7 @@ from typing import Any
 from quilt_mcp import errors
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.arguments import build_parser
-from quilt_mcp.config import OPTIONS
+from quilt_mcp.option import OPTIONS
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.spec import ToolSpec
 

@@ -1,229 +1,23 @@
-"""Settings: what the environment and the command line say, read once and never changed.
-
-``OPTIONS`` is the one list of settings. The command line makes its flags from it, the reference in the docs is generated
-from it, and ``Settings.load`` reads nothing that it does not name.
-"""
+"""Settings: what the environment and the command line say of each ``Option``, read once and never changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.option import BACKENDS, OPTIONS, BackendName, Option
 
-BackendName = Literal["local", "iam", "quilt3", "platform"]
-BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
-
+_VARIABLE = re.compile(r"\$\{|\$[A-Za-z_]|%[A-Za-z_]{3,}%|\{\{")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 BYTES_PER_TOKEN = 4
 """The estimate of the response budget: text and structured content together, so what a model sees of it is about half."""
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One setting. ``name`` is the field of Settings; ``flag`` None: only the environment may say it (secrets)."""
-
-    name: str
-    flag: str | None
-    variable: str | None
-    kind: Literal["text", "switch", "integer", "folder", "folders", "names", "backend", "secret"]
-    default: str
-    meaning: str
-    serve_only: bool = False
-
-
-OPTIONS: tuple[Option, ...] = (
-    Option(
-        "default_registry",
-        "--registry",
-        "QUILT_DEFAULT_REGISTRY",
-        "text",
-        "quilt3's local registry folder",
-        "Registry that calls without one use: a folder, file:///folder or s3://bucket.",
-    ),
-    Option(
-        "allow_write",
-        "--allow-write",
-        "QUILT_ALLOW_WRITE",
-        "switch",
-        "off",
-        "List and allow the tools that write.",
-    ),
-    Option(
-        "roots",
-        "--root",
-        "QUILT_ROOT",
-        "folders",
-        "the working folder, unless that is /",
-        "Folder that sources are read from and packages installed into; may be given more than once "
-        "(in the variable: separated by ':'). Registry folders in use are always readable.",
-    ),
-    Option(
-        "backend",
-        "--backend",
-        "QUILT_BACKEND",
-        "backend",
-        "decided from what is found",
-        "Use this backend or fail: local, iam, quilt3 or platform.",
-    ),
-    Option(
-        "require_auth",
-        None,
-        "QUILT_REQUIRE_AUTH",
-        "switch",
-        "off",
-        "Fail rather than fall back to the local registry when no credentials are found.",
-    ),
-    Option(
-        "disable_quilt3_session",
-        None,
-        "QUILT_DISABLE_QUILT3_SESSION",
-        "switch",
-        "off",
-        "Do not use the session that `quilt3 login` saved.",
-    ),
-    Option(
-        "anonymous",
-        "--anonymous",
-        "QUILT_ANONYMOUS",
-        "switch",
-        "off",
-        "Read public buckets with unsigned requests, whatever credentials there are.",
-    ),
-    Option(
-        "requester_pays",
-        "--requester-pays",
-        "QUILT_REQUESTER_PAYS",
-        "switch",
-        "off",
-        "Agree to pay for requests to requester-pays buckets.",
-    ),
-    Option(
-        "allowed_buckets",
-        None,
-        "QUILT_ALLOWED_BUCKETS",
-        "names",
-        "whatever the credentials open",
-        "The only buckets that may be read or written, separated by commas.",
-    ),
-    Option(
-        "catalog_url",
-        "--catalog",
-        "QUILT_CATALOG_URL",
-        "text",
-        "none",
-        "Quilt catalog that a token belongs to.",
-    ),
-    Option("jwt_token", None, "QUILT_JWT_TOKEN", "secret", "none", "Session token of the catalog."),
-    Option("api_key", None, "QUILT_API_KEY", "secret", "none", "API key (qk_...) of the catalog."),
-    Option(
-        "cache_dir",
-        "--cache-dir",
-        "QUILT_MCP_CACHE_DIR",
-        "folder",
-        "the user's cache folder",
-        "Where tables made from manifests are kept. Safe to delete at any time.",
-    ),
-    Option(
-        "cache_bytes",
-        None,
-        "QUILT_MCP_CACHE_BYTES",
-        "integer",
-        "2147483648",
-        "Largest size of that cache in bytes.",
-    ),
-    Option(
-        "max_response_tokens",
-        "--max-response-tokens",
-        "QUILT_MCP_MAX_RESPONSE_TOKENS",
-        "integer",
-        "25000",
-        "Largest answer of a tool, in tokens estimated at 4 bytes each; at least 1000.",
-    ),
-    Option(
-        "log_level",
-        "--log-level",
-        "QUILT_MCP_LOG_LEVEL",
-        "text",
-        "warning",
-        "How much is logged to standard error: debug, info, warning or error.",
-    ),
-    Option(
-        "http",
-        "--http",
-        None,
-        "switch",
-        "off (stdio)",
-        "Serve streamable HTTP instead of stdio.",
-        serve_only=True,
-    ),
-    Option(
-        "host",
-        "--host",
-        "QUILT_MCP_HOST",
-        "text",
-        "127.0.0.1",
-        "Address that --http listens on.",
-        serve_only=True,
-    ),
-    Option(
-        "port",
-        "--port",
-        "QUILT_MCP_PORT",
-        "integer",
-        "8000",
-        "Port of --http; 0: any free one.",
-        serve_only=True,
-    ),
-    Option(
-        "single_user",
-        "--single-user",
-        "QUILT_MCP_SINGLE_USER",
-        "switch",
-        "off",
-        "Serve --http without users' tokens, to this machine only.",
-        serve_only=True,
-    ),
-    Option(
-        "max_body_bytes",
-        "--max-body-bytes",
-        "QUILT_MCP_MAX_BODY_BYTES",
-        "integer",
-        "4194304",
-        "Largest request that --http accepts, in bytes.",
-        serve_only=True,
-    ),
-    Option(
-        "http_token",
-        None,
-        "QUILT_MCP_HTTP_TOKEN",
-        "secret",
-        "made anew at each start, and printed",
-        "What requests to --http --single-user carry as Authorization: Bearer; at least 16 characters.",
-        serve_only=True,
-    ),
-    Option(
-        "allowed_hosts",
-        None,
-        "QUILT_MCP_ALLOWED_HOSTS",
-        "names",
-        "the loopback names, with its port",
-        "Further Host headers that --http answers, as a proxy sends them, separated by commas.",
-        serve_only=True,
-    ),
-    Option(
-        "allowed_origins",
-        None,
-        "QUILT_MCP_ALLOWED_ORIGINS",
-        "names",
-        "its own",
-        "Further origins whose pages may ask --http, separated by commas.",
-        serve_only=True,
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +51,15 @@ class Settings:
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
-        """Flags win over the environment; a flag of None (or an empty list) was not given. An empty variable is unset.
+        """Flags win over the environment; a flag of None (or an empty list) was not given. An empty variable is unset, and so
+        is an empty flag; a list that names nothing, or a value of spaces, is an error, as it was meant for something.
 
         Raises InvalidArgument naming the flag or variable and what it may be.
         """
         given: dict[str, Any] = {}
         for option in OPTIONS:
             flag = (flags or {}).get(option.name)
-            if flag is not None and flag != []:
+            if flag is not None and flag not in ([], ""):
                 given[option.name] = _read(option, flag, option.flag or option.name)
             elif option.variable and (text := environ.get(option.variable)):
                 given[option.name] = _read(option, text, option.variable)
@@ -275,16 +70,41 @@ class Settings:
     def local_roots(self) -> tuple[Path, ...]:
         """The folders that sources and install folders must lie in, the registry's own aside.
 
-        Without --root: the working folder. Desktop clients start servers in '/', which would be everything, so '/' is
-        never taken by default, nor is a folder that has vanished.
+        Without --root: the working folder, unless it is the home folder or holds it, or has vanished. Desktop clients start
+        servers there or in '/', where everything private lies.
         """
         if self.roots:
             return self.roots
         try:
-            here = Path.cwd()
-        except FileNotFoundError:
+            here = Path(os.path.realpath(Path.cwd()))
+        except OSError:  # it was removed
             return ()
-        return () if here == Path(here.anchor) else (here,)
+        return () if any(home.is_relative_to(here) for home in _homes()) else (here,)
+
+    def notices(self) -> tuple[str, ...]:
+        """What of the folders is probably not as meant: told at start, by ``status`` and by ``doctor``."""
+        found = [
+            f"unexpanded: {flag} is {text}; the client put no value in its place."
+            for flag, text in self._unexpanded()
+        ]
+        missing = [root for root in self.roots if not _VARIABLE.search(str(root)) and not root.is_dir()]
+        found += [f"missing_root: {root} is no folder on this machine." for root in missing]
+        if not self.local_roots():
+            found.append(
+                "no_root: the working folder is the home folder or holds it, so no local file can be read or packaged, but those "
+                "of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."
+            )
+        return tuple(found)
+
+    def _unexpanded(self) -> Iterator[tuple[str, str]]:
+        """Flags and their values that still hold a variable of the client's configuration, and name nothing that is there."""
+        for option in OPTIONS:
+            if option.kind in ("text", "folder", "folders", "names"):
+                value: Any = getattr(self, option.name)
+                many: tuple[Any, ...] = value if option.kind in ("folders", "names") else (value,)
+                for text in map(str, many):
+                    if _VARIABLE.search(text) and not os.path.exists(text):
+                        yield option.flag or option.name, text
 
     def response_bytes(self) -> int:
         return self.max_response_tokens * BYTES_PER_TOKEN
@@ -295,6 +115,16 @@ class Settings:
         import platformdirs
 
         return Path(platformdirs.user_cache_dir("quilt-mcp", appauthor=False))
+
+
+def _homes() -> set[Path]:
+    """The home folder as HOME says, and as the system's accounts do. '/' lies above both."""
+    found = {Path("/"), Path(os.path.realpath(os.path.expanduser("~")))}
+    with suppress(ImportError, KeyError):  # Windows has no such accounts, a container none of this number
+        import pwd
+
+        found.add(Path(os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir)))
+    return found
 
 
 def quilt3_folder() -> Path:
@@ -334,6 +164,8 @@ def _local_registry_in(config_yml: str) -> str | None:
 
 
 def _read(option: Option, value: Any, source: str) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise _names_nothing(source, value)
     match option.kind:
         case "switch":
             return _switch(value, source)
@@ -348,9 +180,12 @@ def _read(option: Option, value: Any, source: str) -> Any:
             return Path(value).expanduser().absolute()
         case "folders":
             many: Sequence[str] = value.split(":") if isinstance(value, str) else value
-            return tuple(Path(one).expanduser().absolute() for one in many if one)
+            return _some(
+                tuple(Path(one).expanduser().absolute() for one in many if one.strip()), source, value
+            )
         case "names":
-            return tuple(name.strip() for name in str(value).split(",") if name.strip())
+            names = (name.strip() for name in str(value).split(","))
+            return _some(tuple(name for name in names if name), source, value)
         case "backend":
             if value not in BACKENDS:
                 raise InvalidArgument(
@@ -359,6 +194,19 @@ def _read(option: Option, value: Any, source: str) -> Any:
             return value
         case _:
             return str(value)
+
+
+def _some(names: tuple[Any, ...], source: str, value: Any) -> tuple[Any, ...]:
+    """A limit that names nothing must not be none."""
+    if not names:
+        raise _names_nothing(source, value)
+    return names
+
+
+def _names_nothing(source: str, value: Any) -> InvalidArgument:
+    return InvalidArgument(
+        f"{source} names nothing: {value!r}.", next_step=f"Name what is meant by {source}, or leave it out."
+    )
 
 
 _ON = frozenset({"1", "true", "yes", "on"})

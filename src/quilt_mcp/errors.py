@@ -23,6 +23,7 @@
     ├── AccessError               ask for access
     │   ├── PermissionDenied      permission_denied     the store refused this identity
     │   ├── OutsideRoots          outside_roots         a local path lies outside the allowed folders
+    │   ├── CredentialPlace       credential_place      a local path where credentials are kept
     │   ├── ReadOnly              read_only             writes are not switched on
     │   └── NotSupported          not_supported         this backend cannot do that
     ├── RetryableError            wait and retry
@@ -155,6 +156,10 @@ class PermissionDenied(AccessError):
 
 class OutsideRoots(AccessError):
     code = "outside_roots"
+
+
+class CredentialPlace(AccessError):
+    code = "credential_place"
 
 
 class ReadOnly(AccessError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from shell import Shell
@@ -53,3 +55,19 @@ def test_a_broken_setting_of_the_environment_is_named(shell: Shell) -> None:
     result = shell.run("call", "status", QUILT_ALLOW_WRITE="perhaps")
     assert result.returncode == 2
     assert "QUILT_ALLOW_WRITE" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "at_home", "notice"),
+    [(("--root", "${workspaceFolder}"), False, "unexpanded: --root"), ((), True, "no_root: ")],
+)
+def test_case_E10_case_S1_what_is_probably_not_meant_is_told_at_start_by_status_and_by_doctor(
+    shell: Shell, flags: tuple[str, ...], at_home: bool, notice: str
+) -> None:
+    started = replace(shell, here=shell.home) if at_home else shell
+    served = started.run(*flags)
+    assert notice in served.stderr and served.stdout == ""
+    (warning,) = json.loads(started.run("call", "status", *flags).stdout)["warnings"]
+    assert warning.startswith(notice) and "--root" in warning
+    report = json.loads(started.run("doctor", *flags).stdout)
+    assert any("--root" in check["found"] + check["fix"] for check in report["checks"])

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from shell import Shell, on_a_terminal
+
+from parts.s3_access import S3Access
 
 
 def checks(shell: Shell, *flags: str, code: int = 0, **variables: str) -> dict[str, dict[str, Any]]:
@@ -63,6 +66,24 @@ def test_a_cache_folder_that_cannot_be_made_fails(shell: Shell) -> None:
     assert "--cache-dir" in found["cache"]["fix"]
 
 
+def test_case_X9_a_cache_folder_that_others_may_write_fails(shell: Shell) -> None:
+    folder = shell.home / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    found = checks(shell, "--cache-dir", str(folder), code=1)["cache"]
+    assert found["ok"] is False and "chmod go-w" in found["found"]
+
+
+@pytest.mark.parametrize("where", ["/dev/null/cache", "/proc/nothing/cache"])
+def test_case_E7_a_cache_folder_that_cannot_be_made_stops_no_work(shell: Shell, where: str) -> None:
+    made = shell.run(
+        "call", "package_create", "--json", '{"package": "me/a", "files": [{"path": "x", "text": "1"}]}',
+        "--allow-write", "--cache-dir", where,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert where in made.stderr and "--cache-dir" in made.stderr
+
+
 def test_a_person_sees_signs_and_what_to_do(shell: Shell) -> None:
     seen = on_a_terminal(shell, "doctor")
     signs = [line.split()[:2] for line in re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()]
@@ -96,3 +117,41 @@ def test_a_registry_that_may_not_be_written_fails(shell: Shell) -> None:
 def test_a_registry_that_is_a_file_fails(shell: Shell) -> None:
     shell.registry.write_text("not a folder")
     assert "is not a folder" in checks(shell, "--allow-write", code=1)["write"]["found"]
+
+
+@pytest.mark.parametrize("flag", ["--anonymous", "--requester-pays"])
+def test_case_S5_what_was_not_tried_is_not_called_good(shell: Shell, moto: S3Access, flag: str) -> None:
+    """A write to a bucket would change it; whether the identity may is not known before."""
+    bucket = moto.make_bucket()
+    with moto.boto() as raw:
+        raw.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    found = checks(shell, flag, "--allow-write", "--registry", f"s3://{bucket}", **moto.environment())
+    assert found["write"]["ok"] is None
+    assert "not tried" in found["write"]["found"]
+
+
+def test_case_S5_another_program_of_that_name_is_not_taken_for_ours(shell: Shell, tmp_path: Path) -> None:
+    other, same = tmp_path / "other", tmp_path / "same"
+    for folder in (other, same):
+        folder.mkdir()
+    (other / "quilt-mcp").write_text("#!/bin/sh\necho something else\n")
+    (other / "quilt-mcp").chmod(0o755)
+    own = Path(sys.executable).with_name("quilt-mcp")
+    (same / "quilt-mcp").symlink_to(own)
+    found = checks(shell, PATH=f"{other}:/usr/bin:/bin")["command"]
+    assert found["ok"] is None and str(own) in found["fix"]
+    assert checks(shell, PATH=f"{same}:/usr/bin:/bin")["command"]["ok"] is True
+    assert checks(shell, PATH="/usr/bin:/bin")["command"]["ok"] is None
+
+
+def test_case_E3_a_public_bucket_without_credentials_is_told_of_anonymous_first(shell: Shell) -> None:
+    found = checks(shell, "--registry", "s3://public", code=1, AWS_EC2_METADATA_DISABLED="true")
+    assert found["backend"]["fix"].startswith("If s3://public is public, start with --anonymous")
+
+
+def test_case_E5_another_server_than_aws_is_not_asked_for_quilts_example(
+    shell: Shell, moto: S3Access
+) -> None:
+    found = checks(shell, QUILT_DEFAULT_REGISTRY="", **moto.environment())
+    assert found["read"]["ok"] is True and "quilt-example" not in str(found)
+    assert "--registry" in found["iam"]["found"]

@@ -52,6 +52,24 @@ class CreateContract(OpsContract):
         folder = self.write_files(TREE)
         assert await self.from_sources(Source(str(folder / "x.csv"), to)) == {expected: b"1"}
 
+    async def test_case_S4_what_is_rarely_meant_for_a_package_is_named_in_one_warning(self) -> None:
+        folder = self.write_files({
+            "a.csv": "1", ".env": "2", "app/.ENV.local": "3", ".git/config": "4", ".git/objects/x": "5", "my.env": "6",
+            "x.git/y": "7", ".environment": "8",
+        })  # fmt: skip
+        sources = (Source(str(folder)), Source(str(folder / ".env"), to="again"))
+        request = CreateRequest(self.uri("a/b"), sources=sources)
+        for warnings in (
+            (await self.ops.plan_create(request)).warnings,
+            (await self.ops.create(request)).warnings,
+        ):
+            (warning,) = [one for one in warnings if one.startswith("private_files")]
+            named = warning.removeprefix("private_files: ").partition(" would")[0]
+            assert sorted(named.split(", ")) == [".env", ".git", "app/.ENV.local"]
+        left = Source(str(folder), exclude=(".env*", ".git", ".ENV*"))
+        plan = await self.ops.plan_create(CreateRequest(self.uri("a/c"), sources=(left,)))
+        assert not any(one.startswith("private_files") for one in plan.warnings)
+
     async def test_links_within_the_roots_bring_what_they_lead_to(self) -> None:
         folder = self.write_files({"data/a": "1", "data/c": "3", "data/e": "5", "far/b": "2"})
         (folder / "data/b").symlink_to(folder / "far/b")

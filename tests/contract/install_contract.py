@@ -11,6 +11,7 @@ from ops_base import OpsContract, record
 
 from quilt_mcp.errors import (
     AlreadyExists,
+    CredentialPlace,
     EntryNotFound,
     HashMismatch,
     NotFound,
@@ -38,6 +39,32 @@ class InstallContract(OpsContract):
         return key
 
     # -- install --
+
+    @pytest.mark.parametrize(
+        "key", [".ssh/authorized_keys", "a/.AWS/config", ".netrc", ".config/gcloud/x.json"]
+    )
+    async def test_case_S1_no_package_writes_a_place_of_credentials(self, key: str) -> None:
+        await self.create("a/b", {"good.txt": "1", key: "forged"})
+        for dry_run in (True, False):
+            with pytest.raises(CredentialPlace, match="place of credentials"):
+                await self.ops.install(self.uri("a/b"), str(self.dest), overwrite=True, dry_run=dry_run)
+        assert not self.dest.exists(), "nothing refused has changed anything"
+        await self.ops.install(self.uri("a/b", path="good.txt"), str(self.dest))
+        assert self.installed() == {"good.txt": "1"}
+
+    async def test_case_S1_verify_reads_no_place_of_credentials(self) -> None:
+        await self.create("a/b", {"good.txt": "1", ".ssh/id_rsa": "guess"})
+        await self.ops.install(self.uri("a/b", path="good.txt"), str(self.dest))
+        (self.dest / ".ssh").mkdir()
+        (self.dest / ".ssh/id_rsa").write_text("guess")
+        found = await self.ops.verify(self.uri("a/b"), dest=str(self.dest))
+        assert not found.ok
+        assert {(one.path, one.problem) for one in found.problems} == {
+            (".ssh", "extra"), (".ssh/id_rsa", "unreadable"),
+        }  # fmt: skip
+        assert all("place of credentials" in str(one.found) for one in found.problems)
+        with pytest.raises(CredentialPlace):
+            await self.ops.verify(self.uri("a/b", path=".ssh/id_rsa"), dest=str(self.dest / ".ssh"))
 
     async def test_install_puts_every_file_in_its_place(self) -> None:
         commit = await self.create("a/b", FILES)
@@ -200,8 +227,9 @@ class InstallContract(OpsContract):
         for path, content in (("gone", None), ("short", b"1"), ("flipped", b"12x")):
             self.raw_change(await self.physical_key("a/b", path), content)
         report = await self.ops.verify(self.uri("h/h"))
+        outside = "not_allowed" if self.registry.startswith("file:") else "unreadable"
         assert [(problem.path, problem.problem) for problem in report.problems] == [
-            ("flipped", "hash"), ("gone", "missing"), ("odd", "unsupported_hash"), ("outside", "unreadable"),
+            ("flipped", "hash"), ("gone", "missing"), ("odd", "unsupported_hash"), ("outside", outside),
             ("short", "size"),
         ]  # fmt: skip
         assert (report.ok, report.manifest_ok, report.problem_count) == (False, True, 5)

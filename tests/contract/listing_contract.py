@@ -92,6 +92,30 @@ class ListingContract(OpsContract):
             await self.create(name, {"f": name})
         assert sorted(await self.names(prefix)) == sorted(expected)
 
+    @pytest.mark.parametrize(
+        ("prefix", "near"),
+        [
+            ("ME/", "me/first"),
+            ("first", "me/first"),
+            ("FIRS", "me/first"),
+            ("mee/first", "me/first"),
+            ("zzz", ""),
+        ],
+    )
+    async def test_case_E11_names_near_a_prefix_that_fits_none_are_told(self, prefix: str, near: str) -> None:
+        for name in ("me/first", "team/other"):
+            await self.create(name, {"f": name})
+        page = await self.ops.list_packages(self.registry, prefix=prefix)
+        (warning,) = page.warnings
+        assert warning.startswith("no_match: ") and ("Close to it" in warning) == bool(near)
+        assert near in warning
+        for fits in ("", "me", "me/f"):
+            assert not (await self.ops.list_packages(self.registry, prefix=fits)).warnings
+        if "/" in prefix:
+            with pytest.raises(PackageNotFound, match="ME/first") as caught:
+                await self.ops.browse(self.uri("ME/first"))
+            assert "me/first" in caught.value.next_step
+
     async def test_a_prefix_is_paged_like_everything_else(self) -> None:
         for name in NAMES:
             await self.create(name, {"f": name})

@@ -10,6 +10,7 @@ from ops_base import OpsContract
 from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
 from quilt_mcp.errors import (
     AlreadyExists,
+    CredentialPlace,
     InvalidArgument,
     InvalidUri,
     NotAFile,
@@ -20,6 +21,48 @@ from quilt_mcp.errors import (
 
 
 class ObjectContract(OpsContract):
+    async def test_case_S1_places_of_credentials_are_refused_inside_a_root(self) -> None:
+        """By their names in any case, and through links, for all that reads, lists or writes."""
+        for name in (".ssh/id_key", ".Aws/credentials", ".config/gcloud/token", ".netrc"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text("secret")
+            (self.folder / "link").unlink(missing_ok=True)
+            (self.folder / "link").symlink_to(self.folder / name)
+            for path in (self.folder / name, self.folder / "link"):
+                for act in (self.ops.read_object, self.ops.stat_object, self.ops.link):
+                    with pytest.raises(CredentialPlace, match="place of credentials"):
+                        await act(path.as_uri())
+            with pytest.raises(CredentialPlace):
+                await self.ops.put_object((self.folder / name).as_uri(), b"forged", overwrite=True)
+            assert (self.folder / name).read_text() == "secret"
+        for name in (".ssh", ".Aws", ".config/gcloud"):
+            with pytest.raises(CredentialPlace):
+                await self.ops.list_objects(f"{(self.folder / name).as_uri()}/")
+        (self.folder / "link").unlink()
+        page = await self.ops.list_objects(f"{self.folder.as_uri()}/")
+        assert [item.uri for item in page.items] == [f"{(self.folder / '.config').as_uri()}/"]
+        assert page.warnings == ("credentials_not_shown: .Aws, .netrc, .ssh.",)
+
+    async def test_case_S1_no_source_takes_credentials_in(self) -> None:
+        """A folder or glob leaves them out and says so; what names one is refused."""
+        for name in ("a.csv", ".ssh/id_key", "deep/.netrc", ".npmrc"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text("secret")
+        (self.folder / "link.csv").symlink_to(self.folder / ".npmrc")
+        left_out = {"": ("link.csv", ".ssh", "deep/.netrc", ".npmrc"), "/*": ("link.csv",)}
+        for ending, names in left_out.items():
+            origin = f"{self.folder}{ending}"
+            plan = await self.ops.plan_create(CreateRequest(self.uri("a/b"), sources=(Source(origin),)))
+            assert [change.path for change in plan.changes] == ["a.csv"]
+            (warning,) = plan.warnings
+            assert warning.startswith("credentials_left_out: ")
+            assert all(str(self.folder / name) in warning for name in names)
+        for name in (".ssh", ".ssh/id_key", ".ssh/*", ".ssh/**/x", "deep/.netrc", "link.csv"):
+            with pytest.raises(CredentialPlace):
+                await self.ops.create(
+                    CreateRequest(self.uri("a/b"), sources=(Source(f"{self.folder}/{name}"),))
+                )
+
     async def test_objects_and_folders_are_listed_one_level_deep(self) -> None:
         for key in ("data/x.csv", "data/y", "data/deep/z", "data-2/w", "top"):
             self.raw_set(key, key.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ops_base import record
 from ops_contract import QuiltOpsContract
 
 from quilt_mcp.backends.local import LocalOps
@@ -89,6 +90,33 @@ class TestLocalOps(QuiltOpsContract):
         assert (outcome.installed, outcome.unchanged) == (len(names) - len(kept), len(kept))
         assert {path.name: path.read_text() for path in self.dest.iterdir()} == files
         assert (await self.ops.verify(commit.plan.package, dest=str(self.dest))).checked.entries == len(names)
+
+    async def test_case_S3_files_outside_the_roots_are_told_once_and_are_no_damage(self) -> None:
+        """As `quilt3 ... build` leaves them: where they lie."""
+        await self.create("a/b", {"fine": "1", "flipped": "2"})
+        items = {item.path: item for item in await self.items(self.uri("a/b"))}
+        self.raw_change(items["flipped"].physical_key or "", b"3")
+        folders = [self.outside / "one", self.outside / "one/deep", self.outside / "other one"]
+        records: list[str] = []
+        for number, folder in enumerate(folders):
+            folder.mkdir()
+            (folder / "f").write_text("1")
+            key = f"out/{number}"
+            records.append(record(items["fine"], logical_key=key, physical_keys=[(folder / "f").as_uri()]))
+        secret = (self.folder / ".ssh/id_key").as_uri()
+        records.append(record(items["fine"], logical_key="secret", physical_keys=[secret]))
+        self.set_package("h/h", record(items["fine"]), record(items["flipped"]), *records)
+        browsed = await self.ops.browse(self.uri("h/h"))
+        report = await self.ops.verify(self.uri("h/h"))
+        flags = f"--root {self.outside / 'one'} --root '{self.outside / 'other one'}'"
+        for warnings in (browsed.page.warnings, report.warnings):
+            (warning,) = warnings
+            assert warning.startswith("outside_roots: ") and flags in warning and ".ssh" not in warning
+        assert [(one.path, one.problem) for one in report.problems] == [
+            ("flipped", "hash"), ("out/0", "not_allowed"), ("out/1", "not_allowed"), ("out/2", "not_allowed"),
+            ("secret", "not_allowed"),
+        ]  # fmt: skip
+        assert (await self.ops.browse(self.uri("a/b"))).page.warnings == ()
 
     def write_installed(self, name: str, content: str) -> None:
         self.dest.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from quilt_mcp.cli.arguments import build_parser
-from quilt_mcp.config import OPTIONS
+from quilt_mcp.option import OPTIONS
 from quilt_mcp.tools import TOOLS
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def test_every_variable_the_code_reads_is_a_documented_setting() -> None:
     read = set[str]()
     for path in (ROOT / "src").rglob("*.py"):
         read |= set(re.findall(r"\bQUILT_[A-Z0-9_]+\b", path.read_text(encoding="utf-8")))
-    assert read <= known, f"not in config.OPTIONS: {sorted(read - known)}"
+    assert read <= known, f"not in OPTIONS: {sorted(read - known)}"
 
 
 def test_every_flag_of_every_command_stands_in_the_reference() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from quilt_mcp.auth.decision import decide
 from quilt_mcp.auth.identity import Asker
-from quilt_mcp.config import OPTIONS, Settings, quilt3_local_registry
+from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.errors import AuthenticationError, InvalidArgument, NotSupported
+from quilt_mcp.option import OPTIONS
 
 
 @pytest.fixture
@@ -141,3 +142,46 @@ def test_the_root_of_the_file_system_is_no_default_root(
     assert Settings().local_roots() == ()
     monkeypatch.chdir(tmp_path)
     assert Settings().local_roots() == (tmp_path,)
+
+
+@pytest.mark.parametrize(
+    ("environ", "flags", "said"),
+    [
+        ({"QUILT_ALLOWED_BUCKETS": ","}, {}, "QUILT_ALLOWED_BUCKETS"),
+        ({"QUILT_ALLOWED_BUCKETS": " "}, {}, "QUILT_ALLOWED_BUCKETS"),
+        ({"QUILT_ALLOWED_BUCKETS": " , ,"}, {}, "QUILT_ALLOWED_BUCKETS"),
+        ({"QUILT_ROOT": ":"}, {}, "QUILT_ROOT"),
+        ({"QUILT_ROOT": " : "}, {}, "QUILT_ROOT"),
+        ({}, {"roots": [""]}, "--root"),
+        ({}, {"roots": [" ", ""]}, "--root"),
+        ({"QUILT_DEFAULT_REGISTRY": " "}, {}, "QUILT_DEFAULT_REGISTRY"),
+        ({}, {"cache_dir": "  "}, "--cache-dir"),
+        ({"QUILT_API_KEY": "\t"}, {}, "QUILT_API_KEY"),
+    ],
+)
+def test_case_X4_a_setting_that_names_nothing_is_an_error_at_start(
+    environ: dict[str, str], flags: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InvalidArgument, match="names nothing") as caught:
+        Settings.load(environ, flags)
+    assert said in caught.value.message
+
+
+def test_an_empty_variable_or_flag_is_not_given_and_a_list_may_have_gaps() -> None:
+    assert (
+        Settings.load({"QUILT_ALLOWED_BUCKETS": "", "QUILT_ROOT": ""}, {"default_registry": ""}) == Settings()
+    )
+    settings = Settings.load({"QUILT_ALLOWED_BUCKETS": "a,, b", "QUILT_ROOT": "/a::/b"})
+    assert (settings.allowed_buckets, settings.roots) == (("a", "b"), (Path("/a"), Path("/b")))
+
+
+@pytest.mark.parametrize("text", ["${workspaceFolder}", "$HOME/data", "%USERPROFILE%/x", "{{folder}}"])
+def test_case_E10_a_variable_that_the_client_left_as_it_was_is_told(text: str, tmp_path: Path) -> None:
+    for flags in ({"roots": [text]}, {"cache_dir": text}, {"default_registry": text}):
+        (notice,) = Settings.load({}, flags).notices()
+        assert notice.startswith("unexpanded: --") and text in notice
+    (tmp_path / "$odd").mkdir()
+    assert Settings(roots=(tmp_path / "$odd", tmp_path)).notices() == ()
+    (notice,) = Settings(roots=(tmp_path / "gone", tmp_path)).notices()
+    assert notice.startswith("missing_root: ") and "gone" in notice
+    assert Settings(default_registry="file:///%EF%BB%BF").notices() == ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.diff import ManifestDiff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.private import PrivateFolder
 from quilt_mcp.storage.store import ObjectStat
 
 READER = Path(__file__).parent / "manifest_reader.py"
@@ -331,15 +334,69 @@ def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) ->
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_a_cache_folder_that_cannot_be_made_is_a_typed_error_where_a_copy_is_needed(
-    tmp_path: Path, store: LocalStore
+def test_case_E7_a_cache_folder_that_cannot_be_made_has_another_in_its_place(
+    tmp_path: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(store, manifest_bytes(300))
     (tmp_path / "cache").write_text("a file")
+    for _ in range(2):
+        cache, remote = large(tmp_path), Counting(store)
+        check(opened(cache, remote), 300)
+        check(opened(cache, remote), 300)
+        assert remote.calls["stream"] == 1
+        (told,) = caplog.messages
+        assert str(tmp_path / "cache") in told and "QUILT_MCP_CACHE_DIR" in told
+        assert stat.S_IMODE(cache.private.path().stat().st_mode) == 0o700
+        caplog.clear()
+    folder = PrivateFolder(tmp_path / "cache")
+    instead = folder.path()
+    del folder
+    gc.collect()
+    assert not instead.exists(), "it goes with its owner"
+
+
+def test_case_E7_without_any_folder_only_a_copy_is_refused(
+    tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, manifest_bytes(300))
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     check(opened(large(tmp_path), store), 300)
-    with pytest.raises(StorageUnavailable) as caught:
+    with pytest.raises(StorageUnavailable, match=str(tmp_path / "cache")) as caught:
         opened(large(tmp_path), Counting(store))
-    assert str(tmp_path / "cache") in caught.value.message
+    assert "QUILT_MCP_CACHE_DIR" in caught.value.next_step
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])
+def test_case_X9_a_cache_that_another_account_may_write_is_neither_read_nor_written(
+    tmp_path: Path, store: LocalStore, mode: int
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), Counting(store))
+    before = files(tmp_path)
+    (tmp_path / "cache").chmod(mode)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 1, "what stands there is not believed"
+    assert files(tmp_path) == before
+    (tmp_path / "cache").chmod(0o755)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("foreign", ["folder", "index"])
+def test_case_X9_what_another_account_owns_is_not_believed(
+    tmp_path: Path, store: LocalStore, foreign: str
+) -> None:
+    put(store, manifest_bytes(300))
+    opened(large(tmp_path), Counting(store))
+    (index,) = files(tmp_path, ".index")
+    os.chown(tmp_path / "cache" if foreign == "folder" else index, 12345, 12345)
+    remote = Counting(store)
+    check(opened(large(tmp_path), remote), 300)
+    assert remote.calls["stream"] == 1
 
 
 def test_copies_may_be_touched_and_what_was_cut_short_is_read_anew(tmp_path: Path, store: LocalStore) -> None:

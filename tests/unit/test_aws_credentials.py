@@ -19,6 +19,7 @@ from quilt_mcp.auth import aws as aws_module
 from quilt_mcp.auth.aws import AwsCredentials
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.errors import AuthenticationError, StorageUnavailable
+from quilt_mcp.storage.s3.clients import S3Clients
 
 KEYS = "aws_access_key_id = AKIAPROFILEKEY123456\naws_secret_access_key = profile-secret\n"
 SSO = f"""[profile lab]
@@ -393,3 +394,24 @@ def test_no_secret_shows_in_what_is_printed(machine: Machine) -> None:
     found = machine.aws.find()
     shown = f"{found!r} {machine.aws.keys()!r} {machine.aws.access()!r} {machine.aws!r}"
     assert "canary" not in shown and "AKIAVARIABLE12345678" not in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_ACCESS_KEY_ID", "AWS_REGION",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_ROLE_ARN", "AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_STS_REGIONAL_ENDPOINTS", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL",
+    ],
+)  # fmt: skip
+def test_case_E2_a_variable_of_awss_that_is_empty_is_unset(machine: Machine, name: str) -> None:
+    """For botocore too, which would take it for a profile without a name, or for no number."""
+    machine.config("[default]\nregion = eu-west-1\n")
+    machine.credentials("[default]\n" + KEYS)
+    machine.set(**{name: ""})
+    assert machine.aws.find().found == "AWS access key AKIA...3456 of profile default"
+    assert machine.aws.keys().secret_key == "profile-secret"
+    machine.set(**{name: ""})
+    access = machine.aws.access()
+    clients = S3Clients(access.keys, region=access.region)
+    assert clients.boto().meta.region_name == "eu-west-1"

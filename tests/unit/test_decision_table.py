@@ -24,8 +24,9 @@ from quilt_mcp.auth.decision import Decider
 from quilt_mcp.auth.identity import Asker, Identity, QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.auth.sources import Sources
 from quilt_mcp.auth.token import fingerprint
-from quilt_mcp.config import BackendName, Settings
+from quilt_mcp.config import Settings
 from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
+from quilt_mcp.option import BackendName
 
 CATALOG = "https://catalog.example"
 KEYS = "aws_access_key_id = AKIAPROFILEKEY123456\naws_secret_access_key = canary-aws\n"
@@ -233,7 +234,8 @@ def check(
             assert "cannot use them yet" in one.reason, combination
         else:
             assert found[one.kind].says in one.reason, combination
-            assert one.fix == ("" if one.chosen else found[one.kind].fix), combination
+            usable = not one.chosen and one.kind in built
+            assert one.fix == (found[one.kind].fix if usable else ""), f"case_E9: {combination}"
     access = {"quilt3": QuiltAccess, "platform": TokenAccess, "iam": S3Access, "local": type(None)}
     assert type(made.credentials) is access[made.kind]
     assert made.registry.startswith("s3://quilt-example" if made.kind != "local" else "/"), combination
@@ -284,8 +286,7 @@ def test_the_default_registry_says_which_backends_make_sense(machine: Machine) -
     machine.have_aws("variables")
     machine.have_quilt3("valid")
     local = machine.decide(machine.settings("none", default_registry="/data"), Asker(), ALL)
-    assert isinstance(local, Identity) and (local.kind, local.registry) == ("local", "/data")
-    assert all("folder" in one.reason for one in local.explanation if one.kind in {"quilt3", "iam"})
+    assert isinstance(local, Identity) and (local.kind, local.registry) == ("quilt3", "/data"), "case_E4"
     remote = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker(), ALL)
     assert isinstance(remote, Identity) and (remote.kind, remote.registry) == ("quilt3", "s3://mine")
     (machine.folder / "auth.json").unlink()
@@ -293,6 +294,35 @@ def test_the_default_registry_says_which_backends_make_sense(machine: Machine) -
     machine.monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     nobody = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker(), ALL)
     assert isinstance(nobody, AuthenticationError) and "folder" in nobody.next_step
+    assert nobody.next_step.startswith("If s3://mine is public, start with --anonymous"), "case_E3"
+    by_name = machine.decide(
+        machine.settings("none", default_registry="s3://mine", backend="iam"), Asker(), ALL
+    )
+    assert isinstance(by_name, AuthenticationError) and "--anonymous" in by_name.next_step
+
+
+def test_case_S2_a_folder_is_served_by_nobody_while_the_credentials_in_use_fail(machine: Machine) -> None:
+    """And by no other identity, which would then be S3's too."""
+    machine.have_quilt3("valid")
+    machine.have_aws("variables")
+    settings = machine.settings("none", default_registry="/data")
+    decider = Decider(settings, os.environ, built=ALL, sources=machine.sources)
+    assert decider.decide(Asker()).kind == "quilt3"
+    machine.have_quilt3("dead")
+    made = decider.decide(Asker())
+    assert (made.kind, made.registry) == ("local", "/data")
+    assert made.explanation[0].fix == "quilt3 login"
+    machine.have_quilt3("valid")
+    assert decider.decide(Asker()).kind == "quilt3"
+
+
+def test_case_E5_another_server_than_aws_is_not_asked_for_the_example_registry(machine: Machine) -> None:
+    machine.have_aws("variables")
+    machine.set(AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    for more in ({}, {"anonymous": True}):
+        made = machine.decide(machine.settings("none", **more), Asker(), ALL)
+        assert isinstance(made, Identity) and made.registry == str(machine.folder / "packages")
+        assert "--registry" in made.explanation[-1].reason
 
 
 def test_the_registry_that_quilt3_is_configured_with_is_the_default(machine: Machine) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
-ENVIRONMENT = {"cli/__init__.py", "auth/decision.py"}
-"""Who may open the environment: the settings are read from it once, and the decision looks for AWS's variables there."""
+ENVIRONMENT = {"cli/__init__.py", "auth/decision.py", "auth/places.py"}
+"""Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, and what
+variables name is closed to tools."""
+CLOSES = {"storage/local/credentials.py"}
+"""Names places of credentials so as to refuse them."""
 AWS_CLIENTS = {"storage/s3/clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
 """Who may import AWS's libraries: the clients (which are given their keys) and the decision."""
 SETTINGS_ONLY = re.compile(r"QUILT_(JWT_TOKEN|API_KEY|DISABLE_QUILT3_SESSION|REQUIRE_AUTH)")
@@ -49,7 +52,7 @@ def offences(relative: str, source: str) -> Iterator[str]:
             case ast.Attribute(attr=name) if name in FORBIDDEN_NAMES and not in_auth:
                 yield f"{where} asks for credentials ({name})"
             case ast.Constant(value=str(text)) if id(node) not in prose:
-                if FORBIDDEN_TEXT.search(text) and not in_auth:
+                if FORBIDDEN_TEXT.search(text) and not in_auth and relative not in CLOSES:
                     yield f"{where} names where credentials are ({text})"
                 if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative != "config.py":
                     yield f"{where} names a setting of the decision ({text})"

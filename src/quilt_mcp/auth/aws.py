@@ -11,7 +11,7 @@ import configparser
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -112,6 +112,7 @@ class AwsCredentials:
         ``by_name``: the IAM backend was asked for, so an instance's metadata service is worth asking anywhere.
         """
         with self._lock:
+            self._forget_empty()
             self._asked_by_name = self._asked_by_name or by_name
             state = (self._asked_by_name, tuple(map(self._environ.get, _WATCHED)), self._files().stamp())
             now = self._clock()
@@ -145,11 +146,19 @@ class AwsCredentials:
     def access(self, *, anonymous: bool = False) -> S3Access:
         """Where S3 is and how it is reached; ``anonymous``: unsigned."""
         with self._lock:
+            self._forget_empty()
             state = (tuple(map(self._environ.get, _WATCHED)), self._files().stamp())
             if self._place is None or self._place[0] != state:
                 self._place = (state, self._find_place())
             place = self._place[1]
         return place if anonymous else replace(place, keys=self.keys)
+
+    def _forget_empty(self) -> None:
+        """Takes variables that are empty out of the environment, where botocore goes by them as if they said something: a profile
+        without a name, no configuration file, no number of attempts. Forms of clients leave many so."""
+        if isinstance(self._environ, MutableMapping):
+            for name in [one for one, value in self._environ.items() if one.startswith("AWS_") and not value]:
+                self._environ.pop(name, None)
 
     def _find_place(self) -> S3Access:
         """As the variables say, else the profile. Files that are broken count as none here."""

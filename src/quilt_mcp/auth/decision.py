@@ -4,7 +4,8 @@ Nothing else in the tree looks at credentials. Candidates are asked in order, th
 passed over is recorded with its reason, which ``status`` and ``doctor`` show.
 
 A candidate that has served calls of this process and then *fails* (expired, refused, out of reach) is an error, never a reason
-to go on under another identity. One that is *gone* (signed out, a variable unset) is passed over like any other.
+to go on under another identity. One that is *gone* (signed out, a variable unset) is passed over like any other. A folder that
+was named as the default registry is served all the same, by no identity.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from quilt_mcp.auth.finding import Finding
-from quilt_mcp.auth.identity import Asker, Candidate, Identity
+from quilt_mcp.auth.identity import Asker, Candidate, Identity, S3Access
 from quilt_mcp.auth.sources import Sources, Token
-from quilt_mcp.config import BackendName, Settings, quilt3_local_registry
-from quilt_mcp.errors import AuthenticationError, NotSupported, StorageUnavailable
+from quilt_mcp.config import Settings, quilt3_local_registry
+from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
+from quilt_mcp.option import BackendName
 
 BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3"})
 """The backends of this version. The others are looked for, named in the explanation, and passed over."""
 ORDER: Final[tuple[BackendName, ...]] = ("quilt3", "platform", "iam", "local")
 """The order of the decision for a single user."""
+_BY_NAME: Final = "--backend or QUILT_BACKEND"
+_ANONYMOUS: Final = "--anonymous (or QUILT_ANONYMOUS=1)"
 EXAMPLE_REGISTRY: Final = "s3://quilt-example"
 
 
@@ -74,9 +78,23 @@ class Decider:
                 self._serves = kind
                 return replace(finding.found, explanation=(*passed, Candidate(kind, True, finding.reason)))
             if finding.error is not None and kind == self._serves:
-                raise finding.error
+                if not self._default_is_folder():
+                    raise finding.error
+                # The folder asks for no identity. What needs one is refused until this one holds again, and goes to no other.
+                passed.append(Candidate(kind, False, finding.reason, finding.fix))
+                return self._folder_alone(passed, finding.error)
             passed.append(Candidate(kind, False, finding.reason, finding.fix))
         raise self._none_usable(passed)
+
+    def _folder_alone(self, passed: list[Candidate], error: QuiltError) -> Identity:
+        finding = self._local()
+        if finding.found is None:
+            raise error
+        return replace(finding.found, explanation=(*passed, Candidate("local", True, finding.reason)))
+
+    def _default_is_folder(self) -> bool:
+        registry = self._settings.default_registry
+        return registry is not None and not registry.startswith("s3://")
 
     def _of_request(self, asker: Asker) -> Identity:
         """The request's own token or nothing: never the session, profile or folder of whoever runs the server."""
@@ -94,21 +112,21 @@ class Decider:
     def _asked_for(self, kind: BackendName) -> Identity:
         if kind not in self._built:
             raise NotSupported(
-                f"The {kind} backend was asked for by --backend or QUILT_BACKEND and is not built into this version yet.",
-                next_step=f"Unset QUILT_BACKEND, or set it to one of {', '.join(sorted(self._built))}.",
+                f"The {kind} backend was asked for by {_BY_NAME} and is not built into this version yet.",
+                next_step=f"Start without {_BY_NAME}, or with one of {', '.join(sorted(self._built))}.",
                 details={"backend": kind},
             )
         finding = self._looks[kind]()
         if finding.found is None:
-            message = f"The {kind} backend was asked for by --backend or QUILT_BACKEND and cannot be used. {finding.reason}"
+            message = f"The {kind} backend was asked for by {_BY_NAME} and cannot be used. {finding.reason}"
             details = {"backend": kind, "command": finding.fix}
             if finding.error is not None and finding.error.retryable:
                 raise StorageUnavailable(message, next_step=finding.error.next_step, details=details)
             if not finding.fix:
-                raise NotSupported(message, next_step="Unset QUILT_BACKEND.", details=details)
-            next_step = f"Run `{finding.fix}`, or unset QUILT_BACKEND."
+                raise NotSupported(message, next_step=f"Start without {_BY_NAME}.", details=details)
+            next_step = f"{self._if_public()}Run `{finding.fix}`, or start without {_BY_NAME}."
             raise AuthenticationError(message, next_step=next_step, details=details)
-        reason = f"It was asked for by --backend or QUILT_BACKEND. {finding.reason}"
+        reason = f"It was asked for by {_BY_NAME}. {finding.reason}"
         others = (
             Candidate(one, False, f"Not looked for: {kind} was asked for by name.")
             for one in ORDER
@@ -125,11 +143,17 @@ class Decider:
         tried = " ".join(f"{one.kind}: {one.reason}" for one in passed)
         return AuthenticationError(
             f"No usable credentials were found. {tried}",
-            next_step=f"Run one of {', '.join(f'`{command}`' for command in commands)}, {last}.",
+            next_step=f"{self._if_public()}Run one of {', '.join(f'`{command}`' for command in commands)}, {last}.",
             details={
                 "candidates": [{"kind": one.kind, "reason": one.reason, "fix": one.fix} for one in passed]
             },
         )
+
+    def _if_public(self) -> str:
+        registry = self._settings.default_registry or ""
+        if not registry.startswith("s3://") or self._settings.anonymous:
+            return ""
+        return f"If {registry} is public, start with {_ANONYMOUS}. Otherwise: "
 
     def _quilt3(self) -> Finding[Identity]:
         settings = self._settings
@@ -143,18 +167,19 @@ class Decider:
         if (session := finding.found) is None:
             return Finding(finding.reason, finding.fix, error=finding.error)
         access = session.access
-        registry = settings.default_registry or session.default_registry or EXAMPLE_REGISTRY
+        registry, named = self._default_registry(access.s3, session.default_registry)
         where = urlsplit(access.catalog_url or access.registry_url).netloc
         principal = f"{session.user or 'quilt3 session'} at {where}"
         return Finding(
-            f"quilt3 is signed in at {where}.", found=Identity("quilt3", principal, registry, (), access)
+            f"quilt3 is signed in at {where}.{named}",
+            found=Identity("quilt3", principal, registry, (), access),
         )
 
     def _platform(self) -> Finding[Identity]:
         settings = self._settings
         finding = self._sources.token(settings)
         if finding.found is None:
-            return Finding(finding.reason, finding.fix)
+            return Finding(finding.reason, finding.fix if "platform" in self._built else "")
         if (other := self._other_wish("platform")) is not None:
             return other
         if "platform" not in self._built:
@@ -174,14 +199,16 @@ class Decider:
         if "iam" not in self._built:
             hint = "--anonymous was asked for" if settings.anonymous else aws.hint()
             return self._not_built(hint, "No AWS credentials: no variables and no profiles.")
-        registry = settings.default_registry or EXAMPLE_REGISTRY
+        access = aws.access(anonymous=settings.anonymous)
+        registry, named = self._default_registry(access)
         if settings.anonymous:
-            identity = Identity("iam", "anonymous", registry, (), aws.access(anonymous=True))
-            return Finding("--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", found=identity)
+            reason = f"--anonymous or QUILT_ANONYMOUS asks for unsigned requests.{named}"
+            return Finding(reason, found=Identity("iam", "anonymous", registry, (), access))
         finding = aws.find(by_name=settings.backend == "iam")
         if finding.found is None:
             return Finding(finding.reason, finding.fix, error=finding.error)
-        return Finding(finding.reason, found=Identity("iam", finding.found, registry, (), aws.access()))
+        reason = f"{finding.reason}{named}"
+        return Finding(reason, found=Identity("iam", finding.found, registry, (), access))
 
     def _local(self) -> Finding[Identity]:
         settings = self._settings
@@ -201,15 +228,23 @@ class Decider:
     def _other_wish(self, kind: BackendName) -> Finding[Identity] | None:
         """A setting that plainly asks for another backend than ``kind``, unless ``kind`` was asked for by name."""
         settings = self._settings
-        registry = settings.default_registry
-        if registry is not None and not registry.startswith("s3://"):
-            reason = f"The default registry is a folder, and the {kind} backend serves S3 only."
-            return Finding(reason, "export QUILT_DEFAULT_REGISTRY=s3://bucket")
         if settings.anonymous and kind != "iam" and settings.backend is None:
             return Finding(
                 "--anonymous or QUILT_ANONYMOUS asks for unsigned requests.", "unset QUILT_ANONYMOUS"
             )
         return None
+
+    def _default_registry(self, access: S3Access, configured: str | None = None) -> tuple[str, str]:
+        """The registry that is named (``configured``: by quilt3), and ''. Where none is: the public example on AWS, quilt3's
+        local one where another server stands for S3; and a sentence that says so."""
+        named = self._settings.default_registry or configured
+        if named is not None:
+            return named, ""
+        registry = EXAMPLE_REGISTRY if access.endpoint_url is None else quilt3_local_registry()
+        return (
+            registry,
+            f" No registry is named (--registry or QUILT_DEFAULT_REGISTRY), so the default is {registry}.",
+        )
 
     def _not_built(self, hint: str | None, nothing: str) -> Finding[Identity]:
         return Finding(nothing if hint is None else f"{hint}, but this version cannot use them yet.")

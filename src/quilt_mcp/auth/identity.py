@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from quilt_mcp.config import BackendName
+from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
     from quilt_mcp.storage.s3.clients import KeySource

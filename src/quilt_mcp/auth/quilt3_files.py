@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from quilt_mcp.errors import AuthenticationError, StorageBusy
+from quilt_mcp.storage.private import OURS
 
 CONFIG: Final = "config.yml"
 AUTH: Final = "auth.json"
@@ -153,7 +154,7 @@ class Quilt3Files:
         """
         # A link (of a folder of dotfiles, say) stays one: what it points to is replaced.
         target = Path(os.path.realpath(self.folder / name))
-        descriptor, path = tempfile.mkstemp(prefix=f".{name}.", suffix=".quilt-mcp", dir=target.parent)
+        descriptor, path = tempfile.mkstemp(prefix=f".{name}.", suffix=OURS, dir=target.parent)
         made = Replacement(descriptor, Path(path), target)
         try:
             yield made

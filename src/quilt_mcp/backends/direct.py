@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 
 from quilt_mcp.backends.objects import PAGE_LIMIT, READ_AT_ONCE, ObjectOps, checked_length, checked_limit
 from quilt_mcp.backends.options import Options
-from quilt_mcp.config import BackendName
 from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff
@@ -40,6 +40,7 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.errors import NotSupported, RegistryNotFound
+from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
@@ -61,7 +62,7 @@ class DirectOps(ObjectOps):
     def __init__(
         self,
         backend: BackendName,
-        registry: str,
+        registries: tuple[str, ...],
         stores: Stores,
         local: LocalStores,
         options: Options,
@@ -70,11 +71,16 @@ class DirectOps(ObjectOps):
     ) -> None:
         super().__init__(stores if options.writable else ReadOnlyStores(stores), options.writable)
         self.backend = backend
-        self.default_registry = registry
+        self.registries = registries
+        """URLs of those that are configured."""
+        self.default_registry = registries[0]
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
-        self._scratch = options.cache / "scratch"
         self._clock = clock
+
+    @property
+    def _scratch(self) -> Path:
+        return self._manifests.private.path() / "scratch"
 
     def _registry(self, url: str) -> Registry:
         return Registry(self._stores.registry(parse_registry(url)), self._stores, self._manifests)
@@ -88,7 +94,7 @@ class DirectOps(ObjectOps):
     # -- packages, reading --
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
-        return self.registry_page((self.default_registry,), limit, cursor, writable=self.writable)
+        return self.registry_page(self.registries, limit, cursor)
 
     def registry_page(
         self,
@@ -96,14 +102,18 @@ class DirectOps(ObjectOps):
         limit: int,
         cursor: str | None,
         *,
-        writable: bool | None,
         warnings: tuple[str, ...] = (),
     ) -> Page[RegistryListing]:
-        """One page of ``urls``."""
+        """One page of ``urls``. Whether a bucket may be written is not known before something is."""
         start = decode_cursor(cursor, ("buckets",), int)[0] if cursor else 0
         shown = urls[start : start + checked_limit(limit)]
         listings = tuple(
-            RegistryListing(url, is_default=url == self.default_registry, writable=writable) for url in shown
+            RegistryListing(
+                url,
+                is_default=url == self.default_registry,
+                writable=None if self.writable and url.startswith("s3:") else self.writable,
+            )
+            for url in shown
         )
         end = start + len(shown)
         next_cursor = encode_cursor(("buckets",), end) if end < len(urls) else None
@@ -117,7 +127,7 @@ class DirectOps(ObjectOps):
             return await opened.list_packages(prefix, checked_limit(limit), cursor)
         except RegistryNotFound as error:
             is_folder = opened.store.local_files is not None and not error.details.get("exists")
-            if opened.url != self.default_registry or not is_folder:
+            if opened.url not in self.registries or not is_folder:
                 raise
             # A configured folder is there from its first package on; before that it is empty, not an error.
             warning = f"registry_empty: {opened.url} does not exist yet; the first package_create makes it."
@@ -268,7 +278,7 @@ class DirectOps(ObjectOps):
 
     def describe(self) -> dict[str, Any]:
         return {
-            "registries": [self.default_registry],
+            "registries": list(self.registries),
             "conditional_writes": self._stores.registry(self.default_registry).conditional_writes,
             "read_at_once_bytes": READ_AT_ONCE,
             "page_limit": PAGE_LIMIT,

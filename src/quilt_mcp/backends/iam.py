@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from anyio import to_thread
 
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.options import Options
-from quilt_mcp.config import BackendName
-from quilt_mcp.domain.address import PhysicalKey, parse_registry
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.errors import PermissionDenied
-from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.option import BackendName
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.stores import S3Stores
@@ -34,9 +31,8 @@ class IamOps(DirectOps):
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Asks nothing of S3 yet."""
-        url = parse_registry(registry)
-        folders = [Path(PhysicalKey.parse(url).path)] if url.startswith("file:") else []
-        local = LocalStores(folders, options.roots, create=options.writable)
+        registries = options.registries(registry)
+        local = options.local_stores(registries)
         self._clients = S3Clients(
             access.keys,
             endpoint_url=access.endpoint_url,
@@ -46,7 +42,7 @@ class IamOps(DirectOps):
         )
         self._allowed = options.allowed
         stores = S3Stores(self._clients, local, allowed=options.allowed)
-        super().__init__(backend, url, stores, local, options, clock=clock)
+        super().__init__(backend, registries, stores, local, options, clock=clock)
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and every bucket that s3:ListAllMyBuckets shows (where it is allowed)."""
@@ -59,9 +55,8 @@ class IamOps(DirectOps):
                 "buckets_not_listed: s3:ListAllMyBuckets is not allowed; only configured registries are shown.",
             )
         found = [f"s3://{name}" for name in names if self._allowed is None or name in self._allowed]
-        urls = tuple(dict.fromkeys((self.default_registry, *found)))
-        writable = None if self.writable else False
-        return self.registry_page(urls, limit, cursor, writable=writable, warnings=warnings)
+        urls = tuple(dict.fromkeys((*self.registries, *found)))
+        return self.registry_page(urls, limit, cursor, warnings=warnings)
 
     def _bucket_names(self) -> list[str]:
         if self._clients.keys is None:

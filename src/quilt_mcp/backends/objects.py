@@ -69,7 +69,8 @@ class ObjectOps:
         items += [ObjectListing(_folder_uri(store, folder), "folder") for folder in listing.folders]
         items.sort(key=lambda item: item.uri)
         next_cursor = encode_cursor(call, listing.next_after) if listing.next_after is not None else None
-        return Page(tuple(items), next_cursor)
+        warnings = (f"credentials_not_shown: {', '.join(listing.closed)}.",) if listing.closed else ()
+        return Page(tuple(items), next_cursor, None, warnings)
 
     async def stat_object(self, uri: str) -> ObjectListing:
         place = self._place(uri)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from quilt_mcp.config import Settings
+from quilt_mcp.auth.places import credential_files
+from quilt_mcp.config import Settings, quilt3_local_registry
+from quilt_mcp.domain.address import PhysicalKey, parse_registry
+from quilt_mcp.errors import InvalidUri
+from quilt_mcp.storage.local.stores import LocalStores
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """``roots``: the local folders in reach, beside a registry that is one. ``cache``: a folder for manifests, which are kept
     up to ``cache_bytes``, and for files in the making. ``allowed``: the only buckets that may be used, None for whatever the
-    credentials open."""
+    credentials open. ``closed``: places of credentials that the machine's configuration names.
+    ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other."""
 
     roots: tuple[Path, ...]
     writable: bool
     cache: Path
     cache_bytes: int
     allowed: frozenset[str] | None = None
+    closed: tuple[Path, ...] = ()
+    local_registry: str | None = None
     requester_pays: bool = False
 
     @classmethod
@@ -30,4 +39,19 @@ class Options:
             cache_bytes=settings.cache_bytes,
             allowed=frozenset(settings.allowed_buckets) or None,
             requester_pays=settings.requester_pays,
+            local_registry=None if settings.http and not settings.single_user else quilt3_local_registry(),
+            closed=(settings.cache_folder(), *credential_files()),
         )
+
+    def registries(self, default: str) -> tuple[str, ...]:
+        """URLs of the configured registries, ``default`` first. Raises InvalidUri for that one; a local registry that quilt3's
+        configuration spells wrong is none."""
+        found = [parse_registry(default)]
+        with suppress(InvalidUri):
+            found += [parse_registry(self.local_registry)] if self.local_registry else []
+        return tuple(dict.fromkeys(found))
+
+    def local_stores(self, registries: Iterable[str]) -> LocalStores:
+        """The folders among some registries, and the roots."""
+        folders = [Path(PhysicalKey.parse(url).path) for url in registries if url.startswith("file:")]
+        return LocalStores(folders, self.roots, create=self.writable, closed=self.closed)

@@ -1,4 +1,4 @@
-"""The parser of the command line. Its settings flags are made from ``config.OPTIONS``, so no flag can lack a setting."""
+"""The parser of the command line. Its settings flags are made from ``OPTIONS``, so no flag can lack a setting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from quilt_mcp import __version__
 from quilt_mcp.cli import exits
-from quilt_mcp.config import BACKENDS, OPTIONS, Option
+from quilt_mcp.option import BACKENDS, OPTIONS, Option
 from quilt_mcp.server.log import safe, say
 
 DESCRIPTION = """\

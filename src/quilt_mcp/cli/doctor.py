@@ -20,6 +20,7 @@ from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
 from quilt_mcp.server import signals
 from quilt_mcp.session import Session
+from quilt_mcp.storage.private import folder_problem
 from quilt_mcp.tools.envelope import json_text, printable
 
 
@@ -45,7 +46,7 @@ def run_doctor(settings: Settings, *, as_json: bool) -> int:
 
 
 async def examine(settings: Settings) -> list[Check]:
-    checks = [_program(), _command(), *_roots(settings), _cache(settings)]
+    checks = [_program(), _command(), *_unexpanded(settings), *_roots(settings), _cache(settings)]
     session = Session(settings)
     try:
         identity = session.identity(Asker("command"))
@@ -72,11 +73,19 @@ def _program() -> Check:
 
 
 def _command() -> Check:
-    path = shutil.which("quilt-mcp")
-    if path is None:
-        own = Path(sys.executable).with_name("quilt-mcp")
-        return Check("command", None, "quilt-mcp is not on PATH", f"Give clients its full path: {own}")
-    return Check("command", True, path)
+    """Whether the command of that name is this program: any other one may be of another version, or something else."""
+    own, path = Path(sys.executable).with_name("quilt-mcp"), shutil.which("quilt-mcp")
+    if path is not None and own.exists() and os.path.samefile(path, own):
+        return Check("command", True, path)
+    found = "quilt-mcp is not on PATH" if path is None else f"{path} is not the program that is running"
+    full = str(own) if own.exists() else f"{sys.executable} -m quilt_mcp"
+    return Check("command", None, found, f"Give clients the full path of this one: {full}")
+
+
+def _unexpanded(settings: Settings) -> list[Check]:
+    fix = "Write the value itself into the client's configuration."
+    notices = (notice.partition(": ") for notice in settings.notices())
+    return [Check("settings", False, found, fix) for name, _, found in notices if name == "unexpanded"]
 
 
 def _roots(settings: Settings) -> list[Check]:
@@ -92,7 +101,12 @@ def _roots(settings: Settings) -> list[Check]:
 
 def _cache(settings: Settings) -> Check:
     fix = "Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR."
-    return _folder_check("cache", _standing(settings.cache_folder()), os.W_OK | os.X_OK, fix)
+    folder = settings.cache_folder()
+    if folder.is_dir() and (problem := folder_problem(folder)) is not None:
+        return Check(
+            "cache", False, f"{folder} is not used, but a temporary folder each time: {problem}", fix
+        )
+    return _folder_check("cache", _standing(folder), os.W_OK | os.X_OK, fix)
 
 
 def _standing(folder: Path) -> Path:
@@ -145,7 +159,7 @@ async def _writing(ops: QuiltOps) -> Check:
         folder = _standing(Path(unquote(urlsplit(registry).path)))
         fix = f"Permit it (chmod u+rwx {folder}), or name another registry with --registry."
         return _folder_check("write", folder, os.W_OK | os.X_OK, fix)
-    return Check("write", True, registry)
+    return Check("write", None, f"switched on; not tried on {registry}, as a try would change it")
 
 
 def _print(checks: list[Check]) -> None:

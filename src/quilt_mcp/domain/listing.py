@@ -146,7 +146,10 @@ class FileCheck:
     """What verify found wrong with one entry, or ('manifest') with the manifest, whose ``path`` is that in the registry."""
 
     path: str
-    problem: Literal["missing", "size", "hash", "unreadable", "unsupported_hash", "extra", "manifest"]
+    problem: Literal[
+        "missing", "size", "hash", "not_allowed", "unreadable", "unsupported_hash", "extra", "manifest"
+    ]
+    """``not_allowed``: this server may not look at the file, so it says nothing of it."""
     expected: str | None = None
     found: str | None = None
 

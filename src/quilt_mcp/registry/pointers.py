@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from quilt_mcp.domain.names import validate_package_name
+from quilt_mcp.domain.names import suggest, validate_package_name
 from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
@@ -18,6 +18,7 @@ _AFTER_ALL = "\U0010ffff"
 """After every tag: a key that ends in it is followed by the next package's."""
 _AFTER_TIMESTAMPS = ":"
 """After every digit, and before 'latest'."""
+_NEAR_AMONG, _NEAR_IN, _NEAR_SHOWN = 1000, 20, 3
 _POINTER_BYTES = 256
 """More than a pointer may have, so that a malformed one is seen and a huge one is not read."""
 
@@ -124,6 +125,29 @@ class Pointers:
                 if page.more:
                     return page
         return page
+
+    async def near(self, text: str) -> list[str]:
+        """A few package names that ``text`` was probably meant to be, or to begin, likeliest first. Asks for the namespaces (a
+        thousand at most), and for packages in twenty of them at most, a request each."""
+        wanted = text.casefold()
+        namespaces: list[str] = []
+        async for namespace in self._folders(POINTERS, "", "", []):
+            namespaces.append(namespace)
+            if len(namespaces) == _NEAR_AMONG:
+                break
+        alike = suggest(wanted.partition("/")[0], namespaces)
+        chosen = list(dict.fromkeys((*alike, *namespaces)))[:_NEAR_IN]
+        pages = await collect(
+            chosen, POINTER_READS_AT_ONCE, lambda one: self.names(f"{one}/", "", _NEAR_AMONG)
+        )
+        names = [name for page in pages for name in page.names]
+        begun = [
+            name
+            for name in names
+            if name.casefold().startswith(wanted) or name.casefold().partition("/")[2].startswith(wanted)
+        ]
+        beside = [name for name in names if name.partition("/")[0] in alike]
+        return list(dict.fromkeys((*begun, *suggest(text, names), *beside)))[:_NEAR_SHOWN]
 
     async def latest_times(
         self, pages: PageLister, prefix: str, after: str, limit: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -14,7 +15,7 @@ from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
-from quilt_mcp.domain.names import suggest, validate_package_name
+from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import (
     AmbiguousHash,
     CorruptManifest,
@@ -30,13 +31,13 @@ from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash,
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointers
+from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
 _HEADER_FIRST_READ = 16 << 10
-_SUGGESTION_POOL = 1000
 
 
 class Registry:
@@ -55,6 +56,17 @@ class Registry:
     # -- names and revisions --
 
     async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
+        """Names near a prefix that fits none are told."""
+        page = await self._list(prefix, limit, cursor)
+        if page.items or cursor or not prefix:
+            return page
+        close = await self.pointers.near(prefix)
+        hint = f" Close to it: {_shown(close)}." if close else ""
+        return replace(
+            page, warnings=(*page.warnings, f"no_match: no package name starts with {prefix!r}.{hint}")
+        )
+
+    async def _list(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
         call = ("packages", self.url, prefix)
         after = decode_cursor(cursor, call, str)[0] if cursor else ""
         items: list[PackageListing] = []
@@ -150,8 +162,7 @@ class Registry:
         """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
         if await self.pointers.tags(name):
             return
-        near = (await self.pointers.names(name.partition("/")[0][:1], "", _SUGGESTION_POOL)).names
-        close = suggest(name, near)
+        close = await self.pointers.near(name)
         hint = f"Did you mean {_shown(close)}? " if close else ""
         raise PackageNotFound(
             f"There is no package {name} in {self.url}.",
@@ -260,8 +271,14 @@ class Registry:
             rows = islice(manifest.children(shown.path, after), limit + 1)
             return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
 
+        def notices() -> tuple[str, ...]:
+            if cursor or self.store.local_files is None:
+                return ()
+            return first_outside_roots(self.stores.locate, manifest.entries(package.path or ""))
+
         few = manifest.index.size <= AT_ONCE
         shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
+        warnings = notices() if few else await anyio.to_thread.run_sync(notices)
         more = len(items) > limit
         return Browse(
             registry=self.url,
@@ -277,6 +294,7 @@ class Registry:
                 tuple(items[:limit]),
                 encode_cursor(call, manifest.top_hash, items[limit - 1].path) if more else None,
                 total,
+                warnings,
             ),
             uri=self.uri(package.name, manifest.top_hash, shown.path or None),
             verified=manifest.verified,

@@ -19,10 +19,18 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import HashMismatch, NotFound, NotSupported, QuiltError
+from quilt_mcp.errors import (
+    CredentialPlace,
+    HashMismatch,
+    NotFound,
+    NotSupported,
+    OutsideRoots,
+    QuiltError,
+)
 from quilt_mcp.registry.install import Destination, size_of
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.reach import outside_roots
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file
@@ -37,6 +45,10 @@ _LARGE_AT_ONCE = 4
 _READERS = 2
 """Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
+_ODD: dict[Kind, str] = {
+    "link": "a symbolic link",
+    "closed": "a place of credentials, which is not looked at",
+}
 
 
 class Verifier:
@@ -48,6 +60,8 @@ class Verifier:
         self._installed = installed
         self._problems: list[FileCheck] = []
         self._problem_count = 0
+        self._outside: dict[str, str] = {}
+        """Physical keys outside the roots, one of each folder."""
         self._done = 0
         self._total = 0
         self._checked_entries = 0
@@ -77,6 +91,7 @@ class Verifier:
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
             checks=dict(self._checks),
+            warnings=outside_roots(self._outside.values()),
         )
 
     async def _check_group(self, group: Sequence[Entry]) -> None:
@@ -126,7 +141,7 @@ class Verifier:
                 return self._compared(entry, size, None)
             return self._compared(entry, size, hash_bytes(content, entry.hash.type))
         except QuiltError as error:
-            return _failed(entry, error)
+            return self._failed(entry, error)
 
     def _open(self, entry: Entry) -> int:
         if self._installed is not None:
@@ -140,7 +155,7 @@ class Verifier:
             hashing = self._hash_large(entry) if self._is_local(entry) else self._hash_object(entry)
             return self._compared(entry, *await hashing)
         except QuiltError as error:
-            return _failed(entry, error)
+            return self._failed(entry, error)
 
     async def _hash_large(self, entry: Entry) -> tuple[int, Hash | None]:
         descriptor = await to_thread.run_sync(self._open, entry)
@@ -197,16 +212,19 @@ class Verifier:
 
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
+        if problem.found == OutsideRoots.code and problem.expected:
+            self._outside.setdefault(problem.expected.rpartition("/")[0], problem.expected)
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
 
-
-def _failed(entry: Entry, error: QuiltError) -> FileCheck:
-    if isinstance(error, NotFound):
-        return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
-    if isinstance(error, NotSupported):
-        return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
-    return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+    def _failed(self, entry: Entry, error: QuiltError) -> FileCheck:
+        if isinstance(error, NotFound):
+            return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
+        if isinstance(error, NotSupported):
+            return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
+        if isinstance(error, (OutsideRoots, CredentialPlace)) and self._installed is None:
+            return FileCheck(entry.logical_key, "not_allowed", entry.physical_key, error.code)
+        return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
 
 
 def _wrong_manifest(manifest: Manifest) -> FileCheck:
@@ -222,7 +240,7 @@ def _told(error: QuiltError) -> str:
 def _extra(folder: LocalFolder, base: str, relative: str, kind: Kind) -> str:
     """What stands there."""
     if kind != "file":
-        return "a symbolic link" if kind == "link" else "a pipe, socket or device"
+        return _ODD.get(kind, "a pipe, socket or device")
     try:
         return f"{folder.stat(f'{base}/{relative}'.lstrip('/')).size} bytes"
     except QuiltError as error:

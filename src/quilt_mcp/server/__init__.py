@@ -25,6 +25,8 @@ def serve(settings: Settings, announce: Callable[[str, str | None], None] | None
     logging.captureWarnings(True)
     for library in _TELLS_HEADERS:
         logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
+    for notice in settings.notices():
+        logging.getLogger("quilt_mcp").warning(notice)
     if settings.http:
         from quilt_mcp.server.http import check_exposure, serve_http
 

@@ -34,11 +34,13 @@ class ObjectStat:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """One page of a folder: objects and folder names (ending in '/') merged in key order, split here by kind.
-    ``next_after`` is what to pass as ``after`` for the next page, None on the last."""
+    ``next_after`` is what to pass as ``after`` for the next page, None on the last. ``closed``: names left out, as places of
+    credentials."""
 
     objects: tuple[ObjectStat, ...]
     folders: tuple[str, ...]
     next_after: str | None
+    closed: tuple[str, ...] = ()
 
 
 class Store(Protocol):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from quilt_mcp import __version__
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import registry_json
+from quilt_mcp.tools.shapes import present, registry_json
 from quilt_mcp.tools.spec import CURSOR, SWITCH, TEXT, Call, ToolSpec, fields, limit, listed
 
 
 async def status(call: Call) -> Answer:
     decision = [
-        {"backend": one.kind, "chosen": one.chosen, "reason": one.reason} for one in call.identity.explanation
+        present(backend=one.kind, chosen=one.chosen, reason=one.reason, fix=one.fix or None)
+        for one in call.identity.explanation
     ]
     return Answer(
         {
@@ -25,7 +26,8 @@ async def status(call: Call) -> Answer:
                 "roots": [str(root) for root in call.settings.local_roots()],
                 "max_response_tokens": call.settings.max_response_tokens,
             },
-        }
+        },
+        warnings=call.settings.notices(),
     )
 
 
@@ -52,7 +54,7 @@ STATUS = ToolSpec(
         principal=TEXT,
         registry=TEXT,
         writes=SWITCH,
-        decision=listed(fields(backend=TEXT, chosen=SWITCH, reason=TEXT)),
+        decision=listed(fields(backend=TEXT, chosen=SWITCH, reason=TEXT, fix=TEXT)),
         abilities={},
         limits={},
     ),

@@ -59,6 +59,7 @@ class ManifestCache:
     def __init__(self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL) -> None:
         """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds the files in it."""
         self._folder = CacheFolder(directory, max_bytes)
+        self.private = self._folder.private
         self._small = small
         self._open: OrderedDict[str, Manifest] = OrderedDict()
         self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()

@@ -20,6 +20,7 @@ from typing import IO, Final
 from quilt_mcp.errors import QuiltError, StorageFull, StorageUnavailable
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines
+from quilt_mcp.storage.private import PrivateFolder, is_own_file
 
 _VERSION: Final = "v3"
 _OWN: Final = re.compile(r"(v[0-9]+-[0-9a-f]{40})[.-]")
@@ -32,17 +33,21 @@ class CacheFolder:
     """Methods block. They raise StorageFull and StorageUnavailable where the folder cannot be used."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """``path`` is made for the first file; ``max_bytes`` bounds the files in it."""
-        self._path = path
+        """``path`` is made for the first file; ``max_bytes`` bounds the files in it. Another one serves in its place where others
+        may write to it, or this account may not; nor is a file of another account believed."""
+        self.private = PrivateFolder(path)
         self._max_bytes = max_bytes
 
     def index(self, name: str) -> Index | None:
         """None when there is none, or it is not what it was."""
-        path = self._file(name, "index")
         try:
-            index = Index.load(path.read_bytes())
+            path = self._file(name, "index")
+            with open(path, "rb") as file:
+                if not is_own_file(file.fileno()):
+                    return None
+                index = Index.load(file.read())
             os.utime(path)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, StorageUnavailable):
             return None
         return index
 
@@ -75,8 +80,8 @@ class CacheFolder:
     def new_file(self) -> Generator[IO[bytes]]:
         """A file in the making, gone at the end unless it was put in its place. Lets no OSError out of the block."""
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=self._path, delete=False) as file:
+            folder = self.private.path()
+            with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=folder, delete=False) as file:
                 try:
                     yield file
                 finally:
@@ -88,28 +93,30 @@ class CacheFolder:
     def unusable(
         self, reason: str = "a file in it was cut short or written to", *, full: bool = False
     ) -> QuiltError:
-        details = {"directory": str(self._path)}
+        folder = self.private.wanted
+        details = {"directory": str(folder)}
         if full:
             return StorageFull(
-                f"The manifest does not fit into the manifest cache {self._path}: {reason}.",
+                f"The manifest does not fit into the manifest cache {folder}: {reason}.",
                 next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
                 details=details,
             )
         return StorageUnavailable(
-            f"The manifest cache {self._path} cannot be used: {reason}.",
+            f"The manifest cache {folder} cannot be used: {reason}.",
             next_step="Make the folder writable, or set QUILT_MCP_CACHE_DIR to another one; what is in it may be deleted.",
             details=details,
         )
 
     def _file(self, name: str, ending: str) -> Path:
-        return self._path / f"{_VERSION}-{name}.{ending}"
+        return self.private.path() / f"{_VERSION}-{name}.{ending}"
 
     def _evict(self, keep: str) -> None:
         """Deletes what was used longest ago until the folder is within bounds, and what killed processes left unfinished. An
         index and its copy go together; only the index tells when they were used."""
+        folder = self.private.path()
         sizes: dict[str, int] = {}
         used: dict[str, float] = {}
-        for path in self._path.iterdir():
+        for path in folder.iterdir():
             with suppress(FileNotFoundError):
                 stat = path.stat()
                 if own := _OWN.match(path.name):
@@ -121,5 +128,5 @@ class CacheFolder:
         for own in sorted(used, key=used.__getitem__):
             if excess > 0 and keep not in own:
                 excess -= sizes[own]
-                for path in self._path.glob(f"{own}*"):
+                for path in folder.glob(f"{own}*"):
                     path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 
@@ -21,6 +22,8 @@ from quilt_mcp.storage.workers import in_pages
 
 _PAGE = 1000
 _SHOWN = 5
+_PRIVATE = re.compile(r"(?:.*?/)?(?:\.git|\.hg|\.svn|\.env(?:\.[^/]+)?|\.envrc)(?=/|\Z)", re.IGNORECASE)
+"""The path of what rarely is meant for a package: secrets of programs, and a repository with all its history."""
 
 
 class Sources:
@@ -29,6 +32,7 @@ class Sources:
     def __init__(self, stores: Stores, registries: Callable[[str], Registry]) -> None:
         self._stores = stores
         self._registries = registries
+        self._private: dict[str, None] = {}
         self.warnings: list[str] = []
 
     async def expand(
@@ -38,6 +42,12 @@ class Sources:
         when two claim one key."""
         for source in sources:
             await self._expand(source, arrivals)
+        if self._private:
+            more = f" and {len(self._private) - _SHOWN} more" if len(self._private) > _SHOWN else ""
+            self.warnings.append(
+                f"private_files: {', '.join(list(self._private)[:_SHOWN])}{more} would be seen by whoever may read the package; "
+                "leave out with exclude what is not meant for them."
+            )
         for file in files:
             key = validate_logical_key(file.logical_key)
             meta = with_user_meta({}, file.metadata)
@@ -72,6 +82,8 @@ class Sources:
             for file in page:
                 if choice.takes(file.relative):
                     key = _logical_key(source, file.relative, found.is_single)
+                    if private := _PRIVATE.match(file.relative):
+                        self._private[private[0]] = None
                     incoming.append(Incoming(key, file.size, meta, file.physical_key))
             yield incoming
         self.warnings += found.warnings

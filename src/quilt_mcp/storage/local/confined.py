@@ -19,14 +19,16 @@ from typing import Literal, TypeVar
 
 from quilt_mcp.errors import InvalidName, NotAFile, NotFound, NotSupported, OutsideRoots, StorageUnavailable
 from quilt_mcp.storage.errors import storage_error, typed_errors
+from quilt_mcp.storage.local.credentials import CredentialPlaces, refusal
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 
 Parts = tuple[str, ...]
-Kind = Literal["file", "folder", "link", "special"]
+Kind = Literal["file", "folder", "link", "special", "closed"]
 T = TypeVar("T")
 TEMP_PREFIX = ".quilt-mcp-tmp-"
 """Names of unfinished files begin so: no listing shows them and no key may use them."""
 
+EVERYWHERE = CredentialPlaces()
 _NOT_A_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.EMLINK}
 _SYNCED_KEPT = 65_536
 _SOME = 256
@@ -34,7 +36,8 @@ _SOME = 256
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A name in a folder. ``link``: a symbolic link; ``special``: a pipe, socket or device."""
+    """A name in a folder. ``link``: a symbolic link; ``special``: a pipe, socket or device; ``closed``: of whatever kind, a place
+    of credentials."""
 
     name: str
     kind: Kind
@@ -108,9 +111,11 @@ class ConfinedFolder:
         no_root: type[NotFound] | None = None,
         kernel: Syscalls = KERNEL,
         create: bool = False,
+        closed: CredentialPlaces = EVERYWHERE,
     ) -> None:
         """``missing`` is raised for what is not there; ``no_root`` (default: the same) for a root that is no folder, or is not
-        there and is not to be made. ``create`` lets a write make it. Raises NotSupported on Windows."""
+        there and is not to be made. ``create`` lets a write make it. ``closed``: what is neither opened nor written. Raises
+        CredentialPlace for a root in one, NotSupported on Windows."""
         if not hasattr(os, "O_DIRECTORY"):
             raise NotSupported(
                 "Local folders are used on Linux and macOS only.",
@@ -121,6 +126,8 @@ class ConfinedFolder:
         self.missing = missing
         self._no_root = no_root or missing
         self._create = create
+        self._closed = closed
+        closed.require_outside(self.root)
         self._seen = False
         self._synced: set[tuple[int, int]] = set()
         self.swept: set[Parts] = set()
@@ -148,7 +155,8 @@ class ConfinedFolder:
     def directory(self, parts: Parts, *, create: bool = False) -> Generator[int]:
         """A descriptor of the folder at ``parts``, open for the length of the block. With ``create`` missing folders are
         made, and made durable, and NotADirectoryError is raised for a file on the way, which else is FileNotFoundError.
-        Raises OutsideRoots for a link on the way, NotAFile for a pipe."""
+        Raises OutsideRoots for a link on the way, CredentialPlace, NotAFile for a pipe."""
+        self.require_open(parts)
         fd = self.open_root(create=create)
         try:
             for depth in range(1, len(parts) + 1):
@@ -163,10 +171,12 @@ class ConfinedFolder:
 
     def children(self, parts: Parts) -> Iterator[Child]:
         """What is in the folder, in no order; nothing for a folder that is missing. Unfinished files are left out."""
+        folder = self.absolute(parts)
         with suppress(self.missing), self.typed(parts), self.directory(parts) as fd, os.scandir(fd) as found:
             for item in found:
                 if not item.name.startswith(TEMP_PREFIX):
-                    yield Child(item.name, _kind(item))
+                    is_closed = self._closed.holds(folder, item.name)
+                    yield Child(item.name, "closed" if is_closed else _kind(item))
 
     def remove_empty(self, parts: Parts) -> None:
         """Removes the folder at ``parts`` and those above it, as long as they are empty and nobody else does."""
@@ -180,7 +190,8 @@ class ConfinedFolder:
 
     def open_file(self, parts: Parts) -> int:
         """A read-only descriptor of a regular file; never waits for a pipe. Raises ``missing``, NotAFile for a folder or anything
-        special, OutsideRoots for a link. The caller closes it."""
+        special, OutsideRoots for a link, CredentialPlace. The caller closes it."""
+        self.require_open(parts)
         with self.typed(parts), self.directory(parts[:-1]) as above:
             return self._open_regular(above, parts)
 
@@ -196,6 +207,7 @@ class ConfinedFolder:
                     f"{name!r} is not the name of a file in one folder.",
                     next_step="Open it by its whole key.",
                 )
+            self.require_open(here)
             with self.typed(here):
                 return self._open_regular(above, here)
 
@@ -224,6 +236,15 @@ class ConfinedFolder:
             self._require_regular(os.stat(parts[-1], dir_fd=above, follow_symlinks=False), parts)
             return True
         return False
+
+    def absolute(self, parts: Parts) -> str:
+        return "/".join((str(self.root).rstrip("/"), *parts))
+
+    def require_open(self, parts: Parts) -> None:
+        """Raises CredentialPlace for one and what lies in it, be it there or not. Asks nothing of the disk."""
+        for depth, name in enumerate(parts):
+            if self._closed.holds(self.absolute(parts[:depth]), name):
+                raise refusal(self.absolute(parts), self.absolute(parts[: depth + 1]))
 
     @contextmanager
     def closing(self, fd: int) -> Generator[int]:

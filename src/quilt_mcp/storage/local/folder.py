@@ -25,14 +25,23 @@ from pathlib import Path
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.glob import Glob
-from quilt_mcp.errors import AlreadyExists, InvalidName, OutsideRoots, QuiltError, SourceNotFound
-from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Kind, Parts, split_key, walk
+from quilt_mcp.errors import (
+    AlreadyExists,
+    CredentialPlace,
+    InvalidName,
+    OutsideRoots,
+    QuiltError,
+    SourceNotFound,
+)
+from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Kind, Parts, split_key, walk
+from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.store import Found
 
 IGNORE_FILE = ".quiltignore"
 _IGNORE_SIZE = 1 << 20
+_MAY_BE_FOLDERS = {"folder", "closed"}
 _Choice = Callable[[Parts, Child], bool]
 
 
@@ -47,19 +56,28 @@ class LocalFolder:
         roots: Sequence[Path] = (),
         kernel: Syscalls = KERNEL,
         checkpoint: Callable[[], None] = lambda: None,
+        closed: CredentialPlaces = EVERYWHERE,
     ) -> None:
         self._checkpoint = checkpoint
-        self._folder = ConfinedFolder(root, missing=SourceNotFound, kernel=kernel, create=True)
+        self._folder = ConfinedFolder(root, missing=SourceNotFound, kernel=kernel, create=True, closed=closed)
+        self._closed = closed
         self.root = self._folder.root
         self._roots = (self.root, *(Path(os.path.realpath(other)) for other in roots))
 
     # -- reading --
 
-    def scan(self, relative: str = "", *, passed_over: list[str] | None = None) -> Iterator[Found]:
+    def scan(
+        self,
+        relative: str = "",
+        *,
+        passed_over: list[str] | None = None,
+        closed: list[str] | None = None,
+    ) -> Iterator[Found]:
         """Every file below ``relative`` ('' is the folder itself) in walk order, chosen as quilt3's ``set_dir`` chooses:
         hidden files too; folders that are links are not entered; broken links, pipes and devices are passed over; rules
         of a ``.quiltignore`` in the scanned folder apply (``ignore``). ``passed_over`` collects a sentence on each thing
-        passed over that no rule asked for.
+        passed over that no rule asked for, ``closed`` the paths of places of credentials, which are left out, links to them
+        included.
 
         Raises OutsideRoots for a link to a file outside the roots, SourceNotFound when ``relative`` is no folder,
         InvalidName for a name that is not UTF-8 (no logical key can hold it).
@@ -71,10 +89,10 @@ class LocalFolder:
         def takes(parts: Parts, child: Child) -> bool:
             """quilt3's rule: a pattern covers the whole absolute path, and '*' crosses slashes; a folder is matched with and
             without a slash at its end."""
-            path = self._absolute(parts)
-            return not (ignored.match(path) or (child.kind == "folder" and ignored.match(f"{path}/")))
+            path = self._folder.absolute(parts)
+            return not (ignored.match(path) or (child.kind in _MAY_BE_FOLDERS and ignored.match(f"{path}/")))
 
-        return self._files(base, takes, [] if passed_over is None else passed_over)
+        return self._files(base, takes, passed_over, closed)
 
     def everything(
         self, relative: str, *, refused: list[tuple[str, QuiltError]]
@@ -97,18 +115,19 @@ class LocalFolder:
             for child in run:
                 yield "/".join((*folder[len(base) :], child.name)), child.kind
 
-    def glob(self, pattern: str, *, below: str = "") -> Iterator[Found]:
+    def glob(self, pattern: str, *, below: str = "", closed: list[str] | None = None) -> Iterator[Found]:
         """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is.
-        Raises as ``scan`` for what matches."""
+        ``closed`` and what is raised for what matches: as ``scan``."""
         split_key(pattern)  # no glob leads out either
         base = _parts(below)
         glob = Glob(pattern)
 
         def takes(parts: Parts, child: Child) -> bool:
             path = "/".join(parts[len(base) :])
-            return glob.may_hold(path) if child.kind == "folder" else glob.matches(path)
+            may_hold = child.kind in _MAY_BE_FOLDERS and glob.may_hold(path)
+            return may_hold or (child.kind != "folder" and glob.matches(path))
 
-        return self._files(base, takes, [])
+        return self._files(base, takes, None, closed)
 
     def require(self, relative: str = "") -> None:
         """Raises SourceNotFound when ``relative`` is no folder, OutsideRoots when a link leads there."""
@@ -138,7 +157,9 @@ class LocalFolder:
             target = self._real(parts)
             for root in self._roots:
                 if target.is_relative_to(root) and target != root:
-                    inside = ConfinedFolder(root, missing=SourceNotFound, kernel=self._folder.kernel)
+                    inside = ConfinedFolder(
+                        root, missing=SourceNotFound, kernel=self._folder.kernel, closed=self._closed
+                    )
                     return inside.open_file(target.relative_to(root).parts)
             raise OutsideRoots(
                 f"{relative!r} in {self.root} is a symbolic link to {target}, outside the folders this server may read.",
@@ -198,8 +219,12 @@ class LocalFolder:
 
     # -- inside --
 
-    def _files(self, base: Parts, takes: _Choice, passed_over: list[str]) -> Iterator[Found]:
+    def _files(
+        self, base: Parts, takes: _Choice, passed_over: list[str] | None, closed: list[str] | None
+    ) -> Iterator[Found]:
         """Holds nothing open between two files."""
+        passed_over = [] if passed_over is None else passed_over
+        closed = [] if closed is None else closed
 
         def children(folder: Parts) -> list[Child]:
             self._checkpoint()
@@ -212,14 +237,20 @@ class LocalFolder:
             sizes = self._folder.look_at(folder, files, lambda _, fd: os.fstat(fd).st_size)
             for child in run:
                 parts = (*folder, child.name)
-                path, relative = self._absolute(parts), "/".join(parts[len(base) :])
-                if child.name in sizes:
+                path, relative = self._folder.absolute(parts), "/".join(parts[len(base) :])
+                if child.kind == "closed":
+                    closed.append(path)
+                elif child.name in sizes:
                     _require_utf8(relative, self.root)
                     yield Found(relative, PhysicalKey(None, path), sizes[child.name])
                 elif os.path.isfile(path):
                     _require_utf8(relative, self.root)
-                    with suppress(SourceNotFound):  # gone meanwhile
+                    try:
                         yield replace(self.stat("/".join(parts)), relative=relative)
+                    except SourceNotFound:
+                        pass  # gone meanwhile
+                    except CredentialPlace:
+                        closed.append(path)
                 elif child.kind == "special":
                     passed_over.append(f"{path} is a pipe, socket or device")
                 elif child.kind == "link":
@@ -236,16 +267,13 @@ class LocalFolder:
                 lines = file.read(_IGNORE_SIZE).split("\n")
         except UnicodeDecodeError as error:
             raise InvalidName(
-                f"{self._absolute((*base, IGNORE_FILE))} is not UTF-8 text.",
+                f"{self._folder.absolute((*base, IGNORE_FILE))} is not UTF-8 text.",
                 next_step="Save it as UTF-8, one pattern a line, then make the same call again.",
             ) from error
         return tuple("*/" + line for line in lines if line)
 
-    def _absolute(self, parts: Parts) -> str:
-        return "/".join((str(self.root).rstrip("/"), *parts))
-
     def _real(self, parts: Parts) -> Path:
-        return Path(os.path.realpath(self._absolute(parts)))
+        return Path(os.path.realpath(self._folder.absolute(parts)))
 
 
 def _parts(relative: str) -> Parts:

@@ -90,8 +90,9 @@ class NewFile:
         there, else only where nothing does (FileExistsError).
 
         A hard link lets the kernel decide that. Where the file system has none, this looks and then renames under ``lock``: a
-        writer that does not take the lock may place its file in between, and lose it.
+        writer that does not take the lock may place its file in between, and lose it. Raises CredentialPlace.
         """
+        self._folder.require_open(parts)
         self._kernel.fsync(self.fd)
         for tries_left in reversed(range(_PLACING_TRIES)):
             try:

@@ -36,7 +36,8 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
-from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
@@ -64,7 +65,7 @@ T = TypeVar("T")
 
 class LocalStore:
     """A ``Store`` of local files that takes files in. Nothing outside ``root`` is read or written: symbolic
-    links below it are refused with OutsideRoots, and pipes and devices with NotAFile.
+    links below it are refused with OutsideRoots, pipes and devices with NotAFile, what is ``closed`` with CredentialPlace.
 
     ``create``: a missing root is an empty store, and the first write makes it; otherwise it is RegistryNotFound.
     """
@@ -74,10 +75,21 @@ class LocalStore:
     pages: PageLister | None = None
 
     def __init__(
-        self, root: Path, *, create: bool = False, kernel: Syscalls = KERNEL, lock_wait: float = 10.0
+        self,
+        root: Path,
+        *,
+        create: bool = False,
+        kernel: Syscalls = KERNEL,
+        lock_wait: float = 10.0,
+        closed: CredentialPlaces = EVERYWHERE,
     ) -> None:
         self._folder = ConfinedFolder(
-            root, missing=ObjectNotFound, no_root=RegistryNotFound, kernel=kernel, create=create
+            root,
+            missing=ObjectNotFound,
+            no_root=RegistryNotFound,
+            kernel=kernel,
+            create=create,
+            closed=closed,
         )
         self._kernel = kernel
         self._lock_wait = lock_wait
@@ -216,18 +228,23 @@ class LocalStore:
 
     def _list_folder(self, prefix: str, after: str, limit: int) -> Listing:
         folder = _folder_parts(prefix)
-        later = (child for child in self._children(folder) if prefix + child.path > after)
+        closed: list[str] = []
+        later = (child for child in self._children(folder, closed) if prefix + child.path > after)
         found = heapq.nsmallest(limit + 1, later, key=attrgetter("path"))
         page = found[:limit]
         return Listing(
             tuple(self._stats_in(folder, [child for child in page if child.kind == "file"])),
             tuple(prefix + child.path for child in page if child.kind == "folder"),
             prefix + page[-1].path if len(found) > limit else None,
+            tuple(sorted(closed)),
         )
 
-    def _children(self, folder: Parts) -> Iterator[Child]:
-        """Files and folders, unsorted; links, devices and our own folders left out."""
+    def _children(self, folder: Parts, closed: list[str] | None = None) -> Iterator[Child]:
+        """Files and folders, unsorted; links, devices and our own folders left out. ``closed`` collects the places of
+        credentials, which are left out too."""
         for child in self._folder.children(folder):
+            if closed is not None and child.kind == "closed":
+                closed.append(child.name)
             if child.kind == "file" or (child.kind == "folder" and not self._is_own((*folder, child.name))):
                 yield child
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from quilt_mcp.errors import (
     SourceNotFound,
 )
 from quilt_mcp.storage.local.confined import can_be_path
+from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.store import Found, FoundFiles, Store
@@ -35,7 +36,8 @@ _PAGE = 1000
 
 class LocalStores:
     """``registries``: folders of registries, made on the first write when ``create``. ``roots``: the other folders given
-    by ``--root``. Relative paths are below ``working_folder`` (the process's own by default). Roots are resolved once."""
+    by ``--root``. Relative paths are below ``working_folder`` (the process's own by default). ``closed``: what CredentialPlaces
+    closes beside its own. Roots are resolved once."""
 
     def __init__(
         self,
@@ -44,11 +46,13 @@ class LocalStores:
         *,
         create: bool = True,
         working_folder: Path | None = None,
+        closed: Iterable[Path] = (),
     ) -> None:
         self._registries = tuple(dict.fromkeys(_real(path) for path in registries))
         self._roots = tuple(dict.fromkeys((*self._registries, *(_real(path) for path in roots))))
         self._working_folder = _real(working_folder or Path.cwd())
         self._create = create
+        self._closed = CredentialPlaces(closed)
         self._stores: dict[Path, LocalStore] = {}
 
     def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
@@ -102,19 +106,23 @@ class LocalStores:
         """The root that holds a local path, and the path below it ('' for the root itself). Links on the way are resolved
         here; the folder then follows none, and is gone through in worker threads only. Raises OutsideRoots."""
         root, relative = self._below_root(path)
-        return LocalFolder(root, roots=self._roots, checkpoint=check_cancelled), relative
+        folder = LocalFolder(root, roots=self._roots, checkpoint=check_cancelled, closed=self._closed)
+        return folder, relative
 
     # -- inside --
 
     def _store(self, root: Path) -> LocalStore:
         if root not in self._stores:
-            self._stores[root] = LocalStore(root, create=self._create and root in self._registries)
+            self._stores[root] = LocalStore(
+                root, create=self._create and root in self._registries, closed=self._closed
+            )
         return self._stores[root]
 
     def _below_root(self, path: str) -> tuple[Path, str]:
         """The innermost root that holds a path, and the path below it. The path is resolved as quilt3 resolves it, so a link
-        counts by where it leads. Raises OutsideRoots, and InvalidUri for what no path can be."""
+        counts by where it leads. Raises CredentialPlace, OutsideRoots, and InvalidUri for what no path can be."""
         real = self._resolved(path)
+        self._closed.require_outside(real)
         inside = [root for root in self._roots if real.is_relative_to(root)]
         if not inside:
             folder = real if os.path.isdir(real) else real.parent
@@ -144,18 +152,20 @@ class LocalStores:
     def _find(self, origin: str) -> FoundFiles:
         path, is_glob = self._origin_path(origin)
         passed_over: list[str] = []
+        closed: list[str] = []
         if is_glob and not os.path.lexists(self._working_folder / path):
             above, pattern = split_glob(Path(os.path.expanduser(path)).as_posix())
             folder, relative = self.folder(above)
-            return _found(folder.glob(pattern, below=relative), passed_over)
+            return _found(folder.glob(pattern, below=relative, closed=closed), passed_over, closed)
         folder, relative = self.folder(path)
         if not relative or folder.is_folder(relative):
-            return _found(folder.scan(relative, passed_over=passed_over), passed_over)
+            files = folder.scan(relative, passed_over=passed_over, closed=closed)
+            return _found(files, passed_over, closed)
         try:
             file = folder.stat(relative)
         except SourceNotFound as error:
             raise self._not_found(origin, folder, relative) from error
-        return _found(iter([replace(file, relative=Path(path).name)]), passed_over, is_single=True)
+        return _found(iter([replace(file, relative=Path(path).name)]), passed_over, closed, is_single=True)
 
     def _origin_path(self, origin: str) -> tuple[str, bool]:
         """The path that an origin names, and whether it may be a glob."""
@@ -175,18 +185,27 @@ class LocalStores:
         )
 
 
-def _found(files: Iterator[Found], passed_over: list[str], *, is_single: bool = False) -> FoundFiles:
+def _found(
+    files: Iterator[Found], passed_over: list[str], closed: list[str], *, is_single: bool = False
+) -> FoundFiles:
     warnings: list[str] = []
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
         async for page in in_pages(files, _PAGE):
             yield page
         if passed_over:
-            more = f" and {len(passed_over) - _SHOWN} more" if len(passed_over) > _SHOWN else ""
-            shown = f"{'; '.join(passed_over[:_SHOWN])}{more}"
-            warnings.append(f"passed_over: {shown}: not taken, as quilt3 does not.")
+            warnings.append(f"passed_over: {_some(passed_over)}: not taken, as quilt3 does not.")
+        if closed:
+            warnings.append(
+                f"credentials_left_out: {_some(closed)}: places of credentials are never packaged."
+            )
 
     return FoundFiles(is_single, pages(), warnings)
+
+
+def _some(sentences: list[str]) -> str:
+    more = f" and {len(sentences) - _SHOWN} more" if len(sentences) > _SHOWN else ""
+    return f"{'; '.join(sentences[:_SHOWN])}{more}"
 
 
 def _real(path: Path) -> Path:
@@ -196,6 +215,7 @@ def _real(path: Path) -> Path:
 def _no_credentials(what: str, details: dict[str, str]) -> NotSupported:
     return NotSupported(
         f"{what}, and this server has no credentials for any.",
-        next_step="Call status to see which backend was chosen and why, and how to sign in.",
+        next_step="If the bucket is public, start the server with --anonymous (or QUILT_ANONYMOUS=1). Otherwise call status: it "
+        "tells which credentials were looked for, why none serves, and what mends it.",
         details=details,
     )
