@@ -54,7 +54,7 @@ def offences(relative: str, source: str) -> Iterator[str]:
             case ast.Constant(value=str(text)) if id(node) not in prose:
                 if FORBIDDEN_TEXT.search(text) and not in_auth and relative not in CLOSES:
                     yield f"{where} names where credentials are ({text})"
-                if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative != "config.py":
+                if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative != "option.py":
                     yield f"{where} names a setting of the decision ({text})"
             case ast.Call(func=function, args=[ast.Constant(value=str(text)), *_]) if (
                 "import" in (called := ast.unparse(function)) or "module" in called

@@ -66,7 +66,8 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = self.format(record) + "\n"
-        except (TypeError, ValueError, LookupError, AttributeError):  # the message and its arguments do not fit
+        except (TypeError, ValueError, LookupError, AttributeError):
+            # The message and its arguments do not fit.
             text = f"{record.levelname} {record.name}: a line that cannot be shown\n"
         if self._lost:
             text = f"WARNING quilt_mcp: {self._lost} lines were lost, as nobody read them\n{text}"
