@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
-ENVIRONMENT = {"cli/__init__.py", "auth/decision.py", "auth/places.py"}
-"""Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, and what
-variables name is closed to tools."""
-CLOSES = {"storage/local/credentials.py"}
-"""Names places of credentials so as to refuse them."""
+ENVIRONMENT = {"cli/__init__.py", "auth/decision.py", "auth/places.py", "server/log.py"}
+"""Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, what
+variables name is closed to tools, and secrets in it are struck out of the log."""
+CLOSES = {"storage/local/credentials.py", "server/log.py"}
+"""Names credentials so as to refuse them, or to strike them out."""
 AWS_CLIENTS = {"storage/s3/clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
 """Who may import AWS's libraries: the clients (which are given their keys) and the decision."""
 SETTINGS_ONLY = re.compile(r"QUILT_(JWT_TOKEN|API_KEY|DISABLE_QUILT3_SESSION|REQUIRE_AUTH)")
@@ -54,7 +54,7 @@ def offences(relative: str, source: str) -> Iterator[str]:
             case ast.Constant(value=str(text)) if id(node) not in prose:
                 if FORBIDDEN_TEXT.search(text) and not in_auth and relative not in CLOSES:
                     yield f"{where} names where credentials are ({text})"
-                if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative != "option.py":
+                if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative not in {"option.py", *CLOSES}:
                     yield f"{where} names a setting of the decision ({text})"
             case ast.Call(func=function, args=[ast.Constant(value=str(text)), *_]) if (
                 "import" in (called := ast.unparse(function)) or "module" in called
