@@ -172,7 +172,7 @@ async def package_verify(
 PACKAGES_LIST = ToolSpec(
     name="packages_list",
     title="List packages",
-    description="Packages in a registry, in name order.",
+    description="Packages in a registry, by name.",
     arguments={
         "registry": REGISTRY,
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
@@ -182,7 +182,7 @@ PACKAGES_LIST = ToolSpec(
     required=(),
     data=fields(
         registry=TEXT,
-        packages=listed(fields(name=TEXT, top_hash=TEXT, verified=SWITCH, modified=TEXT)),
+        packages=listed(fields(name=TEXT, top_hash=TEXT, verified={}, modified=TEXT)),
     ),
     run=packages_list,
 )
@@ -238,9 +238,7 @@ PACKAGE_LOG = ToolSpec(
     data=fields(
         name=TEXT,
         registry=TEXT,
-        revisions=listed(
-            fields(top_hash=TEXT, verified=SWITCH, timestamp=TEXT, message=TEXT, tags=listed(TEXT))
-        ),
+        revisions=listed(fields(top_hash=TEXT, verified={}, timestamp=TEXT, message=TEXT, tags=listed(TEXT))),
     ),
     run=package_log,
 )
@@ -248,8 +246,7 @@ _PAIR = fields(before={}, after={})
 PACKAGE_DIFF = ToolSpec(
     name="package_diff",
     title="Compare two revisions",
-    description="What changed between revisions: lists added, removed, modified, renamed and metadata_changed, and the package's "
-    "own metadata.",
+    description="What changed between revisions: lists added, removed, modified, renamed, metadata_changed, and package metadata.",
     arguments={
         "before": {**PACKAGE, "description": "Older revision, as ns/name@hash"},
         "after": {**PACKAGE, "description": "Newer revision, as ns/name (its latest)"},
@@ -292,7 +289,7 @@ PACKAGE_VERIFY = ToolSpec(
         "path": PATH,
         "dest": {
             "type": "string",
-            "description": "Check the copy installed in this folder instead",
+            "description": "Check the copy installed in this folder",
         },
     },
     required=("package",),
