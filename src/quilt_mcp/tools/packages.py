@@ -246,7 +246,7 @@ _PAIR = fields(before={}, after={})
 PACKAGE_DIFF = ToolSpec(
     name="package_diff",
     title="Compare two revisions",
-    description="What changed between revisions: lists added, removed, modified, renamed, metadata_changed, and package metadata.",
+    description="What changed: lists added, removed, modified, renamed, metadata_changed, and package metadata.",
     arguments={
         "before": {**PACKAGE, "description": "Older revision, as ns/name@hash"},
         "after": {**PACKAGE, "description": "Newer revision, as ns/name (its latest)"},
