@@ -91,8 +91,8 @@ class Settings:
         found += [f"missing_root: {root} is no folder on this machine." for root in missing]
         if not self.local_roots():
             found.append(
-                "no_root: the working folder is the home folder, holds it or is gone, so no local file can be read or packaged, but "
-                "those of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."
+                "no_root: the working folder is the home folder, holds it or is gone, so no local file can be read or packaged, "
+                "but those of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."
             )
         return tuple(found)
 
