@@ -7,6 +7,7 @@ A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract
 from __future__ import annotations
 
 from create_contract import CreateContract
+from deletion_contract import DeletionContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
 from object_contract import ObjectContract
@@ -24,6 +25,7 @@ class QuiltOpsContract(
     CreateContract,
     PatchContract,
     RevisionContract,
+    DeletionContract,
     InstallContract,
     WorkflowContract,
     ObjectContract,

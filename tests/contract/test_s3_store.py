@@ -175,11 +175,11 @@ class S3StoreContract(S3Contract):
         self, moto_proxy: Proxy
     ) -> None:
         with moto_proxy.injecting(
-            ACCESS_DENIED, operation="DeleteObject", bucket=self.bucket, times=1
+            ACCESS_DENIED, operation="DeleteObject", bucket=self.bucket, query="versionId"
         ) as rule:
             await self.store.put("k", b"1", if_absent=True)
         assert rule.fired == 1
-        assert self.store.conditional_writes is True
+        assert (self.store.conditional_writes, self.store.conditional_deletes) == (True, True)
         assert await self.keys() == ["k"]
 
     @pytest.mark.anyio
@@ -241,7 +241,7 @@ class TestS3StoreOnCeph(S3Contract):
     @pytest.mark.anyio
     async def test_it_finds_that_the_server_keeps_no_conditions_and_leaves_nothing_behind(self) -> None:
         await self.store.put("k", b"1", if_absent=True)
-        assert self.store.conditional_writes is False
+        assert (self.store.conditional_writes, self.store.conditional_deletes) == (False, False)
         assert self.raw_versions() == ["k"]
 
     @pytest.mark.anyio

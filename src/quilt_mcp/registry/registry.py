@@ -74,7 +74,14 @@ class Registry:
                 verified = self.manifests.verdict(self.store, top_hash) if top_hash else None
                 items.append(PackageListing(name, top_hash, pointer and pointer.modified, verified))
         missing = (item.name for item in items if item.modified is None)
-        warnings = (*found.warnings, *(f"missing_latest: {name} has no latest pointer." for name in missing))
+        warnings = (
+            *found.warnings,
+            *(
+                f"missing_latest: {name} has no latest pointer: a deletion or a first push was cut short. "
+                "package_delete, or the same push again, completes it."
+                for name in missing
+            ),
+        )
         next_cursor = encode_cursor(call, found.names[-1]) if found.more else None
         return Page(tuple(items), next_cursor, None, warnings)
 
