@@ -198,6 +198,37 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         report = await self.ops.verify(self.uri("h/h"))
         assert [(one.path, one.problem) for one in report.problems] == [("secret", "unreadable")]
 
+    async def test_a_folder_with_a_consoles_marker_is_a_source_and_a_place(self) -> None:
+        """case_A1, Review R3."""
+        for key, content in (("mk/", b""), ("mk/a.txt", b"1"), ("mk/sub/", b""), ("mk/sub/b.txt", b"2")):
+            self.raw_set(key, content)
+        for origin in ("mk", "mk/"):
+            made = await self.ops.create(
+                CreateRequest(self.uri("a/b"), sources=(Source(f"{self.registry}/{origin}"),), overwrite=True)
+            )
+            assert await self.contents(self.uri("a/b", made.top_hash)) == {"a.txt": b"1", "sub/b.txt": b"2"}
+        first = await self.ops.list_objects(f"{self.registry}/mk/", limit=1)
+        assert [item.uri for item in first.items] == [f"{self.registry}/mk/a.txt"]
+        rest = await self.ops.list_objects(f"{self.registry}/mk/", limit=1, cursor=first.next_cursor)
+        assert [item.uri for item in rest.items] == [f"{self.registry}/mk/sub/"]
+
+    async def test_two_slashes_in_a_key_are_a_folder_without_a_name(self) -> None:
+        """case_A3: listing what a listing has named leads on, not in a circle."""
+        for key in ("dbl/a", "dbl//x/b.txt", "dbl//c", "/top"):
+            self.raw_set(key, key.encode())
+        seen: set[str] = set()
+        places, read = [f"{self.registry}/"], set[bytes]()
+        while places:
+            place = places.pop()
+            assert place not in seen
+            seen.add(place)
+            for item in (await self.ops.list_objects(place)).items:
+                if item.type == "folder":
+                    places.append(item.uri)
+                else:
+                    read.add((await self.ops.read_object(item.uri)).data)
+        assert read == {b"dbl/a", b"dbl//x/b.txt", b"dbl//c", b"/top"}
+
     async def test_a_registrys_own_folder_is_not_installed_into(self) -> None:
         """It is no folder of this machine."""
         await self.create("a/b", {"f": "1"})

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.storage.s3.answers import bound_answers
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.listing_xml import read_listings
 
@@ -146,6 +147,7 @@ class S3Clients:
             config=config,
         )
         read_listings(client)
+        bound_answers(client)
         return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
