@@ -6,6 +6,7 @@ A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract
 
 from __future__ import annotations
 
+from address_contract import AddressContract
 from create_contract import CreateContract
 from deletion_contract import DeletionContract
 from install_contract import InstallContract
@@ -26,6 +27,7 @@ class QuiltOpsContract(
     PatchContract,
     RevisionContract,
     DeletionContract,
+    AddressContract,
     InstallContract,
     WorkflowContract,
     ObjectContract,
