@@ -8,7 +8,21 @@ from ops_base import OpsContract
 from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_package
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, Source
 
-NAMES = ("x", "é ü", "%41", "A", "x#1", "a+b&c=d?", "[x]", "*", "q?versionId=1", "a:b@c", "~", "tab\tx", "'\"<>")
+NAMES = (
+    "x",
+    "é ü",
+    "%41",
+    "A",
+    "x#1",
+    "a+b&c=d?",
+    "[x]",
+    "*",
+    "q?versionId=1",
+    "a:b@c",
+    "~",
+    "tab\tx",
+    "'\"<>",
+)
 
 
 class AddressContract(OpsContract):
@@ -99,4 +113,3 @@ class AddressContract(OpsContract):
             assert change.origin is not None
             with_origin = CreateRequest(self.uri("a/c"), sources=(Source(change.origin, to="one"),))
             assert [one.size for one in (await self.ops.plan_create(with_origin)).changes] == [change.size]
-
