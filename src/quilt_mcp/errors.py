@@ -24,6 +24,7 @@
     │   ├── PermissionDenied      permission_denied     the store refused this identity
     │   ├── OutsideRoots          outside_roots         a local path lies outside the allowed folders
     │   ├── ReadOnly              read_only             writes are not switched on
+    │   ├── Misconfigured         misconfigured         a setting of this server or of its network is wrong
     │   └── NotSupported          not_supported         this backend cannot do that
     ├── RetryableError            wait and retry
     │   ├── StorageUnavailable    storage_unavailable   the store failed, timed out or throttled
@@ -159,6 +160,10 @@ class OutsideRoots(AccessError):
 
 class ReadOnly(AccessError):
     code = "read_only"
+
+
+class Misconfigured(AccessError):
+    code = "misconfigured"
 
 
 class NotSupported(AccessError):

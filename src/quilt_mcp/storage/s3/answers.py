@@ -70,4 +70,5 @@ def _read(raw: Any, seconds: float | None) -> bytes:
                 f"The S3 server has not come to the end of one answer in {seconds} seconds.",
                 next_step="Check the network and the server, then make the same call again.",
             )
+    raw.release_conn()  # which an empty answer has not
     return bytes(content)

@@ -10,6 +10,7 @@ import anyio
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
+    NotSupported,
     ObjectNotFound,
     PermissionDenied,
     QuiltError,
@@ -49,14 +50,18 @@ class S3Store:
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(self.bucket, key, version)
 
+    def _is_fast(self, key: str) -> bool:
+        """Raises InvalidName."""
+        return is_plain(key) and not self.clients.goes_by_proxy
+
     # -- reading --
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
-        if is_plain(key):
+        if self._is_fast(key):
             try:
                 return await self._fast.stat(key, version)
-            except (PermissionDenied, StorageUnavailable) as refusal:
-                if version is None or isinstance(refusal, StorageUnavailable):
+            except (NotSupported, PermissionDenied, StorageUnavailable) as refusal:
+                if version is None or not isinstance(refusal, PermissionDenied):
                     await self.boto.explain(refusal, key, version)
                     raise
         return await self.boto.stat(key, version)
@@ -89,7 +94,7 @@ class S3Store:
         try:
             body = await self._open_body(key, offset, length, version)
             return body.stat, body
-        except StorageUnavailable:
+        except (NotSupported, StorageUnavailable):
             # Servers refuse a range that begins behind the last byte.
             stat = await self.stat(key, version=version)
             if offset < stat.size:
@@ -98,7 +103,7 @@ class S3Store:
 
     async def _open_body(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
-        if is_plain(key):
+        if self._is_fast(key):
             try:
                 return await self._fast.open(key, offset, length, version)
             except PermissionDenied:
@@ -121,7 +126,12 @@ class S3Store:
             if not self.conditional_writes:
                 await self._require_state(key, if_absent, if_match)
                 if_absent, if_match = False, None
-        bucket = self._fast if is_plain(key) else self.boto
+        return await self._put(key, body, if_absent, if_match)
+
+    async def _put(
+        self, key: str, body: bytes | Path, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
+        bucket = self._fast if self._is_fast(key) else self.boto
         return await bucket.put(key, body, if_absent, if_match)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -144,7 +154,7 @@ class S3Store:
         """Whether the server keeps conditions. AWS does; any other is asked once."""
         async with self._probing:
             if self.conditional_writes is None:
-                found = await kept_conditions(self._fast.put, self._delete, self._take_back)
+                found = await kept_conditions(self._put, self._delete, self._take_back)
                 self.conditional_writes, self.conditional_deletes = found
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:
