@@ -25,6 +25,7 @@
     │   ├── OutsideRoots          outside_roots         a local path lies outside the allowed folders
     │   ├── CredentialPlace       credential_place      a local path where credentials are kept
     │   ├── ReadOnly              read_only             writes are not switched on
+    │   ├── Misconfigured         misconfigured         a setting of this server or of its network is wrong
     │   └── NotSupported          not_supported         this backend cannot do that
     ├── RetryableError            wait and retry
     │   ├── StorageUnavailable    storage_unavailable   the store failed, timed out or throttled
@@ -164,6 +165,10 @@ class CredentialPlace(AccessError):
 
 class ReadOnly(AccessError):
     code = "read_only"
+
+
+class Misconfigured(AccessError):
+    code = "misconfigured"
 
 
 class NotSupported(AccessError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
 from ops_base import NOWHERE, OpsContract, inline
 
-from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.plan import CreateRequest
 from quilt_mcp.errors import (
     AmbiguousHash,
@@ -145,6 +146,22 @@ class ListingContract(OpsContract):
         assert codes == [
             "malformed_name", "malformed_pointer", "malformed_pointer", "malformed_pointer", "missing_latest",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("key", ["ont/latest", "a/b c/latest", "stray", "a/x y"])
+    async def test_what_is_no_pointer_is_named_with_how_to_remove_it(self, key: str) -> None:
+        """case_W10: no tool writes there."""
+        await self.create("a/good", {"f": "1"})
+        self.raw_set(f".quilt/named_packages/{key}", NOWHERE.encode())
+        page = await self.ops.list_packages(self.registry)
+        assert [package.name for package in page.items] == ["a/good"]
+        [warning] = page.warnings
+        place = PhysicalKey.parse(self.registry)
+        root = place.path if place.bucket is None else f"s3://{place.bucket}"
+        command = warning.partition("To remove it: ")[2]
+        *_, named = shlex.split(command)
+        assert f"{root}/.quilt/named_packages/{key}".startswith(named.rstrip("/")), warning
+        assert named.rstrip("/").removeprefix(f"{root}/.quilt/named_packages") not in ("", "/a"), warning
+        assert shlex.split(command)[0] == ("rm" if place.bucket is None else "aws")
 
     @pytest.mark.parametrize("limit", [0, -1, 1001])
     async def test_a_limit_out_of_range_is_refused(self, limit: int) -> None:

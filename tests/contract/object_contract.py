@@ -186,14 +186,27 @@ class ObjectContract(OpsContract):
             ".quilt/packages/x",
             ".quilt/named_packages/a/b/latest",
             "sub/.quilt/packages/x",
+            ".QUILT/named_packages/a/b/latest",
+            "sub/.Quilt/x",
+            ".quilt",
             ".quilt/objects/aa/x",
             ".quilt/workflows/config.yml",
         ],
     )
     async def test_what_belongs_to_packages_is_not_written_as_an_object(self, key: str) -> None:
+        """Review R24: in whatever case, as some file systems know none."""
         with pytest.raises(InvalidArgument):
             await self.ops.put_object(f"{self.registry}/{key}", b"x", overwrite=True)
         assert self.raw_keys() == []
+
+    async def test_a_version_is_not_written(self) -> None:
+        """Review R23: it would be the latest that is written over."""
+        self.raw_set("k", b"1")
+        before = self.snapshot()
+        with pytest.raises((InvalidArgument, InvalidUri)) as caught:
+            await self.ops.put_object(f"{self.registry}/k?versionId=old", b"2", overwrite=True)
+        assert caught.value.next_step
+        assert self.snapshot() == before
 
     @pytest.mark.parametrize("uri", ["", "nonsense", "http://example.com/x", "ftp://x/y", "file:relative"])
     async def test_what_is_no_address_is_refused(self, uri: str) -> None:

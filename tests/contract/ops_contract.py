@@ -6,7 +6,9 @@ A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract
 
 from __future__ import annotations
 
+from address_contract import AddressContract
 from create_contract import CreateContract
+from deletion_contract import DeletionContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
 from object_contract import ObjectContract
@@ -24,6 +26,8 @@ class QuiltOpsContract(
     CreateContract,
     PatchContract,
     RevisionContract,
+    DeletionContract,
+    AddressContract,
     InstallContract,
     WorkflowContract,
     ObjectContract,

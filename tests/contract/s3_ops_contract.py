@@ -22,7 +22,7 @@ from quilt_mcp.auth.sources import Sources
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, Source
-from quilt_mcp.errors import CorruptManifest, NotSupported, OutsideRoots, RegistryNotFound
+from quilt_mcp.errors import CorruptManifest, InvalidName, NotSupported, OutsideRoots, RegistryNotFound
 from quilt_mcp.ops import QuiltOps
 
 
@@ -198,6 +198,37 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         report = await self.ops.verify(self.uri("h/h"))
         assert [(one.path, one.problem) for one in report.problems] == [("secret", "unreadable")]
 
+    async def test_a_folder_with_a_consoles_marker_is_a_source_and_a_place(self) -> None:
+        """case_A1, Review R3."""
+        for key, content in (("mk/", b""), ("mk/a.txt", b"1"), ("mk/sub/", b""), ("mk/sub/b.txt", b"2")):
+            self.raw_set(key, content)
+        for origin in ("mk", "mk/"):
+            made = await self.ops.create(
+                CreateRequest(self.uri("a/b"), sources=(Source(f"{self.registry}/{origin}"),), overwrite=True)
+            )
+            assert await self.contents(self.uri("a/b", made.top_hash)) == {"a.txt": b"1", "sub/b.txt": b"2"}
+        first = await self.ops.list_objects(f"{self.registry}/mk/", limit=1)
+        assert [item.uri for item in first.items] == [f"{self.registry}/mk/a.txt"]
+        rest = await self.ops.list_objects(f"{self.registry}/mk/", limit=1, cursor=first.next_cursor)
+        assert [item.uri for item in rest.items] == [f"{self.registry}/mk/sub/"]
+
+    async def test_two_slashes_in_a_key_are_a_folder_without_a_name(self) -> None:
+        """case_A3: listing what a listing has named leads on, not in a circle."""
+        for key in ("dbl/a", "dbl//x/b.txt", "dbl//c", "/top"):
+            self.raw_set(key, key.encode())
+        seen: set[str] = set()
+        places, read = [f"{self.registry}/"], set[bytes]()
+        while places:
+            place = places.pop()
+            assert place not in seen
+            seen.add(place)
+            for item in (await self.ops.list_objects(place)).items:
+                if item.type == "folder":
+                    places.append(item.uri)
+                else:
+                    read.add((await self.ops.read_object(item.uri)).data)
+        assert read == {b"dbl/a", b"dbl//x/b.txt", b"dbl//c", b"/top"}
+
     async def test_a_registrys_own_folder_is_not_installed_into(self) -> None:
         """It is no folder of this machine."""
         await self.create("a/b", {"f": "1"})
@@ -206,11 +237,35 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
             await self.ops.install(self.uri("a/b"), f"{self.registry}/.quilt/named_packages")
         assert self.snapshot() == before
 
-    @pytest.mark.parametrize("path", ["../outside", "a/../../outside"])
-    async def test_an_address_does_not_climb_out_of_its_registry(self, path: str) -> None:
-        """In a bucket '..' is a name like any other."""
-        await self.ops.put_object(f"{self.registry}/{path}", b"x")
-        assert self.raw_keys() == [path]
+    @pytest.mark.parametrize(
+        "key", ["%2e%2e/BUCKET/secret", "../BUCKET/secret", "a/%2E./../BUCKET/secret", "a/.."]
+    )
+    async def test_a_key_does_not_climb_into_another_bucket(self, key: str) -> None:
+        """case_X5: the server is asked by paths, and what folds them on the way answers the other bucket's object."""
+        await self.create("a/src", {"f": "1"})
+        key = key.replace("BUCKET", self.other_registry.removeprefix("s3://"))
+        uri = f"{self.registry}/{key}"
+        item = await self.ops.stat(self.uri("a/src", path="f"))
+        self.set_package("h/h", record(item, logical_key="secret", physical_keys=[uri]))
+        entry = self.uri("h/h", path="secret")
+        before = self.snapshot()
+        for call in (
+            lambda: self.ops.stat_object(uri),
+            lambda: self.ops.read_object(uri),
+            lambda: self.ops.link(uri),
+            lambda: self.ops.put_object(uri, b"x", overwrite=True),
+            lambda: self.ops.create(CreateRequest(self.uri("a/c"), sources=(Source(uri),))),
+            lambda: self.ops.read(entry),
+            lambda: self.ops.link(str(entry)),
+            lambda: self.ops.install(self.uri("h/h"), str(self.dest)),
+            lambda: self.ops.copy(CopyRequest(self.uri("h/h"), PackageUri(self.other_registry, "a/c"))),
+        ):
+            with pytest.raises(InvalidName) as caught:
+                await call()
+            assert caught.value.next_step
+        assert self.snapshot() == before
+        report = await self.ops.verify(self.uri("h/h"))
+        assert [(one.path, one.problem) for one in report.problems] == [("secret", "unreadable")]
 
     async def test_a_configured_bucket_that_does_not_exist_is_an_error(self) -> None:
         self.raw.delete_bucket(Bucket=self.bucket)

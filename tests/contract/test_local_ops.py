@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,40 @@ class TestLocalOps(QuiltOpsContract):
             await self.ops.create(request)
         self.raw_change(items["f"], b"12")
         assert (await self.ops.create(request)).bytes_copied == 0
+
+    @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
+    @pytest.mark.parametrize("logged", [True, False])
+    async def test_a_latest_that_is_no_file_is_one_warning(self, kind: str, logged: bool) -> None:
+        """case_X13"""
+        await self.create("a/good", {"f": "1"})
+        bad = await self.create("a/bad", {"f": "2"})
+        latest = self.root / ".quilt/named_packages/a/bad/latest"
+        latest.unlink()
+        if not logged:
+            for stamp in latest.parent.iterdir():
+                stamp.unlink()
+        match kind:
+            case "link":
+                (self.outside / "target").write_text("0" * 64)
+                latest.symlink_to(self.outside / "target")
+            case "dangling":
+                latest.symlink_to("nothing")
+            case "folder":
+                latest.mkdir()
+                (latest / "f").write_text("x")
+            case _:
+                os.mkfifo(latest)
+        page = await self.ops.list_packages(self.registry)
+        assert [(one.name, one.top_hash is None) for one in page.items] == [
+            ("a/bad", True), ("a/good", False),
+        ]  # fmt: skip
+        [warning] = page.warnings
+        assert warning.startswith("unreadable_pointer: a/bad:latest ") and str(latest) in warning
+        if logged:
+            log = await self.ops.log(self.uri("a/bad"))
+            assert [one.top_hash for one in log.items] == [bad.top_hash]
+            assert [one.partition(":")[0] for one in log.warnings] == ["unreadable_pointer"]
+            assert await self.contents(self.uri("a/bad", bad.top_hash)) == {"f": b"2"}
 
     async def test_a_registry_that_is_a_file_is_refused(self) -> None:
         self.root.rmdir()

@@ -114,6 +114,13 @@ class FlipUploadedBit:
     at: int = 0
 
 
+@dataclass(frozen=True)
+class DropHeader:
+    """The server does not know this header (a lower-case name) of the request."""
+
+    name: str
+
+
 class Pause:
     """Holds requests until the test lets them go: how a test proves an interleaving without sleeping.
 
@@ -152,7 +159,7 @@ class Pause:
 
 
 Fault = (
-    Answer | Delay | ResetUpload | LoseResponse | CutResponse | FlipBit | FlipUploadedBit | Pause
+    Answer | Delay | DropHeader | ResetUpload | LoseResponse | CutResponse | FlipBit | FlipUploadedBit | Pause
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from parts.faults import (
     Answer,
     CutResponse,
     Delay,
+    DropHeader,
     Fault,
     FlipBit,
     FlipUploadedBit,
@@ -282,6 +283,8 @@ class Proxy:
                     await asyncio.sleep(seconds)
                 case Pause(when="before"):
                     await fault.hold()
+                case DropHeader(name):
+                    head = head.without(name)
                 case FlipUploadedBit(at):
                     body = _flipped(body, at)
                 case Answer():

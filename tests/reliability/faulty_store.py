@@ -115,6 +115,10 @@ class FaultyStore:
         return self._store.conditional_writes
 
     @property
+    def conditional_deletes(self) -> bool | None:
+        return self._store.conditional_deletes
+
+    @property
     def local_files(self) -> LocalFiles:
         return self
 

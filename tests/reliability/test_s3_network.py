@@ -20,7 +20,7 @@ from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile
-from quilt_mcp.errors import InvalidArgument, QuiltError, StorageUnavailable
+from quilt_mcp.errors import InvalidArgument, Misconfigured, QuiltError, StorageUnavailable
 
 pytestmark = pytest.mark.anyio
 CLOSED = "http://127.0.0.1:9"
@@ -236,8 +236,11 @@ def calls(ops: IamOps, bucket: str) -> list[Callable[[], Any]]:
     ]
 
 
-async def refused(call: Callable[[], Any]) -> StorageUnavailable:
+async def refused(call: Callable[[], Any]) -> QuiltError:
     with pytest.raises(QuiltError) as caught:
         await call()
-    assert isinstance(caught.value, StorageUnavailable), (caught.value.code, caught.value.message)
+    assert isinstance(caught.value, StorageUnavailable | Misconfigured), (
+        caught.value.code,
+        caught.value.message,
+    )
     return caught.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from quilt_mcp.domain.address import parse_object
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -20,6 +21,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
     TooLarge,
 )
+from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 READ_AT_ONCE = 16 << 20
@@ -92,8 +94,14 @@ class ObjectOps:
     async def put_object(
         self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
     ) -> PutOutcome:
-        store, path = self._stores.locate(parse_object(uri))
-        if f"/{path}/".startswith("/.quilt/") or "/.quilt/" in f"/{path}":
+        key = parse_object(uri)
+        if key.version_id is not None:
+            raise InvalidArgument(
+                f"{uri} names a version, and a version cannot be written anew.",
+                next_step=f"Write to {replace(key, version_id=None)}: in a bucket that keeps versions it gets a new one.",
+            )
+        store, path = self._stores.locate(key)
+        if is_registrys_own(path):
             raise InvalidArgument(
                 f"{uri} lies in a registry's own folder (.quilt), which only package tools write.",
                 next_step="Call package_create or package_patch to change packages, or put the object elsewhere.",

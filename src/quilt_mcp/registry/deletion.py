@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.plan import DeleteOutcome
-from quilt_mcp.errors import InvalidArgument, PreconditionFailed, RevisionNotFound
+from quilt_mcp.errors import (
+    InvalidArgument,
+    PermissionDenied,
+    PreconditionFailed,
+    QuiltError,
+    RevisionNotFound,
+    StaleParent,
+)
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, pointer_key
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.publish import move_latest
+from quilt_mcp.storage.store import Store
 
 
 async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> DeleteOutcome:
-    """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package, its latest
-    pointer last, so that a deletion cut short still leaves a package that reads. Only keys of exactly this package are ever
-    named; siblings cannot be touched.
+    """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package. Only keys of exactly
+    this package are ever named; siblings cannot be touched.
+
+    Its latest pointer moves or goes first, under its etag: from then on the deletion counts, before it a refusal has changed
+    nothing. Then go the timestamps that were listed. Cut short in between, packages_list warns of ``missing_latest``, and a
+    second deletion completes it. A push that comes in between is refused, or keeps latest and its line of the log.
 
     Raises PackageNotFound, RevisionNotFound, AmbiguousHash, InvalidArgument for a path, and StaleParent when latest
     moved meanwhile.
@@ -28,12 +41,17 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
             next_step="Call package_patch with remove to make a revision without that file, "
             "or name the package alone to delete it.",
         )
-    pointers = await registry.pointers.read_all(name)
+    is_whole = package.top_hash is None and package.tag is None
+    top_hash = None if is_whole else await registry.resolve(package)
+    latest = await registry.pointers.latest(
+        name
+    )  # ahead of the others: what is published after this moves it
+    tags = [tag for tag in await registry.pointers.tags(name) if tag != LATEST]
+    pointers = [pointer for pointer in (*await registry.pointers.read_many(name, tags), latest) if pointer]
     if not pointers:
         await registry.require_package(name)
     doomed = pointers
-    if package.top_hash is not None or package.tag is not None:
-        top_hash = await registry.resolve(package)
+    if not is_whole:
         doomed = [pointer for pointer in pointers if pointer.top_hash == top_hash]
         if not doomed:
             raise RevisionNotFound(
@@ -42,7 +60,6 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
                 details={"package": name, "hash": top_hash},
             )
     heir = _newest([pointer for pointer in pointers if pointer not in doomed])
-    latest = next((pointer for pointer in pointers if pointer.tag == LATEST), None)
     left = latest if latest is not None and latest not in doomed else heir
     outcome = DeleteOutcome(
         PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
@@ -50,26 +67,73 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
         left.top_hash if left else None,
         done=not dry_run,
     )
-    if not dry_run:
-        await _carry_out(registry, name, doomed, latest, heir)
-    return outcome
-
-
-async def _carry_out(
-    registry: Registry, name: str, doomed: list[Pointer], latest: Pointer | None, heir: Pointer | None
-) -> None:
-    if latest in doomed and heir is not None and heir.top_hash is not None:
-        # latest moves first: at no moment does it point to a revision whose pointer is gone.
-        await move_latest(registry.store, name, heir.top_hash, latest)
-        doomed = [pointer for pointer in doomed if pointer is not latest]
-    for pointer in sorted(doomed, key=lambda pointer: pointer is latest):
-        expected = pointer.etag if pointer is latest else None
+    if dry_run:
+        return outcome
+    stamps = [pointer for pointer in doomed if pointer is not latest]
+    warnings: list[str] = []
+    if latest is not None and latest in doomed:
+        warnings += await _move_latest(registry.store, name, latest, heir)
         try:
-            await registry.store.delete(pointer_key(name, pointer.tag), if_match=expected)
-        except PreconditionFailed as error:
-            # A revision that somebody published since is theirs to keep.
-            actual = await registry.pointers.latest(name)
-            raise stale_parent(name, pointer.top_hash, actual) from error
+            await _delete_all(registry.store, name, stamps)
+        except PermissionDenied:
+            await _move_back(registry, name, latest, heir)
+            raise
+    else:
+        await _delete_all(registry.store, name, stamps)
+    return await _settled(registry, name, stamps, replace(outcome, warnings=tuple(warnings)))
+
+
+async def _move_latest(store: Store, name: str, latest: Pointer, heir: Pointer | None) -> list[str]:
+    """To the heir; without one it goes. Warns where the store keeps no condition on that."""
+    try:
+        await move_latest(store, name, heir and heir.top_hash, latest)
+    except StaleParent as conflict:
+        conflict.next_step = (
+            "Nothing was deleted. Call package_log for what came in between, then delete again if need be."
+        )
+        raise
+    if store.conditional_deletes if heir is None else store.conditional_writes:
+        return []
+    return ["unconditional_store: this store ignores conditions; a push at the same moment could be lost."]
+
+
+async def _delete_all(store: Store, name: str, stamps: list[Pointer]) -> None:
+    for pointer in stamps:
+        await store.delete(pointer_key(name, pointer.tag))
+
+
+async def _move_back(registry: Registry, name: str, latest: Pointer, heir: Pointer | None) -> None:
+    """Of a role that may write pointers and not delete them: latest as it was, unless somebody has moved it since."""
+    moved = await registry.pointers.latest(name)
+    if latest.top_hash is not None and (moved and moved.top_hash) == (heir and heir.top_hash):
+        await move_latest(registry.store, name, latest.top_hash, moved)
+
+
+async def _settled(
+    registry: Registry, name: str, stamps: list[Pointer], outcome: DeleteOutcome
+) -> DeleteOutcome:
+    """What readers see now. A push of the very revision that was deleted may have taken over a timestamp that then went: it is
+    written again."""
+    try:
+        latest = await registry.pointers.latest(name)
+        top_hash = latest.top_hash if latest else None
+        taken = next((stamp for stamp in stamps if top_hash and stamp.top_hash == top_hash), None)
+        if taken is None or top_hash is None:
+            return replace(outcome, latest=top_hash)
+        with suppress(PreconditionFailed):
+            await registry.store.put(pointer_key(name, taken.tag), top_hash.encode(), if_absent=True)
+    except QuiltError as error:
+        warning = f"not_read_back: the pointers are deleted, reading back failed ({error.code})."
+        return replace(outcome, warnings=(*outcome.warnings, warning))
+    return replace(
+        outcome,
+        removed=tuple(tag for tag in outcome.removed if tag not in (taken.tag, LATEST)),
+        latest=top_hash,
+        warnings=(
+            *outcome.warnings,
+            f"revision_kept: somebody published {top_hash} meanwhile; it stays, as {name}:{taken.tag}.",
+        ),
+    )
 
 
 def _newest(pointers: list[Pointer]) -> Pointer | None:

@@ -17,6 +17,7 @@ from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
 from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
+from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.recorded import check_content, check_hash, recorded_hash
@@ -50,7 +51,7 @@ class Destination:
         place that only a registry itself writes: a package must not be able to forge another."""
         key = validate_logical_key(logical_key)
         place = f"{self.relative}/{key}" if self.relative else key
-        if ".quilt" in place.casefold().split("/"):
+        if is_registrys_own(place):
             raise InvalidArgument(
                 f"{place!r} in {self.folder.root} lies in a folder .quilt, which belongs to a registry.",
                 next_step="Choose another dest, or install other paths of the package (package_browse lists them).",

@@ -24,6 +24,11 @@ _TOP_HASH = re.compile(r"[0-9a-f]{64}")
 TIMESTAMP = re.compile(r"[0-9]{10,11}")
 
 
+def is_registrys_own(path: str) -> bool:
+    """Whether a '/'-separated path leads through a folder .quilt, in whatever case: on some file systems it is the same."""
+    return ".quilt" in path.casefold().split("/")
+
+
 def pointer_key(name: str, tag: str) -> str:
     """``tag`` is 'latest' or a timestamp."""
     return f"{POINTERS}{name}/{tag}"

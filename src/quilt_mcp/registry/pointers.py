@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import shlex
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 from quilt_mcp.domain.names import suggest, validate_package_name
-from quilt_mcp.errors import InvalidName, NotAFile, ObjectNotFound
+from quilt_mcp.errors import AccessError, InvalidName, NotAFile, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
 from quilt_mcp.storage.workers import collect
@@ -41,19 +42,23 @@ class PackageNames:
     """A page of package names, and warnings of what stands among them and is not one. ``more``: the page is full, and
     at least one name follows."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, removal: Callable[[str], str]) -> None:
+        """``removal``: how a person removes what stands at a key."""
+        self._removal = removal
         self.names: list[str] = []
         self.warnings: list[str] = []
         self.more = False
         self._limit = limit
 
-    def add(self, name: str) -> bool:
-        """Adds a name, or sets ``more`` where the page is full. False for what is no package name: it is warned of."""
+    def add(self, name: str, key: str) -> bool:
+        """Adds a name, or sets ``more`` where the page is full. False for what is no package name: it is warned of, by the
+        ``key`` at which it stands."""
         try:
             validate_package_name(name)
         except InvalidName:
             self.warnings.append(
-                f"malformed_name: {name!r} stands among the packages and is not a package name."
+                f"malformed_name: {name!r} stands among the packages, is no package name (namespace/name) and is ignored. "
+                f"{self._removal(key)}"
             )
             return False
         if len(self.names) == self._limit:
@@ -73,11 +78,26 @@ class Pointers:
         """Reads a pointer in one request; None when there is no such pointer."""
         try:
             stat, body = await self._store.get(pointer_key(name, tag), length=_POINTER_BYTES)
-        except (ObjectNotFound, NotAFile):
+        except ObjectNotFound:
             return None
         # quilt3 writes exactly 64 bytes; a trailing newline (other writers) is forgiven as quilt3's log forgives it.
         text = body.decode("ascii", "replace").strip()
         return Pointer(tag, text if is_top_hash(text) else None, stat.etag, stat.modified)
+
+    async def try_latest(self, name: str) -> Pointer | str | None:
+        """The latest pointer; a warning where something stands there that is none and cannot be read as one, such as a link."""
+        try:
+            return await self.latest(name)
+        except (AccessError, NotAFile) as error:
+            key = pointer_key(name, LATEST)
+            return f"unreadable_pointer: {name}:{LATEST} cannot be read ({error.code}). {self.removal(key)}"
+
+    def removal(self, key: str) -> str:
+        """How a person removes what stands at a key among the pointers, where no tool writes; a folder's key ends in '/'."""
+        place = self._store.physical_key(key)
+        if place.bucket is None:
+            return f"To remove it: rm {'-r ' if key.endswith('/') else ''}{shlex.quote(place.path)}"
+        return f"To remove it: aws s3 rm {shlex.quote(f's3://{place.bucket}/{place.path}')}"
 
     async def latest(self, name: str) -> Pointer | None:
         return await self.read(name, LATEST)
@@ -112,7 +132,7 @@ class Pointers:
         """
         namespace_prefix, has_slash, package_prefix = prefix.partition("/")
         after_namespace, _, after_package = after.partition("/")
-        page = PackageNames(limit)
+        page = PackageNames(limit, self.removal)
         async for namespace in self._folders(POINTERS, namespace_prefix, after_namespace, page.warnings):
             if has_slash and namespace != namespace_prefix:
                 continue
@@ -121,7 +141,7 @@ class Pointers:
                 f"{POINTERS}{namespace}/", package_prefix, start, page.warnings
             ):
                 if package != start:
-                    page.add(f"{namespace}/{package}")
+                    page.add(f"{namespace}/{package}", f"{POINTERS}{namespace}/{package}/")
                 if page.more:
                     return page
         return page
@@ -157,9 +177,10 @@ class Pointers:
         Lists keys and reads no pointer: a request for a thousand pointers at most, for stores where each read is a request.
         Where a page of keys ends among the revisions of a package, skips the rest of them.
         """
-        page = PackageNames(limit)
+        page = PackageNames(limit, self.removal)
         times: dict[str, datetime] = {}
-        name = malformed = ""
+        name = ""
+        malformed: str | None = None
         at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
         while at is not None:
             listing = await pages.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
@@ -169,7 +190,7 @@ class Pointers:
                 if folder == malformed or (stat.size == 0 and tag != LATEST):
                     continue  # an empty object there is a folder that somebody made in a console
                 if folder != name:
-                    if not page.add(folder):
+                    if not page.add(folder, stat.key):
                         malformed = folder
                         continue
                     if page.more:
@@ -190,7 +211,8 @@ class Pointers:
         while True:
             listing = await self._store.list_folder(parent, after=at)
             warnings += [
-                f"malformed_pointer: {stat.key[len(POINTERS) :]!r} is not a pointer of any package; it is ignored."
+                f"malformed_pointer: {stat.key[len(POINTERS) :]!r} is not a pointer of any package; it is ignored. "
+                f"{self.removal(stat.key)}"
                 for stat in listing.objects
             ]
             for folder in listing.folders:

@@ -30,7 +30,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointers
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
 from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
@@ -70,23 +70,35 @@ class Registry:
         call = ("packages", self.url, prefix)
         after = decode_cursor(cursor, call, str)[0] if cursor else ""
         items: list[PackageListing] = []
+        unreadable = set[str]()
         if self.store.pages is not None:
             # From the listing alone: top hashes stand inside pointers, and reading them would be a request a package.
             found, times = await self.pointers.latest_times(self.store.pages, prefix, after, limit)
             items += [PackageListing(name, None, times.get(name)) for name in found.names]
         else:
             found = await self.pointers.names(prefix, after, limit)
-            latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.latest)
-            for name, pointer in zip(found.names, latest, strict=True):
-                if pointer is None and not await self.pointers.tags(name):
+            latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
+            for name, one in zip(found.names, latest, strict=True):
+                pointer = one if isinstance(one, Pointer) else None
+                if isinstance(one, str):
+                    found.warnings.append(one)
+                    unreadable.add(name)
+                elif pointer is None and not await self.pointers.tags(name):
                     continue  # deleted since it was listed, or a folder that some servers list although it is empty
                 if pointer is not None and pointer.top_hash is None:
                     found.warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
                 top_hash = pointer and pointer.top_hash
                 verified = self.manifests.verdict(self.store, top_hash) if top_hash else None
                 items.append(PackageListing(name, top_hash, pointer and pointer.modified, verified))
-        missing = (item.name for item in items if item.modified is None)
-        warnings = (*found.warnings, *(f"missing_latest: {name} has no latest pointer." for name in missing))
+        missing = (item.name for item in items if item.modified is None and item.name not in unreadable)
+        warnings = (
+            *found.warnings,
+            *(
+                f"missing_latest: {name} has no latest pointer: a deletion or a first push was cut short. "
+                "package_delete, or the same push again, completes it."
+                for name in missing
+            ),
+        )
         next_cursor = encode_cursor(call, found.names[-1]) if found.more else None
         return Page(tuple(items), next_cursor, None, warnings)
 
@@ -176,11 +188,13 @@ class Registry:
         tags = await self.pointers.tags(name)
         if not tags:
             await self.require_package(name)
-        latest = await self.pointers.latest(name)
-        latest_hash = latest.top_hash if latest else None
+        latest = await self.pointers.try_latest(name)
+        latest_hash = latest.top_hash if isinstance(latest, Pointer) else None
         timestamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
         unknown = sorted({*tags} - {LATEST, *timestamps})
         warnings = [f"unknown_tag: {name}:{tag} is neither a timestamp nor latest." for tag in unknown]
+        if isinstance(latest, str):
+            warnings.append(latest)
         start, call = 0, ("log", self.url, name)
         if cursor:
             last = decode_cursor(cursor, call, int)[0]

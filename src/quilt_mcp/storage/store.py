@@ -54,6 +54,8 @@ class Store(Protocol):
     conditional_writes: bool | None
     """Whether ``if_absent`` and ``if_match`` are kept by the server (a probe says so, a 200 alone does not). None: not known
     yet."""
+    conditional_deletes: bool | None
+    """The same of ``delete``. Where it is not True, the condition is checked by reading."""
     local_files: LocalFiles | None
     """The objects as files of this machine; None where they are not."""
     intake: FileIntake | None
@@ -102,7 +104,10 @@ class Store(Protocol):
         ...
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Idempotent: deleting what is not there is no error. Empty local folders above it are removed."""
+        """Idempotent: deleting what is not there is no error. Empty local folders above it are removed.
+
+        ``if_match``: only while the object's etag is this; raises PreconditionFailed for another.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ class ReadOnlyStore:
 
     def __init__(self, store: Store) -> None:
         self.conditional_writes = store.conditional_writes
+        self.conditional_deletes = store.conditional_deletes
         self.url = store.url
         self.local_files = store.local_files
         self.intake: FileIntake | None = None if store.intake is None else self

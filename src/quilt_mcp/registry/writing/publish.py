@@ -202,8 +202,10 @@ class Publisher:
             )
         try:
             found = await self._pointers.latest(name)
-            is_latest = found is not None and found.top_hash == top_hash
             logged = await self._pointers.read(name, tag)
+            if logged is None:
+                found = await self._pointers.latest(name)  # anew: a deletion takes latest first
+            is_latest = found is not None and found.top_hash == top_hash
             if is_latest if logged is None else logged.top_hash != top_hash:
                 stamp = await self._put_timestamp(name, top_hash, await self._pointers.tags(name))
                 warnings.append(
@@ -221,19 +223,22 @@ class Publisher:
         return warnings
 
 
-async def move_latest(store: Store, name: str, top_hash: str, parent: Pointer | None) -> None:
-    """Moves latest from ``parent``, None where there must be none. Raises StaleParent when it is another one (by now)."""
+async def move_latest(store: Store, name: str, top_hash: str | None, parent: Pointer | None) -> None:
+    """Moves latest from ``parent``, None where there must be none, to another revision, or takes it away (``top_hash`` None).
+    Raises StaleParent when it is another one (by now)."""
     key = pointer_key(name, LATEST)
     for attempt in range(_ATTEMPTS):
         try:
-            if parent is None:
+            if top_hash is None:
+                await store.delete(key, if_match=parent and parent.etag)
+            elif parent is None:
                 await store.put(key, top_hash.encode(), if_absent=True)
             else:
                 await store.put(key, top_hash.encode(), if_match=parent.etag)
             return
         except (PreconditionFailed, StorageUnavailable) as failure:
             found = await Pointers(store).latest(name)
-            if found is not None and found.top_hash == top_hash:
+            if found is None if top_hash is None else found is not None and found.top_hash == top_hash:
                 return
             if (found and found.etag) != (parent and parent.etag):
                 raise stale_parent(name, parent.top_hash if parent else None, found) from failure

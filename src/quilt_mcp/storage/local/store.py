@@ -71,6 +71,7 @@ class LocalStore:
     """
 
     conditional_writes: bool | None = True
+    conditional_deletes: bool | None = True
     signer: LinkSigner | None = None
     pages: PageLister | None = None
 

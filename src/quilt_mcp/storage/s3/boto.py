@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from anyio import to_thread
 
-from quilt_mcp.errors import NotFound, PermissionDenied, QuiltError, StorageUnavailable
+from quilt_mcp.errors import (
+    InvalidName,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    QuiltError,
+    StorageUnavailable,
+)
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
@@ -52,7 +59,7 @@ class BotoBucket:
         """
         try:
             return await to_thread.run_sync(partial(self.call_now, method, key, **given))
-        except (PermissionDenied, StorageUnavailable) as refusal:
+        except (NotSupported, PermissionDenied, StorageUnavailable) as refusal:
             version = given.get("VersionId")
             if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
                 return await self._call_latest(refusal, method, key, given)
@@ -68,6 +75,7 @@ class BotoBucket:
         needs, sign = _REQUESTS[method]
         asked = {name: value for name, value in given.items() if value is not None}
         if key is not None:
+            self._require_sendable(key)
             asked["Key"] = key
         if "VersionId" in asked:
             needs = needs.replace("Object", "ObjectVersion")
@@ -80,6 +88,15 @@ class BotoBucket:
             _let_go(answer)
             raise not_s3(self.name)
         return answer
+
+    def _require_sendable(self, key: str) -> None:
+        """Where the bucket stands in the path, '..' in a key may lead to another bucket: what stands between may fold it."""
+        if ".." in key.split("/") and self._clients.by_path(self.name):
+            raise InvalidName(
+                f"s3://{self.name}/{key} has '..' between slashes, which leads to another bucket on some ways to the server.",
+                next_step="Name the key that is meant, without '..'; an object of such a name takes the server's own tools.",
+                details={"bucket": self.name, "key": key},
+            )
 
     async def _call_latest(
         self, refusal: PermissionDenied, method: str, key: str | None, given: dict[str, Any]
@@ -145,6 +162,7 @@ class BotoBucket:
         return stat_of(key, len(content), done)
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+        self._require_sendable(key)
         asked = {"Bucket": self.name, "Key": key} | ({} if version is None else {"VersionId": version})
 
         def sign_now() -> tuple[str, datetime]:

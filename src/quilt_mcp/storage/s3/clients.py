@@ -17,10 +17,14 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.storage.s3.answers import bound_answers
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.listing_xml import read_listings
+from quilt_mcp.storage.s3.network import NOWHERE
 
 DEFAULT_REGION: Final = "us-east-1"
 CONNECTIONS: Final = 32
@@ -86,6 +90,17 @@ class S3Clients:
                 self._fast[bucket] = self._new_fast(bucket, region, endpoint)
             return self._fast[bucket]
 
+    def by_path(self, bucket: str) -> bool:
+        """Whether the bucket stands in the path of a request, not in the host's name."""
+        return self.endpoint_url is not None or "." in bucket
+
+    @functools.cached_property
+    def goes_by_proxy(self) -> bool:
+        """Whether a proxy of the environment stands before a server other than AWS. There obstore cannot be kept from following a
+        redirect to any host, and boto3 (which follows none) carries the bytes."""
+        parts = urlsplit(self.endpoint_url or "")
+        return parts.scheme in getproxies() and not proxy_bypass(parts.netloc)
+
     def region_of(self, bucket: str) -> str:
         """The bucket's own region, asked once. An S3-compatible server has the configured one."""
         if self.endpoint_url is not None:
@@ -146,6 +161,7 @@ class S3Clients:
             config=config,
         )
         read_listings(client)
+        bound_answers(client)
         return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
@@ -156,6 +172,8 @@ class S3Clients:
             "allow_http": endpoint.startswith("http://"),
             "allow_invalid_certificates": False,
         }
+        if self.endpoint_url is not None:
+            client |= {"proxy_url": NOWHERE, "proxy_excludes": urlsplit(self.endpoint_url).hostname}
         if authorities := self._authorities():
             client["root_certificate"] = authorities
         # obstore takes from the environment what it is not given, by rules of its own; so it is given all that matters.

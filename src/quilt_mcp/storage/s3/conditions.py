@@ -1,5 +1,5 @@
-"""Whether an S3 server keeps conditions on writes, found out by trying: a 200 alone is no proof (Ceph 16.2 answers it to
-everything). A create-only write must fail the second time, a wrong etag must fail, the right one must not."""
+"""Whether an S3 server keeps conditions, found out by trying: a 200 alone is no proof (Ceph 16.2 answers it to everything).
+A create-only write must fail the second time; a write and a deletion with a wrong etag must fail, with the right one not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import anyio
 
-from quilt_mcp.errors import NotSupported, PreconditionFailed
+from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied, PreconditionFailed
 from quilt_mcp.storage.store import ObjectStat
 
 NULL_VERSION: Final = "null"
@@ -17,34 +17,57 @@ NULL_VERSION: Final = "null"
 _KEY: Final = ".quilt/conditional-write-probe"
 
 
-async def keeps_conditions(
-    write: Callable[..., Awaitable[ObjectStat]], take_back: Callable[[str, Collection[str]], Awaitable[None]]
-) -> bool:
-    """Up to four writes to a key of its own (another that asks at the same time has another), taken back afterwards by their
-    versions. ``write`` takes key, body, and ``if_absent`` or ``if_match``."""
+_WRONG: Final = f'"{"0" * 32}"'
+
+
+async def kept_conditions(
+    write: Callable[..., Awaitable[ObjectStat]],
+    delete: Callable[[str, str], Awaitable[str | None]],
+    take_back: Callable[[str, Collection[str]], Awaitable[None]],
+) -> tuple[bool, bool]:
+    """Whether conditions are kept on writes, and on deletions (False too where nothing may be deleted).
+
+    Six requests at a key of its own (another that asks at the same time has another), taken back afterwards by their versions.
+    ``write`` takes key, body, and ``if_absent`` or ``if_match``; ``delete`` key and etag, and answers the version it made.
+    """
     key = f"{_KEY}-{uuid.uuid4().hex}"
-    written: set[str] = set()
+    made: set[str] = set()
 
-    async def probe(**condition: Any) -> ObjectStat:
+    async def put(**condition: Any) -> str:
         stat = await write(key, b"probe", **condition)
-        written.add(stat.version or NULL_VERSION)
-        return stat
+        made.add(stat.version or NULL_VERSION)
+        return stat.etag
 
-    async def refuses(**condition: Any) -> bool:
-        try:
-            await probe(**condition)
-        except PreconditionFailed:
-            return True
-        return False
+    async def remove(etag: str) -> None:
+        made.add(await delete(key, etag) or NULL_VERSION)
 
     try:
-        etag = (await probe()).etag
-        if not await refuses(if_absent=True) or not await refuses(if_match=f'"{"0" * 32}"'):
-            return False
-        await probe(if_match=etag)
-    except (PreconditionFailed, NotSupported):
-        return False
+        etag = await put()
+        writes = (
+            await _refuses(put(if_absent=True))
+            and await _refuses(put(if_match=_WRONG))
+            and await _takes(put(if_match=etag))
+        )
+        deletions = await _refuses(remove(_WRONG)) and await _takes(remove(etag))
     finally:
         with anyio.CancelScope(shield=True):
-            await take_back(key, written)
+            await take_back(key, made)
+    return writes, deletions
+
+
+async def _refuses(attempt: Awaitable[Any]) -> bool:
+    try:
+        await attempt
+    except PreconditionFailed:
+        return True
+    except (NotSupported, ObjectNotFound, PermissionDenied):
+        pass
+    return False
+
+
+async def _takes(attempt: Awaitable[Any]) -> bool:
+    try:
+        await attempt
+    except (PreconditionFailed, NotSupported, PermissionDenied):
+        return False
     return True

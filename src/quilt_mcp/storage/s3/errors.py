@@ -6,6 +6,7 @@ s3:ListBucket a missing key answers 403), the message says so.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Final
 from quilt_mcp.errors import (
     AuthenticationError,
     InvalidName,
+    Misconfigured,
     NotSupported,
     ObjectArchived,
     ObjectNotFound,
@@ -22,11 +24,18 @@ from quilt_mcp.errors import (
     PreconditionFailed,
     QuiltError,
     RegistryNotFound,
+    StorageFull,
     StorageUnavailable,
+    TooLarge,
 )
 from quilt_mcp.storage.s3.network import lost_on_the_way
 
-_CODE: Final = re.compile(r"<Code>([A-Za-z0-9]+)</Code>")
+_CODE: Final = re.compile(r"[A-Za-z0-9.]{1,64}")
+"""What is shown of S3's code, which whoever answers may choose."""
+_IN_BODY: Final = re.compile(r"<(Code|Message)>(.{1,2000}?)</\1>", re.DOTALL)
+_ACTION: Final = re.compile(r"not authorized to perform: ([a-z0-9-]{1,32}:[A-Za-z0-9]{1,64})\b")
+_SAID: Final = 500
+"""The most that is told of S3's message."""
 _STATUS: Final = re.compile(r"(?:status:? |Server returned non-2xx status code: )(\d{3})")
 _CLIENTS: Final = {"obstore", "botocore", "boto3", "s3transfer"}
 _NO_LOCATION: Final = "Received redirect without LOCATION"
@@ -63,6 +72,25 @@ _CHANGED: Final = _Failure(
     "{thing} changed since it was read.",
     "Read it again and decide anew.",
 )
+_PASSES: Final = _Failure(
+    StorageUnavailable,
+    "RequestTimeout BadDigest XAmzContentSHA256Mismatch XAmzContentChecksumMismatch IncompleteBody OperationAborted NoSuchUpload "
+    "408 409 425",
+    "The S3 server failed for {thing} ({code}{http}).",
+    "Make the same call again in a moment; what was finished is not done twice.",
+)
+_DENIED: Final = _Failure(
+    PermissionDenied,
+    "AccessDenied Forbidden AllAccessDisabled PermissionDeniedError 403",
+    "{action} on {thing} is not allowed (or it does not exist: without s3:ListBucket, S3 does not say which).",
+    "Ask for the IAM action {action} on it, or sign in as somebody who has it. If the bucket is "
+    "requester-pays: start the server with --requester-pays.",
+)
+_DENIED_BY_NAME: Final = replace(
+    _DENIED,
+    message="{action}, which the request for {thing} takes, is not allowed.",
+    next_step="Ask for the IAM action {action}, on what S3's message (details.said) names.",
+)
 _NO_BUCKET: Final = _Failure(
     RegistryNotFound,
     "NoSuchBucket",
@@ -77,6 +105,19 @@ _NO_OBJECT: Final = _Failure(
 )
 _FAILURES: Final = (
     _CHANGED,
+    _PASSES,
+    _Failure(
+        StorageFull,
+        "QuotaExceeded InsufficientStorage XMinioStorageFull XMinioAdminBucketQuotaExceeded 507",
+        "{thing} does not fit: the S3 server has no space left, or a quota is used up ({code}).",
+        "Free space there or raise the quota, then make the same call again.",
+    ),
+    _Failure(
+        TooLarge,
+        "EntityTooLarge MetadataTooLarge MaxMessageLengthExceeded 413",
+        "{thing} is larger than the S3 server takes ({code}).",
+        "Split it into smaller files, or ask whoever runs the server to raise the limit.",
+    ),
     _Failure(
         AuthenticationError,
         " ".join(_REFUSED_KEYS),
@@ -106,19 +147,13 @@ _FAILURES: Final = (
         "Restore it first (aws s3api restore-object, or the catalog's Restore), then make the same call again.",
     ),
     _Failure(
-        StorageUnavailable,
+        Misconfigured,
         # RecursionError is botocore's, led round in a circle.
-        "PermanentRedirect AuthorizationHeaderMalformed IllegalLocationConstraintException RecursionError 301 302 307",
+        "PermanentRedirect AuthorizationHeaderMalformed IllegalLocationConstraintException RecursionError 301 302 303 307 308",
         "The request for s3://{bucket} was sent away: the bucket is in another region, or this is not its server ({code}).",
         "Set AWS_REGION to the bucket's region, and check AWS_ENDPOINT_URL and HTTPS_PROXY.",
     ),
-    _Failure(
-        PermissionDenied,
-        "AccessDenied Forbidden AllAccessDisabled PermissionDeniedError 403",
-        "{action} on {thing} is not allowed (or it does not exist: without s3:ListBucket, S3 does not say which).",
-        "Ask for the IAM action {action} on it, or sign in as somebody who has it. If the bucket is "
-        "requester-pays: start the server with --requester-pays.",
-    ),
+    _DENIED,
     _Failure(
         NotSupported,
         "NotImplemented MethodNotAllowed NotSupportedError 405 501",
@@ -126,8 +161,14 @@ _FAILURES: Final = (
         "Use another server, or leave the option out.",
     ),
     _Failure(
+        Misconfigured,
+        "ValueError UnknownEndpointError EndpointProviderError InvalidRegionError NoRegionError",
+        "What should answer for s3://{bucket} is no S3 server ({code}).",
+        "Check AWS_ENDPOINT_URL and AWS_REGION; `quilt-mcp doctor` says which are used.",
+    ),
+    _Failure(
         InvalidName,
-        "KeyTooLongError InvalidURI InvalidBucketName ParamValidationError",
+        "KeyTooLongError InvalidURI InvalidBucketName InvalidPathError ParamValidationError 414",
         "{thing} is not a name that S3 allows ({code}).",
         "Bucket names have 3 to 63 of a-z, 0-9, '-' and '.'; keys have at most 1,024 bytes.",
     ),
@@ -139,12 +180,14 @@ _FAILURES: Final = (
     ),
 )
 """The first that fits is raised, so a code that says more stands before the status that it comes with."""
-_OTHER: Final = _Failure(
-    StorageUnavailable,
+_OTHER: Final = replace(_PASSES, signs="")
+_REFUSED: Final = _Failure(
+    NotSupported,
     "",
-    "The S3 server failed for {thing} ({code}{http}).",
-    "Make the same call again in a moment; what was finished is not done twice.",
+    "The S3 server does not take the request for {thing} ({code}{http}): {said}",
+    "The same call will be refused again. `quilt-mcp doctor` says which server and settings are used.",
 )
+"""Of any other status from 400 to 499."""
 
 
 @contextmanager
@@ -161,16 +204,20 @@ def s3_errors(bucket: str, key: str | None, action: str) -> Generator[None]:
 
 def _typed(error: Exception, bucket: str, key: str | None, action: str) -> QuiltError:
     name = type(error).__name__
-    code, status = _code_and_status(error)
+    code, status, said = _answer_of(error)
     if code is None or _CHANGED.fits(name, None):
         code = name
     failure = next((one for one in _FAILURES if one.fits(code, status)), _OTHER)
-    if failure is not _CHANGED and not isinstance(error, FileNotFoundError):
+    if failure not in (_CHANGED, _PASSES) and not isinstance(error, FileNotFoundError):
         lost = lost_on_the_way(error, status, bucket)
         if lost is not None:
             return lost
+    if failure is _OTHER and status is not None and 400 <= status < 500:
+        failure = _REFUSED
     if failure.error is ObjectNotFound and key is None:
         failure = _NO_BUCKET
+    if failure is _DENIED and (named := _ACTION.search(said)):
+        failure, action = _DENIED_BY_NAME, named[1]
     words = {
         "thing": f"s3://{bucket}" if key is None else f"s3://{bucket}/{key}",
         "bucket": bucket,
@@ -178,23 +225,32 @@ def _typed(error: Exception, bucket: str, key: str | None, action: str) -> Quilt
         "code": code,
         "why": _REFUSED_KEYS.get(code),
         "http": f", HTTP {status}" if status else "",
+        "said": said or "it does not say why.",
     }
+    details = {"bucket": bucket, "key": key, "s3_code": code, "action": action, "http_status": status}
     return failure.error(
         failure.message.format_map(words),
         next_step=failure.next_step.format_map(words),
-        details={"bucket": bucket, "key": key, "s3_code": code, "action": action, "http_status": status},
+        details=details | ({"said": said} if said else {}),
     )
 
 
-def _code_and_status(error: Exception) -> tuple[str | None, int | None]:
+def _answer_of(error: Exception) -> tuple[str | None, int | None, str]:
+    """S3's code, the HTTP status, and S3's message ('' for none)."""
     response = getattr(error, "response", None)
     if isinstance(response, dict):  # botocore's ClientError
-        code = str(response.get("Error", {}).get("Code", "")) or None  # pyright: ignore
+        about = response.get("Error", {})  # pyright: ignore
+        code, said = str(about.get("Code", "")), str(about.get("Message", ""))  # pyright: ignore
         status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")  # pyright: ignore
-        return code, status if isinstance(status, int) else None
+        return _shown(code), status if isinstance(status, int) else None, said[:_SAID]
     text = str(error)
     if _NO_LOCATION in text:
-        return "PermanentRedirect", 301
-    code = _CODE.search(text)
+        return "PermanentRedirect", 301, ""
+    found = {name: html.unescape(value) for name, value in _IN_BODY.findall(text)}
     status = 404 if isinstance(error, FileNotFoundError) else _STATUS.search(text)
-    return code and code[1], int(status[1]) if isinstance(status, re.Match) else status
+    number = int(status[1]) if isinstance(status, re.Match) else status
+    return _shown(found.get("Code", "")), number, found.get("Message", "")[:_SAID]
+
+
+def _shown(code: str) -> str | None:
+    return code if _CODE.fullmatch(code) else None

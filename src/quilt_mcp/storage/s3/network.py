@@ -6,26 +6,38 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from quilt_mcp.errors import StorageUnavailable
+from quilt_mcp.errors import Misconfigured, QuiltError, StorageUnavailable
 
+NOWHERE: Final = "http://127.0.0.1:0"
+"""No port: where obstore is sent for any host but the configured server's, as it would follow a redirect with the token."""
 _PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _WAYS: Final = (
     (
+        Misconfigured,
+        re.compile(rf"{re.escape(NOWHERE.removeprefix('http://'))}\b"),
+        "sends its requests away to another host, which was not followed",
+        "Check AWS_ENDPOINT_URL: name the server itself, by the address that it answers at.",
+    ),
+    (
+        Misconfigured,
         re.compile(r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate|UnknownIssuer"),
         "shows a certificate that this machine does not trust",
         "Set AWS_CA_BUNDLE to the certificates (PEM) of whoever signed it: your network's proxy, or the server's own authority.",
     ),
     (
+        StorageUnavailable,
         re.compile(r"ProxyConnectionError|TunnelUnsuccessful|tunnel error|ProxyAuth|^407$"),
         "is not let through by the proxy",
         "Check HTTPS_PROXY and HTTP_PROXY (and NO_PROXY for servers of your own), then make the same call again.",
     ),
     (
+        Misconfigured,
         re.compile(r"SSLError|SSL validation failed|InvalidMessage|received corrupt message|TLS"),
         "does not speak TLS as it should",
         "Check the address in AWS_ENDPOINT_URL (http or https?) and the proxy (HTTPS_PROXY), then make the same call again.",
     ),
     (
+        StorageUnavailable,
         re.compile(r"EndpointConnectionError|ConnectTimeoutError|kind: Connect\b|ConnectError"),
         "cannot be reached",
         "Check the network, the proxy (HTTPS_PROXY) and AWS_ENDPOINT_URL, then make the same call again.",
@@ -34,14 +46,14 @@ _WAYS: Final = (
 """In this order: each failure to connect fits the last, too."""
 
 
-def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> StorageUnavailable | None:
+def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> QuiltError | None:
     """None: it was S3 that answered, or nothing says that it was not."""
     if status == 511 or _is_page(error):
         return not_s3(bucket)
     text = str(status) if status == 407 else f"{type(error).__name__}: {error}"
-    for pattern, what, next_step in _WAYS:
+    for kind, pattern, what, next_step in _WAYS:
         if pattern.search(text):
-            return StorageUnavailable(
+            return kind(
                 f"The S3 server of s3://{bucket} {what}.", next_step=next_step, details={"bucket": bucket}
             )
     return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
+    NotSupported,
     ObjectNotFound,
     PermissionDenied,
     QuiltError,
@@ -18,7 +20,7 @@ from quilt_mcp.storage.errors import cut_short, lost_condition
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
-from quilt_mcp.storage.s3.conditions import keeps_conditions
+from quilt_mcp.storage.s3.conditions import kept_conditions
 from quilt_mcp.storage.s3.fast import FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
@@ -40,21 +42,26 @@ class S3Store:
         self.pages: PageLister | None = self.listings
         self.list_folder = self.listings.folder
         self.conditional_writes: bool | None = True if clients.endpoint_url is None else None
-        """None for a server other than AWS before the first conditional write, which finds out."""
+        """None for a server other than AWS before the first conditional write or deletion, which finds out."""
+        self.conditional_deletes = self.conditional_writes
         self._fast = FastBucket(bucket, clients)
         self._probing = anyio.Lock()
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return PhysicalKey(self.bucket, key, version)
 
+    def _is_fast(self, key: str) -> bool:
+        """Raises InvalidName."""
+        return is_plain(key) and not self.clients.goes_by_proxy
+
     # -- reading --
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
-        if is_plain(key):
+        if self._is_fast(key):
             try:
                 return await self._fast.stat(key, version)
-            except (PermissionDenied, StorageUnavailable) as refusal:
-                if version is None or isinstance(refusal, StorageUnavailable):
+            except (NotSupported, PermissionDenied, StorageUnavailable) as refusal:
+                if version is None or not isinstance(refusal, PermissionDenied):
                     await self.boto.explain(refusal, key, version)
                     raise
         return await self.boto.stat(key, version)
@@ -87,7 +94,7 @@ class S3Store:
         try:
             body = await self._open_body(key, offset, length, version)
             return body.stat, body
-        except StorageUnavailable:
+        except (NotSupported, StorageUnavailable):
             # Servers refuse a range that begins behind the last byte.
             stat = await self.stat(key, version=version)
             if offset < stat.size:
@@ -96,7 +103,7 @@ class S3Store:
 
     async def _open_body(self, key: str, offset: int, length: int | None, version: str | None) -> Body:
         """By obstore; by boto3 for a key that obstore does not take, and for a role that may not name versions."""
-        if is_plain(key):
+        if self._is_fast(key):
             try:
                 return await self._fast.open(key, offset, length, version)
             except PermissionDenied:
@@ -114,25 +121,41 @@ class S3Store:
     async def put(
         self, key: str, body: bytes | Path, *, if_absent: bool = False, if_match: str | None = None
     ) -> ObjectStat:
-        if (if_absent or if_match is not None) and not await self._keeps_conditions():
-            await self._require_state(key, if_absent, if_match)
-            if_absent, if_match = False, None
-        bucket = self._fast if is_plain(key) else self.boto
+        if if_absent or if_match is not None:
+            await self._find_out()
+            if not self.conditional_writes:
+                await self._require_state(key, if_absent, if_match)
+                if_absent, if_match = False, None
+        return await self._put(key, body, if_absent, if_match)
+
+    async def _put(
+        self, key: str, body: bytes | Path, if_absent: bool = False, if_match: str | None = None
+    ) -> ObjectStat:
+        bucket = self._fast if self._is_fast(key) else self.boto
         return await bucket.put(key, body, if_absent, if_match)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Checks ``if_match`` by reading, as not every server knows a conditional delete: what is written between the two is
-        deleted."""
+        """Where the server keeps no condition on deletions, ``if_match`` is checked by reading: what is written between the two
+        is deleted. ``conditional_deletes`` says so."""
         if if_match is not None:
-            await self._require_state(key, False, if_match)
-        await self.boto.call("delete_object", key)
+            with suppress(PermissionDenied):  # of a role that may delete, and not write
+                await self._find_out()
+            if not self.conditional_deletes:
+                await self._require_state(key, False, if_match)
+                if_match = None
+        with suppress(ObjectNotFound):  # which a conditional deletion answers
+            await self._delete(key, if_match)
 
-    async def _keeps_conditions(self) -> bool:
-        """Whether the server keeps conditions on writes. AWS does; any other is asked once."""
+    async def _delete(self, key: str, if_match: str | None) -> str | None:
+        """The version that marks the deletion, in a bucket that keeps versions."""
+        return (await self.boto.call("delete_object", key, IfMatch=if_match)).get("VersionId")
+
+    async def _find_out(self) -> None:
+        """Whether the server keeps conditions. AWS does; any other is asked once."""
         async with self._probing:
             if self.conditional_writes is None:
-                self.conditional_writes = await keeps_conditions(self._fast.put, self._take_back)
-        return self.conditional_writes
+                found = await kept_conditions(self._put, self._delete, self._take_back)
+                self.conditional_writes, self.conditional_deletes = found
 
     async def _take_back(self, key: str, versions: Collection[str]) -> None:
         """Deletes these versions, and so leaves no trace; where that is not allowed, the object."""
@@ -140,7 +163,7 @@ class S3Store:
             for version in versions:
                 await self.boto.call("delete_object", key, VersionId=version)
         except QuiltError:
-            await self.delete(key)
+            await self._delete(key, None)
 
     async def _require_state(self, key: str, if_absent: bool, if_match: str | None) -> None:
         """The condition, checked by reading: what is left where a server keeps none."""

@@ -55,7 +55,8 @@ class S3Stores:
         if physical_key.bucket is None:
             return self._local.locate_folder(physical_key)
         path = physical_key.path
-        return self.bucket(physical_key.bucket), f"{path.rstrip('/')}/" if path.strip("/") else ""
+        is_prefix = not path or path.endswith("/")  # as written: '//' in a key is a folder without a name
+        return self.bucket(physical_key.bucket), path if is_prefix else f"{path}/"
 
     def registry(self, url: str) -> Store:
         canonical = parse_registry(url)
