@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import anyio
 from anyio import from_thread, to_thread
 
 from quilt_mcp.domain.checksums import Hasher, PartHasher, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.errors import typed_errors
+from quilt_mcp.storage.limits import READERS, limits
 from quilt_mcp.storage.workers import collect
 
 READ_SIZE = 256 << 10
-MOST_THREADS = 10
-"""As many as quilt3 uses: on a busy machine fewer threads get a smaller share of it."""
 
 
 async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
@@ -31,7 +29,7 @@ async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
     checksum = checksum_for(hash_type)
     part_size = checksum.part_size(size)
     offsets = range(0, size, part_size)
-    limiter = anyio.CapacityLimiter(MOST_THREADS) if len(offsets) > 1 else None
+    limiter = limits().readers if len(offsets) > 1 else None
 
     async def hash_part(offset: int) -> tuple[bytes, int]:
         length = min(part_size, size - offset)
@@ -42,7 +40,7 @@ async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
         return part.digest(), length
 
     with typed_errors("The file being hashed", "the local file system"):
-        digests = await collect(offsets, min(MOST_THREADS, len(offsets)), hash_part)
+        digests = await collect(offsets, min(READERS, len(offsets)), hash_part)
         _require_end(fd, size)
     return checksum.of_parts(digests)
 

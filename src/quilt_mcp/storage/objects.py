@@ -17,12 +17,13 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch, ObjectNotFound
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.store import Store
+from quilt_mcp.storage.limits import limits
+from quilt_mcp.storage.store import PIECE, Store
 from quilt_mcp.storage.workers import collect, overlapped
 
 _PARTS_AT_ONCE = 8
-_PARTS_BYTES = 64 << 20
-"""Parts under way have no more than this together (but two are, of whatever size)."""
+_HELD = 4 * PIECE
+"""Bytes in memory of a part under way: a piece that comes, one that is hashed, and what the client holds of both."""
 _MESSAGE = "bytes read"
 
 
@@ -86,18 +87,18 @@ async def bring_object(
 
         length = None if end == size else part_size  # without an end, to see that the object has one there
         stream = store.stream(key, offset=start, length=length, version=version)
-        if size <= part_size:
-            await overlapped(stream, add)
-        else:  # other parts are on their way meanwhile
-            async for chunk in stream:
-                await add(chunk)
+        async with limits().memory(min(end - start, _HELD)):
+            if size <= part_size:
+                await overlapped(stream, add)
+            else:  # other parts are on their way meanwhile
+                async for chunk in stream:
+                    await add(chunk)
         if at != end:
             raise _other_size(store, key, str(at), size)
         return part.digest(), end - start
 
-    at_once = max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part_size))
     starts = range(0, size, part_size) or (0,)  # an object that should be empty is asked for, too
-    digests = await collect(starts, at_once, bring_part)
+    digests = await collect(starts, _PARTS_AT_ONCE, bring_part)
     return checksum.of_parts(digests if size else ())
 
 

@@ -28,6 +28,7 @@ from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads
@@ -55,16 +56,22 @@ class KeyPlacement:
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        read: dict[str, Read] = {}
-        small = [item for item in items if _is_small_file(item)] if self._copy else []
-        if small:
-            read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
+        small: list[Incoming] = []
+        others: list[Incoming] = []
         for item in items:
-            earlier = before.get(item.logical_key)
-            if item.logical_key in read:
-                yield await self._place_read(item, earlier, read.pop(item.logical_key))
-            else:
-                yield await self._place(item, earlier)
+            (small if self._copy and _is_small_file(item) else others).append(item)
+        async with limits().memory(sum(item.size for item in small)):
+            read: dict[str, Read] = {}
+            if small:
+                read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
+            for item in small:
+                if item.logical_key in read:
+                    found = read.pop(item.logical_key)
+                    yield await self._place_read(item, before.get(item.logical_key), found)
+                else:
+                    others.append(item)
+        for item in others:
+            yield await self._place(item, before.get(item.logical_key))
 
     async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
         if item.physical_key is None:

@@ -33,7 +33,7 @@ class Placement(Protocol):
     def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        """Stores one group, item by item in its order; yields each finished entry, and how many bytes were newly stored.
+        """Stores one group, item by item; yields each finished entry, and how many bytes were newly stored.
 
         ``before`` holds what the parent has at the same keys. Raises HashMismatch for bytes that are not what their
         package recorded.

@@ -36,6 +36,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
 from quilt_mcp.storage.hashing import changed_while_read, hash_file
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.local.confined import Child, ConfinedFolder, Parts, split_key, walk
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
@@ -150,7 +151,7 @@ class LocalStore:
         async with self._new_file() as file:
             if size <= _SMALL:
                 return await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
-            await to_thread.run_sync(self._fill, file, source_fd)
+            await to_thread.run_sync(self._fill, file, source_fd, limiter=limits().readers)
             found = await hash_file(file.fd, size, hash_type)
             key = key_of(found)
             stat, is_new = await self._retried(partial(self._create, file, key, source_fd))

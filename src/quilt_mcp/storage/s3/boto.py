@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +13,7 @@ from typing import Any, Final
 from anyio import to_thread
 
 from quilt_mcp.errors import NotFound, PermissionDenied, QuiltError, StorageUnavailable
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
@@ -36,6 +39,7 @@ _REQUESTS: Final = {
 }
 """By boto3's method: the IAM action that the request needs, and what every S3 answers to it ('': nothing in particular)."""
 _READS: Final = ("get_object", "head_object", "get_object_attributes")
+_COPIES: Final = ("copy_object", "upload_part_copy")
 _NEVER_PAID: Final = "get_bucket_versioning"
 """No requester pays for it, and it has no way to say that one would."""
 
@@ -50,8 +54,9 @@ class BotoBucket:
 
         A read of a version that is refused costs a second request, a refused HEAD one that says why.
         """
+        limiter = limits().senders if method in _COPIES else None
         try:
-            return await to_thread.run_sync(partial(self.call_now, method, key, **given))
+            return await to_thread.run_sync(partial(self.call_now, method, key, **given), limiter=limiter)
         except (PermissionDenied, StorageUnavailable) as refusal:
             version = given.get("VersionId")
             if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
@@ -133,16 +138,18 @@ class BotoBucket:
         return Body(stat_of(key, int(size), found), announced, chunks)
 
     async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
-        content = await to_thread.run_sync(body.read_bytes) if isinstance(body, Path) else body
-        done = await self.call(
-            "put_object",
-            key,
-            Body=content,
-            ChecksumAlgorithm="SHA256",
-            IfNoneMatch="*" if if_absent else None,
-            IfMatch=if_match,
-        )
-        return stat_of(key, len(content), done)
+        """A file is sent as it is read, in one request, which takes up to 5 GiB."""
+        conditions = {"IfNoneMatch": "*" if if_absent else None, "IfMatch": if_match}
+        if isinstance(body, bytes):
+            done = await self.call("put_object", key, Body=body, ChecksumAlgorithm="SHA256", **conditions)
+            return stat_of(key, len(body), done)
+        with await to_thread.run_sync(lambda: open(body, "rb")) as file:
+            digest = await to_thread.run_sync(hashlib.file_digest, file, "sha256")
+            size = file.tell()
+            file.seek(0)
+            checksum = base64.b64encode(digest.digest()).decode()
+            done = await self.call("put_object", key, Body=file, ChecksumSHA256=checksum, **conditions)
+        return stat_of(key, size, done)
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         asked = {"Bucket": self.name, "Key": key} | ({} if version is None else {"VersionId": version})

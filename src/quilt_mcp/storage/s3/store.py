@@ -117,7 +117,9 @@ class S3Store:
         if (if_absent or if_match is not None) and not await self._keeps_conditions():
             await self._require_state(key, if_absent, if_match)
             if_absent, if_match = False, None
-        bucket = self._fast if is_plain(key) else self.boto
+        # obstore holds a file in memory twice when it has to go in one request, as under a condition.
+        in_one = isinstance(body, Path) and (if_absent or if_match is not None)
+        bucket = self._fast if is_plain(key) and not in_one else self.boto
         return await bucket.put(key, body, if_absent, if_match)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:

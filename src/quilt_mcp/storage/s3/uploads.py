@@ -7,12 +7,11 @@ with what was hashed; a multipart upload that fails or is cancelled is aborted.
 from __future__ import annotations
 
 import base64
-import io
+import mmap
 import os
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -23,6 +22,7 @@ from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.hashing import changed_while_read
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.s3.boto import stat_of
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
@@ -44,24 +44,6 @@ class Stored:
     stat: ObjectStat
 
 
-class _PartBuffers:
-    """Memory for the parts under way, each used again for another: what is freed part by part stays with the thread that used
-    it, so that in the end each thread holds a part."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._idle: list[io.BytesIO] = []
-
-    @contextmanager
-    def borrow(self) -> Generator[io.BytesIO]:
-        """At its beginning, and as long as a part; it may be cut."""
-        buffer = self._idle.pop() if self._idle else io.BytesIO(bytes(self._size))
-        yield buffer
-        if len(buffer.getbuffer()) == self._size:
-            buffer.seek(0)
-            self._idle.append(buffer)
-
-
 class S3Uploads:
     """Writes whole objects into ``store``'s bucket."""
 
@@ -79,27 +61,32 @@ class S3Uploads:
             return Stored(hash_bytes(content), await self._store.put(key, content))
         part_size = _SENT.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
-        buffers = _PartBuffers(part_size)
 
         def send_now(upload: str, number: int) -> dict[str, Any]:
-            with buffers.borrow() as body:
+            start = (number - 1) * part_size
+            length = min(part_size, size - start)
+            # A map goes back to the system when it is closed; what is freed of the heap stays with the thread that used it.
+            with mmap.mmap(-1, length) as body:
                 part = _SENT.part()
-                with body.getbuffer() as memory:
-                    length = os.preadv(descriptor, [memory], (number - 1) * part_size)
-                    part.update(memory[:length])
-                body.truncate(length)
+                with memoryview(body) as memory:
+                    read = os.preadv(descriptor, [memory], start)
+                    part.update(memory)
+                if read != length:
+                    raise changed_while_read(start + read, size)
                 digests[number] = (part.digest(), length)
                 checksum = {_SENT_FIELD: base64.b64encode(part.digest()).decode()}
                 about: dict[str, Any] = {"UploadId": upload, "PartNumber": number}
                 sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
             return {"ETag": sent["ETag"], **checksum}
 
-        done = await self._multipart(key, size, partial(to_thread.run_sync, send_now))
+        async def send(upload: str, number: int) -> dict[str, Any]:
+            async with limits().memory(part_size):
+                return await to_thread.run_sync(send_now, upload, number, limiter=limits().senders)
+
+        done = await self._multipart(key, size, send)
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
-        total = sum(length for _, length in digests.values())
-        for seen in (total, os.fstat(descriptor).st_size):
-            if seen != size:
-                raise changed_while_read(seen, size)
+        if (now := os.fstat(descriptor).st_size) != size:
+            raise changed_while_read(now, size)
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
             raise HashMismatch(
