@@ -19,7 +19,7 @@ from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import keeps_conditions
-from quilt_mcp.storage.s3.fast import FastBucket, is_plain
+from quilt_mcp.storage.s3.fast import MOST_FAST_PUT, FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
 
@@ -87,8 +87,10 @@ class S3Store:
         try:
             body = await self._open_body(key, offset, length, version)
             return body.stat, body
-        except StorageUnavailable:
+        except StorageUnavailable as refusal:
             # Servers refuse a range that begins behind the last byte.
+            if refusal.details.get("silent"):
+                raise
             stat = await self.stat(key, version=version)
             if offset < stat.size:
                 raise
@@ -117,10 +119,9 @@ class S3Store:
         if (if_absent or if_match is not None) and not await self._keeps_conditions():
             await self._require_state(key, if_absent, if_match)
             if_absent, if_match = False, None
-        # obstore holds a file in memory twice when it has to go in one request, as under a condition.
-        in_one = isinstance(body, Path) and (if_absent or if_match is not None)
-        bucket = self._fast if is_plain(key) and not in_one else self.boto
-        return await bucket.put(key, body, if_absent, if_match)
+        if isinstance(body, bytes) and len(body) <= MOST_FAST_PUT and is_plain(key):
+            return await self._fast.put(key, body, if_absent, if_match)
+        return await self.boto.put(key, body, if_absent, if_match)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         """Checks ``if_match`` by reading, as not every server knows a conditional delete: what is written between the two is

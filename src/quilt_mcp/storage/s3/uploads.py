@@ -12,10 +12,11 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import anyio
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
@@ -23,14 +24,16 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.hashing import changed_while_read
 from quilt_mcp.storage.limits import limits
-from quilt_mcp.storage.s3.boto import stat_of
+from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
+from quilt_mcp.storage.s3.network import fails_when_silent
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
-from quilt_mcp.storage.workers import collect
+from quilt_mcp.storage.workers import collect, in_thread, to_its_end
 
 MULTIPART_FROM: Final = 8 << 20
 """Files of this size and more go up in parts (quilt3's own rule)."""
 _PARTS_AT_ONCE: Final = 8
+_ABORTING_SECONDS: Final = 5.0
 _SENT: Final = CHECKSUMS[SHA256_CHUNKED]
 """The checksum by which uploads are sent and kept."""
 _SENT_FIELD: Final = f"Checksum{_SENT.s3_name}"
@@ -42,6 +45,15 @@ class Stored:
 
     hash: Hash | None
     stat: ObjectStat
+
+
+class _PartBody(mmap.mmap):
+    """Memory of a part, sent as a file. It goes back to the system when it is closed; what is freed of the heap would stay with
+    the thread that used it. Ends the request at the next piece that is sent when its call is cancelled."""
+
+    def read(self, n: int | None = None, /) -> bytes:
+        from_thread.check_cancelled()
+        return super().read(n)
 
 
 class S3Uploads:
@@ -65,8 +77,7 @@ class S3Uploads:
         def send_now(upload: str, number: int) -> dict[str, Any]:
             start = (number - 1) * part_size
             length = min(part_size, size - start)
-            # A map goes back to the system when it is closed; what is freed of the heap stays with the thread that used it.
-            with mmap.mmap(-1, length) as body:
+            with _PartBody(-1, length) as body:
                 part = _SENT.part()
                 with memoryview(body) as memory:
                     read = os.preadv(descriptor, [memory], start)
@@ -81,7 +92,8 @@ class S3Uploads:
 
         async def send(upload: str, number: int) -> dict[str, Any]:
             async with limits().memory(part_size):
-                return await to_thread.run_sync(send_now, upload, number, limiter=limits().senders)
+                sending = partial(send_now, upload, number)
+                return await in_thread(sending, patience=PATIENCE, limiter=limits().senders)
 
         done = await self._multipart(key, size, send)
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
@@ -156,14 +168,15 @@ class S3Uploads:
         try:
             numbers = range(1, -(-size // _SENT.part_size(size)) + 1)
             parts = await collect(numbers, _PARTS_AT_ONCE, send_one)
-            return await self._bucket.call(
-                "complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts}
-            )
+            complete = partial(self._bucket.call, "complete_multipart_upload", key, UploadId=upload)
+            with fails_when_silent(self._bucket.name):
+                return await complete(MultipartUpload={"Parts": parts})
         except BaseException:
             # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for. Where it cannot be
             # aborted either, the failure that led here is what the caller is told.
-            with anyio.CancelScope(shield=True), suppress(QuiltError):
-                await self._bucket.call("abort_multipart_upload", key, UploadId=upload)
+            abort = partial(self._bucket.call, "abort_multipart_upload", key, UploadId=upload)
+            with suppress(QuiltError, TimeoutError), anyio.move_on_after(_ABORTING_SECONDS):
+                await to_its_end(abort, PATIENCE)
             raise
 
     async def stored(self, key: str, version: str | None, expected: Hash | None = None) -> Stored:
