@@ -16,7 +16,7 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch, ObjectNotFound
 from quilt_mcp.storage.errors import typed_errors
-from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.hashing import hash_file, written_while_read
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.store import PIECE, Store
 from quilt_mcp.storage.workers import collect, overlapped
@@ -30,9 +30,15 @@ _MESSAGE = "bytes read"
 async def hash_object(
     store: Store, key: str, hash_type: str, *, size: int, version: str | None = None
 ) -> Hash:
-    """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
+    """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one, or it is
+    written to meanwhile: parts of an object that has no version could be of two (a request before and one after show it)."""
     if store.local_files is None:
-        return await bring_object(store, key, hash_type, size=size, version=version)
+        in_parts = version is None and size > checksum_for(hash_type).part_size(size)
+        before = await store.stat(key) if in_parts else None
+        found = await bring_object(store, key, hash_type, size=size, version=version)
+        if before is not None and (await store.stat(key)).etag != before.etag:
+            raise written_while_read(str(store.physical_key(key)), size)
+        return found
     with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
         if (found := os.fstat(file.fileno()).st_size) != size:
             raise _other_size(store, key, str(found), size)

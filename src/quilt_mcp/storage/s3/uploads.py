@@ -22,7 +22,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
-from quilt_mcp.storage.hashing import changed_while_read
+from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
 from quilt_mcp.storage.s3.network import fails_when_silent
@@ -65,11 +65,11 @@ class S3Uploads:
 
     async def put_file(self, key: str, descriptor: int) -> Stored:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
-        size = os.fstat(descriptor).st_size
+        before = os.fstat(descriptor)
+        size = before.st_size
         if size < MULTIPART_FROM:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
-            if len(content) != size:
-                raise changed_while_read(len(content), size)
+            require_unchanged(descriptor, before, len(content))
             return Stored(hash_bytes(content), await self._store.put(key, content))
         part_size = _SENT.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
@@ -95,10 +95,8 @@ class S3Uploads:
                 sending = partial(send_now, upload, number)
                 return await in_thread(sending, patience=PATIENCE, limiter=limits().senders)
 
-        done = await self._multipart(key, size, send)
+        done = await self._multipart(key, size, send, partial(require_unchanged, descriptor, before, size))
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
-        if (now := os.fstat(descriptor).st_size) != size:
-            raise changed_while_read(now, size)
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
             raise HashMismatch(
@@ -156,9 +154,14 @@ class S3Uploads:
         return Stored(Hash(_SENT.name, value) if value else None, stat_of(key, size, done))
 
     async def _multipart(
-        self, key: str, size: int, send: Callable[[str, int], Awaitable[dict[str, Any]]]
+        self,
+        key: str,
+        size: int,
+        send: Callable[[str, int], Awaitable[dict[str, Any]]],
+        check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
-        """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it."""
+        """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it. ``check`` is called
+        when all are sent, before there is an object, and may raise."""
         started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
         upload = started["UploadId"]
 
@@ -168,6 +171,7 @@ class S3Uploads:
         try:
             numbers = range(1, -(-size // _SENT.part_size(size)) + 1)
             parts = await collect(numbers, _PARTS_AT_ONCE, send_one)
+            check()
             complete = partial(self._bucket.call, "complete_multipart_upload", key, UploadId=upload)
             with fails_when_silent(self._bucket.name):
                 return await complete(MultipartUpload={"Parts": parts})
