@@ -31,6 +31,7 @@
     │   ├── StorageUnavailable    storage_unavailable   the store failed, timed out or throttled
     │   ├── StorageFull           storage_full          no space left, or a quota is used up
     │   ├── StorageBusy           storage_busy          another process holds the lock
+    │   ├── OutcomeUnknown        outcome_unknown       the store fell silent as it was told to commit: look, then decide
     │   └── ObjectArchived        object_archived       in an archive storage class, to be restored first
     ├── Conflict                  resolve a conflict
     │   ├── StaleParent           stale_parent          the package moved on since the expected parent
@@ -191,6 +192,11 @@ class StorageFull(RetryableError):
 
 class StorageBusy(RetryableError):
     code = "storage_busy"
+
+
+class OutcomeUnknown(RetryableError):
+    code = "outcome_unknown"
+    retryable = False
 
 
 class ObjectArchived(RetryableError):

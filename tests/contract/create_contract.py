@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import pytest
 from ops_base import OpsContract, inline
 
@@ -11,9 +14,11 @@ from quilt_mcp.errors import (
     AlreadyExists,
     DuplicateKey,
     EntryNotFound,
+    HashMismatch,
     InvalidArgument,
     InvalidMetadata,
     InvalidName,
+    NotSupported,
     OutsideRoots,
     PackageNotFound,
     QuiltError,
@@ -175,6 +180,43 @@ class CreateContract(OpsContract):
         source = Source(folder, exclude=tuple(map(str, range(9))))
         [told] = (await self.ops.plan_create(CreateRequest(self.uri("a/2"), sources=(source,)))).warnings
         assert told.endswith("exclude '4', and 4 more.")
+
+    @pytest.mark.parametrize("copy", [True, False], ids=["copied", "in place"])
+    @pytest.mark.parametrize("size", [100, 200 << 10, 20 << 20])
+    async def test_case_T7_a_file_rewritten_in_place_while_it_is_read_is_refused(
+        self, size: int, copy: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its size stays, and so a mixture of both would have been stored without a word."""
+        path = self.write_files({"f": b"1" * size}, "data") / "f"
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        reads = [os.pread, os.preadv]
+        rewritten: list[bool] = []
+
+        def watched(read: Any) -> Any:
+            def read_and_rewrite(fd: int, *rest: Any) -> Any:
+                found = read(fd, *rest)
+                if not rewritten and os.path.samestat(os.fstat(fd), path.stat()):
+                    rewritten.append(True)
+                    with path.open("r+b") as file:
+                        file.write(b"2" * (size // 2))
+                return found
+
+            return read_and_rewrite
+
+        for read in reads:
+            monkeypatch.setattr(os, read.__name__, watched(read))
+        request = CreateRequest(self.uri("a/changing"), sources=(Source(str(path)),), copy=copy)
+        is_refused_anyway = not copy and self.registry.startswith("s3:")
+        with pytest.raises(NotSupported if is_refused_anyway else HashMismatch) as caught:
+            await self.ops.create(request)
+        if not is_refused_anyway:
+            assert rewritten
+            assert "while it was being read" in caught.value.message
+            assert "nothing writes to the file" in caught.value.next_step
+        assert "a/changing" not in await self.names()
+        monkeypatch.undo()
+        if copy:
+            await self.ops.create(request)
 
     async def test_patterns_that_leave_no_file_are_told_as_that(self) -> None:
         folder = self.write_files(TREE, "data")

@@ -141,6 +141,28 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         codes = sorted(warning.partition(":")[0] for warning in page.warnings)
         assert codes == ["malformed_name", "malformed_name", "malformed_name", "missing_latest"]
 
+    @pytest.mark.parametrize("size", [3, 9 << 20])
+    async def test_case_T8_objects_of_the_same_bucket_are_pinned_or_it_is_said_that_they_are_not(
+        self, size: int
+    ) -> None:
+        """By their versions where the bucket keeps them, else by their hash; referred to in place on purpose, with a warning."""
+        self.raw_set("data/f", b"1" * size)
+        source = Source(f"{self.registry}/data/")
+        pinned = await self.ops.create(CreateRequest(self.uri("a/pinned"), sources=(source,)))
+        assert not any("not_pinned" in warning for warning in pinned.warnings)
+        in_place = CreateRequest(self.uri("a/place"), sources=(source,), copy=False)
+        told = [warning for warning in (await self.ops.create(in_place)).warnings if "not_pinned" in warning]
+        assert len(told) == (0 if self.versioned else 1)
+        if told:
+            assert "data/f" in told[0] and "copy" in told[0]
+        self.raw_set("data/f", b"2" * size)
+        assert await self.contents(self.uri("a/pinned")) == {"f": b"1" * size}
+        entry = await self.ops.stat(self.uri("a/pinned", path="f"))
+        assert entry.physical_key is not None
+        assert ("/data/f?versionId=" if self.versioned else "/.quilt/objects/") in entry.physical_key
+        again = await self.ops.copy(CopyRequest(self.uri("a/pinned"), self.uri("a/again")))
+        assert again.bytes_copied == 0
+
     async def test_equal_bytes_are_stored_once(self) -> None:
         """Under one name, that is, where a bucket keeps versions."""
         await self.create("a/b", {"f": "same"})

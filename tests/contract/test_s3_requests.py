@@ -15,7 +15,7 @@ from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.plan import CreateRequest, Source
+from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest, Source
 from quilt_mcp.storage.s3.clients import AwsKeys
 
 FILES = 60
@@ -72,6 +72,23 @@ async def test_a_push_an_install_and_a_verification_cost_a_request_a_file_and_a_
     with moto_proxy.recording() as verifying:
         assert (await ops.verify(done.plan.package)).checked.entries == FILES
     assert verifying.total <= FILES + 5
+
+
+async def test_a_patch_of_one_file_costs_the_same_however_deep_the_history(
+    ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
+) -> None:
+    """Review R15: all versions of all files were listed, a thousand to a request."""
+    package = PackageUri(f"s3://{bucket}", "a/b")
+    await ops.create(CreateRequest(package, files=(InlineFile("z/f", b"0"),)))
+    for number in range(500):
+        for version in range(5):
+            put(f"a/b/file{number:03d}", b"%d" % version)
+    for name in ("z/f", "new"):
+        with moto_proxy.recording() as seen:
+            done = await ops.patch(PatchRequest(package, files=(InlineFile(name, b"1"),)))
+        assert done.created
+        assert seen.total <= 15, dict(seen.counts)
+        assert seen.counts["ListObjectVersions"] == 1
 
 
 async def test_packages_are_listed_by_listing_alone(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from ops_base import OpsContract, inline, record
 
+from parts.manifests import true_hash
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, PatchRequest, Rename, Source
-from quilt_mcp.errors import CorruptManifest
+from quilt_mcp.errors import CorruptManifest, HashMismatch
 
 FILES = {"a": "1", "b": "22", "d/c": "333"}
 
@@ -41,6 +43,37 @@ class TrustContract(OpsContract):
         lines = damage((self.raw_get(key) or b"").splitlines())
         self.raw_set(key, b"\n".join([*lines, b""]))
         return self.uri("t/p", commit.top_hash)
+
+    @pytest.mark.parametrize("lie", ["hash", "size", None])
+    async def test_what_another_registry_records_of_an_object_of_ones_own_is_not_taken_on_trust(
+        self, lie: str | None
+    ) -> None:
+        """Review R20. Both manifests are what their hashes say."""
+        mine = PackageUri(self.other_registry, "t/mine")
+        await self.ops.create(CreateRequest(mine, files=inline({"f": "truth"})))
+        claim = record(await self.ops.stat(replace(mine, path="f")))
+        if lie == "hash":
+            claim["hash"]["value"] = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+        if lie == "size":
+            claim["size"] = 4
+        body = b"".join(json.dumps(line).encode() + b"\n" for line in ({"version": "v0"}, claim))
+        top_hash = true_hash(body)
+        self.raw_set(f".quilt/packages/{top_hash}", body)
+        for tag in ("1700000000", "latest"):
+            self.raw_set(f".quilt/named_packages/t/claim/{tag}", top_hash.encode())
+        copied = PackageUri(self.other_registry, "t/copied")
+        sources = (Source(str(self.uri("t/claim"))),)
+        for copy in (True, False):
+            request = CreateRequest(copied, sources=sources, copy=copy, overwrite=True)
+            if lie is None:
+                await self.ops.create(request)
+                assert (await self.ops.verify(copied)).ok
+            else:
+                with pytest.raises(HashMismatch):
+                    await self.ops.create(request)
+        if lie is not None:
+            with pytest.raises(HashMismatch):
+                await self.ops.copy(CopyRequest(self.uri("t/claim"), copied))
 
     @pytest.mark.parametrize("damage", DAMAGES)
     async def test_a_manifest_that_lies_is_refused_by_every_verb(

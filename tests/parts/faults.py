@@ -101,6 +101,20 @@ class CutResponse:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """The answer stops after this share of its body, and the connection stays open until the client closes it."""
+
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
+class NeverAnswer:
+    """The connection stays open until the client closes it, and no answer comes. ``acts``: the server has done what was asked."""
+
+    acts: bool = False
+
+
+@dataclass(frozen=True)
 class FlipBit:
     """One bit of the answer's body changes on the way."""
 
@@ -159,7 +173,8 @@ class Pause:
 
 
 Fault = (
-    Answer | Delay | DropHeader | ResetUpload | LoseResponse | CutResponse | FlipBit | FlipUploadedBit | Pause
+    Answer | Delay | DropHeader | ResetUpload | LoseResponse | CutResponse | Stall | NeverAnswer
+    | FlipBit | FlipUploadedBit | Pause
 )  # fmt: skip
 
 

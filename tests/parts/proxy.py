@@ -19,7 +19,7 @@ import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from types import TracebackType
@@ -34,9 +34,11 @@ from parts.faults import (
     FlipBit,
     FlipUploadedBit,
     LoseResponse,
+    NeverAnswer,
     Pause,
     ResetUpload,
     Rule,
+    Stall,
 )
 from parts.http_wire import BrokenMessage, Head, body_length, read_body, read_head, read_until_closed
 from parts.s3_calls import Call, classify
@@ -111,6 +113,10 @@ class Recording:
 
 class _ClientGone(Exception):
     """The client closed its connection in the middle, which is its right."""
+
+
+class _Silence(Exception):
+    """Nothing more is sent; the client's connection stays open until the client ends it."""
 
 
 class _NoAnswer(Exception):
@@ -238,6 +244,10 @@ class Proxy:
         except _NoAnswer as ending:
             if ending.reset:
                 _make_close_a_reset(writer)
+        except _Silence:
+            with suppress(OSError):
+                while await reader.read(_STREAM_LIMIT):
+                    pass
         except (_ClientGone, BrokenMessage, OSError):
             pass  # one side went away; what the server did is among the failures
         except asyncio.CancelledError:
@@ -287,6 +297,10 @@ class Proxy:
                     head = head.without(name)
                 case FlipUploadedBit(at):
                     body = _flipped(body, at)
+                case NeverAnswer(acts=False):
+                    async for _ in body:
+                        pass
+                    raise _Silence
                 case Answer():
                     async for _ in body:
                         pass
@@ -303,7 +317,9 @@ class Proxy:
             answer = await self._ask(upstream, head, body)
             exchange.answered, exchange.acted = answer.lowered(), perf_counter()
             answer_body = self._answer_body(upstream, exchange.call.method, answer)
-            if alone or any(isinstance(fault, LoseResponse | Pause) for fault in exchange.faults):
+            if alone or any(
+                isinstance(fault, LoseResponse | NeverAnswer | Pause) for fault in exchange.faults
+            ):
                 answer_body = _again([piece async for piece in answer_body])
                 await held.aclose()  # the server has acted: the next writer's turn
             for fault in exchange.faults:
@@ -312,6 +328,8 @@ class Proxy:
                         await fault.hold()
                     case LoseResponse():
                         raise _NoAnswer(reset=False)
+                    case NeverAnswer():
+                        raise _Silence
                     case FlipBit(at):
                         answer_body = _flipped(answer_body, at)
                     case _:
@@ -355,7 +373,7 @@ class Proxy:
         answer = answer.without("connection", "keep-alive")
         answer.start = f"HTTP/1.1 {status} {' '.join(reason)}"
         answer.fields.append(("Connection", "keep-alive" if delimited else "close"))
-        cut = next((fault for fault in exchange.faults if isinstance(fault, CutResponse)), None)
+        cut = next((fault for fault in exchange.faults if isinstance(fault, CutResponse | Stall)), None)
         allowed = int(int(answer.get("content-length") or 0) * cut.share) if cut else None
         await _send(writer, answer.encode())
         async for piece in body:
@@ -365,6 +383,8 @@ class Proxy:
                 break
             exchange.sent += len(piece)
             await _send(writer, piece)
+        if isinstance(cut, Stall):
+            raise _Silence
         if cut:
             raise _NoAnswer(reset=cut.reset)
         return delimited

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import re
 
+from quilt_mcp.domain.checksums import SHA256_CHUNKED
 from quilt_mcp.domain.entry import Hash
 
 POINTERS = ".quilt/named_packages/"
@@ -42,6 +43,16 @@ def object_key(content: Hash) -> str:
     """Where bytes with this sha2-256-chunked hash lie."""
     digest = base64.b64decode(content.value).hex()
     return f"{OBJECTS}{digest[:2]}/{digest}"
+
+
+def is_named_by(content: Hash | None, key: str) -> bool:
+    """Whether ``key`` is where bytes with this hash lie, so that nothing else comes to lie there."""
+    if content is None or content.type != SHA256_CHUNKED or not key.startswith(OBJECTS):
+        return False
+    try:
+        return key == object_key(content)
+    except ValueError:  # a manifest may record what is no digest
+        return False
 
 
 def is_top_hash(text: str) -> bool:

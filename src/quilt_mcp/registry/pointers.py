@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+import anyio
+
 from quilt_mcp.domain.names import suggest, validate_package_name
-from quilt_mcp.errors import AccessError, InvalidName, NotAFile, ObjectNotFound
+from quilt_mcp.errors import AccessError, InvalidName, NotAFile, ObjectNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import PageLister, Store
 from quilt_mcp.storage.workers import collect
 
 POINTER_READS_AT_ONCE = 16
+READ_BACK_SECONDS = 10.0
 _AFTER_ALL = "\U0010ffff"
 """After every tag: a key that ends in it is followed by the next package's."""
 _AFTER_TIMESTAMPS = ":"
@@ -98,6 +101,19 @@ class Pointers:
         if place.bucket is None:
             return f"To remove it: rm {'-r ' if key.endswith('/') else ''}{shlex.quote(place.path)}"
         return f"To remove it: aws s3 rm {shlex.quote(f's3://{place.bucket}/{place.path}')}"
+
+    async def read_back(self, name: str, tag: str) -> Pointer | None:
+        """As ``read``, after a write whose outcome is not known: the store may have fallen silent, and has a few seconds only.
+        Raises StorageUnavailable."""
+        try:
+            with anyio.fail_after(READ_BACK_SECONDS):
+                return await self.read(name, tag)
+        except TimeoutError as error:
+            raise StorageUnavailable(
+                f"{self._store.url} does not answer.",
+                next_step="Look whether it is well, then make the same call again.",
+                details={"registry": self._store.url},
+            ) from error
 
     async def latest(self, name: str) -> Pointer | None:
         return await self.read(name, LATEST)

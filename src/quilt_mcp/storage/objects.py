@@ -16,22 +16,29 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import HashMismatch, ObjectNotFound
 from quilt_mcp.storage.errors import typed_errors
-from quilt_mcp.storage.hashing import hash_file
-from quilt_mcp.storage.store import Store
+from quilt_mcp.storage.hashing import hash_file, written_while_read
+from quilt_mcp.storage.limits import limits
+from quilt_mcp.storage.store import PIECE, Store
 from quilt_mcp.storage.workers import collect, overlapped
 
 _PARTS_AT_ONCE = 8
-_PARTS_BYTES = 64 << 20
-"""Parts under way have no more than this together (but two are, of whatever size)."""
+_HELD = 4 * PIECE
+"""Bytes in memory of a part under way: a piece that comes, one that is hashed, and what the client holds of both."""
 _MESSAGE = "bytes read"
 
 
 async def hash_object(
     store: Store, key: str, hash_type: str, *, size: int, version: str | None = None
 ) -> Hash:
-    """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one."""
+    """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one, or it is
+    written to meanwhile: parts of an object that has no version could be of two (a request before and one after show it)."""
     if store.local_files is None:
-        return await bring_object(store, key, hash_type, size=size, version=version)
+        in_parts = version is None and size > checksum_for(hash_type).part_size(size)
+        before = await store.stat(key) if in_parts else None
+        found = await bring_object(store, key, hash_type, size=size, version=version)
+        if before is not None and (await store.stat(key)).etag != before.etag:
+            raise written_while_read(str(store.physical_key(key)), size)
+        return found
     with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
         if (found := os.fstat(file.fileno()).st_size) != size:
             raise _other_size(store, key, str(found), size)
@@ -86,18 +93,18 @@ async def bring_object(
 
         length = None if end == size else part_size  # without an end, to see that the object has one there
         stream = store.stream(key, offset=start, length=length, version=version)
-        if size <= part_size:
-            await overlapped(stream, add)
-        else:  # other parts are on their way meanwhile
-            async for chunk in stream:
-                await add(chunk)
+        async with limits().memory(min(end - start, _HELD)):
+            if size <= part_size:
+                await overlapped(stream, add)
+            else:  # other parts are on their way meanwhile
+                async for chunk in stream:
+                    await add(chunk)
         if at != end:
             raise _other_size(store, key, str(at), size)
         return part.digest(), end - start
 
-    at_once = max(2, min(_PARTS_AT_ONCE, _PARTS_BYTES // part_size))
     starts = range(0, size, part_size) or (0,)  # an object that should be empty is asked for, too
-    digests = await collect(starts, at_once, bring_part)
+    digests = await collect(starts, _PARTS_AT_ONCE, bring_part)
     return checksum.of_parts(digests if size else ())
 
 

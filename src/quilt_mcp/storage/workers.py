@@ -1,7 +1,9 @@
-"""Workers: one act for many items, a few at a time; items of a blocking iterator, a page at a time."""
+"""Workers: one act for many items, a few at a time; items of a blocking iterator, a page at a time; acts that outlast a
+cancellation, for a bounded time."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -15,6 +17,7 @@ R = TypeVar("R")
 _MOST_IN_GROUP = 32
 _GROUP_BYTES = 1 << 20
 _GROUPS_A_WORKER = 4
+_UNDOING_SECONDS = 0.5
 
 
 async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitable[None]]) -> None:
@@ -70,6 +73,66 @@ async def in_pages(items: Iterator[T], size: int) -> AsyncIterator[Sequence[T]]:
     iterator itself checks for that."""
     while page := await to_thread.run_sync(lambda: tuple(islice(items, size))):
         yield page
+
+
+async def in_thread(
+    act: Callable[[], R],
+    *,
+    patience: float = 0,
+    undo: Callable[[R], object] | None = None,
+    limiter: anyio.CapacityLimiter | None = None,
+) -> R:
+    """What ``act`` answers, from a thread. Cancelled, waits ``patience`` seconds for the thread and then leaves it behind, to end
+    when it may. ``undo`` is called, in a thread, with an answer that nobody takes any more."""
+    answers: list[R] = []
+    ended = threading.Event()
+    is_left = False
+
+    def work() -> R:
+        try:
+            answers.append(act())
+            if is_left and undo is not None:
+                undo(answers[0])
+            return answers[0]
+        finally:
+            ended.set()
+
+    try:
+        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):
+            if patience:
+                await to_thread.run_sync(ended.wait, patience)
+        is_left = True
+        if answers and undo is not None:
+            with anyio.move_on_after(_UNDOING_SECONDS, shield=True):
+                await to_thread.run_sync(undo, answers[0], abandon_on_cancel=True)
+        raise
+
+
+async def to_its_end(act: Callable[[], Awaitable[R]], seconds: float) -> R:
+    """Awaits ``act`` even while this is cancelled, though no longer than ``seconds`` from then on: raises TimeoutError after
+    that."""
+    shield = anyio.CancelScope(shield=True)
+    answers: list[R] = []
+
+    async def shorten() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            shield.deadline = anyio.current_time() + seconds
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(shorten)
+            with shield:
+                answers.append(await act())
+            if not answers:
+                raise TimeoutError
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+    return answers[0]
 
 
 def groups(

@@ -34,7 +34,7 @@ _encode = json.JSONEncoder().encode
 class Incoming:
     """A file that comes in. Its bytes lie at ``physical_key``, or are ``content``.
 
-    ``hash`` is known when the file comes from another package, None when its bytes must be read first.
+    ``hash`` is known when the file comes from another package (of ``registry``), None when its bytes must be read first.
     """
 
     logical_key: str
@@ -43,6 +43,7 @@ class Incoming:
     physical_key: PhysicalKey | None = None
     content: bytes | None = None
     hash: Hash | None = None
+    registry: str | None = None
 
     @property
     def origin(self) -> str:
@@ -70,11 +71,13 @@ class Arrivals(ScratchTable):
 
     def __init__(self) -> None:
         self._contents: dict[str, bytes] = {}
-        self._sources: list[str] = []
+        self._sources: list[tuple[str, str | None]] = []
         self._few: set[str] | None = set()
         self._count = 0
         self.size = 0
         """Bytes of all together."""
+        self.last = ""
+        """The greatest logical key, in the order of a bucket's listing."""
         super().__init__(_TABLES)
 
     def __len__(self) -> int:
@@ -82,11 +85,11 @@ class Arrivals(ScratchTable):
 
     # -- what comes in --
 
-    def add(self, items: Iterable[Incoming], source: str) -> int:
-        """Adds the files of one source (a phrase that names it), and answers how many. Raises DuplicateKey when another file
-        has claimed a logical key, InvalidMetadata for metadata that is not JSON."""
-        if not self._sources or self._sources[-1] != source:
-            self._sources.append(source)
+    def add(self, items: Iterable[Incoming], source: str, registry: str | None = None) -> int:
+        """Adds the files of one source (a phrase that names it; the ``registry`` of a package), and answers how many. Raises
+        DuplicateKey when another file has claimed a logical key, InvalidMetadata for metadata that is not JSON."""
+        if not self._sources or self._sources[-1] != (source, registry):
+            self._sources.append((source, registry))
         number = len(self._sources) - 1
         before = self._count
         for item in items:
@@ -98,6 +101,7 @@ class Arrivals(ScratchTable):
                 self._contents[item.logical_key] = item.content
             self._count += 1
             self.size += item.size
+            self.last = max(self.last, item.logical_key)
             if self._few is not None:
                 self._few.add(item.logical_key)
                 if self._count > _FEW:
@@ -106,7 +110,7 @@ class Arrivals(ScratchTable):
 
     def _claimed_twice(self, logical_key: str, source: str) -> DuplicateKey:
         number: int = self.ask("SELECT source FROM incoming WHERE walk = ?", walk_bytes(logical_key))[0][0]
-        other = self._sources[number]
+        other, _ = self._sources[number]
         return DuplicateKey(
             f"Two sources claim the logical key {logical_key!r}: {other} and {source}.",
             next_step="Give each source a `to` of its own (a folder prefix keeps their files apart).",
@@ -120,11 +124,12 @@ class Arrivals(ScratchTable):
 
     def __iter__(self) -> Iterator[Incoming]:
         """In walk order."""
-        for walk, fields in self._pages("SELECT walk, fields FROM incoming"):
+        for walk, fields, source in self._pages("SELECT walk, fields, source FROM incoming"):
             key = _logical_key(walk)
             address, size, found, meta = _fields(fields)
             physical_key = address and PhysicalKey(*address)
-            yield Incoming(key, size, meta, physical_key, self._contents.get(key), found)
+            content, (_, registry) = self._contents.get(key), self._sources[int(source)]
+            yield Incoming(key, size, meta, physical_key, content, found, registry)
 
     def any_below(self, folder: str) -> bool:
         """Whether a file comes into ``folder`` (which ends in '/')."""

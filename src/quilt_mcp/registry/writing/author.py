@@ -92,7 +92,7 @@ class Author:
         async with self._drafted(request) as first:
             prepared = await self._on_latest(request, first, first.parent)
             store, stores, name = self._registry.store, self._registry.stores, first.plan.package.name
-            placement = placement_in(store, stores, name, self._scratch, copy=request.copy)
+            placement = placement_in(store, stores, name, self._scratch, first.arrivals, copy=request.copy)
             stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan, same = prepared.plan, first.arrivals.unchanged()

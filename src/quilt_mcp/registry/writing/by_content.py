@@ -1,8 +1,8 @@
 """Content placement: files stored under the name of their own hash, in a local registry.
 
 A file that is stored already is not stored again: what lies under its hash is read and compared, at the speed of a read, and
-replaced when it is damaged. Entries of another package of the registry are taken by their recorded hash; of their objects
-only the size is checked. With ``copy`` off files are hashed where they lie, and stay there.
+replaced when it is damaged. Entries that name an object by its hash are taken by that hash; of their objects only the size is
+checked. With ``copy`` off files are hashed where they lie, and stay there.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.errors import PreconditionFailed
-from quilt_mcp.registry.layout import OBJECTS, object_key
+from quilt_mcp.registry.layout import is_named_by, object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
-from quilt_mcp.registry.writing.recorded import check_file, check_size
+from quilt_mcp.registry.writing.recorded import check_file, check_hash, check_size, not_pinned
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object, holds, local_file
+from quilt_mcp.storage.s3.conditions import NULL_VERSION
 from quilt_mcp.storage.store import FileIntake, Store, Stores
 
 
@@ -31,9 +32,10 @@ class ContentPlacement:
         self._stores = stores
         self._scratch = scratch
         self._copy = copy
+        self._not_pinned: list[str] = []
 
-    async def notices(self) -> tuple[str, ...]:
-        return ()
+    async def notices(self, stored: int) -> tuple[str, ...]:
+        return not_pinned(self._not_pinned)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
@@ -46,10 +48,10 @@ class ContentPlacement:
         if address is None:
             return await self._place_content(item, item.content or b"")
         source, key = self._stores.locate(address)
-        if source.url == self._store.url and key.startswith(OBJECTS) and item.hash is not None:
+        if source.url == self._store.url and is_named_by(item.hash, key):
             async with local_file(source, key, self._scratch) as descriptor:
                 check_size(item.record, os.fstat(descriptor).st_size)
-            return item.entry(item.origin, item.size, item.hash), 0
+            return item.unread(), 0
         if not self._copy:
             return await self._refer(item, source, key, address.version_id), 0
         async with local_file(source, key, self._scratch, version=address.version_id) as descriptor:
@@ -70,9 +72,17 @@ class ContentPlacement:
     async def _refer(self, item: Incoming, source: Store, key: str, version: str | None) -> Entry:
         """The entry of a file that stays where it is."""
         if source.local_files is None:
-            size = (await source.stat(key, version=version)).size
-            found = item.hash or await hash_object(source, key, SHA256_CHUNKED, size=size, version=version)
-            return item.entry(item.origin, size, found)
+            stat = await source.stat(key, version=version)
+            check_size(item.record, stat.size)
+            version = version or stat.version
+            if version in (None, NULL_VERSION):
+                self._not_pinned.append(item.origin)
+            found = item.hash
+            if found is None or item.registry != source.url:
+                wanted = found.type if found else SHA256_CHUNKED
+                found = await hash_object(source, key, wanted, size=stat.size, version=version)
+                check_hash(item.record, found)
+            return item.entry(str(source.physical_key(key, version)), stat.size, found)
         async with local_file(source, key, self._scratch) as descriptor:
             size = os.fstat(descriptor).st_size
             found = await hash_file(descriptor, size, SHA256_CHUNKED)

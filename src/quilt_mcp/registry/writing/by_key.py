@@ -1,7 +1,7 @@
 """Key placement: files stored in a bucket at ``<package>/<logical key>``, pinned to the version that was written.
 
 What is there already is not sent again: the parent's entry of the same content, or an object of the same size and checksum.
-Objects of the same bucket are referred to where they are; those of another bucket are copied inside S3.
+Objects of the same bucket are referred to where they are, in a version that nobody can change; others are copied inside S3.
 
 In a bucket that does not keep versions a new file under an old name would take the bytes from every older revision. There
 files are stored under the name of their own hash instead (``.quilt/objects/``), as in a local registry, and none is lost.
@@ -23,18 +23,22 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
-from quilt_mcp.registry.layout import object_key
-from quilt_mcp.registry.writing.arrivals import Incoming
-from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size
+from quilt_mcp.registry.layout import is_named_by, object_key
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.objects import hash_object
+from quilt_mcp.storage.s3.conditions import NULL_VERSION
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads
-from quilt_mcp.storage.store import ObjectStat, Store, Stores
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads, Stored
+from quilt_mcp.storage.store import ObjectStat, Stores
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
+_FEW = 30
+"""Up to so many files, each is asked for by itself where the first page of a listing does not show it."""
 _READERS = 2
 """Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
 
@@ -42,29 +46,38 @@ _READERS = 2
 class KeyPlacement:
     """See ``intake.Placement``. One for each call: it lists what stands under the package's name once."""
 
-    def __init__(self, store: S3Store, stores: Stores, name: str, copy: bool) -> None:
+    def __init__(self, store: S3Store, stores: Stores, name: str, copy: bool, arrivals: Arrivals) -> None:
         self._store = store
         self._stores = stores
         self._uploads = S3Uploads(store)
         self._name = name
         self._copy = copy
+        self._arrivals = arrivals
+        self._not_pinned: list[str] = []
         self._listed: dict[str, ObjectStat] | None = None
+        self._listed_to: str | None = None
         self._listing = anyio.Lock()
         self._reading = anyio.CapacityLimiter(_READERS)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        read: dict[str, Read] = {}
-        small = [item for item in items if _is_small_file(item)] if self._copy else []
-        if small:
-            read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
+        small: list[Incoming] = []
+        others: list[Incoming] = []
         for item in items:
-            earlier = before.get(item.logical_key)
-            if item.logical_key in read:
-                yield await self._place_read(item, earlier, read.pop(item.logical_key))
-            else:
-                yield await self._place(item, earlier)
+            (small if self._copy and _is_small_file(item) else others).append(item)
+        async with limits().memory(sum(item.size for item in small)):
+            read: dict[str, Read] = {}
+            if small:
+                read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
+            for item in small:
+                if item.logical_key in read:
+                    found = read.pop(item.logical_key)
+                    yield await self._place_read(item, before.get(item.logical_key), found)
+                else:
+                    others.append(item)
+        for item in others:
+            yield await self._place(item, before.get(item.logical_key))
 
     async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
         if item.physical_key is None:
@@ -83,11 +96,20 @@ class KeyPlacement:
                 return await self._place_file(item, before, descriptor)
             finally:
                 os.close(descriptor)
-        if isinstance(source, S3Store) and (source.bucket == self._store.bucket or not self._copy):
-            return await self._refer(item, source, key, item.physical_key.version_id), 0
+        version = item.physical_key.version_id
+        if isinstance(source, S3Store) and (not self._copy or await self._stays(item, source, key, version)):
+            return await self._refer(item, source, key, version), 0
+        assert isinstance(source, S3Store), "what is no file of this machine lies in a bucket"
         return await self._copy_object(item, source, item.physical_key)
 
-    async def notices(self) -> tuple[str, ...]:
+    async def notices(self, stored: int) -> tuple[str, ...]:
+        return (
+            await self._how_stored() + not_pinned(self._not_pinned)
+            if stored
+            else not_pinned(self._not_pinned)
+        )
+
+    async def _how_stored(self) -> tuple[str, ...]:
         state = await self._store.listings.versioning()
         if state == "Enabled":
             return ()
@@ -130,8 +152,8 @@ class KeyPlacement:
         size = os.fstat(descriptor).st_size
         key = self._named(item)
         if await self._keeps_versions():
-            listed = (await self._listed_objects()).get(key)
-            sizes = {stored.size for stored in (before, listed) if stored is not None}
+            there = await self._object(key)
+            sizes = {stored.size for stored in (before, there and there.stat) if stored is not None}
         else:
             sizes = {size}  # the key is the hash
         if size in sizes:
@@ -158,9 +180,12 @@ class KeyPlacement:
             pinned = _PINNED.fullmatch(before.physical_key)
             if pinned is not None and pinned[1] == self._store.bucket:
                 return item.entry(before.physical_key, size, found)
-        stat = await self._object(await self._key(item, found))
-        if stat is None or stat.size != size:
+        there = await self._object(await self._key(item, found), found)
+        if there is None or there.stat.size != size:
             return None
+        stat = there.stat
+        if there.hash is not None:
+            return self._entry(item, stat, found) if there.hash == found else None
         is_same = content is not None and stat.etag.strip('"') == _md5(content)
         if not is_same or (stat.version is None and await self._keeps_versions()):
             # Also where versions could not be listed: the entry is to name one.
@@ -170,47 +195,78 @@ class KeyPlacement:
             stat = replace(stat, version=stored.stat.version)
         return self._entry(item, stat, found)
 
-    async def _object(self, key: str) -> ObjectStat | None:
-        if await self._keeps_versions():
-            return (await self._listed_objects()).get(key)
-        try:
-            return replace(await self._store.stat(key), version=None)
-        except ObjectNotFound:
+    async def _object(self, key: str, expected: Hash | None = None) -> Stored | None:
+        """What stands there. Its hash is known where it was asked for by itself, and S3 keeps it."""
+        if not await self._keeps_versions():
+            with suppress(ObjectNotFound):
+                return Stored(None, replace(await self._store.stat(key), version=None))
             return None
+        listed = await self._listed_objects()
+        if key in listed or self._listed_to is None or key <= self._listed_to:
+            return Stored(None, listed[key]) if key in listed else None
+        with suppress(ObjectNotFound, PermissionDenied):
+            return await self._uploads.stored(key, None, expected)
+        return None
 
     async def _listed_objects(self) -> dict[str, ObjectStat]:
-        """What stands under the package's name: one listing (a request for a thousand keys) instead of a HEAD each.
+        """What stands under the package's name up to ``_listed_to`` (None: all of it). One listing (a request for a thousand
+        versions, old ones included) instead of a HEAD each; for few files its first page only.
 
         Empty without the permission to list: nothing is known then, so everything is sent.
         """
         async with self._listing:
             if self._listed is None:
                 self._listed = {}
+                pages = self._store.listings.latest_versions(f"{self._name}/")
                 with suppress(PermissionDenied):
-                    async for page in self._store.listings.latest_versions(f"{self._name}/"):
+                    async for page in pages:
                         self._listed |= {stat.key: stat for stat in page}
+                        to = page[-1].key if page else self._listed_to or ""
+                        if len(self._arrivals) <= _FEW or to >= f"{self._name}/{self._arrivals.last}":
+                            self._listed_to = to
+                            break
             return self._listed
 
     # -- from S3 --
 
+    async def _stays(self, item: Incoming, source: S3Store, key: str, version: str | None) -> bool:
+        """Whether an object can be named where it is, as nobody can change it there."""
+        if source.bucket != self._store.bucket:
+            return False
+        return (
+            is_named_by(item.hash, key) or version not in (None, NULL_VERSION) or await self._keeps_versions()
+        )
+
     async def _refer(self, item: Incoming, source: S3Store, key: str, version: str | None) -> Entry:
-        """The entry of an object where it is, pinned to its version; its hash from what S3 keeps, else by reading it."""
-        if version is not None and item.hash is not None:
-            return item.entry(item.origin, item.size, item.hash)
-        stored = await S3Uploads(source).stored(key, version)
+        """The entry of an object where it is, pinned to its version; its hash from what S3 keeps, else by reading it.
+
+        What a manifest recorded of it is believed where it lies in that manifest's own registry, or is named by its hash."""
+        recorded = item.hash
+        is_its_own = recorded is not None and item.registry == source.url
+        if is_its_own and version is not None:
+            return item.unread()
+        is_named = is_named_by(recorded, key)
+        stored = await S3Uploads(source).stored(key, version, recorded)
         size, version = stored.stat.size, stored.stat.version
-        found = item.hash or stored.hash
-        if found is None:
-            found = await hash_object(source, key, SHA256_CHUNKED, size=size, version=version)
+        check_size(item.record, size)
+        found = recorded if is_its_own or is_named else stored.hash
+        wanted = recorded.type if recorded else SHA256_CHUNKED
+        if found is None or found.type != wanted:
+            found = await hash_object(source, key, wanted, size=size, version=version)
+        check_hash(item.record, found)
+        if version in (None, NULL_VERSION) and not is_named:
+            self._not_pinned.append(item.origin)
         return item.entry(str(source.physical_key(key, version)), size, found)
 
-    async def _copy_object(self, item: Incoming, source: Store, origin: PhysicalKey) -> tuple[Entry, int]:
+    async def _copy_object(self, item: Incoming, source: S3Store, origin: PhysicalKey) -> tuple[Entry, int]:
         stat = await source.stat(origin.path, version=origin.version_id)
         check_size(item.record, stat.size)
         pinned = PhysicalKey(origin.bucket, origin.path, origin.version_id or stat.version)
         key = self._named(item)
         if not await self._keeps_versions():
             known = item.hash
+            if known is None:
+                known = (await S3Uploads(source).stored(origin.path, pinned.version_id)).hash
             if known is None or known.type != SHA256_CHUNKED:
                 known = await hash_object(
                     source, origin.path, SHA256_CHUNKED, size=stat.size, version=pinned.version_id

@@ -26,14 +26,14 @@ FILES_AT_ONCE = 16
 class Placement(Protocol):
     """Stores files, several at once."""
 
-    async def notices(self) -> tuple[str, ...]:
-        """What the caller should know about how its files were stored: warnings of the outcome."""
+    async def notices(self, stored: int) -> tuple[str, ...]:
+        """What the caller should know about how its files were stored (``stored`` bytes newly): warnings of the outcome."""
         ...
 
     def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        """Stores one group, item by item in its order; yields each finished entry, and how many bytes were newly stored.
+        """Stores one group, item by item; yields each finished entry, and how many bytes were newly stored.
 
         ``before`` holds what the parent has at the same keys. Raises HashMismatch for bytes that are not what their
         package recorded.
@@ -41,11 +41,13 @@ class Placement(Protocol):
         ...
 
 
-def placement_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy: bool) -> Placement:
-    """The placement of one call for the package ``name``: by key in a bucket, by content where the store takes files in.
-    ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
+def placement_in(
+    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+) -> Placement:
+    """The placement of one call for the package ``name`` and its ``arrivals``: by key in a bucket, by content where the store
+    takes files in. ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
     if isinstance(store, S3Store):
-        return KeyPlacement(store, stores, name, copy)
+        return KeyPlacement(store, stores, name, copy, arrivals)
     assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
@@ -74,4 +76,4 @@ async def take_in(
 
     grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
     await for_each(grouped, FILES_AT_ONCE, store_group)
-    return stored, await placement.notices() if stored else ()
+    return stored, await placement.notices(stored)

@@ -10,27 +10,40 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.entry import Header
-from quilt_mcp.errors import ObjectNotFound, PreconditionFailed, QuiltError, StaleParent, StorageUnavailable
+from quilt_mcp.errors import (
+    ObjectNotFound,
+    OutcomeUnknown,
+    PreconditionFailed,
+    QuiltError,
+    StaleParent,
+    StorageUnavailable,
+)
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, manifest_key, pointer_key
-from quilt_mcp.registry.pointers import Pointer, Pointers
+from quilt_mcp.registry.pointers import READ_BACK_SECONDS, Pointer, Pointers
 from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.transcript import write_manifest
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.store import Store
+from quilt_mcp.storage.workers import to_its_end
 
+COMMIT_SECONDS = 10.0
+"""How long a commit under way is waited for when its call is cancelled."""
 _ATTEMPTS = 3
 _TIMESTAMP_ATTEMPTS = 200
 _CLOCK_SKEW_SECONDS = 3600
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +96,9 @@ class Publisher:
         finally:
             path.unlink(missing_ok=True)
         if not is_latest:
-            with anyio.CancelScope(shield=True):
-                # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
-                warnings += await self._put_pointers(name, top_hash, parent)
+            # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
+            put = partial(self._put_pointers, name, top_hash, parent)
+            warnings += await _committed(put, name, top_hash)
         return Published(top_hash, not is_latest, tuple(warnings))
 
     async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
@@ -95,11 +108,12 @@ class Publisher:
             await self._require_parent(name, parent)
         stamp = await self._put_timestamp(name, top_hash, tags)
         try:
-            await move_latest(self._store, name, top_hash, parent)
+            await _move_latest(self._store, name, top_hash, parent)
         except StaleParent as conflict:
             try:
-                await self._take_back(name, stamp)
-            except QuiltError:
+                with anyio.fail_after(READ_BACK_SECONDS):
+                    await self._take_back(name, stamp)
+            except (QuiltError, TimeoutError):
                 conflict.details["pointer_left"] = stamp.tag
             raise
         return await self._read_back(name, top_hash, stamp.tag)
@@ -129,8 +143,9 @@ class Publisher:
         except PreconditionFailed:
             pass
         except StorageUnavailable:
-            if await self._holds(key, path):
-                return []
+            with anyio.move_on_after(READ_BACK_SECONDS):
+                if await self._holds(key, path):
+                    return []
             raise
         if await self._holds(key, path):
             return []
@@ -175,7 +190,7 @@ class Publisher:
                 if found is not None and found.top_hash == top_hash:
                     return _Stamp(tag, None)
             except StorageUnavailable:
-                found = await self._pointers.read(name, tag)
+                found = await self._pointers.read_back(name, tag)
                 if found is None or found.top_hash != top_hash:
                     raise
                 return _Stamp(tag, found.etag)
@@ -201,10 +216,10 @@ class Publisher:
                 "unconditional_store: this store ignores conditional writes; a push at the same moment could be lost."
             )
         try:
-            found = await self._pointers.latest(name)
-            logged = await self._pointers.read(name, tag)
+            found = await self._pointers.read_back(name, LATEST)
+            logged = await self._pointers.read_back(name, tag)
             if logged is None:
-                found = await self._pointers.latest(name)  # anew: a deletion takes latest first
+                found = await self._pointers.read_back(name, LATEST)  # anew: a deletion takes latest first
             is_latest = found is not None and found.top_hash == top_hash
             if is_latest if logged is None else logged.top_hash != top_hash:
                 stamp = await self._put_timestamp(name, top_hash, await self._pointers.tags(name))
@@ -225,8 +240,20 @@ class Publisher:
 
 async def move_latest(store: Store, name: str, top_hash: str | None, parent: Pointer | None) -> None:
     """Moves latest from ``parent``, None where there must be none, to another revision, or takes it away (``top_hash`` None).
-    Raises StaleParent when it is another one (by now)."""
-    key = pointer_key(name, LATEST)
+    Raises StaleParent when it is another one (by now), and OutcomeUnknown when the store falls silent. Cancelled, it waits ten
+    seconds for the answer."""
+    await _committed(partial(_move_latest, store, name, top_hash, parent), name, top_hash)
+
+
+async def _committed(act: Callable[[], Awaitable[T]], name: str, top_hash: str | None) -> T:
+    try:
+        return await to_its_end(act, COMMIT_SECONDS)
+    except TimeoutError as error:
+        raise _outcome_unknown(name, top_hash) from error
+
+
+async def _move_latest(store: Store, name: str, top_hash: str | None, parent: Pointer | None) -> None:
+    key, begun = pointer_key(name, LATEST), anyio.current_time()
     for attempt in range(_ATTEMPTS):
         try:
             if top_hash is None:
@@ -237,10 +264,22 @@ async def move_latest(store: Store, name: str, top_hash: str | None, parent: Poi
                 await store.put(key, top_hash.encode(), if_match=parent.etag)
             return
         except (PreconditionFailed, StorageUnavailable) as failure:
-            found = await Pointers(store).latest(name)
-            if found is None if top_hash is None else found is not None and found.top_hash == top_hash:
+            try:
+                found = await Pointers(store).read_back(name, LATEST)
+            except StorageUnavailable as error:
+                raise _outcome_unknown(name, top_hash) from error
+            if (found and found.top_hash) == top_hash:
                 return
             if (found and found.etag) != (parent and parent.etag):
                 raise stale_parent(name, parent.top_hash if parent else None, found) from failure
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS - 1 or anyio.current_time() - begun > COMMIT_SECONDS:
                 raise
+
+
+def _outcome_unknown(name: str, top_hash: str | None) -> OutcomeUnknown:
+    done = "without it" if top_hash is None else f"with {top_hash[:12]} on top"
+    return OutcomeUnknown(
+        f"The store fell silent as latest of {name} was moved to {top_hash or 'nothing'}: it may have moved, now or in a moment.",
+        next_step=f"Call package_log of {name}: {done} it is done; otherwise make the same call again.",
+        details={"package": name, "top_hash": top_hash},
+    )

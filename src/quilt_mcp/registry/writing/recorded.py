@@ -1,14 +1,27 @@
-"""Bytes against the manifest: whether they are what an entry records, and the one sentence for when they are not.
+"""Bytes against the manifest: whether they are what an entry records, and stay so, and the one sentence for when they are not.
 
-Each function raises HashMismatch. ``entry`` None: no manifest recorded anything of these bytes, so all are right.
+Each check raises HashMismatch. ``entry`` None: no manifest recorded anything of these bytes, so all are right.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.hashing import hash_file
+
+
+def not_pinned(addresses: Sequence[str]) -> tuple[str, ...]:
+    """The warning of entries that name objects of S3 without a version of their own."""
+    if not addresses:
+        return ()
+    more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
+    return (
+        f"not_pinned: {addresses[0]}{more}: no version is kept of what lies there, so that whoever writes to it breaks this "
+        "revision. Leave copy out to store the bytes with the package.",
+    )
 
 
 def check_size(entry: Entry | None, size: int) -> None:

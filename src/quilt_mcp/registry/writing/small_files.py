@@ -15,6 +15,7 @@ from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import OutsideRoots
 from quilt_mcp.registry.writing.arrivals import Incoming
+from quilt_mcp.storage.hashing import require_unchanged
 from quilt_mcp.storage.s3.uploads import MULTIPART_FROM
 from quilt_mcp.storage.store import LocalFiles, Store, Stores
 
@@ -39,11 +40,14 @@ def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Rea
                 from_thread.check_cancelled()
                 descriptor = open_file(_path(item))
                 try:
-                    size = os.fstat(descriptor).st_size
-                    content = os.pread(descriptor, min(size + 1, MULTIPART_FROM), 0)
+                    before = os.fstat(descriptor)
+                    content = os.pread(descriptor, min(before.st_size + 1, MULTIPART_FROM), 0)
+                    is_whole = len(content) < MULTIPART_FROM and len(content) <= before.st_size
+                    if is_whole:
+                        require_unchanged(descriptor, before, len(content))
                 finally:
                     os.close(descriptor)
-                if len(content) < MULTIPART_FROM and len(content) <= size:
+                if is_whole:
                     found[item.logical_key] = Read(content, hash_bytes(content))
     return found
 

@@ -57,10 +57,11 @@ class Sources:
         is_package = source.origin.startswith("quilt+")
         choice = Choice(source.include, source.exclude)
         pages = self._from_package(source, choice) if is_package else self._from_files(source, choice)
+        registry = PackageUri.parse(source.origin).registry if is_package else None
         count = 0
         async with aclosing(pages):
             async for page in pages:
-                count += arrivals.add(page, source.origin)
+                count += arrivals.add(page, source.origin, registry)
                 await anyio.lowlevel.checkpoint()
         chosen = source.include or source.exclude
         if not count and (chosen or not is_package):

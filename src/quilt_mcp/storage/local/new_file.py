@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Self
 
-from quilt_mcp.storage.hashing import changed_while_read
+from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
 from quilt_mcp.storage.local.confined import TEMP_PREFIX, ConfinedFolder, Parts
 
 _PIECE = 1 << 20
@@ -75,15 +75,15 @@ class NewFile:
 
     def copy_from(self, source: int, size: int, checkpoint: Callable[[], None]) -> None:
         """Takes the ``size`` bytes of an open file. ``checkpoint`` is called between pieces and may raise. Raises HashMismatch
-        for a shorter or longer source."""
-        offset = 0
+        for a shorter or longer source, and one that is written to meanwhile."""
+        offset, before = 0, os.fstat(source)
         while piece := os.pread(source, min(_PIECE, size - offset), offset):
             checkpoint()
             self.write(piece)
             offset += len(piece)
-        found = os.fstat(source).st_size
-        if offset != size or found != size:
-            raise changed_while_read(found, size)
+        require_unchanged(source, before, offset)
+        if offset != size:
+            raise changed_while_read(offset, size)
 
     def place(self, parts: Parts, *, replace: bool, lock: AbstractContextManager[None] = _UNLOCKED) -> None:
         """Puts the file at ``parts``, durably and in one step: with ``replace`` in the stead of the regular file that may stand

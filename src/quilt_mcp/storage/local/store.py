@@ -35,7 +35,8 @@ from quilt_mcp.errors import (
     StorageBusy,
 )
 from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
-from quilt_mcp.storage.hashing import changed_while_read, hash_file
+from quilt_mcp.storage.hashing import hash_file, require_unchanged
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, split_key, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
@@ -163,7 +164,7 @@ class LocalStore:
         async with self._new_file() as file:
             if size <= _SMALL:
                 return await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
-            await to_thread.run_sync(self._fill, file, source_fd)
+            await to_thread.run_sync(self._fill, file, source_fd, limiter=limits().readers)
             found = await hash_file(file.fd, size, hash_type)
             key = key_of(found)
             stat, is_new = await self._retried(partial(self._create, file, key, source_fd))
@@ -286,9 +287,9 @@ class LocalStore:
     ) -> Taken:
         """By way of memory."""
         with typed_errors("The file being taken in", "the local file system"):
+            before = os.fstat(fd)
             content = os.pread(fd, size + 1, 0)
-        if len(content) != size:
-            raise changed_while_read(len(content), size)
+            require_unchanged(fd, before, len(content))
         found = hash_bytes(content, hash_type)
         key = key_of(found)
         stat, is_new = self._create(file, key, content)

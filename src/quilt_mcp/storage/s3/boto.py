@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,12 +22,14 @@ from quilt_mcp.errors import (
     QuiltError,
     StorageUnavailable,
 )
+from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.listing_xml import LISTED
 from quilt_mcp.storage.s3.network import is_page, not_s3
 from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.workers import in_thread
 
 _REQUESTS: Final = {
     "list_objects_v2": ("s3:ListBucket", LISTED),
@@ -43,6 +49,12 @@ _REQUESTS: Final = {
 }
 """By boto3's method: the IAM action that the request needs, and what every S3 answers to it ('': nothing in particular)."""
 _READS: Final = ("get_object", "head_object", "get_object_attributes")
+_READING: Final = ("list_", "head_", "get_")
+_COPIES: Final = ("copy_object", "upload_part_copy")
+_PATIENT: Final = (*_COPIES, "complete_multipart_upload")
+"""What S3 may take its time for, and some servers say nothing until it is done."""
+PATIENCE: Final = 0.5
+"""Seconds that a request which writes has left when its call is cancelled."""
 _NEVER_PAID: Final = "get_bucket_versioning"
 """No requester pays for it, and it has no way to say that one would."""
 
@@ -53,12 +65,18 @@ class BotoBucket:
         self._clients = clients
 
     async def call(self, method: str, key: str | None = None, **given: Any) -> dict[str, Any]:
-        """One request, see ``call_now``.
+        """One request, see ``call_now``. Cancelled, it leaves a request that only reads to itself, and any other after a moment.
 
         A read of a version that is refused costs a second request, a refused HEAD one that says why.
         """
+        is_read = method.startswith(_READING)
         try:
-            return await to_thread.run_sync(partial(self.call_now, method, key, **given))
+            return await in_thread(
+                partial(self.call_now, method, key, **given),
+                patience=0 if is_read else PATIENCE,
+                undo=partial(self._undo, method, key),
+                limiter=limits().senders if method in _COPIES else None,
+            )
         except (NotSupported, PermissionDenied, StorageUnavailable) as refusal:
             version = given.get("VersionId")
             if version is not None and method in _READS and isinstance(refusal, PermissionDenied):
@@ -82,7 +100,8 @@ class BotoBucket:
         if self._clients.requester_pays and method != _NEVER_PAID:
             asked["RequestPayer"] = "requester"
         with s3_errors(self.name, key, action or needs):
-            answer = getattr(self._clients.boto(self.name), method)(Bucket=self.name, **asked)
+            client = self._clients.boto(self.name, patient=method in _PATIENT)
+            answer = getattr(client, method)(Bucket=self.name, **asked)
         is_object = "ETag" in answer  # which may be a page that somebody stored
         if (is_page(answer) and not is_object) or (sign and sign not in answer):
             _let_go(answer)
@@ -97,6 +116,13 @@ class BotoBucket:
                 next_step="Name the key that is meant, without '..'; an object of such a name takes the server's own tools.",
                 details={"bucket": self.name, "key": key},
             )
+
+    def _undo(self, method: str, key: str | None, answer: dict[str, Any]) -> None:
+        """Lets go of what a request has brought whose call was cancelled meanwhile."""
+        _let_go(answer)
+        if method == "create_multipart_upload":
+            with suppress(QuiltError):
+                self.call_now("abort_multipart_upload", key, UploadId=answer["UploadId"])
 
     async def _call_latest(
         self, refusal: PermissionDenied, method: str, key: str | None, given: dict[str, Any]
@@ -120,7 +146,7 @@ class BotoBucket:
         what it says. The body is not read."""
         if refusal.details.get("http_status") in (400, 403):
             found = await self.call("get_object", key, VersionId=version)
-            await to_thread.run_sync(found["Body"].close)
+            found["Body"].close()
 
     async def stat(self, key: str, version: str | None) -> ObjectStat:
         found = await self.call("head_object", key, VersionId=version)
@@ -139,27 +165,28 @@ class BotoBucket:
                 return content.read(count)
 
         async def chunks(count: int) -> AsyncIterator[bytes]:
-            try:
-                while chunk := await to_thread.run_sync(read_now, count):
+            # A body that a thread still reads cannot be closed but by that thread.
+            while chunk := await in_thread(partial(read_now, count), undo=lambda _: content.close()):
+                try:
                     yield chunk
-            finally:
-                content.close()
+                except BaseException:
+                    content.close()
+                    raise
+            content.close()
 
         announced: int = found["ContentLength"]
         size = str(found.get("ContentRange", "")).rpartition("/")[2] or announced
         return Body(stat_of(key, int(size), found), announced, chunks)
 
     async def put(self, key: str, body: bytes | Path, if_absent: bool, if_match: str | None) -> ObjectStat:
-        content = await to_thread.run_sync(body.read_bytes) if isinstance(body, Path) else body
-        done = await self.call(
-            "put_object",
-            key,
-            Body=content,
-            ChecksumAlgorithm="SHA256",
-            IfNoneMatch="*" if if_absent else None,
-            IfMatch=if_match,
-        )
-        return stat_of(key, len(content), done)
+        """A file is sent as it is read, in one request, which takes up to 5 GiB."""
+        conditions = {"IfNoneMatch": "*" if if_absent else None, "IfMatch": if_match}
+        with ExitStack() as held:
+            opened = held.enter_context(open(body, "rb")) if isinstance(body, Path) else body  # noqa: ASYNC230 - a local file
+            checksum, size = await to_thread.run_sync(_digest, opened)
+            # boto3 would send a checksum of its own making behind the body, in a coding that not every server knows.
+            done = await self.call("put_object", key, Body=opened, ChecksumSHA256=checksum, **conditions)
+        return stat_of(key, size, done)
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         self._require_sendable(key)
@@ -172,13 +199,23 @@ class BotoBucket:
             ends = datetime.now(UTC) + timedelta(seconds=expires_in)
             return url, min(ends, self._clients.keys_end() or ends)
 
-        return await to_thread.run_sync(sign_now)
+        return await in_thread(sign_now)
 
 
 def stat_of(key: str, size: int, answer: dict[str, Any]) -> ObjectStat:
     """Of an object read or written. S3 tells no time when it takes one."""
     modified = answer.get("LastModified") or datetime.now(UTC)
     return ObjectStat(key, size, answer["ETag"], modified, answer.get("VersionId"))
+
+
+def _digest(content: bytes | io.BufferedReader) -> tuple[str, int]:
+    """SHA256 as S3 writes it, and the size. Leaves a file at its beginning."""
+    if isinstance(content, bytes):
+        digest, size = hashlib.sha256(content), len(content)
+    else:
+        digest, size = hashlib.file_digest(content, "sha256"), content.tell()
+        content.seek(0)
+    return base64.b64encode(digest.digest()).decode(), size
 
 
 def _let_go(answer: dict[str, Any]) -> None:

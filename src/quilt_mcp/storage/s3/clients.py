@@ -28,9 +28,15 @@ from quilt_mcp.storage.s3.network import NOWHERE
 
 DEFAULT_REGION: Final = "us-east-1"
 CONNECTIONS: Final = 32
-_CONNECT_SECONDS: Final = 10
-_READ_SECONDS: Final = 60
-_ATTEMPTS: Final = 4
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 15.0
+"""How long a server may be silent. With what is tried again, any request to one that falls silent ends within a minute."""
+PATIENT_SECONDS = 60.0
+"""For a copy inside S3, of which nothing is heard until it is done."""
+_ATTEMPTS: Final = 3
+_FAST_RETRIES: Final = 3
+_FAST_RETRY_FACTOR: Final = 1.5
+"""obstore tries again as long as this many silences have not passed."""
 _REGION_HEADER: Final = "x-amz-bucket-region"
 _STATIC_KEYS_LAST: Final = timedelta(days=365)
 _MOMENT: Final = 0.02
@@ -65,7 +71,7 @@ class S3Clients:
     def __post_init__(self) -> None:
         self._region = self.region or DEFAULT_REGION
         self._regions: dict[str, str] = {}
-        self._boto: dict[str, Any] = {}
+        self._boto: dict[tuple[str, bool], Any] = {}
         self._fast: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -73,13 +79,13 @@ class S3Clients:
         """When the keys in use expire; what they signed ends then too."""
         return None if self.keys is None else self.keys().expires
 
-    def boto(self, bucket: str | None = None) -> Any:
+    def boto(self, bucket: str | None = None, *, patient: bool = False) -> Any:
         """The boto3 S3 client of the bucket's region. Blocks at its first use of a region (0.2 s and one request)."""
-        region = self._region if bucket is None else self.region_of(bucket)
+        wanted = (self._region if bucket is None else self.region_of(bucket), patient)
         with self._lock:
-            if region not in self._boto:
-                self._boto[region] = self._new_boto(region)
-            return self._boto[region]
+            if wanted not in self._boto:
+                self._boto[wanted] = self._new_boto(*wanted)
+            return self._boto[wanted]
 
     def fast(self, bucket: str) -> Any:
         """The obstore store of the bucket. Blocks at its first use of a bucket."""
@@ -121,7 +127,7 @@ class S3Clients:
                     raise
         return about.get("HTTPHeaders", {}).get(_REGION_HEADER) or self._region
 
-    def _new_boto(self, region: str) -> Any:
+    def _new_boto(self, region: str, patient: bool) -> Any:
         session = _new_session()
         if (source := self.keys) is not None:
 
@@ -140,8 +146,8 @@ class S3Clients:
         config = import_module("botocore.config").Config(
             signature_version=import_module("botocore").UNSIGNED if self.keys is None else "s3v4",
             max_pool_connections=CONNECTIONS,
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=PATIENT_SECONDS if patient else READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -167,7 +173,8 @@ class S3Clients:
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
         _end_after_obstore()
         client: dict[str, Any] = {
-            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=READ_SECONDS),
             "timeout": timedelta(minutes=30),
             "allow_http": endpoint.startswith("http://"),
             "allow_invalid_certificates": False,
@@ -189,7 +196,10 @@ class S3Clients:
             "skip_signature": self.keys is None,
             "checksum_algorithm": "SHA256",
             "client_options": client,
-            "retry_config": {"max_retries": _ATTEMPTS - 1, "retry_timeout": timedelta(seconds=60)},
+            "retry_config": {
+                "max_retries": _FAST_RETRIES,
+                "retry_timeout": timedelta(seconds=READ_SECONDS * _FAST_RETRY_FACTOR),
+            },
         }
         if (source := self.keys) is not None:
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
-
-import anyio
 
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied, PreconditionFailed
 from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.workers import to_its_end
 
 NULL_VERSION: Final = "null"
 """What S3 calls the version that was written without versioning."""
+_TAKING_BACK_SECONDS: Final = 1.0
 _KEY: Final = ".quilt/conditional-write-probe"
 
 
@@ -50,8 +52,8 @@ async def kept_conditions(
         )
         deletions = await _refuses(remove(_WRONG)) and await _takes(remove(etag))
     finally:
-        with anyio.CancelScope(shield=True):
-            await take_back(key, made)
+        with suppress(TimeoutError):
+            await to_its_end(partial(take_back, key, made), _TAKING_BACK_SECONDS)
     return writes, deletions
 
 

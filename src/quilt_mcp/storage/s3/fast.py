@@ -5,16 +5,12 @@ It is imported at first use.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final
-
-from anyio import to_thread
 
 from quilt_mcp.errors import InvalidName
 from quilt_mcp.storage.s3.body import Body
@@ -22,10 +18,15 @@ from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
 from quilt_mcp.storage.s3.network import not_s3
 from quilt_mcp.storage.store import ObjectStat
+from quilt_mcp.storage.workers import in_thread
 
 _NOT_PLAIN: Final = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|[\x00-\x1f\x7f]")
 """Keys that obstore would refuse, or silently write under another name: empty, '.' and '..' parts, slashes at an end,
 control characters. boto3 takes them as they are."""
+
+MOST_FAST_PUT: Final = 256 << 10
+"""Larger bodies are boto3's, which notices silence on the wire: obstore's time for an answer begins with the sending, and a large
+body may need more than that on a slow one."""
 
 
 class FastBucket:
@@ -68,24 +69,23 @@ class FastBucket:
         return Body(stat, end - start, chunks)
 
     async def put(
-        self, key: str, body: bytes | Path, if_absent: bool = False, if_match: str | None = None
+        self, key: str, body: bytes, if_absent: bool = False, if_match: str | None = None
     ) -> ObjectStat:
+        """For bodies of up to ``MOST_FAST_PUT`` bytes."""
         mode: Any = "overwrite"
         if if_absent:
             mode = "create"
         elif if_match is not None:
             mode = {"e_tag": if_match}
-        size = await to_thread.run_sync(os.path.getsize, body) if isinstance(body, Path) else len(body)
         with s3_errors(self._name, key, "s3:PutObject"):
-            multipart = False if mode != "overwrite" else None
             done = await import_module("obstore").put_async(
-                await self._store(), key, body, mode=mode, use_multipart=multipart
+                await self._store(), key, body, mode=mode, use_multipart=False
             )
-        return ObjectStat(key, size, done["e_tag"] or "", datetime.now(UTC), done["version"])
+        return ObjectStat(key, len(body), done["e_tag"] or "", datetime.now(UTC), done["version"])
 
     async def _store(self) -> Any:
         if self._opened is None:
-            self._opened = await to_thread.run_sync(self._clients.fast, self._name)
+            self._opened = await in_thread(partial(self._clients.fast, self._name))
         return self._opened
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, cast
+
+import anyio
 
 from quilt_mcp.errors import Misconfigured, QuiltError, StorageUnavailable
 
 NOWHERE: Final = "http://127.0.0.1:0"
 """No port: where obstore is sent for any host but the configured server's, as it would follow a redirect with the token."""
 _PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+SILENT_SECONDS = 55.0
+_SILENT: Final = (
+    "takes requests and does not answer",
+    "Look whether the server is well (and the way to it: HTTPS_PROXY, AWS_ENDPOINT_URL), then make the same call again.",
+)
 _WAYS: Final = (
     (
         Misconfigured,
@@ -42,6 +50,7 @@ _WAYS: Final = (
         "cannot be reached",
         "Check the network, the proxy (HTTPS_PROXY) and AWS_ENDPOINT_URL, then make the same call again.",
     ),
+    (StorageUnavailable, re.compile(r"ReadTimeoutError|TimedOut|operation timed out"), *_SILENT),
 )
 """In this order: each failure to connect fits the last, too."""
 
@@ -53,10 +62,23 @@ def lost_on_the_way(error: Exception, status: int | None, bucket: str) -> QuiltE
     text = str(status) if status == 407 else f"{type(error).__name__}: {error}"
     for kind, pattern, what, next_step in _WAYS:
         if pattern.search(text):
-            return kind(
-                f"The S3 server of s3://{bucket} {what}.", next_step=next_step, details={"bucket": bucket}
-            )
+            return _lost(kind, bucket, what, next_step)
     return None
+
+
+@contextmanager
+def fails_when_silent(bucket: str) -> Generator[None]:
+    """Around one request that may take long: gives it up after ``SILENT_SECONDS`` in all."""
+    try:
+        with anyio.fail_after(SILENT_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise _lost(StorageUnavailable, bucket, *_SILENT) from error
+
+
+def _lost(kind: type[QuiltError], bucket: str, what: str, next_step: str) -> QuiltError:
+    details = {"bucket": bucket, "silent": what == _SILENT[0]}
+    return kind(f"The S3 server of s3://{bucket} {what}.", next_step=next_step, details=details)
 
 
 def not_s3(bucket: str) -> StorageUnavailable:

@@ -21,7 +21,7 @@ from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import kept_conditions
-from quilt_mcp.storage.s3.fast import FastBucket, is_plain
+from quilt_mcp.storage.s3.fast import MOST_FAST_PUT, FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
 
@@ -94,8 +94,10 @@ class S3Store:
         try:
             body = await self._open_body(key, offset, length, version)
             return body.stat, body
-        except (NotSupported, StorageUnavailable):
+        except (NotSupported, StorageUnavailable) as refusal:
             # Servers refuse a range that begins behind the last byte.
+            if refusal.details.get("silent"):
+                raise
             stat = await self.stat(key, version=version)
             if offset < stat.size:
                 raise
@@ -131,8 +133,9 @@ class S3Store:
     async def _put(
         self, key: str, body: bytes | Path, if_absent: bool = False, if_match: str | None = None
     ) -> ObjectStat:
-        bucket = self._fast if self._is_fast(key) else self.boto
-        return await bucket.put(key, body, if_absent, if_match)
+        if isinstance(body, bytes) and len(body) <= MOST_FAST_PUT and self._is_fast(key):
+            return await self._fast.put(key, body, if_absent, if_match)
+        return await self.boto.put(key, body, if_absent, if_match)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         """Where the server keeps no condition on deletions, ``if_match`` is checked by reading: what is written between the two

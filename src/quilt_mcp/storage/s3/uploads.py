@@ -7,30 +7,33 @@ with what was hashed; a multipart upload that fails or is cancelled is aborted.
 from __future__ import annotations
 
 import base64
-import io
+import mmap
 import os
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import anyio
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
-from quilt_mcp.storage.hashing import changed_while_read
-from quilt_mcp.storage.s3.boto import stat_of
+from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
+from quilt_mcp.storage.limits import limits
+from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
+from quilt_mcp.storage.s3.network import fails_when_silent
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
-from quilt_mcp.storage.workers import collect
+from quilt_mcp.storage.workers import collect, in_thread, to_its_end
 
 MULTIPART_FROM: Final = 8 << 20
 """Files of this size and more go up in parts (quilt3's own rule)."""
 _PARTS_AT_ONCE: Final = 8
+_ABORTING_SECONDS: Final = 5.0
 _SENT: Final = CHECKSUMS[SHA256_CHUNKED]
 """The checksum by which uploads are sent and kept."""
 _SENT_FIELD: Final = f"Checksum{_SENT.s3_name}"
@@ -44,22 +47,13 @@ class Stored:
     stat: ObjectStat
 
 
-class _PartBuffers:
-    """Memory for the parts under way, each used again for another: what is freed part by part stays with the thread that used
-    it, so that in the end each thread holds a part."""
+class _PartBody(mmap.mmap):
+    """Memory of a part, sent as a file. It goes back to the system when it is closed; what is freed of the heap would stay with
+    the thread that used it. Ends the request at the next piece that is sent when its call is cancelled."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._idle: list[io.BytesIO] = []
-
-    @contextmanager
-    def borrow(self) -> Generator[io.BytesIO]:
-        """At its beginning, and as long as a part; it may be cut."""
-        buffer = self._idle.pop() if self._idle else io.BytesIO(bytes(self._size))
-        yield buffer
-        if len(buffer.getbuffer()) == self._size:
-            buffer.seek(0)
-            self._idle.append(buffer)
+    def read(self, n: int | None = None, /) -> bytes:
+        from_thread.check_cancelled()
+        return super().read(n)
 
 
 class S3Uploads:
@@ -71,35 +65,38 @@ class S3Uploads:
 
     async def put_file(self, key: str, descriptor: int) -> Stored:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
-        size = os.fstat(descriptor).st_size
+        before = os.fstat(descriptor)
+        size = before.st_size
         if size < MULTIPART_FROM:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
-            if len(content) != size:
-                raise changed_while_read(len(content), size)
+            require_unchanged(descriptor, before, len(content))
             return Stored(hash_bytes(content), await self._store.put(key, content))
         part_size = _SENT.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
-        buffers = _PartBuffers(part_size)
 
         def send_now(upload: str, number: int) -> dict[str, Any]:
-            with buffers.borrow() as body:
+            start = (number - 1) * part_size
+            length = min(part_size, size - start)
+            with _PartBody(-1, length) as body:
                 part = _SENT.part()
-                with body.getbuffer() as memory:
-                    length = os.preadv(descriptor, [memory], (number - 1) * part_size)
-                    part.update(memory[:length])
-                body.truncate(length)
+                with memoryview(body) as memory:
+                    read = os.preadv(descriptor, [memory], start)
+                    part.update(memory)
+                if read != length:
+                    raise changed_while_read(start + read, size)
                 digests[number] = (part.digest(), length)
                 checksum = {_SENT_FIELD: base64.b64encode(part.digest()).decode()}
                 about: dict[str, Any] = {"UploadId": upload, "PartNumber": number}
                 sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
             return {"ETag": sent["ETag"], **checksum}
 
-        done = await self._multipart(key, size, partial(to_thread.run_sync, send_now))
+        async def send(upload: str, number: int) -> dict[str, Any]:
+            async with limits().memory(part_size):
+                sending = partial(send_now, upload, number)
+                return await in_thread(sending, patience=PATIENCE, limiter=limits().senders)
+
+        done = await self._multipart(key, size, send, partial(require_unchanged, descriptor, before, size))
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
-        total = sum(length for _, length in digests.values())
-        for seen in (total, os.fstat(descriptor).st_size):
-            if seen != size:
-                raise changed_while_read(seen, size)
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
             raise HashMismatch(
@@ -157,9 +154,14 @@ class S3Uploads:
         return Stored(Hash(_SENT.name, value) if value else None, stat_of(key, size, done))
 
     async def _multipart(
-        self, key: str, size: int, send: Callable[[str, int], Awaitable[dict[str, Any]]]
+        self,
+        key: str,
+        size: int,
+        send: Callable[[str, int], Awaitable[dict[str, Any]]],
+        check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
-        """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it."""
+        """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it. ``check`` is called
+        when all are sent, before there is an object, and may raise."""
         started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
         upload = started["UploadId"]
 
@@ -169,14 +171,16 @@ class S3Uploads:
         try:
             numbers = range(1, -(-size // _SENT.part_size(size)) + 1)
             parts = await collect(numbers, _PARTS_AT_ONCE, send_one)
-            return await self._bucket.call(
-                "complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts}
-            )
+            check()
+            complete = partial(self._bucket.call, "complete_multipart_upload", key, UploadId=upload)
+            with fails_when_silent(self._bucket.name):
+                return await complete(MultipartUpload={"Parts": parts})
         except BaseException:
             # Cancelled or failed: an upload left open is storage that nobody sees and somebody pays for. Where it cannot be
             # aborted either, the failure that led here is what the caller is told.
-            with anyio.CancelScope(shield=True), suppress(QuiltError):
-                await self._bucket.call("abort_multipart_upload", key, UploadId=upload)
+            abort = partial(self._bucket.call, "abort_multipart_upload", key, UploadId=upload)
+            with suppress(QuiltError, TimeoutError), anyio.move_on_after(_ABORTING_SECONDS):
+                await to_its_end(abort, PATIENCE)
             raise
 
     async def stored(self, key: str, version: str | None, expected: Hash | None = None) -> Stored:
