@@ -219,5 +219,5 @@ def open_faulty(root: Path, script: Script = nothing, *, clock: Callable[[], flo
     local = LocalStores([registry], [root])
     stores = FaultyStores(local, script)
     options = Options(roots=(root,), writable=True, cache=root / "cache", cache_bytes=1 << 30)
-    ops = DirectOps("local", registry.as_uri(), stores, local, options, clock=clock)
+    ops = DirectOps("local", (registry.as_uri(),), stores, local, options, clock=clock)
     return Opened(ops, stores)
