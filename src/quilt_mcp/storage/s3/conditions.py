@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import Any, Final
 
 import anyio
@@ -67,7 +68,8 @@ async def _refuses(attempt: Awaitable[Any]) -> bool:
 
 async def _takes(attempt: Awaitable[Any]) -> bool:
     try:
-        await attempt
+        with suppress(ObjectNotFound):  # deleted by a request whose answer was lost
+            await attempt
     except (PreconditionFailed, NotSupported, PermissionDenied):
         return False
     return True
