@@ -16,17 +16,18 @@ _ANSWER_SECONDS: Final = 60
 _PIECE: Final = 64 << 10
 
 
-def bound_answers(client: Any) -> None:
-    """Of this boto3 client. Bodies of objects are read as they come, and not meant."""
+def bound_answers(client: Any, exceptions: Any) -> None:
+    """Of this boto3 client; ``exceptions`` are botocore's. Bodies of objects are read as they come, and not meant."""
     endpoint = client._endpoint
-    endpoint.http_session = _BoundedSession(endpoint.http_session)
+    endpoint.http_session = _BoundedSession(endpoint.http_session, exceptions)
 
 
 class _BoundedSession:
     """botocore's session, which reads to the end whatever comes. Writes may be kept waiting by S3 (a large copy), reads not."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, exceptions: Any) -> None:
         self._session = session
+        self._exceptions = exceptions
         self.close = session.close
 
     def send(self, request: Any) -> Any:
@@ -34,15 +35,15 @@ class _BoundedSession:
         response = self._session.send(request)
         if not is_stream:
             only_asks = request.method in ("GET", "HEAD", "DELETE")
-            with _as_botocore(request):
+            with _as_botocore(request, self._exceptions):
                 response._content = _read(response.raw, _ANSWER_SECONDS if only_asks else None)
         return response
 
 
 @contextmanager
-def _as_botocore(request: Any) -> Generator[None]:
+def _as_botocore(request: Any, told: Any) -> Generator[None]:
     """What is lost in mid-answer raises what it raises in botocore, which tries again for it."""
-    lost, told = import_module("urllib3.exceptions"), import_module("botocore.exceptions")
+    lost = import_module("urllib3.exceptions")
     try:
         yield
     except lost.ReadTimeoutError as error:

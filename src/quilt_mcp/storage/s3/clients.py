@@ -167,7 +167,7 @@ class S3Clients:
             config=config,
         )
         read_listings(client)
-        bound_answers(client)
+        bound_answers(client, import_module("botocore.exceptions"))
         return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:

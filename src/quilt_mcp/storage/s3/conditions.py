@@ -69,7 +69,8 @@ async def _refuses(attempt: Awaitable[Any]) -> bool:
 
 async def _takes(attempt: Awaitable[Any]) -> bool:
     try:
-        await attempt
+        with suppress(ObjectNotFound):  # deleted by a request whose answer was lost
+            await attempt
     except (PreconditionFailed, NotSupported, PermissionDenied):
         return False
     return True
