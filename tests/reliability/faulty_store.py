@@ -17,6 +17,7 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import StorageUnavailable
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.stores import LocalStores
@@ -193,8 +194,16 @@ class FaultyStore:
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         await self._do("delete", key, lambda: self._store.delete(key, if_match=if_match))
 
-    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
-        return await self._do("take_file", "", lambda: self._store.take_file(source_fd, hash_type, key_of))
+    async def take_file(
+        self,
+        source_fd: int,
+        hash_type: str,
+        key_of: Callable[[Hash], str],
+        progress: Progress = no_progress,
+    ) -> Taken:
+        return await self._do(
+            "take_file", "", lambda: self._store.take_file(source_fd, hash_type, key_of, progress)
+        )
 
 
 async def _done() -> None:

@@ -30,6 +30,40 @@ async def no_progress(done: float, total: float | None, message: str) -> None:
     """The Progress of callers that do not watch."""
 
 
+def share(progress: Progress, begin: float, share: float) -> Progress:
+    """For one of several passes over the same bytes: what it has done counts as ``share`` of itself, after ``begin``."""
+
+    async def report(done: float, total: float | None, message: str) -> None:
+        await progress(begin + done * share, total, message)
+
+    return report
+
+
+class Tally:
+    """Adds up what several acts at once have done, and tells it as one."""
+
+    def __init__(self, progress: Progress, total: float, message: str) -> None:
+        self._progress = progress
+        self._message = message
+        self.total = total
+        self.done = 0.0
+
+    async def add(self, more: float) -> None:
+        self.done += more
+        await self._progress(self.done, self.total, self._message)
+
+    def of_one(self) -> Progress:
+        """For one act, which tells all that it has done so far. It may tell less than before."""
+        told = 0.0
+
+        async def report(done: float, total: float | None, message: str) -> None:
+            nonlocal told
+            more, told = max(done - told, 0.0), max(done, told)
+            await self.add(more)
+
+        return report
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where files of a new revision come from.

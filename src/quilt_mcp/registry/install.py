@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -15,13 +15,13 @@ import anyio.from_thread
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
-from quilt_mcp.domain.plan import InstallOutcome, Progress
+from quilt_mcp.domain.plan import InstallOutcome, Progress, Tally
 from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.recorded import check_content, check_hash, recorded_hash
-from quilt_mcp.storage.hashing import hash_open_file
+from quilt_mcp.storage.hashing import READ_SIZE, STEP, hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
 from quilt_mcp.storage.store import Place
@@ -32,7 +32,6 @@ _LARGE_AT_ONCE = 4
 _SMALL = 1 << 20
 """Files up to this size are held in memory, and written several at a time."""
 _SHOWN = 10
-_MESSAGE = "bytes installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +83,8 @@ class Installer:
         self._registry = registry
         self._destination = destination
         self._folder = destination.folder
-        self._progress = progress
+        self._tally = Tally(progress, 0, "bytes installed")
         self._overwrite = overwrite
-        self._done = 0.0
-        self._total = 0
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
@@ -98,7 +95,7 @@ class Installer:
         """
         pinned, manifest = await self._registry.open(package)
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
-        self._total = item.size
+        self._tally.total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
         if not dry_run:
             missing = compress(manifest.entries(item.path), survey.is_missing)
@@ -137,10 +134,25 @@ class Installer:
             size = os.fstat(descriptor).st_size
             if size != entry.size or entry.hash is None:
                 return "another"
-            found = hash_open_file(descriptor, size, entry.hash.type, anyio.from_thread.check_cancelled)
-            return "same" if found == entry.hash else "another"
+            if hash_open_file(descriptor, size, entry.hash.type, self._comparing()) == entry.hash:
+                return "same"
+            return "another"
         finally:
             os.close(descriptor)
+
+    def _comparing(self) -> Callable[[], None]:
+        """The checkpoint of a file that is compared with what stands there. What is read so has to be read beside the rest."""
+        pieces = 0
+
+        def checkpoint() -> None:
+            nonlocal pieces
+            anyio.from_thread.check_cancelled()
+            pieces += 1
+            if pieces * READ_SIZE % STEP == 0:
+                self._tally.total += STEP
+                anyio.from_thread.run(self._tally.add, STEP)
+
+        return checkpoint
 
     async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
@@ -157,8 +169,7 @@ class Installer:
                     async with self._large:
                         await self._install_large(entry, place)
             await anyio.to_thread.run_sync(self._write_all, fetched)
-            self._done += sum(size_of(entry) for entry, _ in fetched)
-            await self._progress(self._done, self._total, _MESSAGE)
+            await self._tally.add(sum(size_of(entry) for entry, _ in fetched))
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
@@ -175,13 +186,6 @@ class Installer:
         hash_type = recorded_hash(entry).type
         relative = self._destination.at(entry.logical_key)
         file = self._folder.new_file(relative)
-        told = 0.0
-
-        async def report(done: float, total: float | None, message: str) -> None:
-            nonlocal told
-            self._done, told = self._done + done - told, done
-            await self._progress(self._done, self._total, _MESSAGE)
-
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
             try:
@@ -192,7 +196,7 @@ class Installer:
                     size=size_of(entry),
                     version=place.version,
                     write=file.write_at,
-                    progress=report,
+                    progress=self._tally.of_one(),
                 )
                 check_hash(entry, found)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)

@@ -18,7 +18,7 @@ from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.domain.plan import Progress
+from quilt_mcp.domain.plan import Progress, Tally
 from quilt_mcp.errors import (
     CredentialPlace,
     HashMismatch,
@@ -56,14 +56,12 @@ class Verifier:
 
     def __init__(self, registry: Registry, progress: Progress, installed: Destination | None = None) -> None:
         self._registry = registry
-        self._progress = progress
+        self._tally = Tally(progress, 0, "bytes verified")
         self._installed = installed
         self._problems: list[FileCheck] = []
         self._problem_count = 0
         self._outside: dict[str, str] = {}
         """Physical keys outside the roots, one of each folder."""
-        self._done = 0
-        self._total = 0
         self._checked_entries = 0
         self._checks: Counter[str] = Counter()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
@@ -78,7 +76,7 @@ class Verifier:
         if not manifest.verified:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
-        self._total = item.size
+        self._tally.total = item.size
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
@@ -86,7 +84,7 @@ class Verifier:
         return Verification(
             uri=str(pinned),
             ok=not self._problem_count,
-            checked=Totals(self._checked_entries, self._done),
+            checked=Totals(self._checked_entries, int(self._tally.done)),
             manifest_ok=bool(manifest.verified),
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
@@ -99,12 +97,12 @@ class Verifier:
         small = [entry for entry in group if self._is_local(entry) and size_of(entry) < _LARGE]
         others = [entry for entry in group if not (self._is_local(entry) and size_of(entry) < _LARGE)]
         problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
-        problems += [await self._check(entry) for entry in others]
+        report = self._tally.of_one()
+        problems += [await self._check(entry, report) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)
-        self._done += sum(map(size_of, group))
         self._checked_entries += len(group)
-        await self._progress(self._done, self._total, "bytes verified")
+        await report(sum(map(size_of, group)), None, "")
 
     def _is_local(self, entry: Entry) -> bool:
         return self._installed is not None or entry.physical_key.startswith("file:")
@@ -150,29 +148,37 @@ class Verifier:
         assert place.store.local_files is not None, "a local physical key leads to local files"
         return place.store.local_files.open_file(place.key)
 
-    async def _check(self, entry: Entry) -> FileCheck | None:
+    async def _check(self, entry: Entry, progress: Progress) -> FileCheck | None:
         try:
-            hashing = self._hash_large(entry) if self._is_local(entry) else self._hash_object(entry)
-            return self._compared(entry, *await hashing)
+            hashing = self._hash_large if self._is_local(entry) else self._hash_object
+            return self._compared(entry, *await hashing(entry, progress))
         except QuiltError as error:
             return self._failed(entry, error)
 
-    async def _hash_large(self, entry: Entry) -> tuple[int, Hash | None]:
+    async def _hash_large(self, entry: Entry, progress: Progress) -> tuple[int, Hash | None]:
         descriptor = await to_thread.run_sync(self._open, entry)
         try:
             size = os.fstat(descriptor).st_size
             if size != entry.size or entry.hash is None:
                 return size, None
             async with self._large:
-                return size, await hash_file(descriptor, size, entry.hash.type)
+                return size, await hash_file(descriptor, size, entry.hash.type, progress)
         finally:
             os.close(descriptor)
 
-    async def _hash_object(self, entry: Entry) -> tuple[int, Hash | None]:
+    async def _hash_object(self, entry: Entry, progress: Progress) -> tuple[int, Hash | None]:
         """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
         place, size = self._registry.locate(entry), size_of(entry)
         hash_type = entry.hash.type if entry.hash else ""
-        hashing = partial(hash_object, place.store, place.key, hash_type, size=size, version=place.version)
+        hashing = partial(
+            hash_object,
+            place.store,
+            place.key,
+            hash_type,
+            size=size,
+            version=place.version,
+            progress=progress,
+        )
         if size < _LARGE:
             with suppress(HashMismatch):
                 return size, await hashing()

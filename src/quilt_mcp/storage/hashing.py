@@ -12,15 +12,18 @@ from anyio import from_thread, to_thread
 
 from quilt_mcp.domain.checksums import Hasher, PartHasher, checksum_for
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, Tally, no_progress
 from quilt_mcp.errors import HashMismatch
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.limits import READERS, limits
 from quilt_mcp.storage.workers import collect
 
 READ_SIZE = 256 << 10
+STEP = 8 << 20
+"""Bytes between two reports of progress."""
 
 
-async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
+async def hash_file(fd: int, size: int, hash_type: str, progress: Progress = no_progress) -> Hash:
     """The checksum of the first ``size`` bytes of an open regular file; its offset is neither used nor moved.
 
     Returns only when no thread reads ``fd`` any more, cancelled or not: the caller may close it then. Raises NotSupported for
@@ -32,13 +35,17 @@ async def hash_file(fd: int, size: int, hash_type: str) -> Hash:
     offsets = range(0, size, part_size)
     limiter = limits().readers if len(offsets) > 1 else None
 
+    tally = Tally(progress, size, "bytes hashed")
+
     async def hash_part(offset: int) -> tuple[bytes, int]:
-        length = min(part_size, size - offset)
-        part = checksum.part()
-        await to_thread.run_sync(
-            _update, part, fd, offset, length, from_thread.check_cancelled, limiter=limiter
-        )
-        return part.digest(), length
+        part, end = checksum.part(), min(offset + part_size, size)
+        for at in range(offset, end, STEP):
+            length = min(STEP, end - at)
+            await to_thread.run_sync(
+                _update, part, fd, at, length, from_thread.check_cancelled, limiter=limiter
+            )
+            await tally.add(length)
+        return part.digest(), end - offset
 
     with typed_errors("The file being hashed", "the local file system"):
         before = os.fstat(fd)

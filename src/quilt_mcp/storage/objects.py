@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from quilt_mcp.domain.checksums import checksum_for
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.plan import Progress, Tally, no_progress
 from quilt_mcp.errors import HashMismatch, ObjectNotFound
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.hashing import hash_file, written_while_read
@@ -28,27 +28,35 @@ _MESSAGE = "bytes read"
 
 
 async def hash_object(
-    store: Store, key: str, hash_type: str, *, size: int, version: str | None = None
+    store: Store,
+    key: str,
+    hash_type: str,
+    *,
+    size: int,
+    version: str | None = None,
+    progress: Progress = no_progress,
 ) -> Hash:
     """The checksum of an object of ``size`` bytes; bounded memory. Raises HashMismatch when its size is another one, or it is
     written to meanwhile: parts of an object that has no version could be of two (a request before and one after show it)."""
     if store.local_files is None:
         in_parts = version is None and size > checksum_for(hash_type).part_size(size)
         before = await store.stat(key) if in_parts else None
-        found = await bring_object(store, key, hash_type, size=size, version=version)
+        found = await bring_object(store, key, hash_type, size=size, version=version, progress=progress)
         if before is not None and (await store.stat(key)).etag != before.etag:
             raise written_while_read(str(store.physical_key(key)), size)
         return found
     with os.fdopen(await to_thread.run_sync(store.local_files.open_file, key), "rb", 0) as file:
         if (found := os.fstat(file.fileno()).st_size) != size:
             raise _other_size(store, key, str(found), size)
-        return await hash_file(file.fileno(), size, hash_type)
+        return await hash_file(file.fileno(), size, hash_type, progress)
 
 
-async def holds(store: Store, key: str, content: Hash, *, size: int) -> bool:
+async def holds(
+    store: Store, key: str, content: Hash, *, size: int, progress: Progress = no_progress
+) -> bool:
     """Whether an object of these bytes stands at ``key``. Reads it when it has their size."""
     with suppress(ObjectNotFound, HashMismatch):
-        return await hash_object(store, key, content.type, size=size) == content
+        return await hash_object(store, key, content.type, size=size, progress=progress) == content
     return False
 
 
@@ -73,7 +81,7 @@ async def bring_object(
     """
     checksum = checksum_for(hash_type)
     part_size = checksum.part_size(size)
-    done = 0
+    tally = Tally(progress, size, _MESSAGE)
 
     async def bring_part(start: int) -> tuple[bytes, int]:
         part, at, end = checksum.part(), start, min(start + part_size, size)
@@ -83,13 +91,12 @@ async def bring_object(
             write(at, chunk)
 
         async def add(chunk: bytes | memoryview) -> None:
-            nonlocal at, done
+            nonlocal at
             if at + len(chunk) > end:
                 raise _other_size(store, key, f"more than {size}", size)
             await to_thread.run_sync(take, chunk)
             at += len(chunk)
-            done += len(chunk)
-            await progress(done, size, _MESSAGE)
+            await tally.add(len(chunk))
 
         length = None if end == size else part_size  # without an end, to see that the object has one there
         stream = store.stream(key, offset=start, length=length, version=version)
@@ -110,7 +117,12 @@ async def bring_object(
 
 @asynccontextmanager
 async def local_file(
-    store: Store, key: str, scratch: Path, *, version: str | None = None
+    store: Store,
+    key: str,
+    scratch: Path,
+    *,
+    version: str | None = None,
+    progress: Progress = no_progress,
 ) -> AsyncGenerator[int]:
     """A read-only descriptor of the object's bytes: the file itself where it is local, else an unnamed copy in ``scratch``
     that is gone afterwards."""
@@ -123,9 +135,12 @@ async def local_file(
         os.makedirs(scratch, mode=0o700, exist_ok=True)
         copy = tempfile.TemporaryFile(dir=scratch, buffering=0)  # noqa: SIM115 - closed below, where errors keep their type
     with copy:
+        done = 0
         async for chunk in store.stream(key, version=version):
             with typed_errors(subject, str(scratch)):
                 await to_thread.run_sync(_write_all, copy, chunk)
+            done += len(chunk)
+            await progress(done, None, _MESSAGE)
         yield copy.fileno()
 
 

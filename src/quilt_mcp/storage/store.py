@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, no_progress
 
 PIECE: Final = 2 << 20
 """Bytes in each piece of a stream. Smaller ones are more steps between threads; larger ones leave the processor's cache before
@@ -137,7 +138,13 @@ class Taken:
 class FileIntake(Protocol):
     """Takes in local files and stores them by content."""
 
-    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
+    async def take_file(
+        self,
+        source_fd: int,
+        hash_type: str,
+        key_of: Callable[[Hash], str],
+        progress: Progress = no_progress,
+    ) -> Taken:
         """Copies an open file into a temporary file of the store, hashes what was written, then publishes it under
         ``key_of(hash)``: the stored bytes are the hashed bytes even while the source changes. An object there is read and
         compared, and replaced when its bytes are others. Atomic, durable."""

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
 from quilt_mcp.storage.store import FileIntake, Store, Stores
 
@@ -36,7 +37,13 @@ class ReadOnlyStore:
     async def delete(self, key: str, *, if_match: str | None = None) -> NoReturn:
         self._refuse(repr(key))
 
-    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> NoReturn:
+    async def take_file(
+        self,
+        source_fd: int,
+        hash_type: str,
+        key_of: Callable[[Hash], str],
+        progress: Progress = no_progress,
+    ) -> NoReturn:
         self._refuse("A local file")
 
     def _refuse(self, what: str) -> NoReturn:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.plan import Progress, share
 from quilt_mcp.errors import PreconditionFailed
 from quilt_mcp.registry.layout import is_named_by, object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
@@ -38,12 +39,12 @@ class ContentPlacement:
         return not_pinned(self._not_pinned)
 
     async def place(
-        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+        self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
     ) -> AsyncGenerator[tuple[Entry, int]]:
         for item in items:
-            yield await self._place(item, before.get(item.logical_key))
+            yield await self._place(item, before.get(item.logical_key), progress)
 
-    async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
+    async def _place(self, item: Incoming, before: Entry | None, progress: Progress) -> tuple[Entry, int]:
         address = item.physical_key
         if address is None:
             return await self._place_content(item, item.content or b"")
@@ -53,9 +54,14 @@ class ContentPlacement:
                 check_size(item.record, os.fstat(descriptor).st_size)
             return item.unread(), 0
         if not self._copy:
-            return await self._refer(item, source, key, address.version_id), 0
-        async with local_file(source, key, self._scratch, version=address.version_id) as descriptor:
-            return await self._place_file(item, before, descriptor)
+            return await self._refer(item, source, key, address.version_id, progress), 0
+        bringing = share(progress, 0, 0.5)
+        if source.local_files is None:
+            progress = share(progress, item.size / 2, 0.5)
+        async with local_file(
+            source, key, self._scratch, version=address.version_id, progress=bringing
+        ) as descriptor:
+            return await self._place_file(item, before, descriptor, progress)
 
     async def _place_content(self, item: Incoming, content: bytes) -> tuple[Entry, int]:
         found = hash_bytes(content)
@@ -69,7 +75,9 @@ class ContentPlacement:
             await self._store.put(key, content)
         return entry, len(content)
 
-    async def _refer(self, item: Incoming, source: Store, key: str, version: str | None) -> Entry:
+    async def _refer(
+        self, item: Incoming, source: Store, key: str, version: str | None, progress: Progress
+    ) -> Entry:
         """The entry of a file that stays where it is."""
         if source.local_files is None:
             stat = await source.stat(key, version=version)
@@ -80,24 +88,32 @@ class ContentPlacement:
             found = item.hash
             if found is None or item.registry != source.url:
                 wanted = found.type if found else SHA256_CHUNKED
-                found = await hash_object(source, key, wanted, size=stat.size, version=version)
+                found = await hash_object(
+                    source, key, wanted, size=stat.size, version=version, progress=progress
+                )
                 check_hash(item.record, found)
             return item.entry(str(source.physical_key(key, version)), stat.size, found)
         async with local_file(source, key, self._scratch) as descriptor:
             size = os.fstat(descriptor).st_size
-            found = await hash_file(descriptor, size, SHA256_CHUNKED)
+            found = await hash_file(descriptor, size, SHA256_CHUNKED, progress)
             await check_file(item.record, descriptor, size, found)
         return item.entry(item.origin, size, found)
 
-    async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
+    async def _place_file(
+        self, item: Incoming, before: Entry | None, descriptor: int, progress: Progress
+    ) -> tuple[Entry, int]:
         size = os.fstat(descriptor).st_size
         known = before.hash if before is not None and before.size == size else None
         if known is not None and known.type == SHA256_CHUNKED:
-            found = await hash_file(descriptor, size, SHA256_CHUNKED)
-            if found == known and await holds(self._store, object_key(found), found, size=size):
+            found = await hash_file(descriptor, size, SHA256_CHUNKED, share(progress, 0, 0.25))
+            holding = share(progress, size / 4, 0.25)
+            progress = share(progress, size / 2, 0.5)
+            if found == known and await holds(
+                self._store, object_key(found), found, size=size, progress=holding
+            ):
                 await check_file(item.record, descriptor, size, found)
                 return item.entry(str(self._store.physical_key(object_key(found))), size, found), 0
-        taken = await self._intake.take_file(descriptor, SHA256_CHUNKED, object_key)
+        taken = await self._intake.take_file(descriptor, SHA256_CHUNKED, object_key, progress)
         await check_file(item.record, descriptor, taken.stat.size, taken.hash)
         entry = item.entry(str(self._store.physical_key(taken.stat.key)), taken.stat.size, taken.hash)
         return entry, taken.stat.size if taken.created else 0

@@ -22,8 +22,9 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.plan import Progress, share
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
-from quilt_mcp.registry.layout import is_named_by, object_key
+from quilt_mcp.registry.layout import OBJECTS, is_named_by, object_key
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
@@ -60,7 +61,7 @@ class KeyPlacement:
         self._reading = anyio.CapacityLimiter(_READERS)
 
     async def place(
-        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+        self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
     ) -> AsyncGenerator[tuple[Entry, int]]:
         small: list[Incoming] = []
         others: list[Incoming] = []
@@ -77,9 +78,9 @@ class KeyPlacement:
                 else:
                     others.append(item)
         for item in others:
-            yield await self._place(item, before.get(item.logical_key))
+            yield await self._place(item, before.get(item.logical_key), progress)
 
-    async def _place(self, item: Incoming, before: Entry | None) -> tuple[Entry, int]:
+    async def _place(self, item: Incoming, before: Entry | None, progress: Progress) -> tuple[Entry, int]:
         if item.physical_key is None:
             content = item.content or b""
             return await self._place_read(item, before, Read(content, hash_bytes(content)))
@@ -93,14 +94,14 @@ class KeyPlacement:
                 )
             descriptor = await to_thread.run_sync(files.open_file, key)
             try:
-                return await self._place_file(item, before, descriptor)
+                return await self._place_file(item, before, descriptor, progress)
             finally:
                 os.close(descriptor)
         version = item.physical_key.version_id
         if isinstance(source, S3Store) and (not self._copy or await self._stays(item, source, key, version)):
-            return await self._refer(item, source, key, version), 0
+            return await self._refer(item, source, key, version, progress), 0
         assert isinstance(source, S3Store), "what is no file of this machine lies in a bucket"
-        return await self._copy_object(item, source, item.physical_key)
+        return await self._copy_object(item, source, item.physical_key, progress)
 
     async def notices(self, stored: int) -> tuple[str, ...]:
         return (
@@ -134,7 +135,9 @@ class KeyPlacement:
         return f"{self._name}/{item.logical_key}"
 
     def _entry(self, item: Incoming, stat: ObjectStat, found: Hash) -> Entry:
-        return item.entry(str(self._store.physical_key(stat.key, stat.version)), stat.size, found)
+        # What is named by its hash needs no version; some servers name one ("null") that they then do not know.
+        version = None if stat.key.startswith(OBJECTS) else stat.version
+        return item.entry(str(self._store.physical_key(stat.key, version)), stat.size, found)
 
     # -- from this machine --
 
@@ -147,7 +150,9 @@ class KeyPlacement:
         stat = await self._store.put(await self._key(item, found), content)
         return self._entry(item, stat, found), len(content)
 
-    async def _place_file(self, item: Incoming, before: Entry | None, descriptor: int) -> tuple[Entry, int]:
+    async def _place_file(
+        self, item: Incoming, before: Entry | None, descriptor: int, progress: Progress
+    ) -> tuple[Entry, int]:
         """Hashes the file first where the hash is needed first, or may spare the upload; else while it is sent."""
         size = os.fstat(descriptor).st_size
         key = self._named(item)
@@ -157,13 +162,14 @@ class KeyPlacement:
         else:
             sizes = {size}  # the key is the hash
         if size in sizes:
-            found = await hash_file(descriptor, size, SHA256_CHUNKED)
+            found = await hash_file(descriptor, size, SHA256_CHUNKED, share(progress, 0, 0.5))
+            progress = share(progress, size / 2, 0.5)
             await check_file(item.record, descriptor, size, found)
             stored = await self._stored_before(item, before, found, size)
             if stored is not None:
                 return stored, 0
             key = await self._key(item, found)
-        sent = await self._uploads.put_file(key, descriptor)
+        sent = await self._uploads.put_file(key, descriptor, progress)
         found = sent.hash or await hash_file(descriptor, size, SHA256_CHUNKED)
         await check_file(item.record, descriptor, size, found)
         return self._entry(item, sent.stat, found), size
@@ -237,7 +243,9 @@ class KeyPlacement:
             is_named_by(item.hash, key) or version not in (None, NULL_VERSION) or await self._keeps_versions()
         )
 
-    async def _refer(self, item: Incoming, source: S3Store, key: str, version: str | None) -> Entry:
+    async def _refer(
+        self, item: Incoming, source: S3Store, key: str, version: str | None, progress: Progress
+    ) -> Entry:
         """The entry of an object where it is, pinned to its version; its hash from what S3 keeps, else by reading it.
 
         What a manifest recorded of it is believed where it lies in that manifest's own registry, or is named by its hash."""
@@ -252,13 +260,15 @@ class KeyPlacement:
         found = recorded if is_its_own or is_named else stored.hash
         wanted = recorded.type if recorded else SHA256_CHUNKED
         if found is None or found.type != wanted:
-            found = await hash_object(source, key, wanted, size=size, version=version)
+            found = await hash_object(source, key, wanted, size=size, version=version, progress=progress)
         check_hash(item.record, found)
         if version in (None, NULL_VERSION) and not is_named:
             self._not_pinned.append(item.origin)
         return item.entry(str(source.physical_key(key, version)), size, found)
 
-    async def _copy_object(self, item: Incoming, source: S3Store, origin: PhysicalKey) -> tuple[Entry, int]:
+    async def _copy_object(
+        self, item: Incoming, source: S3Store, origin: PhysicalKey, progress: Progress
+    ) -> tuple[Entry, int]:
         stat = await source.stat(origin.path, version=origin.version_id)
         check_size(item.record, stat.size)
         pinned = PhysicalKey(origin.bucket, origin.path, origin.version_id or stat.version)
@@ -269,16 +279,31 @@ class KeyPlacement:
                 known = (await S3Uploads(source).stored(origin.path, pinned.version_id)).hash
             if known is None or known.type != SHA256_CHUNKED:
                 known = await hash_object(
-                    source, origin.path, SHA256_CHUNKED, size=stat.size, version=pinned.version_id
+                    source,
+                    origin.path,
+                    SHA256_CHUNKED,
+                    size=stat.size,
+                    version=pinned.version_id,
+                    progress=share(progress, 0, 0.5),
                 )
+                progress = share(progress, stat.size / 2, 0.5)
             stored = await self._stored_before(item, None, known, stat.size)
             if stored is not None:
                 return stored, 0
             key = object_key(known)
-        copied = await self._uploads.copy(key, pinned, stat.size, stat.etag)
+        copying = share(progress, 0, 0.5)
+        copied = await self._uploads.copy(key, pinned, stat.size, stat.etag, copying)
         found, wanted = copied.hash, item.hash.type if item.hash else SHA256_CHUNKED
         if found is None or found.type != wanted:
-            found = await hash_object(self._store, key, wanted, size=stat.size, version=copied.stat.version)
+            hashing = share(progress, stat.size / 2, 0.5)
+            found = await hash_object(
+                self._store,
+                key,
+                wanted,
+                size=stat.size,
+                version=copied.stat.version,
+                progress=hashing,
+            )
         check_hash(item.record, found)
         return self._entry(item, copied.stat, found), stat.size
 

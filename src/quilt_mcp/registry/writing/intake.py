@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.domain.plan import Progress
+from quilt_mcp.domain.plan import Progress, Tally
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.registry.writing.by_key import KeyPlacement
@@ -31,9 +31,10 @@ class Placement(Protocol):
         ...
 
     def place(
-        self, items: Sequence[Incoming], before: Mapping[str, Entry]
+        self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
     ) -> AsyncGenerator[tuple[Entry, int]]:
-        """Stores one group, item by item; yields each finished entry, and how many bytes were newly stored.
+        """Stores one group, item by item; yields each finished entry, and how many bytes were newly stored. A large file is
+        alone in its group, and ``progress`` is told how far it is.
 
         ``before`` holds what the parent has at the same keys. Raises HashMismatch for bytes that are not what their
         package recorded.
@@ -60,18 +61,20 @@ async def take_in(
     Stops at the first failure. What was stored by then stays, harmless since no manifest names it, and a second try
     finds it again.
     """
-    done = stored = 0
+    stored = 0
+    tally = Tally(progress, arrivals.size, "bytes read")
 
     async def store_group(group: Sequence[Incoming]) -> None:
-        nonlocal done, stored
+        nonlocal stored
+        done, report = 0, tally.of_one()
         finished: list[Entry] = []
         before = arrivals.replaced(*(item.logical_key for item in group))
-        async with aclosing(placement.place(group, before)) as placed:
+        async with aclosing(placement.place(group, before, report)) as placed:
             async for entry, copied in placed:
                 finished.append(entry)
                 stored += copied
                 done += entry.size or 0
-                await progress(done, arrivals.size, "bytes read")
+                await report(done, None, "")
         arrivals.finish(*finished)
 
     grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)

@@ -73,12 +73,12 @@ class NewFile:
             rest, at = rest[written:], at + written
         self._kernel.begin_writing(self.fd, offset, len(chunk))
 
-    def copy_from(self, source: int, size: int, checkpoint: Callable[[], None]) -> None:
-        """Takes the ``size`` bytes of an open file. ``checkpoint`` is called between pieces and may raise. Raises HashMismatch
-        for a shorter or longer source, and one that is written to meanwhile."""
+    def copy_from(self, source: int, size: int, checkpoint: Callable[[int], None]) -> None:
+        """Takes the ``size`` bytes of an open file. ``checkpoint`` is given the bytes taken so far, between pieces, and may
+        raise. Raises HashMismatch for a shorter or longer source, and one that is written to meanwhile."""
         offset, before = 0, os.fstat(source)
         while piece := os.pread(source, min(_PIECE, size - offset), offset):
-            checkpoint()
+            checkpoint(offset)
             self.write(piece)
             offset += len(piece)
         require_unchanged(source, before, offset)

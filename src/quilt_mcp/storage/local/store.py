@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -27,6 +28,7 @@ from anyio import from_thread, to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, no_progress, share
 from quilt_mcp.errors import (
     InvalidName,
     NotSupported,
@@ -35,7 +37,7 @@ from quilt_mcp.errors import (
     StorageBusy,
 )
 from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
-from quilt_mcp.storage.hashing import hash_file, require_unchanged
+from quilt_mcp.storage.hashing import STEP, hash_file, require_unchanged
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, split_key, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
@@ -62,6 +64,23 @@ _SMALL = 64 << 10
 """Objects up to this size have an etag made of their bytes (larger ones, of the file's identity and times), and files up to
 this size are taken in by way of memory."""
 T = TypeVar("T")
+
+
+def _check(copied: int) -> None:
+    from_thread.check_cancelled()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A checkpoint of a thread that tells its progress."""
+
+    progress: Progress
+    size: int
+
+    def __call__(self, copied: int) -> None:
+        from_thread.check_cancelled()
+        if copied % STEP == 0:
+            from_thread.run(self.progress, copied, self.size, "bytes copied")
 
 
 class LocalStore:
@@ -158,17 +177,25 @@ class LocalStore:
             await self.stat(key)
             await self._retried(lambda: self._delete(key, if_match))
 
-    async def take_file(self, source_fd: int, hash_type: str, key_of: Callable[[Hash], str]) -> Taken:
+    async def take_file(
+        self,
+        source_fd: int,
+        hash_type: str,
+        key_of: Callable[[Hash], str],
+        progress: Progress = no_progress,
+    ) -> Taken:
         """A small file that is stored already is not written again."""
         size = os.fstat(source_fd).st_size
         async with self._new_file() as file:
             if size <= _SMALL:
                 return await self._retried(partial(self._take, file, source_fd, size, hash_type, key_of))
-            await to_thread.run_sync(self._fill, file, source_fd, limiter=limits().readers)
-            found = await hash_file(file.fd, size, hash_type)
+            copied = _Told(share(progress, 0, 1 / 3), size)
+            await to_thread.run_sync(self._fill, file, source_fd, copied, limiter=limits().readers)
+            found = await hash_file(file.fd, size, hash_type, share(progress, size / 3, 1 / 3))
             key = key_of(found)
             stat, is_new = await self._retried(partial(self._create, file, key, source_fd))
-            if not is_new and not (stat.size == size and await holds(self, key, found, size=size)):
+            compared = share(progress, size * 2 / 3, 1 / 3)
+            if not is_new and not await holds(self, key, found, size=size, progress=compared):
                 stat, is_new = await self._retried(partial(self._replace, file, key, source_fd)), True
             return Taken(found, stat, is_new)
 
@@ -269,7 +296,9 @@ class LocalStore:
                 with anyio.CancelScope(shield=True), self._folder.typed(TEMP):
                     await to_thread.run_sync(file.__exit__)
 
-    def _fill(self, file: NewFile, body: bytes | Path | int) -> None:
+    def _fill(
+        self, file: NewFile, body: bytes | Path | int, checkpoint: Callable[[int], None] = _check
+    ) -> None:
         """Makes the file, of bytes, of those of a path, or of those of a descriptor; does nothing for one that is made."""
         if file.is_open:
             return
@@ -280,7 +309,7 @@ class LocalStore:
             if isinstance(body, Path):
                 source = self._kernel.open(str(body), os.O_RDONLY | os.O_NONBLOCK)
                 body = held.enter_context(self._folder.closing(source))
-            file.copy_from(body, os.fstat(body).st_size, from_thread.check_cancelled)
+            file.copy_from(body, os.fstat(body).st_size, checkpoint)
 
     def _take(
         self, file: NewFile, fd: int, size: int, hash_type: str, key_of: Callable[[Hash], str]

@@ -21,6 +21,7 @@ from anyio import from_thread, to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.plan import Progress, Tally, no_progress
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
 from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
 from quilt_mcp.storage.limits import limits
@@ -63,7 +64,7 @@ class S3Uploads:
         self._store = store
         self._bucket = store.boto
 
-    async def put_file(self, key: str, descriptor: int) -> Stored:
+    async def put_file(self, key: str, descriptor: int, progress: Progress = no_progress) -> Stored:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
         before = os.fstat(descriptor)
         size = before.st_size
@@ -95,7 +96,9 @@ class S3Uploads:
                 sending = partial(send_now, upload, number)
                 return await in_thread(sending, patience=PATIENCE, limiter=limits().senders)
 
-        done = await self._multipart(key, size, send, partial(require_unchanged, descriptor, before, size))
+        done = await self._multipart(
+            key, size, send, progress, partial(require_unchanged, descriptor, before, size)
+        )
         found = _SENT.of_parts(digests[number] for number in sorted(digests))
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
@@ -106,22 +109,27 @@ class S3Uploads:
             )
         return Stored(found, stat_of(key, size, done))
 
-    async def copy(self, key: str, source: PhysicalKey, size: int, etag: str) -> Stored:
+    async def copy(
+        self, key: str, source: PhysicalKey, size: int, etag: str, progress: Progress = no_progress
+    ) -> Stored:
         """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
 
         A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
         """
         try:
-            return await self._copy(key, source, size)
+            return await self._copy(key, source, size, progress)
         except PermissionDenied as refusal:
             if source.version_id is None:
                 raise
             try:
-                return await self._copy(key, replace(source, version_id=None), size, CopySourceIfMatch=etag)
+                latest = replace(source, version_id=None)
+                return await self._copy(key, latest, size, progress, CopySourceIfMatch=etag)
             except (PermissionDenied, PreconditionFailed):
                 raise refusal from None
 
-    async def _copy(self, key: str, source: PhysicalKey, size: int, **given: Any) -> Stored:
+    async def _copy(
+        self, key: str, source: PhysicalKey, size: int, progress: Progress, **given: Any
+    ) -> Stored:
         given["CopySource"] = {"Bucket": source.bucket or "", "Key": source.path}
         read = "s3:GetObject"
         if source.version_id is not None:
@@ -149,7 +157,7 @@ class S3Uploads:
             part = sent["CopyPartResult"]
             return {name: part[name] for name in ("ETag", _SENT_FIELD) if name in part}
 
-        done = await self._multipart(key, size, send)
+        done = await self._multipart(key, size, send, progress)
         value = str(done.get(_SENT_FIELD) or "").partition("-")[0]
         return Stored(Hash(_SENT.name, value) if value else None, stat_of(key, size, done))
 
@@ -158,6 +166,7 @@ class S3Uploads:
         key: str,
         size: int,
         send: Callable[[str, int], Awaitable[dict[str, Any]]],
+        progress: Progress,
         check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it. ``check`` is called
@@ -165,11 +174,16 @@ class S3Uploads:
         started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
         upload = started["UploadId"]
 
+        part_size = _SENT.part_size(size)
+        tally = Tally(progress, size, "bytes stored")
+
         async def send_one(number: int) -> dict[str, Any]:
-            return {"PartNumber": number, **await send(upload, number)}
+            sent = await send(upload, number)
+            await tally.add(min(part_size, size - (number - 1) * part_size))
+            return {"PartNumber": number, **sent}
 
         try:
-            numbers = range(1, -(-size // _SENT.part_size(size)) + 1)
+            numbers = range(1, -(-size // part_size) + 1)
             parts = await collect(numbers, _PARTS_AT_ONCE, send_one)
             check()
             complete = partial(self._bucket.call, "complete_multipart_upload", key, UploadId=upload)
