@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.arguments import build_parser, settings_flags
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
 
 
@@ -58,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def tell(error: QuiltError) -> int:
     """Says on standard error what was wrong and what to do next; answers the exit code of the error's group."""
-    sys.stderr.write(f"error: {error.message} [{error.code}]\n")
+    sys.stderr.write(f"error: {one_line(error.message)} [{error.code}]\n")
     if error.next_step:
-        sys.stderr.write(f"next:  {error.next_step}\n")
+        sys.stderr.write(f"next:  {one_line(error.next_step)}\n")
     return exits.BY_RECOVERY.get(error.recovery, exits.REPORT)
