@@ -16,7 +16,8 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, SourceNotFound
+from quilt_mcp.registry.hazards import holds_credentials, is_run
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.recorded import check_content, check_hash, recorded_hash
@@ -56,6 +57,14 @@ class Destination:
                 next_step="Choose another dest, or install other paths of the package (package_browse lists them).",
                 details={"dest": self.path, "path": logical_key},
             )
+        if holds_credentials(place):
+            raise InvalidArgument(
+                f"{place!r} in {self.folder.root} lies where programs keep credentials or what they run (.git, .ssh, .aws and "
+                "the like); nothing is installed there.",
+                next_step="Install other paths of the package (the path argument; package_browse lists them), or read this file "
+                "with object_read.",
+                details={"dest": self.path, "path": logical_key},
+            )
         return place
 
 
@@ -66,12 +75,28 @@ class _Survey:
     is_missing: bytearray = field(default_factory=bytearray)
     count: int = 0
     size: int = 0
+    run: list[str] = field(default_factory=list[str])
+    """What tools would run, there already or not; the first of them."""
+    run_count: int = 0
 
     def add(self, entry: Entry, *, is_missing: bool) -> None:
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
             self.size += size_of(entry)
+        if is_run(entry.logical_key):
+            self.run_count += 1
+            self.run = [*self.run, entry.logical_key][:_SHOWN]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self.run:
+            return ()
+        more = f" and {self.run_count - len(self.run)} more" if self.run_count > len(self.run) else ""
+        return (
+            f"run_by_tools: tools that open the folder may run or obey {', '.join(self.run)}{more}; look at them (object_read) "
+            "before anything is started there.",
+        )
 
 
 class Installer:
@@ -88,6 +113,8 @@ class Installer:
         self._done = 0.0
         self._total = 0
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
+        self._passable = {""}
+        """Folders below the root of which nothing stands in the way."""
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
         """A folder's files keep their logical keys below ``dest``; so does a single file.
@@ -104,7 +131,13 @@ class Installer:
             await self._install_all(missing, survey.count)
         unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
-            str(pinned), self._destination.path, survey.count, unchanged, survey.size, done=not dry_run
+            str(pinned),
+            self._destination.path,
+            survey.count,
+            unchanged,
+            survey.size,
+            done=not dry_run,
+            warnings=survey.warnings,
         )
 
     def _survey(self, manifest: Manifest, path: str) -> _Survey:
@@ -128,10 +161,21 @@ class Installer:
         return survey
 
     def _look_for(self, entry: Entry) -> Literal["same", "another", "nothing"]:
+        place = self._destination.at(entry.logical_key)
         try:
-            descriptor = self._folder.open_file(self._destination.at(entry.logical_key))
+            descriptor = self._folder.open_file(place)
         except SourceNotFound:
+            self._require_way(place)
             return "nothing"
+        except NotAFile as error:
+            raise self._in_the_way(place, error.message) from error
+        except InvalidName as error:
+            raise InvalidName(
+                error.message,
+                next_step="Install other paths of the package (the path argument), read this file with object_read, or choose a "
+                "dest on another file system. package_patch with rename makes a revision in which it has a shorter name.",
+                details={**error.details, "path": entry.logical_key},
+            ) from error
         try:
             size = os.fstat(descriptor).st_size
             if size != entry.size or entry.hash is None:
@@ -140,6 +184,30 @@ class Installer:
             return "same" if found == entry.hash else "another"
         finally:
             os.close(descriptor)
+
+    def _require_way(self, place: str) -> None:
+        """Raises AlreadyExists where a file stands in the place of a folder. Each folder is looked at once."""
+        above = place.rpartition("/")[0]
+        names = above.split("/") if above not in self._passable else []
+        self._passable.add(above)
+        for depth in range(1, len(names) + 1):
+            folder = "/".join(names[:depth])
+            try:
+                self._folder.stat(folder)
+            except SourceNotFound:
+                return
+            except NotAFile:
+                continue
+            raise self._in_the_way(
+                folder, f"{folder!r} in {self._folder.root} is a file, and a folder is needed."
+            )
+
+    def _in_the_way(self, place: str, message: str) -> AlreadyExists:
+        return AlreadyExists(
+            f"{message} It stands in the way of what the package has there.",
+            next_step="Move it away, choose another dest, or install other paths of the package (the path argument).",
+            details={"dest": self._destination.path, "path": place},
+        )
 
     async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
