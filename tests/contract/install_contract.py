@@ -287,11 +287,6 @@ class InstallContract(OpsContract):
         with pytest.raises(EntryNotFound):
             await self.ops.verify(self.uri("a/b", path="nothing"))
 
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
     # -- what a package may not bring, and what is told (cases X11, W9) --
 
     @pytest.mark.parametrize(
@@ -366,3 +361,8 @@ def _text(path: str) -> str:
                 await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run)
             assert "path argument" in caught.value.next_step and "rename" in caught.value.next_step
         assert self.installed() == {}
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

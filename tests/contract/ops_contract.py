@@ -6,6 +6,7 @@ A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract
 
 from __future__ import annotations
 
+from agreement_contract import AgreementContract
 from create_contract import CreateContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
@@ -29,5 +30,6 @@ class QuiltOpsContract(
     ObjectContract,
     RefusalContract,
     TrustContract,
+    AgreementContract,
 ):
     """Each method is one promise of ``QuiltOps``."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
+from pathlib import Path
 from typing import Literal
 
 import anyio
@@ -115,6 +116,7 @@ class Installer:
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
         self._passable = {""}
         """Folders below the root of which nothing stands in the way."""
+        self._longest = _longest_name(self._folder.root)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
         """A folder's files keep their logical keys below ``dest``; so does a single file.
@@ -162,6 +164,10 @@ class Installer:
 
     def _look_for(self, entry: Entry) -> Literal["same", "another", "nothing"]:
         place = self._destination.at(entry.logical_key)
+        if longest := max(
+            (name for name in place.split("/") if len(name) * 4 > self._longest), key=_bytes, default=""
+        ):
+            self._require_short(longest, entry.logical_key)
         try:
             descriptor = self._folder.open_file(place)
         except SourceNotFound:
@@ -169,13 +175,6 @@ class Installer:
             return "nothing"
         except NotAFile as error:
             raise self._in_the_way(place, error.message) from error
-        except InvalidName as error:
-            raise InvalidName(
-                error.message,
-                next_step="Install other paths of the package (the path argument), read this file with object_read, or choose a "
-                "dest on another file system. package_patch with rename makes a revision in which it has a shorter name.",
-                details={**error.details, "path": entry.logical_key},
-            ) from error
         try:
             size = os.fstat(descriptor).st_size
             if size != entry.size or entry.hash is None:
@@ -184,6 +183,16 @@ class Installer:
             return "same" if found == entry.hash else "another"
         finally:
             os.close(descriptor)
+
+    def _require_short(self, name: str, logical_key: str) -> None:
+        if (length := _bytes(name)) > self._longest:
+            raise InvalidName(
+                f"{logical_key[:100]!r} cannot be installed into {self._destination.path}: a part of it has {length} bytes, and "
+                f"the file system takes {self._longest}.",
+                next_step="Install other paths of the package (the path argument), or read this file with object_read. "
+                "package_patch with rename makes a revision in which it has a shorter name.",
+                details={"dest": self._destination.path, "path": logical_key},
+            )
 
     def _require_way(self, place: str) -> None:
         """Raises AlreadyExists where a file stands in the place of a folder. Each folder is looked at once."""
@@ -271,3 +280,15 @@ class Installer:
 
 def size_of(entry: Entry) -> int:
     return entry.size or 0
+
+
+def _bytes(name: str) -> int:
+    return len(name.encode())
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes that a name may have there. Blocks for microseconds."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except OSError:
+        return 255

@@ -8,7 +8,7 @@ only the size is checked. With ``copy`` off files are hashed where they lie, and
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
@@ -34,6 +34,18 @@ class ContentPlacement:
 
     async def notices(self) -> tuple[str, ...]:
         return ()
+
+    async def survey(self) -> Callable[[Incoming], int]:
+        own = self._store.physical_key(f"{OBJECTS}x").path.removesuffix("x")
+
+        def look(item: Incoming) -> int:
+            origin = item.physical_key
+            if origin is None:
+                return item.size
+            is_stored = origin.bucket is None and origin.path.startswith(own) and item.hash is not None
+            return item.size if self._copy and not is_stored else 0
+
+        return look
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]

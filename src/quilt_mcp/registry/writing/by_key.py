@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
-from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
+from quilt_mcp.errors import InvalidName, NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import object_key
 from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size
@@ -35,6 +35,7 @@ from quilt_mcp.storage.store import ObjectStat, Store, Stores
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
+_LONGEST_KEY = 1024
 _READERS = 2
 """Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
 
@@ -51,6 +52,30 @@ class KeyPlacement:
         self._listed: dict[str, ObjectStat] | None = None
         self._listing = anyio.Lock()
         self._reading = anyio.CapacityLimiter(_READERS)
+
+    async def survey(self) -> Callable[[Incoming], int]:
+        by_name = await self._keeps_versions()
+
+        def look(item: Incoming) -> int:
+            origin = item.physical_key
+            if origin is not None and origin.bucket is None and not self._copy:
+                raise NotSupported(
+                    f"{item.origin} is a local file; a package in {self._store.url} cannot refer to it in place.",
+                    next_step="Leave copy out, so that the file is uploaded.",
+                    details={"path": item.logical_key},
+                )
+            if origin is not None and (not self._copy or origin.bucket == self._store.bucket):
+                return 0
+            if by_name and (length := len(self._named(item).encode())) > _LONGEST_KEY:
+                raise InvalidName(
+                    f"{item.logical_key[:200]!r} cannot be stored in {self._store.url}: with the package's name before it, its "
+                    f"key has {length} bytes, and S3 takes {_LONGEST_KEY}.",
+                    next_step="Give it a shorter path (to of the source), or leave it out (exclude).",
+                    details={"path": item.logical_key[:200], "bytes": length},
+                )
+            return item.size
+
+        return look
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry]
@@ -72,12 +97,6 @@ class KeyPlacement:
             return await self._place_read(item, before, Read(content, hash_bytes(content)))
         source, key = self._stores.locate(item.physical_key)
         if (files := source.local_files) is not None:
-            if not self._copy:
-                raise NotSupported(
-                    f"{item.origin} is a local file; a package in {self._store.url} cannot refer to it in place.",
-                    next_step="Leave copy out, so that the file is uploaded.",
-                    details={"path": item.logical_key},
-                )
             descriptor = await to_thread.run_sync(files.open_file, key)
             try:
                 return await self._place_file(item, before, descriptor)

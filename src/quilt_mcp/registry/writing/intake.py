@@ -6,7 +6,7 @@ checked against the hash it recorded. How and where they are stored is the place
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
@@ -23,8 +23,17 @@ from quilt_mcp.storage.workers import for_each, groups
 FILES_AT_ONCE = 16
 
 
+Survey = Callable[[Incoming], int]
+
+
 class Placement(Protocol):
     """Stores files, several at once."""
+
+    async def survey(self) -> Survey:
+        """What answers how many bytes storing a file takes, at most, and raises what storing it would raise, as far as that is
+        known without its bytes: a plan refuses what the write would. Asks the server once at most; the answer does not block.
+        """
+        ...
 
     async def notices(self) -> tuple[str, ...]:
         """What the caller should know about how its files were stored: warnings of the outcome."""
