@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ops_base import record
 from ops_contract import QuiltOpsContract
 
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
-from quilt_mcp.errors import AlreadyExists, HashMismatch, ObjectNotFound, RegistryNotFound
+from quilt_mcp.errors import AlreadyExists, HashMismatch, NotSupported, ObjectNotFound, RegistryNotFound
 from quilt_mcp.registry.manifests.cache import ManifestCache
 
 PAGE = 1000
@@ -89,6 +90,39 @@ class TestLocalOps(QuiltOpsContract):
         assert (outcome.installed, outcome.unchanged) == (len(names) - len(kept), len(kept))
         assert {path.name: path.read_text() for path in self.dest.iterdir()} == files
         assert (await self.ops.verify(commit.plan.package, dest=str(self.dest))).checked.entries == len(names)
+
+    async def test_what_lies_in_a_bucket_is_unreadable_without_credentials_and_told_once_case_T5(
+        self,
+    ) -> None:
+        await self.create("a/b", {"here": "1"})
+        [here] = await self.items(self.uri("a/b"))
+        keys = [f"s3://bucket/{number}?versionId=v" for number in range(300)]
+        entries = [
+            record(here, logical_key=f"k{number}", physical_keys=[key]) for number, key in enumerate(keys)
+        ]
+        self.set_package("h/h", record(here), *entries)
+        report = await self.ops.verify(self.uri("h/h"))
+        assert [problem.problem for problem in report.problems] == ["unreadable"]
+        assert (report.ok, report.problem_count, report.checked.entries) == (False, 300, 301)
+        (warning,) = report.warnings
+        assert warning.startswith("unreadable: 300 files ") and "--anonymous" in warning
+        with pytest.raises(NotSupported) as caught:
+            await self.ops.read(self.uri("h/h", path="k1"))
+        assert "--anonymous" in caught.value.next_step
+
+    async def test_what_lies_outside_the_roots_is_told_once_with_the_flag_case_T5(self) -> None:
+        await self.create("a/b", {"here": "1"})
+        [here] = await self.items(self.uri("a/b"))
+        for name in "xyz":
+            (self.outside / name).write_text("1")
+        entries = [
+            record(here, logical_key=name, physical_keys=[(self.outside / name).as_uri()]) for name in "xyz"
+        ]
+        self.set_package("h/h", record(here), *entries)
+        report = await self.ops.verify(self.uri("h/h"))
+        assert ([one.problem for one in report.problems], report.problem_count) == (["unreadable"], 3)
+        (warning,) = report.warnings
+        assert warning.startswith("unreadable: 3 files ") and f"--root {self.outside}" in warning
 
     def write_installed(self, name: str, content: str) -> None:
         self.dest.mkdir(exist_ok=True)

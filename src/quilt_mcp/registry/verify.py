@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 
 import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.checksums import hash_bytes
+from quilt_mcp.domain.checksums import CHECKSUMS, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import HashMismatch, NotFound, NotSupported, QuiltError
+from quilt_mcp.errors import (
+    AccessError,
+    AuthenticationError,
+    HashMismatch,
+    NotFound,
+    NotSupported,
+    QuiltError,
+)
 from quilt_mcp.registry.install import Destination, size_of
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.manifest import Manifest
@@ -32,11 +41,27 @@ from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.workers import for_each, groups
 
 PROBLEMS_SHOWN = 200
+_CAUSES_TOLD = 10
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
 _READERS = 2
 """Threads that read small files: most of the time is Python's own work, which more of them would only hinder."""
 _LARGE = 8 << 20
+
+
+@dataclass(slots=True)
+class _Unreadable:
+    """Files that may not be looked at, for one reason."""
+
+    error: QuiltError
+    """Of the first."""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"unreadable: {self.count} files were not looked at, which says nothing about their bytes. {self.error.message} "
+            f"{self.error.next_step}"
+        )
 
 
 class Verifier:
@@ -52,6 +77,9 @@ class Verifier:
         self._total = 0
         self._checked_entries = 0
         self._checks: Counter[str] = Counter()
+        self._unreadable: dict[tuple[str, str], _Unreadable] = {}
+        """By what is wrong and what helps."""
+        self._noting = threading.Lock()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
         self._reading = anyio.CapacityLimiter(_READERS)
 
@@ -69,6 +97,8 @@ class Verifier:
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
             await to_thread.run_sync(self._find_extra, manifest, item, installed)
+        repeats = sum(cause.count - 1 for cause in self._unreadable.values())
+        self._problem_count += repeats
         return Verification(
             uri=str(pinned),
             ok=not self._problem_count,
@@ -77,6 +107,7 @@ class Verifier:
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
             checks=dict(self._checks),
+            warnings=tuple(str(cause) for cause in islice(self._unreadable.values(), _CAUSES_TOLD)),
         )
 
     async def _check_group(self, group: Sequence[Entry]) -> None:
@@ -126,7 +157,7 @@ class Verifier:
                 return self._compared(entry, size, None)
             return self._compared(entry, size, hash_bytes(content, entry.hash.type))
         except QuiltError as error:
-            return _failed(entry, error)
+            return self._failed(entry, error)
 
     def _open(self, entry: Entry) -> int:
         if self._installed is not None:
@@ -140,7 +171,7 @@ class Verifier:
             hashing = self._hash_large(entry) if self._is_local(entry) else self._hash_object(entry)
             return self._compared(entry, *await hashing)
         except QuiltError as error:
-            return _failed(entry, error)
+            return self._failed(entry, error)
 
     async def _hash_large(self, entry: Entry) -> tuple[int, Hash | None]:
         descriptor = await to_thread.run_sync(self._open, entry)
@@ -195,18 +226,24 @@ class Verifier:
         for relative, error in refused:
             self._add(FileCheck(_shown(item.path + relative), "unreadable", None, _told(error)))
 
+    def _failed(self, entry: Entry, error: QuiltError) -> FileCheck | None:
+        """None for one of several files that may not be looked at for one reason: they are told together, and counted."""
+        if isinstance(error, NotFound):
+            return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
+        if isinstance(error, NotSupported) and entry.hash is not None and entry.hash.type not in CHECKSUMS:
+            return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type)
+        problem = FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+        if not isinstance(error, AccessError | AuthenticationError):
+            return problem
+        with self._noting:
+            cause = self._unreadable.setdefault((error.code, error.next_step), _Unreadable(error))
+            cause.count += 1
+            return problem if cause.count == 1 else None
+
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
-
-
-def _failed(entry: Entry, error: QuiltError) -> FileCheck:
-    if isinstance(error, NotFound):
-        return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
-    if isinstance(error, NotSupported):
-        return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
-    return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
 
 
 def _wrong_manifest(manifest: Manifest) -> FileCheck:

@@ -196,6 +196,7 @@ def _real(path: Path) -> Path:
 def _no_credentials(what: str, details: dict[str, str]) -> NotSupported:
     return NotSupported(
         f"{what}, and this server has no credentials for any.",
-        next_step="Call status to see which backend was chosen and why, and how to sign in.",
+        next_step="Sign in (`aws configure`, AWS_PROFILE, or `quilt3 login`) and start the server again; for a public bucket "
+        "start it with --anonymous (QUILT_ANONYMOUS=1). status says what was looked for.",
         details=details,
     )
