@@ -60,7 +60,7 @@ class Destination:
             )
         if holds_credentials(place):
             raise InvalidArgument(
-                f"{place!r} in {self.folder.root} lies where programs keep credentials or what they run (.git, .ssh, .aws and "
+                f"{place!r} in {self.folder.root} lies where programs keep credentials or what they run (.git, .ssh and "
                 "the like); nothing is installed there.",
                 next_step="Install other paths of the package (the path argument; package_browse lists them), or read this file "
                 "with object_read.",
@@ -114,8 +114,8 @@ class Installer:
         self._done = 0.0
         self._total = 0
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
-        self._passable = {""}
-        """Folders below the root of which nothing stands in the way."""
+        self._passable = frozenset[str]()
+        """Folders, below the root, in whose place nothing stands that is in the way."""
         self._longest = _longest_name(self._folder.root)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
@@ -195,21 +195,23 @@ class Installer:
             )
 
     def _require_way(self, place: str) -> None:
-        """Raises AlreadyExists where a file stands in the place of a folder. Each folder is looked at once."""
-        above = place.rpartition("/")[0]
-        names = above.split("/") if above not in self._passable else []
-        self._passable.add(above)
-        for depth in range(1, len(names) + 1):
-            folder = "/".join(names[:depth])
+        """Raises AlreadyExists where a file stands in the place of a folder. Neighbours come one after the other, so what was
+        looked at for the last is not looked at again."""
+        names = place.split("/")[:-1]
+        folders = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
+        for folder in folders:
+            if folder in self._passable:
+                continue
             try:
                 self._folder.stat(folder)
             except SourceNotFound:
-                return
+                break
             except NotAFile:
                 continue
             raise self._in_the_way(
                 folder, f"{folder!r} in {self._folder.root} is a file, and a folder is needed."
             )
+        self._passable = frozenset(folders)
 
     def _in_the_way(self, place: str, message: str) -> AlreadyExists:
         return AlreadyExists(

@@ -182,7 +182,7 @@ PACKAGES_LIST = ToolSpec(
     required=(),
     data=fields(
         registry=TEXT,
-        packages=listed(fields(name=TEXT, top_hash=TEXT, verified=SWITCH, modified=TEXT)),
+        packages=listed(fields(name=TEXT, top_hash=TEXT, verified={}, modified=TEXT)),
     ),
     run=packages_list,
 )
@@ -238,9 +238,7 @@ PACKAGE_LOG = ToolSpec(
     data=fields(
         name=TEXT,
         registry=TEXT,
-        revisions=listed(
-            fields(top_hash=TEXT, verified=SWITCH, timestamp=TEXT, message=TEXT, tags=listed(TEXT))
-        ),
+        revisions=listed(fields(top_hash=TEXT, verified={}, timestamp=TEXT, message=TEXT, tags=listed(TEXT))),
     ),
     run=package_log,
 )

@@ -260,8 +260,13 @@ def dump(encode: Callable[[Any], str], value: Any, what: str) -> str:
 def _no_number(value: Any) -> str | None:
     """Where NaN or an infinite number stands in metadata, and which."""
     waiting: list[tuple[str, Any]] = [("", value)]
+    seen: set[int] = set()
     while waiting:
         at, one = waiting.pop()
+        if isinstance(one, Mapping | list | tuple):
+            if id(cast("Any", one)) in seen:
+                continue
+            seen.add(id(cast("Any", one)))
         if isinstance(one, float) and not math.isfinite(one):
             return f"{json.dumps(one)} stands at {at.removeprefix('/user_meta')[:200] or '/'}"
         if isinstance(one, Mapping):

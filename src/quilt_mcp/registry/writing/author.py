@@ -44,9 +44,10 @@ from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.changes import Changes
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
 from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.intake import Placement, Survey, placement_in, take_in
+from quilt_mcp.registry.writing.intake import Survey, placement_in, survey_in, take_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources
+from quilt_mcp.storage.store import Store, Stores
 
 Request = CreateRequest | PatchRequest | CopyRequest
 
@@ -93,7 +94,8 @@ class Author:
         async with self._drafted(request) as first:
             prepared = await self._on_latest(request, first, first.parent)
             name = first.plan.package.name
-            stored, notices = await take_in(first.arrivals, self._placement(name, request), progress)
+            placement = placement_in(*self._placing(name), copy=request.copy)
+            stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan, same = prepared.plan, first.arrivals.unchanged()
             return Commit(
@@ -106,9 +108,8 @@ class Author:
                 warnings=(*plan.warnings, *notices, *published.warnings),
             )
 
-    def _placement(self, name: str, request: Request) -> Placement:
-        store, stores = self._registry.store, self._registry.stores
-        return placement_in(store, stores, name, self._scratch, copy=request.copy)
+    def _placing(self, name: str) -> tuple[Store, Stores, str, Path]:
+        return self._registry.store, self._registry.stores, name, self._scratch
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared
@@ -240,7 +241,7 @@ class Author:
             whole = Source(str(pinned))
             await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
         elif origin.store.local_files is not None and self._registry.store.local_files is None:
-            survey = await self._placement(name, request).survey()
+            survey = await survey_in(*self._placing(name), copy=request.copy)
             await anyio.to_thread.run_sync(_survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
@@ -286,7 +287,7 @@ class Author:
         edits: dict[str, Any] = {"workflow": chosen.header} if chosen else {}
         message = draft.header.message if isinstance(request.message, Unset) else request.message
         header = Header({**fields, **edits, "message": message})
-        survey = await self._placement(name, request).survey() if len(arrivals) else _nothing
+        survey = await survey_in(*self._placing(name), copy=request.copy) if len(arrivals) else _nothing
         checking = partial(_check_draft, draft, header, chosen, name, arrivals, survey)
         bytes_to_copy = await anyio.to_thread.run_sync(checking)
         counts = draft.counts

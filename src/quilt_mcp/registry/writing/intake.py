@@ -19,6 +19,7 @@ from quilt_mcp.registry.writing.by_key import KeyPlacement
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
+from quilt_mcp.storage.wrappers import ReadOnlyStore
 
 FILES_AT_ONCE = 16
 
@@ -57,6 +58,12 @@ def placement_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy
         return KeyPlacement(store, stores, name, copy)
     assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
+
+
+async def survey_in(store: Store, stores: Stores, name: str, scratch: Path, *, copy: bool) -> Survey:
+    """The survey of the placement that a write would use, in a registry that may only be read too."""
+    behind = store.read_from if isinstance(store, ReadOnlyStore) else store
+    return await placement_in(behind, stores, name, scratch, copy=copy).survey()
 
 
 async def take_in(

@@ -61,13 +61,15 @@ class Sources:
                 details={"source": source.origin},
             )
         if unmatched := choice.unmatched:
-            self.warnings.append(f"no_match: in {source.origin} nothing matches {_some(unmatched)}.")
+            self.warnings.append(
+                f"no_match: in {source.origin} nothing matches {_some(unmatched, len(unmatched))}."
+            )
 
     async def _from_files(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
         """Raises the fault of a file that is to be taken, not of one that ``exclude`` names."""
         found = await self._stores.find(source.origin)
         meta = with_user_meta({}, source.metadata)
-        private: list[str] = []
+        private, private_count = list[str](), 0
         async for page in found.pages:
             incoming: list[Incoming] = []
             for file in page:
@@ -75,15 +77,17 @@ class Sources:
                 if not choice.passes_over(file.relative) if is_folder else choice.takes(file.relative):
                     if file.fault is not None:
                         raise _with_way_out(file.fault, file.relative)
-                    private += [file.relative] if file.is_private else []
+                    if file.is_private:
+                        private_count += 1
+                        private = [*private, file.relative][:_SHOWN]
                     key = _logical_key(source, file.relative, found.is_single)
                     incoming.append(Incoming(key, file.size, meta, file.physical_key))
             yield incoming
         self.warnings += found.warnings
         if private:
             self.warnings.append(
-                f"private: in {source.origin} only the owner may read {_some(private)}; who may read the registry can read the "
-                "copy there, and an installed one is made as the umask says."
+                f"private: in {source.origin} only the owner may read {_some(private, private_count)}; who may read the "
+                "registry can read the copy there, and an installed one is made as the umask says."
             )
 
     async def _from_package(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
@@ -139,6 +143,6 @@ def _with_way_out(fault: QuiltError, relative: str) -> QuiltError:
     )
 
 
-def _some(names: list[str]) -> str:
-    more = f", and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+def _some(names: list[str], count: int) -> str:
+    more = f", and {count - _SHOWN} more" if count > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}"
