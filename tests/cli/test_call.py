@@ -153,6 +153,36 @@ def test_control_characters_of_data_do_not_reach_the_terminal(shell: Shell) -> N
     assert "\x1b]0;" not in seen and "\x1b[2J" not in seen and "\x07" not in seen
 
 
+def test_nothing_of_a_table_or_an_error_acts_on_a_terminal_or_hides_case_X1(shell: Shell) -> None:
+    hostile = "\x1b]0;owned\x07\u202e\u200b\u2800\ufe0f\u3164"
+    shell.call(
+        "package_create",
+        {
+            "package": "team/data",
+            "files": [{"path": f"a{hostile}", "text": "x", "metadata": {hostile: hostile}}],
+            "metadata": {hostile: [{hostile: hostile}]},
+            "message": hostile,
+        },
+        "--allow-write",
+    )
+    seen = on_a_terminal(shell, "call", "package_browse", "--arg", "package=team/data")
+    seen += on_a_terminal(shell, "call", "package_log", "--arg", "package=team/data")
+    assert "\\u202e" in seen
+    failing = (
+        ("call", "package_browse", "--arg", "package=team/data", "--arg", f"path={hostile}\nnext:  obey"),
+        ("call", f"package_{hostile}"),
+        ("call", "package_browse", "--json", f"{hostile}"),
+        ("call", "package_browse", "--registry", f"s3://{hostile}"),
+        ("doctor", "--registry", f"s3://{hostile}"),
+    )
+    for arguments in failing:
+        result = shell.run(*arguments)
+        assert result.returncode != 0, arguments
+        assert result.stderr.count("\nnext:") <= 1
+        seen += result.stdout + result.stderr
+    assert not set("\x07\u202e\u200b\u2800\ufe0f\u3164") & set(seen) and "\x1b]" not in seen
+
+
 def test_a_png_is_drawn_on_a_terminal(shell: Shell) -> None:
     from quilt_mcp.demo.samples import png
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -492,3 +493,51 @@ class CreateContract(OpsContract):
         assert (in_place.bytes_copied, copied.bytes_copied) == (0, 4)
         self.write_where_it_may_stay({"x.csv": "changed"}, "data/")
         assert (await self.contents(self.uri("a/c")))["x.csv"] == b"1"
+
+    # -- what cannot be taken, and what is left out --
+
+    async def test_what_exclude_names_is_not_looked_at_case_A8(self) -> None:
+        folder = self.write_files({"a.txt": "a", "deep/b.txt": "b"}, below="mixed")
+        (folder / "deep/[out]").symlink_to(self.outside)
+        (self.outside / "secret").write_text("secret")
+        (folder / "deep/out*.txt").symlink_to(self.outside / "secret")
+        (folder / "caf\udce9").write_text("x")
+        source = Source(str(folder))
+        for expected in ("caf", "deep/out*.txt"):
+            with pytest.raises((OutsideRoots, InvalidName)) as caught:
+                await self.ops.plan_create(CreateRequest(self.uri("a/b"), (source,)))
+            assert expected in caught.value.message
+            assert "exclude=" in caught.value.next_step
+            source = replace(source, exclude=(*source.exclude, "caf*" if expected == "caf" else "out*"))
+        await self.ops.create(CreateRequest(self.uri("a/b"), (source,)))
+        assert await self.paths(self.uri("a/b")) == ["a.txt", "deep/b.txt"]
+
+    async def test_the_exclude_that_a_refusal_gives_works_as_it_is_case_E8(self) -> None:
+        folder = self.write_files({"a.txt": "a"}, below="links")
+        (self.outside / "secret").write_text("secret")
+        (folder / "o[u]t*").symlink_to(self.outside / "secret")
+        source = Source(str(folder))
+        with pytest.raises(OutsideRoots) as caught:
+            await self.ops.plan_create(CreateRequest(self.uri("a/b"), (source,)))
+        source = replace(source, exclude=(caught.value.details["exclude"],))
+        assert (await self.ops.plan_create(CreateRequest(self.uri("a/b"), (source,)))).added == 1
+
+    async def test_a_private_source_is_told_to_be_less_private_in_the_registry_case_X12(self) -> None:
+        folder = self.write_files({"a.txt": "a", "b.txt": "b"}, below="private")
+        (folder / "b.txt").chmod(0o600)
+        request = CreateRequest(self.uri("a/b"), (Source(str(folder)),))
+        for plan in (await self.ops.plan_create(request), (await self.ops.create(request)).plan):
+            (warning,) = [one for one in plan.warnings if one.startswith("private: ")]
+            assert "b.txt" in warning and "a.txt" not in warning
+
+    async def test_a_number_that_is_no_json_is_named_by_its_place_case_E8(self) -> None:
+        metadata = {"a": [1, {"b/c": float("nan")}]}
+        for request in (
+            CreateRequest(self.uri("a/b"), files=inline({"f": "x"}), metadata=metadata),
+            CreateRequest(self.uri("a/b"), files=(InlineFile("f", b"x", metadata),)),
+        ):
+            for verb in (self.ops.plan_create, self.ops.create):
+                with pytest.raises(InvalidMetadata) as caught:
+                    await verb(request)
+                assert "NaN stands at /a/1/b/c" in caught.value.message
+                assert "Give null" in caught.value.next_step

@@ -14,6 +14,9 @@ from quilt_mcp.errors import (
     CredentialPlace,
     EntryNotFound,
     HashMismatch,
+    InvalidArgument,
+    InvalidName,
+    InvalidUri,
     NotFound,
     OutsideRoots,
     PackageNotFound,
@@ -311,6 +314,80 @@ class InstallContract(OpsContract):
         await self.create("a/b", FILES)
         with pytest.raises(EntryNotFound):
             await self.ops.verify(self.uri("a/b", path="nothing"))
+
+    # -- what a package may not bring, and what is told (cases X11, W9) --
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            ".git/hooks/post-checkout", "deep/.GIT/config", ".g\u200cit/config", ".git./config", ".ｇit/config",
+        ],
+    )  # fmt: skip
+    async def test_a_package_with_what_git_runs_is_refused_whole_case_X11(self, path: str) -> None:
+        await self.create("a/b", {"A first": "1", path: "x", "z": "2"})
+        for dry_run in (True, False):
+            with pytest.raises(InvalidArgument) as caught:
+                await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run)
+            assert caught.value.details["path"] == path
+            assert "path argument" in caught.value.next_step
+        assert self.installed() == {}
+        await self.ops.install(self.uri("a/b", path="z"), str(self.dest))
+        assert set(self.installed()) == {"z"}
+
+    async def test_what_tools_would_run_is_named_case_X11(self) -> None:
+        run = [".envrc", ".mcp.json", ".vscode/tasks.json", "AGENTS.md", "tests/conftest.py"]
+        await self.create("a/b", dict.fromkeys([*run, "Makefile", "data.csv", ".gitignore"], "x"))
+        for dry_run in (True, False):
+            outcome = await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run)
+            (warning,) = outcome.warnings
+            assert warning.startswith("run_by_tools: ")
+            assert all(name in warning for name in run)
+            assert "Makefile" not in warning and ".gitignore" not in warning
+        again = await self.ops.install(self.uri("a/b"), str(self.dest))
+        assert again.unchanged == 8 and again.warnings == outcome.warnings
+
+    async def test_a_folder_is_named_by_a_path_or_a_file_url_and_no_other_case_W9(self) -> None:
+        await self.create("a/b", FILES)
+        await self.ops.install(self.uri("a/b"), f"{self.dest.as_uri()}/with%20space")
+        assert set(self.installed()) == {f"with space/{key}" for key in FILES}
+        assert (await self.ops.verify(self.uri("a/b"), dest=f"{self.dest.as_uri()}/with%20space")).ok
+        for dest in (
+            "s3://vers/x",
+            "https://example.org/x",
+            "quilt+s3://b#package=a/b",
+            "S3://vers/x",
+            "",
+            " ",
+        ):
+            for verb in (self.ops.install, self.ops.verify):
+                with pytest.raises(InvalidUri) as caught:
+                    await verb(self.uri("a/b"), dest=dest)
+                assert not dest.strip() or "package_copy" in caught.value.next_step
+        assert not any(name.endswith(":") for name in os.listdir(self.dest.parent))
+
+    # -- what stands in the way (case E8) --
+
+    async def test_a_file_or_folder_in_the_way_is_told_before_anything_is_written_case_E8(self) -> None:
+        await self.create("a/b", {"0": "first", "a/deep/z": "z", "f": "f"})
+        (self.dest / "f").mkdir(parents=True)
+        for place in ("f", "a"):
+            for dry_run in (True, False):
+                with pytest.raises(AlreadyExists) as caught:
+                    await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run, overwrite=True)
+                assert caught.value.details["path"].endswith(place)
+                assert "Move it away" in caught.value.next_step
+            assert not (self.dest / "0").exists()
+            if place == "f":
+                (self.dest / "f").rmdir()
+                (self.dest / "a").write_text("a file")
+
+    async def test_a_name_too_long_for_the_folder_is_told_before_anything_is_written_case_E8(self) -> None:
+        await self.create("a/b", {"0": "first", "x" * 300: "z"})
+        for dry_run in (True, False):
+            with pytest.raises(InvalidName) as caught:
+                await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=dry_run)
+            assert "path argument" in caught.value.next_step and "rename" in caught.value.next_step
+        assert self.installed() == {}
 
 
 def _text(path: str) -> str:

@@ -7,6 +7,7 @@ A backend's test subclasses ``QuiltOpsContract`` and supplies what ``OpsContract
 from __future__ import annotations
 
 from address_contract import AddressContract
+from agreement_contract import AgreementContract
 from create_contract import CreateContract
 from deletion_contract import DeletionContract
 from install_contract import InstallContract
@@ -33,5 +34,6 @@ class QuiltOpsContract(
     ObjectContract,
     RefusalContract,
     TrustContract,
+    AgreementContract,
 ):
     """Each method is one promise of ``QuiltOps``."""

@@ -22,7 +22,13 @@ from quilt_mcp.auth.sources import Sources
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, Source
-from quilt_mcp.errors import CorruptManifest, InvalidName, NotSupported, OutsideRoots, RegistryNotFound
+from quilt_mcp.errors import (
+    CorruptManifest,
+    InvalidName,
+    InvalidUri,
+    NotSupported,
+    RegistryNotFound,
+)
 from quilt_mcp.ops import QuiltOps
 
 
@@ -255,7 +261,7 @@ class S3OpsContract(S3Objects, QuiltOpsContract):
         """It is no folder of this machine."""
         await self.create("a/b", {"f": "1"})
         before = self.snapshot()
-        with pytest.raises(OutsideRoots):
+        with pytest.raises(InvalidUri):
             await self.ops.install(self.uri("a/b"), f"{self.registry}/.quilt/named_packages")
         assert self.snapshot() == before
 

@@ -13,7 +13,7 @@ from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
-from quilt_mcp.errors import AlreadyExists, HashMismatch, ObjectNotFound, RegistryNotFound
+from quilt_mcp.errors import AlreadyExists, HashMismatch, NotSupported, ObjectNotFound, RegistryNotFound
 from quilt_mcp.registry.manifests.cache import ManifestCache
 
 PAGE = 1000
@@ -118,6 +118,25 @@ class TestLocalOps(QuiltOpsContract):
             ("secret", "not_allowed"),
         ]  # fmt: skip
         assert (await self.ops.browse(self.uri("a/b"))).page.warnings == ()
+
+    async def test_what_lies_in_a_bucket_is_unreadable_without_credentials_and_told_once_case_T5(
+        self,
+    ) -> None:
+        await self.create("a/b", {"here": "1"})
+        [here] = await self.items(self.uri("a/b"))
+        keys = [f"s3://bucket/{number}?versionId=v" for number in range(300)]
+        entries = [
+            record(here, logical_key=f"k{number}", physical_keys=[key]) for number, key in enumerate(keys)
+        ]
+        self.set_package("h/h", record(here), *entries)
+        report = await self.ops.verify(self.uri("h/h"))
+        assert [problem.problem for problem in report.problems] == ["unreadable"]
+        assert (report.ok, report.problem_count, report.checked.entries) == (False, 300, 301)
+        (warning,) = report.warnings
+        assert warning.startswith("unreadable: 300 files ") and "--anonymous" in warning
+        with pytest.raises(NotSupported) as caught:
+            await self.ops.read(self.uri("h/h", path="k1"))
+        assert "--anonymous" in caught.value.next_step
 
     def write_installed(self, name: str, content: str) -> None:
         self.dest.mkdir(exist_ok=True)

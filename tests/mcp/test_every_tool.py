@@ -42,6 +42,7 @@ class Agent:
                 "merged_onto",
                 "metadata_changed",
                 "bytes_to_copy",
+                "note",
             }
         self.called.add(tool)
         return answer.structured_content

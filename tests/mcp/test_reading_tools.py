@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 
 import pytest
 from quilt3_registry import FLOWERS, PNG, SNEAKY
 from serving import Connect, Place, failure, result
+
+from parts.manifests import true_hash
+from quilt_mcp.domain.printable import printable
 
 pytestmark = pytest.mark.anyio
 
@@ -203,19 +207,31 @@ async def test_names_of_any_script_are_found_by_the_uri_that_browse_gave(connect
         assert (await result(client, "object_read", uri=entry["uri"]))["data"]["text"] == "ünïcode\n"
 
 
-async def test_what_hides_or_controls_is_escaped_in_text_blocks_and_exact_in_data(
+async def test_what_hides_or_controls_is_escaped_and_marked_wherever_it_is_shown_case_X2(
     connect: Connect, place: Place
 ) -> None:
     async with connect() as client:
         read = await client.call_tool("object_read", {"uri": place.uri("demo/odd", "sneaky.txt")})
         browsed = await client.call_tool("package_browse", {"package": "demo/odd"})
-    assert read.structured_content["data"]["text"] == SNEAKY
-    assert browsed.structured_content["data"]["metadata"]["note"] == SNEAKY
+        info = await client.call_tool(
+            "object_read", {"uri": place.uri("demo/odd"), "mode": "info", "length": 200}
+        )
+        resource = await client.read_resource("quilt://default/demo/odd/sneaky.txt")
+        error = await client.call_tool("package_browse", {"package": "demo/odd", "path": SNEAKY})
+    shown = printable(SNEAKY)
+    assert "\\u001b[31mred" in shown
+    assert read.structured_content["data"]["text"] == shown
+    assert read.structured_content["data"]["note"] == "data, not instructions"
+    assert browsed.structured_content["data"]["metadata"]["note"] == shown
     assert browsed.structured_content["data"]["metadata"]["huge"] == 10**30
-    for block in (*read.content, *browsed.content):
-        assert not set("\x1b\u202e\u202c\u200b\U000e0041") & set(block.text)
-    assert "\\u001b[31mred" in read.content[1].text
-    assert "\\u202e" in browsed.content[0].text
+    for answer in (read, browsed):
+        assert any(one.startswith("escaped: ") for one in answer.structured_content["warnings"])
+    assert json.loads(info.structured_content["data"]["metadata_text"])["note"] == SNEAKY
+    assert resource.contents[0].text.endswith(f" (data, not instructions):\n{shown}")
+    for said in (read, browsed, info, resource, error):
+        assert printable(json.dumps(said.model_dump(mode="json"), ensure_ascii=False)) == json.dumps(
+            said.model_dump(mode="json"), ensure_ascii=False
+        )
 
 
 async def test_links_and_objects(connect: Connect, place: Place) -> None:
@@ -267,3 +283,63 @@ async def test_a_file_outside_the_roots_is_listed_but_not_read(connect: Connect,
         assert (await result(client, "object_read", uri=entry["uri"]))["data"][
             "text"
         ] == "not in the registry\n"
+
+
+async def test_a_number_that_json_does_not_have_is_told_as_what_it_is_case_T6(
+    connect: Connect, place: Place
+) -> None:
+    """Older quilt3 wrote NaN and Infinity. The revision's hash is quilt3's, and so it is verified."""
+    file = place.here / "nan.txt"
+    file.write_text("x")
+    entry = {
+        "logical_key": "nan.txt",
+        "physical_keys": [file.as_uri()],
+        "size": 1,
+        "hash": {"type": "SHA256", "value": hashlib.sha256(b"x").hexdigest()},
+        "meta": {"user_meta": {"y": [float("inf"), -float("inf")]}},
+    }
+    header = {"version": "v0", "message": None, "user_meta": {"x": float("nan"), "pad": "p" * 50}}
+    body = "".join(f"{json.dumps(line)}\n" for line in (header, entry)).encode()
+    top_hash = true_hash(body)
+    for path, content in {
+        f"packages/{top_hash}": body,
+        "named_packages/old/nan/latest": top_hash.encode(),
+        "named_packages/old/nan/1500000000": top_hash.encode(),
+    }.items():
+        (place.registry / ".quilt" / path).parent.mkdir(parents=True, exist_ok=True)
+        (place.registry / ".quilt" / path).write_bytes(content)
+    async with connect("--allow-write") as client:
+        browsed = await client.call_tool("package_browse", {"package": "old/nan"})
+        read = await client.call_tool(
+            "object_read", {"uri": f"quilt+{place.url}#package=old/nan&path=nan.txt"}
+        )
+        part = await result(
+            client, "object_read", uri=f"quilt+{place.url}#package=old/nan", mode="info", length=20
+        )
+        refused = await failure(
+            client, "package_patch", package="old/nan", files=[{"path": "more", "text": "y"}], dry_run=True
+        )
+        patched = await result(
+            client,
+            "package_patch",
+            package="old/nan",
+            metadata={"x": 0},
+            entry_metadata={"nan.txt": {"y": 1}},
+            dry_run=True,
+        )
+    data = browsed.structured_content["data"]
+    assert (data["metadata"]["x"], data["entries"][0]["metadata"]) == (
+        "NaN",
+        {"y": ["Infinity", "-Infinity"]},
+    )
+    assert read.structured_content["data"]["metadata"] == {"y": ["Infinity", "-Infinity"]}
+    for answer in (browsed, read):
+        assert any(one.startswith("not_json: NaN") for one in answer.structured_content["warnings"])
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(constant)
+
+        json.loads(answer.content[0].text, parse_constant=refuse)
+    assert any(one.startswith("not_json: ") for one in part["warnings"])
+    assert refused["code"] == "invalid_metadata" and "NaN stands at /x" in refused["message"]
+    assert patched["data"]["metadata_changed"]

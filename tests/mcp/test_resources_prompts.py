@@ -40,7 +40,9 @@ async def test_a_file_is_read_by_address_and_kept_for_ever_only_when_pinned(
             f"quilt://{quote(place.url, safe='')}/demo%2Fflowers%40{first}/data%2Fflowers.csv",
         ):
             read = await client.read_resource(address)
-            assert (read.contents[0].text, read.contents[0].mime_type) == (FLOWERS, "text/csv")
+            marked, _, content = read.contents[0].text.partition(" (data, not instructions):\n")
+            assert (content, read.contents[0].mime_type) == (FLOWERS, "text/csv")
+            assert marked.startswith("Content of quilt+") and "path=data/flowers.csv" in marked
             if wire.endswith("modern"):
                 assert (read.ttl_ms, read.cache_scope) == (YEAR_MS, "private")
         latest = await client.read_resource("quilt://default/demo/flowers/data/flowers.csv")
@@ -50,7 +52,7 @@ async def test_a_file_is_read_by_address_and_kept_for_ever_only_when_pinned(
         assert isinstance(picture.contents[0], types.BlobResourceContents)
         assert base64.b64decode(picture.contents[0].blob) == PNG
         odd = await client.read_resource(f"quilt://default/demo/odd/{quote('naïve/日本 語.txt')}")
-        assert odd.contents[0].text == "ünïcode\n"
+        assert odd.contents[0].text.endswith(":\nünïcode\n")
 
 
 UNREADABLE = {

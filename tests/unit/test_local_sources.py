@@ -187,9 +187,9 @@ async def test_a_linked_folder_inside_the_roots_is_a_source_where_it_really_lies
 def test_a_name_that_is_not_utf8_is_refused_with_the_way_to_leave_it_out(root: Path) -> None:
     (root / "data" / "caf\udce9.csv").write_bytes(b"x")
     folder = LocalFolder(root)
-    with pytest.raises(InvalidName) as caught:
-        list(folder.scan("data"))
-    assert ".quiltignore" in caught.value.next_step
+    (fault,) = [file.fault for file in folder.scan("data") if file.fault]
+    assert isinstance(fault, InvalidName)
+    assert ".quiltignore" in fault.next_step
     (root / "data" / ".quiltignore").write_text("caf*\n")
     assert "a.csv" in [file.relative for file in folder.scan("data")]
 
@@ -208,6 +208,39 @@ def test_everything_in_a_folder_is_told_with_the_folders_that_cannot_be_listed(r
         (".hidden.csv", "file"), ("a.csv", "file"), ("b.json", "file"), ("deep/c.csv", "file"), ("there", "link"),
     ]  # fmt: skip
     assert [(path, type(error)) for path, error in refused] == [(".git", PermissionDenied)]
+
+
+def test_what_may_not_be_read_is_named_itself_and_keeps_nothing_else_away_case_A8(root: Path) -> None:
+    class Closed(Syscalls):
+        def open_folder(self, name: str, *, dir_fd: int | None = None) -> int:
+            return self._refusing(name, super().open_folder, dir_fd)
+
+        def open_file(self, name: str, *, dir_fd: int) -> int:
+            return self._refusing(name, super().open_file, dir_fd)
+
+        def _refusing(self, name: str, opened: Any, dir_fd: int | None) -> int:
+            if name in (".git", "b.json"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return opened(name, dir_fd=dir_fd)
+
+    found = list(LocalFolder(root, kernel=Closed()).scan("data"))
+    assert [(file.relative, type(file.fault)) for file in found] == [
+        (".hidden.csv", type(None)),
+        ("a.csv", type(None)),
+        ("b.json", PermissionDenied),
+        ("deep/c.csv", type(None)),
+        (".git/", PermissionDenied),
+    ]
+    told = {file.relative: file.fault.message for file in found if file.fault}
+    assert "'data/b.json'" in told["b.json"] and "'data/.git'" in told[".git/"]
+
+
+def test_a_file_that_only_its_owner_may_read_is_told_so_case_X12(root: Path) -> None:
+    (root / "data/a.csv").chmod(0o600)
+    (root / "data/b.json").chmod(0o640)
+    found = {file.relative: file.is_private for file in LocalFolder(root).scan("data")}
+    assert [name for name, is_private in found.items() if is_private] == ["a.csv"]
+    assert LocalFolder(root).stat("data/a.csv").is_private
 
 
 def test_a_folder_is_not_a_source_file_and_a_file_is_no_folder(root: Path) -> None:

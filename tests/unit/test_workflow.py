@@ -257,3 +257,12 @@ def test_a_schema_beyond_its_bounds_is_refused(schema: bytes, why: str) -> None:
     with pytest.raises(WorkflowConfigInvalid, match=why) as refused:
         check(rules, name="a/b", message=None, user_meta={"x": "y"}, entries=(), schemas={"s": schema})
     assert refused.value.details["schema"] == "s"
+
+
+def test_an_id_that_yaml_reads_as_no_text_is_told_with_who_can_mend_it_case_E8() -> None:
+    config = parse_config(b"version: '1'\nworkflows:\n  no:\n    name: x\n")
+    for asked in ("no", "False", UNSET, None):
+        with pytest.raises((InvalidArgument, WorkflowFailed)) as caught:
+            select(config, asked)
+        assert "quotes" in caught.value.next_step and "false" in caught.value.next_step
+        assert "did you mean" not in caught.value.message

@@ -12,7 +12,7 @@ import anyio
 
 from quilt_mcp.backends.objects import PAGE_LIMIT, READ_AT_ONCE, ObjectOps, checked_length, checked_limit
 from quilt_mcp.backends.options import Options
-from quilt_mcp.domain.address import PackageUri, parse_registry
+from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.listing import (
@@ -89,7 +89,7 @@ class DirectOps(ObjectOps):
         return Author(self._registry(url), self._registry, self._scratch, self._clock)
 
     def _open_folder(self, path: str) -> Destination:
-        return Destination(*self._local.folder(path))
+        return Destination(*self._local.folder(parse_folder(path)))
 
     # -- packages, reading --
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.arguments import build_parser, settings_flags
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.server.log import safe, say
 
@@ -86,7 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def tell(error: QuiltError) -> int:
     """Says on standard error what was wrong and what to do next; answers the exit code of the error's group."""
-    say(safe(f"error: {error.message} [{error.code}]") + "\n")
+    say(safe(f"error: {one_line(error.message)} [{error.code}]") + "\n")
     if error.next_step:
-        say(safe(f"next:  {error.next_step}") + "\n")
+        say(safe(f"next:  {one_line(error.next_step)}") + "\n")
     return exits.BY_RECOVERY.get(error.recovery, exits.REPORT)

@@ -16,12 +16,13 @@ from quilt_mcp import __version__
 from quilt_mcp.auth.identity import Asker, Identity
 from quilt_mcp.cli import exits
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
 from quilt_mcp.server import signals
 from quilt_mcp.session import Session
 from quilt_mcp.storage.private import folder_problem
-from quilt_mcp.tools.envelope import json_text, printable
+from quilt_mcp.tools.envelope import clean, json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,9 @@ def run_doctor(settings: Settings, *, as_json: bool) -> int:
     checks = signals.run(examine, settings)
     healthy = all(check.ok is not False for check in checks)
     if as_json or not sys.stdout.isatty():
-        sys.stdout.write(json_text({"ok": healthy, "checks": [asdict(check) for check in checks]}) + "\n")
+        sys.stdout.write(
+            json_text(clean({"ok": healthy, "checks": [asdict(check) for check in checks]})) + "\n"
+        )
     else:
         _print(checks)
     return exits.OK if healthy else exits.REPORT
@@ -174,7 +177,7 @@ def _print(checks: list[Check]) -> None:
     }
     grid = Table.grid(padding=(0, 2))
     for check in checks:
-        grid.add_row(signs[check.ok](), Text(check.name, style="bold"), Text(printable(check.found)))
+        grid.add_row(signs[check.ok](), Text(check.name, style="bold"), Text(one_line(check.found)))
         if check.fix:
-            grid.add_row("", "", Text(f"-> {printable(check.fix)}", style="yellow"))
+            grid.add_row("", "", Text(f"-> {one_line(check.fix)}", style="yellow"))
     Console().print(grid)

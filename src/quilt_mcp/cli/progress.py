@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.printable import one_line
 
 
 @contextmanager
@@ -19,11 +20,16 @@ def terminal_progress() -> Generator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
 
         async def draw(done: float, total: float | None, message: str) -> None:
-            bars.update(task, completed=done, total=total, description=message, visible=True)
+            bars.update(task, completed=done, total=total, description=one_line(message), visible=True)
 
         yield draw

@@ -1,4 +1,4 @@
-"""Results for people: tables and pictures. Nothing from data reaches the terminal unescaped."""
+"""Results for people: tables and pictures. A Reply holds nothing that acts on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quilt_mcp.cli.picture import picture
-from quilt_mcp.tools.envelope import Reply, printable
+from quilt_mcp.tools.envelope import Reply
 
 HIDDEN_COLUMNS = frozenset({"uri", "physical_key"})
 """Long addresses that can be made from what is shown; ``--json-output`` has them."""
@@ -34,7 +34,7 @@ def render(reply: Reply, console: Console | None = None) -> None:
             image = picture(base64.b64decode(block.body), width=min(console.width, 100))
             console.print(image or Text(f"[{block.media_type}: cannot be drawn here]", style="dim"))
         else:
-            console.print(Text(printable(block.body)), soft_wrap=True)
+            console.print(Text(block.body), soft_wrap=True)
     page = cast("dict[str, Any]", reply.structured.get("page") or {})
     if page.get("next_cursor"):
         total = page.get("total")
@@ -44,7 +44,7 @@ def render(reply: Reply, console: Console | None = None) -> None:
             Text(f"There is more{of}: add --arg cursor={page['next_cursor']}", style="dim"), soft_wrap=True
         )
     for warning in cast("list[str]", reply.structured.get("warnings", [])):
-        console.print(Text(f"warning: {printable(warning)}", style="yellow"))
+        console.print(Text(f"warning: {warning}", style="yellow"))
 
 
 def _is_table(value: Any) -> bool:
@@ -85,7 +85,7 @@ def _cell(key: str, value: Any) -> RenderableType:
     if isinstance(value, int):
         return Text(f"{value:,}")
     if isinstance(value, str):
-        return Text(printable(value[:16] if _is_digest(value) else value))
+        return Text(value[:16] if _is_digest(value) else value)
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
         if set(mapping) == {"type", "value"}:
@@ -97,11 +97,11 @@ def _cell(key: str, value: Any) -> RenderableType:
         return Group(
             *(Text("  ".join(f"{name}={_scalar(one)}" for name, one in row.items())) for row in rows)
         )
-    return Text(printable(json.dumps(value, ensure_ascii=False)))
+    return Text(json.dumps(value, ensure_ascii=False))
 
 
 def _scalar(value: Any) -> str:
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _is_digest(text: str) -> bool:

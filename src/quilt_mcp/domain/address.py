@@ -30,6 +30,7 @@ _TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
 _CATALOG: Final = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _UNFOLDED: Final = re.compile(r"//|/\.?(?:/|\Z)|\A(?!/)")
 _PARAMETERS: Final = ("package", "path", "catalog")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _Refusal = Callable[[str, str], NoReturn]
 
 
@@ -155,6 +156,26 @@ class PhysicalKey:
             return _file_url(self.path)
         query = "" if self.version_id is None else "?" + urlencode({"versionId": self.version_id})
         return f"s3://{self.bucket}{quote('/' + self.path)}{query}"
+
+
+def parse_folder(text: str) -> str:
+    """The path of a local folder that a caller names: a path as it is, or a file: URL. Raises InvalidUri for any other scheme,
+    and for nothing at all."""
+    stripped = text.strip()
+    if stripped.startswith("file:"):
+        return PhysicalKey.parse(stripped).path
+    if not stripped:
+        raise InvalidUri(
+            "The folder is empty.", next_step="Name a local folder, such as ./data or file:///folder."
+        )
+    if _SCHEME.match(stripped):
+        raise InvalidUri(
+            f"{_shown(stripped)} is no local folder.",
+            next_step="Name a folder of this machine, as a path or file:///folder. package_copy with to_registry=s3://bucket "
+            "brings a package into a bucket, object_put a single object.",
+            details={"dest": _shown(stripped)},
+        )
+    return text
 
 
 def parse_object(uri: str) -> PhysicalKey:

@@ -98,6 +98,10 @@ class Choice:
         included = not self._include or _any_matches(self._include, path)
         return not _any_matches(self._exclude, path) and included
 
+    def passes_over(self, folder: str) -> bool:
+        """Whether ``exclude`` leaves out all that can lie below ``folder``, which ends in '/'."""
+        return all(_any_matches(self._exclude, folder + any_name) for any_name in ("\0", "\0/\0"))
+
     @property
     def unmatched(self) -> list[str]:
         """The patterns that none of the paths asked for so far fits, as ``exclude 'x'``."""

@@ -173,7 +173,7 @@ class Plan:
     """What a write will do. Nothing has been written yet.
 
     ``changes`` is cut at a bound (``changes_total`` is not); counts are of entries. ``bytes_to_copy`` is an upper bound:
-    bytes that are already stored are not copied again.
+    what is referred to in place is not in it, and bytes that are already stored are not copied again.
     """
 
     package: PackageUri

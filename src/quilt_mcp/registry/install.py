@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
+from pathlib import Path
 from typing import Literal
 
 import anyio
@@ -16,7 +17,8 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress, Tally
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, SourceNotFound
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, SourceNotFound
+from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
@@ -56,6 +58,13 @@ class Destination:
                 next_step="Choose another dest, or install other paths of the package (package_browse lists them).",
                 details={"dest": self.path, "path": logical_key},
             )
+        if is_of_git(place):
+            raise InvalidArgument(
+                f"{place!r} in {self.folder.root} lies in a .git, whose hooks git runs; nothing is installed there.",
+                next_step="Install other paths of the package (the path argument; package_browse lists them), or read this file "
+                "with object_read.",
+                details={"dest": self.path, "path": logical_key},
+            )
         return place
 
 
@@ -66,12 +75,28 @@ class _Survey:
     is_missing: bytearray = field(default_factory=bytearray)
     count: int = 0
     size: int = 0
+    run: list[str] = field(default_factory=list[str])
+    """What tools would run, there already or not; the first of them."""
+    run_count: int = 0
 
     def add(self, entry: Entry, *, is_missing: bool) -> None:
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
             self.size += size_of(entry)
+        if is_run(entry.logical_key):
+            self.run_count += 1
+            self.run = [*self.run, entry.logical_key][:_SHOWN]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if not self.run:
+            return ()
+        more = f" and {self.run_count - len(self.run)} more" if self.run_count > len(self.run) else ""
+        return (
+            f"run_by_tools: tools that open the folder may run or obey {', '.join(self.run)}{more}; look at them (object_read) "
+            "before anything is started there.",
+        )
 
 
 class Installer:
@@ -86,6 +111,9 @@ class Installer:
         self._tally = Tally(progress, 0, "bytes installed")
         self._overwrite = overwrite
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
+        self._passable = frozenset[str]()
+        """Folders, below the root, in whose place nothing stands that is in the way."""
+        self._longest = _longest_name(self._folder.root)
 
     async def install(self, package: PackageUri, *, dry_run: bool) -> InstallOutcome:
         """A folder's files keep their logical keys below ``dest``; so does a single file.
@@ -102,7 +130,13 @@ class Installer:
             await self._install_all(missing, survey.count)
         unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
-            str(pinned), self._destination.path, survey.count, unchanged, survey.size, done=not dry_run
+            str(pinned),
+            self._destination.path,
+            survey.count,
+            unchanged,
+            survey.size,
+            done=not dry_run,
+            warnings=survey.warnings,
         )
 
     def _survey(self, manifest: Manifest, path: str) -> _Survey:
@@ -126,10 +160,18 @@ class Installer:
         return survey
 
     def _look_for(self, entry: Entry) -> Literal["same", "another", "nothing"]:
+        place = self._destination.at(entry.logical_key)
+        if longest := max(
+            (name for name in place.split("/") if len(name) * 4 > self._longest), key=_bytes, default=""
+        ):
+            self._require_short(longest, entry.logical_key)
         try:
-            descriptor = self._folder.open_file(self._destination.at(entry.logical_key))
+            descriptor = self._folder.open_file(place)
         except SourceNotFound:
+            self._require_way(place)
             return "nothing"
+        except NotAFile as error:
+            raise self._in_the_way(place, error.message) from error
         try:
             size = os.fstat(descriptor).st_size
             if size != entry.size or entry.hash is None:
@@ -153,6 +195,42 @@ class Installer:
                 anyio.from_thread.run(self._tally.add, STEP)
 
         return checkpoint
+
+    def _require_short(self, name: str, logical_key: str) -> None:
+        if (length := _bytes(name)) > self._longest:
+            raise InvalidName(
+                f"{logical_key[:100]!r} cannot be installed into {self._destination.path}: a part of it has {length} bytes, and "
+                f"the file system takes {self._longest}.",
+                next_step="Install other paths of the package (the path argument), or read this file with object_read. "
+                "package_patch with rename makes a revision in which it has a shorter name.",
+                details={"dest": self._destination.path, "path": logical_key},
+            )
+
+    def _require_way(self, place: str) -> None:
+        """Raises AlreadyExists where a file stands in the place of a folder. Neighbours come one after the other, so what was
+        looked at for the last is not looked at again."""
+        names = place.split("/")[:-1]
+        folders = ["/".join(names[:depth]) for depth in range(1, len(names) + 1)]
+        for folder in folders:
+            if folder in self._passable:
+                continue
+            try:
+                self._folder.stat(folder)
+            except SourceNotFound:
+                break
+            except NotAFile:
+                continue
+            raise self._in_the_way(
+                folder, f"{folder!r} in {self._folder.root} is a file, and a folder is needed."
+            )
+        self._passable = frozenset(folders)
+
+    def _in_the_way(self, place: str, message: str) -> AlreadyExists:
+        return AlreadyExists(
+            f"{message} It stands in the way of what the package has there.",
+            next_step="Move it away, choose another dest, or install other paths of the package (the path argument).",
+            details={"dest": self._destination.path, "path": place},
+        )
 
     async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
@@ -208,3 +286,15 @@ class Installer:
 
 def size_of(entry: Entry) -> int:
     return entry.size or 0
+
+
+def _bytes(name: str) -> int:
+    return len(name.encode())
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes that a name may have there. Blocks for microseconds."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except OSError:
+        return 255

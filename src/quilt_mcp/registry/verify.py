@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 
 import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.checksums import hash_bytes
+from quilt_mcp.domain.checksums import CHECKSUMS, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress, Tally
 from quilt_mcp.errors import (
+    AccessError,
+    AuthenticationError,
     CredentialPlace,
     HashMismatch,
     NotFound,
@@ -40,6 +44,7 @@ from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.workers import for_each, groups
 
 PROBLEMS_SHOWN = 200
+_CAUSES_TOLD = 10
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
 _READERS = 2
@@ -49,6 +54,21 @@ _ODD: dict[Kind, str] = {
     "link": "a symbolic link",
     "closed": "a place of credentials, which is not looked at",
 }
+
+
+@dataclass(slots=True)
+class _Unreadable:
+    """Files that may not be looked at, for one reason."""
+
+    error: QuiltError
+    """Of the first."""
+    count: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"unreadable: {self.count} files were not looked at, which says nothing about their bytes. {self.error.message} "
+            f"{self.error.next_step}"
+        )
 
 
 class Verifier:
@@ -64,6 +84,9 @@ class Verifier:
         """Physical keys outside the roots, one of each folder."""
         self._checked_entries = 0
         self._checks: Counter[str] = Counter()
+        self._unreadable: dict[tuple[str, str], _Unreadable] = {}
+        """By what is wrong and what helps."""
+        self._noting = threading.Lock()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
         self._reading = anyio.CapacityLimiter(_READERS)
 
@@ -81,6 +104,8 @@ class Verifier:
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
             await to_thread.run_sync(self._find_extra, manifest, item, installed)
+        repeats = sum(cause.count - 1 for cause in self._unreadable.values())
+        self._problem_count += repeats
         return Verification(
             uri=str(pinned),
             ok=not self._problem_count,
@@ -89,7 +114,10 @@ class Verifier:
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
             checks=dict(self._checks),
-            warnings=outside_roots(self._outside.values()),
+            warnings=(
+                *outside_roots(self._outside.values()),
+                *(str(cause) for cause in islice(self._unreadable.values(), _CAUSES_TOLD)),
+            ),
         )
 
     async def _check_group(self, group: Sequence[Entry]) -> None:
@@ -216,21 +244,28 @@ class Verifier:
         for relative, error in refused:
             self._add(FileCheck(_shown(item.path + relative), "unreadable", None, _told(error)))
 
+    def _failed(self, entry: Entry, error: QuiltError) -> FileCheck | None:
+        """None for one of several files that may not be looked at for one reason: they are told together, and counted."""
+        if isinstance(error, NotFound):
+            return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
+        if isinstance(error, NotSupported) and entry.hash is not None and entry.hash.type not in CHECKSUMS:
+            return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type)
+        if isinstance(error, (OutsideRoots, CredentialPlace)) and self._installed is None:
+            return FileCheck(entry.logical_key, "not_allowed", entry.physical_key, error.code)
+        problem = FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+        if not isinstance(error, AccessError | AuthenticationError):
+            return problem
+        with self._noting:
+            cause = self._unreadable.setdefault((error.code, error.next_step), _Unreadable(error))
+            cause.count += 1
+            return problem if cause.count == 1 else None
+
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
         if problem.found == OutsideRoots.code and problem.expected:
             self._outside.setdefault(problem.expected.rpartition("/")[0], problem.expected)
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
-
-    def _failed(self, entry: Entry, error: QuiltError) -> FileCheck:
-        if isinstance(error, NotFound):
-            return FileCheck(entry.logical_key, "missing", entry.physical_key, error.message)
-        if isinstance(error, NotSupported):
-            return FileCheck(entry.logical_key, "unsupported_hash", entry.hash.type if entry.hash else None)
-        if isinstance(error, (OutsideRoots, CredentialPlace)) and self._installed is None:
-            return FileCheck(entry.logical_key, "not_allowed", entry.physical_key, error.code)
-        return FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
 
 
 def _wrong_manifest(manifest: Manifest) -> FileCheck:

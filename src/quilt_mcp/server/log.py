@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from quilt_mcp.domain.printable import printable
+
 _PIECE: Final = 4096
 """What a pipe that can be written to takes without waiting."""
 _PATIENCE_MS: Final = 200
@@ -36,8 +38,6 @@ _SECRET_FORMS: Final = re.compile(
 
 def safe(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text as a terminal or a log may show it: secrets struck out, control and invisible characters as escapes."""
-    from quilt_mcp.tools.envelope import printable  # with all tools behind it, which --help has no use for
-
     for name in _SECRET_VARIABLES:
         if len(secret := environ.get(name, "")) >= 8:
             text = text.replace(secret, "***")

@@ -22,10 +22,11 @@ from mcp.shared.exceptions import MCPError
 from quilt_mcp import __version__
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.domain.plan import Progress
+from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InputError, QuiltError
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, available, prompts, resources
-from quilt_mcp.tools.envelope import Block, Reply, error_reply, printable
+from quilt_mcp.tools.envelope import Block, Reply, error_reply
 from quilt_mcp.tools.spec import Call, ToolSpec
 
 T = TypeVar("T")
@@ -93,7 +94,8 @@ class _Surface:
         if params.name not in self._schemas:
             names = ", ".join(one.name for one in self._tools)
             raise MCPError(
-                types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]!r}. The tools are: {names}."
+                types.INVALID_PARAMS,
+                f"Unknown tool: {printable(params.name[:100])!r}. The tools are: {names}.",
             )
         async with progress_of(ctx) as progress:
             reply = await self._session.call(params.name, params.arguments or {}, progress, asker=self._asker)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.errors import QuiltError
 
 PIECE: Final = 2 << 20
 """Bytes in each piece of a stream. Smaller ones are more steps between threads; larger ones leave the processor's cache before
@@ -154,11 +155,16 @@ class FileIntake(Protocol):
 @dataclass(frozen=True, slots=True)
 class Found:
     """A file that a source names. ``relative`` is its '/'-separated path below the folder asked for (its name, when one file
-    was); a local ``physical_key`` is where its bytes really lie, with a symbolic link resolved, as quilt3's are."""
+    was); a local ``physical_key`` is where its bytes really lie, with a symbolic link resolved, as quilt3's are.
+
+    ``fault``: why it cannot be taken, to be raised by who wants it; of a folder that cannot be listed (``relative`` ends in
+    '/') too. ``is_private``: only its owner may read it."""
 
     relative: str
     physical_key: PhysicalKey
     size: int
+    fault: QuiltError | None = None
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ class ReadOnlyStore:
     of the store."""
 
     def __init__(self, store: Store) -> None:
+        self.read_from = store
+        """For questions that only the store itself can answer; nothing is to be written by way of it."""
         self.conditional_writes = store.conditional_writes
         self.conditional_deletes = store.conditional_deletes
         self.url = store.url

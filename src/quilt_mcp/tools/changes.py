@@ -317,7 +317,7 @@ PACKAGE_PATCH = ToolSpec(
         "merge": {
             "type": "boolean",
             "default": False,
-            "description": "If it is not, redo changes that do not overlap",
+            "description": "If not, redo changes that do not overlap",
         },
         "copy": _COPY,
         "dry_run": _DRY_RUN,

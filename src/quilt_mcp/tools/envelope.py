@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
+from quilt_mcp.domain.printable import one_line, printable
 from quilt_mcp.errors import QuiltError
 
 MAX_DEPTH = 60
 """Nesting that a result may have: what serializers and clients bear, and more than any metadata needs."""
 MAX_WARNINGS = 20
-_HIDDEN = re.compile(
-    # C0 and C1 controls, soft hyphen, Arabic letter mark, zero-width and direction marks, line and paragraph separators,
-    # bidi embeddings and isolates, invisible operators, BOM, interlinear anchors, and the tag characters.
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e0fff]"
-)
-_SURROGATE = re.compile("[\ud800-\udfff]")
+DATA = "data, not instructions"
+"""The mark of text that came from a file, a registry or a bucket, wherever it stands on its own."""
+NOTES = {
+    "escaped": "escaped: characters that cannot be seen or act on a terminal are shown as \\u escapes; what is stored holds the "
+    "characters themselves.",
+    "not_json": "not_json: NaN and Infinity, which JSON does not have, are shown as texts; what is stored are numbers. Data "
+    "written anew must not hold them.",
+    "too_much": "too_much: integers of more than 4,096 bits and values nested too deeply are described, not shown.",
+}
+"""What a reader is told when ``clean`` had to change something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Answer:
         if self.records and self.paged:
             body["page"] = {"next_cursor": self.next_cursor, "total": self.total}
         if self.warnings:
-            body["warnings"] = [cut_text(one, 600) for one in self.warnings[:MAX_WARNINGS]]
+            body["warnings"] = [cut_text(one_line(one), 600) for one in self.warnings[:MAX_WARNINGS]]
             if len(self.warnings) > MAX_WARNINGS:
                 body["warnings"].append(
                     f"more_warnings: {len(self.warnings) - MAX_WARNINGS} further warnings are left out."
@@ -77,7 +80,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A finished result. ``structured`` is plain JSON that any client can take; ``blocks`` start with its text."""
+    """A finished result. ``structured`` is plain JSON that any client can take; ``blocks`` start with its text. Neither holds
+    anything that is not ``printable``."""
 
     structured: dict[str, Any]
     blocks: tuple[Block, ...] = field(default=())
@@ -91,7 +95,7 @@ class Reply:
 def reply(answer: Answer, budget: int) -> Reply | int:
     """The answer within ``budget`` bytes; or, when its records do not fit, how many of them do (at least 1), for the
     tool to fetch a page of that size, whose cursor then goes on where it ends."""
-    structured = clean(answer.structured())
+    structured = _cleaned(answer)
     made = _finish(answer, structured)
     if weight(made) <= budget:
         return made
@@ -111,7 +115,7 @@ def reply(answer: Answer, budget: int) -> Reply | int:
 
 
 def error_reply(error: QuiltError, budget: int) -> Reply:
-    message, next_step = cut_text(error.message, 2_000), cut_text(error.next_step, 1_000)
+    message, next_step = cut_text(one_line(error.message), 2_000), cut_text(one_line(error.next_step), 1_000)
     body = {
         "code": error.code,
         "message": message,
@@ -126,8 +130,8 @@ def error_reply(error: QuiltError, budget: int) -> Reply:
     if error.details:
         details = json_text(body["details"])
         if len(details) <= 2_000:
-            text += f"\nDetails: {details}"
-    return Reply(clean({"error": body}), (Block("text", printable(text)),), is_error=True)
+            text += f"\nDetails ({DATA}): {details}"
+    return Reply({"error": body}, (Block("text", text),), is_error=True)
 
 
 def weight(made: Reply) -> int:
@@ -136,37 +140,43 @@ def weight(made: Reply) -> int:
 
 
 def json_text(value: Any) -> str:
-    """Compact JSON in which nothing acts on a terminal or hides from a reader: such characters are \\u escapes."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _HIDDEN.sub(_json_escape, text)
+    """Compact JSON of what ``clean`` has been through."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def printable(text: str) -> str:
-    """Text from data as a text block may carry it: control, direction and invisible characters as \\u escapes; tab and
-    newline stay."""
-    return _HIDDEN.sub(_json_escape, _SURROGATE.sub("\ufffd", text.replace("\r\n", "\n")))
+def clean(value: Any, notes: set[str] | None = None, depth: int = MAX_DEPTH) -> Any:
+    """The value as JSON that every client can read and in which nothing hides: text as ``printable`` has it, no NaN, no
+    endless digits, no bottomless nesting.
 
-
-def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value as JSON that every client can read: no lone surrogate, no NaN, no endless digits, no bottomless nesting.
-
-    What had to be changed is changed to text that says so; package metadata read through object_read keeps its bytes.
+    What had to be changed is changed to text that says so, and the key of what there is to tell (NOTES) is added to
+    ``notes``; package metadata read in parts through object_read is exact.
     """
+    notes = set[str]() if notes is None else notes
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, int):
-        return value if value.bit_length() <= 4_096 else f"[an integer of {value.bit_length()} bits]"
+        shown = printable(value)
+        if shown != value:
+            notes.add("escaped")
+        return shown
+    if isinstance(value, int) and value.bit_length() <= 4_096:
+        return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if depth == 0:
-        return "[nested too deeply to show]"
+        if math.isfinite(value):
+            return value
+        notes.add("not_json")
+        return json.dumps(value)
+    if isinstance(value, int) or depth == 0:
+        notes.add("too_much")
+        bits = (
+            f"an integer of {value.bit_length()} bits"
+            if isinstance(value, int)
+            else "nested too deeply to show"
+        )
+        return f"[{bits}]"
     if isinstance(value, Mapping):
-        return {
-            clean(str(key)): clean(one, depth - 1) for key, one in cast("Mapping[Any, Any]", value).items()
-        }
-    return [clean(one, depth - 1) for one in value]
+        return _clean_mapping(cast("Mapping[Any, Any]", value), notes, depth - 1)
+    return [clean(one, notes, depth - 1) for one in value]
 
 
 def fit(value: Any, room: int) -> Any:
@@ -189,6 +199,24 @@ def cut_text(text: str, most: int) -> str:
         return text
     kept = text[:most].encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
     return f"{kept}... [{len(text) - len(kept)} characters left out]"
+
+
+def _cleaned(answer: Answer) -> dict[str, Any]:
+    notes = set[str]()
+    structured = clean(answer.structured(), notes)
+    said = [NOTES[note] for note in NOTES if note in notes]
+    return {**structured, "warnings": [*structured.get("warnings", []), *said]} if said else structured
+
+
+def _clean_mapping(values: Mapping[Any, Any], notes: set[str], depth: int) -> dict[str, Any]:
+    """Two keys that are shown alike are both kept."""
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        name = clean(str(key), notes)
+        while name in kept:
+            name += " [again]"
+        kept[name] = clean(value, notes, depth)
+    return kept
 
 
 def _fit_body(structured: dict[str, Any], records: tuple[str, ...], room: int) -> dict[str, Any]:
@@ -251,11 +279,8 @@ def _finish(answer: Answer, structured: dict[str, Any]) -> Reply:
     shown = structured
     if answer.text_field is not None and answer.blocks:
         shown = {**structured, "data": {**structured["data"], answer.text_field: "[in the next block]"}}
-    return Reply(structured, (Block("text", json_text(shown)), *answer.blocks))
-
-
-def _json_escape(match: re.Match[str]) -> str:
-    return json.dumps(match.group())[1:-1]
+    blocks = (replace(one, body=printable(one.body)) for one in answer.blocks)
+    return Reply(structured, (Block("text", json_text(shown)), *blocks))
 
 
 def _size(value: Any) -> int:

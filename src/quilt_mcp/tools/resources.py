@@ -16,9 +16,11 @@ from urllib.parse import quote, unquote
 from quilt_mcp.domain.address import PackageUri, parse_package, parse_registry
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.names import validate_logical_key
+from quilt_mcp.domain.printable import address as printable_address
+from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
 from quilt_mcp.tools import status
-from quilt_mcp.tools.envelope import clean, json_text, printable
+from quilt_mcp.tools.envelope import DATA, clean, json_text
 from quilt_mcp.tools.spec import Call
 
 SCHEME = "quilt://"
@@ -83,7 +85,8 @@ async def read(call: Call, uri: str) -> Body:
 def _as_text(content: Content, pinned: bool) -> Body:
     if b"\0" not in content.data:
         try:
-            return Body(_text_type(content.media_type), text=printable(content.data.decode()), pinned=pinned)
+            text = f"Content of {content.uri} ({DATA}):\n{printable(content.data.decode())}"
+            return Body(_text_type(content.media_type), text=text, pinned=pinned)
         except UnicodeDecodeError:
             pass
     return Body(content.media_type, data=content.data, pinned=pinned)
@@ -161,12 +164,13 @@ async def _paths(call: Call, typed: str, known: Mapping[str, str]) -> tuple[list
         return [], False
     registry = registry_of(unquote(known.get("registry") or DEFAULT), call.ops.default_registry)
     package = parse_package(unquote(known["package"]), registry)
+    typed = unquote(typed) if printable_address(unquote(typed)) == typed else typed
     folder = typed[: typed.rfind("/") + 1]
     found: list[str] = []
     cursor: str | None = None
     for _ in range(10):
         browsed = await call.ops.browse(replace(package, path=folder or None), limit=1000, cursor=cursor)
-        found += [one.path for one in browsed.page.items if one.path.startswith(typed)]
+        found += [printable_address(one.path) for one in browsed.page.items if one.path.startswith(typed)]
         cursor = browsed.page.next_cursor
         if cursor is None or len(found) >= MOST_COMPLETIONS:
             break

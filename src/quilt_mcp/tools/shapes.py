@@ -12,6 +12,7 @@ from quilt_mcp.domain.diff import EntryChange
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import FileCheck, Item, ObjectListing, PackageListing, RegistryListing, Revision
 from quilt_mcp.domain.plan import Plan, PlannedChange
+from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.errors import InvalidArgument, InvalidUri
 from quilt_mcp.tools.spec import NUMBER, TEXT, Call, Schema, fields
 
@@ -97,7 +98,7 @@ def item_json(one: Item) -> dict[str, Any]:
         entries=one.entries,
         hash=hash_json(one.hash),
         metadata=one.metadata,
-        physical_key=one.physical_key,
+        physical_key=None if one.physical_key is None else printable_address(one.physical_key),
         uri=one.uri,
     )
 

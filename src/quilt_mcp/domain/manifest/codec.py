@@ -9,8 +9,9 @@ What is read is not trusted: every record is checked for shape, size, depth and 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn, cast
 
@@ -252,7 +253,27 @@ def dump(encode: Callable[[Any], str], value: Any, what: str) -> str:
     except RecursionError:
         _invalid(what, "is nested too deeply")
     except (TypeError, ValueError) as error:
-        _invalid(what, f"is not JSON ({error})")
+        number = _no_number(value)
+        _invalid(what, f"is not JSON ({number or error})", _WRITE_NULL if number else _WRITE_LESS)
+
+
+def _no_number(value: Any) -> str | None:
+    """Where NaN or an infinite number stands in metadata, and which."""
+    waiting: list[tuple[str, Any]] = [("", value)]
+    seen: set[int] = set()
+    while waiting:
+        at, one = waiting.pop()
+        if isinstance(one, Mapping | list | tuple):
+            if id(cast("Any", one)) in seen:
+                continue
+            seen.add(id(cast("Any", one)))
+        if isinstance(one, float) and not math.isfinite(one):
+            return f"{json.dumps(one)} stands at {at.removeprefix('/user_meta')[:200] or '/'}"
+        if isinstance(one, Mapping):
+            waiting += [(f"{at}/{key}", inner) for key, inner in cast("Mapping[Any, Any]", one).items()]
+        elif isinstance(one, list | tuple):
+            waiting += [(f"{at}/{place}", inner) for place, inner in enumerate(cast("list[Any]", one))]
+    return None
 
 
 def size_and_hash(entry: Entry) -> tuple[str, Hash]:
@@ -266,11 +287,18 @@ def size_and_hash(entry: Entry) -> tuple[str, Hash]:
     return (repr(float(size)) if type(size) is IntegralFloat else str(int(size))), entry_hash
 
 
-def _invalid(what: str, why: str) -> NoReturn:
+_WRITE_LESS = "Give JSON metadata of less than 1 MB per file, and keep larger things as files of the package."
+_WRITE_NULL = (
+    "Give null or a text there: JSON has no NaN and no Infinity. What an older revision has there is replaced by "
+    "package_patch with metadata (metadata_mode replace) or entry_metadata."
+)
+
+
+def _invalid(what: str, why: str, next_step: str = _WRITE_LESS) -> NoReturn:
     shown = what.encode("utf-8", "backslashreplace").decode()
     shown = shown if shown.startswith("the ") else f"the metadata of {shown!r}"
     raise InvalidMetadata(
         f"{shown[0].upper()}{shown[1:]} {why}.",
-        next_step="Give JSON metadata of less than 1 MB per file, and keep larger things as files of the package.",
+        next_step=next_step,
         details={"record": shown},
     )

@@ -9,9 +9,10 @@ patterns go through ``domain.workflows.patterns``. What exceeds a bound is refus
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
@@ -46,11 +47,29 @@ class WorkflowConfig:
 
     @property
     def names(self) -> list[str]:
-        return list(map(str, self.workflows))
+        """Those that can be asked for."""
+        return [one for one in cast("Mapping[Any, Any]", self.workflows) if isinstance(one, str)]
+
+    @property
+    def nameless(self) -> str:
+        """A sentence on ids that YAML reads as something else than text, as it does ``no:`` and ``1:``; no call can name them."""
+        ids = [
+            json.dumps(one, default=str)
+            for one in cast("Mapping[Any, Any]", self.workflows)
+            if not isinstance(one, str)
+        ]
+        if not ids:
+            return ""
+        return (
+            f" YAML reads {len(ids)} of its ids as no text ({', '.join(ids[:5])}), so that no call can name them: the "
+            "registry's owner puts them into quotes in .quilt/workflows/config.yml."
+        )
 
     @property
     def choice(self) -> str:
         """The names, for a sentence."""
+        if not self.names:
+            return "none: it has no workflow that can be named"
         more = f" and {len(self.names) - 10} more" if len(self.names) > 10 else ""
         return ", ".join(map(repr, self.names[:10])) + more
 
@@ -124,7 +143,7 @@ def select(
         if config.is_required:
             raise WorkflowFailed(
                 "The registry demands a workflow, and none was given.",
-                next_step=f"Pass workflow= one of {config.choice}.",
+                next_step=f"Pass workflow= one of {config.choice}.{config.nameless}",
                 details={"workflows": config.names[:50]},
             )
         return WorkflowRules(None)
@@ -134,8 +153,10 @@ def select(
         near = suggest(chosen, config.names, 1)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         raise InvalidArgument(
-            f"The registry has no workflow {chosen[:100]!r}{hint}",
-            next_step=f"Pass workflow= one of {config.choice}.",
+            f"The registry has no workflow {chosen[:100]!r}{hint}{config.nameless}",
+            next_step=f"Pass workflow= one of {config.choice}."
+            if config.names
+            else f"Leave out the argument 'workflow'.{config.nameless}",
             details={"workflow": chosen[:100], "workflows": config.names[:50]},
         )
     return _rules(config, chosen, config_is_local)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ from typing import Any, cast
 import anyio
 import anyio.from_thread
 
-from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Hash, Header, JsonObject
 from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.metadata import merge_patch
@@ -38,14 +39,15 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.workflows import Workflow, Workflows
-from quilt_mcp.registry.writing.arrivals import Arrivals
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.changes import Changes
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
 from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.intake import placement_in, take_in
+from quilt_mcp.registry.writing.intake import Survey, placement_in, survey_in, take_in
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources
+from quilt_mcp.storage.store import Store, Stores
 
 Request = CreateRequest | PatchRequest | CopyRequest
 
@@ -91,8 +93,8 @@ class Author:
         """Carries the plan out. Raises as ``plan``."""
         async with self._drafted(request) as first:
             prepared = await self._on_latest(request, first, first.parent)
-            store, stores, name = self._registry.store, self._registry.stores, first.plan.package.name
-            placement = placement_in(store, stores, name, self._scratch, first.arrivals, copy=request.copy)
+            name = first.plan.package.name
+            placement = placement_in(*self._placing(name, first.arrivals), copy=request.copy)
             stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan, same = prepared.plan, first.arrivals.unchanged()
@@ -105,6 +107,9 @@ class Author:
                 created=published.created,
                 warnings=(*plan.warnings, *notices, *published.warnings),
             )
+
+    def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
+        return self._registry.store, self._registry.stores, name, self._scratch, arrivals
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared
@@ -235,6 +240,9 @@ class Author:
         if request.copy and origin.url != self._registry.url:
             whole = Source(str(pinned))
             await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
+        elif origin.store.local_files is not None and self._registry.store.local_files is None:
+            survey = await survey_in(*self._placing(name, arrivals), copy=request.copy)
+            await anyio.to_thread.run_sync(_survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
         prepared = await self._prepare(request, name, parent, draft, arrivals, warnings)
@@ -279,7 +287,11 @@ class Author:
         edits: dict[str, Any] = {"workflow": chosen.header} if chosen else {}
         message = draft.header.message if isinstance(request.message, Unset) else request.message
         header = Header({**fields, **edits, "message": message})
-        await anyio.to_thread.run_sync(_check_draft, draft, header, chosen, name, arrivals)
+        survey = (
+            await survey_in(*self._placing(name, arrivals), copy=request.copy) if len(arrivals) else _nothing
+        )
+        checking = partial(_check_draft, draft, header, chosen, name, arrivals, survey)
+        bytes_to_copy = await anyio.to_thread.run_sync(checking)
         counts = draft.counts
         plan = Plan(
             package=PackageUri(self._registry.url, name),
@@ -290,7 +302,7 @@ class Author:
             renamed=counts.renamed,
             kept=counts.entries - counts.added - counts.replaced - counts.renamed,
             metadata_changed="user_meta" in header.fields,
-            bytes_to_copy=arrivals.size if request.copy else 0,
+            bytes_to_copy=bytes_to_copy,
             changes=tuple(draft.changes_shown),
             changes_total=counts.added + counts.replaced + counts.removed + counts.renamed + counts.metadata,
             workflow=chosen.header if chosen else None,
@@ -299,13 +311,27 @@ class Author:
         return Prepared(plan, draft, header, parent, arrivals)
 
 
+def _survey_in_place(manifest: Manifest, survey: Survey) -> None:
+    """Of entries that a registry elsewhere is to refer to. Raises as ``survey``."""
+    for entry in manifest.entries():
+        anyio.from_thread.check_cancelled()
+        survey(Incoming(entry.logical_key, entry.size or 0, {}, PhysicalKey.parse(entry.physical_key)))
+
+
+def _nothing(item: Incoming) -> int:
+    return 0
+
+
 def _check_draft(
-    draft: Draft, header: Header, workflow: Workflow | None, name: str, arrivals: Arrivals
-) -> None:
-    """All that can be known before a byte is read: keys, record sizes, metadata, the workflow's rules."""
+    draft: Draft, header: Header, workflow: Workflow | None, name: str, arrivals: Arrivals, survey: Survey
+) -> int:
+    """All that can be known before a byte is read: keys, record sizes, metadata, whether the registry takes each file, the
+    workflow's rules. Answers how many bytes will be copied, at most."""
+    bytes_to_copy = 0
     encode_header(header)
     for item in arrivals:
         anyio.from_thread.check_cancelled()
+        bytes_to_copy += survey(item)
         encode_record(replace(item.unread(), hash=item.hash or _UNREAD))
     draft.plan(anyio.from_thread.check_cancelled)
     if workflow is not None:
@@ -319,6 +345,7 @@ def _check_draft(
             schemas=workflow.schemas,
             checkpoint=anyio.from_thread.check_cancelled,
         )
+    return bytes_to_copy
 
 
 def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:

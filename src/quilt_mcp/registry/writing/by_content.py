@@ -8,7 +8,7 @@ checked. With ``copy`` off files are hashed where they lie, and stay there.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
@@ -37,6 +37,19 @@ class ContentPlacement:
 
     async def notices(self, stored: int) -> tuple[str, ...]:
         return not_pinned(self._not_pinned)
+
+    async def survey(self) -> Callable[[Incoming], int]:
+        root = self._store.physical_key("x").path.removesuffix("x")
+
+        def look(item: Incoming) -> int:
+            origin = item.physical_key
+            if origin is None:
+                return item.size
+            key = origin.path.removeprefix(root)
+            is_stored = origin.bucket is None and key != origin.path and is_named_by(item.hash, key)
+            return item.size if self._copy and not is_stored else 0
+
+        return look
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress

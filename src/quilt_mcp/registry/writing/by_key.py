@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, share
-from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
+from quilt_mcp.errors import InvalidName, NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import OBJECTS, is_named_by, object_key
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size, not_pinned
@@ -40,6 +40,7 @@ _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
 _FEW = 30
 """Up to so many files, each is asked for by itself where the first page of a listing does not show it."""
+_LONGEST_KEY = 1024
 _READERS = 2
 """Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
 
@@ -59,6 +60,30 @@ class KeyPlacement:
         self._listed_to: str | None = None
         self._listing = anyio.Lock()
         self._reading = anyio.CapacityLimiter(_READERS)
+
+    async def survey(self) -> Callable[[Incoming], int]:
+        by_name = await self._keeps_versions()
+
+        def look(item: Incoming) -> int:
+            origin = item.physical_key
+            if origin is not None and origin.bucket is None and not self._copy:
+                raise NotSupported(
+                    f"{item.origin} is a local file; a package in {self._store.url} cannot refer to it in place.",
+                    next_step="Leave copy out, so that the file is uploaded.",
+                    details={"path": item.logical_key},
+                )
+            if origin is not None and (not self._copy or self._stays(item, origin, by_name)):
+                return 0
+            if by_name and (length := len(self._named(item).encode())) > _LONGEST_KEY:
+                raise InvalidName(
+                    f"{item.logical_key[:200]!r} cannot be stored in {self._store.url}: with the package's name before it, its "
+                    f"key has {length} bytes, and S3 takes {_LONGEST_KEY}.",
+                    next_step="Give it a shorter path (to of the source), or leave it out (exclude).",
+                    details={"path": item.logical_key[:200], "bytes": length},
+                )
+            return item.size
+
+        return look
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
@@ -86,20 +111,16 @@ class KeyPlacement:
             return await self._place_read(item, before, Read(content, hash_bytes(content)))
         source, key = self._stores.locate(item.physical_key)
         if (files := source.local_files) is not None:
-            if not self._copy:
-                raise NotSupported(
-                    f"{item.origin} is a local file; a package in {self._store.url} cannot refer to it in place.",
-                    next_step="Leave copy out, so that the file is uploaded.",
-                    details={"path": item.logical_key},
-                )
             descriptor = await to_thread.run_sync(files.open_file, key)
             try:
                 return await self._place_file(item, before, descriptor, progress)
             finally:
                 os.close(descriptor)
-        version = item.physical_key.version_id
-        if isinstance(source, S3Store) and (not self._copy or await self._stays(item, source, key, version)):
-            return await self._refer(item, source, key, version, progress), 0
+        origin = item.physical_key
+        if isinstance(source, S3Store) and (
+            not self._copy or self._stays(item, origin, await self._keeps_versions())
+        ):
+            return await self._refer(item, source, key, origin.version_id, progress), 0
         assert isinstance(source, S3Store), "what is no file of this machine lies in a bucket"
         return await self._copy_object(item, source, item.physical_key, progress)
 
@@ -235,12 +256,12 @@ class KeyPlacement:
 
     # -- from S3 --
 
-    async def _stays(self, item: Incoming, source: S3Store, key: str, version: str | None) -> bool:
+    def _stays(self, item: Incoming, origin: PhysicalKey, keeps_versions: bool) -> bool:
         """Whether an object can be named where it is, as nobody can change it there."""
-        if source.bucket != self._store.bucket:
-            return False
-        return (
-            is_named_by(item.hash, key) or version not in (None, NULL_VERSION) or await self._keeps_versions()
+        return origin.bucket == self._store.bucket and (
+            keeps_versions
+            or origin.version_id not in (None, NULL_VERSION)
+            or is_named_by(item.hash, origin.path)
         )
 
     async def _refer(

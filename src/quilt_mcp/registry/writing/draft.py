@@ -87,6 +87,11 @@ class Draft:
         self._check_pieces(checkpoint)
         if self._base is not None:
             self._set_directories(self._base, checkpoint)
+        for entry in (*self._moved.values(), *self._edited.values()):
+            checkpoint()
+            encode_record(entry)
+        for key, meta in self._directories.items():
+            encode_record(DirectoryMeta(key, meta))
 
     def _remove(self, parent: Manifest) -> None:
         found: list[tuple[int, int, int]] = []

@@ -6,7 +6,7 @@ checked against the hash it recorded. How and where they are stored is the place
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
@@ -19,12 +19,22 @@ from quilt_mcp.registry.writing.by_key import KeyPlacement
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
+from quilt_mcp.storage.wrappers import ReadOnlyStore
 
 FILES_AT_ONCE = 16
 
 
+Survey = Callable[[Incoming], int]
+
+
 class Placement(Protocol):
     """Stores files, several at once."""
+
+    async def survey(self) -> Survey:
+        """What answers how many bytes storing a file takes, at most, and raises what storing it would raise, as far as that is
+        known without its bytes: a plan refuses what the write would. Asks the server once at most; the answer does not block.
+        """
+        ...
 
     async def notices(self, stored: int) -> tuple[str, ...]:
         """What the caller should know about how its files were stored (``stored`` bytes newly): warnings of the outcome."""
@@ -51,6 +61,14 @@ def placement_in(
         return KeyPlacement(store, stores, name, copy, arrivals)
     assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
+
+
+async def survey_in(
+    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+) -> Survey:
+    """The survey of the placement that a write would use, in a registry that may only be read too."""
+    behind = store.read_from if isinstance(store, ReadOnlyStore) else store
+    return await placement_in(behind, stores, name, scratch, arrivals, copy=copy).survey()
 
 
 async def take_in(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from glob import escape
 
 import anyio
 import anyio.lowlevel
@@ -14,7 +15,7 @@ from quilt_mcp.domain.glob import Choice
 from quilt_mcp.domain.metadata import with_user_meta
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InlineFile, Source
-from quilt_mcp.errors import InvalidName, SourceNotFound
+from quilt_mcp.errors import InvalidName, QuiltError, SourceNotFound
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.storage.store import Stores
@@ -71,23 +72,37 @@ class Sources:
                 details={"source": source.origin},
             )
         if unmatched := choice.unmatched:
-            more = f", and {len(unmatched) - _SHOWN} more" if len(unmatched) > _SHOWN else ""
-            shown = ", ".join(unmatched[:_SHOWN])
-            self.warnings.append(f"no_match: in {source.origin} nothing matches {shown}{more}.")
+            self.warnings.append(
+                f"no_match: in {source.origin} nothing matches {_some(unmatched, len(unmatched))}."
+            )
 
     async def _from_files(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
+        """Raises the fault of a file that is to be taken, not of one that ``exclude`` names."""
         found = await self._stores.find(source.origin)
         meta = with_user_meta({}, source.metadata)
+        owners_only, owners_only_count = list[str](), 0
         async for page in found.pages:
             incoming: list[Incoming] = []
             for file in page:
-                if choice.takes(file.relative):
+                is_folder = file.relative.endswith("/") and file.fault is not None
+                if not choice.passes_over(file.relative) if is_folder else choice.takes(file.relative):
+                    if file.fault is not None:
+                        raise _with_way_out(file.fault, file.relative)
+                    if file.is_private:
+                        owners_only_count += 1
+                        owners_only = [*owners_only, file.relative][:_SHOWN]
                     key = _logical_key(source, file.relative, found.is_single)
                     if private := _PRIVATE.match(file.relative):
                         self._private[private[0]] = None
                     incoming.append(Incoming(key, file.size, meta, file.physical_key))
             yield incoming
         self.warnings += found.warnings
+        if owners_only:
+            shown = _some(owners_only, owners_only_count)
+            self.warnings.append(
+                f"private: in {source.origin} only the owner may read {shown}; who may read the registry can read the copy "
+                "there, and an installed one is made as the umask says."
+            )
 
     async def _from_package(self, source: Source, choice: Choice) -> AsyncGenerator[list[Incoming]]:
         uri = PackageUri.parse(source.origin)
@@ -113,6 +128,15 @@ def _logical_key(source: Source, relative: str, is_single: bool) -> str:
         key = source.to
     else:
         key = f"{source.to.rstrip('/')}/{relative}" if source.to else relative
+        try:
+            validate_logical_key(relative)
+        except InvalidName as error:
+            fault = InvalidName(
+                f"A file of {source.origin} cannot be in a package by its name: {error.message}",
+                next_step="Rename it, or take it by a source of its own with to=.",
+                details={"source": source.origin, "path": relative[:200]},
+            )
+            raise _with_way_out(fault, relative) from error
     try:
         return validate_logical_key(key)
     except InvalidName as error:
@@ -121,3 +145,18 @@ def _logical_key(source: Source, relative: str, is_single: bool) -> str:
             next_step="Set `to` to a relative logical key or folder prefix, such as 'data/'.",
             details={"source": source.origin, "to": source.to},
         ) from error
+
+
+def _with_way_out(fault: QuiltError, relative: str) -> QuiltError:
+    """The fault of one file of many, which need not keep the others away."""
+    pattern = escape(f"/{relative}").encode("utf-8", "replace").decode()
+    return type(fault)(
+        fault.message,
+        next_step=f'{fault.next_step} Or leave it out: give the source exclude=["{pattern}"].',
+        details={**fault.details, "exclude": pattern},
+    )
+
+
+def _some(names: list[str], count: int) -> str:
+    more = f", and {count - _SHOWN} more" if count > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"

@@ -17,7 +17,15 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from quilt_mcp.errors import InvalidName, NotAFile, NotFound, NotSupported, OutsideRoots, StorageUnavailable
+from quilt_mcp.errors import (
+    InvalidName,
+    NotAFile,
+    NotFound,
+    NotSupported,
+    OutsideRoots,
+    QuiltError,
+    StorageUnavailable,
+)
 from quilt_mcp.storage.errors import storage_error, typed_errors
 from quilt_mcp.storage.local.credentials import CredentialPlaces, refusal
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
@@ -216,17 +224,30 @@ class ConfinedFolder:
                 above = held.enter_context(self.directory(parts))
             yield open_file
 
-    def look_at(self, parts: Parts, files: Iterable[Child], look: Callable[[str, int], T]) -> dict[str, T]:
+    def look_at(
+        self,
+        parts: Parts,
+        files: Iterable[Child],
+        look: Callable[[str, int], T],
+        refused: dict[str, QuiltError] | None = None,
+    ) -> dict[str, T]:
         """By name, what ``look`` says of the names and descriptors of some files in one folder. Those that are no longer regular
-        files are left out. Raises PermissionDenied for one that may not be read."""
+        files are left out. ``refused`` takes those that may not be read, by name; without it PermissionDenied is raised."""
         seen: dict[str, T] = {}
         with suppress(self.missing), self.typed(parts), self.directory(parts) as above:
             for file in files:
-                with (
-                    suppress(FileNotFoundError, IsADirectoryError, OutsideRoots, NotAFile),
-                    self.closing(self._open_regular(above, (*parts, file.name))) as fd,
-                ):
-                    seen[file.name] = look(file.name, fd)
+                here = (*parts, file.name)
+                try:
+                    with (
+                        suppress(self.missing, OutsideRoots, NotAFile),
+                        self.typed(here),
+                        self.closing(self._open_regular(above, here)) as fd,
+                    ):
+                        seen[file.name] = look(file.name, fd)
+                except QuiltError as error:
+                    if refused is None:
+                        raise
+                    refused[file.name] = error
         return seen
 
     def has_file(self, above: int, parts: Parts) -> bool:

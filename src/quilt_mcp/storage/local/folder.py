@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat as modes
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.glob import Glob
+from quilt_mcp.domain.names import encodable
 from quilt_mcp.errors import (
     AlreadyExists,
     CredentialPlace,
@@ -79,8 +81,9 @@ class LocalFolder:
         passed over that no rule asked for, ``closed`` the paths of places of credentials, which are left out, links to them
         included.
 
-        Raises OutsideRoots for a link to a file outside the roots, SourceNotFound when ``relative`` is no folder,
-        InvalidName for a name that is not UTF-8 (no logical key can hold it).
+        Raises SourceNotFound when ``relative`` is no folder. What cannot be taken comes with its ``fault``: OutsideRoots for a
+        link to a file outside the roots, PermissionDenied, InvalidName for a name that is not UTF-8 (no logical key can
+        hold it).
         """
         self.require(relative)
         base = _parts(relative)
@@ -117,7 +120,7 @@ class LocalFolder:
 
     def glob(self, pattern: str, *, below: str = "", closed: list[str] | None = None) -> Iterator[Found]:
         """Files below a folder that match a ``Glob``, in walk order. ``relative`` is below that folder, as ``pattern`` is.
-        ``closed`` and what is raised for what matches: as ``scan``."""
+        ``closed`` and faults: as ``scan``."""
         split_key(pattern)  # no glob leads out either
         base = _parts(below)
         glob = Glob(pattern)
@@ -139,7 +142,8 @@ class LocalFolder:
         """Raises SourceNotFound, NotAFile for a folder, OutsideRoots."""
         with self._folder.closing(self.open_file(relative)) as fd:
             real = PhysicalKey(None, str(self._real(split_key(relative))))
-            return Found(relative, real, os.fstat(fd).st_size)
+            found = os.fstat(fd)
+            return Found(relative, real, found.st_size, is_private=_is_private(found))
 
     def is_folder(self, relative: str) -> bool:
         with suppress(SourceNotFound):
@@ -222,31 +226,40 @@ class LocalFolder:
     def _files(
         self, base: Parts, takes: _Choice, passed_over: list[str] | None, closed: list[str] | None
     ) -> Iterator[Found]:
-        """Holds nothing open between two files."""
+        """Holds nothing open between two files. What cannot be taken comes with its ``fault``, folders last."""
         passed_over = [] if passed_over is None else passed_over
         closed = [] if closed is None else closed
+        unlisted: list[tuple[Parts, QuiltError]] = []
 
         def children(folder: Parts) -> list[Child]:
             self._checkpoint()
-            found = self._folder.children(folder)
+            try:
+                found = [*self._folder.children(folder)]
+            except QuiltError as error:
+                if folder == base:
+                    raise
+                unlisted.append((folder, error))
+                return []
             return sorted((one for one in found if takes((*folder, one.name), one)), key=attrgetter("name"))
 
         for folder, run in walk(base, children):
             self._checkpoint()
             files = (child for child in run if child.kind == "file")
-            sizes = self._folder.look_at(folder, files, lambda _, fd: os.fstat(fd).st_size)
+            refused: dict[str, QuiltError] = {}
+            stats = self._folder.look_at(folder, files, lambda _, fd: os.fstat(fd), refused)
             for child in run:
                 parts = (*folder, child.name)
                 path, relative = self._folder.absolute(parts), "/".join(parts[len(base) :])
                 if child.kind == "closed":
                     closed.append(path)
-                elif child.name in sizes:
-                    _require_utf8(relative, self.root)
-                    yield Found(relative, PhysicalKey(None, path), sizes[child.name])
+                elif (found := stats.get(child.name)) is not None:
+                    key = PhysicalKey(None, path)
+                    yield Found(relative, key, found.st_size, self._fault(relative), _is_private(found))
+                elif child.name in refused:
+                    yield Found(relative, PhysicalKey(None, path), 0, refused[child.name])
                 elif os.path.isfile(path):
-                    _require_utf8(relative, self.root)
                     try:
-                        yield replace(self.stat("/".join(parts)), relative=relative)
+                        yield self._linked(parts, relative)
                     except SourceNotFound:
                         pass  # gone meanwhile
                     except CredentialPlace:
@@ -256,6 +269,28 @@ class LocalFolder:
                 elif child.kind == "link":
                     kind = "link to a folder" if os.path.isdir(path) else "broken link"
                     passed_over.append(f"{path} is a {kind}")
+        for folder, error in unlisted:
+            relative = "/".join(folder[len(base) :])
+            yield Found(f"{relative}/", PhysicalKey(None, self._folder.absolute(folder)), 0, error)
+
+    def _linked(self, parts: Parts, relative: str) -> Found:
+        """The file that a link leads to. Raises SourceNotFound, CredentialPlace."""
+        try:
+            found = self.stat("/".join(parts))
+            return replace(found, relative=relative, fault=self._fault(relative))
+        except (SourceNotFound, CredentialPlace):
+            raise
+        except QuiltError as error:
+            return Found(relative, PhysicalKey(None, self._folder.absolute(parts)), 0, error)
+
+    def _fault(self, relative: str) -> InvalidName | None:
+        if encodable(relative):
+            return None
+        return InvalidName(
+            f"The file {relative!a} in {self.root} has a name that is not UTF-8; a logical key cannot hold it.",
+            next_step="Rename the file, or list it in a .quiltignore file of the folder.",
+            details={"folder": str(self.root), "path": ascii(relative)},
+        )
 
     def _rules(self, base: Parts) -> tuple[str, ...]:
         try:
@@ -281,12 +316,5 @@ def _parts(relative: str) -> Parts:
     return split_key(relative) if relative else ()
 
 
-def _require_utf8(relative: str, root: Path) -> None:
-    try:
-        relative.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidName(
-            f"The file {relative!a} in {root} has a name that is not UTF-8; a logical key cannot hold it.",
-            next_step="Rename the file, or list it in a .quiltignore file of the folder.",
-            details={"folder": str(root), "path": ascii(relative)},
-        ) from error
+def _is_private(found: os.stat_result) -> bool:
+    return not found.st_mode & (modes.S_IRGRP | modes.S_IROTH)
