@@ -312,6 +312,8 @@ class KeyPlacement:
             if stored is not None:
                 return stored, 0
             key = object_key(known)
+            if (origin.bucket, origin.path) == (self._store.bucket, key):  # it lies there already
+                return self._entry(item, stat, known), 0
         copying = share(progress, 0, 0.5)
         copied = await self._uploads.copy(key, pinned, stat.size, stat.etag, copying)
         found, wanted = copied.hash, item.hash.type if item.hash else SHA256_CHUNKED
