@@ -77,6 +77,7 @@ rgw thread pool size = 64
 rgw override bucket index max shards = 1
 rgw relaxed s3 bucket names = true
 rgw enable usage log = false
+rgw user max buckets = 100000
 rgw enable quota threads = false
 rgw gc obj min wait = 1
 rgw s3 auth use sts = true
@@ -195,7 +196,7 @@ class _Daemons:
         _wait_until_answering(access.url, self._running, self.folder / "log")
         cluster = CephCluster(access, self.settings)
         cluster.admin(
-            "user", "create", "--uid=testing", "--display-name=testing",
+            "user", "create", "--uid=testing", "--display-name=testing", "--max-buckets=100000",
             f"--access-key={access.access_key}", f"--secret={access.secret_key}",
         )  # fmt: skip
         return cluster
