@@ -24,6 +24,7 @@ class OnCeph(S3OpsContract):
 
 @pytest.mark.xdist_group("ceph")
 @pytest.mark.timeout(300)  # the server starts in the first
+@pytest.mark.nightly
 class TestIamOpsOnCephWithoutVersions(OnCeph, WithoutVersions):
     pass
 
