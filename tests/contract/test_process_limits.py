@@ -11,11 +11,9 @@ import anyio.to_thread
 import pytest
 
 from parts.faults import Pause
+from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.iam import IamOps
-from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.plan import CreateRequest, Source
@@ -40,12 +38,6 @@ def bucket(moto: Server) -> str:
     return moto.make_bucket()
 
 
-def ops_of(server: Server, bucket: str, root: Path) -> IamOps:
-    keys = AwsKeys(server.access_key, server.secret_key)
-    options = Options(roots=(root,), writable=True, cache=root / "cache", cache_bytes=1 << 24)
-    return IamOps(S3Access(lambda: keys, server.region, server.url), f"s3://{bucket}", options)
-
-
 def large_files(folder: Path, count: int, size: int) -> None:
     folder.mkdir()
     for number in range(count):
@@ -58,7 +50,7 @@ async def test_many_large_files_share_one_budget_and_leave_threads_to_other_call
     bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """Review R8: eight parts of six files held every thread there was, and a part's memory each."""
-    ops = ops_of(s3, bucket, tmp_path)
+    ops = iam_ops(s3, bucket, roots=(tmp_path,), cache=tmp_path / "cache")
     large_files(tmp_path / "files", 6, 72 * MIB)
     await ops.list_objects(f"s3://{bucket}/")
     pause, done = Pause(), anyio.Event()

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -217,31 +218,32 @@ def test_a_working_folder_that_vanishes_under_a_server_ends_no_call(place: Place
         assert server.ended() == ""
 
 
-def test_case_P5_a_dead_client_s_call_that_waits_for_S3_holds_no_process(place: Place) -> None:
+@contextmanager
+def asking_silent_s3(place: Place) -> Iterator[tuple[RawServer, socket.socket]]:
+    """A server in the middle of a call to an S3 server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
         with raw_server(place, "--registry", "s3://silent", AWS_ENDPOINT_URL=url, **keys) as server:
             server.open()
             server.say(call(5, "packages_list"))
-            with silent.accept()[0]:
-                server.output.close()
-                server.input.close()
-                said = server.ended(SOON)
+            yield server, silent
+
+
+def test_case_P5_a_dead_client_s_call_that_waits_for_S3_holds_no_process(place: Place) -> None:
+    with asking_silent_s3(place) as (server, silent):
+        with silent.accept()[0]:
+            server.output.close()
+            server.input.close()
+            said = server.ended(SOON)
         assert (server.process.returncode, said) == (0, "")
 
 
 def test_case_P6_a_silent_call_says_that_it_is_at_work_and_a_signal_ends_it(place: Place) -> None:
-    """On an S3 server that takes connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-        with raw_server(place, "--registry", "s3://silent", AWS_ENDPOINT_URL=url, **keys) as server:
-            server.open()
-            server.say(call(5, "packages_list"))
-            notes = [server.hear()["params"] for _ in range(2)]
-            assert 0 <= notes[0]["progress"] < notes[1]["progress"]
-            assert all(note["message"] for note in notes)
-            server.process.send_signal(signal.SIGTERM)
-            said = server.ended(SOON)
+    with asking_silent_s3(place) as (server, _):
+        notes = [server.hear()["params"] for _ in range(2)]
+        assert 0 <= notes[0]["progress"] < notes[1]["progress"]
+        assert all(note["message"] for note in notes)
+        server.process.send_signal(signal.SIGTERM)
+        said = server.ended(SOON)
         assert (server.process.returncode, said) == (143, "")

@@ -43,9 +43,7 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
         )
     is_whole = package.top_hash is None and package.tag is None
     top_hash = None if is_whole else await registry.resolve(package)
-    latest = await registry.pointers.latest(
-        name
-    )  # ahead of the others: what is published after this moves it
+    latest = await registry.pointers.latest(name)  # read first: what is published after this moves it
     tags = [tag for tag in await registry.pointers.tags(name) if tag != LATEST]
     pointers = [pointer for pointer in (*await registry.pointers.read_many(name, tags), latest) if pointer]
     if not pointers:
