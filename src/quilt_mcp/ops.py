@@ -96,7 +96,8 @@ class QuiltOps(Protocol):
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
-        """``after.path`` limits the diff to a folder prefix."""
+        """A path limits the diff to a folder or file. It may stand in either; two that differ are InvalidArgument. One that
+        neither revision has is warned of."""
         ...
 
     async def workflows(self, registry: str) -> Page[WorkflowListing]: ...

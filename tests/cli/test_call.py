@@ -112,6 +112,8 @@ def test_a_damaged_file_exits_by_the_group_of_integrity(shell: Shell) -> None:
     stored.write_text("two")
     result = shell.run("call", "object_read", "--arg", f"uri={made['uri']}&path=a.txt")
     assert (result.returncode, json.loads(result.stdout)["error"]["code"]) == (7, "hash_mismatch")
+    verified = shell.run("call", "package_verify", "--arg", "package=team/data")
+    assert (verified.returncode, json.loads(verified.stdout)["data"]["ok"]) == (7, False)
 
 
 def test_an_unknown_flag_is_a_usage_error(shell: Shell) -> None:

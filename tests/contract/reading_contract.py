@@ -307,6 +307,15 @@ class ReadingContract(OpsContract):
         await self.patch("a/b", dict.fromkeys(files, "22"))
         diff = await self.ops.diff(self.uri("a/b", before.top_hash), self.uri("a/b", path=path))
         assert [change.path for change in diff.changes] == expected
+        assert bool(diff.warnings) == (path == "nothing/")
+        same = await self.ops.diff(self.uri("a/b", before.top_hash, path=path), self.uri("a/b"))
+        assert (same.changes, same.warnings) == (diff.changes, diff.warnings)
+
+    async def test_a_diff_of_two_paths_is_refused(self) -> None:
+        await self.create("a/b", {"a/f": "1", "b/f": "2"})
+        with pytest.raises(InvalidArgument, match="two paths"):
+            await self.ops.diff(self.uri("a/b", path="a/"), self.uri("a/b", path="b/"))
+        assert not (await self.ops.diff(self.uri("a/b", path="a"), self.uri("a/b", path="a/"))).warnings
 
     async def test_two_packages_are_compared_as_two_revisions_are(self) -> None:
         await self.create("a/b", {"f": "1"})

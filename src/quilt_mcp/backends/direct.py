@@ -39,7 +39,7 @@ from quilt_mcp.domain.plan import (
     Progress,
     no_progress,
 )
-from quilt_mcp.errors import NotSupported, RegistryNotFound
+from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -189,15 +189,21 @@ class DirectOps(ObjectOps):
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
-        offset = 0
-        call = ("diff", before.registry, before.name, after.registry, after.name, after.path or "")
+        if before.path and after.path and before.path.strip("/") != after.path.strip("/"):
+            raise InvalidArgument(
+                f"The two revisions are named with two paths, {before.path!r} and {after.path!r}.",
+                next_step="Give one path for both; to compare two folders, package each by itself.",
+            )
+        offset, path = 0, after.path or before.path or ""
+        call = ("diff", before.registry, before.name, after.registry, after.name, path)
         if cursor:
             old_hash, new_hash, offset = decode_cursor(cursor, call, str, str, int)
             before = PackageUri(before.registry, before.name, top_hash=old_hash)
             after = PackageUri(after.registry, after.name, top_hash=new_hash, path=after.path)
         pinned_before, old = await self._registry(before.registry).open(before)
         pinned_after, new = await self._registry(after.registry).open(after)
-        found = await self._manifests.diff(old, new, after.path or "")
+        found = await self._manifests.diff(old, new, path)
+        is_there = await anyio.to_thread.run_sync(lambda: old.has(path) or new.has(path))
         changes = await anyio.to_thread.run_sync(found.page, offset, checked_limit(limit))
         end = offset + len(changes)
         next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if end < found.count else None
@@ -211,6 +217,7 @@ class DirectOps(ObjectOps):
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,
+            warnings=() if is_there else (f"no_match: neither revision has {path!r}.",),
         )
 
     async def workflows(self, registry: str) -> Page[WorkflowListing]:

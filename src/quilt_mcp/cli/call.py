@@ -37,7 +37,8 @@ async def _call(settings: Settings, tool: str, values: dict[str, Any]) -> Reply:
 
 
 def show(reply: Reply, *, as_json: bool) -> int:
-    """Prints a reply and answers the exit code: that of the error's group when it is one."""
+    """Prints a reply and answers the exit code: that of the error's group when it is one, and that of bad data where a
+    verification found some."""
     if as_json:
         sys.stdout.write(json_text(reply.structured) + "\n")
     if reply.is_error:
@@ -50,7 +51,7 @@ def show(reply: Reply, *, as_json: bool) -> int:
         from quilt_mcp.cli.render import render
 
         render(reply)
-    return exits.OK
+    return exits.CHECK_DATA if reply.structured.get("data", {}).get("ok") is False else exits.OK
 
 
 def list_tools(settings: Settings) -> int:

@@ -208,7 +208,8 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class DeleteOutcome:
-    """``removed`` are the revision pointers deleted (or that would be). Data and manifests stay, as with quilt3."""
+    """``removed`` are the revision pointers deleted (or that would be); a latest that moves to another revision is not among
+    them. Data and manifests stay, as with quilt3."""
 
     package: PackageUri
     removed: tuple[str, ...]

@@ -61,7 +61,7 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
     left = latest if latest is not None and latest not in doomed else heir
     outcome = DeleteOutcome(
         PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
-        tuple(pointer.tag for pointer in doomed),
+        tuple(pointer.tag for pointer in doomed if pointer is not latest or heir is None),
         left.top_hash if left else None,
         done=not dry_run,
     )

@@ -130,6 +130,10 @@ class Manifest:
         at = self._find(key)
         return None if at is None else decode_entry(self.lines.line_at(at))
 
+    def has(self, path: str) -> bool:
+        """Whether there is a file or folder at ``path``."""
+        return self._slot(path) is not None or self._find(path) is not None
+
     def directory_meta(self, path: str) -> Any:
         """The metadata of a folder other than the root; None when there is none."""
         slot = self._slot(path)
@@ -155,7 +159,8 @@ class Manifest:
             raise CorruptManifest(
                 f"The manifest named {self.top_hash} is not that revision: its lines have the top hash {self.index.found_hash}. "
                 "It was damaged or changed after it was written.",
-                next_step="Choose another revision with package_log, or restore this manifest from a copy.",
+                next_step="Choose another revision with package_log (package_copy of it onto the package's own name makes it the "
+                "latest), restore this manifest from a copy, or push the files again.",
                 details={"expected": self.top_hash, "found": self.index.found_hash},
             )
 

@@ -149,7 +149,7 @@ class Publisher:
             raise
         if await self._holds(key, path):
             return []
-        there = f"a manifest of {top_hash} with other physical keys or other metadata of folders was there"
+        there = f"another manifest of {top_hash} was there (other physical keys, other metadata of folders, or damage)"
         if not replace:
             return [f"manifest_kept: {there} and is kept, as nothing was copied."]
         await self._store.put(key, path)
