@@ -345,6 +345,9 @@ class InstallContract(OpsContract):
             assert "Makefile" not in warning and ".gitignore" not in warning
         again = await self.ops.install(self.uri("a/b"), str(self.dest))
         assert again.unchanged == 8 and again.warnings == outcome.warnings
+        await self.create("c/d", {"settings.json": "x"})
+        inside = await self.ops.install(self.uri("c/d"), f"{self.dest}/.claude", dry_run=True)
+        assert [warning.partition(":")[0] for warning in inside.warnings] == ["run_by_tools"]
 
     async def test_a_folder_is_named_by_a_path_or_a_file_url_and_no_other_case_W9(self) -> None:
         await self.create("a/b", FILES)

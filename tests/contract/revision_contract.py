@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ops_base import OpsContract, inline
 
@@ -51,6 +53,19 @@ class RevisionContract(OpsContract):
         item = await self.ops.stat(PackageUri(self.other_registry, "c/d", path="f"))
         assert item.physical_key is not None
         assert item.physical_key.startswith(self.registry)
+
+    async def test_without_copy_the_manifest_of_a_package_with_its_own_bytes_is_kept(self) -> None:
+        """Its top hash is the same, and its files would lie in another registry from then on."""
+        await self.create("a/b", {"f": "1"})
+        there = PackageUri(self.other_registry, "x/y")
+        await self.ops.copy(CopyRequest(self.uri("a/b"), there))
+        before = (await self.ops.stat(replace(there, path="f"))).physical_key
+        target = PackageUri(self.other_registry, "p/q")
+        commit = await self.ops.copy(CopyRequest(self.uri("a/b"), target, copy=False))
+        assert [warning.partition(":")[0] for warning in commit.warnings if "manifest" in warning] == [
+            "manifest_kept"
+        ]
+        assert (await self.ops.stat(replace(there, path="f"))).physical_key == before
 
     async def test_a_new_message_makes_a_new_revision(self) -> None:
         first = await self.create("a/b", {"f": "1"}, message="old")

@@ -9,14 +9,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
-from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest, Source
-from quilt_mcp.storage.s3.clients import AwsKeys
 
 FILES = 60
 
@@ -35,9 +33,7 @@ def bucket(moto: Server) -> str:
 
 @pytest.fixture
 def ops(bucket: str, moto: Server, moto_proxy: Proxy, tmp_path: Path) -> IamOps:
-    keys = AwsKeys(moto.access_key, moto.secret_key)
-    options = Options(roots=(tmp_path,), writable=True, cache=tmp_path / "cache", cache_bytes=1 << 20)
-    return IamOps(S3Access(lambda: keys, moto.region, moto_proxy.url), f"s3://{bucket}", options)
+    return iam_ops(moto.via(moto_proxy.url), bucket, roots=(tmp_path,), cache=tmp_path / "cache")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -16,6 +17,8 @@ from parts.ceph import CephCluster
 from parts.faults import ACCESS_DENIED, Pause
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
+from quilt_mcp.domain.checksums import SHA256_CHUNKED
+from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import (
     AuthenticationError,
     HashMismatch,
@@ -125,6 +128,19 @@ class S3Contract(S3Objects, StoreContract):
             await S3Uploads(self.store).put_file("k", file.fileno())
         with pytest.raises(ObjectNotFound):
             await self.store.stat("k")
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("size", [10, 9 << 20])
+    async def test_a_file_with_another_hash_than_expected_leaves_what_is_there(
+        self, size: int, tmp_path: Path
+    ) -> None:
+        """Where the key is made of the hash, a file that was written to meanwhile would put other bytes there."""
+        await self.store.put("k", b"as it was")
+        (tmp_path / "f").write_bytes(bytes(size))
+        expected = Hash(SHA256_CHUNKED, "of other bytes")
+        with open(tmp_path / "f", "rb") as file, pytest.raises(HashMismatch, match="written to"):
+            await S3Uploads(self.store).put_file("k", file.fileno(), expected=expected)
+        assert (await self.store.get("k"))[1] == b"as it was"
 
     @pytest.mark.anyio
     async def test_a_version_that_never_was_is_object_not_found(self) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
 import registry_checks
-from faulty_store import Call, Fault, Opened, at, open_faulty
+from faulty_store import Call, Fault, Opened, at, nothing, open_faulty
 from registry_checks import log, pointers
 
 from quilt_mcp.domain.address import PackageUri
@@ -362,3 +363,28 @@ async def test_a_pointer_that_quilt3_replaced_in_the_same_second_is_written_agai
     assert replaced
     assert log(registry, NAME)[-1] == commit.top_hash
     assert [warning.partition(":")[0] for warning in commit.warnings] == ["timestamp_replaced"]
+
+
+async def test_a_deletion_by_tag_that_fails_in_between_tells_what_is_left_to_delete(tmp_path: Path) -> None:
+    """The same call again would take the tag for the revision that it names by then."""
+    opened = open_faulty(tmp_path)
+    package = PackageUri((tmp_path / "registry").as_uri(), "a/b")
+    hashes: list[str] = []
+    for number in range(3):
+        content = (InlineFile("f", str(number).encode()),)
+        request = CreateRequest(package, files=content, overwrite=True)
+        hashes.append((await opened.ops.create(request)).top_hash)
+
+    async def fail_once(call: Call) -> Fault | None:
+        if call.verb == "delete":
+            opened.stores.script = nothing
+            return Fault.FAIL
+        return None
+
+    opened.stores.script = fail_once
+    with pytest.raises(QuiltError) as caught:
+        await opened.ops.delete(replace(package, tag="latest"))
+    assert f"a/b@{hashes[2]}" in caught.value.next_step
+    await opened.ops.delete(replace(package, top_hash=hashes[2]))
+    assert [revision.top_hash for revision in (await opened.ops.log(package)).items] == [hashes[1], hashes[0]]
+    assert pointers(tmp_path / "registry", "a/b")["latest"] == hashes[1]

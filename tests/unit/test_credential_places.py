@@ -61,11 +61,12 @@ def test_case_S1_what_the_machine_names_is_closed_and_packages_of_quilt3_are_not
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "link/keys [1]"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "keys./mine"))
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path}/one{os.pathsep}{tmp_path}/two")
     places = CredentialPlaces(Options.of(Settings(cache_dir=tmp_path / "cache")).closed)
     for name in (
         "data/Quilt/auth.json", "data/Quilt/credentials.json", "data/Quilt/CONFIG.YML", "real/keys [1]", "one", "two",
-        "cache/v3-x.index",
+        "cache/v3-x.index", "keys./mine",
     ):  # fmt: skip
         with pytest.raises(CredentialPlace):
             places.require_outside(tmp_path / name)

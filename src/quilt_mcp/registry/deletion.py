@@ -42,23 +42,22 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
             "or name the package alone to delete it.",
         )
     is_whole = package.top_hash is None and package.tag is None
-    top_hash = None if is_whole else await registry.resolve(package)
+    top_hash = "" if is_whole else await registry.resolve(package)
     latest = await registry.pointers.latest(name)  # read first: what is published after this moves it
     tags = [tag for tag in await registry.pointers.tags(name) if tag != LATEST]
     pointers = [pointer for pointer in (*await registry.pointers.read_many(name, tags), latest) if pointer]
     if not pointers:
         await registry.require_package(name)
-    doomed = pointers
-    if not is_whole:
-        doomed = [pointer for pointer in pointers if pointer.top_hash == top_hash]
-        if not doomed:
-            raise RevisionNotFound(
-                f"No revision of {name} has the hash {top_hash}.",
-                next_step="Call package_log for its revisions.",
-                details={"package": name, "hash": top_hash},
-            )
-    heir = _newest([pointer for pointer in pointers if pointer not in doomed])
-    left = latest if latest is not None and latest not in doomed else heir
+    doomed = [pointer for pointer in pointers if is_whole or pointer.top_hash == top_hash]
+    if pointers and not doomed:
+        raise RevisionNotFound(
+            f"No revision of {name} has the hash {top_hash}.",
+            next_step="Call package_log for its revisions.",
+            details={"package": name, "hash": top_hash},
+        )
+    heir = _newest([pointer for pointer in pointers if not is_whole and pointer.top_hash != top_hash])
+    is_latest_doomed = latest is not None and (is_whole or latest.top_hash == top_hash)
+    left = heir if is_latest_doomed else latest
     outcome = DeleteOutcome(
         PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
         tuple(pointer.tag for pointer in doomed if pointer is not latest or heir is None),
@@ -69,12 +68,20 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
         return outcome
     stamps = [pointer for pointer in doomed if pointer is not latest]
     warnings: list[str] = []
-    if latest is not None and latest in doomed:
+    if latest is not None and is_latest_doomed:
         warnings += await _move_latest(registry.store, name, latest, heir)
         try:
             await _delete_all(registry.store, name, stamps)
         except PermissionDenied:
             await _move_back(registry, name, latest, heir)
+            raise
+        except QuiltError as error:
+            # The same call again would take a tag for the revision that it names now.
+            rest = name if is_whole else f"{name}@{top_hash}"
+            error.next_step = (
+                f"latest has moved already. Call package_delete of {rest}, which deletes what is left of it."
+            )
+            error.details["latest"] = heir and heir.top_hash
             raise
     else:
         await _delete_all(registry.store, name, stamps)

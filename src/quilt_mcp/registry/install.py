@@ -79,12 +79,12 @@ class _Survey:
     """What tools would run, there already or not; the first of them."""
     run_count: int = 0
 
-    def add(self, entry: Entry, *, is_missing: bool) -> None:
+    def add(self, entry: Entry, place: str, *, is_missing: bool) -> None:
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
             self.size += size_of(entry)
-        if is_run(entry.logical_key):
+        if is_run(place):
             self.run_count += 1
             self.run = [*self.run, entry.logical_key][:_SHOWN]
 
@@ -125,6 +125,7 @@ class Installer:
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._tally.total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
+        self._tally.total = self._tally.done + survey.size
         if not dry_run:
             missing = compress(manifest.entries(item.path), survey.is_missing)
             await self._install_all(missing, survey.count)
@@ -146,8 +147,9 @@ class Installer:
         differing_count = 0
         for entry in manifest.entries(path):
             anyio.from_thread.check_cancelled()
-            found = self._look_for(entry)
-            survey.add(entry, is_missing=found != "same")
+            place = self._destination.at(entry.logical_key)
+            found = self._look_for(entry, place)
+            survey.add(entry, place, is_missing=found != "same")
             if found == "another":
                 differing_count += 1
                 differing = [*differing, entry.logical_key][:_SHOWN]
@@ -159,8 +161,7 @@ class Installer:
             )
         return survey
 
-    def _look_for(self, entry: Entry) -> Literal["same", "another", "nothing"]:
-        place = self._destination.at(entry.logical_key)
+    def _look_for(self, entry: Entry, place: str) -> Literal["same", "another", "nothing"]:
         if longest := max(
             (name for name in place.split("/") if len(name) * 4 > self._longest), key=_bytes, default=""
         ):

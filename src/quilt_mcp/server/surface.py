@@ -239,6 +239,9 @@ def _protocol_error(error: QuiltError, about: dict[str, Any]) -> MCPError:
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two progress notifications of a call, at least; the last always goes out."""
+PROGRESS_PATIENCE = 2.0
+"""Seconds that a call waits for a client to take a notification. One that takes none is told no more: what the call holds, other
+calls wait for."""
 HEARTBEAT = 4.0
 """Seconds of silence after which a call says that it is still at work: clients give up after a minute without a word."""
 
@@ -249,12 +252,15 @@ async def progress_of(ctx: Context) -> AsyncGenerator[Progress]:
     for, and always rising, as the protocol has it: by a trifle where there is nothing new to tell."""
     began = time.monotonic()
     told, told_at = -1.0, began
-    doing = "waiting for the registry"
+    doing, is_heard = "waiting for the registry", True
 
     async def tell(done: float, total: float | None, message: str) -> None:
-        nonlocal told, told_at
+        nonlocal told, told_at, is_heard
         told, told_at = done, time.monotonic()
-        await ctx.session.report_progress(done, total, printable(message))
+        if is_heard:
+            with anyio.move_on_after(PROGRESS_PATIENCE) as waiting:
+                await ctx.session.report_progress(done, total, printable(message))
+            is_heard = not waiting.cancelled_caught
 
     async def progress(done: float, total: float | None, message: str) -> None:
         nonlocal doing

@@ -36,6 +36,9 @@ class Limits:
         Held twice by one caller, two callers may wait for each other for ever: a block asks for no more memory.
         """
         size = min(size, MEMORY)
+        if not size:
+            yield
+            return
         async with self._turn:
             while self._free < size:
                 self._freed = anyio.Event()

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class PrivateFolder:
     def __init__(self, wanted: Path) -> None:
         self.wanted = wanted
         self._instead: Path | None = None
+        self._making = threading.Lock()
 
     def path(self) -> Path:
         """Looked at anew each time. Blocks for some system calls. Raises StorageUnavailable where there is no temporary folder
@@ -36,22 +38,25 @@ class PrivateFolder:
             problem = error.strerror or str(error)
         if problem is None:
             return self.wanted
-        if self._instead is None:
-            try:
-                self._instead = Path(tempfile.mkdtemp(prefix="cache-", suffix=OURS))
-            except OSError as error:
-                raise StorageUnavailable(
-                    f"The cache folder {self.wanted} cannot be used ({problem}), nor the system's folder for temporary files "
-                    f"({error.strerror}).",
-                    next_step="Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR.",
-                ) from error
-            weakref.finalize(self, shutil.rmtree, self._instead, ignore_errors=True)
-            logger.warning(
-                "The cache folder %s is not used: %s. A temporary one serves; name another with --cache-dir or "
-                "QUILT_MCP_CACHE_DIR.",
-                self.wanted,
-                problem,
-            )
+        with self._making:
+            return self._instead or self._make_instead(problem)
+
+    def _make_instead(self, problem: str) -> Path:
+        try:
+            self._instead = Path(tempfile.mkdtemp(prefix="cache-", suffix=OURS))
+        except OSError as error:
+            raise StorageUnavailable(
+                f"The cache folder {self.wanted} cannot be used ({problem}), nor the system's folder for temporary files "
+                f"({error.strerror}).",
+                next_step="Name a folder that can be written with --cache-dir or QUILT_MCP_CACHE_DIR.",
+            ) from error
+        weakref.finalize(self, shutil.rmtree, self._instead, ignore_errors=True)
+        logger.warning(
+            "The cache folder %s is not used: %s. A temporary one serves; name another with --cache-dir or "
+            "QUILT_MCP_CACHE_DIR.",
+            self.wanted,
+            problem,
+        )
         return self._instead
 
 

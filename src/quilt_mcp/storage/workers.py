@@ -86,9 +86,11 @@ async def in_thread(
     when it may. ``undo`` is called, in a thread, with an answer that nobody takes any more."""
     answers: list[R] = []
     ended = threading.Event()
-    is_left = False
+    has_begun = is_left = False
 
     def work() -> R:
+        nonlocal has_begun
+        has_begun = True
         try:
             answers.append(act())
             if is_left and undo is not None:
@@ -101,12 +103,13 @@ async def in_thread(
         return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            if patience:
-                await to_thread.run_sync(ended.wait, patience)
+            if patience and has_begun:
+                await to_thread.run_sync(ended.wait, patience, limiter=anyio.CapacityLimiter(1))
         is_left = True
         if answers and undo is not None:
             with anyio.move_on_after(_UNDOING_SECONDS, shield=True):
-                await to_thread.run_sync(undo, answers[0], abandon_on_cancel=True)
+                undoing = anyio.CapacityLimiter(1)
+                await to_thread.run_sync(undo, answers[0], abandon_on_cancel=True, limiter=undoing)
         raise
 
 

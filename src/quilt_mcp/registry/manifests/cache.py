@@ -167,7 +167,7 @@ class ManifestCache:
             async with lock:
                 yield
         finally:
-            if not lock.statistics().tasks_waiting:
+            if not lock.locked():  # nobody waited, to whom it would have gone
                 self._locks.pop(name, None)
 
     def _known(self, name: str) -> Manifest | None:

@@ -125,7 +125,8 @@ class Author:
                     prepared.header,
                     prepared.draft,
                     prepared.parent,
-                    replace_manifest=request.copy or not len(first.arrivals),
+                    replace_manifest=request.copy
+                    or (isinstance(request, PatchRequest) and not len(first.arrivals)),
                 )
             except StaleParent:
                 if merges == 0:

@@ -28,7 +28,7 @@ from quilt_mcp.registry.layout import OBJECTS, is_named_by, object_key
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
-from quilt_mcp.storage.hashing import hash_file
+from quilt_mcp.storage.hashing import hash_file, written_while_read
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.conditions import NULL_VERSION
@@ -176,7 +176,7 @@ class KeyPlacement:
     ) -> tuple[Entry, int]:
         """Hashes the file first where the hash is needed first, or may spare the upload; else while it is sent."""
         size = os.fstat(descriptor).st_size
-        key = self._named(item)
+        key, expected = self._named(item), None
         if await self._keeps_versions():
             there = await self._object(key)
             sizes = {stored.size for stored in (before, there and there.stat) if stored is not None}
@@ -189,11 +189,10 @@ class KeyPlacement:
             stored = await self._stored_before(item, before, found, size)
             if stored is not None:
                 return stored, 0
-            key = await self._key(item, found)
-        sent = await self._uploads.put_file(key, descriptor, progress)
-        found = sent.hash or await hash_file(descriptor, size, SHA256_CHUNKED)
+            key, expected = await self._key(item, found), found
+        found, stat = await self._uploads.put_file(key, descriptor, progress, expected=expected)
         await check_file(item.record, descriptor, size, found)
-        return self._entry(item, sent.stat, found), size
+        return self._entry(item, stat, found), size
 
     async def _stored_before(
         self, item: Incoming, before: Entry | None, found: Hash, size: int, content: bytes | None = None
@@ -293,7 +292,7 @@ class KeyPlacement:
         stat = await source.stat(origin.path, version=origin.version_id)
         check_size(item.record, stat.size)
         pinned = PhysicalKey(origin.bucket, origin.path, origin.version_id or stat.version)
-        key = self._named(item)
+        key, known = self._named(item), None
         if not await self._keeps_versions():
             known = item.hash
             if known is None:
@@ -328,6 +327,10 @@ class KeyPlacement:
                 progress=hashing,
             )
         check_hash(item.record, found)
+        if known is not None and found.type == known.type and found != known:
+            # The server keeps no condition on copies, and the source changed: these are not the bytes that the key names.
+            await self._store.delete(key)
+            raise written_while_read(item.origin, stat.size)
         return self._entry(item, copied.stat, found), stat.size
 
 

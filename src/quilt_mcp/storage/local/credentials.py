@@ -76,7 +76,7 @@ def _folded(text: str) -> str:
     if not text.isascii():
         shown = (one for one in unicodedata.normalize("NFKD", text) if unicodedata.category(one) != "Cf")
         text = "".join(shown)
-    return text.casefold().rstrip(". ")
+    return "/".join(part.rstrip(". ") for part in text.casefold().split("/"))
 
 
 def _plain(name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import mmap
 import os
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, Tally, no_progress
 from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
-from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
+from quilt_mcp.storage.hashing import changed_while_read, require_unchanged, written_while_read
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
 from quilt_mcp.storage.s3.network import fails_when_silent
@@ -57,6 +58,14 @@ class _PartBody(mmap.mmap):
         return super().read(n)
 
 
+class _OwnDescriptor:
+    """A descriptor that stays open for the threads that read it, also for one that is left behind."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.number = os.dup(descriptor)
+        weakref.finalize(self, os.close, self.number)
+
+
 class S3Uploads:
     """Writes whole objects into ``store``'s bucket."""
 
@@ -64,14 +73,25 @@ class S3Uploads:
         self._store = store
         self._bucket = store.boto
 
-    async def put_file(self, key: str, descriptor: int, progress: Progress = no_progress) -> Stored:
-        """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch for a file that changes meanwhile."""
+    async def put_file(
+        self,
+        key: str,
+        descriptor: int,
+        progress: Progress = no_progress,
+        *,
+        expected: Hash | None = None,
+    ) -> tuple[Hash, ObjectStat]:
+        """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch, and leaves what is at ``key``, for a
+        file that changes meanwhile, or has not the hash ``expected``."""
+        file = _OwnDescriptor(descriptor)
         before = os.fstat(descriptor)
         size = before.st_size
         if size < MULTIPART_FROM:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
             require_unchanged(descriptor, before, len(content))
-            return Stored(hash_bytes(content), await self._store.put(key, content))
+            found = hash_bytes(content)
+            _require_expected(found, expected, size)
+            return found, await self._store.put(key, content)
         part_size = _SENT.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
 
@@ -81,7 +101,7 @@ class S3Uploads:
             with _PartBody(-1, length) as body:
                 part = _SENT.part()
                 with memoryview(body) as memory:
-                    read = os.preadv(descriptor, [memory], start)
+                    read = os.preadv(file.number, [memory], start)
                     part.update(memory)
                 if read != length:
                     raise changed_while_read(start + read, size)
@@ -96,10 +116,15 @@ class S3Uploads:
                 sending = partial(send_now, upload, number)
                 return await in_thread(sending, patience=PATIENCE, limiter=limits().senders)
 
-        done = await self._multipart(
-            key, size, send, progress, partial(require_unchanged, descriptor, before, size)
-        )
-        found = _SENT.of_parts(digests[number] for number in sorted(digests))
+        def check() -> None:
+            require_unchanged(descriptor, before, size)
+            _require_expected(sent_hash(), expected, size)
+
+        def sent_hash() -> Hash:
+            return _SENT.of_parts(digests[number] for number in sorted(digests))
+
+        done = await self._multipart(key, size, send, progress, check)
+        found = sent_hash()
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
             raise HashMismatch(
@@ -107,7 +132,7 @@ class S3Uploads:
                 next_step="Run the call again when nothing writes to the file.",
                 details={"key": key, "found": kept, "expected": found.value},
             )
-        return Stored(found, stat_of(key, size, done))
+        return found, stat_of(key, size, done)
 
     async def copy(
         self, key: str, source: PhysicalKey, size: int, etag: str, progress: Progress = no_progress
@@ -115,12 +140,16 @@ class S3Uploads:
         """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
 
         A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
+        Raises HashMismatch for a source without versions that has another etag by now.
         """
+        if source.version_id is None:
+            try:
+                return await self._copy(key, source, size, progress, CopySourceIfMatch=etag)
+            except PreconditionFailed as error:
+                raise written_while_read(str(source), size) from error
         try:
             return await self._copy(key, source, size, progress)
         except PermissionDenied as refusal:
-            if source.version_id is None:
-                raise
             try:
                 latest = replace(source, version_id=None)
                 return await self._copy(key, latest, size, progress, CopySourceIfMatch=etag)
@@ -244,6 +273,11 @@ class S3Uploads:
             if not parts.get("IsTruncated"):
                 return True
             marker = parts["NextPartNumberMarker"]
+
+
+def _require_expected(found: Hash, expected: Hash | None, size: int) -> None:
+    if expected is not None and found != expected:
+        raise written_while_read("The file", size)
 
 
 def _of_one_piece(checksum: Checksum, kept: str, size: int) -> Hash:
