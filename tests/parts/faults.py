@@ -182,8 +182,8 @@ Fault = (
 class Rule:
     """``fault`` happens to requests that fit ``operation``, ``bucket`` and ``key`` (shell patterns; '*' also spans '/').
 
-    Of those that fit: only the ``nth`` (from 1), those from ``since`` on, every ``every``-th, at most ``times`` of them; with
-    none given, all.
+    Of those that fit: only the ``nth`` (from 1), those from ``since`` on, without ``anew`` those not asked before (a second
+    attempt passes), at most ``times`` of them; with none given, all.
     """
 
     fault: Fault
@@ -193,7 +193,7 @@ class Rule:
     mutating: bool | None = None
     nth: int | None = None
     since: int | None = None
-    every: int | None = None
+    anew: bool = True
     times: int | None = None
     header: tuple[str, str] | None = None
     """A name (lower case) and a pattern: only requests with such a header; '' stands for one that is not there."""
@@ -201,6 +201,7 @@ class Rule:
     """A parameter: only requests that have it."""
     seen: int = field(default=0, init=False)
     fired: int = field(default=0, init=False)
+    asked: set[tuple[object, ...]] = field(default_factory=set[tuple[object, ...]], init=False)
     struck: str = field(default="", init=False)
     """The operation that the fault last happened to."""
 
@@ -217,11 +218,14 @@ class Rule:
             and self.mutating in (None, call.mutates)
         ):
             return False
+        request = (call.operation, call.bucket, call.key, *sorted(call.query.items()), headers.get("range"))
+        is_new = request not in self.asked
+        self.asked.add(request)
         self.seen += 1
         due = (
             (self.nth is None or self.seen == self.nth)
             and (self.since is None or self.seen >= self.since)
-            and (self.every is None or self.seen % self.every == 0)
+            and (self.anew or is_new)
             and (self.times is None or self.fired < self.times)
         )
         self.fired += due

@@ -184,12 +184,12 @@ class Proxy:
         mutating: bool | None = None,
         nth: int | None = None,
         since: int | None = None,
-        every: int | None = None,
+        anew: bool = True,
         times: int | None = None,
         header: tuple[str, str] | None = None,
         query: str | None = None,
     ) -> Iterator[Rule]:
-        rule = Rule(fault, operation, bucket, key, mutating, nth, since, every, times, header, query)
+        rule = Rule(fault, operation, bucket, key, mutating, nth, since, anew, times, header, query)
         self._rules = (*self._rules, rule)
         try:
             yield rule
