@@ -19,6 +19,16 @@ settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+_LONG = 100
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A test's id goes to every worker and into the environment of what the test starts: a megabyte there costs time, and
+    from 128 KiB on no process starts at all."""
+    is_long = isinstance(val, str | bytes) and len(val) > _LONG
+    return f"{argname} of {len(val)}" if is_long else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Tracing makes any Python slower by half, quilt3's too. Tests that go through what others go through already, in other
