@@ -21,19 +21,28 @@ from trust_contract import TrustContract
 from workflow_contract import WorkflowContract
 
 
-class QuiltOpsContract(
-    ListingContract,
-    ReadingContract,
+class WritingContract(
     CreateContract,
     PatchContract,
     RevisionContract,
     DeletionContract,
-    AddressContract,
     InstallContract,
-    WorkflowContract,
     ObjectContract,
+):
+    """What asks most of a store: its conditions, its versions, what it copies by itself. CI holds to it each kind of store."""
+
+
+class AnsweringContract(
+    ListingContract,
+    ReadingContract,
+    AddressContract,
+    WorkflowContract,
     RefusalContract,
     TrustContract,
     AgreementContract,
 ):
+    """What the engine makes of objects that any store hands over alike. CI holds to it a folder and a bucket."""
+
+
+class QuiltOpsContract(WritingContract, AnsweringContract):
     """Each method is one promise of ``QuiltOps``."""

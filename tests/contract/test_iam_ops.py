@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import pytest
-from s3_ops_contract import S3OpsContract, WithoutVersions
+from ops_contract import AnsweringContract, QuiltOpsContract, WritingContract
+from s3_ops_contract import BucketContract, OnBuckets
 
 from parts.ceph import CephCluster
 from parts.s3_access import S3Access
 
 
-class TestIamOps(S3OpsContract):
+class TestIamOps(BucketContract, QuiltOpsContract):
     pass
 
 
-class OnCeph(S3OpsContract):
+@pytest.mark.nightly
+class TestIamOpsWithoutVersions(BucketContract, QuiltOpsContract):
+    """In CI the Quilt3 backend is held to the contract on buckets of this kind."""
+
+    versioned = False
+
+
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.timeout(300)  # the server starts in the first
+class OnCeph(OnBuckets):
     keeps_conditions = False
 
     @pytest.fixture(scope="class")
@@ -22,20 +32,16 @@ class OnCeph(S3OpsContract):
         return ceph.access
 
 
-@pytest.mark.xdist_group("ceph")
-@pytest.mark.timeout(300)  # the server starts in the first
-@pytest.mark.nightly
-class TestIamOpsOnCephWithoutVersions(OnCeph, WithoutVersions):
-    pass
-
-
-@pytest.mark.xdist_group("ceph")
-@pytest.mark.timeout(300)
 @pytest.mark.unmeasured
-class TestIamOpsOnCeph(OnCeph):
+class TestIamOpsOnCeph(OnCeph, BucketContract, WritingContract):
     pass
 
 
 @pytest.mark.nightly
-class TestIamOpsWithoutVersions(WithoutVersions):
-    """In CI the Quilt3 backend is held to the contract on buckets of this kind."""
+class TestIamOpsAnsweringOnCeph(OnCeph, AnsweringContract):
+    pass
+
+
+@pytest.mark.nightly
+class TestIamOpsOnCephWithoutVersions(OnCeph, BucketContract, QuiltOpsContract):
+    versioned = False

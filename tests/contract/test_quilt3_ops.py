@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from s3_ops_contract import S3OpsContract, WithoutVersions, open_ops
+from ops_contract import AnsweringContract, QuiltOpsContract, WritingContract
+from s3_ops_contract import BucketContract, OnBuckets, open_ops
 
 from parts.quilt3_process import Quilt3
 from parts.quilt_registry import QuiltRegistry
@@ -35,7 +36,7 @@ def session(registry: QuiltRegistry, tmp_path_factory: pytest.TempPathFactory) -
     return signed_in(tmp_path_factory.mktemp("signed-in"), registry, f"navigator_url: {CATALOG}\n")
 
 
-class WithSession(S3OpsContract):
+class WithSession(OnBuckets):
     backend = "quilt3"
 
     @pytest.fixture(scope="class")
@@ -51,12 +52,17 @@ class WithSession(S3OpsContract):
 
 
 @pytest.mark.unmeasured
-class TestQuilt3Ops(WithSession, WithoutVersions):
-    pass
+class TestQuilt3Ops(WithSession, BucketContract, WritingContract):
+    versioned = False
 
 
 @pytest.mark.nightly
-class TestQuilt3OpsWithVersions(WithSession):
+class TestQuilt3OpsAnswering(WithSession, AnsweringContract):
+    versioned = False
+
+
+@pytest.mark.nightly
+class TestQuilt3OpsWithVersions(WithSession, BucketContract, QuiltOpsContract):
     """In CI the IAM backend is held to the contract on buckets of this kind."""
 
 
