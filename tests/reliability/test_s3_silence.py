@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -15,18 +16,16 @@ import pytest
 from s3_registry import S3Registry
 
 from parts.faults import Fault, NeverAnswer, Pause, Stall
+from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
-from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest, Source
 from quilt_mcp.errors import OutcomeUnknown, QuiltError, StorageUnavailable
 from quilt_mcp.registry import pointers
 from quilt_mcp.registry.writing import publish
 from quilt_mcp.storage.s3 import clients, network
-from quilt_mcp.storage.s3.clients import AwsKeys
 
 MINUTE = 60 / 15
 """With a fifteenth of each limit; a loaded machine adds its own time."""
@@ -43,9 +42,28 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a large file, which nothing here changes."""
+    root = tmp_path_factory.mktemp("silence")
+    (root / "large").write_bytes(os.urandom(LARGE))
+    return root
+
+
 @pytest.fixture
 def bucket(moto: Server) -> str:
     return moto.make_bucket()
+
+
+@pytest.fixture(scope="module")
+def filled(moto: Server, root: Path) -> str:
+    """A bucket with a package of a small and a large file, and objects at keys that only boto3 takes. What is asked of it fails
+    or is cancelled, so that one is enough."""
+    bucket = moto.make_bucket()
+    anyio.run(make_package, moto, bucket, root, (Source(str(root / "large")),))
+    with moto.boto() as raw:
+        raw.put_object(Bucket=bucket, Key="odd//key", Body=b"2" * LARGE)
+    return bucket
 
 
 @pytest.fixture
@@ -62,23 +80,21 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, name, getattr(module, name) / 15)
 
 
-def ops_of(server: Server, bucket: str, root: Path, name: str = "ours") -> IamOps:
-    keys = AwsKeys(server.access_key, server.secret_key)
-    options = Options(roots=(root,), writable=True, cache=root / name, cache_bytes=1 << 24)
-    return IamOps(S3Access(lambda: keys, server.region, server.url), f"s3://{bucket}", options)
+def ops_of(server: Server, bucket: str, root: Path, cache: Path) -> IamOps:
+    return iam_ops(server, bucket, roots=(root, cache), cache=cache / "cache")
 
 
-async def prepared(server: Server, bucket: str, root: Path) -> IamOps:
-    """A package of a small and a large file, and objects at keys that only boto3 takes; ops that remember nothing of it."""
-    (root / "large").write_bytes(os.urandom(LARGE))
-    other = ops_of(server, bucket, root, "other")
-    sources = (Source(str(root / "large")),)
-    await other.create(CreateRequest(package(bucket), sources=sources, files=(InlineFile("small", b"1"),)))
-    with server.boto() as raw:
-        raw.put_object(Bucket=bucket, Key="odd//key", Body=b"2" * LARGE)
-    ops = ops_of(server, bucket, root)
+async def make_package(server: Server, bucket: str, root: Path, sources: tuple[Source, ...] = ()) -> None:
+    with TemporaryDirectory() as cache:
+        ops = ops_of(server, bucket, root, Path(cache))
+        await ops.create(CreateRequest(package(bucket), sources=sources, files=(InlineFile("small", b"1"),)))
+
+
+async def opened(server: Server, bucket: str, root: Path, cache: Path) -> IamOps:
+    """Its clients are made, it knows what the server can do, and has read nothing yet."""
+    ops = ops_of(server, bucket, root, cache)
     await ops.list_objects(f"s3://{bucket}/nothing/")
-    await ops.put_object(f"s3://{bucket}/probed", b"1")
+    await ops.put_object(f"s3://{bucket}/probed", b"1", overwrite=True)
     return ops
 
 
@@ -86,7 +102,7 @@ def package(bucket: str, name: str = "a/b") -> PackageUri:
     return PackageUri(f"s3://{bucket}", name)
 
 
-def reads(ops: IamOps, bucket: str, root: Path) -> dict[str, Callable[[], Awaitable[Any]]]:
+def reads(ops: IamOps, bucket: str, here: Path) -> dict[str, Callable[[], Awaitable[Any]]]:
     return {
         "list_packages": lambda: ops.list_packages(f"s3://{bucket}"),
         "list_objects": lambda: ops.list_objects(f"s3://{bucket}/"),
@@ -94,7 +110,7 @@ def reads(ops: IamOps, bucket: str, root: Path) -> dict[str, Callable[[], Awaita
         "log": lambda: ops.log(package(bucket)),
         "read_object": lambda: ops.read_object(f"s3://{bucket}/probed"),
         "read_odd_object": lambda: ops.read_object(f"s3://{bucket}/odd//key", length=4 << 20),
-        "install": lambda: ops.install(package(bucket), str(root / "installed")),
+        "install": lambda: ops.install(package(bucket), str(here / "installed")),
         "verify": lambda: ops.verify(package(bucket)),
     }
 
@@ -114,23 +130,28 @@ def writes(ops: IamOps, bucket: str, root: Path) -> dict[str, Callable[[], Await
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", [NeverAnswer(), Stall()], ids=["never answers", "stalls"])
 async def test_case_E6_a_silent_server_is_given_up_within_a_minute_and_told_as_silent(
-    fault: Fault, bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    fault: Fault, filled: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """case_E6, Review R10: obstore waited half an hour, boto3 four minutes."""
-    ops = await prepared(s3, bucket, tmp_path)
-    calls = reads(ops, bucket, tmp_path)
+    ops = await opened(s3, filled, root, tmp_path)
+    calls = reads(ops, filled, tmp_path)
     if isinstance(fault, NeverAnswer):
-        calls |= writes(ops, bucket, tmp_path)
-    for name, call in calls.items():
-        begun = time.monotonic()
-        with moto_proxy.injecting(fault, bucket=bucket):
-            try:
-                answer = await call()
-            except StorageUnavailable as error:
-                assert "answer" in error.message or "cut short" in error.message, (name, error.message)
-            else:
-                assert name == "verify" and not answer.ok, name
+        calls |= writes(ops, filled, root)
+    begun = time.monotonic()
+
+    async def given_up(name: str, call: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            answer = await call()
+        except StorageUnavailable as error:
+            assert "answer" in error.message or "cut short" in error.message, (name, error.message)
+        else:
+            assert name == "verify" and not answer.ok, name
         assert time.monotonic() - begun < MINUTE + ADDED, name
+
+    with moto_proxy.injecting(fault, bucket=filled):
+        async with anyio.create_task_group() as group:
+            for name, call in calls.items():
+                group.start_soon(given_up, name, call)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -144,16 +165,17 @@ async def test_case_E6_a_silent_server_is_given_up_within_a_minute_and_told_as_s
     ],
 )
 async def test_a_server_that_takes_writes_and_never_answers_them_is_given_up_too(
-    operation: str, call: str, bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    operation: str, call: str, bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """Review R10."""
-    ops = await prepared(s3, bucket, tmp_path)
+    await make_package(s3, bucket, root)
+    ops = await opened(s3, bucket, root, tmp_path)
     begun = time.monotonic()
     with (
         moto_proxy.injecting(NeverAnswer(), bucket=bucket, operation=operation) as rule,
         pytest.raises(StorageUnavailable),
     ):
-        await writes(ops, bucket, tmp_path)[call]()
+        await writes(ops, bucket, root)[call]()
     assert rule.fired
     assert time.monotonic() - begun < MINUTE + ADDED
     with s3.boto() as raw:
@@ -186,13 +208,13 @@ WRITING = ("put_object", "put_large_object", "upload", "patch")
 
 @pytest.mark.parametrize("name", [*READING, *WRITING])
 async def test_whoever_is_cancelled_while_a_server_is_silent_ends_within_two_seconds(
-    name: str, bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    name: str, filled: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """Review R11: a request by boto3 ended after 240 seconds."""
-    ops = await prepared(s3, bucket, tmp_path)
-    call = (reads(ops, bucket, tmp_path) | writes(ops, bucket, tmp_path))[name]
+    ops = await opened(s3, filled, root, tmp_path)
+    call = (reads(ops, filled, tmp_path) | writes(ops, filled, root))[name]
     pause = Pause()
-    with moto_proxy.injecting(pause, bucket=bucket):
+    with moto_proxy.injecting(pause, bucket=filled):
         took, raised = await cancelled(call, pause.wait_until_reached)
         assert took < CANCELLED + ADDED, name
         assert not raised
@@ -200,12 +222,12 @@ async def test_whoever_is_cancelled_while_a_server_is_silent_ends_within_two_sec
 
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 async def test_a_cancelled_upload_ends_within_two_seconds_and_is_aborted_when_the_server_is_back(
-    operation: str, bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    operation: str, bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
-    ops = await prepared(s3, bucket, tmp_path)
+    ops = await opened(s3, bucket, root, tmp_path)
     pause = Pause("after")
     with moto_proxy.injecting(pause, bucket=bucket, operation=operation):
-        took, _ = await cancelled(writes(ops, bucket, tmp_path)["upload"], pause.wait_until_reached)
+        took, _ = await cancelled(writes(ops, bucket, root)["upload"], pause.wait_until_reached)
         assert took < CANCELLED + ADDED
     moto_proxy.wait_until_idle()
     with s3.boto() as raw:
@@ -219,10 +241,11 @@ async def test_a_cancelled_upload_ends_within_two_seconds_and_is_aborted_when_th
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_commit_that_gets_no_answer_is_told_as_unknown_with_the_call_that_finds_out(
-    bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
-    ops = await prepared(s3, bucket, tmp_path)
-    call = writes(ops, bucket, tmp_path)["patch"]
+    await make_package(s3, bucket, root)
+    ops = await opened(s3, bucket, root, tmp_path)
+    call = writes(ops, bucket, root)["patch"]
     key = ".quilt/named_packages/a/b/latest"
 
     with moto_proxy.injecting(pause := Pause(), bucket=bucket, key=key, operation="PutObject"):
@@ -236,17 +259,18 @@ async def test_a_commit_that_gets_no_answer_is_told_as_unknown_with_the_call_tha
 
 @pytest.mark.usefixtures("hasty")
 async def test_a_store_that_dies_at_the_commit_leaves_the_outcome_unknown_and_says_so(
-    bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
+    bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """The server has acted, and neither the write nor the reading back is answered."""
-    ops = await prepared(s3, bucket, tmp_path)
+    await make_package(s3, bucket, root)
+    ops = await opened(s3, bucket, root, tmp_path)
     key = ".quilt/named_packages/a/b/latest"
     with (
         moto_proxy.injecting(NeverAnswer(acts=True), bucket=bucket, key=key, operation="PutObject") as rule,
         moto_proxy.injecting(NeverAnswer(), bucket=bucket, key=key, operation="GetObject", since=3),
         pytest.raises(OutcomeUnknown) as caught,
     ):
-        await writes(ops, bucket, tmp_path)["patch"]()
+        await writes(ops, bucket, root)["patch"]()
     assert rule.fired
     with s3.boto() as raw:
         assert S3Registry(raw, bucket).latest() == caught.value.details["top_hash"]
