@@ -6,6 +6,7 @@ systems open a file by any of its spellings. A hard link to such a file under an
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import re
@@ -40,12 +41,9 @@ class CredentialPlaces:
     """``more``: places of this machine beside those that every machine has."""
 
     def __init__(self, more: Iterable[Path] = ()) -> None:
-        patterns = [*(f"*/{ending}" for ending in _EVERYWHERE.split()), *_ON_THIS_MACHINE]
-        patterns += [glob.escape(_folded(os.path.realpath(path))) for path in more]
-        self._by_name: dict[str, list[re.Pattern[str]]] = {}
-        for pattern in patterns:
-            name = pattern.rpartition("/")[2]
-            self._by_name.setdefault(_plain(name), []).append(re.compile(translate(pattern)))
+        self._by_name = _by_name(glob.escape(_folded(os.path.realpath(path))) for path in more)
+        for name, patterns in _of_every_machine().items():
+            self._by_name.setdefault(name, []).extend(patterns)
 
     def holds(self, folder: str, name: str) -> bool:
         """Whether ``name`` in an absolute ``folder`` is such a place. Of what lies below one the folder alone tells."""
@@ -61,6 +59,20 @@ class CredentialPlaces:
         for one in (path, *path.parents):
             if one.name and self.holds(str(one.parent), one.name):
                 raise refusal(str(path), str(one))
+
+
+@functools.cache
+def _of_every_machine() -> dict[str, list[re.Pattern[str]]]:
+    """Once a process: as much work as the rest of opening a backend."""
+    return _by_name([*(f"*/{ending}" for ending in _EVERYWHERE.split()), *_ON_THIS_MACHINE])
+
+
+def _by_name(patterns: Iterable[str]) -> dict[str, list[re.Pattern[str]]]:
+    found: dict[str, list[re.Pattern[str]]] = {}
+    for pattern in patterns:
+        name = pattern.rpartition("/")[2]
+        found.setdefault(_plain(name), []).append(re.compile(translate(pattern)))
+    return found
 
 
 def refusal(path: str, place: str) -> CredentialPlace:
