@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from shell import COMMAND, Shell
 
-SOON = 8.0
+SOON = 20.0
 
 
 @pytest.fixture
