@@ -1,7 +1,8 @@
 # Each target does its own set-up: Python 3.11 or later, git and make are all it needs; with npm the conformance suite runs too.
 SHELL := /bin/bash
 PYTHON ?= python3
-JOBS ?= 2
+# Three for two cores: a test that waits, for a server's answer or a time-out, leaves its core to another.
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 
