@@ -3,7 +3,6 @@ browses, verifies and installs. Over the generated packages, with files of their
 
 from __future__ import annotations
 
-import functools
 import io
 import shutil
 from collections.abc import Iterator
@@ -14,13 +13,10 @@ import anyio
 import packages
 import pytest
 import quilt3
-import quilt3.data_transfer
-import quilt3.hooks
-import quilt3.session
-from botocore.config import Config
 from packages import ABSENT, PackageSpec
 from places import BucketPlace, LocalPlace, Place
 
+from parts.quilt3_client import one_client
 from parts.s3_access import S3Access, make_bucket
 from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.entry import Hash
@@ -58,17 +54,12 @@ def local(folder: Path) -> Place:
 
 @pytest.fixture(scope="module")
 def quilt3_on_moto(moto: S3Access) -> Iterator[Any]:
-    """quilt3 of this process finds the server as a user's would, by the environment. It makes a session and a client for each
-    thing it does, which would be half of the time of these tests: here it has one of each."""
+    """quilt3 of this process finds the server as a user's would, by the environment."""
     with pytest.MonkeyPatch.context() as patch, moto.boto() as raw:
         for name, value in moto.environment().items():
             patch.setenv(name, value)
-        session = functools.cache(quilt3.session.get_boto3_session)
-        client = functools.cache(lambda: session().client("s3", config=Config(max_pool_connections=20)))
-        patch.setattr(quilt3.data_transfer, "get_boto3_session", session)
-        before = quilt3.hooks.set_build_s3_client_hook(lambda *_: client())
-        yield raw
-        quilt3.hooks.set_build_s3_client_hook(before)
+        with one_client():
+            yield raw
 
 
 @pytest.fixture(params=["folder", "bucket"])

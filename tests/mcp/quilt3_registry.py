@@ -94,4 +94,8 @@ def make(folder: Path, bucket: str | None = None) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(make(Path(sys.argv[1]), *sys.argv[2:])))
+    sys.path.append(str(Path(__file__).parent.parent))
+    from parts.quilt3_client import one_client
+
+    with one_client():
+        print(json.dumps(make(Path(sys.argv[1]), *sys.argv[2:])))
