@@ -129,17 +129,32 @@ def stop_shared() -> None:
         assert server.stdout == ""
 
 
+IMPATIENT = """
+from quilt_mcp.server import connections, guard
+connections.REQUEST_SECONDS, guard.BODY_SECONDS = 1.0, 2.0
+from quilt_mcp.cli import main
+main()
+"""
+"""A server that waits a second or two for what a client does not send."""
+
+
 class http_server:
     """``with http_server(place) as url``: a server process on a free loopback port, ended with SIGTERM."""
 
-    def __init__(self, place: Place, *flags: str, descriptors: int | None = None, **variables: str) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *flags: str,
+        descriptors: int | None = None,
+        impatient: bool = False,
+        **variables: str,
+    ) -> None:
         limit = [] if descriptors is None else ["prlimit", f"--nofile={descriptors}"]
         self.process = subprocess.Popen(
             [
                 *limit,
                 sys.executable,
-                "-m",
-                "quilt_mcp",
+                *(("-c", IMPATIENT) if impatient else ("-m", "quilt_mcp")),
                 "serve",
                 "--http",
                 "--single-user",

@@ -206,13 +206,13 @@ def test_case_X10_connections_are_bounded_and_the_log_does_not_grow(place: Place
 
 
 def test_case_P7_a_connection_that_only_waits_is_closed(place: Place) -> None:
-    with http_server(place) as url, connect(url) as silent, connect(url) as half:
+    with http_server(place, impatient=True) as url, connect(url) as silent, connect(url) as half:
         half.sendall(head(url, length=0)[:40])
         assert (silent.recv(1), half.recv(1)) == (b"", b"")
 
 
 def test_case_P7_a_body_that_does_not_come_is_given_up(place: Place) -> None:
-    with http_server(place) as url, connect(url) as half:
+    with http_server(place, impatient=True) as url, connect(url) as half:
         half.sendall(head(url, length=100) + b'{"jsonrpc"')
         assert half.recv(100).startswith(b"HTTP/1.1 408 ")
 
