@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from s3_registry import NAME, S3Registry
 
@@ -113,8 +114,7 @@ async def test_a_server_of_ones_own_is_trusted_by_its_authority_alone(
 ) -> None:
     bucket = moto.make_bucket()
     ops = opener(bucket, AWS_ENDPOINT_URL=front.direct, AWS_ALLOW_INVALID_CERTIFICATES="true")
-    for call in calls(ops, bucket):
-        error = await refused(call)
+    for error in await all_refused(ops, bucket):
         assert "certificate" in error.message and "AWS_CA_BUNDLE" in error.next_step
     missing = opener(bucket, AWS_ENDPOINT_URL=front.direct, AWS_CA_BUNDLE=str(tmp_path / "none.pem"))
     for call in calls(missing, bucket):
@@ -148,15 +148,13 @@ UNREACHABLE: dict[str, tuple[dict[str, str], str, str]] = {
 async def test_a_server_out_of_reach_is_told_as_that(case: str, opener: Opener) -> None:
     variables, what, next_step = UNREACHABLE[case]
     ops = opener("bucket", **variables)
-    for call in calls(ops, "bucket"):
-        error = await refused(call)
+    for error in await all_refused(ops, "bucket"):
         assert what in error.message and next_step in error.next_step, error.message
 
 
 async def test_tls_at_a_port_without_it_is_told_as_that(opener: Opener, moto: Server) -> None:
     ops = opener("bucket", AWS_ENDPOINT_URL=moto.url.replace("http:", "https:"))
-    for call in calls(ops, "bucket"):
-        error = await refused(call)
+    for error in await all_refused(ops, "bucket"):
         assert "TLS" in error.message and "http or https" in error.next_step
 
 
@@ -218,8 +216,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
 async def test_a_page_in_place_of_s3_is_never_taken_for_an_answer(page: Page, opener: Opener) -> None:
     """Not for an empty listing, an object's bytes, a write that was done, nor for a missing permission that one could ask for."""
     ops = opener("bucket", AWS_ENDPOINT_URL=page.url)
-    for call in calls(ops, "bucket"):
-        error = await refused(call)
+    for error in await all_refused(ops, "bucket"):
         assert "AWS_ENDPOINT_URL" in error.next_step or "PROXY" in error.next_step, error.next_step
     assert page.seen
 
@@ -236,11 +233,17 @@ def calls(ops: IamOps, bucket: str) -> list[Callable[[], Any]]:
     ]
 
 
-async def refused(call: Callable[[], Any]) -> QuiltError:
-    with pytest.raises(QuiltError) as caught:
-        await call()
-    assert isinstance(caught.value, StorageUnavailable | Misconfigured), (
-        caught.value.code,
-        caught.value.message,
-    )
-    return caught.value
+async def all_refused(ops: IamOps, bucket: str) -> list[QuiltError]:
+    """At once: each waits before it tries again."""
+    found: list[QuiltError] = []
+
+    async def refused(call: Callable[[], Any]) -> None:
+        with pytest.raises(QuiltError) as caught:
+            await call()
+        assert isinstance(caught.value, StorageUnavailable | Misconfigured), caught.value
+        found.append(caught.value)
+
+    async with anyio.create_task_group() as group:
+        for call in calls(ops, bucket):
+            group.start_soon(refused, call)
+    return found
