@@ -16,6 +16,8 @@ import httpx2
 import pytest
 from serving import TOKEN, Place, http_server
 
+PATIENCE = 120
+"""Seconds for one answer: on a loaded machine, that to a request behind a thousand connections took more than 30."""
 HEADERS = {
     "Accept": "application/json, text/event-stream",
     "Content-Type": "application/json",
@@ -34,12 +36,12 @@ INITIALIZE = {
 
 
 def post(url: str, body: Any = INITIALIZE, **headers: str) -> httpx2.Response:
-    with httpx2.Client(timeout=30, trust_env=False) as client:
+    with httpx2.Client(timeout=PATIENCE, trust_env=False) as client:
         return client.post(url, content=json.dumps(body), headers={**HEADERS, **headers})
 
 
 def ask(url: str, method: str, **headers: str) -> httpx2.Response:
-    with httpx2.Client(timeout=30, trust_env=False) as client:
+    with httpx2.Client(timeout=PATIENCE, trust_env=False) as client:
         return client.request(method, url, headers=headers)
 
 
