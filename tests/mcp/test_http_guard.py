@@ -281,7 +281,7 @@ def test_case_P4_a_signal_in_mid_create_over_http_removes_unfinished_files(place
             assert time.monotonic() < bound
             time.sleep(0.01)
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(10)
+        server.process.wait(30)
     big.unlink()
     assert (server.process.returncode, server.stderr) == (143, "")
     assert unfinished() == []
