@@ -26,7 +26,7 @@ from urllib.request import urlopen
 
 from parts.s3_access import S3Access
 
-_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool")
+_PROGRAMS = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "monmaptool", "setpriv")
 
 _SETTINGS = """\
 [global]
@@ -215,8 +215,10 @@ class _Daemons:
 
     def _daemon(self, program: str, *arguments: str) -> None:
         output = self._ending.enter_context((self.folder / "log" / f"{program}.out").open("wb"))
+        # A test process that is killed cleans nothing up; what it leaves would load the machine for days.
+        dies_with_us = [_path_of("setpriv") or "setpriv", "--pdeathsig", "KILL"]
         process = subprocess.Popen(
-            [_path_of(program) or program, "-c", str(self.settings), "-f", *arguments],
+            [*dies_with_us, _path_of(program) or program, "-c", str(self.settings), "-f", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from botocore.exceptions import ClientError
 from parts.ceph import CephCluster
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
+from parts.unmeasured import unmeasured
 
 pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("ceph")]
 
@@ -82,3 +88,41 @@ def test_conditions_on_writes_are_not_kept(ceph: CephCluster) -> None:
         with pytest.raises(ClientError) as caught:
             client.put_object(Bucket=bucket, Key="k", Body=b"3", IfMatch=etag)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+
+
+HOLDING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from parts.ceph import ceph_cluster
+with ceph_cluster() as cluster:
+    print(cluster.settings, flush=True)
+    sys.stdin.read()
+"""
+
+
+def daemons(settings: str) -> int:
+    count = 0
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            count += settings.encode() in line.read_bytes()
+        except OSError:
+            continue  # it has just ended
+    return count
+
+
+def test_a_test_process_that_is_killed_leaves_no_daemon(ceph: CephCluster) -> None:
+    command = [sys.executable, "-c", HOLDING, str(Path(__file__).parent.parent)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=unmeasured(), text=True
+    ) as process:
+        assert process.stdout is not None
+        settings = process.stdout.readline().strip()
+        try:
+            assert daemons(settings) == 3
+        finally:
+            process.kill()
+    bound = time.monotonic() + 30
+    while daemons(settings):
+        assert time.monotonic() < bound
+        time.sleep(0.1)
+    shutil.rmtree(Path(settings).parent)
