@@ -25,6 +25,7 @@ from quilt_mcp.storage.local.syscalls import Syscalls
 HERE = Path(__file__).parent
 ROUNDS = 40
 ONE_DAY_AND_A_BIT = 90_000
+SAME_WORKER = pytest.mark.xdist_group("killed writer")  # which makes its folders once
 
 
 @pytest.fixture
@@ -48,6 +49,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
     return {base / dies_at: int(acknowledged) for dies_at, acknowledged in runs}
 
 
+@SAME_WORKER
 def test_killed_at_any_system_call_the_store_is_before_or_after_the_step_in_flight(
     killed: dict[Path, int],
 ) -> None:
@@ -59,6 +61,7 @@ def test_killed_at_any_system_call_the_store_is_before_or_after_the_step_in_flig
         assert found in expected[acknowledged : acknowledged + 2], root.name
 
 
+@SAME_WORKER
 def test_after_a_kill_the_same_steps_complete_and_the_leavings_are_swept(
     killed: dict[Path, int], tmp_path: Path
 ) -> None:
