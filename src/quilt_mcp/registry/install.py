@@ -253,12 +253,13 @@ class Installer:
         await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
     def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
-        """Blocks. Each file is hashed before it is written."""
+        """Blocks. All are hashed before the first is written."""
+        contents: dict[str, bytes] = {}
         for entry, content in fetched:
             anyio.from_thread.check_cancelled()
             check_content(entry, content)
-            relative = self._destination.at(entry.logical_key)
-            self._folder.write_file(relative, content, replace=self._overwrite)
+            contents[self._destination.at(entry.logical_key)] = content
+        self._folder.write_files(contents, replace=self._overwrite)
 
     async def _install_large(self, entry: Entry, place: Place) -> None:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
