@@ -43,12 +43,10 @@ class NewFiles:
 
     def place(self, name: str, *, replace: bool) -> None:
         """Puts a file in its place in one step, as ``NewFile.place``; its name is durable once the folder is."""
-        unfinished, fd = self._made[name]
+        unfinished, _ = self._made[name]
         if replace:
             self._folder.has_file(self._above, (*self._parts, name))  # raises for what may not be replaced
             self._kernel.rename(unfinished, self._above, name, self._above)
-            del self._made[name]
-            self._kernel.close(fd)
         else:
             self._kernel.link(unfinished, self._above, name, self._above)
 
@@ -57,9 +55,10 @@ class NewFiles:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        """Also of the second name that a placed file has: what cannot be removed is swept another day."""
+        """A linked file has its unfinished name still, a renamed one none. What cannot be removed is swept another day."""
         for unfinished, fd in self._made.values():
-            self._kernel.close(fd)
+            with suppress(OSError):
+                self._kernel.close(fd)
             with suppress(OSError):
                 self._kernel.unlink(unfinished, dir_fd=self._above)
 
