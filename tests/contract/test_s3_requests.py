@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import anyio
+import anyio.to_thread
 import pytest
 
+from parts.faults import Pause
 from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
@@ -68,6 +71,28 @@ async def test_a_push_an_install_and_a_verification_cost_a_request_a_file_and_a_
     with moto_proxy.recording() as verifying:
         assert (await ops.verify(done.plan.package)).checked.entries == FILES
     assert verifying.total <= FILES + 5
+
+
+async def test_more_small_files_are_on_their_way_at_once_than_there_are_groups_of_them(
+    ops: IamOps, bucket: str, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """Groups of two: 16 groups at once are pushed, 12 are installed."""
+    (folder := tmp_path / "files").mkdir()
+    for number in range(130):
+        (folder / f"file{number}").write_bytes(b"%d" % number)
+    request = CreateRequest(PackageUri(f"s3://{bucket}", "a/b"), sources=(Source(f"{folder}/"),))
+    destination = str(tmp_path / "installed")
+    for operation, at_once, act in (
+        ("PutObject", 2 * 16, lambda: ops.create(request)),
+        ("GetObject", 2 * 12, lambda: ops.install(request.package, destination)),
+    ):
+        pause = Pause()
+        with moto_proxy.injecting(pause, operation=operation, key="a/b/*"):
+            async with anyio.create_task_group() as group:
+                group.start_soon(act)
+                await anyio.to_thread.run_sync(pause.wait_until_reached, at_once)
+                pause.release()
+    assert len(list((tmp_path / "installed").iterdir())) == 130
 
 
 async def test_a_patch_of_one_file_costs_the_same_however_deep_the_history(

@@ -19,6 +19,7 @@ from crashing import LARGE, SMALL, STEPS, Disk, Objects, Recorded, objects_of, s
 from parts.unmeasured import unmeasured
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.storage.local.confined import TEMP_PREFIX
+from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.store import LocalStore
 from quilt_mcp.storage.local.syscalls import Syscalls
 
@@ -117,6 +118,27 @@ def assert_between(found: Objects, before: Objects, after: Objects, where: str) 
     """Each object is as before the step in flight or as after it."""
     for key in {*found, *before, *after}:
         assert found.get(key) in (before.get(key), after.get(key)), (where, key)
+
+
+def test_a_power_cut_shows_whole_files_of_those_written_together_and_all_of_them_afterwards(
+    tmp_path: Path,
+) -> None:
+    (root := tmp_path / "root").mkdir()
+    disk = Disk(root)
+    files = {"a": SMALL, "b": LARGE, "deep/c": SMALL, "deep/d": LARGE}
+    LocalFolder(root, kernel=Recorded(disk)).write_files(files)
+    disk.acknowledged = 1
+    disk.snapshot()
+    disk.close()
+    assert len(disk.snapshots) > 20
+    for moment, snapshot in enumerate(disk.snapshots):
+        for seed in (None, 1, 2, 3, 4, 5):
+            target = tmp_path / f"{moment}.{seed}"
+            snapshot.rebuild(target, None if seed is None else random.Random(f"{moment}/{seed}"))
+            placed = [file.relative for file in LocalFolder(target).scan()]
+            found = {relative: (target / relative).read_bytes() for relative in placed}
+            assert found.items() <= files.items(), (moment, seed)
+            assert len(found) == len(files) or not snapshot.acknowledged, (moment, seed)
 
 
 class NoSync(Recorded):

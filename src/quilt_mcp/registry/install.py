@@ -27,10 +27,14 @@ from quilt_mcp.storage.hashing import READ_SIZE, STEP, hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object
 from quilt_mcp.storage.store import Place
-from quilt_mcp.storage.workers import for_each, groups
+from quilt_mcp.storage.workers import collect, for_each, groups
 
 _FILES_AT_ONCE = 12
 _LARGE_AT_ONCE = 4
+_SMALL_AT_ONCE = 4
+"""Of a group of small files: what takes the time is the way to the server and back."""
+_WRITERS = 4
+"""Threads that write groups of small files, each of which is open until it is on the disk."""
 _SMALL = 1 << 20
 """Files up to this size are held in memory, and written several at a time."""
 _SHOWN = 10
@@ -111,6 +115,7 @@ class Installer:
         self._tally = Tally(progress, 0, "bytes installed")
         self._overwrite = overwrite
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
+        self._writers = anyio.CapacityLimiter(_WRITERS)
         self._passable = frozenset[str]()
         """Folders, below the root, in whose place nothing stands that is in the way."""
         self._longest = _longest_name(self._folder.root)
@@ -237,28 +242,33 @@ class Installer:
         """``count``: how many there are."""
 
         async def install_group(group: Sequence[Entry]) -> None:
-            fetched: list[tuple[Entry, bytes]] = []
+            small = [entry for entry in group if 0 < size_of(entry) <= _SMALL]
+            if small:
+                contents = await collect(small, _SMALL_AT_ONCE, self._fetch)
+                writing = partial(self._write_all, small, contents)
+                await anyio.to_thread.run_sync(writing, limiter=self._writers)
+                await self._tally.add(sum(map(size_of, small)))
             for entry in group:
-                place = self._registry.locate(entry)
-                if 0 < size_of(entry) <= _SMALL:
-                    length = size_of(entry) + 1  # one byte more shows an object that has grown
-                    _, content = await place.store.get(place.key, length=length, version=place.version)
-                    fetched.append((entry, content))
-                else:
+                if not 0 < size_of(entry) <= _SMALL:
                     async with self._large:
-                        await self._install_large(entry, place)
-            await anyio.to_thread.run_sync(self._write_all, fetched)
-            await self._tally.add(sum(size_of(entry) for entry, _ in fetched))
+                        await self._install_large(entry, self._registry.locate(entry))
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
-    def _write_all(self, fetched: list[tuple[Entry, bytes]]) -> None:
-        """Blocks. Each file is hashed before it is written."""
-        for entry, content in fetched:
+    async def _fetch(self, entry: Entry) -> bytes:
+        place = self._registry.locate(entry)
+        length = size_of(entry) + 1  # one byte more shows an object that has grown
+        _, content = await place.store.get(place.key, length=length, version=place.version)
+        return content
+
+    def _write_all(self, entries: Sequence[Entry], contents: Sequence[bytes]) -> None:
+        """Blocks. All are hashed before the first is written."""
+        files: dict[str, bytes] = {}
+        for entry, content in zip(entries, contents, strict=True):
             anyio.from_thread.check_cancelled()
             check_content(entry, content)
-            relative = self._destination.at(entry.logical_key)
-            self._folder.write_file(relative, content, replace=self._overwrite)
+            files[self._destination.at(entry.logical_key)] = content
+        self._folder.write_files(files, replace=self._overwrite)
 
     async def _install_large(self, entry: Entry, place: Place) -> None:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""

@@ -35,12 +35,15 @@ from quilt_mcp.storage.s3.conditions import NULL_VERSION
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads, Stored
 from quilt_mcp.storage.store import ObjectStat, Stores
+from quilt_mcp.storage.workers import collect
 
 _PINNED = re.compile(r"s3://([^/?#]+)/[^?#]+\?versionId=[^&#]+")
 """The physical key of one version of an object, which nobody can change."""
 _FEW = 30
 """Up to so many files, each is asked for by itself where the first page of a listing does not show it."""
 _LONGEST_KEY = 1024
+_SENT_AT_ONCE = 4
+"""Of a group of small files: what takes the time is the way to the server and back."""
 _READERS = 2
 """Threads that read small files: what takes the time is Python's own work for each, which more of them would only hinder."""
 
@@ -96,12 +99,15 @@ class KeyPlacement:
             read: dict[str, Read] = {}
             if small:
                 read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
-            for item in small:
-                if item.logical_key in read:
-                    found = read.pop(item.logical_key)
-                    yield await self._place_read(item, before.get(item.logical_key), found)
-                else:
-                    others.append(item)
+            others += [item for item in small if item.logical_key not in read]
+
+            async def send(item: Incoming) -> tuple[Entry, int]:
+                return await self._place_read(item, before.get(item.logical_key), read[item.logical_key])
+
+            for placed in await collect(
+                [item for item in small if item.logical_key in read], _SENT_AT_ONCE, send
+            ):
+                yield placed
         for item in others:
             yield await self._place(item, before.get(item.logical_key), progress)
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 import os
 import re
 import stat as modes
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from fnmatch import translate
+from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Kind, Parts, split_key, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
+from quilt_mcp.storage.local.new_files import write_together
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.store import Found
 
@@ -216,6 +218,16 @@ class LocalFolder:
         with self.typed_errors(relative), self.new_file(relative) as file:
             file.write(content)
             self.place(file, relative, replace=replace)
+
+    def write_files(self, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
+        """Small files by path, each put there as by ``write_file``, in their order; of those before one that is refused, some may
+        stay. Durable when it returns: waits for the disk once for neighbours in a folder, not twice for each."""
+        for above, neighbours in groupby(map(split_key, contents), lambda parts: parts[:-1]):
+            files = {parts[-1]: contents["/".join(parts)] for parts in neighbours}
+            with self._folder.typed(above):
+                placed = write_together(self._folder, above, files, replace=replace)
+            for name in islice(files, placed, None):  # the first of which tells by itself what is in its way
+                self.write_file("/".join((*above, name)), files[name], replace=replace)
 
     def typed_errors(self, relative: str) -> AbstractContextManager[None]:
         """Around blocks that use a NewFile directly: lets no OSError out."""

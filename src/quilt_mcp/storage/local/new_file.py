@@ -17,6 +17,7 @@ _PIECE = 1 << 20
 _PLACING_TRIES = 8
 _DEAD_AFTER = 24 * 3600.0
 _UNLOCKED = nullcontext()
+MAKING = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -31,18 +32,15 @@ class NewFile:
         self._folder = folder
         self._kernel = folder.kernel
         self._beside = beside
-        self._name = f"{TEMP_PREFIX}{secrets.token_hex(12)}"
+        self._name = unfinished_name()
         self._unplaced = False
         self.fd = -1
         """Open for reading and writing."""
 
     def __enter__(self) -> Self:
         with self._folder.directory(self._beside, create=True) as above:
-            if self._beside not in self._folder.swept:
-                self._folder.swept.add(self._beside)
-                self._sweep(above)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            self.fd = self._kernel.open(self._name, flags, dir_fd=above)
+            sweep(self._folder, self._beside, above)
+            self.fd = self._kernel.open(self._name, MAKING, dir_fd=above)
             self._unplaced = True
         return self
 
@@ -126,11 +124,20 @@ class NewFile:
             with suppress(FileNotFoundError), self._folder.directory(self._beside) as beside:
                 self._kernel.unlink(self._name, dir_fd=beside)
 
-    def _sweep(self, above: int) -> None:
-        long_ago = time.time() - _DEAD_AFTER
-        with os.scandir(above) as found:
-            names = [item.name for item in found if item.name.startswith(TEMP_PREFIX)]
-        for name in names:
-            with suppress(OSError):  # another user's, or swept by another process: no reason to fail a write
-                if os.stat(name, dir_fd=above, follow_symlinks=False).st_mtime < long_ago:
-                    self._kernel.unlink(name, dir_fd=above)
+
+def unfinished_name() -> str:
+    return f"{TEMP_PREFIX}{secrets.token_hex(12)}"
+
+
+def sweep(folder: ConfinedFolder, parts: Parts, above: int) -> None:
+    """Removes what killed writers left in the open folder ``above`` at ``parts``, once a process."""
+    if parts in folder.swept:
+        return
+    folder.swept.add(parts)
+    long_ago = time.time() - _DEAD_AFTER
+    with os.scandir(above) as found:
+        names = [item.name for item in found if item.name.startswith(TEMP_PREFIX)]
+    for name in names:
+        with suppress(OSError):  # another user's, or swept by another process: no reason to fail a write
+            if os.stat(name, dir_fd=above, follow_symlinks=False).st_mtime < long_ago:
+                folder.kernel.unlink(name, dir_fd=above)

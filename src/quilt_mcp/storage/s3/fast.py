@@ -64,9 +64,13 @@ class FastBucket:
                 async for chunk in found.stream(min_chunk_size=size):
                     yield memoryview(chunk)
 
+        async def at_once() -> bytes:
+            with errors():
+                return bytes(await found.bytes_async())
+
         start, end = found.range
         stat = ObjectStat(key, meta["size"], meta["e_tag"], meta["last_modified"], meta["version"])
-        return Body(stat, end - start, chunks)
+        return Body(stat, end - start, chunks, at_once)
 
     async def put(
         self, key: str, body: bytes, if_absent: bool = False, if_match: str | None = None

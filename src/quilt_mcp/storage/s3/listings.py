@@ -121,6 +121,8 @@ class Listings:
     async def versioning(self) -> str | None:
         """'Enabled', 'Suspended', None for a bucket that never had versioning, 'unknown' where that may not be asked.
         Asked once."""
+        if self._versioning != _NOT_ASKED:
+            return self._versioning
         async with self._asking:
             if self._versioning == _NOT_ASKED:
                 try:

@@ -70,7 +70,7 @@ class S3Store:
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
         stat, body = await self._open(key, offset, length, version)
-        return stat, b"".join([chunk async for chunk in body.chunks(PIECE)]) if body else b""
+        return stat, await body.whole() if body else b""
 
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
