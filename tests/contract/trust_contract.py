@@ -96,7 +96,7 @@ class TrustContract(OpsContract):
             lambda: self.ops.diff(self.uri("t/other"), pinned),
             lambda: self.ops.install(pinned, str(self.dest)),
             lambda: self.ops.install(pinned, str(self.dest), dry_run=True),
-            lambda: self.ops.rollback(pinned),
+            lambda: self.ops.copy(CopyRequest(pinned, by_name)),
             lambda: self.ops.plan_patch(PatchRequest(by_name, files=inline({"n": "1"}))),
             lambda: self.ops.patch(PatchRequest(by_name, files=inline({"n": "1"}))),
             lambda: self.ops.patch(PatchRequest(by_name, rename=(Rename("a", "z"),))),

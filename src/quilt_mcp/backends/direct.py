@@ -48,7 +48,6 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
-from quilt_mcp.registry.writing.publish import move_latest
 from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Stores
@@ -247,15 +246,6 @@ class DirectOps(ObjectOps):
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
         return await self._author(request.destination.registry).write(request, progress)
-
-    async def rollback(self, package: PackageUri) -> PackageUri:
-        self._require_writes("a rollback")
-        registry = self._registry(package.registry)
-        pinned, _ = await registry.open(package)
-        latest = await registry.pointers.latest(package.name)
-        await move_latest(registry.store, package.name, pinned.top_hash or "", latest)
-        await registry.require_revision(pinned)
-        return pinned
 
     async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
         if not dry_run:

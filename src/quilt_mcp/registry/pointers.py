@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -138,6 +139,21 @@ class Pointers:
         """The pointers of a package in the order of ``tags``."""
         found = await self.read_many(name, [*await self.tags(name)])
         return [pointer for pointer in found if pointer]
+
+    async def stamp_of(self, name: str, top_hash: str) -> str | None:
+        """The newest timestamp that names a revision. One listing where S3 gives the MD5 of the pointer as its etag; otherwise it
+        reads pointers, newest first, several at once, until one names it."""
+        tags = await self.tags(name)
+        stamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
+        digest = hashlib.md5(top_hash.encode(), usedforsecurity=False).hexdigest()
+        for tag in stamps:
+            if tags[tag].strip('"') == digest:
+                return tag
+        for start in range(0, len(stamps), POINTER_READS_AT_ONCE):
+            for found in await self.read_many(name, stamps[start : start + POINTER_READS_AT_ONCE]):
+                if found is not None and found.top_hash == top_hash:
+                    return found.tag
+        return None
 
     async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import anyio
 import anyio.from_thread
@@ -67,6 +67,15 @@ class Prepared:
     arrivals: Arrivals
 
 
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """What making ``top_hash`` the latest again does. ``parent``: the latest until then."""
+
+    plan: Plan
+    top_hash: str
+    parent: Pointer | None
+
+
 class Author:
     """Writes into one registry. ``registries`` opens others, for sources and copies."""
 
@@ -86,11 +95,15 @@ class Author:
     async def plan(self, request: Request) -> Plan:
         """Raises AlreadyExists for a name that is taken, unless ``overwrite``, and StaleParent when latest is not the parent
         that a patch expects and ``merge`` is off."""
+        if self._rolls_back(request):
+            return (await self._rollback(request)).plan
         async with self._drafted(request) as first:
             return (await self._on_latest(request, first, first.parent)).plan
 
     async def write(self, request: Request, progress: Progress = no_progress) -> Commit:
         """Carries the plan out. Raises as ``plan``."""
+        if self._rolls_back(request):
+            return await self._roll_back(request)
         async with self._drafted(request) as first:
             prepared = await self._on_latest(request, first, first.parent)
             name = first.plan.package.name
@@ -107,6 +120,52 @@ class Author:
                 created=published.created,
                 warnings=(*plan.warnings, *notices, *published.warnings),
             )
+
+    # -- rollback --
+
+    def _rolls_back(self, request: Request) -> TypeGuard[CopyRequest]:
+        """Whether a revision is copied onto its own name. Then latest moves to it, and nothing is made anew."""
+        if not isinstance(request, CopyRequest):
+            return False
+        origin = self._registries(request.source.registry).url
+        return (origin, request.source.name) == (self._registry.url, request.destination.name)
+
+    async def _rollback(self, request: CopyRequest) -> Rollback:
+        name = _destination(request)
+        # Read first: when latest moves after this, the conditional write of it is refused.
+        parent, before, warnings = await self._overwritten(name, True, "")
+        pinned, manifest = await self._registry.open(_whole(request.source))
+        _require_as_recorded(request, manifest.header)
+        plan = Plan(
+            package=PackageUri(self._registry.url, name),
+            parent=parent.top_hash if parent else None,
+            added=0,
+            replaced=0,
+            removed=0,
+            renamed=0,
+            kept=0,
+            metadata_changed=False,
+            bytes_to_copy=0,
+            changes=(),
+            changes_total=0,
+            workflow=manifest.header.workflow,
+            warnings=warnings,
+        )
+        plan = await anyio.to_thread.run_sync(_copy_plan, plan, before, manifest, str(pinned))
+        return Rollback(plan, manifest.top_hash, parent)
+
+    async def _roll_back(self, request: CopyRequest) -> Commit:
+        prepared = await self._rollback(request)
+        plan, top_hash = prepared.plan, prepared.top_hash
+        published = await self._publisher.roll_back(plan.package.name, top_hash, prepared.parent)
+        return Commit(
+            plan=plan,
+            uri=self._registry.uri(plan.package.name, top_hash),
+            top_hash=top_hash,
+            bytes_copied=0,
+            created=published.created,
+            warnings=(*plan.warnings, *published.warnings),
+        )
 
     def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
         return self._registry.store, self._registry.stores, name, self._scratch, arrivals
@@ -141,13 +200,7 @@ class Author:
     @asynccontextmanager
     async def _drafted(self, request: Request) -> AsyncGenerator[Prepared]:
         """The request on its parent: latest, or the one that a patch expects, whatever latest is by now."""
-        package = request.destination if isinstance(request, CopyRequest) else request.package
-        name = validate_package_name(package.name)
-        if package.top_hash or package.tag or package.path:
-            raise InvalidArgument(
-                f"{package} names a revision or a path; a new revision is written to a package name.",
-                next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
-            )
+        name = _destination(request)
         with Arrivals() as arrivals, Arrivals() as none:
             match request:
                 case CreateRequest():
@@ -228,16 +281,10 @@ class Author:
 
     async def _copy(self, request: CopyRequest, name: str, arrivals: Arrivals, none: Arrivals) -> Prepared:
         """``arrivals`` takes the files whose bytes are copied; to the draft nothing comes in: ``none``."""
-        if request.source.path:
-            raise InvalidArgument(
-                f"{request.source} names a path, and a copy takes a whole revision.",
-                next_step="Call package_create with this URI as a source to package a part of it.",
-            )
         origin = self._registries(request.source.registry)
-        pinned, manifest = await origin.open(request.source)
-        is_same = origin.url == self._registry.url and request.source.name == name
+        pinned, manifest = await origin.open(_whole(request.source))
         advice = "Set overwrite=true to make the copy its latest revision, or choose another name."
-        parent, before, warnings = await self._overwritten(name, request.overwrite or is_same, advice)
+        parent, before, warnings = await self._overwritten(name, request.overwrite, advice)
         if request.copy and origin.url != self._registry.url:
             whole = Source(str(pinned))
             await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
@@ -310,6 +357,44 @@ class Author:
             warnings=warnings,
         )
         return Prepared(plan, draft, header, parent, arrivals)
+
+
+def _destination(request: Request) -> str:
+    """The package that is written to. Raises InvalidName, InvalidArgument for a revision or a path of it."""
+    package = request.destination if isinstance(request, CopyRequest) else request.package
+    name = validate_package_name(package.name)
+    if package.top_hash or package.tag or package.path:
+        raise InvalidArgument(
+            f"{package} names a revision or a path; a new revision is written to a package name.",
+            next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
+        )
+    return name
+
+
+def _whole(source: PackageUri) -> PackageUri:
+    if source.path:
+        raise InvalidArgument(
+            f"{source} names a path, and a copy takes a whole revision.",
+            next_step="Call package_create with this URI as a source to package a part of it.",
+        )
+    return source
+
+
+def _require_as_recorded(request: CopyRequest, header: Header) -> None:
+    """A rollback makes no revision, so it takes no message and no workflow but those that the revision has."""
+    recorded = header.fields.get("workflow")
+    workflow = cast("JsonObject", recorded).get("id") if isinstance(recorded, dict) else recorded
+    for name, asked, own in (
+        ("message", request.message, header.message),
+        ("workflow", request.workflow, workflow),
+    ):
+        if not isinstance(asked, Unset) and asked != own:
+            raise InvalidArgument(
+                f"A revision that is copied onto its own name becomes latest as it is: its {name} is {own!r}, not "
+                f"{asked!r}.",
+                next_step=f"Leave {name} out. For a new revision with another {name}, call package_patch after that.",
+                details={"argument": name, "recorded": own},
+            )
 
 
 def _survey_in_place(manifest: Manifest, survey: Survey) -> None:
