@@ -419,7 +419,8 @@ def test_a_rollback_leaves_the_pointers_that_quilt3s_leaves(place: Place) -> Non
 
     first, second = anyio.run(prepare)
     ours = anyio.run(roll_back, first)
-    assert quilt3.Package.browse("a/b", url := place.url).top_hash == first
+    url = place.url
+    assert quilt3.Package.browse("a/b", url).top_hash == first
     assert len([*quilt3.list_package_versions("a/b", url)]) == 3, "two revisions and latest"
     anyio.run(roll_back, second)
     quilt3.Package.rollback("a/b", url, first)

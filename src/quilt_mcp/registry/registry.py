@@ -27,10 +27,11 @@ from quilt_mcp.errors import (
     QuiltError,
     RevisionNotFound,
 )
+from quilt_mcp.registry.damage import UNREADABLE, way_past_damage
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers, pointer_digest
 from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
@@ -73,12 +74,18 @@ class Registry:
         unreadable = set[str]()
         if self.store.pages is not None:
             # From the listing alone: top hashes stand inside pointers, and reading them would be a request a package.
-            found, times = await self.pointers.latest_times(self.store.pages, prefix, after, limit)
-            items += [PackageListing(name, None, times.get(name)) for name in found.names]
+            found, latest = await self.pointers.listed_latest(self.store.pages, prefix, after, limit)
+            damaged = {pointer_digest(top_hash): top_hash for top_hash in self.manifests.damaged(self.store)}
+            for name in found.names:
+                stat = latest.get(name)
+                top_hash = damaged.get(stat.etag.strip('"')) if stat else None
+                items.append(
+                    PackageListing(name, top_hash, stat and stat.modified, False if top_hash else None)
+                )
         else:
             found = await self.pointers.names(prefix, after, limit)
-            latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
-            for name, one in zip(found.names, latest, strict=True):
+            pointers = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
+            for name, one in zip(found.names, pointers, strict=True):
                 pointer = one if isinstance(one, Pointer) else None
                 if isinstance(one, str):
                     found.warnings.append(one)
@@ -260,13 +267,20 @@ class Registry:
     async def _open(
         self, package: PackageUri, open_manifest: Callable[[Store, str], Awaitable[Manifest]]
     ) -> tuple[PackageUri, Manifest]:
-        top_hash = await self.resolve(package)
-        pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
         try:
+            top_hash = await self.resolve(package)
+            pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
             return pinned, await open_manifest(self.store, top_hash)
-        except RevisionNotFound:
-            await self.require_package(package.name)
+        except UNREADABLE as error:
+            if isinstance(error, RevisionNotFound):
+                await self.require_package(package.name)
+            if package.top_hash is None and package.tag in (None, LATEST):
+                error.next_step = await self.way_past_damage(package.name)
             raise
+
+    async def way_past_damage(self, name: str) -> str:
+        """The next step when the latest revision of a package is damaged."""
+        return await way_past_damage(self.store, self.manifests, name)
 
     async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
         after, call = "", ("browse", self.url, package.name, package.path or "", recursive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -33,7 +33,8 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.domain.workflows.rules import check
-from quilt_mcp.errors import AlreadyExists, CorruptManifest, InvalidArgument, RevisionNotFound, StaleParent
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, QuiltError, StaleParent
+from quilt_mcp.registry.damage import UNREADABLE
 from quilt_mcp.registry.manifests.diff import diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
@@ -230,7 +231,12 @@ class Author:
             )
         latest = await self._registry.pointers.latest(name)
         wanted = request.expected_top_hash or (latest.top_hash if latest else None)
-        _, base = await self._registry.open(PackageUri(self._registry.url, name, top_hash=wanted))
+        try:
+            _, base = await self._registry.open(PackageUri(self._registry.url, name, top_hash=wanted))
+        except UNREADABLE as error:
+            if latest is not None and wanted == latest.top_hash:
+                error.next_step = await self._registry.way_past_damage(name)
+            raise
         sources = Sources(self._registry.stores, self._registries)
         await sources.expand(request.add, request.files, arrivals)
         return await self._patched(request, base, latest, arrivals, tuple(sources.warnings))
@@ -301,9 +307,11 @@ class Author:
         self, name: str, may_overwrite: bool, advice: str
     ) -> tuple[Pointer | None, Manifest | None, tuple[str, ...]]:
         """The latest pointer and revision, for the plan's counts. One that cannot be read may be overwritten too, with a warning.
-        Raises AlreadyExists, with the ``advice``, for one that may not be."""
+        Raises AlreadyExists, with the ``advice``, for one that may not be; where it is damaged, with what gets past that."""
         pointer = await self._registry.pointers.latest(name)
         if pointer is not None and not may_overwrite:
+            with suppress(QuiltError):
+                advice = await self._advice(name, advice)
             raise AlreadyExists(
                 f"Package {name} already exists in {self._registry.url} at {pointer.top_hash}.",
                 next_step=advice,
@@ -314,12 +322,20 @@ class Author:
         try:
             uri = PackageUri(self._registry.url, name, top_hash=pointer.top_hash)
             return pointer, (await self._registry.open(uri))[1], ()
-        except (CorruptManifest, RevisionNotFound) as error:
+        except UNREADABLE as error:
             warning = (
                 f"unreadable_manifest: the latest revision {pointer.top_hash} cannot be read ({error.code}); "
                 "the counts do not say what it held."
             )
             return pointer, None, (warning,)
+
+    async def _advice(self, name: str, advice: str) -> str:
+        """What to call when ``name`` is taken: the ``advice``, where its latest revision can be read."""
+        try:
+            await self._registry.open(PackageUri(self._registry.url, name))
+        except UNREADABLE as error:
+            return error.next_step
+        return advice
 
     async def _prepare(
         self,
