@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -70,16 +71,22 @@ async def test_a_push_an_install_and_a_verification_cost_a_request_a_file_and_a_
     assert verifying.total <= FILES + 5
 
 
+@pytest.mark.parametrize(
+    ("files", "versions"),
+    [(500, 5), pytest.param(3000, 3, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])],
+)
 async def test_a_patch_of_one_file_costs_the_same_however_deep_the_history(
-    ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
+    files: int, versions: int, ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
 ) -> None:
-    """Review R15: all versions of all files were listed, a thousand to a request."""
+    """Review R15: all versions of all files were listed, a thousand to a request. The package holds each of the files."""
     package = PackageUri(f"s3://{bucket}", "a/b")
-    await ops.create(CreateRequest(package, files=(InlineFile("z/f", b"0"),)))
-    for number in range(500):
-        for version in range(5):
-            put(f"a/b/file{number:03d}", b"%d" % version)
-    for name in ("z/f", "new"):
+    with ThreadPoolExecutor(8) as writers:
+        for version in range(versions):
+            [*writers.map(lambda number: put(f"a/b/file{number:04d}", b"%d" % version), range(files))]  # noqa: B023 - used within this turn of the loop
+    sources = (Source(f"s3://{bucket}/a/b/"),)
+    made = await ops.create(CreateRequest(package, sources=sources, files=(InlineFile("z/f", b"0"),)))
+    assert made.plan.added == files + 1
+    for name in ("z/f", "new", "file0007"):
         with moto_proxy.recording() as seen:
             done = await ops.patch(PatchRequest(package, files=(InlineFile(name, b"1"),)))
         assert done.created

@@ -257,8 +257,8 @@ class Pointers:
 
 
 def pointer_digest(top_hash: str) -> str:
-    """The MD5 of a pointer to that revision. S3 gives it as the etag, unless it encrypts with a key of a user's: one that is equal
-    proves that a pointer names the revision; one that is not proves nothing."""
+    """The MD5 of a pointer to that revision. S3 gives it as the etag, unless it encrypts with a key of a user's: an equal one
+    proves that a pointer names the revision, another proves nothing."""
     return hashlib.md5(top_hash.encode(), usedforsecurity=False).hexdigest()
 
 
