@@ -138,3 +138,10 @@ async def test_browsing_a_cached_revision_costs_at_most_two_requests(
     with moto_proxy.recording() as seen:
         await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
     assert seen.total <= 2
+    with moto_proxy.recording() as seen:
+        await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
+    assert dict(seen.counts) == {"HeadObject": 1}
+    with moto_proxy.recording() as seen:
+        foreign = await ops.browse(PackageUri(package.registry, "a/other", top_hash=done.top_hash))
+    assert foreign.page.warnings
+    assert seen.total <= 2

@@ -200,6 +200,33 @@ class TrustContract(OpsContract):
             await self.create("t/p", {"n": "1"})
         assert taken.value.next_step == caught.value.next_step
 
+    async def unnamed(self, revision: PackageUri) -> list[bool]:
+        """Whether each verb that reads a revision warns that it is none of the package's."""
+        file = replace(revision, path="f")
+        answers = [
+            (await self.ops.browse(revision)).page,
+            await self.ops.read(file),
+            await self.ops.install(revision, str(self.dest), dry_run=True),
+            await self.ops.verify(revision),
+            await self.ops.diff(revision, revision),
+        ]
+        return [any(one.startswith("unnamed_revision") for one in answer.warnings) for answer in answers]
+
+    async def test_a_hash_that_is_none_of_the_packages_revisions_is_told(self) -> None:
+        """As with quilt3, whose browse opens any manifest of the registry by its hash, it can be read."""
+        first = await self.create("t/p", {"f": "1"})
+        second = await self.patch("t/p", {"f": "2"})
+        other = await self.create("t/other", {"f": "3"})
+        assert await self.unnamed(self.uri("t/p", first.top_hash)) == [False] * 5
+        assert await self.unnamed(self.uri("t/p", second.top_hash[:12])) == [False] * 5
+        assert await self.unnamed(self.uri("t/p")) == [False] * 5
+        assert await self.unnamed(self.uri("t/p", other.top_hash)) == [True] * 5
+        assert await self.unnamed(self.uri("no/package", other.top_hash)) == [True] * 5
+        await self.ops.delete(self.uri("t/p", first.top_hash))
+        assert await self.unnamed(self.uri("t/p", first.top_hash)) == [True] * 5
+        await self.ops.copy(CopyRequest(self.uri("t/other"), self.uri("t/p"), overwrite=True))
+        assert await self.unnamed(self.uri("t/p", other.top_hash)) == [False] * 5
+
     async def test_what_is_damaged_can_be_replaced_and_deleted(self) -> None:
         await self.damaged()
         commit = await self.create("t/p", {"a": "1"}, overwrite=True)

@@ -31,6 +31,7 @@ from quilt_mcp.registry.damage import UNREADABLE, way_past_damage
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
+from quilt_mcp.registry.named import NamedRevisions
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers, pointer_digest
 from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
@@ -44,11 +45,12 @@ _HEADER_FIRST_READ = 16 << 10
 class Registry:
     """The packages of one registry. ``stores`` finds the bytes that physical keys point to."""
 
-    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache) -> None:
+    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache, named: NamedRevisions) -> None:
         self.store = store
         self.url = store.url
         self.stores = stores
         self.manifests = manifests
+        self.named = named
         self.pointers = Pointers(store)
 
     def uri(self, name: str, top_hash: str | None = None, path: str | None = None) -> str:
@@ -176,6 +178,15 @@ class Registry:
             await self.require_package(package.name)
             raise missing_manifest(self.url, top_hash) from error
         return top_hash
+
+    async def notices(self, package: PackageUri, top_hash: str) -> tuple[str, ...]:
+        """A warning for a revision that was asked for by its hash and is none of the package's. Raises nothing of its own."""
+        if package.top_hash is None or await self.named.is_named(self.store, package.name, top_hash):
+            return ()
+        return (
+            f"unnamed_revision: no revision of {package.name} has the hash {top_hash} (any more): its manifest stands in "
+            f"{self.url}, and no pointer of this package names it.",
+        )
 
     async def require_package(self, name: str) -> None:
         """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
