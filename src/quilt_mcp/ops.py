@@ -143,10 +143,8 @@ class QuiltOps(Protocol):
 
     async def plan_copy(self, request: CopyRequest) -> Plan: ...
 
-    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit: ...
-
-    async def rollback(self, package: PackageUri) -> PackageUri:
-        """Points latest at an existing revision; adds no line to the log (quilt3's rollback)."""
+    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
+        """Onto its own name: a rollback, which moves latest alone and adds no line to the log, as quilt3's does."""
         ...
 
     async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:

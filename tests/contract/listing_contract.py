@@ -246,7 +246,7 @@ class ListingContract(OpsContract):
     @pytest.mark.parametrize("top_hash", [NOWHERE, NOWHERE[:10]])
     async def test_an_unknown_hash_is_not_found(self, top_hash: str) -> None:
         await self.create("a/b", {"f": "1"})
-        for call in (self.ops.resolve, self.ops.browse, self.ops.stat, self.ops.rollback, self.ops.delete):
+        for call in (self.ops.resolve, self.ops.browse, self.ops.stat, self.roll_back, self.ops.delete):
             with pytest.raises(RevisionNotFound):
                 await call(self.uri("a/b", top_hash))
 
@@ -285,7 +285,7 @@ class ListingContract(OpsContract):
             self.ops.log,
             self.ops.browse,
             self.ops.delete,
-            self.ops.rollback,
+            self.roll_back,
             self.ops.verify,
         ):
             with pytest.raises(InvalidName):

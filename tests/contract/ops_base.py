@@ -15,7 +15,7 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import Item, Revision
-from quilt_mcp.domain.plan import UNSET, Commit, CreateRequest, InlineFile, PatchRequest
+from quilt_mcp.domain.plan import UNSET, Commit, CopyRequest, CreateRequest, InlineFile, PatchRequest
 from quilt_mcp.ops import QuiltOps
 
 NOWHERE = "0" * 64
@@ -79,6 +79,11 @@ class OpsContract:
 
     async def patch(self, name: str, files: Mapping[str, str | bytes] | None = None, **more: Any) -> Commit:
         return await self.ops.patch(PatchRequest(self.uri(name), files=inline(files or {}), **more))
+
+    async def roll_back(self, revision: PackageUri) -> Commit:
+        """A revision onto its own name."""
+        name = PackageUri(revision.registry, revision.name)
+        return await self.ops.copy(CopyRequest(revision, name))
 
     async def items(self, package: PackageUri, *, recursive: bool = True) -> list[Item]:
         """All pages of a browse."""

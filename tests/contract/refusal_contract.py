@@ -45,7 +45,7 @@ class RefusalContract(OpsContract):
             lambda: reader.create(CreateRequest(self.uri("a/c"), files=inline({"g": "2"}))),
             lambda: reader.patch(PatchRequest(self.uri("a/b"), files=inline({"g": "2"}))),
             lambda: reader.copy(CopyRequest(self.uri("a/b"), self.uri("a/c"))),
-            lambda: reader.rollback(self.uri("a/b", commit.top_hash)),
+            lambda: reader.copy(CopyRequest(self.uri("a/b", commit.top_hash), self.uri("a/b"))),
             lambda: reader.delete(self.uri("a/b")),
             lambda: reader.install(self.uri("a/b"), str(self.dest)),
             lambda: reader.put_object(f"{self.registry}/x", b"1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ops_base import OpsContract, inline
+from ops_base import NOWHERE, OpsContract, inline
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, PatchRequest
@@ -84,16 +84,6 @@ class RevisionContract(OpsContract):
         assert (plan.parent, plan.added, plan.removed, plan.kept) == (there.top_hash, 1, 1, 1)
         assert await self.paths(self.uri("c/d")) == ["f", "same"]
 
-    async def test_an_old_revision_copied_onto_its_name_is_a_rollback_that_the_log_records(self) -> None:
-        first = await self.create("a/b", {"f": "1"})
-        second = await self.patch("a/b", {"f": "2"})
-        commit = await self.ops.copy(CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b")))
-        assert commit.top_hash == first.top_hash
-        assert await self.latest("a/b") == first.top_hash
-        assert [revision.top_hash for revision in await self.log("a/b")] == [
-            first.top_hash, second.top_hash, first.top_hash,
-        ]  # fmt: skip
-
     async def test_the_latest_copied_onto_itself_changes_nothing(self) -> None:
         first = await self.create("a/b", {"f": "1"})
         commit = await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("a/b")))
@@ -112,14 +102,23 @@ class RevisionContract(OpsContract):
         with pytest.raises(InvalidArgument):
             await self.ops.copy(CopyRequest(self.uri("a/b", path="d/"), self.uri("c/d")))
 
-    # -- rollback --
+    # -- rollback: a revision copied onto its own name --
 
-    async def test_rollback_points_latest_at_an_old_revision_and_adds_no_line_of_log(self) -> None:
-        first = await self.create("a/b", {"f": "1"})
+    async def test_a_rollback_writes_the_latest_pointer_and_nothing_else(self) -> None:
+        """case_W2. The plan tells what changes against the revision that was latest."""
+        first = await self.create("a/b", {"f": "1", "g": "g"}, metadata={"k": 1}, message="m")
         second = await self.patch("a/b", {"f": "2"})
-        found = await self.ops.rollback(self.uri("a/b", first.top_hash[:10]))
-        assert found.top_hash == first.top_hash
+        request = CopyRequest(self.uri("a/b", first.top_hash[:10]), self.uri("a/b"))
+        plan = await self.ops.plan_copy(request)
+        before = self.snapshot()
+        commit = await self.ops.copy(request)
+        assert (commit.top_hash, commit.created, commit.plan) == (first.top_hash, True, plan)
+        assert (plan.parent, plan.added, plan.replaced, plan.kept) == (second.top_hash, 0, 1, 1)
+        assert (commit.bytes_copied, plan.bytes_to_copy) == (0, 0)
         assert await self.latest("a/b") == first.top_hash
+        after = self.snapshot()
+        changed = {key for key in {*before, *after} if before.get(key) != after.get(key)}
+        assert changed == {".quilt/named_packages/a/b/latest"}
         revisions = await self.log("a/b")
         assert [(revision.top_hash, revision.tags) for revision in revisions] == [
             (second.top_hash, ()), (first.top_hash, ("latest",)),
@@ -128,15 +127,61 @@ class RevisionContract(OpsContract):
     async def test_a_patch_after_a_rollback_builds_on_the_old_revision(self) -> None:
         first = await self.create("a/b", {"f": "1"})
         await self.patch("a/b", {"f": "2", "extra": "x"})
-        await self.ops.rollback(self.uri("a/b", first.top_hash))
+        await self.roll_back(self.uri("a/b", first.top_hash))
         commit = await self.patch("a/b", {"g": "3"})
         assert commit.plan.parent == first.top_hash
         assert await self.paths(self.uri("a/b")) == ["f", "g"]
 
     async def test_rollback_of_an_unknown_package_is_not_found(self) -> None:
         with pytest.raises(PackageNotFound):
-            await self.ops.rollback(self.uri("a/b"))
+            await self.roll_back(self.uri("a/b"))
         assert self.raw_keys() == []
+
+    async def test_a_rollback_asks_no_workflow_and_encodes_nothing_anew(self) -> None:
+        """case_W2. The revision fails the registry's workflow, which is younger, and is spelled as nobody writes today."""
+        made = await self.create("a/src", {"f": "1"})
+        odd = (self.raw_get(f".quilt/packages/{made.top_hash}") or b"").replace(b'": ', b'" :  ')
+        first = self.set_package("a/b", body=odd)
+        second = await self.patch("a/b", {"g": "2"}, message="m")
+        config = "version: '1'\nis_workflow_required: true\nworkflows:\n  strict:\n    name: S\n    is_message_required: true\n"
+        self.raw_set(".quilt/workflows/config.yml", config.encode())
+        commit = await self.roll_back(self.uri("a/b", first))
+        assert (commit.top_hash, commit.plan.workflow) == (first, None)
+        assert self.raw_get(f".quilt/packages/{first}") == odd
+        assert self.pointers("a/b")["latest"] == first != second.top_hash
+
+    @pytest.mark.parametrize(
+        ("argument", "value"), [("message", "new"), ("message", None), ("workflow", "w")]
+    )
+    async def test_a_rollback_takes_no_message_and_no_workflow_but_the_revisions_own(
+        self, argument: str, value: str | None
+    ) -> None:
+        first = await self.create("a/b", {"f": "1"}, message="old")
+        await self.patch("a/b", {"f": "2"})
+        before = self.snapshot()
+        own = CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b"), message="old", workflow=None)
+        for call in (self.ops.plan_copy, self.ops.copy):
+            with pytest.raises(InvalidArgument) as caught:
+                await call(replace(own, **{argument: value}))
+            assert caught.value.details["argument"] == argument
+        assert self.snapshot() == before
+        assert (await self.ops.copy(own)).top_hash == first.top_hash
+
+    async def test_a_rollback_to_a_revision_that_was_deleted_gives_it_a_line_of_the_log(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        second = await self.patch("a/b", {"f": "2"})
+        await self.ops.delete(self.uri("a/b", first.top_hash))
+        await self.roll_back(self.uri("a/b", first.top_hash))
+        assert [revision.top_hash for revision in await self.log("a/b")] == [first.top_hash, second.top_hash]
+
+    async def test_a_rollback_finds_its_line_among_many(self) -> None:
+        first = await self.create("a/b", {"f": "1"})
+        for second in range(40):
+            self.set_pointer("a/b", str(2_000_000_000 + second), NOWHERE)
+        before = set(self.pointers("a/b"))
+        self.set_pointer("a/b", "latest", NOWHERE)
+        await self.roll_back(self.uri("a/b", first.top_hash))
+        assert (set(self.pointers("a/b")), self.pointers("a/b")["latest"]) == (before, first.top_hash)
 
     # -- delete --
 
@@ -199,7 +244,7 @@ class RevisionContract(OpsContract):
     async def test_a_revision_is_deleted_by_its_tag_and_with_all_its_timestamps(self) -> None:
         first = await self.create("a/b", {"f": "1"})
         await self.patch("a/b", {"f": "2"})
-        await self.ops.copy(CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b")))
+        self.set_pointer("a/b", "2000000000", first.top_hash)
         oldest = min(self.pointers("a/b"))
         outcome = await self.ops.delete(self.uri("a/b", tag=oldest))
         assert len(outcome.removed) == 2 and "latest" not in outcome.removed, (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -95,16 +96,22 @@ async def test_more_small_files_are_on_their_way_at_once_than_there_are_groups_o
     assert len(list((tmp_path / "installed").iterdir())) == 130
 
 
+@pytest.mark.parametrize(
+    ("files", "versions"),
+    [(500, 5), pytest.param(3000, 3, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])],
+)
 async def test_a_patch_of_one_file_costs_the_same_however_deep_the_history(
-    ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
+    files: int, versions: int, ops: IamOps, bucket: str, put: Callable[[str, bytes], Any], moto_proxy: Proxy
 ) -> None:
-    """Review R15: all versions of all files were listed, a thousand to a request."""
+    """Review R15: all versions of all files were listed, a thousand to a request. The package holds each of the files."""
     package = PackageUri(f"s3://{bucket}", "a/b")
-    await ops.create(CreateRequest(package, files=(InlineFile("z/f", b"0"),)))
-    for number in range(500):
-        for version in range(5):
-            put(f"a/b/file{number:03d}", b"%d" % version)
-    for name in ("z/f", "new"):
+    with ThreadPoolExecutor(8) as writers:
+        for version in range(versions):
+            [*writers.map(lambda number: put(f"a/b/file{number:04d}", b"%d" % version), range(files))]  # noqa: B023 - used within this turn of the loop
+    sources = (Source(f"s3://{bucket}/a/b/"),)
+    made = await ops.create(CreateRequest(package, sources=sources, files=(InlineFile("z/f", b"0"),)))
+    assert made.plan.added == files + 1
+    for name in ("z/f", "new", "file0007"):
         with moto_proxy.recording() as seen:
             done = await ops.patch(PatchRequest(package, files=(InlineFile(name, b"1"),)))
         assert done.created
@@ -155,4 +162,11 @@ async def test_browsing_a_cached_revision_costs_at_most_two_requests(
     assert seen.total <= 2
     with moto_proxy.recording() as seen:
         await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
+    assert seen.total <= 2
+    with moto_proxy.recording() as seen:
+        await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
+    assert dict(seen.counts) == {"HeadObject": 1}
+    with moto_proxy.recording() as seen:
+        foreign = await ops.browse(PackageUri(package.registry, "a/other", top_hash=done.top_hash))
+    assert foreign.page.warnings
     assert seen.total <= 2

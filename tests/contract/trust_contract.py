@@ -12,7 +12,7 @@ from ops_base import OpsContract, inline, record
 from parts.manifests import true_hash
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, PatchRequest, Rename, Source
-from quilt_mcp.errors import CorruptManifest, HashMismatch
+from quilt_mcp.errors import AlreadyExists, CorruptManifest, HashMismatch, QuiltError
 
 FILES = {"a": "1", "b": "22", "d/c": "333"}
 
@@ -96,7 +96,7 @@ class TrustContract(OpsContract):
             lambda: self.ops.diff(self.uri("t/other"), pinned),
             lambda: self.ops.install(pinned, str(self.dest)),
             lambda: self.ops.install(pinned, str(self.dest), dry_run=True),
-            lambda: self.ops.rollback(pinned),
+            lambda: self.ops.copy(CopyRequest(pinned, by_name)),
             lambda: self.ops.plan_patch(PatchRequest(by_name, files=inline({"n": "1"}))),
             lambda: self.ops.patch(PatchRequest(by_name, files=inline({"n": "1"}))),
             lambda: self.ops.patch(PatchRequest(by_name, rename=(Rename("a", "z"),))),
@@ -138,6 +138,94 @@ class TrustContract(OpsContract):
         with pytest.raises(CorruptManifest):
             await self.ops.browse(pinned)
         assert [revision.verified for revision in (await self.ops.log(self.uri("t/p"))).items] == [False]
+
+    async def test_a_line_that_cannot_be_read_is_known_to_log_and_list_once_it_was_met(self) -> None:
+        pinned = await self.damaged(lambda lines: [*lines[:-1], lines[-1][:-9]])
+        assert [revision.verified for revision in (await self.ops.log(pinned)).items] == [None]
+        with pytest.raises(CorruptManifest):
+            await self.ops.browse(pinned)
+        assert [revision.verified for revision in (await self.ops.log(pinned)).items] == [False]
+        listed = (await self.ops.list_packages(self.registry)).items
+        assert [(one.name, one.top_hash, one.verified) for one in listed] == [("t/p", pinned.top_hash, False)]
+
+    @pytest.mark.parametrize("damage", [_cut_the_last_line, lambda _: [b"{"], None])
+    async def test_on_a_damaged_latest_the_next_step_is_a_call_that_helps(
+        self, damage: Callable[[list[bytes]], list[bytes]] | None
+    ) -> None:
+        """Of a manifest that lies, cannot be read or is gone. The newest revision but one is damaged likewise."""
+        whole = await self.create("t/p", {"a": "0"})
+        bad = [await self.patch("t/p", {"a": str(number)}) for number in (1, 2)]
+        for one in bad:
+            key = f".quilt/packages/{one.top_hash}"
+            if damage is None:
+                self.raw_delete(key)
+            else:
+                self.raw_set(key, b"\n".join([*damage((self.raw_get(key) or b"").splitlines()), b""]))
+        name = self.uri("t/p")
+        step = f"package_copy with package='{self.uri('t/p', whole.top_hash)}'"
+        copy = CopyRequest(self.uri("t/p", whole.top_hash), name)
+        await self.create("t/other", {"b": "1"})
+        for call in (
+            lambda: self.ops.browse(name),
+            lambda: self.ops.read(self.uri("t/p", path="a")),
+            lambda: self.ops.patch(PatchRequest(name, files=inline({"n": "1"}))),
+            lambda: self.ops.patch(PatchRequest(name, bad[-1].top_hash, files=inline({"n": "1"}))),
+            lambda: self.ops.create(CreateRequest(name, files=inline({"n": "1"}))),
+            lambda: self.ops.copy(CopyRequest(self.uri("t/other"), name)),
+        ):
+            with pytest.raises(QuiltError) as caught:
+                await call()
+            assert step in caught.value.next_step, caught.value
+        commit = await self.ops.copy(copy)
+        assert any(warning.startswith("unreadable_manifest") for warning in commit.warnings)
+        await self.patch("t/p", {"n": "1"})
+        assert await self.contents(name) == {"a": b"0", "n": b"1"}
+
+    async def test_a_latest_pointer_that_holds_no_hash_is_got_past_likewise(self) -> None:
+        whole = await self.create("t/p", {"a": "0"})
+        self.set_pointer("t/p", "latest", "nonsense")
+        with pytest.raises(CorruptManifest) as caught:
+            await self.patch("t/p", {"n": "1"})
+        assert str(self.uri("t/p", whole.top_hash)) in caught.value.next_step
+        await self.roll_back(self.uri("t/p", whole.top_hash))
+        await self.patch("t/p", {"n": "1"})
+
+    async def test_where_no_revision_is_whole_files_can_be_put_in_their_place(self) -> None:
+        await self.damaged()
+        with pytest.raises(CorruptManifest) as caught:
+            await self.patch("t/p", {"n": "1"})
+        assert "package_create with overwrite=true" in caught.value.next_step
+        assert "package_delete" in caught.value.next_step
+        with pytest.raises(AlreadyExists) as taken:
+            await self.create("t/p", {"n": "1"})
+        assert taken.value.next_step == caught.value.next_step
+
+    async def unnamed(self, revision: PackageUri) -> list[bool]:
+        """Whether each verb that reads a revision warns that it is none of the package's."""
+        file = replace(revision, path="f")
+        answers = [
+            (await self.ops.browse(revision)).page,
+            await self.ops.read(file),
+            await self.ops.install(revision, str(self.dest), dry_run=True),
+            await self.ops.verify(revision),
+            await self.ops.diff(revision, revision),
+        ]
+        return [any(one.startswith("unnamed_revision") for one in answer.warnings) for answer in answers]
+
+    async def test_a_hash_that_is_none_of_the_packages_revisions_is_told(self) -> None:
+        """As with quilt3, whose browse opens any manifest of the registry by its hash, it can be read."""
+        first = await self.create("t/p", {"f": "1"})
+        second = await self.patch("t/p", {"f": "2"})
+        other = await self.create("t/other", {"f": "3"})
+        assert await self.unnamed(self.uri("t/p", first.top_hash)) == [False] * 5
+        assert await self.unnamed(self.uri("t/p", second.top_hash[:12])) == [False] * 5
+        assert await self.unnamed(self.uri("t/p")) == [False] * 5
+        assert await self.unnamed(self.uri("t/p", other.top_hash)) == [True] * 5
+        assert await self.unnamed(self.uri("no/package", other.top_hash)) == [True] * 5
+        await self.ops.delete(self.uri("t/p", first.top_hash))
+        assert await self.unnamed(self.uri("t/p", first.top_hash)) == [True] * 5
+        await self.ops.copy(CopyRequest(self.uri("t/other"), self.uri("t/p"), overwrite=True))
+        assert await self.unnamed(self.uri("t/p", other.top_hash)) == [False] * 5
 
     async def test_what_is_damaged_can_be_replaced_and_deleted(self) -> None:
         await self.damaged()

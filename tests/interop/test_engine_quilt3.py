@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -386,6 +387,35 @@ def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(place: Place) -> None
     quilt3.delete_package("a/b", url)
     assert set(quilt3.list_packages(url)) == {"a/bc"}
     assert anyio.run(resolve, "a/bc")
+
+
+def test_a_rollback_leaves_the_pointers_that_quilt3s_leaves(place: Place) -> None:
+    """case_W2."""
+    package = PackageUri(place.url, "a/b")
+
+    async def prepare() -> tuple[str, str]:
+        ops = place.open_ops()
+        first = await ops.create(CreateRequest(package, files=(InlineFile("f", b"1"),)))
+        return first.top_hash, (
+            await ops.patch(PatchRequest(package, files=(InlineFile("f", b"2"),)))
+        ).top_hash
+
+    async def roll_back(top_hash: str) -> list[tuple[str, tuple[str, ...]]]:
+        ops = place.open_ops()
+        await ops.copy(CopyRequest(replace(package, top_hash=top_hash), package))
+        return await log()
+
+    async def log() -> list[tuple[str, tuple[str, ...]]]:
+        return [(found.top_hash, found.tags) for found in (await place.open_ops().log(package)).items]
+
+    first, second = anyio.run(prepare)
+    ours = anyio.run(roll_back, first)
+    url = place.url
+    assert quilt3.Package.browse("a/b", url).top_hash == first
+    assert len([*quilt3.list_package_versions("a/b", url)]) == 3, "two revisions and latest"
+    anyio.run(roll_back, second)
+    quilt3.Package.rollback("a/b", url, first)
+    assert ours == anyio.run(log) == [(second, ()), (first, ("latest",))]
 
 
 def test_the_tree_we_install_passes_quilt3s_verify(place: Place) -> None:

@@ -43,6 +43,16 @@ class ModelRegistry:
         package.latest = top_hash
         return True
 
+    def roll_back(self, name: str, top_hash: str) -> bool:
+        """Whether latest moved."""
+        package = self.packages[name]
+        if package.latest == top_hash:
+            return False
+        if top_hash not in package.log:
+            package.log.append(top_hash)
+        package.latest = top_hash
+        return True
+
     def latest(self, name: str) -> ModelRevision:
         return self.revisions[self.packages[name].latest]
 

@@ -40,6 +40,10 @@ def package(ops: QuiltOps) -> PackageUri:
     return PackageUri(ops.default_registry, NAME)
 
 
+def source(ops: QuiltOps) -> PackageUri:
+    return PackageUri(ops.default_registry, "a/source")
+
+
 async def create(ops: QuiltOps, root: Path) -> Commit:
     data = root / "data"
     data.mkdir(exist_ok=True)
@@ -65,7 +69,7 @@ async def patch(ops: QuiltOps, root: Path) -> Commit:
 
 
 async def copy(ops: QuiltOps, root: Path) -> Commit:
-    return await ops.copy(CopyRequest(package(ops), package(ops), message="copied"))
+    return await ops.copy(CopyRequest(source(ops), package(ops), message="copied", overwrite=True))
 
 
 Act = Callable[[QuiltOps, Path], Awaitable[Commit]]
@@ -82,6 +86,8 @@ async def prepared(root: Path, act: str) -> Opened:
     opened = open_faulty(root, clock=lambda: time.time() - 100)
     if act != "create":
         await create(opened.ops, root)
+    if act == "copy":
+        await opened.ops.copy(CopyRequest(package(opened.ops), source(opened.ops)))
     return opened
 
 
@@ -275,6 +281,32 @@ async def test_a_failure_at_any_call_is_a_typed_error_or_success_and_run_again_i
         assert registry_checks.files(here / "registry", commit.top_hash) == FILES[act]
         registry_checks.check(here / "registry")
     assert failed
+
+
+@pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE, Fault.TWICE])
+async def test_a_failure_at_any_call_of_a_rollback_is_a_typed_error_or_success_and_adds_no_line_of_log(
+    fault: Fault, tmp_path: Path
+) -> None:
+    async def roll_back(opened: Opened) -> Commit:
+        whole = package(opened.ops)
+        return await opened.ops.copy(CopyRequest(replace(whole, top_hash=lines[0]), whole))
+
+    number, called = 0, True
+    while called:
+        here = tmp_path / str(number)
+        made = await prepared(here, "patch")
+        await patch(made.ops, here)
+        lines = log(here / "registry", NAME)
+        opened = open_faulty(here, at(number, fault))
+        try:
+            assert (await roll_back(opened)).created
+        except QuiltError as error:
+            assert error.retryable and error.next_step
+            await roll_back(open_faulty(here))
+        called = len(opened.stores.calls) > number
+        assert pointers(here / "registry", NAME)["latest"] == lines[0]
+        assert log(here / "registry", NAME) == lines
+        number += 1
 
 
 async def test_a_failure_at_any_call_of_reading_is_a_typed_error(tmp_path: Path) -> None:

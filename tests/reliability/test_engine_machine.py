@@ -193,16 +193,10 @@ class EngineMachine(RuleBasedStateMachine):
             return
         commit = self.do(self.ops.copy, request)
         assert commit.top_hash == top_hash
-        assert commit.created == self.model.publish(to, top_hash, self.model.revisions[top_hash])
-
-    @precondition(lambda self: self.model.packages)
-    @rule(data=st.data())
-    def roll_back(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.model.packages)))
-        package = self.model.packages[name]
-        top_hash = data.draw(st.sampled_from(package.log))
-        self.do(self.ops.rollback, self.uri(name, top_hash))
-        package.latest = top_hash
+        if to == name:
+            assert commit.created == self.model.roll_back(name, top_hash)
+        else:
+            assert commit.created == self.model.publish(to, top_hash, self.model.revisions[top_hash])
 
     @precondition(lambda self: self.model.packages)
     @rule(data=st.data())

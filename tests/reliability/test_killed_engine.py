@@ -33,7 +33,7 @@ def roots(base: Path, act: str) -> list[Path]:
     )
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [status for _, status in lines] == ["0"] + ["killed"] * (len(lines) - 1), done.stderr[-2000:]
-    assert len(lines) > 8
+    assert len(lines) > 6
     return [base / name for name, _ in lines]
 
 
@@ -55,7 +55,7 @@ def test_killed_at_any_storage_call_the_registry_reads_and_the_call_run_again_co
         expected = LEFT_BY[act]
         found = pointers(registry, NAME).get("latest")
         assert (None if found is None else registry_checks.files(registry, found)) == expected
-        if act in ("create", "patch", "copy_back"):
+        if act in ("create", "patch"):
             assert log(registry, NAME)[-1] == found
         kept_in_log.add(len(log(registry, NAME)))
         assert len(objects(registry)) == len(set(objects(registry)))

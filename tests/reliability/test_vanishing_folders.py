@@ -46,8 +46,10 @@ ACTS: dict[str, Act] = {
         CreateRequest(package(ops), (Source(str(root / "data")),), overwrite=True, copy=False)
     ),
     "patch": lambda ops, _: ops.patch(PatchRequest(package(ops), files=(InlineFile("i", b"4"),), merge=True)),
-    "copy": lambda ops, _: ops.copy(CopyRequest(package(ops), package(ops), message="new")),
-    "rollback": lambda ops, _: ops.rollback(package(ops)),
+    "copy": lambda ops, _: ops.copy(
+        CopyRequest(PackageUri(ops.default_registry, "a/other"), package(ops), overwrite=True)
+    ),
+    "rollback": lambda ops, _: ops.copy(CopyRequest(package(ops), package(ops))),
     "delete": lambda ops, _: ops.delete(package(ops)),
     "browse": lambda ops, _: ops.browse(package(ops)),
     "read": lambda ops, _: ops.read(package(ops, "one")),
@@ -127,7 +129,10 @@ async def prepare(root: Path) -> None:
     (root / "data").mkdir(parents=True)
     (root / "data/one").write_text("1")
     (root / "data/two").write_text("2")
-    await create(open_faulty(root).ops, root, b"3")
+    ops = open_faulty(root).ops
+    await create(ops, root, b"3")
+    other = PackageUri(ops.default_registry, "a/other")
+    await ops.copy(CopyRequest(package(ops), other, message="other"))
 
 
 async def whole_or_typed(act: str, ops: QuiltOps, root: Path) -> None:

@@ -47,9 +47,9 @@ async def listed(keys: Keys, limit: int) -> tuple[list[str], dict[str, datetime]
     times: dict[str, datetime] = {}
     after = ""
     while True:
-        found, some = await Pointers(LocalStore("/")).latest_times(keys, "", after, limit)  # pyright: ignore
+        found, some = await Pointers(LocalStore("/")).listed_latest(keys, "", after, limit)  # pyright: ignore
         names += found.names
-        times |= some
+        times |= {name: stat.modified for name, stat in some.items()}
         if not found.more:
             return names, times
         after = found.names[-1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,12 @@ from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.named import NamedRevisions
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.rollback import Rollback
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
-from quilt_mcp.registry.writing.publish import move_latest
 from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Stores
@@ -76,6 +79,7 @@ class DirectOps(ObjectOps):
         self.default_registry = registries[0]
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
+        self._named = NamedRevisions()
         self._clock = clock
 
     @property
@@ -83,7 +87,9 @@ class DirectOps(ObjectOps):
         return self._manifests.private.path() / "scratch"
 
     def _registry(self, url: str) -> Registry:
-        return Registry(self._stores.registry(parse_registry(url)), self._stores, self._manifests)
+        return Registry(
+            self._stores.registry(parse_registry(url)), self._stores, self._manifests, self._named
+        )
 
     def _author(self, url: str) -> Author:
         return Author(self._registry(url), self._registry, self._scratch, self._clock)
@@ -146,7 +152,10 @@ class DirectOps(ObjectOps):
     async def browse(
         self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Browse:
-        return await self._registry(package.registry).browse(package, recursive, checked_limit(limit), cursor)
+        registry = self._registry(package.registry)
+        found = await registry.browse(package, recursive, checked_limit(limit), cursor)
+        warnings = () if cursor else await registry.notices(package, found.top_hash)
+        return replace(found, page=replace(found.page, warnings=(*found.page.warnings, *warnings)))
 
     async def stat(self, package: PackageUri) -> Item:
         return await self._registry(package.registry).stat(package)
@@ -173,6 +182,7 @@ class DirectOps(ObjectOps):
             metadata=entry.user_meta,
             modified=stat.modified,
             verified=verified,
+            warnings=await registry.notices(package, pinned.top_hash or ""),
         )
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
@@ -203,6 +213,7 @@ class DirectOps(ObjectOps):
         pinned_before, old = await self._registry(before.registry).open(before)
         pinned_after, new = await self._registry(after.registry).open(after)
         found = await self._manifests.diff(old, new, path)
+        warnings = () if cursor else await self._notices((before, old.top_hash), (after, new.top_hash))
         is_there = await anyio.to_thread.run_sync(lambda: old.has(path) or new.has(path))
         changes = await anyio.to_thread.run_sync(found.page, offset, checked_limit(limit))
         end = offset + len(changes)
@@ -217,8 +228,14 @@ class DirectOps(ObjectOps):
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,
-            warnings=() if is_there else (f"no_match: neither revision has {path!r}.",),
+            warnings=warnings if is_there else (*warnings, f"no_match: neither revision has {path!r}."),
         )
+
+    async def _notices(self, *asked: tuple[PackageUri, str]) -> tuple[str, ...]:
+        found = [
+            await self._registry(package.registry).notices(package, top_hash) for package, top_hash in asked
+        ]
+        return tuple(dict.fromkeys(chain(*found)))
 
     async def workflows(self, registry: str) -> Page[WorkflowListing]:
         opened = self._registry(registry)
@@ -242,25 +259,30 @@ class DirectOps(ObjectOps):
         return await self._author(request.package.registry).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
-        return await self._author(request.destination.registry).plan(request)
+        author = self._author(request.destination.registry)
+        return await (Rollback(author, request).plan() if self._rolls_back(request) else author.plan(request))
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
-        return await self._author(request.destination.registry).write(request, progress)
+        author = self._author(request.destination.registry)
+        if self._rolls_back(request):
+            return await Rollback(author, request).write()
+        return await author.write(request, progress)
 
-    async def rollback(self, package: PackageUri) -> PackageUri:
-        self._require_writes("a rollback")
-        registry = self._registry(package.registry)
-        pinned, _ = await registry.open(package)
-        latest = await registry.pointers.latest(package.name)
-        await move_latest(registry.store, package.name, pinned.top_hash or "", latest)
-        await registry.require_revision(pinned)
-        return pinned
+    def _rolls_back(self, request: CopyRequest) -> bool:
+        """Whether a revision is copied onto its own name."""
+        source, destination = request.source, request.destination
+        is_same = self._registry(source.registry).url == self._registry(destination.registry).url
+        return is_same and source.name == destination.name
 
     async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
         if not dry_run:
             self._require_writes("package_delete")
-        return await delete(self._registry(package.registry), package, dry_run=dry_run)
+        registry = self._registry(package.registry)
+        try:
+            return await delete(registry, package, dry_run=dry_run)
+        finally:
+            self._named.forget(registry.store, package.name)
 
     async def install(
         self,
@@ -274,14 +296,20 @@ class DirectOps(ObjectOps):
         if not dry_run:
             self._require_writes("package_install")
         destination = await anyio.to_thread.run_sync(self._open_folder, dest)
-        installer = Installer(self._registry(package.registry), destination, progress, overwrite=overwrite)
-        return await installer.install(package, dry_run=dry_run)
+        registry = self._registry(package.registry)
+        installer = Installer(registry, destination, progress, overwrite=overwrite)
+        outcome = await installer.install(package, dry_run=dry_run)
+        warnings = await registry.notices(package, PackageUri.parse(outcome.uri).top_hash or "")
+        return replace(outcome, warnings=(*outcome.warnings, *warnings))
 
     async def verify(
         self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress
     ) -> Verification:
         installed = None if dest is None else await anyio.to_thread.run_sync(self._open_folder, dest)
-        return await Verifier(self._registry(package.registry), progress, installed).verify(package)
+        registry = self._registry(package.registry)
+        report = await Verifier(registry, progress, installed).verify(package)
+        warnings = await registry.notices(package, PackageUri.parse(report.uri).top_hash or "")
+        return replace(report, warnings=(*report.warnings, *warnings))
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -145,7 +145,8 @@ class PatchRequest:
 class CopyRequest:
     """Asks for a revision to stand under another name or in another registry. ``destination`` names no revision.
 
-    Copying a revision onto its own name makes it the latest again (a rollback that the log records).
+    A revision that is copied onto its own name becomes latest again (quilt3's rollback): its pointer moves and nothing else is
+    written, so ``message`` and ``workflow`` may only say what it has.
     """
 
     source: PackageUri

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import anyio
 from quilt_mcp.domain.names import suggest, validate_package_name
 from quilt_mcp.errors import AccessError, InvalidName, NotAFile, ObjectNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
-from quilt_mcp.storage.store import PageLister, Store
+from quilt_mcp.storage.store import ObjectStat, PageLister, Store
 from quilt_mcp.storage.workers import collect
 
 POINTER_READS_AT_ONCE = 16
@@ -139,6 +140,20 @@ class Pointers:
         found = await self.read_many(name, [*await self.tags(name)])
         return [pointer for pointer in found if pointer]
 
+    async def stamp_of(self, name: str, top_hash: str) -> str | None:
+        """The newest timestamp that names a revision. One listing where S3 gives the MD5 of the pointer as its etag; otherwise it
+        reads pointers, newest first, several at once, until one names it."""
+        tags = await self.tags(name)
+        stamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
+        for tag in stamps:
+            if tags[tag].strip('"') == pointer_digest(top_hash):
+                return tag
+        for start in range(0, len(stamps), POINTER_READS_AT_ONCE):
+            for found in await self.read_many(name, stamps[start : start + POINTER_READS_AT_ONCE]):
+                if found is not None and found.top_hash == top_hash:
+                    return found.tag
+        return None
+
     async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
         """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'
         keys ('a/b-2/' before 'a/b/'): the one order in which any store can go on after a name.
@@ -185,16 +200,16 @@ class Pointers:
         beside = [name for name in names if name.partition("/")[0] in alike]
         return list(dict.fromkeys((*begun, *suggest(text, names), *beside)))[:_NEAR_SHOWN]
 
-    async def latest_times(
+    async def listed_latest(
         self, pages: PageLister, prefix: str, after: str, limit: int
-    ) -> tuple[PackageNames, dict[str, datetime]]:
-        """As ``names``, with when each package's latest pointer was written (left out where there is none).
+    ) -> tuple[PackageNames, dict[str, ObjectStat]]:
+        """As ``names``, with what the listing says of each package's latest pointer (left out where there is none).
 
         Lists keys and reads no pointer: a request for a thousand pointers at most, for stores where each read is a request.
         Where a page of keys ends among the revisions of a package, skips the rest of them.
         """
         page = PackageNames(limit, self.removal)
-        times: dict[str, datetime] = {}
+        latest: dict[str, ObjectStat] = {}
         name = ""
         malformed: str | None = None
         at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
@@ -210,15 +225,15 @@ class Pointers:
                         malformed = folder
                         continue
                     if page.more:
-                        return page, times
+                        return page, latest
                     name = folder
                 if tag == LATEST:
-                    times[name] = stat.modified
-            if at is not None and len(page.names) == limit and name in times:
+                    latest[name] = stat
+            if at is not None and len(page.names) == limit and name in latest:
                 # All of the last name is known. More keys come: of this name at most tags after 'latest', else of others.
                 page.more = True
-                return page, times
-        return page, times
+                return page, latest
+        return page, latest
 
     async def _folders(self, parent: str, prefix: str, after: str, warnings: list[str]) -> AsyncIterator[str]:
         """Names of folders (without '/') that start with ``prefix``, in the order of their keys, from ``after`` on, itself
@@ -239,6 +254,12 @@ class Pointers:
             if listing.next_after is None:
                 return
             at = listing.next_after
+
+
+def pointer_digest(top_hash: str) -> str:
+    """The MD5 of a pointer to that revision. S3 gives it as the etag, unless it encrypts with a key of a user's: an equal one
+    proves that a pointer names the revision, another proves nothing."""
+    return hashlib.md5(top_hash.encode(), usedforsecurity=False).hexdigest()
 
 
 def _newest_first(tag: str) -> tuple[bool, int, str]:

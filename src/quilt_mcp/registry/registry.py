@@ -27,10 +27,12 @@ from quilt_mcp.errors import (
     QuiltError,
     RevisionNotFound,
 )
+from quilt_mcp.registry.damage import UNREADABLE, way_past_damage
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
 from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
+from quilt_mcp.registry.named import NamedRevisions
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers, pointer_digest
 from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
@@ -43,11 +45,12 @@ _HEADER_FIRST_READ = 16 << 10
 class Registry:
     """The packages of one registry. ``stores`` finds the bytes that physical keys point to."""
 
-    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache) -> None:
+    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache, named: NamedRevisions) -> None:
         self.store = store
         self.url = store.url
         self.stores = stores
         self.manifests = manifests
+        self.named = named
         self.pointers = Pointers(store)
 
     def uri(self, name: str, top_hash: str | None = None, path: str | None = None) -> str:
@@ -73,12 +76,18 @@ class Registry:
         unreadable = set[str]()
         if self.store.pages is not None:
             # From the listing alone: top hashes stand inside pointers, and reading them would be a request a package.
-            found, times = await self.pointers.latest_times(self.store.pages, prefix, after, limit)
-            items += [PackageListing(name, None, times.get(name)) for name in found.names]
+            found, latest = await self.pointers.listed_latest(self.store.pages, prefix, after, limit)
+            damaged = {pointer_digest(top_hash): top_hash for top_hash in self.manifests.damaged(self.store)}
+            for name in found.names:
+                stat = latest.get(name)
+                top_hash = damaged.get(stat.etag.strip('"')) if stat else None
+                items.append(
+                    PackageListing(name, top_hash, stat and stat.modified, False if top_hash else None)
+                )
         else:
             found = await self.pointers.names(prefix, after, limit)
-            latest = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
-            for name, one in zip(found.names, latest, strict=True):
+            pointers = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
+            for name, one in zip(found.names, pointers, strict=True):
                 pointer = one if isinstance(one, Pointer) else None
                 if isinstance(one, str):
                     found.warnings.append(one)
@@ -170,6 +179,15 @@ class Registry:
             raise missing_manifest(self.url, top_hash) from error
         return top_hash
 
+    async def notices(self, package: PackageUri, top_hash: str) -> tuple[str, ...]:
+        """A warning for a revision that was asked for by its hash and is none of the package's. Raises nothing of its own."""
+        if package.top_hash is None or await self.named.is_named(self.store, package.name, top_hash):
+            return ()
+        return (
+            f"unnamed_revision: no revision of {package.name} has the hash {top_hash} (any more): its manifest stands in "
+            f"{self.url}, and no pointer of this package names it.",
+        )
+
     async def require_package(self, name: str) -> None:
         """Raises PackageNotFound, with names close to it, when no pointer of ``name`` exists."""
         if await self.pointers.tags(name):
@@ -260,13 +278,20 @@ class Registry:
     async def _open(
         self, package: PackageUri, open_manifest: Callable[[Store, str], Awaitable[Manifest]]
     ) -> tuple[PackageUri, Manifest]:
-        top_hash = await self.resolve(package)
-        pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
         try:
+            top_hash = await self.resolve(package)
+            pinned = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
             return pinned, await open_manifest(self.store, top_hash)
-        except RevisionNotFound:
-            await self.require_package(package.name)
+        except UNREADABLE as error:
+            if isinstance(error, RevisionNotFound):
+                await self.require_package(package.name)
+            if package.top_hash is None and package.tag in (None, LATEST):
+                error.next_step = await self.way_past_damage(package.name)
             raise
+
+    async def way_past_damage(self, name: str) -> str:
+        """The next step when the latest revision of a package is damaged."""
+        return await way_past_damage(self.store, self.manifests, name)
 
     async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
         after, call = "", ("browse", self.url, package.name, package.path or "", recursive)

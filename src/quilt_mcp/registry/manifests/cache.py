@@ -88,12 +88,18 @@ class ManifestCache:
     async def read(self, store: Store, top_hash: str) -> Manifest:
         """The manifest read anew from the store, with its verdict, whatever that is. Raises as ``open`` does otherwise."""
         manifest = await self._settled(store, top_hash, partial(self._load, ahead=False))
-        self._remember(store, manifest)
+        self._remember(store, top_hash, manifest.verified)
         return manifest
 
     def verdict(self, store: Store, top_hash: str) -> bool | None:
         """Whether that manifest was the revision it is named by when it was last looked at. Asks nobody; None: not known."""
         return self._verdicts.get((store.url, top_hash))
+
+    def damaged(self, store: Store) -> list[str]:
+        """The top hashes of that registry for which the verdict is that they are not what they are named by."""
+        return [
+            top_hash for (url, top_hash), good in self._verdicts.items() if url == store.url and good is False
+        ]
 
     async def _verified(self, store: Store, manifest: Manifest) -> Manifest:
         if manifest.verified is None:
@@ -102,13 +108,13 @@ class ManifestCache:
                     await to_thread.run_sync(manifest.find_hash, check_cancelled)
                     with suppress(StorageFull, StorageUnavailable):
                         await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
-        self._remember(store, manifest)
+        self._remember(store, manifest.top_hash, manifest.verified)
         manifest.require_verified()
         return manifest
 
-    def _remember(self, store: Store, manifest: Manifest) -> None:
-        self._verdicts[(store.url, manifest.top_hash)] = manifest.verified
-        self._verdicts.move_to_end((store.url, manifest.top_hash))
+    def _remember(self, store: Store, top_hash: str, verdict: bool | None) -> None:
+        self._verdicts[(store.url, top_hash)] = verdict
+        self._verdicts.move_to_end((store.url, top_hash))
         if len(self._verdicts) > VERDICTS:
             self._verdicts.popitem(last=False)
 
@@ -138,6 +144,7 @@ class ManifestCache:
         except ObjectNotFound as error:
             raise missing_manifest(store.url, top_hash) from error
         except CorruptManifest as error:
+            self._remember(store, top_hash, False)
             error.details.setdefault("top_hash", top_hash)
             raise
         raise StorageUnavailable(

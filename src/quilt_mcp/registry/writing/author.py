@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -33,7 +33,8 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.domain.workflows.rules import check
-from quilt_mcp.errors import AlreadyExists, CorruptManifest, InvalidArgument, RevisionNotFound, StaleParent
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, QuiltError, StaleParent
+from quilt_mcp.registry.damage import UNREADABLE
 from quilt_mcp.registry.manifests.diff import diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
@@ -77,10 +78,10 @@ class Author:
         scratch: Path,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._registries = registries
         self._scratch = scratch
-        self._publisher = Publisher(registry.store, scratch, clock)
+        self.publisher = Publisher(registry.store, scratch, clock)
         self._workflows = Workflows(registry.store, registry.stores)
 
     async def plan(self, request: Request) -> Plan:
@@ -100,7 +101,7 @@ class Author:
             plan, same = prepared.plan, first.arrivals.unchanged()
             return Commit(
                 plan=replace(plan, replaced=plan.replaced - same, kept=plan.kept + same),
-                uri=self._registry.uri(name, published.top_hash),
+                uri=self.registry.uri(name, published.top_hash),
                 top_hash=published.top_hash,
                 bytes_copied=stored,
                 merged_onto=None if plan.parent == first.plan.parent else plan.parent,
@@ -109,7 +110,7 @@ class Author:
             )
 
     def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
-        return self._registry.store, self._registry.stores, name, self._scratch, arrivals
+        return self.registry.store, self.registry.stores, name, self._scratch, arrivals
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared
@@ -120,7 +121,7 @@ class Author:
         backoff, begun = Backoff(), anyio.current_time()
         while True:
             try:
-                return prepared, await self._publisher.publish(
+                return prepared, await self.publisher.publish(
                     name,
                     prepared.header,
                     prepared.draft,
@@ -134,20 +135,14 @@ class Author:
             merges -= 1
             await anyio.sleep(backoff.wait(anyio.current_time() - begun))
             begun = anyio.current_time()
-            prepared = await self._on_latest(request, first, await self._registry.pointers.latest(name))
+            prepared = await self._on_latest(request, first, await self.registry.pointers.latest(name))
 
     # -- drafts --
 
     @asynccontextmanager
     async def _drafted(self, request: Request) -> AsyncGenerator[Prepared]:
         """The request on its parent: latest, or the one that a patch expects, whatever latest is by now."""
-        package = request.destination if isinstance(request, CopyRequest) else request.package
-        name = validate_package_name(package.name)
-        if package.top_hash or package.tag or package.path:
-            raise InvalidArgument(
-                f"{package} names a revision or a path; a new revision is written to a package name.",
-                next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
-            )
+        name = destination_of(request)
         with Arrivals() as arrivals, Arrivals() as none:
             match request:
                 case CreateRequest():
@@ -158,10 +153,10 @@ class Author:
                     yield await self._copy(request, name, arrivals, none)
 
     async def _create(self, request: CreateRequest, name: str, arrivals: Arrivals) -> Prepared:
-        sources = Sources(self._registry.stores, self._registries)
+        sources = Sources(self.registry.stores, self._registries)
         await sources.expand(request.sources, request.files, arrivals)
         advice = "Call package_patch to change it, or set overwrite=true to replace all of its files."
-        parent, manifest, warnings = await self._overwritten(name, request.overwrite, advice)
+        parent, manifest, warnings = await self.overwritten(name, request.overwrite, advice)
         fields: dict[str, Any] = {"version": "v0"}
         if request.metadata is not UNSET:
             fields["user_meta"] = request.metadata
@@ -175,10 +170,15 @@ class Author:
                 "The patch changes nothing.",
                 next_step="Give add, remove, rename, metadata or entry_metadata.",
             )
-        latest = await self._registry.pointers.latest(name)
+        latest = await self.registry.pointers.latest(name)
         wanted = request.expected_top_hash or (latest.top_hash if latest else None)
-        _, base = await self._registry.open(PackageUri(self._registry.url, name, top_hash=wanted))
-        sources = Sources(self._registry.stores, self._registries)
+        try:
+            _, base = await self.registry.open(PackageUri(self.registry.url, name, top_hash=wanted))
+        except UNREADABLE as error:
+            if latest is not None and wanted == latest.top_hash:
+                error.next_step = await self.registry.way_past_damage(name)
+            raise
+        sources = Sources(self.registry.stores, self._registries)
         await sources.expand(request.add, request.files, arrivals)
         return await self._patched(request, base, latest, arrivals, tuple(sources.warnings))
 
@@ -218,7 +218,7 @@ class Author:
         name = request.package.name
         if latest is None or latest.top_hash is None or not request.merge:
             raise stale_parent(name, expected, latest, plan=first.plan)
-        _, theirs = await self._registry.open(PackageUri(self._registry.url, name, top_hash=latest.top_hash))
+        _, theirs = await self.registry.open(PackageUri(self.registry.url, name, top_hash=latest.top_hash))
         clashing = await anyio.to_thread.run_sync(
             overlaps, request, first.draft, base, theirs, anyio.from_thread.check_cancelled
         )
@@ -228,51 +228,55 @@ class Author:
 
     async def _copy(self, request: CopyRequest, name: str, arrivals: Arrivals, none: Arrivals) -> Prepared:
         """``arrivals`` takes the files whose bytes are copied; to the draft nothing comes in: ``none``."""
-        if request.source.path:
-            raise InvalidArgument(
-                f"{request.source} names a path, and a copy takes a whole revision.",
-                next_step="Call package_create with this URI as a source to package a part of it.",
-            )
         origin = self._registries(request.source.registry)
-        pinned, manifest = await origin.open(request.source)
-        is_same = origin.url == self._registry.url and request.source.name == name
+        pinned, manifest = await origin.open(whole_revision(request.source))
         advice = "Set overwrite=true to make the copy its latest revision, or choose another name."
-        parent, before, warnings = await self._overwritten(name, request.overwrite or is_same, advice)
-        if request.copy and origin.url != self._registry.url:
+        parent, before, warnings = await self.overwritten(name, request.overwrite, advice)
+        if request.copy and origin.url != self.registry.url:
             whole = Source(str(pinned))
-            await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
-        elif origin.store.local_files is not None and self._registry.store.local_files is None:
+            await Sources(self.registry.stores, self._registries).expand((whole,), (), arrivals)
+        elif origin.store.local_files is not None and self.registry.store.local_files is None:
             survey = await survey_in(*self._placing(name, arrivals), copy=request.copy)
             await anyio.to_thread.run_sync(_survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
         prepared = await self._prepare(request, name, parent, draft, arrivals, warnings)
-        plan = await anyio.to_thread.run_sync(_copy_plan, prepared.plan, before, manifest, str(pinned))
+        plan = await anyio.to_thread.run_sync(copy_plan, prepared.plan, before, manifest, str(pinned))
         return replace(prepared, plan=plan)
 
-    async def _overwritten(
-        self, name: str, may_overwrite: bool, advice: str
+    async def overwritten(
+        self, name: str, may_overwrite: bool, advice: str = ""
     ) -> tuple[Pointer | None, Manifest | None, tuple[str, ...]]:
         """The latest pointer and revision, for the plan's counts. One that cannot be read may be overwritten too, with a warning.
-        Raises AlreadyExists, with the ``advice``, for one that may not be."""
-        pointer = await self._registry.pointers.latest(name)
+        Raises AlreadyExists, with the ``advice``, for one that may not be; where it is damaged, with what gets past that."""
+        pointer = await self.registry.pointers.latest(name)
         if pointer is not None and not may_overwrite:
+            with suppress(QuiltError):
+                advice = await self._advice(name, advice)
             raise AlreadyExists(
-                f"Package {name} already exists in {self._registry.url} at {pointer.top_hash}.",
+                f"Package {name} already exists in {self.registry.url} at {pointer.top_hash}.",
                 next_step=advice,
                 details={"package": name, "top_hash": pointer.top_hash},
             )
         if pointer is None or pointer.top_hash is None:
             return pointer, None, ()
         try:
-            uri = PackageUri(self._registry.url, name, top_hash=pointer.top_hash)
-            return pointer, (await self._registry.open(uri))[1], ()
-        except (CorruptManifest, RevisionNotFound) as error:
+            uri = PackageUri(self.registry.url, name, top_hash=pointer.top_hash)
+            return pointer, (await self.registry.open(uri))[1], ()
+        except UNREADABLE as error:
             warning = (
                 f"unreadable_manifest: the latest revision {pointer.top_hash} cannot be read ({error.code}); "
                 "the counts do not say what it held."
             )
             return pointer, None, (warning,)
+
+    async def _advice(self, name: str, advice: str) -> str:
+        """What to call when ``name`` is taken: the ``advice``, where its latest revision can be read."""
+        try:
+            await self.registry.open(PackageUri(self.registry.url, name))
+        except UNREADABLE as error:
+            return error.next_step
+        return advice
 
     async def _prepare(
         self,
@@ -295,7 +299,7 @@ class Author:
         bytes_to_copy = await anyio.to_thread.run_sync(checking)
         counts = draft.counts
         plan = Plan(
-            package=PackageUri(self._registry.url, name),
+            package=PackageUri(self.registry.url, name),
             parent=parent.top_hash if parent else None,
             added=counts.added,
             replaced=counts.replaced,
@@ -310,6 +314,27 @@ class Author:
             warnings=warnings,
         )
         return Prepared(plan, draft, header, parent, arrivals)
+
+
+def destination_of(request: Request) -> str:
+    """The package that is written to. Raises InvalidName, InvalidArgument for a revision or a path of it."""
+    package = request.destination if isinstance(request, CopyRequest) else request.package
+    name = validate_package_name(package.name)
+    if package.top_hash or package.tag or package.path:
+        raise InvalidArgument(
+            f"{package} names a revision or a path; a new revision is written to a package name.",
+            next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
+        )
+    return name
+
+
+def whole_revision(source: PackageUri) -> PackageUri:
+    if source.path:
+        raise InvalidArgument(
+            f"{source} names a path, and a copy takes a whole revision.",
+            next_step="Call package_create with this URI as a source to package a part of it.",
+        )
+    return source
 
 
 def _survey_in_place(manifest: Manifest, survey: Survey) -> None:
@@ -349,7 +374,7 @@ def _check_draft(
     return bytes_to_copy
 
 
-def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:
+def copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:
     """A copy's counts, against what stands under the destination's name."""
     if before is None:
         entries = islice(after.entries(), 100)

@@ -101,6 +101,23 @@ class Publisher:
             warnings += await _committed(put, name, top_hash)
         return Published(top_hash, not is_latest, tuple(warnings))
 
+    async def roll_back(self, name: str, top_hash: str, parent: Pointer | None) -> Published:
+        """Makes a revision whose manifest is there the latest. Moves the latest pointer alone, as quilt3's rollback does; a
+        revision that no line of the log names (any more) gets one.
+
+        Raises StaleParent when latest is not ``parent`` (any more).
+        """
+        if parent is not None and parent.top_hash == top_hash:
+            return Published(top_hash, False, ())
+        tag = await self._pointers.stamp_of(name, top_hash)
+        put = self._put_pointers if tag is None else partial(self._put_latest, tag)
+        warnings = await _committed(partial(put, name, top_hash, parent), name, top_hash)
+        return Published(top_hash, True, tuple(warnings))
+
+    async def _put_latest(self, tag: str, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
+        await _move_latest(self._store, name, top_hash, parent)
+        return await self._read_back(name, top_hash, tag)
+
     async def _put_pointers(self, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
         tags = await self._pointers.tags(name)
         if tags.get(LATEST) != (parent and parent.etag):

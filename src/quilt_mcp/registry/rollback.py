@@ -1,0 +1,82 @@
+"""Rollback: makes a revision of a package the latest again. One pointer moves; no manifest and no line of the log is made."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import anyio
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.entry import Header, JsonObject
+from quilt_mcp.domain.plan import Commit, CopyRequest, Plan, Unset
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.registry.pointers import Pointer
+from quilt_mcp.registry.writing.author import Author, copy_plan, destination_of, whole_revision
+
+
+class Rollback:
+    """A copy of a revision onto its own name. ``author`` writes into that registry."""
+
+    def __init__(self, author: Author, request: CopyRequest) -> None:
+        self._author = author
+        self._registry = author.registry
+        self._request = request
+
+    async def plan(self) -> Plan:
+        """Raises CorruptManifest for a revision that is damaged, InvalidArgument for a message or a workflow that it does not
+        have."""
+        return (await self._prepare())[0]
+
+    async def write(self) -> Commit:
+        """Atomic. Raises as ``plan``, and StaleParent when latest moves meanwhile."""
+        plan, top_hash, parent = await self._prepare()
+        name = plan.package.name
+        published = await self._author.publisher.roll_back(name, top_hash, parent)
+        return Commit(
+            plan=plan,
+            uri=self._registry.uri(name, top_hash),
+            top_hash=top_hash,
+            bytes_copied=0,
+            created=published.created,
+            warnings=(*plan.warnings, *published.warnings),
+        )
+
+    async def _prepare(self) -> tuple[Plan, str, Pointer | None]:
+        """What is done, to which revision latest moves, and from where."""
+        name = destination_of(self._request)
+        # Read first: when latest moves after this, the conditional write of it is refused.
+        parent, before, warnings = await self._author.overwritten(name, may_overwrite=True)
+        pinned, manifest = await self._registry.open(whole_revision(self._request.source))
+        _require_as_recorded(self._request, manifest.header)
+        plan = Plan(
+            package=PackageUri(self._registry.url, name),
+            parent=parent.top_hash if parent else None,
+            added=0,
+            replaced=0,
+            removed=0,
+            renamed=0,
+            kept=0,
+            metadata_changed=False,
+            bytes_to_copy=0,
+            changes=(),
+            changes_total=0,
+            workflow=manifest.header.workflow,
+            warnings=warnings,
+        )
+        plan = await anyio.to_thread.run_sync(copy_plan, plan, before, manifest, str(pinned))
+        return plan, manifest.top_hash, parent
+
+
+def _require_as_recorded(request: CopyRequest, header: Header) -> None:
+    recorded = header.fields.get("workflow")
+    workflow = cast("JsonObject", recorded).get("id") if isinstance(recorded, dict) else recorded
+    for name, asked, own in (
+        ("message", request.message, header.message),
+        ("workflow", request.workflow, workflow),
+    ):
+        if not isinstance(asked, Unset) and asked != own:
+            raise InvalidArgument(
+                f"A revision that is copied onto its own name becomes latest as it is: its {name} is {own!r}, not {asked!r}.",
+                next_step=f"Leave {name} out. For a new revision with another {name}, call package_patch after that.",
+                details={"argument": name, "recorded": own},
+            )
