@@ -96,17 +96,17 @@ def parse_package(text: str, registry: str) -> PackageUri:
 
     Raises InvalidName, InvalidUri.
     """
-    stripped = lower_scheme(text.strip())
-    if stripped.startswith("quilt+"):
-        return PackageUri.parse(stripped)
-    if is_link(stripped):
-        return PackageUri.of_link(stripped, CatalogLink.parse(stripped))
-    if has_scheme(stripped):
+    plain = lower_scheme(text)
+    if plain.startswith("quilt+"):
+        return PackageUri.parse(plain)
+    if is_link(plain):
+        return PackageUri.of_link(plain, CatalogLink.parse(plain))
+    if has_scheme(plain):
         _refuse(text, "a package is named ns/name, or by a URI that starts with 'quilt+' and has '#package='")
-    namespace, slash, rest = stripped.partition("/")
+    namespace, slash, rest = plain.partition("/")
     spec, _, path = rest.partition("/")
-    name, top_hash, tag = _parse_spec(stripped, f"{namespace}{slash}{spec}")
-    return PackageUri(parse_registry(registry), name, top_hash, tag, _parse_path(stripped, path))
+    name, top_hash, tag = _parse_spec(plain, f"{namespace}{slash}{spec}")
+    return PackageUri(parse_registry(registry), name, top_hash, tag, _parse_path(plain, path))
 
 
 def names_package(text: str) -> bool:
