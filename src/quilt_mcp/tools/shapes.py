@@ -181,7 +181,7 @@ async def _has_package(call: Call, package: PackageUri) -> bool:
 
 async def _has_object(call: Call, url: str) -> bool:
     try:
-        await call.ops.stat_object(url)
+        await call.ops.stat_object(url.rstrip("/"))
     except NotAFile:
         return True
     except (NotFound, AccessError):
