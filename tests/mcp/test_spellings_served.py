@@ -49,8 +49,9 @@ async def test_null_changes_no_metadata_and_an_empty_object_with_replace_clears_
         for guard in ("", " "):
             error = await failure(client, "package_patch", package=name, expected_top_hash=guard, remove="b")
             assert error["code"] == "invalid_argument"
+        short = made["data"]["top_hash"][:8]
         stale = await failure(
-            client, "package_patch", package=name, expected_top_hash=made["data"]["top_hash"][:8], remove="b"
+            client, "package_patch", package=name, expected_top_hash=short, files={"path": "b", "text": "3"}
         )
         assert stale["code"] == "stale_parent"
 
@@ -59,7 +60,8 @@ async def test_a_word_skips_the_workflow_and_null_takes_the_default(connect: Con
     registry = place.here / "flows" / "registry"
     (registry / ".quilt" / "workflows").mkdir(parents=True, exist_ok=True)
     (registry / ".quilt" / "workflows" / "config.yml").write_text(
-        "version: '1'\nis_workflow_required: false\ndefault_workflow: none\nworkflows:\n  none:\n    name: N\n  '-':\n    name: D\n"
+        "version: '1'\nis_workflow_required: false\ndefault_workflow: none\n"
+        "workflows:\n  none:\n    name: N\n  '-':\n    name: D\n"
     )
     async with connect("--allow-write") as client:
         for workflow, expected in ((None, "none"), ("none", "none"), ("-", "-"), (":none", None)):
