@@ -81,9 +81,9 @@ class Session:
         budget = self.settings.response_bytes()
         try:
             spec = find(name)
-            checked = spec.check(arguments)
+            understood, warnings = spec.understand(arguments)
             spec.check_writes(self.settings.allow_write)
-            return await spec.answer(await self.open_call(progress, asker=asker), checked)
+            return await spec.answer(await self.open_call(progress, asker=asker), understood, warnings)
         except QuiltError as error:
             return error_reply(error, budget)
         except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw must not end the server

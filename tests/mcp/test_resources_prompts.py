@@ -61,8 +61,8 @@ UNREADABLE = {
     "quilt://default/demo/flowers": "invalid_uri",
     "quilt://nothing": "invalid_uri",
     "https://example.com/x": "invalid_uri",
-    "quilt://default/demo/flowers/../../../etc/passwd": "invalid_name",
-    "quilt://default/demo/flowers/%2e%2e/%2e%2e/etc/passwd": "invalid_name",
+    "quilt://default/demo/flowers/../../../etc/passwd": "invalid_uri",
+    "quilt://default/demo/flowers/%2e%2e/%2e%2e/etc/passwd": "invalid_uri",
     "quilt://default/demo/large/long.txt": "too_large",
 }
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.address import PackageUri, PhysicalKey, parse_package, parse_registry
+from quilt_mcp.domain.address import (
+    CatalogLink,
+    PackageUri,
+    PhysicalKey,
+    below_root,
+    names_package,
+    names_revision,
+    parse_package,
+    parse_registry,
+)
 from quilt_mcp.errors import InvalidName, InvalidUri, QuiltError
 
 _HASH = "e21682f00929661879633a5128aaa27cc7bc1e2973d49d4c868a90f9fad9f34b"
@@ -30,6 +41,11 @@ _HASH = "e21682f00929661879633a5128aaa27cc7bc1e2973d49d4c868a90f9fad9f34b"
         ("quilt+s3://bucket#package=a/b&path=50%_x%2B", PackageUri("s3://bucket", "a/b", path="50%_x+")),
         ("quilt+s3://bucket#package=a/b&path=data/", PackageUri("s3://bucket", "a/b", path="data/")),
         ("quilt+s3://bucket#package=a/b&path=", PackageUri("s3://bucket", "a/b")),
+        ("quilt+s3://bucket#package=a/b&path=/", PackageUri("s3://bucket", "a/b")),
+        ("quilt+s3://bucket#package=a/b&path=/x", PackageUri("s3://bucket", "a/b", path="x")),
+        ("quilt+s3://bucket#package=a/b/", PackageUri("s3://bucket", "a/b")),
+        ("quilt+s3://bucket#package=a/b@latest", PackageUri("s3://bucket", "a/b", tag="latest")),
+        ("QUILT+S3://Bucket#package=a/b", PackageUri("s3://Bucket", "a/b")),
         ("quilt+s3://bucket#package=a/b&path=x=y", PackageUri("s3://bucket", "a/b", path="x=y")),
         ("quilt+s3://bucket#package=a/b&path=%23%26", PackageUri("s3://bucket", "a/b", path="#&")),
         ("quilt+s3://bucket#package=%C3%A9/b", PackageUri("s3://bucket", "é/b")),
@@ -73,7 +89,7 @@ def test_package_uris_are_read(text: str, expected: PackageUri) -> None:
         ("quilt+s3://bucket#package=a/b&path=%FF", "UTF-8"),
         ("quilt+s3://bucket#package=a/b&path=../x", r"'\.\.'"),
         ("quilt+s3://bucket#package=a/b&path=%2e%2e/x", r"'\.\.'"),
-        ("quilt+s3://bucket#package=a/b&path=/x", "starts with"),
+        ("quilt+s3://bucket?k=v#package=a/b", r"quilt\+s3://bucket#package=a/b would be one"),
         ("quilt+s3://bucket#package=a/b&path=x//", "path"),
         ("quilt+s3://bucket#package=a/b&path=x%00", "NUL"),
         ("quilt+s3://bucket#package=a/b&catalog=http://x", "host name"),
@@ -147,13 +163,138 @@ def test_any_text_is_read_or_refused_with_a_next_step(text: str) -> None:
         ("a/b@e21682f0", PackageUri("s3://here", "a/b", "e21682f0")),
         ("a/b:latest", PackageUri("s3://here", "a/b", tag="latest")),
         ("quilt+s3://there#package=a/b", PackageUri("s3://there", "a/b")),
+        ("a/b@latest", PackageUri("s3://here", "a/b", tag="latest")),
+        ("a/b/", PackageUri("s3://here", "a/b")),
+        ("a/b@e21682/", PackageUri("s3://here", "a/b", "e21682")),
+        ("a/b/data/", PackageUri("s3://here", "a/b", path="data/")),
+        ("a/b//data/", PackageUri("s3://here", "a/b", path="data/")),
+        ("a/b@E21682f0/d/x@y:z.csv", PackageUri("s3://here", "a/b", "e21682f0", path="d/x@y:z.csv")),
+        ("a/b:latest/x%20y+z", PackageUri("s3://here", "a/b", tag="latest", path="x%20y+z")),
+        ("Quilt+s3://there#package=a/b", PackageUri("s3://there", "a/b")),
+        ("a/b/x ", PackageUri("s3://here", "a/b", path="x ")),
     ],
 )
 def test_a_package_is_named_in_a_registry_or_by_a_uri_of_its_own(text: str, expected: PackageUri) -> None:
     assert parse_package(text, "s3://here/") == expected
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/a/b", "https://x/y", "a/b@1", "a/b@e21682:x"])
+@given(
+    st.from_regex(r"[\w-]{1,4}/[\w-]{1,4}", fullmatch=True),
+    st.sampled_from([(None, None), (_HASH, None), ("e21682", None), (None, "latest"), (None, "1700000000")]),
+    st.none()
+    | st.lists(_PART, min_size=1).map("/".join)
+    | st.lists(_PART, min_size=1).map(lambda parts: "/".join(parts) + "/"),
+)
+def test_a_plain_spelling_names_what_its_uri_names(
+    name: str, revision: tuple[str | None, str | None], path: str | None
+) -> None:
+    """case_A5"""
+    uri = PackageUri("s3://here", name, *revision, path)
+    assert parse_package(uri.spelling, "s3://here") == uri == parse_package(str(uri), "s3://never")
+    assert names_package(uri.spelling)
+    assert names_revision(uri.spelling) == any(revision)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("/b/bucket/packages/a/b", PackageUri("s3://bucket", "a/b", catalog="c.example")),
+        ("/b/bucket/packages/a%2Fb/", PackageUri("s3://bucket", "a/b", catalog="c.example")),
+        ("/b/bucket/packages/a/b/revisions", PackageUri("s3://bucket", "a/b", catalog="c.example")),
+        (
+            "/b/bucket/packages/a/b/tree/latest/",
+            PackageUri("s3://bucket", "a/b", tag="latest", catalog="c.example"),
+        ),
+        (
+            f"/b/bucket/packages/a/b/tree/{_HASH}",
+            PackageUri("s3://bucket", "a/b", _HASH, catalog="c.example"),
+        ),
+        (
+            f"/b/bucket/packages/a/b/tree/{_HASH}/d%20e/f+%23.csv?mode=fold#L3",
+            PackageUri("s3://bucket", "a/b", _HASH, path="d e/f+#.csv", catalog="c.example"),
+        ),
+        (
+            "/b/bucket/packages/a/b/tree/1700000000/x/",
+            PackageUri("s3://bucket", "a/b", tag="1700000000", path="x/", catalog="c.example"),
+        ),
+        ("/uri/quilt%2Bs3%3A%2F%2Fbucket%23package%3Da%2Fb", PackageUri("s3://bucket", "a/b")),
+        ("/redir/quilt+s3://bucket#package=a/b&path=x", PackageUri("s3://bucket", "a/b", path="x")),
+    ],
+)
+def test_a_page_of_a_catalog_names_the_package_that_it_shows_case_A6(page: str, expected: PackageUri) -> None:
+    for start in ("https://c.example", "HTTPS://c.example", "http://c.example"):
+        assert parse_package(start + page, "s3://here") == expected
+    assert parse_registry(f"https://c.example{page}") == "s3://bucket"
+
+
+@pytest.mark.parametrize(
+    ("link", "why"),
+    [
+        ("https://c.example/", "no /b/BUCKET"),
+        ("https://c.example/b/", "no /b/BUCKET"),
+        ("https://c.example/search?q=x", "no /b/BUCKET"),
+        ("https://c.example/b/bucket/queries", "'queries'"),
+        ("https://c.example/b/bucket/packages/a/b/files", "'files'"),
+        ("https://me:secret@c.example/b/bucket/packages/a/b", "not a host name"),
+        ("https:///b/bucket/packages/a/b", "not a host name"),
+        ("https://[c/b/bucket/packages/a/b", "not a URL"),
+        ("https://c.example/b/bucket/packages/a/b/tree/latest/%FF", "UTF-8"),
+        ("https://c.example/b/bucket/packages/a/b/tree/nothash", "not a top hash"),
+        ("https://c.example/b/bucket/packages/a/b/tree/latest/../x", r"'\.\.'"),
+        ("https://c.example/b/bucket/tree/x", "shows no package"),
+        ("https://c.example/b/bucket", "shows no package"),
+        ("https://c.example/b/-/packages/a/b", "not a bucket name"),
+        ("https://c.example/uri/nothing", "does not start with"),
+    ],
+)
+def test_a_page_that_shows_no_package_is_told_what_is_wrong(link: str, why: str) -> None:
+    with pytest.raises(InvalidUri, match=why) as refused:
+        parse_package(link, "s3://here")
+    assert any(form in refused.value.next_step for form in ("ns/name", "namespace/name", "s3://bucket"))
+
+
+@given(
+    st.text(max_size=40),
+    st.sampled_from(["https://c/", "https://c/b/x/", "https://c/b/x/packages/", "https://"]),
+)
+def test_any_link_is_read_or_refused(text: str, start: str) -> None:
+    for parse in (CatalogLink.parse, parse_registry, lambda link: parse_package(link, "s3://here")):
+        try:
+            parse(start + text)
+        except QuiltError as error:
+            assert error.next_step
+            error.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("./data", "file:///root/data"),
+        ("data/x y.csv", "file:///root/data/x%20y.csv"),
+        ("data/", "file:///root/data/"),
+        (".", "file:///root/"),
+        ("./", "file:///root/"),
+        ("/", "file:///"),
+        ("/abs/x#1", "file:///abs/x%231"),
+        ("~/x", "file:///home/someone/x"),
+        ("a:b?c", "file:///root/a%3Ab%3Fc"),
+    ],
+)
+def test_a_path_is_relative_to_the_first_root_case_A4(
+    text: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert below_root(text, Path("/root")) == expected
+
+
+@pytest.mark.parametrize(("text", "root"), [("data", None), ("../x", Path("/root")), ("x\0", Path("/root"))])
+def test_a_path_that_leads_nowhere_is_refused(text: str, root: Path | None) -> None:
+    with pytest.raises(InvalidUri) as refused:
+        below_root(text, root)
+    assert "absolute" in refused.value.next_step
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/a/b", "https://x/y", "a/b@1", "a/b@e21682:x", "a/b/../c"])
 def test_what_is_neither_is_refused(text: str) -> None:
     with pytest.raises(InvalidUri):
         parse_package(text, "s3://here")

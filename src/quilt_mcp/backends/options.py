@@ -52,6 +52,10 @@ class Options:
         return tuple(dict.fromkeys(found))
 
     def local_stores(self, registries: Iterable[str]) -> LocalStores:
-        """The folders among some registries, and the roots."""
+        """The folders among some registries, and the roots. Relative paths are below the first root, whatever argument they
+        stand in (decision 025)."""
         folders = [Path(PhysicalKey.parse(url).path) for url in registries if url.startswith("file:")]
-        return LocalStores(folders, self.roots, create=self.writable, closed=self.closed)
+        first_root = next(iter(self.roots), None)
+        return LocalStores(
+            folders, self.roots, create=self.writable, working_folder=first_root, closed=self.closed
+        )

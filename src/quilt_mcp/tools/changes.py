@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from quilt_mcp.domain.address import parse_package, parse_registry
+from quilt_mcp.domain.address import parse_package
 from quilt_mcp.domain.plan import (
     UNSET,
     Commit,
@@ -20,7 +20,7 @@ from quilt_mcp.domain.plan import (
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import package_address, plan_json, present
+from quilt_mcp.tools.shapes import package_address, plan_json, present, registry_address
 from quilt_mcp.tools.spec import (
     NUMBER,
     PACKAGE,
@@ -44,18 +44,18 @@ async def package_create(
     files: Items = (),
     metadata: Any = UNSET,
     message: str | None = None,
-    workflow: str | Unset | None = UNSET,
+    workflow: str | Unset = UNSET,
     overwrite: bool = False,
     copy: bool = True,
     dry_run: bool = False,
 ) -> Answer:
     request = CreateRequest(
         package=package_address(call, package, registry),
-        sources=sources_of(sources),
+        sources=await sources_of(call, sources),
         files=files_of(files),
         metadata=metadata,
         message=message,
-        workflow=workflow,
+        workflow=None if workflow == NO_WORKFLOW else workflow,
         overwrite=overwrite,
         copy=copy,
     )
@@ -78,7 +78,7 @@ async def package_patch(
     metadata_mode: Literal["merge", "replace"] = "merge",
     entry_metadata: Mapping[str, Any] | None = None,
     message: str | None = None,
-    workflow: str | Unset | None = UNSET,
+    workflow: str | Unset = UNSET,
     merge: bool = False,
     copy: bool = True,
     dry_run: bool = False,
@@ -86,7 +86,7 @@ async def package_patch(
     request = PatchRequest(
         package=package_address(call, package, registry),
         expected_top_hash=expected_top_hash,
-        add=sources_of(add),
+        add=await sources_of(call, add),
         files=files_of(files),
         remove=tuple(remove),
         rename=tuple(Rename(one["from"], one["to"]) for one in rename),
@@ -94,7 +94,7 @@ async def package_patch(
         metadata_mode=metadata_mode,
         entry_metadata=dict(entry_metadata or {}),
         message=message,
-        workflow=workflow,
+        workflow=None if workflow == NO_WORKFLOW else workflow,
         merge=merge,
         copy=copy,
     )
@@ -111,13 +111,13 @@ async def package_copy(
     to: str | None = None,
     to_registry: str | None = None,
     message: str | Unset | None = UNSET,
-    workflow: str | Unset | None = UNSET,
+    workflow: str | Unset = UNSET,
     overwrite: bool = False,
     copy: bool = True,
     dry_run: bool = False,
 ) -> Answer:
     source = package_address(call, package, registry)
-    where = source.registry if to_registry is None else parse_registry(to_registry.strip())
+    where = source.registry if to_registry is None else registry_address(call, to_registry)
     target = parse_package((to or source.name).strip(), where)
     if to_registry is not None and target.registry != where:
         raise InvalidArgument(
@@ -135,7 +135,7 @@ async def package_copy(
         message=message,
         overwrite=overwrite,
         copy=copy,
-        workflow=workflow,
+        workflow=None if workflow == NO_WORKFLOW else workflow,
     )
     if dry_run:
         return _planned(await call.ops.plan_copy(request))
@@ -218,12 +218,11 @@ def _committed(commit: Commit) -> Answer:
     )
 
 
-_METADATA: Schema = {"type": ["object", "null"], "description": "Metadata of the package"}
+_METADATA: Schema = {"type": "object", "description": "Metadata of the package"}
 _MESSAGE: Schema = {"type": "string", "description": "For the log"}
-_WORKFLOW: Schema = {
-    "type": ["string", "null"],
-    "description": "Default: the registry's; null: none",
-}
+NO_WORKFLOW = ":none"
+"""The word for no workflow. It can be none's id: a configuration's ids are made of letters, digits, '_' and '-'."""
+_WORKFLOW: Schema = {"type": "string", "description": f"Default: the registry's; {NO_WORKFLOW} skips it"}
 _DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan"}
 _COPY: Schema = {
     "type": "boolean",
@@ -298,7 +297,6 @@ PACKAGE_PATCH = ToolSpec(
                     "to": {"type": "string", "description": "New path"},
                 },
                 "required": ["from", "to"],
-                "additionalProperties": False,
             },
         },
         "metadata": _METADATA,

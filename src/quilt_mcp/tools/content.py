@@ -9,7 +9,8 @@ from typing import Any
 
 from quilt_mcp.domain.plan import UNSET, InlineFile, Source
 from quilt_mcp.errors import InvalidArgument, TooLarge
-from quilt_mcp.tools.spec import Schema, either
+from quilt_mcp.tools.shapes import source_origin
+from quilt_mcp.tools.spec import Call, Schema, either
 
 MAX_INLINE = 16 << 20
 """What a client can sensibly send in one JSON message; more comes from files."""
@@ -33,10 +34,9 @@ SOURCES: Schema = {
             },
             "include": {**_PATTERNS, "description": "Globs of paths below from; *.csv, build/: at any depth"},
             "exclude": {**_PATTERNS, "description": "Not these"},
-            "metadata": {"type": ["object", "null"], "description": "Metadata of each file"},
+            "metadata": {"type": "object", "description": "Metadata of each file"},
         },
         "required": ["from"],
-        "additionalProperties": False,
     },
 }
 FILES: Schema = {
@@ -48,10 +48,9 @@ FILES: Schema = {
             "path": {"type": "string", "description": "Path in the package"},
             "text": {"type": "string", "description": "Content; or base64"},
             "base64": {"type": "string", "description": "Content of a binary file"},
-            "metadata": {"type": ["object", "null"], "description": "Metadata of the file"},
+            "metadata": {"type": "object", "description": "Metadata of the file"},
         },
         "required": ["path"],
-        "additionalProperties": False,
     },
 }
 
@@ -66,16 +65,19 @@ def bare(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description, "items": {**item, "properties": plain}}
 
 
-def sources_of(items: Items) -> tuple[Source, ...]:
+async def sources_of(call: Call, items: Items) -> tuple[Source, ...]:
+    """Raises as ``source_origin``."""
     return tuple(
-        Source(
-            one["from"],
-            one.get("to", ""),
-            one.get("metadata", UNSET),
-            tuple(one.get("include", ())),
-            tuple(one.get("exclude", ())),
-        )
-        for one in items
+        [
+            Source(
+                await source_origin(call, one["from"]),
+                one.get("to", ""),
+                one.get("metadata", UNSET),
+                tuple(one.get("include", ())),
+                tuple(one.get("exclude", ())),
+            )
+            for one in items
+        ]
     )
 
 

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.content import inline_bytes
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import object_address, object_json, present, time_text
-from quilt_mcp.tools.spec import CURSOR, NUMBER, SWITCH, TEXT, Call, Schema, ToolSpec, fields, limit, listed
+from quilt_mcp.tools.shapes import new_object_address, object_json, object_target, present, time_text
+from quilt_mcp.tools.spec import (
+    CURSOR,
+    NUMBER,
+    REGISTRY,
+    SWITCH,
+    TEXT,
+    Call,
+    Schema,
+    ToolSpec,
+    fields,
+    limit,
+    listed,
+)
 
-OBJECT_URI: Schema = {
-    "type": "string",
-    "description": "quilt+ URI with a path, or file:/s3: URI",
+OBJECT: Mapping[str, Schema] = {
+    "uri": {
+        "type": "string",
+        "description": "Any address: ns/name@hash/path, quilt+, s3: or file: URI, local path",
+    },
+    "package": {"type": "string", "description": "Instead of uri, with path"},
+    "path": {"type": "string", "description": "Path in the package"},
+    "registry": REGISTRY,
 }
 
 
 async def object_list(
     call: Call, *, location: str, links: bool = False, limit: int = 100, cursor: str | None = None
 ) -> Answer:
-    page = await call.ops.list_objects(object_address(location), links=links, limit=limit, cursor=cursor)
+    folder = await object_target(call, location)
+    if isinstance(folder, PackageUri):
+        path = "" if folder.path is None else f" and path={folder.path!r}"
+        raise InvalidArgument(
+            f"{location[:200]!r} is the address of a package, and object_list lists buckets and folders.",
+            next_step=f"Call package_browse with package={str(replace(folder, path=None))!r}{path}.",
+        )
+    page = await call.ops.list_objects(folder, links=links, limit=limit, cursor=cursor)
     ends = [one.link.expires for one in page.items if one.link and one.link.expires]
     return Answer(
         present(
@@ -32,8 +60,17 @@ async def object_list(
     )
 
 
-async def object_link(call: Call, *, uri: str, expires_in: int = 3600) -> Answer:
-    link = await call.ops.link(object_address(uri), expires_in=expires_in)
+async def object_link(
+    call: Call,
+    *,
+    uri: str | None = None,
+    package: str | None = None,
+    path: str | None = None,
+    registry: str | None = None,
+    expires_in: int = 3600,
+) -> Answer:
+    target = await object_target(call, uri, package=package, path=path, registry=registry)
+    link = await call.ops.link(str(target), expires_in=expires_in)
     return Answer(present(url=link.url, kind=link.kind, expires=time_text(link.expires)), uri=link.uri)
 
 
@@ -47,7 +84,8 @@ async def object_put(
     dry_run: bool = False,
 ) -> Answer:
     body = inline_bytes("object_put", {"text": text, "base64": base64})
-    done = await call.ops.put_object(object_address(uri), body, overwrite=overwrite, dry_run=dry_run)
+    address = await new_object_address(call, uri)
+    done = await call.ops.put_object(address, body, overwrite=overwrite, dry_run=dry_run)
     data: dict[str, Any] = {"size": done.size, "done": done.done, "replaced": done.replaced}
     return Answer(data, uri=done.uri)
 
@@ -57,7 +95,7 @@ OBJECT_LIST = ToolSpec(
     title="List objects",
     description="One level of a bucket or registry folder. For a package: package_browse.",
     arguments={
-        "location": {"type": "string", "description": "s3://bucket/prefix/ or file:///folder/"},
+        "location": {"type": "string", "description": "s3://bucket/prefix/ or folder"},
         "links": {"type": "boolean", "default": False, "description": "Each with a link"},
         "limit": limit(),
         "cursor": CURSOR,
@@ -83,7 +121,7 @@ OBJECT_LINK = ToolSpec(
     title="Link to an object",
     description="A link that a person can open.",
     arguments={
-        "uri": OBJECT_URI,
+        **OBJECT,
         "expires_in": {
             "type": "integer",
             "minimum": 1,
@@ -92,7 +130,7 @@ OBJECT_LINK = ToolSpec(
             "description": "Seconds it stays valid, where links expire",
         },
     },
-    required=("uri",),
+    required=(),
     data=fields(url=TEXT, kind={"enum": ["file", "presigned", "catalog"]}, expires=TEXT),
     run=object_link,
 )
@@ -101,7 +139,7 @@ OBJECT_PUT = ToolSpec(
     title="Write an object",
     description="Writes one object, outside any package. Give text or base64.",
     arguments={
-        "uri": {"type": "string", "description": "file:///folder/name or s3://bucket/key"},
+        "uri": {"type": "string", "description": "s3://bucket/key or local path"},
         "text": {"type": "string", "description": "Its content as text"},
         "base64": {"type": "string", "description": "Its content as base64"},
         "overwrite": {"type": "boolean", "default": False, "description": "Replace what is there"},

@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote
 
 from quilt_mcp.domain.address import PackageUri, parse_package, parse_registry
 from quilt_mcp.domain.listing import Content
-from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
@@ -98,18 +97,17 @@ def _text_type(media_type: str) -> str:
 
 def parse(uri: str, default_registry: str) -> PackageUri:
     """The file that a resource address names. Raises InvalidUri, InvalidName."""
-    rest = uri[len(SCHEME) :] if uri.startswith(SCHEME) else ""
+    rest = uri[len(SCHEME) :] if uri[: len(SCHEME)].lower() == SCHEME else ""
     registry, _, below = rest.partition("/")
-    below = unquote(below)
-    parts = below.split("/", 2)
-    if not registry or len(parts) < 3 or not parts[2]:
+    address = (
+        parse_package(unquote(below), registry_of(unquote(registry), default_registry)) if below else None
+    )
+    if address is None or address.path is None:
         raise InvalidUri(
             f"{uri[:200]!r} is no resource of this server.",
             next_step=f"Fill in {TEMPLATE}, as quilt://default/ns/name/README.md.",
         )
-    where = registry_of(unquote(registry), default_registry)
-    address = parse_package(f"{parts[0]}/{parts[1]}", where)
-    return replace(address, path=validate_logical_key(parts[2]))
+    return address
 
 
 def registry_of(segment: str, default_registry: str) -> str:

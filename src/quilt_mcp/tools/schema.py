@@ -1,7 +1,8 @@
 """JSON Schemas of tool arguments: written by hand as dicts, and checked here.
 
-The subset that tools use: type, enum, properties, required, additionalProperties false, items, minimum, maximum,
-minLength, maxLength, maxItems. A test holds ``check`` equal to a full validator on that subset. Written out
+The subset that tools use: type (one), enum, properties, required, items, minimum, maximum, minLength, maxLength, maxItems. An
+object that has ``properties`` has no others: that is checked here and not told on the wire, as some clients' dialects know no
+``additionalProperties`` (decision 025). A test holds ``check`` equal to a full validator on that subset. Written out
 rather than imported because a validator library costs start-up time and its messages are not meant for an agent.
 """
 
@@ -23,14 +24,12 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "number": (int, float),
     "object": Mapping,
     "array": (list, tuple),
-    "null": type(None),
 }
 _NAMES = {
     "string": "text",
     "boolean": "true or false",
     "integer": "a whole number",
     "array": "a list",
-    "null": "null",
 }
 
 
@@ -95,16 +94,13 @@ def _check_type(schema: Schema, value: Any, path: str) -> None:
     wanted = schema.get("type")
     if wanted is None:
         return
-    kinds: Sequence[str] = (wanted,) if isinstance(wanted, str) else wanted
-    if not any(_is(kind, value) for kind in kinds):
-        names = " or ".join(
-            _NAMES.get(kind, f"an {kind}" if kind == "object" else f"a {kind}") for kind in kinds
-        )
+    if not _is(wanted, value):
+        name = _NAMES.get(wanted, f"an {wanted}" if wanted == "object" else f"a {wanted}")
         hint = f" {schema['description']}." if "description" in schema else ""
         if "properties" in schema:
             hint += f" It holds {', '.join(schema['properties'])}."
         _fail(
-            path, f"must be {names}, not {_shown(value)}", f"Give {path or 'the arguments'} as {names}.{hint}"
+            path, f"must be {name}, not {_shown(value)}", f"Give {path or 'the arguments'} as {name}.{hint}"
         )
 
 

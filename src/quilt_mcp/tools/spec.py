@@ -11,6 +11,7 @@ from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import InvalidArgument, ReadOnly
 from quilt_mcp.ops import QuiltOps
+from quilt_mcp.tools.coercion import coerce
 from quilt_mcp.tools.envelope import Answer, Reply, reply
 from quilt_mcp.tools.schema import Schema, check
 
@@ -48,17 +49,15 @@ class ToolSpec:
     idempotent: bool = True
     open_world: bool = False
     definitions: Mapping[str, Schema] = field(default_factory=dict[str, Schema])
+    former: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Former names of arguments, which are not listed and go on working."""
 
     @property
     def paged(self) -> bool:
         return "cursor" in self.arguments
 
     def input_schema(self) -> dict[str, Any]:
-        schema: dict[str, Any] = {
-            "type": "object",
-            "properties": dict(self.arguments),
-            "additionalProperties": False,
-        }
+        schema: dict[str, Any] = {"type": "object", "properties": dict(self.arguments)}
         if self.required:
             schema["required"] = list(self.required)
         return schema
@@ -82,9 +81,11 @@ class ToolSpec:
             hints |= {"destructiveHint": self.destructive, "idempotentHint": self.idempotent}
         return hints
 
-    def check(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments with defaults. Raises InvalidArgument."""
-        return check(self.input_schema(), arguments)
+    def understand(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The arguments of a client with defaults, and what to warn of. Raises InvalidArgument."""
+        schema = self.input_schema()
+        coerced, warnings = coerce(schema, arguments, self.former)
+        return check(schema, coerced), warnings
 
     def check_writes(self, allowed: bool) -> None:
         if self.writes and not allowed:
@@ -93,15 +94,21 @@ class ToolSpec:
                 next_step="Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1.",
             )
 
-    async def answer(self, call: Call, arguments: dict[str, Any]) -> Reply:
-        """Runs, and when the page does not fit the budget, runs again for a page that does. Only reading tools page."""
+    async def answer(self, call: Call, arguments: dict[str, Any], warnings: tuple[str, ...] = ()) -> Reply:
+        """Runs, and when the page does not fit the budget, runs again for a page that does. Only reading tools page.
+        ``warnings`` are told beside the tool's own."""
+
+        async def run(**chosen: Any) -> Answer:
+            found = await self.run(call, **{**arguments, **chosen})
+            return replace(found, warnings=(*warnings, *found.warnings))
+
         budget = call.settings.response_bytes()
-        found = await self.run(call, **arguments)
+        found = await run()
         made = reply(found, budget)
         while isinstance(made, int):
             count = found.count()
             if self.paged:
-                found = await self.run(call, **{**arguments, "limit": made})
+                found = await run(limit=made)
                 said = f"shortened: {made} of {count} records fit into this answer; go on with cursor=page.next_cursor."
                 found = replace(found, warnings=(*found.warnings, said))
             if not self.paged or found.count() >= count:
