@@ -53,7 +53,9 @@ def walk(home: Path) -> dict[str, int]:
     registry = home / "registry"
     for name, count in (("small", 19), ("fifty", 50), ("thousand", 1_000)):
         write(home / name, count)
-    (home / "small" / "README.md").write_text("# Growth\n\n" + "Seedlings under four lights, fifteen days. " * 8)
+    (home / "small" / "README.md").write_text(
+        "# Growth\n\n" + "Seedlings under four lights, fifteen days. " * 8
+    )
     read_bytes: dict[str, int] = {}
     with Peer(OURS, arguments=("--allow-write", "--root", str(home)), registry=registry) as peer:
         peer.initialize()
@@ -86,7 +88,9 @@ def walk(home: Path) -> dict[str, int]:
         call("root of 20 files with README", "package_browse", package="lab/small")
         found = call("browse 50 files", "package_browse", package="lab/fifty", recursive=True, limit=50)
         assert len(found["entries"]) == 50
-        found = call("browse 1,000 files", "package_browse", package="lab/thousand", recursive=True, limit=1000)
+        found = call(
+            "browse 1,000 files", "package_browse", package="lab/thousand", recursive=True, limit=1000
+        )
         read_bytes["files in a page of 1,000"] = len(found["entries"])
         call("log", "package_log", package="lab/small")
         call("diff", "package_diff", before=f"lab/small@{first}", after="lab/small")
@@ -103,7 +107,12 @@ def main(*options: str) -> None:
         calls = walk(Path(folder))
     listing = {"read only": listed(), "with writes": listed("--allow-write")}
     pages = calls.pop("files in a page of 1,000")
-    now = {"listing": listing, "calls": calls, "all calls": sum(calls.values()), "files in a page of 1,000": pages}
+    now = {
+        "listing": listing,
+        "calls": calls,
+        "all calls": sum(calls.values()),
+        "files in a page of 1,000": pages,
+    }
     kept = RESULTS / f"{NAME}.json"
     before = now if "--as-before" in options else json.loads(kept.read_text())["figures"]["before"]
     report(NAME, {"limits": LIMITS, "now": now, "before": before})

@@ -66,7 +66,7 @@ async def whole_job(wire: str, place: Place) -> None:
         agent = Agent(client, {one.name: one.output_schema for one in tools})
         status = await agent("status")
         assert status["data"]["writes"] is True
-        await agent("bucket_list")
+        await agent("registry_list")
         await agent("packages_list")
         plan = await agent(
             "package_create",

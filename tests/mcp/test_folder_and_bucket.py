@@ -39,7 +39,7 @@ async def buckets(session: Session) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     cursor: dict[str, Any] = {}
     while True:
-        reply = await session.call("bucket_list", {"limit": 1000, **cursor})
+        reply = await session.call("registry_list", {"limit": 1000, **cursor})
         found |= {one["registry"]: one for one in reply.structured["data"]["buckets"]}
         after = (reply.structured.get("page") or {}).get("next_cursor")
         if after is None:

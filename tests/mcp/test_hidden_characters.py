@@ -71,7 +71,7 @@ async def test_no_tool_shows_one_as_it_is(client: Client, place: Place, subtests
     uri = browsed.structured_content["data"]["entries"][0]["uri"]
     calls: list[tuple[str, dict[str, Any]]] = [
         ("status", {}),
-        ("bucket_list", {}),
+        ("registry_list", {}),
         ("packages_list", {"prefix": WHOLE}),
         ("packages_list", {"registry": f"s3://{WHOLE}"}),
         ("package_browse", {"package": "hidden/all"}),

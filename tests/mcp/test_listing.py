@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 GOLDEN = Path(__file__).with_name("golden")
 READING = {
     "status",
-    "bucket_list",
+    "registry_list",
     "packages_list",
     "package_browse",
     "package_log",

@@ -28,7 +28,7 @@ async def test_status_says_who_serves_and_why(connect: Connect, place: Place) ->
 
 async def test_registries_and_packages_made_by_quilt3_are_listed(connect: Connect, place: Place) -> None:
     async with connect() as client:
-        buckets = (await result(client, "bucket_list"))["data"]["buckets"]
+        buckets = (await result(client, "registry_list"))["data"]["buckets"]
         assert {"registry": place.url, "is_default": True} == {
             key: buckets[0][key] for key in ("registry", "is_default")
         }

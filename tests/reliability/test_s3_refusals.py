@@ -595,7 +595,7 @@ async def test_a_role_that_may_not_list_buckets_is_shown_the_configured_ones(
 ) -> None:
     tools = opener()
     with moto_proxy.injecting(faults.ACCESS_DENIED, operation="ListBuckets"):
-        listed = await tools.result("bucket_list")
+        listed = await tools.result("registry_list")
     found = [one["registry"] for one in listed["data"]["buckets"]]
     assert found[0] == f"s3://{tools.bucket}"
     assert [one.partition("/")[0] for one in found[1:]] == ["file:"], "the local registry is among them"

@@ -303,7 +303,7 @@ def _refuse(text: str, why: str) -> NoReturn:
 def _refuse_registry(text: str, why: str) -> NoReturn:
     raise InvalidUri(
         f"{_shown(text)} is not a registry: {why}.",
-        next_step="Write s3://bucket, file:///folder or an absolute path; bucket_list shows the registries in reach.",
+        next_step="Write s3://bucket, file:///folder or an absolute path; registry_list shows the registries in reach.",
         details={"registry": _shown(text)},
     )
 

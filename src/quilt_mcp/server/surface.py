@@ -25,7 +25,7 @@ from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InputError, QuiltError
 from quilt_mcp.session import Session
-from quilt_mcp.tools import TOOLS, available, prompts, resources
+from quilt_mcp.tools import FORMER_NAMES, TOOLS, available, prompts, resources
 from quilt_mcp.tools.envelope import Block, Reply, error_reply
 from quilt_mcp.tools.spec import Call, ToolSpec
 
@@ -80,6 +80,7 @@ class _Surface:
         self._session = session
         self._asker = asker
         self._schemas = {one.name: one.input_schema() for one in TOOLS}
+        self._schemas |= {former: self._schemas[name] for former, name in FORMER_NAMES.items()}
         self._tools = [_tool(one) for one in available(writes=session.settings.allow_write)]
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
@@ -211,7 +212,6 @@ def _tool(spec: ToolSpec) -> types.Tool:
         name=spec.name,
         description=spec.description,
         input_schema=spec.input_schema(),
-        output_schema=spec.output_schema(),
         annotations=types.ToolAnnotations.model_validate(spec.hints()),
     )
 
@@ -219,7 +219,7 @@ def _tool(spec: ToolSpec) -> types.Tool:
 def tool_result(reply: Reply) -> types.CallToolResult:
     return types.CallToolResult(
         content=[_content(block) for block in reply.blocks],
-        structured_content=reply.structured,
+        structured_content=None if reply.is_picture else reply.structured,
         is_error=reply.is_error,
     )
 

@@ -7,7 +7,19 @@ from typing import Any
 from quilt_mcp.tools.content import inline_bytes
 from quilt_mcp.tools.envelope import Answer
 from quilt_mcp.tools.shapes import object_address, object_json, present, time_text
-from quilt_mcp.tools.spec import CURSOR, NUMBER, SWITCH, TEXT, Call, Schema, ToolSpec, fields, limit, listed
+from quilt_mcp.tools.spec import (
+    CURSOR,
+    DETAIL,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    Call,
+    Schema,
+    ToolSpec,
+    fields,
+    limit,
+    listed,
+)
 
 OBJECT_URI: Schema = {
     "type": "string",
@@ -16,15 +28,23 @@ OBJECT_URI: Schema = {
 
 
 async def object_list(
-    call: Call, *, location: str, links: bool = False, limit: int = 100, cursor: str | None = None
+    call: Call,
+    *,
+    location: str,
+    links: bool = False,
+    detail: bool = False,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Answer:
-    page = await call.ops.list_objects(object_address(location), links=links, limit=limit, cursor=cursor)
+    where = object_address(location)
+    page = await call.ops.list_objects(where, links=links, limit=limit, cursor=cursor)
     ends = [one.link.expires for one in page.items if one.link and one.link.expires]
     return Answer(
         present(
-            objects=[object_json(one) for one in page.items],
+            objects=[object_json(one, where, detail=detail) for one in page.items],
             expires=time_text(min(ends, default=None)),
         ),
+        uri=where if where.endswith("/") else f"{where}/",
         records=("objects",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -59,6 +79,7 @@ OBJECT_LIST = ToolSpec(
     arguments={
         "location": {"type": "string", "description": "s3://bucket/prefix/ or file:///folder/"},
         "links": {"type": "boolean", "default": False, "description": "Each with a link"},
+        "detail": DETAIL,
         "limit": limit(),
         "cursor": CURSOR,
     },
@@ -66,12 +87,12 @@ OBJECT_LIST = ToolSpec(
     data=fields(
         objects=listed(
             fields(
-                uri=TEXT,
-                type={"enum": ["object", "folder"]},
+                path=TEXT,
                 size=NUMBER,
                 modified=TEXT,
                 version=TEXT,
                 link=TEXT,
+                uri=TEXT,
             )
         ),
         expires=TEXT,

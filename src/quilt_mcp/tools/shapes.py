@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from quilt_mcp.domain.address import PackageUri, parse_package, parse_registry
 from quilt_mcp.domain.diff import EntryChange
@@ -13,10 +14,13 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import FileCheck, Item, ObjectListing, PackageListing, RegistryListing, Revision
 from quilt_mcp.domain.plan import Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
+from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidArgument, InvalidUri
 from quilt_mcp.tools.spec import NUMBER, TEXT, Call, Schema, fields
 
 HASH: Schema = fields(type=TEXT, value=TEXT)
+SHORT = 10
+"""Digits of a short hash: two revisions of a package share them once in a million million."""
 TOTALS: Schema = fields(entries=NUMBER, bytes=NUMBER)
 
 
@@ -66,6 +70,16 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
+def hash_text(top_hash: str | None, detail: bool) -> str | None:
+    """The first digits of a top hash, which every argument takes for it; all of it with ``detail``."""
+    return top_hash if top_hash is None or detail else top_hash[:SHORT]
+
+
+def is_changed(text: str) -> bool:
+    """Whether it is shown other than it is, so that what is shown cannot be passed back."""
+    return printable(text) != text
+
+
 def hash_json(checksum: Hash | None) -> dict[str, str] | None:
     return None if checksum is None else {"type": checksum.type, "value": checksum.value}
 
@@ -74,15 +88,18 @@ def registry_json(one: RegistryListing) -> dict[str, Any]:
     return present(registry=one.url, title=one.title, is_default=one.is_default, writable=one.writable)
 
 
-def package_json(one: PackageListing) -> dict[str, Any]:
+def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]:
     return present(
-        name=one.name, top_hash=one.top_hash, verified=one.verified, modified=time_text(one.modified)
+        name=one.name,
+        top_hash=hash_text(one.top_hash, detail),
+        verified=one.verified,
+        modified=time_text(one.modified),
     )
 
 
-def revision_json(one: Revision) -> dict[str, Any]:
+def revision_json(one: Revision, *, detail: bool = False) -> dict[str, Any]:
     return present(
-        top_hash=one.top_hash,
+        top_hash=hash_text(one.top_hash, detail),
         verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
@@ -90,57 +107,71 @@ def revision_json(one: Revision) -> dict[str, Any]:
     )
 
 
-def item_json(one: Item) -> dict[str, Any]:
-    return present(
-        path=one.path,
-        type=one.type,
-        size=one.size,
-        entries=one.entries,
-        hash=hash_json(one.hash),
-        metadata=one.metadata,
-        physical_key=None if one.physical_key is None else printable_address(one.physical_key),
-        uri=one.uri,
-    )
+def item_json(one: Item, *, detail: bool = False) -> dict[str, Any]:
+    """A row is what tells a file from the others. Its address is that of the whole with its path; where the path cannot be
+    passed as it is shown, and with ``detail``, the row has its own."""
+    row = present(path=one.path, size=one.size, entries=one.entries, metadata=one.metadata)
+    if detail:
+        key = one.physical_key
+        row |= present(
+            type=one.type,
+            hash=hash_json(one.hash),
+            physical_key=None if key is None else printable_address(key),
+        )
+    return row | present(uri=one.uri if detail or is_changed(one.path) else None)
 
 
-def object_json(one: ObjectListing) -> dict[str, Any]:
+def object_json(one: ObjectListing, location: str, *, detail: bool = False) -> dict[str, Any]:
+    """``path`` is what follows the location, and the address is their sum; where it is not, and with ``detail``, the row has
+    its ``uri``."""
+    whole = location if location.endswith("/") else f"{location}/"
+    path = unquote(one.uri.partition("?")[0].removeprefix(whole))
+    is_sum = f"{whole}{path}" == one.uri and not is_changed(path)
     return present(
-        uri=one.uri,
-        type=one.type,
+        path=path,
         size=one.size,
         modified=time_text(one.modified),
         version=one.version,
         link=one.link.url if one.link else None,
+        uri=None if is_sum and not detail else one.uri,
     )
 
 
-def change_json(one: EntryChange) -> dict[str, Any]:
-    return present(
+def change_json(one: EntryChange, *, detail: bool = False) -> dict[str, Any]:
+    row = present(
         path=one.path,
         old_path=one.old_path,
-        size=one.size,
-        old_size=one.old_size,
-        hash=hash_json(one.hash),
-        old_hash=hash_json(one.old_hash),
+        size=one.size if one.kind in ("added", "modified") else None,
+        old_size=one.old_size if one.kind in ("removed", "modified") else None,
         metadata=one.metadata,
         old_metadata=one.old_metadata,
     )
+    if detail:
+        row |= present(
+            size=one.size, old_size=one.old_size, hash=hash_json(one.hash), old_hash=hash_json(one.old_hash)
+        )
+    return row
 
 
 def check_json(one: FileCheck) -> dict[str, Any]:
     return present(path=one.path, problem=one.problem, expected=one.expected, found=one.found)
 
 
-def planned_json(one: PlannedChange) -> dict[str, Any]:
-    return present(path=one.path, action=one.action, size=one.size, origin=one.origin, old_path=one.old_path)
+def planned_json(one: PlannedChange, *, detail: bool = False) -> dict[str, Any]:
+    return present(
+        path=one.path,
+        action=one.action,
+        size=one.size,
+        old_path=one.old_path,
+        origin=one.origin if detail else None,
+    )
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
+    """With the first ``most`` changes; ``changes_total`` tells how many there are."""
     workflow: Mapping[str, Any] | None = plan.workflow
     return present(
-        package=plan.package.name,
-        registry=plan.package.registry,
-        parent=plan.parent,
+        parent=hash_text(plan.parent, detail),
         added=plan.added,
         replaced=plan.replaced,
         removed=plan.removed,
@@ -150,5 +181,5 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
         changes_total=plan.changes_total,
-        changes=[planned_json(one) for one in plan.changes],
+        changes=[planned_json(one, detail=detail) for one in plan.changes[:most]],
     )
