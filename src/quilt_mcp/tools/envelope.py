@@ -4,7 +4,8 @@
     {error: {code, message, next_step, recovery, retryable, details}}   a failure
 
 The text block repeats the structured content as compact JSON, because hosts show a model the one or the other. The larger of
-the two is held below the budget; pictures have one of their own. Why, and what else was weighed: docs/decisions/004-mcp-surface.md.
+the two is held below the budget; pictures have one of their own. Why, and what else was weighed:
+docs/decisions/004-mcp-surface.md.
 """
 
 from __future__ import annotations
