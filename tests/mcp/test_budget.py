@@ -66,7 +66,7 @@ async def test_a_page_ends_at_a_record_and_its_cursor_goes_on_there(connect: Con
                 break
     assert len(paths) == len(set(paths)) == 201
     assert paths[1:] == [f"some/rather/long/folder/name/number-{number:04d}.txt" for number in range(200)]
-    assert pages > 10
+    assert pages > 5
 
 
 @pytest.mark.anyio
@@ -80,7 +80,10 @@ async def test_metadata_too_large_for_an_answer_is_cut_and_can_be_read_in_parts(
             {"package": "demo/large", "path": "some/rather/long/folder/name/number-0007.txt"},
         )
         assert tokens(answer) <= 10_000
-        assert answer.structured_content["data"]["entries"][0]["path"] == "some/rather/long/folder/name/number-0007.txt"
+        assert (
+            answer.structured_content["data"]["entries"][0]["path"]
+            == "some/rather/long/folder/name/number-0007.txt"
+        )
         assert any("object_read" in one and "info" in one for one in answer.structured_content["warnings"])
         text, offset = "", 0
         while True:

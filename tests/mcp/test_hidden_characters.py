@@ -130,9 +130,16 @@ async def test_no_resource_completion_or_prompt_shows_one_and_a_completed_path_i
 
 
 async def test_a_copied_address_still_names_the_file(client: Client) -> None:
-    browsed = await client.call_tool("package_browse", {"package": "hidden/all", "path": "d/"})
+    asked = {"package": "hidden/all", "path": "d/"}
+    lean = await client.call_tool("package_browse", asked)
+    browsed = await client.call_tool("package_browse", {**asked, "detail": True})
     entries = browsed.structured_content["data"]["entries"]
     assert len(entries) == len(NAMES)
+    rows = lean.structured_content["data"]["entries"]
+    assert [row.get("uri") for row in rows if "uri" in row] == [
+        entry["uri"] for row, entry in zip(rows, entries, strict=True) if "uri" in row
+    ]
+    assert any("uri" in row for row in rows)
     for entry in entries:
         for address in (entry["uri"], entry["physical_key"]):
             read = await client.call_tool("object_read", {"uri": address, "mode": "info"})
