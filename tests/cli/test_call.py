@@ -210,4 +210,4 @@ def test_long_work_shows_a_bar_on_a_terminal_and_leaves_none_behind(shell: Shell
     seen = on_a_terminal(shell, "call", "package_create", "--allow-write", "--json", json.dumps(arguments))
     assert "━" in seen and "%" in seen
     last_screen = seen.rpartition("\x1b[2K")[2]
-    assert "━" not in last_screen and "team/big" in last_screen
+    assert "━" not in last_screen and "top_hash" in last_screen
