@@ -32,6 +32,7 @@ class Peer:
             "HOME": str(home),
             "QUILT_DEFAULT_REGISTRY": folder.as_uri(),
             "AWS_EC2_METADATA_DISABLED": "true",
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         }
         self.started = time.perf_counter()
         self.process = subprocess.Popen(

@@ -17,7 +17,7 @@ from quilt_mcp.option import BACKENDS, OPTIONS, BackendName, Option
 _VARIABLE = re.compile(r"\$\{|\$[A-Za-z_]|%[A-Za-z_]{3,}%|\{\{")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 BYTES_PER_TOKEN = 4
-"""The estimate of the response budget: text and structured content together, so what a model sees of it is about half."""
+"""The estimate of the response budget, which counts what a model reads: the text or the structured content."""
 
 
 @dataclass(frozen=True, slots=True)

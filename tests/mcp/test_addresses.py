@@ -294,7 +294,7 @@ async def test_every_address_in_an_answer_is_taken_by_every_tool_that_takes_one_
             after="demo/flowers",
         )
         listed = await result(client, "object_list", location=place.url)
-        found |= {*addresses(diff), *addresses(listed), *addresses(await result(client, "bucket_list"))}
+        found |= {*addresses(diff), *addresses(listed), *addresses(await result(client, "registry_list"))}
         found |= set(addresses(await result(client, "object_link", uri=f"demo/flowers/{FILE}")))
         assert len(found) > 10
         for address in found:

@@ -39,8 +39,8 @@ async def buckets(session: Session) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     cursor: dict[str, Any] = {}
     while True:
-        reply = await session.call("bucket_list", {"limit": 1000, **cursor})
-        found |= {one["registry"]: one for one in reply.structured["data"]["buckets"]}
+        reply = await session.call("registry_list", {"limit": 1000, **cursor})
+        found |= {one["registry"]: one for one in reply.structured["data"]["registries"]}
         after = (reply.structured.get("page") or {}).get("next_cursor")
         if after is None:
             return found
@@ -111,8 +111,7 @@ async def test_case_E5_without_a_registry_another_server_is_not_asked_for_the_ex
 ) -> None:
     found = await call(person.session(), "status")
     assert found["registry"] == person.local
-    (chosen,) = (one for one in found["decision"] if one["chosen"])
-    assert "--registry" in chosen["reason"]
+    assert "--registry" in found["why"]
 
 
 @pytest.mark.anyio

@@ -71,7 +71,7 @@ async def test_no_tool_shows_one_as_it_is(client: Client, place: Place, subtests
     uri = browsed.structured_content["data"]["entries"][0]["uri"]
     calls: list[tuple[str, dict[str, Any]]] = [
         ("status", {}),
-        ("bucket_list", {}),
+        ("registry_list", {}),
         ("packages_list", {"prefix": WHOLE}),
         ("packages_list", {"registry": f"s3://{WHOLE}"}),
         ("package_browse", {"package": "hidden/all"}),
@@ -130,9 +130,16 @@ async def test_no_resource_completion_or_prompt_shows_one_and_a_completed_path_i
 
 
 async def test_a_copied_address_still_names_the_file(client: Client) -> None:
-    browsed = await client.call_tool("package_browse", {"package": "hidden/all", "path": "d/"})
+    asked = {"package": "hidden/all", "path": "d/"}
+    lean = await client.call_tool("package_browse", asked)
+    browsed = await client.call_tool("package_browse", {**asked, "detail": True})
     entries = browsed.structured_content["data"]["entries"]
     assert len(entries) == len(NAMES)
+    rows = lean.structured_content["data"]["entries"]
+    assert [row.get("uri") for row in rows if "uri" in row] == [
+        entry["uri"] for row, entry in zip(rows, entries, strict=True) if "uri" in row
+    ]
+    assert any("uri" in row for row in rows)
     for entry in entries:
         for address in (entry["uri"], entry["physical_key"]):
             read = await client.call_tool("object_read", {"uri": address, "mode": "info"})

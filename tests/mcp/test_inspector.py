@@ -62,7 +62,11 @@ def test_the_inspector_makes_changes_and_reads_a_package_over_stdio(place: Place
     seen = inspect(place, stdio(place), *tool_call("package_browse", package="other/client"))
     entries = seen["structuredContent"]["data"]["entries"]
     assert [entry["path"] for entry in entries] == ["more.txt", "note.txt"]
-    read = inspect(place, stdio(place), *tool_call("object_read", uri=entries[1]["uri"]))
+    read = inspect(
+        place,
+        stdio(place),
+        *tool_call("object_read", uri=f"{seen['structuredContent']['uri']}&path={entries[1]['path']}"),
+    )
     assert read["structuredContent"]["data"]["text"] == "from the inspector"
 
 

@@ -12,6 +12,7 @@ from mcp.shared.exceptions import MCPError
 from quilt3_registry import FLOWERS, PNG
 from serving import Connect, Place
 
+from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.resources import TEMPLATE
 
 pytestmark = pytest.mark.anyio
@@ -21,11 +22,17 @@ YEAR_MS = 365 * 24 * 3600 * 1000
 async def test_status_and_buckets_are_resources(connect: Connect, place: Place) -> None:
     async with connect() as client:
         listed = await client.list_resources()
-        assert [one.uri for one in listed.resources] == ["quilt://status", "quilt://buckets"]
+        assert [one.uri for one in listed.resources] == [
+            "quilt://status",
+            "quilt://buckets",
+            "quilt://results",
+        ]
         status = json.loads((await client.read_resource("quilt://status")).contents[0].text)
         assert status["registry"] == place.url
         buckets = json.loads((await client.read_resource("quilt://buckets")).contents[0].text)
-        assert buckets["buckets"][0]["registry"] == place.url
+        assert buckets["registries"][0]["registry"] == place.url
+        results = json.loads((await client.read_resource("quilt://results")).contents[0].text)
+        assert results == {tool.name: tool.output_schema() for tool in TOOLS}
         templates = (await client.list_resource_templates()).resource_templates
         assert [one.uri_template for one in templates] == [TEMPLATE]
 

@@ -70,7 +70,7 @@ def failing(moto_proxy: Proxy, bucket: str) -> Iterator[None]:
 def messages(bucket: str) -> list[Any]:
     asked: list[tuple[str, dict[str, Any]]] = [
         ("status", {}),
-        ("bucket_list", {}),
+        ("registry_list", {}),
         ("packages_list", {}),
         ("package_browse", {"package": "no/such"}),
         ("package_create", {"package": "a/b", "files": [{"path": "f", "text": "1"}]}),

@@ -552,13 +552,15 @@ async def test_a_role_that_may_not_list_versions_packages_a_prefix_and_says_what
                 overwrite=True,
             )
             assert any("s3:ListBucketVersions" in warning for warning in made["warnings"])
-            entries = (await tools.result("package_browse", package="a/b", recursive=True))["data"]["entries"]
+            listed = await tools.result("package_browse", package="a/b", recursive=True, detail=True)
+            entries = listed["data"]["entries"]
             assert [one["path"] for one in entries] == ["deep/y", "x"]
             assert all("versionId=" in one["physical_key"] for one in entries)
         again = await tools.result(
             "package_patch", package="a/b", files=[{"path": "x", "text": "x"}], message="again"
         )
-    entries = (await tools.result("package_browse", package="a/b", recursive=True))["data"]["entries"]
+    listed = await tools.result("package_browse", package="a/b", recursive=True, detail=True)
+    entries = listed["data"]["entries"]
     assert all("versionId=" in one["physical_key"] for one in entries), again
 
 
@@ -595,8 +597,8 @@ async def test_a_role_that_may_not_list_buckets_is_shown_the_configured_ones(
 ) -> None:
     tools = opener()
     with moto_proxy.injecting(faults.ACCESS_DENIED, operation="ListBuckets"):
-        listed = await tools.result("bucket_list")
-    found = [one["registry"] for one in listed["data"]["buckets"]]
+        listed = await tools.result("registry_list")
+    found = [one["registry"] for one in listed["data"]["registries"]]
     assert found[0] == f"s3://{tools.bucket}"
     assert [one.partition("/")[0] for one in found[1:]] == ["file:"], "the local registry is among them"
     assert any("s3:ListAllMyBuckets" in warning for warning in listed["warnings"])

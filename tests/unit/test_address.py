@@ -343,7 +343,7 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_no_registry_is_refused(text: str) -> None:
     with pytest.raises(InvalidUri) as refused:
         parse_registry(text)
-    assert "bucket_list" in refused.value.next_step or "s3://" in refused.value.next_step
+    assert "registry_list" in refused.value.next_step or "s3://" in refused.value.next_step
 
 
 def test_a_local_physical_key_cannot_climb() -> None:

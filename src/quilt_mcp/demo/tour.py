@@ -154,7 +154,7 @@ class Tour:
         say(f"\n{self._step}. {purpose}")
         say(f"   -> {tool} {_cut(_short(arguments), WIDTH)}")
         result = await client.call_tool(tool, arguments)
-        body = cast("dict[str, Any]", result.structured_content or {})
+        body = cast("dict[str, Any]", result.structured_content or _told(result))
         if bool(result.is_error) != fails:
             raise InternalError(
                 f"{tool} answered {_cut(_short(body), 500)}.",
@@ -213,6 +213,12 @@ def _short(value: Any) -> str:
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def _told(result: CallToolResult) -> dict[str, Any]:
+    """A picture's result has its facts in the text alone."""
+    texts = [block.text for block in result.content if block.type == "text"]
+    return json.loads(texts[0]) if texts else {}
 
 
 def _draw_images(result: CallToolResult, draw: Draw) -> None:

@@ -15,11 +15,11 @@ from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
 from quilt_mcp.tools.reading import OBJECT_READ
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.status import BUCKET_LIST, STATUS
+from quilt_mcp.tools.status import REGISTRY_LIST, STATUS
 
 TOOLS: tuple[ToolSpec, ...] = (
     STATUS,
-    BUCKET_LIST,
+    REGISTRY_LIST,
     PACKAGES_LIST,
     PACKAGE_BROWSE,
     PACKAGE_LOG,
@@ -36,6 +36,9 @@ TOOLS: tuple[ToolSpec, ...] = (
     OBJECT_PUT,
 )
 
+FORMER_NAMES = {"bucket_list": "registry_list"}
+"""Names that tools had, which are understood and not listed."""
+
 
 def available(*, writes: bool) -> tuple[ToolSpec, ...]:
     """The tools that are listed."""
@@ -45,7 +48,7 @@ def available(*, writes: bool) -> tuple[ToolSpec, ...]:
 def find(name: str) -> ToolSpec:
     """Raises InvalidArgument with the names that come close."""
     for one in TOOLS:
-        if one.name == name:
+        if one.name == FORMER_NAMES.get(name, name):
             return one
     near = suggest(name[:100], [one.name for one in TOOLS])
     meant = f"Did you mean {' or '.join(near)}? " if near else ""

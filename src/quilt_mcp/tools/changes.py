@@ -18,9 +18,10 @@ from quilt_mcp.domain.plan import (
     Unset,
 )
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.tools.addresses import package_address, registry_address
 from quilt_mcp.tools.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import package_address, plan_json, present, registry_address
+from quilt_mcp.tools.shapes import plan_json, present
 from quilt_mcp.tools.spec import (
     NUMBER,
     PACKAGE,
@@ -33,6 +34,10 @@ from quilt_mcp.tools.spec import (
     fields,
     listed,
 )
+
+MOST_PLANNED = 20
+MOST_DONE = 10
+"""Changes that a plan and a commit list; their total is told. package_diff of the revision lists them all."""
 
 
 async def package_create(
@@ -149,8 +154,6 @@ async def package_delete(
     outcome = await call.ops.delete(address, dry_run=dry_run)
     return Answer(
         {
-            "name": address.name,
-            "registry": address.registry,
             "done": outcome.done,
             "latest": outcome.latest,
             "removed_total": len(outcome.removed),
@@ -192,7 +195,7 @@ async def package_install(
 
 def _planned(plan: Plan) -> Answer:
     return Answer(
-        {"done": False, **plan_json(plan)},
+        {"done": False, **plan_json(plan, MOST_PLANNED)},
         uri=str(plan.package),
         records=("changes",),
         paged=False,
@@ -210,7 +213,7 @@ def _committed(commit: Commit) -> Answer:
     )
     warnings = tuple(dict.fromkeys((*commit.plan.warnings, *commit.warnings)))
     return Answer(
-        {**facts, **plan_json(commit.plan)},
+        {**facts, **plan_json(commit.plan, MOST_DONE)},
         uri=commit.uri,
         records=("changes",),
         paged=False,
@@ -356,8 +359,6 @@ PACKAGE_DELETE = ToolSpec(
     arguments={"package": PACKAGE, "registry": REGISTRY, "dry_run": _DRY_RUN},
     required=("package",),
     data=fields(
-        name=TEXT,
-        registry=TEXT,
         done=SWITCH,
         latest={"type": ["string", "null"]},
         removed_total=NUMBER,

@@ -9,7 +9,7 @@ from typing import Any
 
 from quilt_mcp.domain.plan import UNSET, InlineFile, Source
 from quilt_mcp.errors import InvalidArgument, TooLarge
-from quilt_mcp.tools.shapes import source_origin
+from quilt_mcp.tools.addresses import source_origin
 from quilt_mcp.tools.spec import Call, Schema, either
 
 MAX_INLINE = 16 << 20

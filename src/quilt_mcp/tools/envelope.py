@@ -3,8 +3,9 @@
     {data, page: {next_cursor, total}, warnings, uri}        a result
     {error: {code, message, next_step, recovery, retryable, details}}   a failure
 
-The text block repeats the structured content as compact JSON, because many clients show a model nothing else. Both
-together are held below the budget. Why, and what else was weighed: docs/decisions/004-mcp-surface.md.
+The text block repeats the structured content as compact JSON, because hosts show a model the one or the other. The larger of
+the two is held below the budget; pictures have one of their own. Why, and what else was weighed:
+docs/decisions/004-mcp-surface.md.
 """
 
 from __future__ import annotations
@@ -91,6 +92,11 @@ class Reply:
     def text(self) -> str:
         return self.blocks[0].body
 
+    @property
+    def is_picture(self) -> bool:
+        """Hosts that find structured content show a model that alone, and it would see nothing of the picture."""
+        return any(block.kind == "image" for block in self.blocks)
+
 
 def reply(answer: Answer, budget: int) -> Reply | int:
     """The answer within ``budget`` bytes; or, when its records do not fit, how many of them do (at least 1), for the
@@ -99,7 +105,7 @@ def reply(answer: Answer, budget: int) -> Reply | int:
     made = _finish(answer, structured)
     if weight(made) <= budget:
         return made
-    room = (budget - sum(_wire(block.body) for block in answer.blocks)) * 9 // 20
+    room = budget
     data = cast("dict[str, Any]", structured["data"])
     if (count := answer.count()) > 1:
         records = [record for one in answer.records for record in data[one]]
@@ -135,8 +141,10 @@ def error_reply(error: QuiltError, budget: int) -> Reply:
 
 
 def weight(made: Reply) -> int:
-    """Bytes of a reply as the budget counts them: its structured content and every block, as JSON."""
-    return _size(made.structured) + sum(_wire(block.body) for block in made.blocks)
+    """Bytes of a reply as the budget counts them: of its structured content or its text blocks, whichever are more. A picture
+    is not counted."""
+    texts = (block.body for block in made.blocks if block.kind == "text")
+    return max(_size(made.structured), sum(len(text.encode("utf-8", "replace")) for text in texts))
 
 
 def json_text(value: Any) -> str:
@@ -285,7 +293,3 @@ def _finish(answer: Answer, structured: dict[str, Any]) -> Reply:
 
 def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
-
-
-def _wire(text: str) -> int:
-    return _size(text)

@@ -8,11 +8,13 @@ from typing import Any
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.tools.addresses import new_object_address, object_target
 from quilt_mcp.tools.content import inline_bytes
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import new_object_address, object_json, object_target, present, time_text
+from quilt_mcp.tools.shapes import object_json, present, time_text
 from quilt_mcp.tools.spec import (
     CURSOR,
+    DETAIL,
     NUMBER,
     REGISTRY,
     SWITCH,
@@ -37,7 +39,13 @@ OBJECT: Mapping[str, Schema] = {
 
 
 async def object_list(
-    call: Call, *, location: str, links: bool = False, limit: int = 100, cursor: str | None = None
+    call: Call,
+    *,
+    location: str,
+    links: bool = False,
+    detail: bool = False,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Answer:
     folder = await object_target(call, location)
     if isinstance(folder, PackageUri):
@@ -50,9 +58,10 @@ async def object_list(
     ends = [one.link.expires for one in page.items if one.link and one.link.expires]
     return Answer(
         present(
-            objects=[object_json(one) for one in page.items],
+            objects=[object_json(one, folder, detail=detail) for one in page.items],
             expires=time_text(min(ends, default=None)),
         ),
+        uri=folder if folder.endswith("/") else f"{folder}/",
         records=("objects",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -97,6 +106,7 @@ OBJECT_LIST = ToolSpec(
     arguments={
         "location": {"type": "string", "description": "s3://bucket/prefix/ or folder"},
         "links": {"type": "boolean", "default": False, "description": "Each with a link"},
+        "detail": DETAIL,
         "limit": limit(),
         "cursor": CURSOR,
     },
@@ -104,12 +114,12 @@ OBJECT_LIST = ToolSpec(
     data=fields(
         objects=listed(
             fields(
-                uri=TEXT,
-                type={"enum": ["object", "folder"]},
+                path=TEXT,
                 size=NUMBER,
                 modified=TEXT,
                 version=TEXT,
                 link=TEXT,
+                uri=TEXT,
             )
         ),
         expires=TEXT,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from quilt_mcp.tools.addresses import package_address, registry_address
 from quilt_mcp.tools.envelope import Answer
 from quilt_mcp.tools.shapes import (
     HASH,
@@ -9,15 +12,14 @@ from quilt_mcp.tools.shapes import (
     change_json,
     check_json,
     item_json,
-    package_address,
     package_json,
     present,
-    registry_address,
     revision_json,
     time_text,
 )
 from quilt_mcp.tools.spec import (
     CURSOR,
+    DETAIL,
     NUMBER,
     PACKAGE,
     REGISTRY,
@@ -41,12 +43,18 @@ PATH = {"type": "string", "description": "Folder or file in the package"}
 
 
 async def packages_list(
-    call: Call, *, registry: str | None = None, prefix: str = "", limit: int = 100, cursor: str | None = None
+    call: Call,
+    *,
+    registry: str | None = None,
+    prefix: str = "",
+    detail: bool = False,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Answer:
     where = registry_address(call, registry)
     page = await call.ops.list_packages(where, prefix=prefix, limit=limit, cursor=cursor)
     return Answer(
-        {"registry": where, "packages": [package_json(one) for one in page.items]},
+        {"registry": where, "packages": [package_json(one, detail=detail) for one in page.items]},
         records=("packages",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -61,25 +69,28 @@ async def package_browse(
     registry: str | None = None,
     path: str = "",
     recursive: bool = False,
-    limit: int = 50,
+    detail: bool = False,
+    limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
     address = package_address(call, package, registry, path)
     found = await call.ops.browse(address, recursive=recursive, limit=limit, cursor=cursor)
+    is_told_whole = detail or (cursor is None and not found.path)
     workflow = found.workflow
+    about = present(
+        message=found.message,
+        modified=time_text(found.modified),
+        metadata=found.metadata,
+        workflow=None if workflow is None else dict(workflow),
+    )
     return Answer(
         present(
-            name=found.name,
-            registry=found.registry,
             top_hash=found.top_hash,
             verified="pending" if found.verified is None else found.verified,
-            message=found.message,
-            modified=time_text(found.modified),
-            metadata=found.metadata,
-            workflow=None if workflow is None else dict(workflow),
+            **about if is_told_whole else {},
             totals={"entries": found.totals.entries, "bytes": found.totals.bytes},
-            path=found.path,
-            entries=[item_json(one) for one in found.page.items],
+            path=found.path or None,
+            entries=[item_json(one, detail=detail) for one in found.page.items],
         ),
         uri=found.uri,
         records=("entries",),
@@ -90,16 +101,19 @@ async def package_browse(
 
 
 async def package_log(
-    call: Call, *, package: str, registry: str | None = None, limit: int = 100, cursor: str | None = None
+    call: Call,
+    *,
+    package: str,
+    registry: str | None = None,
+    detail: bool = False,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Answer:
     address = package_address(call, package, registry)
     page = await call.ops.log(address, limit=limit, cursor=cursor)
     return Answer(
-        {
-            "name": address.name,
-            "registry": address.registry,
-            "revisions": [revision_json(one) for one in page.items],
-        },
+        {"revisions": [revision_json(one, detail=detail) for one in page.items]},
+        uri=str(replace(address, top_hash=None, tag=None, path=None)),
         records=("revisions",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -114,6 +128,7 @@ async def package_diff(
     after: str,
     registry: str | None = None,
     path: str = "",
+    detail: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
@@ -122,10 +137,14 @@ async def package_diff(
     found = await call.ops.diff(old, new, limit=limit, cursor=cursor)
     totals = found.totals
     metadata, message = found.package_metadata, found.message
+    changes = {
+        name: [change_json(one, detail=detail) for one in found.changes if one.kind == kind]
+        for name, kind in _CHANGES.items()
+    }
+    changes = {name: rows for name, rows in changes.items() if rows}
     return Answer(
         present(
             before=found.before,
-            after=found.after,
             totals={
                 "added": totals.added,
                 "removed": totals.removed,
@@ -136,13 +155,10 @@ async def package_diff(
             },
             package_metadata=None if metadata is None else {"before": metadata[0], "after": metadata[1]},
             message=None if message is None else {"before": message[0], "after": message[1]},
-            **{
-                kind: [change_json(one) for one in found.changes if one.kind == wanted]
-                for kind, wanted in _CHANGES.items()
-            },
+            **changes,
         ),
         uri=found.after,
-        records=tuple(_CHANGES),
+        records=tuple(changes),
         next_cursor=found.next_cursor,
         warnings=found.warnings,
     )
@@ -176,6 +192,7 @@ PACKAGES_LIST = ToolSpec(
     arguments={
         "registry": REGISTRY,
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
+        "detail": DETAIL,
         "limit": limit(),
         "cursor": CURSOR,
     },
@@ -199,13 +216,12 @@ PACKAGE_BROWSE = ToolSpec(
             "default": False,
             "description": "All files below, instead of one level",
         },
-        "limit": limit(50),
+        "detail": DETAIL,
+        "limit": limit(),
         "cursor": CURSOR,
     },
     required=("package",),
     data=fields(
-        name=TEXT,
-        registry=TEXT,
         top_hash=TEXT,
         verified={},
         message=TEXT,
@@ -233,11 +249,15 @@ PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
     description="Revisions of a package, newest first.",
-    arguments={"package": PACKAGE, "registry": REGISTRY, "limit": limit(), "cursor": CURSOR},
+    arguments={
+        "package": PACKAGE,
+        "registry": REGISTRY,
+        "detail": DETAIL,
+        "limit": limit(),
+        "cursor": CURSOR,
+    },
     required=("package",),
     data=fields(
-        name=TEXT,
-        registry=TEXT,
         revisions=listed(fields(top_hash=TEXT, verified={}, timestamp=TEXT, message=TEXT, tags=listed(TEXT))),
     ),
     run=package_log,
@@ -252,6 +272,7 @@ PACKAGE_DIFF = ToolSpec(
         "after": {**PACKAGE, "description": "Newer revision, as ns/name (its latest)"},
         "registry": REGISTRY,
         "path": {"type": "string", "description": "Only below this folder"},
+        "detail": DETAIL,
         "limit": limit(),
         "cursor": CURSOR,
     },
@@ -259,7 +280,6 @@ PACKAGE_DIFF = ToolSpec(
     data={
         "properties": {
             "before": TEXT,
-            "after": TEXT,
             "totals": {"additionalProperties": NUMBER},
             "package_metadata": _PAIR,
             "message": _PAIR,

@@ -12,9 +12,10 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidArgument, NotAFile
+from quilt_mcp.tools.addresses import Target, object_target
 from quilt_mcp.tools.envelope import DATA, NOTES, Answer, Block, clean
 from quilt_mcp.tools.objects import OBJECT
-from quilt_mcp.tools.shapes import HASH, Target, hash_json, object_target, present, time_text
+from quilt_mcp.tools.shapes import HASH, hash_json, present, time_text
 from quilt_mcp.tools.spec import NUMBER, SWITCH, TEXT, Call, ToolSpec, fields
 
 MAX_READ = 16 << 20
@@ -129,10 +130,10 @@ def _text(content: Content, room: int) -> Answer:
 
 
 def _prefix_within(text: str, room: int) -> str:
-    """The longest prefix, about, that fits ``room`` bytes as both structured content and its own block."""
+    """The longest prefix, about, that fits ``room`` bytes of JSON."""
 
     def cost(part: str) -> int:
-        return 2 * len(json.dumps(printable(part), ensure_ascii=False).encode())
+        return len(json.dumps(printable(part), ensure_ascii=False).encode())
 
     while text and (needed := cost(text)) > room:
         text = text[: max(0, min(len(text) - 1, len(text) * room // needed))]
@@ -140,8 +141,8 @@ def _prefix_within(text: str, room: int) -> str:
 
 
 def _bytes(content: Content, room: int) -> Answer:
-    """base64 stands in the structured content and in its text: 8/3 of a byte together."""
-    most = max(room * 3 // 8, 3)
+    """base64 takes 4/3 of a byte for each."""
+    most = max(room * 3 // 4, 3)
     data = content.data[: most - most % 3]
     return _part(
         content,

@@ -1,6 +1,6 @@
 """Resources: what a client may attach by address instead of calling a tool.
 
-    quilt://status  quilt://buckets
+    quilt://status  quilt://buckets  quilt://results
     quilt://{registry}/{+package}/{+path}     a file of a package
 
 ``registry`` is ``default``, the name of an S3 bucket, or a registry URL percent-encoded as one segment. ``package`` is
@@ -18,7 +18,7 @@ from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
-from quilt_mcp.tools import status
+from quilt_mcp.tools import TOOLS, status
 from quilt_mcp.tools.envelope import DATA, clean, json_text
 from quilt_mcp.tools.spec import Call
 
@@ -41,6 +41,9 @@ STATIC: tuple[Listed, ...] = (
         "quilt://status", "status", "Status", "Who I am, which backend serves me and why, and what it can do."
     ),
     Listed("quilt://buckets", "buckets", "Registries", "Registries and buckets in reach."),
+    Listed(
+        "quilt://results", "results", "Results", "JSON schemas of all results, which the listing leaves out."
+    ),
 )
 FILES = Listed(
     TEMPLATE,
@@ -65,7 +68,9 @@ async def read(call: Call, uri: str) -> Body:
     if uri == STATIC[0].uri:
         return Body("application/json", text=json_text(clean((await status.status(call)).data)))
     if uri == STATIC[1].uri:
-        return Body("application/json", text=json_text(clean((await status.bucket_list(call)).data)))
+        return Body("application/json", text=json_text(clean((await status.registry_list(call)).data)))
+    if uri == STATIC[2].uri:
+        return Body("application/json", text=json_text({one.name: one.output_schema() for one in TOOLS}))
     address = parse(uri, call.ops.default_registry)
     room = call.settings.response_bytes()
     content = await call.ops.read(address, offset=0, length=room)

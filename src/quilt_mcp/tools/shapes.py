@@ -1,196 +1,24 @@
-"""From the domain's values to the JSON of results, and from a tool's arguments to the domain's addresses."""
+"""From the domain's values to the JSON of results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
-from quilt_mcp.domain.address import (
-    CatalogLink,
-    PackageUri,
-    PhysicalKey,
-    below_root,
-    has_scheme,
-    is_link,
-    is_path,
-    lower_scheme,
-    names_package,
-    names_revision,
-    parse_package,
-    parse_registry,
-)
 from quilt_mcp.domain.diff import EntryChange
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import FileCheck, Item, ObjectListing, PackageListing, RegistryListing, Revision
 from quilt_mcp.domain.plan import Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
-from quilt_mcp.errors import (
-    AccessError,
-    InvalidArgument,
-    InvalidUri,
-    NotAFile,
-    NotFound,
-    ObjectNotFound,
-    PackageNotFound,
-    RegistryNotFound,
-)
-from quilt_mcp.tools.spec import NUMBER, TEXT, Call, Schema, either, fields
+from quilt_mcp.domain.printable import printable
+from quilt_mcp.tools.spec import NUMBER, TEXT, Schema, fields
 
 HASH: Schema = fields(type=TEXT, value=TEXT)
+SHORT = 10
+"""Digits of a short hash: two revisions of a package share them once in a million million."""
 TOTALS: Schema = fields(entries=NUMBER, bytes=NUMBER)
-
-
-def package_address(
-    call: Call, package: str, registry: str | None = None, path: str | None = None
-) -> PackageUri:
-    """The package that a call names, and the path in it, which may stand in the address or in ``path``. Raises InvalidName,
-    InvalidUri, InvalidArgument when the parts disagree."""
-    asked = registry_address(call, registry)
-    address = parse_package(package.strip(), asked)
-    if registry is not None and address.registry != asked:
-        raise InvalidArgument(
-            f"The URI is in {address.registry}, but registry says {asked}.", next_step="Leave registry out."
-        )
-    wanted = (path or "").lstrip("/") or None
-    if wanted is None or address.path == wanted:
-        return address
-    if address.path is not None and address.path.rstrip("/") != wanted.rstrip("/"):
-        raise InvalidArgument(
-            f"The address has the path {address.path!r}, but path says {wanted!r}.",
-            next_step=f"Leave one of them out: {replace(address, path=None).spelling!r} is the address without its path.",
-        )
-    return replace(address, path=wanted)
-
-
-def registry_address(call: Call, registry: str | None) -> str:
-    """The URL of the registry that a call names; a relative folder is below the first root. Raises InvalidUri."""
-    if registry is None:
-        return call.ops.default_registry
-    text = registry.strip()
-    if has_scheme(text) or not text:
-        return parse_registry(text)
-    if "/" not in text and not is_path(text):
-        raise InvalidUri(
-            f"{text[:200]!r} could be a bucket or a folder.",
-            next_step=f"Write s3://{text[:200]} for the bucket, or ./{text[:200]} for the folder below the first root.",
-            details={"registry": text[:200]},
-        )
-    return parse_registry(_below_first_root(call, text))
-
-
-Target = PackageUri | str
-"""A package, or a file or folder in one; or the URL of an object."""
-
-
-async def object_target(
-    call: Call,
-    uri: str | None,
-    *,
-    package: str | None = None,
-    path: str | None = None,
-    registry: str | None = None,
-) -> Target:
-    """What a call names by ``uri``, or by ``package`` and ``path``. A plain text of the form of a package's name is the package
-    when there is one, or else the file; when there are both it is refused.
-
-    Raises InvalidArgument for both or neither of uri and package, InvalidUri, InvalidName, ObjectNotFound.
-    """
-    if either("uri", "package", given={"uri": uri, "package": package}) == "package":
-        return package_address(call, package or "", registry, path)
-    text = lower_scheme((uri or "").strip())
-    if text.startswith("quilt+"):
-        return package_address(call, text, registry, path)
-    if is_link(text):
-        link = CatalogLink.parse(text)
-        if link.package is not None or link.uri is not None:
-            return package_address(call, text, registry, path)
-        text = str(PhysicalKey(parse_registry(text).removeprefix("s3://"), link.path, link.version))
-    elif (path or registry is not None) and names_package(text):
-        return package_address(call, text, registry, path)
-    if path or registry is not None:
-        raise InvalidArgument(
-            f"{'path' if path else 'registry'} belongs to a package, and uri names an object: {text[:200]!r}.",
-            next_step="Give the whole address as uri, or name the package by package, path and registry.",
-        )
-    if has_scheme(text):
-        return text
-    if not names_package(text) or is_path(text):
-        return _below_first_root(call, text)
-    return await _package_or_file(call, text)
-
-
-async def new_object_address(call: Call, uri: str) -> str:
-    """The URL of an object to write. Raises InvalidArgument for what is or could be in a package."""
-    text = lower_scheme(uri.strip())
-    is_package = text.startswith("quilt+") or is_link(text)
-    if has_scheme(text) and not is_package:
-        return text
-    if not is_package and (is_path(text) or not names_package(text)):
-        return _below_first_root(call, text)
-    package = parse_package(text, call.ops.default_registry)
-    if not is_package and not await _has_package(call, package):
-        return _below_first_root(call, text)
-    other = "" if is_package else f", or give uri as ./{text[:200]} for a file below the first root"
-    raise InvalidArgument(
-        f"{text[:200]!r} names the package {package.name} of {package.registry}, and an object is written outside any package.",
-        next_step=f"Call package_patch with package={package.name!r} and files=[...]{other}.",
-    )
-
-
-async def source_origin(call: Call, text: str) -> str:
-    """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text
-    is a path, but with a revision (``ns/name@hash``) it is a package. Raises as ``object_target``."""
-    origin = lower_scheme(text)
-    if is_link(origin):
-        return str(await object_target(call, origin))
-    if names_revision(origin):
-        return str(await _package_or_file(call, origin))
-    return origin
-
-
-async def _package_or_file(call: Call, text: str) -> Target:
-    """What a plain text names that could be a package or a relative path. Costs a request for the package's pointer."""
-    package = parse_package(text, call.ops.default_registry)
-    url = _below_first_root(call, text) if call.settings.local_roots() else None
-    is_package, is_file = await _has_package(call, package), url is not None and await _has_object(call, url)
-    if is_package and is_file:
-        raise InvalidArgument(
-            f"{text[:200]!r} names a package, {package}, and a file or folder, ./{text[:200]}.",
-            next_step=f"Write {package} for the package, or ./{text[:200]} for the file or folder.",
-        )
-    if is_package or (names_revision(text) and not is_file):
-        return package
-    if url is not None and is_file:
-        return url
-    raise ObjectNotFound(
-        f"{text[:200]!r} names neither a package of {package.registry} nor a file or folder below the first root.",
-        next_step="packages_list shows the packages; object_list with location='.' shows the first root.",
-        details={"package": package.name, "registry": package.registry},
-    )
-
-
-async def _has_package(call: Call, package: PackageUri) -> bool:
-    try:
-        await call.ops.resolve(PackageUri(package.registry, package.name))
-    except (PackageNotFound, RegistryNotFound, AccessError):
-        return False
-    return True
-
-
-async def _has_object(call: Call, url: str) -> bool:
-    try:
-        await call.ops.stat_object(url.rstrip("/"))
-    except NotAFile:
-        return True
-    except (NotFound, AccessError):
-        return False
-    return True
-
-
-def _below_first_root(call: Call, text: str) -> str:
-    return below_root(text, next(iter(call.settings.local_roots()), None))
 
 
 def present(**parts: Any) -> dict[str, Any]:
@@ -202,6 +30,16 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat().replace("+00:00", "Z")
 
 
+def hash_text(top_hash: str | None, detail: bool) -> str | None:
+    """The first digits of a top hash, which every argument takes for it; all of it with ``detail``."""
+    return top_hash if top_hash is None or detail else top_hash[:SHORT]
+
+
+def is_changed(text: str) -> bool:
+    """Whether it is shown other than it is, so that what is shown cannot be passed back."""
+    return printable(text) != text
+
+
 def hash_json(checksum: Hash | None) -> dict[str, str] | None:
     return None if checksum is None else {"type": checksum.type, "value": checksum.value}
 
@@ -210,15 +48,18 @@ def registry_json(one: RegistryListing) -> dict[str, Any]:
     return present(registry=one.url, title=one.title, is_default=one.is_default, writable=one.writable)
 
 
-def package_json(one: PackageListing) -> dict[str, Any]:
+def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]:
     return present(
-        name=one.name, top_hash=one.top_hash, verified=one.verified, modified=time_text(one.modified)
+        name=one.name,
+        top_hash=hash_text(one.top_hash, detail),
+        verified=one.verified,
+        modified=time_text(one.modified),
     )
 
 
-def revision_json(one: Revision) -> dict[str, Any]:
+def revision_json(one: Revision, *, detail: bool = False) -> dict[str, Any]:
     return present(
-        top_hash=one.top_hash,
+        top_hash=hash_text(one.top_hash, detail),
         verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
@@ -226,57 +67,71 @@ def revision_json(one: Revision) -> dict[str, Any]:
     )
 
 
-def item_json(one: Item) -> dict[str, Any]:
-    return present(
-        path=one.path,
-        type=one.type,
-        size=one.size,
-        entries=one.entries,
-        hash=hash_json(one.hash),
-        metadata=one.metadata,
-        physical_key=None if one.physical_key is None else printable_address(one.physical_key),
-        uri=one.uri,
-    )
+def item_json(one: Item, *, detail: bool = False) -> dict[str, Any]:
+    """A row is what tells a file from the others. Its address is that of the whole with its path; where the path cannot be
+    passed as it is shown, and with ``detail``, the row has its own."""
+    row = present(path=one.path, size=one.size, entries=one.entries, metadata=one.metadata)
+    if detail:
+        key = one.physical_key
+        row |= present(
+            type=one.type,
+            hash=hash_json(one.hash),
+            physical_key=None if key is None else printable_address(key),
+        )
+    return row | present(uri=one.uri if detail or is_changed(one.path) else None)
 
 
-def object_json(one: ObjectListing) -> dict[str, Any]:
+def object_json(one: ObjectListing, location: str, *, detail: bool = False) -> dict[str, Any]:
+    """``path`` is what follows the location, and the address is their sum; where it is not, and with ``detail``, the row has
+    its ``uri``."""
+    whole = location if location.endswith("/") else f"{location}/"
+    path = unquote(one.uri.partition("?")[0].removeprefix(whole))
+    is_sum = f"{whole}{path}" == one.uri and not is_changed(path)
     return present(
-        uri=one.uri,
-        type=one.type,
+        path=path,
         size=one.size,
         modified=time_text(one.modified),
         version=one.version,
         link=one.link.url if one.link else None,
+        uri=None if is_sum and not detail else one.uri,
     )
 
 
-def change_json(one: EntryChange) -> dict[str, Any]:
-    return present(
+def change_json(one: EntryChange, *, detail: bool = False) -> dict[str, Any]:
+    row = present(
         path=one.path,
         old_path=one.old_path,
-        size=one.size,
-        old_size=one.old_size,
-        hash=hash_json(one.hash),
-        old_hash=hash_json(one.old_hash),
+        size=one.size if one.kind in ("added", "modified") else None,
+        old_size=one.old_size if one.kind in ("removed", "modified") else None,
         metadata=one.metadata,
         old_metadata=one.old_metadata,
     )
+    if detail:
+        row |= present(
+            size=one.size, old_size=one.old_size, hash=hash_json(one.hash), old_hash=hash_json(one.old_hash)
+        )
+    return row
 
 
 def check_json(one: FileCheck) -> dict[str, Any]:
     return present(path=one.path, problem=one.problem, expected=one.expected, found=one.found)
 
 
-def planned_json(one: PlannedChange) -> dict[str, Any]:
-    return present(path=one.path, action=one.action, size=one.size, origin=one.origin, old_path=one.old_path)
+def planned_json(one: PlannedChange, *, detail: bool = False) -> dict[str, Any]:
+    return present(
+        path=one.path,
+        action=one.action,
+        size=one.size,
+        old_path=one.old_path,
+        origin=one.origin if detail else None,
+    )
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
+    """With the first ``most`` changes; ``changes_total`` tells how many there are."""
     workflow: Mapping[str, Any] | None = plan.workflow
     return present(
-        package=plan.package.name,
-        registry=plan.package.registry,
-        parent=plan.parent,
+        parent=hash_text(plan.parent, detail),
         added=plan.added,
         replaced=plan.replaced,
         removed=plan.removed,
@@ -286,5 +141,5 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
         changes_total=plan.changes_total,
-        changes=[planned_json(one) for one in plan.changes],
+        changes=[planned_json(one, detail=detail) for one in plan.changes[:most]],
     )

@@ -158,6 +158,11 @@ def fields(**parts: Schema) -> Schema:
 
 PACKAGE: Schema = {"type": "string", "description": "ns/name, ns/name@hash, ns/name:tag or a quilt+ URI"}
 REGISTRY: Schema = {"type": "string", "description": "Registry URL or folder"}
+DETAIL: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "With hashes, physical keys, all there is",
+}
 CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
 
 

@@ -1,41 +1,46 @@
-"""status and bucket_list: who I am, why, what I can do, and what is in reach."""
+"""status and registry_list: who I am, why, what I can do, and what is in reach."""
 
 from __future__ import annotations
 
 from quilt_mcp import __version__
 from quilt_mcp.tools.envelope import Answer
 from quilt_mcp.tools.shapes import present, registry_json
-from quilt_mcp.tools.spec import CURSOR, SWITCH, TEXT, Call, ToolSpec, fields, limit, listed
+from quilt_mcp.tools.spec import CURSOR, DETAIL, NUMBER, SWITCH, TEXT, Call, ToolSpec, fields, limit, listed
 
 
-async def status(call: Call) -> Answer:
-    decision = [
-        present(backend=one.kind, chosen=one.chosen, reason=one.reason, fix=one.fix or None)
-        for one in call.identity.explanation
+async def status(call: Call, *, detail: bool = False) -> Answer:
+    identity, settings = call.identity, call.settings
+    chosen = next((one.reason for one in identity.explanation if one.chosen), None)
+    passed_over = [
+        present(backend=one.kind, reason=one.reason, fix=one.fix or None)
+        for one in identity.explanation
+        if not one.chosen
     ]
+    everything = {
+        "version": __version__,
+        "passed_over": passed_over,
+        "abilities": call.ops.describe(),
+        "max_response_tokens": settings.max_response_tokens,
+    }
     return Answer(
-        {
-            "version": __version__,
-            "backend": call.ops.backend,
-            "principal": call.identity.principal,
-            "registry": call.ops.default_registry,
-            "writes": call.settings.allow_write,
-            "decision": decision,
-            "abilities": call.ops.describe(),
-            "limits": {
-                "roots": [str(root) for root in call.settings.local_roots()],
-                "max_response_tokens": call.settings.max_response_tokens,
-            },
-        },
-        warnings=call.settings.notices(),
+        present(
+            principal=identity.principal,
+            backend=call.ops.backend,
+            why=chosen,
+            registry=call.ops.default_registry,
+            writes=settings.allow_write,
+            roots=[str(root) for root in settings.local_roots()],
+        )
+        | (everything if detail else {}),
+        warnings=settings.notices(),
     )
 
 
-async def bucket_list(call: Call, *, limit: int = 100, cursor: str | None = None) -> Answer:
+async def registry_list(call: Call, *, limit: int = 100, cursor: str | None = None) -> Answer:
     page = await call.ops.list_buckets(limit=limit, cursor=cursor)
     return Answer(
-        {"buckets": [registry_json(one) for one in page.items]},
-        records=("buckets",),
+        {"registries": [registry_json(one) for one in page.items]},
+        records=("registries",),
         next_cursor=page.next_cursor,
         total=page.total,
         warnings=page.warnings,
@@ -45,27 +50,29 @@ async def bucket_list(call: Call, *, limit: int = 100, cursor: str | None = None
 STATUS = ToolSpec(
     name="status",
     title="Status",
-    description="Who I am, which backend and registry serve me and why, and whether I may write.",
-    arguments={},
+    description="Who I am, which backend and registry serve me and why, which folders I may read, and whether I may write.",
+    arguments={"detail": {**DETAIL, "description": "With the backends passed over and why, and abilities"}},
     required=(),
     data=fields(
-        version=TEXT,
-        backend=TEXT,
         principal=TEXT,
+        backend=TEXT,
+        why=TEXT,
         registry=TEXT,
         writes=SWITCH,
-        decision=listed(fields(backend=TEXT, chosen=SWITCH, reason=TEXT, fix=TEXT)),
+        roots=listed(TEXT),
+        version=TEXT,
+        passed_over=listed(fields(backend=TEXT, reason=TEXT, fix=TEXT)),
         abilities={},
-        limits={},
+        max_response_tokens=NUMBER,
     ),
     run=status,
 )
-BUCKET_LIST = ToolSpec(
-    name="bucket_list",
+REGISTRY_LIST = ToolSpec(
+    name="registry_list",
     title="Registries in reach",
-    description="Registries and buckets I can use.",
+    description="Registries (folders and buckets with packages) and buckets in reach.",
     arguments={"limit": limit(), "cursor": CURSOR},
     required=(),
-    data=fields(buckets=listed(fields(registry=TEXT, title=TEXT, is_default=SWITCH, writable=SWITCH))),
-    run=bucket_list,
+    data=fields(registries=listed(fields(registry=TEXT, title=TEXT, is_default=SWITCH, writable=SWITCH))),
+    run=registry_list,
 )

@@ -50,6 +50,6 @@ def parse_registry(text: str) -> str:
 def _refuse(text: str, why: str) -> NoReturn:
     raise InvalidUri(
         f"{shown(text)} is not a registry: {why}.",
-        next_step="Write s3://bucket, file:///folder or an absolute path; bucket_list shows the registries in reach.",
+        next_step="Write s3://bucket, file:///folder or an absolute path; registry_list shows the registries in reach.",
         details={"registry": shown(text)},
     )

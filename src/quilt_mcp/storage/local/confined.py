@@ -360,7 +360,7 @@ class ConfinedFolder:
         else:
             return storage_error(error, "The folder", str(self.root), missing=self.missing)
         return kind(
-            message, next_step=f"{next_step}; bucket_list shows the registries in reach.", details=details
+            message, next_step=f"{next_step}; registry_list shows the registries in reach.", details=details
         )
 
 

@@ -94,7 +94,7 @@ class LocalStores:
             if not os.path.isdir(real):
                 raise RegistryNotFound(
                     f"The folder {real} does not exist.",
-                    next_step="Check the path (bucket_list shows the registries in reach), or make the folder first.",
+                    next_step="Check the path (registry_list shows the registries in reach), or make the folder first.",
                     details={"registry": canonical},
                 )
         return self._store(real)

@@ -95,7 +95,7 @@ _NO_BUCKET: Final = _Failure(
     RegistryNotFound,
     "NoSuchBucket",
     "There is no bucket {bucket}.",
-    "Check the name; bucket_list shows the buckets in reach.",
+    "Check the name; registry_list shows the buckets in reach.",
 )
 _NO_OBJECT: Final = _Failure(
     ObjectNotFound,

@@ -32,13 +32,13 @@ class S3Stores:
         if not is_bucket(name):
             raise InvalidUri(
                 f"{name[:100]!r} is not a bucket name.",
-                next_step="Write s3://bucket/key; bucket_list shows the buckets in reach.",
+                next_step="Write s3://bucket/key; registry_list shows the buckets in reach.",
                 details={"bucket": name[:100]},
             )
         if self._allowed is not None and name not in self._allowed:
             raise PermissionDenied(
                 f"Bucket {name} is not among those this server may use.",
-                next_step="Use one that bucket_list shows, or ask for it to be added to QUILT_ALLOWED_BUCKETS.",
+                next_step="Use one that registry_list shows, or ask for it to be added to QUILT_ALLOWED_BUCKETS.",
                 details={"bucket": name},
             )
         with self._lock:

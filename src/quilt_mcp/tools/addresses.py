@@ -1,0 +1,182 @@
+"""From a tool's arguments to the addresses of the domain: one form everywhere, docs/decisions/025-one-address.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from quilt_mcp.domain.address import (
+    CatalogLink,
+    PackageUri,
+    PhysicalKey,
+    below_root,
+    has_scheme,
+    is_link,
+    is_path,
+    lower_scheme,
+    names_package,
+    names_revision,
+    parse_package,
+    parse_registry,
+)
+from quilt_mcp.errors import (
+    AccessError,
+    InvalidArgument,
+    InvalidUri,
+    NotAFile,
+    NotFound,
+    ObjectNotFound,
+    PackageNotFound,
+    RegistryNotFound,
+)
+from quilt_mcp.tools.spec import Call, either
+
+
+def package_address(
+    call: Call, package: str, registry: str | None = None, path: str | None = None
+) -> PackageUri:
+    """The package that a call names, and the path in it, which may stand in the address or in ``path``. Raises InvalidName,
+    InvalidUri, InvalidArgument when the parts disagree."""
+    asked = registry_address(call, registry)
+    address = parse_package(package.strip(), asked)
+    if registry is not None and address.registry != asked:
+        raise InvalidArgument(
+            f"The URI is in {address.registry}, but registry says {asked}.", next_step="Leave registry out."
+        )
+    wanted = (path or "").lstrip("/") or None
+    if wanted is None or address.path == wanted:
+        return address
+    if address.path is not None and address.path.rstrip("/") != wanted.rstrip("/"):
+        raise InvalidArgument(
+            f"The address has the path {address.path!r}, but path says {wanted!r}.",
+            next_step=f"Leave one of them out: {replace(address, path=None).spelling!r} is the address without its path.",
+        )
+    return replace(address, path=wanted)
+
+
+def registry_address(call: Call, registry: str | None) -> str:
+    """The URL of the registry that a call names; a relative folder is below the first root. Raises InvalidUri."""
+    if registry is None:
+        return call.ops.default_registry
+    text = registry.strip()
+    if has_scheme(text) or not text:
+        return parse_registry(text)
+    if "/" not in text and not is_path(text):
+        raise InvalidUri(
+            f"{text[:200]!r} could be a bucket or a folder.",
+            next_step=f"Write s3://{text[:200]} for the bucket, or ./{text[:200]} for the folder below the first root.",
+            details={"registry": text[:200]},
+        )
+    return parse_registry(_below_first_root(call, text))
+
+
+Target = PackageUri | str
+"""A package, or a file or folder in one; or the URL of an object."""
+
+
+async def object_target(
+    call: Call,
+    uri: str | None,
+    *,
+    package: str | None = None,
+    path: str | None = None,
+    registry: str | None = None,
+) -> Target:
+    """What a call names by ``uri``, or by ``package`` and ``path``. A plain text of the form of a package's name is the package
+    when there is one, or else the file; when there are both it is refused.
+
+    Raises InvalidArgument for both or neither of uri and package, InvalidUri, InvalidName, ObjectNotFound.
+    """
+    if either("uri", "package", given={"uri": uri, "package": package}) == "package":
+        return package_address(call, package or "", registry, path)
+    text = lower_scheme((uri or "").strip())
+    if text.startswith("quilt+"):
+        return package_address(call, text, registry, path)
+    if is_link(text):
+        link = CatalogLink.parse(text)
+        if link.package is not None or link.uri is not None:
+            return package_address(call, text, registry, path)
+        text = str(PhysicalKey(parse_registry(text).removeprefix("s3://"), link.path, link.version))
+    elif (path or registry is not None) and names_package(text):
+        return package_address(call, text, registry, path)
+    if path or registry is not None:
+        raise InvalidArgument(
+            f"{'path' if path else 'registry'} belongs to a package, and uri names an object: {text[:200]!r}.",
+            next_step="Give the whole address as uri, or name the package by package, path and registry.",
+        )
+    if has_scheme(text):
+        return text
+    if not names_package(text) or is_path(text):
+        return _below_first_root(call, text)
+    return await _package_or_file(call, text)
+
+
+async def new_object_address(call: Call, uri: str) -> str:
+    """The URL of an object to write. Raises InvalidArgument for what is or could be in a package."""
+    text = lower_scheme(uri.strip())
+    is_package = text.startswith("quilt+") or is_link(text)
+    if has_scheme(text) and not is_package:
+        return text
+    if not is_package and (is_path(text) or not names_package(text)):
+        return _below_first_root(call, text)
+    package = parse_package(text, call.ops.default_registry)
+    if not is_package and not await _has_package(call, package):
+        return _below_first_root(call, text)
+    other = "" if is_package else f", or give uri as ./{text[:200]} for a file below the first root"
+    raise InvalidArgument(
+        f"{text[:200]!r} names the package {package.name} of {package.registry}, and an object is written outside any package.",
+        next_step=f"Call package_patch with package={package.name!r} and files=[...]{other}.",
+    )
+
+
+async def source_origin(call: Call, text: str) -> str:
+    """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text
+    is a path, but with a revision (``ns/name@hash``) it is a package. Raises as ``object_target``."""
+    origin = lower_scheme(text)
+    if is_link(origin):
+        return str(await object_target(call, origin))
+    if names_revision(origin):
+        return str(await _package_or_file(call, origin))
+    return origin
+
+
+async def _package_or_file(call: Call, text: str) -> Target:
+    """What a plain text names that could be a package or a relative path. Costs a request for the package's pointer."""
+    package = parse_package(text, call.ops.default_registry)
+    url = _below_first_root(call, text) if call.settings.local_roots() else None
+    is_package, is_file = await _has_package(call, package), url is not None and await _has_object(call, url)
+    if is_package and is_file:
+        raise InvalidArgument(
+            f"{text[:200]!r} names a package, {package}, and a file or folder, ./{text[:200]}.",
+            next_step=f"Write {package} for the package, or ./{text[:200]} for the file or folder.",
+        )
+    if is_package or (names_revision(text) and not is_file):
+        return package
+    if url is not None and is_file:
+        return url
+    raise ObjectNotFound(
+        f"{text[:200]!r} names neither a package of {package.registry} nor a file or folder below the first root.",
+        next_step="packages_list shows the packages; object_list with location='.' shows the first root.",
+        details={"package": package.name, "registry": package.registry},
+    )
+
+
+async def _has_package(call: Call, package: PackageUri) -> bool:
+    try:
+        await call.ops.resolve(PackageUri(package.registry, package.name))
+    except (PackageNotFound, RegistryNotFound, AccessError):
+        return False
+    return True
+
+
+async def _has_object(call: Call, url: str) -> bool:
+    try:
+        await call.ops.stat_object(url.rstrip("/"))
+    except NotAFile:
+        return True
+    except (NotFound, AccessError):
+        return False
+    return True
+
+
+def _below_first_root(call: Call, text: str) -> str:
+    return below_root(text, next(iter(call.settings.local_roots()), None))
