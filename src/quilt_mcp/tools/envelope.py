@@ -99,7 +99,7 @@ def reply(answer: Answer, budget: int) -> Reply | int:
     made = _finish(answer, structured)
     if weight(made) <= budget:
         return made
-    room = (budget - sum(_wire(block.body) for block in answer.blocks)) * 9 // 20
+    room = (budget - sum(map(_weight_of, answer.blocks))) * 9 // 20
     data = cast("dict[str, Any]", structured["data"])
     if (count := answer.count()) > 1:
         records = [record for one in answer.records for record in data[one]]
@@ -135,8 +135,9 @@ def error_reply(error: QuiltError, budget: int) -> Reply:
 
 
 def weight(made: Reply) -> int:
-    """Bytes of a reply as the budget counts them: its structured content and every block, as JSON."""
-    return _size(made.structured) + sum(_wire(block.body) for block in made.blocks)
+    """Bytes of a reply as the budget counts them: its structured content and every block, as JSON. Pictures have a budget of
+    their own."""
+    return _size(made.structured) + sum(map(_weight_of, made.blocks))
 
 
 def json_text(value: Any) -> str:
@@ -287,5 +288,5 @@ def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
-def _wire(text: str) -> int:
-    return _size(text)
+def _weight_of(block: Block) -> int:
+    return 0 if block.kind == "image" else _size(block.body)
