@@ -22,6 +22,7 @@ from quilt_mcp.preview.where import as_json, parse_where
 FIRST_ROWS = 5
 ROWS = 100
 """Rows that are shown where no range is asked for."""
+_SHOWN = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp"))
 _RANGE = re.compile(r"(\d{1,15})?(:)?(\d{1,15})?\Z")
 
 
@@ -72,6 +73,19 @@ class Picture:
     media_type: str
     facts: dict[str, Any]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Rows of red, green and blue, a byte each."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+    def at(self, column: int, row: int) -> bytes:
+        start = 3 * (row * self.width + column)
+        return self.rgb[start : start + 3]
 
 
 async def inside(source: Source) -> Inside | None:
@@ -155,20 +169,37 @@ async def picture(source: Source, most: int, side: int) -> Picture:
     """The first page of a picture, as an image of at most ``most`` bytes and ``side`` pixels, scaled down where it is more."""
     found = await ask(source, "picture", most=most, side=side)
     media_type = str(found.get("media_type"))
-    try:
-        image = base64.b64decode(str(found.get("image")), validate=True)
-    except (binascii.Error, ValueError):
-        image = b""
-    if (
-        not image
-        or len(image) > most
-        or media_type not in ("image/png", "image/jpeg", "image/gif", "image/webp")
-    ):
-        raise Undecodable(f"{source.name} cannot be shown.", next_step="object_link makes a link to open it.")
+    image = _bytes(found, "image")
+    if not image or len(image) > most or media_type not in _SHOWN:
+        raise _no_picture(source)
     facts: Any = found.get("facts")
     return Picture(
         image, media_type, cast("dict[str, Any]", facts) if isinstance(facts, dict) else {}, _notes(found)
     )
+
+
+async def pixels(source: Source, width: int, height: int, seconds: float) -> Pixels:
+    """The first page of a picture, scaled into ``width`` times ``height``."""
+    found = await ask(source, "pixels", seconds, width=width, height=height)
+    made = Pixels(_number(found, "width") or 0, _number(found, "height") or 0, _bytes(found, "rgb"))
+    if (
+        not 0 < made.width <= width
+        or not 0 < made.height <= height
+        or len(made.rgb) != 3 * made.width * made.height
+    ):
+        raise _no_picture(source)
+    return made
+
+
+def _no_picture(source: Source) -> Undecodable:
+    return Undecodable(f"{source.name} cannot be shown.", next_step="object_link makes a link to open it.")
+
+
+def _bytes(found: dict[str, Any], name: str) -> bytes:
+    try:
+        return base64.b64decode(str(found.get(name)), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _notes(found: dict[str, Any]) -> tuple[str, ...]:

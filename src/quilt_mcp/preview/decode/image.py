@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import struct
 from typing import Any
 
@@ -20,6 +21,8 @@ _MOST_PAGES = 200
 """Pages that are counted, each a reading of its own."""
 _SHOWN_AS_THEY_ARE = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 _SHOWN_SIDE = 4_096
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "ICO", "TGA")
+"""Those that Pillow decodes by itself: of others it starts programs."""
 _GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -37,17 +40,28 @@ def picture(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     body, media_type = _encoded(small, most)
     notes = [said] if said else []
     if small.size != (facts["width"], facts["height"]):
-        notes.append(f"scaled: shown at {small.size[0]} x {small.size[1]} of {facts['width']} x {facts['height']} pixels.")
+        notes.append(
+            f"scaled: shown at {small.size[0]} x {small.size[1]} of {facts['width']} x {facts['height']} pixels."
+        )
     if facts.get("pages", 1) != 1:
         notes.append(f"pages: the first of {facts['pages']} is shown.")
-    return {"image": base64.b64encode(body).decode(), "media_type": media_type, "facts": facts, "notes": notes}
+    return {
+        "image": base64.b64encode(body).decode(),
+        "media_type": media_type,
+        "facts": facts,
+        "notes": notes,
+    }
 
 
 def pixels(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     """``width`` times ``height`` pixels at most, as RGB on white: for who draws."""
     small, _ = _small(_opened(file), max(int(ask["width"]), int(ask["height"])))
     small.thumbnail((int(ask["width"]), int(ask["height"])))
-    return {"width": small.width, "height": small.height, "rgb": base64.b64encode(_on_white(small).tobytes()).decode()}
+    return {
+        "width": small.width,
+        "height": small.height,
+        "rgb": base64.b64encode(_on_white(small).tobytes()).decode(),
+    }
 
 
 def describe(file: File) -> dict[str, Any]:
@@ -59,14 +73,20 @@ def _opened(file: File) -> Any:
 
     Image.MAX_IMAGE_PIXELS = None  # bounded here
     try:
-        image = Image.open(Seekable(file, _MOST_AT_ONCE))
+        stream: Any = Seekable(file, _MOST_AT_ONCE)
+        image = Image.open(stream, formats=_FORMATS)
     except UnidentifiedImageError:
-        raise Fault("undecodable", "It is no picture of a kind that can be read, whatever its name says.") from None
+        raise Fault(
+            "undecodable", "It is no picture of a kind that can be read, whatever its name says."
+        ) from None
     except Exception as error:  # noqa: BLE001 - plugins raise what they like
         raise _damaged(error) from None
     width, height = image.size
     if not 0 < width * height <= MOST_PIXELS or max(width, height) > MOST_SIDE:
-        raise Fault("too_costly", f"A picture of {width} x {height} pixels is not decoded; the most are {MOST_PIXELS:,}.")
+        raise Fault(
+            "too_costly",
+            f"A picture of {width} x {height} pixels is not decoded; the most are {MOST_PIXELS:,}.",
+        )
     return image
 
 
@@ -91,7 +111,9 @@ def _small(image: Any, side: int) -> tuple[Any, str]:
     if image.mode in _GREY:
         image, said = _in_8_bits(image)
     elif image.mode not in ("L", "LA", "RGB", "RGBA"):
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB")
+        image = image.convert(
+            "RGBA" if "transparency" in image.info or image.mode in ("PA", "La", "RGBa") else "RGB"
+        )
     image.thumbnail((side, side))
     return image, said
 
@@ -101,11 +123,17 @@ def _in_8_bits(image: Any) -> tuple[Any, str]:
     if image.mode != "F":
         image = image.convert("I")
     least, most = image.getextrema()
-    if not (isinstance(least, int | float) and abs(least) < float("inf") and abs(most) < float("inf")) or least != least:
+    if not (math.isfinite(least) and math.isfinite(most)):
         raise Fault("undecodable", "Its values are no finite numbers.")
     scale = 255 / (most - least) if most > least else 0
-    stretched = image.point(lambda value: value * scale - least * scale)
-    return stretched.convert("L"), f"stretched: values from {least:g} to {most:g} are shown as black to white."
+
+    def stretch(value: Any) -> Any:
+        return value * scale - least * scale
+
+    stretched = image.point(stretch)
+    return stretched.convert(
+        "L"
+    ), f"stretched: values from {least:g} to {most:g} are shown as black to white."
 
 
 def _encoded(image: Any, most: int) -> tuple[bytes, str]:

@@ -23,11 +23,16 @@ def part(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     try:
         found: Any = json.loads(written)
     except ValueError as error:
-        raise Fault("undecodable", f"It is no notebook: no JSON: {error}. Mode text reads it as it is.") from None
+        raise Fault(
+            "undecodable", f"It is no notebook: no JSON: {error}. Mode text reads it as it is."
+        ) from None
     if not isinstance(found, dict):
         raise Fault("undecodable", "It is no notebook: no object. Mode text reads it as it is.")
     shown = "\n\n".join(_parts(cast("dict[str, Any]", found))) + "\n"
-    notes = [*text.notes(), "notebook: its cells as text, what they printed cut short; mode text reads the file as it is."]
+    notes = [
+        *text.notes(),
+        "notebook: its cells as text, what they printed cut short; mode text reads the file as it is.",
+    ]
     return {**part_of([shown], int(ask["offset"]), int(ask["length"])), "notes": notes}
 
 
@@ -113,4 +118,8 @@ def _joined(value: Any) -> str:
 
 def _cut(text: str) -> str:
     text = text.rstrip()
-    return text if len(text) <= _MOST_OUTPUT else f"{text[:_MOST_OUTPUT]}\n[{len(text) - _MOST_OUTPUT} characters left out]"
+    return (
+        text
+        if len(text) <= _MOST_OUTPUT
+        else f"{text[:_MOST_OUTPUT]}\n[{len(text) - _MOST_OUTPUT} characters left out]"
+    )

@@ -72,9 +72,10 @@ class Text:
 
 def part(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     """``length`` bytes of the text in UTF-8, from ``offset`` on, beginning and ending between characters."""
-    found = Text(file)
+    offset, length = int(ask["offset"]), int(ask["length"])
+    found = Text(file, 2 * (offset + length) + _SAMPLE)  # a letter has two bytes in UTF-16, and one in UTF-8
     pieces = iter(lambda: found.stream.read(1 << 16), "")
-    return {**part_of(pieces, int(ask["offset"]), int(ask["length"])), "notes": found.notes()}
+    return {**part_of(pieces, offset, length), "notes": found.notes()}
 
 
 def part_of(pieces: Iterable[str], offset: int, length: int) -> dict[str, Any]:

@@ -149,8 +149,8 @@ def _of_zstd(file: File, most: int | None) -> Iterator[bytes]:
         engine.execute(
             "SELECT line FROM read_csv(?, compression = 'zstd', columns = {'line': 'VARCHAR'}, auto_detect = false, "
             "header = false, delim = '\x1e\x1d\x1e\x1d', quote = '', escape = '', encoding = 'latin-1', skip = 0, "
-            f"max_line_size = {_LONGEST_LINE}, buffer_size = {2 * _LONGEST_LINE})",
-            [path],
+            "max_line_size = ?, buffer_size = ?)",
+            [path, _LONGEST_LINE, 2 * _LONGEST_LINE],
         )
         while lines := engine.fetchmany(4_000):
             yield "".join(f"{line or ''}\n" for (line,) in lines).encode("latin-1")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 LONGEST = 300
 """Characters of a cell; a longer one says how many are left out."""
+_LONGEST_LIST = 50
 _EXACT = 1 << 53
 """Integers up to here are numbers to every JSON reader; larger ones are shown as text."""
 
@@ -25,12 +26,12 @@ def cell(value: Any, longest: int = LONGEST) -> Any:
     if isinstance(value, bytes):
         return shortened(f"base64:{base64.b64encode(value[:longest]).decode()}", longest)
     if isinstance(value, Mapping):
-        items = list(value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return {str(cell(key)): cell(one, longest) for key, one in items[:50]}
+        items = list(cast("Mapping[Any, Any]", value).items())
+        return {str(cell(key)): cell(one, longest) for key, one in items[:_LONGEST_LIST]}
     if isinstance(value, list | tuple):
-        kept = [cell(one, longest) for one in value[:50]]  # pyright: ignore[reportUnknownVariableType]
-        left = len(value) - len(kept)  # pyright: ignore[reportUnknownArgumentType]
-        return [*kept, f"[{left} more]"] if left else kept
+        parts = cast("list[Any]", value)
+        kept = [cell(one, longest) for one in parts[:_LONGEST_LIST]]
+        return kept if len(kept) == len(parts) else [*kept, f"[{len(parts) - len(kept)} more]"]
     return shortened(str(value), longest)
 
 

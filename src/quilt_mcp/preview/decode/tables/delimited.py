@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Protocol
 
 from quilt_mcp.preview.decode.file import Fault, File
+from quilt_mcp.preview.decode.tables.text_table import BEGINNING, Row, kind_of
 from quilt_mcp.preview.decode.text import Text
-from quilt_mcp.preview.decode.text_table import BEGINNING, Row, kind_of, refuse_empty
 
 _SAMPLE = 64 << 10
 _SAMPLED_LINES = 50
@@ -66,7 +66,8 @@ class Layout:
             skipped, lines = _first_lines(Text(file), form)
         delimiter = form.delimiter or _delimiter(lines)
         rows = [cells for cells in _reader(lines, delimiter, form) if cells]
-        refuse_empty(rows)
+        if not rows:
+            raise Fault("not_a_table", "It has no rows: it is empty, or holds nothing but comments.")
         if len(rows[0]) > _MOST_COLUMNS:
             raise Fault("too_costly", f"It has more than {_MOST_COLUMNS:,} columns.")
         notes: list[str] = []

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from quilt_mcp.preview.decode.cells import cell
-from quilt_mcp.preview.decode.file import Fault
-from quilt_mcp.preview.decode.selecting import Selection, matched
+from quilt_mcp.preview.decode.tables.cells import cell
+from quilt_mcp.preview.decode.tables.selecting import Selection, matched
 
 BEGINNING = 1 << 20
 """Bytes from which columns and types are told."""
+_BEGINNING_ONLY = "beginning: this is told from the first megabyte; mode rows with rows=0:0 counts all rows."
 TYPED_COLUMNS = 1_000
 _MOST_FAULTS = 20
 MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "."))
@@ -144,7 +144,7 @@ def describe(open_: Open, first: int) -> dict[str, Any]:
         "columns": found.types,
         "first": [shown(cells, found.types) for _, cells in found.rows[:first]],
         "faults": found.faults,
-        "notes": found.notes,
+        "notes": found.notes if found.is_whole else [*found.notes, _BEGINNING_ONLY],
     }
 
 
@@ -203,8 +203,3 @@ def _shown(value: Any, kind: str) -> Any:
         if len(value) <= 17 or repr(number) == value:
             return cell(number)
     return cell(value)
-
-
-def refuse_empty(names: Sequence[str]) -> None:
-    if not names:
-        raise Fault("not_a_table", "It has no columns: it is empty, or holds nothing but comments.")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from quilt_mcp.preview.decode.file import Fault, File
+from quilt_mcp.preview.decode.tables.text_table import Row
 from quilt_mcp.preview.decode.text import Text
-from quilt_mcp.preview.decode.text_table import Row
 
 _NAMING = 1 << 20
 """Bytes whose keys become columns."""

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quilt_mcp.preview.decode.cells import cell
 from quilt_mcp.preview.decode.engine import connect, identifier
 from quilt_mcp.preview.decode.file import HEAD, Fault, File
-from quilt_mcp.preview.decode.selecting import NUMBERS, Selection, checked, is_number, named
-from quilt_mcp.preview.decode.text_table import size_of
+from quilt_mcp.preview.decode.tables.cells import cell
+from quilt_mcp.preview.decode.tables.selecting import NUMBERS, Selection, checked, is_number, named
+from quilt_mcp.preview.decode.tables.text_table import size_of
 
 _MAGIC = b"PAR1"
 _MOST_FOOTER = 32 << 20
@@ -121,8 +121,7 @@ class Parquet:
         names = ", ".join(map(identifier, columns))
         end = group.first_row + group.rows
         found = self._engine.execute(
-            # names are quoted, and a condition has no value in it
-            f'WITH part AS MATERIALIZED (SELECT {names}, file_row_number AS "row number" FROM '
+            f'WITH part AS MATERIALIZED (SELECT {names}, file_row_number AS "row number" FROM '  # noqa: S608
             "read_parquet(?, file_row_number = true) WHERE file_row_number >= ? AND file_row_number < ?) "
             f'SELECT "row number" FROM part WHERE {condition} ORDER BY 1',
             [_COPY, group.first_row, end, *values],
