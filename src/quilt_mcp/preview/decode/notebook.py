@@ -17,6 +17,23 @@ _MOST_OUTPUT = 1_500
 def part(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     """As ``text.part``, of the notebook's cells. Raises Fault (undecodable) for what is none."""
     text = Text(file, _MOST)
+    shown = "\n\n".join(_parts(_read(text))) + "\n"
+    notes = [
+        *text.notes(),
+        "notebook: its cells as text, what they printed cut short; mode text reads the file as it is.",
+    ]
+    return {**part_of([shown], int(ask["offset"]), int(ask["length"])), "notes": notes}
+
+
+def describe(file: File) -> dict[str, Any]:
+    """How many cells of which kind, and in what language."""
+    found = _read(Text(file, _MOST))
+    cells = _cells(found)
+    kinds = [str(_get(one, "cell_type")) for one in cells]
+    return {"cells": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}, "language": _language(found)}
+
+
+def _read(text: Text) -> dict[str, Any]:
     written = text.stream.read()
     if text.plain.is_cut:
         raise Fault("too_costly", f"A notebook of more than {_MOST >> 20} MiB is not put in order.")
@@ -28,23 +45,7 @@ def part(file: File, ask: dict[str, Any]) -> dict[str, Any]:
         ) from None
     if not isinstance(found, dict):
         raise Fault("undecodable", "It is no notebook: no object. Mode text reads it as it is.")
-    shown = "\n\n".join(_parts(cast("dict[str, Any]", found))) + "\n"
-    notes = [
-        *text.notes(),
-        "notebook: its cells as text, what they printed cut short; mode text reads the file as it is.",
-    ]
-    return {**part_of([shown], int(ask["offset"]), int(ask["length"])), "notes": notes}
-
-
-def describe(file: File) -> dict[str, Any]:
-    """How many cells of which kind, and in what language."""
-    try:
-        found: Any = json.loads(Text(file, _MOST).stream.read())
-        cells = _cells(found)
-    except (ValueError, AttributeError):
-        raise Fault("undecodable", "It is no notebook.") from None
-    kinds = [str(_get(one, "cell_type")) for one in cells]
-    return {"cells": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}, "language": _language(found)}
+    return cast("dict[str, Any]", found)
 
 
 def _parts(notebook: dict[str, Any]) -> Iterator[str]:

@@ -43,12 +43,18 @@ _NOT_LATIN = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 class Text:
-    """The text of a file as a stream of characters. Raises Fault (not_text) for what is none, unless ``is_lenient``."""
+    """The text of a file as a stream of characters. Raises Fault (not_text) for what is none, unless ``is_lenient``; a few zeros
+    (1 %) may stand in it where it ``has_zeros``, as they do in tables of instruments."""
 
-    def __init__(self, file: File, most: int | None = None, *, is_lenient: bool = False) -> None:
+    def __init__(
+        self, file: File, most: int | None = None, *, is_lenient: bool = False, has_zeros: bool = False
+    ) -> None:
         self.plain = Plain(file, most)
         buffered = io.BufferedReader(self.plain, _SAMPLE)
-        found = encoding(buffered.peek(_SAMPLE)[:_SAMPLE])
+        head = buffered.peek(_SAMPLE)[:_SAMPLE]
+        if has_zeros and 100 * head.count(0) <= len(head) + 100:
+            head = head.replace(b"\0", b" ")
+        found = encoding(head)
         if found is None and not is_lenient:
             raise Fault("not_text", "It is not text in UTF-8, UTF-16 or Latin-1.")
         self.encoding = found or "utf-8"

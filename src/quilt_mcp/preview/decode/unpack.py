@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bz2
 import io
-import os
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ MOST_PLAIN = 512 << 20
 PIECE = 256 << 10
 _FIRST_BLOCK, _LAST_BLOCK = 256 << 10, 4 << 20
 _COMPRESSIONS = ((b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd"))
+_PACKED = "packed.zst"
 _LONGEST_LINE = 8 << 20
 
 
@@ -82,23 +82,18 @@ class Plain(io.RawIOBase):
 
     def _of_gzip(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         inner: Any = None
-        members = 0
+        is_first = True
         for block in blocks:
             rest = block
             while rest:
                 if inner is None:
-                    rest = rest.lstrip(b"\0") if members else rest
-                    inner, members = zlib.decompressobj(31), members + 1
-                    if not rest:
-                        inner = None
-                        break
-                try:
-                    piece = inner.decompress(rest, PIECE)
-                except zlib.error:
-                    if members > 1 and not inner.unconsumed_tail and rest[:2] != b"\x1f\x8b":
+                    rest = rest if is_first else rest.lstrip(b"\0")  # padding between members
+                    if not is_first and rest and not rest.startswith(b"\x1f"):
                         self.notes.append("trailing_bytes: what follows the gzip data is left out.")
                         return
-                    raise
+                    inner, is_first = zlib.decompressobj(31) if rest else None, False
+                    continue
+                piece = inner.decompress(rest, PIECE)
                 rest = inner.unused_data if inner.eof else inner.unconsumed_tail
                 inner = None if inner.eof else inner
                 if piece:
@@ -139,19 +134,30 @@ def _blocks(file: File, most: int | None = None) -> Iterator[bytes]:
 
 
 def _of_zstd(file: File, most: int | None) -> Iterator[bytes]:
-    """The standard library reads zstd from Python 3.14 on; DuckDB does on all, as lines of Latin-1, which are the bytes."""
+    """Text only, as lines: before Python 3.14 the standard library reads no zstd, and DuckDB reads it as a table of one column.
+    Carriage returns are lost, and so is what is neither UTF-8 nor Latin-1."""
     packed = file.size if most is None else min(file.size, max(most, _FIRST_BLOCK))
-    path = "packed.zst"
-    with open(path, "wb") as copy:
+    with open(_PACKED, "wb") as copy:
         for block in _blocks(file, packed - 1):
             copy.write(block)
-    with connect(path) as engine:
+    is_begun = False
+    try:
+        for piece in _zstd_lines("utf-8"):
+            is_begun = True
+            yield piece
+    except Fault as fault:
+        if is_begun or fault.kind != "undecodable":
+            raise
+        yield from _zstd_lines("latin-1")
+
+
+def _zstd_lines(encoding: str) -> Iterator[bytes]:
+    with connect(_PACKED) as engine:
         engine.execute(
             "SELECT line FROM read_csv(?, compression = 'zstd', columns = {'line': 'VARCHAR'}, auto_detect = false, "
-            "header = false, delim = '\x1e\x1d\x1e\x1d', quote = '', escape = '', encoding = 'latin-1', skip = 0, "
+            "header = false, delim = '\x1e\x1d\x1e\x1d', quote = '', escape = '', encoding = ?, skip = 0, "
             "max_line_size = ?, buffer_size = ?)",
-            [path, _LONGEST_LINE, 2 * _LONGEST_LINE],
+            [_PACKED, encoding, _LONGEST_LINE, 2 * _LONGEST_LINE],
         )
         while lines := engine.fetchmany(4_000):
-            yield "".join(f"{line or ''}\n" for (line,) in lines).encode("latin-1")
-    os.unlink(path)
+            yield "".join(f"{line or ''}\n" for (line,) in lines).encode(encoding)

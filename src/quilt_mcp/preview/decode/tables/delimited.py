@@ -61,9 +61,9 @@ class Layout:
     @classmethod
     def of(cls, file: File, form: Form) -> Layout:
         """From the first lines that are no comments. Raises Fault when there are none."""
-        skipped, lines = _first_lines(Text(file, BEGINNING), form)
+        skipped, lines = _first_lines(Text(file, BEGINNING, has_zeros=True), form)
         if not lines:
-            skipped, lines = _first_lines(Text(file), form)
+            skipped, lines = _first_lines(Text(file, has_zeros=True), form)
         delimiter = form.delimiter or _delimiter(lines)
         rows = [cells for cells in _reader(lines, delimiter, form) if cells]
         if not rows:
@@ -99,7 +99,7 @@ class Delimited:
 
     def __init__(self, file: File, layout: Layout, most: int | None) -> None:
         csv.field_size_limit(_LONGEST_CELL)
-        self._text = Text(file, most)
+        self._text = Text(file, most, has_zeros=True)
         self._layout = layout
         self.columns = layout.columns
         self.faults: list[str] = []

@@ -24,6 +24,7 @@ _FIRST_ROWS = 2 << 20
 _MOST_GROUP = 1 << 30
 """Bytes of chosen columns of a row group, unpacked."""
 _COPY = "sparse.parquet"
+_ROW_NUMBER = "file_row_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Parquet:
     def read(self, group: _Group, columns: Sequence[str], start: int, stop: int) -> list[list[Any]]:
         """Rows [start, stop) of a row group."""
         self.bring(group, columns)
+        self._refuse_row_number()
         names = ", ".join(map(identifier, columns))
         found = self._engine.execute(
             f"SELECT {names} FROM read_parquet(?, file_row_number = true) "  # noqa: S608 - quoted names
@@ -113,11 +115,16 @@ class Parquet:
         )
         return [[cell(one) for one in line] for line in found.fetchall()]
 
+    def _refuse_row_number(self) -> None:
+        if _ROW_NUMBER in self.types:
+            raise Fault("undecodable", f"It has a column {_ROW_NUMBER}, and DuckDB counts rows by that name.")
+
     def matches(
         self, group: _Group, condition: str, values: Sequence[Any], columns: Sequence[str]
     ) -> list[int]:
         """Numbers, within the row group, of the rows for which the condition holds."""
         self.bring(group, columns)
+        self._refuse_row_number()
         names = ", ".join(map(identifier, columns))
         end = group.first_row + group.rows
         found = self._engine.execute(
@@ -137,7 +144,7 @@ def describe(file: File, first: int) -> dict[str, Any]:
         chosen: list[str] = []
         lines: list[list[Any]] = []
         group = next((one for one in table.groups if one.rows), None)
-        if group is not None and first:
+        if group is not None and first and _ROW_NUMBER not in table.types:
             left = _FIRST_ROWS
             for name in table.types:
                 left -= sum(one.size for one in group.of([name]))
