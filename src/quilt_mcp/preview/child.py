@@ -56,16 +56,20 @@ async def ask(source: Source, question: str, seconds: float = SECONDS, **given: 
             start_new_session=True,
         )
         answer: dict[str, Any] | None = None
+        code: int | None = None
         try:
             with anyio.move_on_after(seconds) as clock:
                 answer = await _converse(process, source, request)
+                if answer is None:
+                    with anyio.move_on_after(2):
+                        code = await process.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await _end(process)
     if clock.cancelled_caught:
         raise _costly(source, f"it took longer than {seconds:g} seconds")
     if answer is None:
-        raise _died(source, process.returncode)
+        raise _died(source, code)
     if (fault := answer.get("fault")) is not None:
         raise error_of(source, fault)
     found = answer.get("answer")
@@ -85,15 +89,12 @@ async def _converse(process: Process, source: Source, request: Mapping[str, Any]
             message = _message(line)
             if "read" not in message:
                 return message
-            offset, length = message["read"]
-            for start in range(offset, offset + length, MOST_AT_ONCE):
-                size = min(MOST_AT_ONCE, offset + length - start)
-                if not 0 <= start < start + size <= source.size:
-                    return None
-                await process.stdin.send(await source.fetch(start, size))
+            offset, end = _range(message["read"], source.size)
+            for start in range(offset, end, MOST_AT_ONCE):
+                await process.stdin.send(await source.fetch(start, min(MOST_AT_ONCE, end - start)))
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead, anyio.EndOfStream):
         return None
-    except (anyio.DelimiterNotFound, ValueError, TypeError):
+    except (anyio.DelimiterNotFound, ValueError, TypeError, RecursionError):
         return {}
     raise _costly(source, f"it is read in more than {MOST_READS} pieces")
 
@@ -103,6 +104,14 @@ def _message(line: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise ValueError("no object")
     return cast("dict[str, Any]", message)
+
+
+def _range(asked: Any, size: int) -> tuple[int, int]:
+    """Start and end of what the child asks for. Raises ValueError and TypeError for what is no part of the file."""
+    offset, length = asked
+    if not 0 <= offset < offset + length <= size:
+        raise ValueError("no part of the file")
+    return offset, offset + length
 
 
 async def _end(process: Process) -> None:

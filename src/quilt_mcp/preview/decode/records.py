@@ -91,7 +91,9 @@ def fasta(file: File) -> dict[str, Any]:
             if not name:
                 raise Fault("undecodable", f"Line {number} begins no sequence of FASTA.")
             lengths[name] += len(line.strip())
-    if text.plain.is_cut and lengths:
+    if not lengths:
+        raise Fault("undecodable", "It has no sequence of FASTA.")
+    if text.plain.is_cut:
         lengths.pop(name)  # half of it may be missing
     return {"first_sequences": lengths}
 

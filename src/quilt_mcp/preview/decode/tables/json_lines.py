@@ -81,7 +81,9 @@ def _whole_lines(text: Text) -> Iterator[tuple[int, str]]:
         if waiting is not None:
             yield number, waiting
         waiting, number = line, number + 1
-    if waiting is not None and not (text.plain.is_cut and number > 1):
+    if number == 1 and text.plain.is_cut:
+        raise Fault("too_costly", f"Its first line is longer than {_NAMING >> 20} MiB.")
+    if waiting is not None and not text.plain.is_cut:
         yield number, waiting
 
 
