@@ -9,6 +9,9 @@
     │   ├── DuplicateKey          duplicate_key         two sources claim one logical key
     │   ├── NotAFile              not_a_file            a folder stands where a file is meant
     │   ├── TooLarge              too_large             asked for more than one answer may carry
+    │   ├── InvalidWhere          invalid_where         a where that is not a list of simple comparisons
+    │   ├── NotATable             not_a_table           rows are asked of a file that has none
+    │   ├── TooCostly             too_costly            looking into the file takes more memory or time than a call may
     │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
     │   ├── WorkflowConfigInvalid workflow_config       the workflow configuration itself is broken
     │   └── NotFound
@@ -18,6 +21,7 @@
     │       ├── AmbiguousHash     ambiguous_hash        a short hash fits several revisions
     │       ├── EntryNotFound     entry_not_found
     │       ├── ObjectNotFound    object_not_found
+    │       ├── ColumnNotFound    column_not_found
     │       └── SourceNotFound    source_not_found      a source file of a new revision does not exist
     ├── AuthenticationError       sign_in               sign in
     ├── AccessError               ask for access
@@ -39,7 +43,8 @@
     │   └── PreconditionFailed    precondition_failed   a conditional write lost (internal to the engine)
     ├── IntegrityError            the data is not what it says it is
     │   ├── CorruptManifest       corrupt_manifest      a manifest cannot be read or is hostile
-    │   └── HashMismatch          hash_mismatch         bytes differ from their recorded size or hash
+    │   ├── HashMismatch          hash_mismatch         bytes differ from their recorded size or hash
+    │   └── Undecodable           undecodable           a file is damaged, or is not what its name says
     └── InternalError             internal_error        report a bug
 
 ``code`` is stable and is what programs match on. ``next_step`` names the next call to make or command to run.
@@ -102,6 +107,18 @@ class TooLarge(InputError):
     code = "too_large"
 
 
+class InvalidWhere(InputError):
+    code = "invalid_where"
+
+
+class NotATable(InputError):
+    code = "not_a_table"
+
+
+class TooCostly(InputError):
+    code = "too_costly"
+
+
 class WorkflowFailed(InputError):
     code = "workflow_failed"
 
@@ -136,6 +153,10 @@ class EntryNotFound(NotFound):
 
 class ObjectNotFound(NotFound):
     code = "object_not_found"
+
+
+class ColumnNotFound(NotFound):
+    code = "column_not_found"
 
 
 class SourceNotFound(NotFound):
@@ -231,6 +252,10 @@ class CorruptManifest(IntegrityError):
 
 class HashMismatch(IntegrityError):
     code = "hash_mismatch"
+
+
+class Undecodable(IntegrityError):
+    code = "undecodable"
 
 
 class InternalError(QuiltError):

@@ -6,6 +6,7 @@ import json
 import zlib
 from pathlib import Path
 
+import anyio
 import duckdb
 import pytest
 from shell import Shell
@@ -70,12 +71,12 @@ def test_the_samples_are_what_their_names_say(tmp_path: Path) -> None:
         assert found == [(rows, 24)]
     assert json.loads((tmp_path / "analysis.ipynb").read_text())["nbformat"] == 4
     json.loads((tmp_path / "conditions.json").read_text())
-    assert picture((tmp_path / "figures" / "growth.png").read_bytes(), 40) is not None
+    assert anyio.run(picture, (tmp_path / "figures" / "growth.png").read_bytes(), 40) is not None
 
 
 @pytest.mark.parametrize("kind", range(5))
 def test_a_picture_is_drawn_whatever_filter_its_lines_use(kind: int) -> None:
-    """The filters are applied here from the PNG specification's definitions, and undone by the code under test."""
+    """The filters are applied here from the PNG specification's definitions."""
     import random
     import struct
 
@@ -101,7 +102,7 @@ def test_a_picture_is_drawn_whatever_filter_its_lines_use(kind: int) -> None:
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     content = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
-    drawn = picture(content, width)
+    drawn = anyio.run(picture, content, width)
     assert drawn is not None
     styles = [str(span.style) for span in drawn.spans]
     for column in range(width):
@@ -113,4 +114,4 @@ def test_a_picture_is_drawn_whatever_filter_its_lines_use(kind: int) -> None:
     "content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n\0\0\0\1IHDR\0"]
 )
 def test_what_cannot_be_drawn_is_not(content: bytes) -> None:
-    assert picture(content, 40) is None
+    assert anyio.run(picture, content, 40) is None

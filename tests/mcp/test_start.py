@@ -20,6 +20,7 @@ HEAVY = (
     "boto3",
     "botocore",
     "obstore",
+    "PIL",
     "quilt3",
     "pyarrow",
     "platformdirs",

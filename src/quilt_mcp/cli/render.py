@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+import anyio
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -31,7 +32,7 @@ def render(reply: Reply, console: Console | None = None) -> None:
             console.print(_table(key, cast("list[dict[str, Any]]", value)))
     for block in reply.blocks[1:]:
         if block.kind == "image":
-            image = picture(base64.b64decode(block.body), width=min(console.width, 100))
+            image = anyio.run(picture, base64.b64decode(block.body), min(console.width, 100))
             console.print(image or Text(f"[{block.media_type}: cannot be drawn here]", style="dim"))
         else:
             console.print(Text(block.body), soft_wrap=True)

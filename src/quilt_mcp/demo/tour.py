@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -25,7 +25,7 @@ PACKAGE = "demo/seedlings"
 WIDTH = 110
 
 
-Draw = Callable[[bytes, int], "Text | None"]
+Draw = Callable[[bytes, int], Awaitable["Text | None"]]
 """A picture of an image, so many characters wide; None for what cannot be drawn."""
 
 
@@ -162,7 +162,7 @@ class Tour:
             )
         for line in brief(body):
             say(f"      {line}")
-        _draw_images(result, self._draw)
+        await _draw_images(result, self._draw)
         return cast("dict[str, Any]", body.get("data", {}))
 
 
@@ -221,7 +221,7 @@ def _told(result: CallToolResult) -> dict[str, Any]:
     return json.loads(texts[0]) if texts else {}
 
 
-def _draw_images(result: CallToolResult, draw: Draw) -> None:
+async def _draw_images(result: CallToolResult, draw: Draw) -> None:
     """On a terminal, a picture is shown as one; elsewhere its size says enough."""
     import base64
 
@@ -232,7 +232,7 @@ def _draw_images(result: CallToolResult, draw: Draw) -> None:
         if sys.stdout.isatty():
             from rich.console import Console
 
-            drawn = draw(content, 72)
+            drawn = await draw(content, 72)
             if drawn is not None:
                 Console().print(drawn)
                 continue
