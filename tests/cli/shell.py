@@ -47,7 +47,7 @@ class Shell:
 
     def call(self, tool: str, arguments: dict[str, Any] | None = None, *flags: str) -> dict[str, Any]:
         """The JSON of a call that succeeds."""
-        result = self.run("call", tool, "--json", json.dumps(arguments or {}), *flags)
+        result = self.run("call", tool, "--args", json.dumps(arguments or {}), *flags)
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 

@@ -1,4 +1,4 @@
-"""The command line: ``quilt-mcp`` serves on stdio; ``serve``, ``call``, ``demo`` and ``doctor`` do the rest.
+"""The command line: verbs for people, ``call`` for scripts; without a command ``quilt-mcp`` serves on stdio, which MCP clients start.
 
 Nothing heavy is imported before the command that needs it: clients start this program and wait for it.
 """
@@ -11,7 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from quilt_mcp.cli import exits
-from quilt_mcp.cli.arguments import build_parser, settings_flags
+from quilt_mcp.cli.arguments import settings_flags
+from quilt_mcp.cli.commands import parse, top_parser
+from quilt_mcp.cli.screen import forgive_output
+from quilt_mcp.cli.verbs.table import find_verb
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
@@ -21,9 +24,11 @@ from quilt_mcp.server.log import safe, say
 def main(argv: Sequence[str] | None = None) -> int:
     """Answers the exit code. Usage errors exit through argparse, with code 2."""
     _stand_on_firm_ground()
+    forgive_output()
     try:
         try:
-            return _run(build_parser().parse_args(argv))
+            words = sys.argv[1:] if argv is None else argv
+            return _run(*parse(words), words)
         finally:
             sys.stdout.flush()
     except QuiltError as error:
@@ -62,14 +67,25 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.command == "demo":
+def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    if command == "demo":
         from quilt_mcp.cli.picture import picture
         from quilt_mcp.demo.tour import run_demo
 
         return run_demo(arguments.keep, picture)
+    if command is None and sys.stdin.isatty():
+        sys.stdout.write(top_parser().format_help())
+        say(
+            "\nNothing was served: standard input is a terminal. MCP clients start this program; quilt-mcp serve does it by hand.\n"
+        )
+        return exits.OK
     settings = Settings.load(os.environ, settings_flags(arguments))
-    match arguments.command:
+    verb = None if command is None else find_verb(command)
+    if verb is not None:
+        from quilt_mcp.cli.verbs.run import run_verb
+
+        return run_verb(settings, verb, arguments, words)
+    match command:
         case "call":
             from quilt_mcp.cli.call import run_call
 
@@ -77,7 +93,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "doctor":
             from quilt_mcp.cli.doctor import run_doctor
 
-            return run_doctor(settings, as_json=arguments.json_output)
+            return run_doctor(settings, as_json=arguments.json)
         case _:
             from quilt_mcp.server import serve
 

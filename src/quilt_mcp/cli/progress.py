@@ -1,4 +1,4 @@
-"""A bar for long work, on standard error and only when that is a terminal."""
+"""A bar for long work, on standard error and only when that is a terminal: bytes, rate and time left, of a single large file too."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from quilt_mcp.domain.printable import one_line
 
 
 @contextmanager
-def terminal_progress() -> Generator[Progress]:
+def terminal_progress(*, wanted: bool = True) -> Generator[Progress]:
     """A Progress that draws; one that does nothing when nobody watches. The bar appears with the first report."""
-    if not sys.stderr.isatty():
+    if not wanted or not sys.stderr.isatty():
         yield no_progress
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(compact=True),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None, visible=False)
 
         async def draw(done: float, total: float | None, message: str) -> None:
-            bars.update(task, completed=done, total=total, description=one_line(message), visible=True)
+            words = one_line(message).removeprefix("bytes ")
+            bars.update(task, completed=done, total=total, description=words, visible=True)
 
         yield draw
