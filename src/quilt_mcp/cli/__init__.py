@@ -1,4 +1,4 @@
-"""The command line: verbs for people, ``call`` for scripts; without a command ``quilt-mcp`` serves on stdio, which MCP clients start.
+"""The command line: verbs for people, ``call`` for scripts; without a command ``quilt-mcp`` serves MCP clients on stdio.
 
 Nothing heavy is imported before the command that needs it: clients start this program and wait for it.
 """
@@ -76,7 +76,7 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
     if command is None and sys.stdin.isatty():
         sys.stdout.write(top_parser().format_help())
         say(
-            "\nNothing was served: standard input is a terminal. MCP clients start this program; quilt-mcp serve does it by hand.\n"
+            "\nStandard input is a terminal, so nothing is served: MCP clients start this program, or quilt-mcp serve does.\n"
         )
         return exits.OK
     settings = Settings.load(os.environ, settings_flags(arguments))

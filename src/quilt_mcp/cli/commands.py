@@ -1,4 +1,4 @@
-"""All that may follow ``quilt-mcp``: the verbs, and the commands beside them. Only the parser of the one that is typed is built."""
+"""All that may follow ``quilt-mcp``: the verbs, and the commands beside them. Only the one that is typed gets a parser."""
 
 from __future__ import annotations
 
@@ -53,11 +53,12 @@ def parser_of(name: str) -> Parser | None:
 
 
 def parse(argv: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
-    """The command (None: none was typed) and its arguments with the settings among them. Exits on wrong usage, as argparse does."""
+    """The command (None: none was typed) and its arguments, settings among them. Exits on wrong usage, as argparse does."""
     top = top_parser()
     given = top.parse_args(argv)
     name, rest = given.command, given.rest
-    del given.command, given.rest
+    for own in ("command", "rest"):
+        delattr(given, own)
     if name == "help":
         name, rest = (rest[0], ["--help"]) if rest else (None, ["--help"])
     if name is None:

@@ -48,7 +48,7 @@ def human_time(text: str) -> str:
 
 def cell(key: str, value: Any) -> str:
     """One line, unless the text itself has more."""
-    if value is None or value == [] or value == {}:
+    if value is None or value in ([], {}):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -1,4 +1,4 @@
-"""A bar for long work, on standard error and only when that is a terminal: bytes, rate and time left, of a single large file too."""
+"""A bar for long work, on standard error where that is a terminal: bytes, rate and time left, of a single large file too."""
 
 from __future__ import annotations
 

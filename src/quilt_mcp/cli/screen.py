@@ -1,4 +1,4 @@
-"""Standard output: how wide, in colour or not, through a pager or not. Elsewhere than on a terminal: no colour, no width, no pager."""
+"""Standard output: how wide, in colour or not, through a pager or not. Only a terminal has any of the three."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -79,8 +79,6 @@ def paged(*, wanted: bool = True, environ: Mapping[str, str] = os.environ) -> Ge
         pager.terminate()
         raise
     finally:
-        try:
+        with suppress(BrokenPipeError):
             pager.stdin.close()
-        except BrokenPipeError:
-            pass
         pager.wait()

@@ -10,7 +10,7 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.render import show_block
 from quilt_mcp.cli.screen import is_terminal, paged
-from quilt_mcp.cli.verbs.run import Errand
+from quilt_mcp.cli.verbs.errand import Errand
 from quilt_mcp.cli.verbs.words import tell
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.checksums import Hasher, checksum_for
@@ -30,7 +30,7 @@ async def show_file(errand: Errand) -> int:
     that it found."""
     found = await errand.call(mode="bytes", length=1)
     if found.is_error:
-        return tell(found.structured["error"], errand.typed)
+        return errand.failed(found)
     uri = found.structured["uri"]
     try:
         if is_terminal() and errand.verb.how == "cat":
@@ -63,9 +63,9 @@ async def _raw(errand: Errand, uri: str) -> None:
 
 
 async def _head(errand: Errand, uri: str) -> int:
-    left, size = errand.options.lines, FIRST
+    left, part = errand.options.lines, b""
     on_terminal = is_terminal()
-    async for content in _pieces(errand, uri, size):
+    async for content in _pieces(errand, uri, FIRST):
         lines = content.data.splitlines(keepends=True)[:left]
         part = b"".join(lines)
         if on_terminal:
@@ -75,7 +75,7 @@ async def _head(errand: Errand, uri: str) -> int:
         left -= sum(line.endswith((b"\n", b"\r")) for line in lines)
         if left <= 0:
             break
-    if on_terminal and lines and not lines[-1].endswith(b"\n"):
+    if on_terminal and part and not part.endswith(b"\n"):
         sys.stdout.write("\n")
     sys.stdout.flush()
     return exits.OK
@@ -84,11 +84,12 @@ async def _head(errand: Errand, uri: str) -> int:
 async def _on_terminal(errand: Errand) -> int:
     """What the tool shows of it, part after part."""
     offset: int | None = 0
+    text = ""
     with paged(wanted=not errand.is_quiet) as screen:
         while offset is not None:
             reply = await errand.call(**({"offset": offset} if offset else {}))
             if reply.is_error:
-                return tell(reply.structured["error"], errand.typed)
+                return errand.failed(reply)
             data = reply.structured["data"]
             pictures = [block for block in reply.blocks[1:] if block.kind == "image"]
             if "text" not in data and not pictures:
@@ -98,9 +99,10 @@ async def _on_terminal(errand: Errand) -> int:
                 return exits.FIX_INPUT
             for block in pictures:
                 show_block(block, screen)
-            screen.out.write(data.get("text", ""))
+            text = data.get("text", "")
+            screen.out.write(text)
             offset = data.get("next_offset")
-        if not data.get("text", "\n").endswith("\n"):
+        if text and not text.endswith("\n"):
             screen.line("")
     return exits.OK
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from quilt_mcp.cli.arguments import EXIT_CODES, Parser, add_settings
 from quilt_mcp.cli.verbs.table import Verb
@@ -26,6 +26,12 @@ ALIASES: Final = {"message": ("-m",), "metadata": ("--meta",), "recursive": ("-r
 BY_THE_SHELL: Final = frozenset({"cursor", "registry"})
 """Pages are turned for a person, and ``--registry`` is the setting: it decides whose credentials are used, too."""
 _FORMATS: Final = ("csv", "tsv", "nl")
+
+
+class Group(Protocol):
+    """What argparse calls a group of arguments; it has no public name for it."""
+
+    def add_argument(self, *names: str, **shape: Any) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
     words = words_of(verb)
     own = parser.add_argument_group("arguments")
     for word in words:
-        _add_word(own, word, tool.arguments[word.name] if word.name in tool.arguments else {})
+        _add_word(own, word, tool.arguments.get(word.name, {}))
     typed = {word.name for word in words}
     items = {name: part for word in words for name, part in _item_fields(tool, word).items()}
     for name, schema in {**items, **tool.arguments}.items():
@@ -137,7 +143,7 @@ def joined(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
     return done
 
 
-def _add_word(group: argparse._ArgumentGroup, word: Word, schema: Schema) -> None:
+def _add_word(group: Group, word: Word, schema: Schema) -> None:
     nargs = "*" if word.many else "?" if word.optional else None
     shape: dict[str, Any] = {} if nargs is None else {"nargs": nargs}
     # As a setting's own flag: the registry that is listed is the one whose credentials are looked for.
@@ -147,7 +153,7 @@ def _add_word(group: argparse._ArgumentGroup, word: Word, schema: Schema) -> Non
     )
 
 
-def _add_flag(group: argparse._ArgumentGroup, name: str, schema: Schema) -> None:
+def _add_flag(group: Group, name: str, schema: Schema) -> None:
     flag, kinds = f"--{name.replace('_', '-')}", _kinds(schema)
     shape: dict[str, Any] = {"dest": f"arg_{name}", "default": argparse.SUPPRESS, "help": _meaning(schema)}
     names = (*ALIASES.get(name, ()), flag)
@@ -204,7 +210,7 @@ def _kinds(schema: Schema) -> list[str]:
 def _read(name: str, typed: Any, schema: Schema) -> Any:
     """``typed``: a text, or the list of what was given for a flag that may be repeated."""
     kinds = _kinds(schema)
-    many: list[Any] = typed if isinstance(typed, list) else [typed]
+    many = cast("list[Any]", typed) if isinstance(typed, list) else [typed]
     if "boolean" in kinds and True in many:
         return True
     if "array" in kinds:

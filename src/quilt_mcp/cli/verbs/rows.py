@@ -50,6 +50,11 @@ def merged(pages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**first, "warnings": warnings} if warnings else first
 
 
+def next_cursor(structured: Mapping[str, Any]) -> str | None:
+    page = cast("Mapping[str, Any]", structured.get("page") or {})
+    return page.get("next_cursor")
+
+
 class Writer(Protocol):
     def write(self, rows: Sequence[Row]) -> None:
         """One page; the first may be empty."""

@@ -4,56 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from quilt_mcp.auth.identity import Asker
 from quilt_mcp.cli import exits
-from quilt_mcp.cli.progress import terminal_progress
 from quilt_mcp.cli.render import render
 from quilt_mcp.cli.screen import is_terminal, paged, screen_of
+from quilt_mcp.cli.verbs.errand import ROOM, Errand
 from quilt_mcp.cli.verbs.flags import tool_arguments
-from quilt_mcp.cli.verbs.rows import Table, facts_of, json_of, merged, rows_of, writer_for
+from quilt_mcp.cli.verbs.rows import Table, facts_of, json_of, merged, next_cursor, rows_of, writer_for
 from quilt_mcp.cli.verbs.table import Verb
-from quilt_mcp.cli.verbs.words import for_people, tell
 from quilt_mcp.config import Settings
 from quilt_mcp.server import signals
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.log import say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import find
 from quilt_mcp.tools.envelope import Reply
-from quilt_mcp.tools.spec import ToolSpec
-
-ROOM: Final = 16_000_000
-"""Tokens of a reply: at a shell nothing is cut to what a model reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """A verb with all that was typed. ``typed``: the words as they stood."""
-
-    verb: Verb
-    tool: ToolSpec
-    arguments: Mapping[str, Any]
-    options: argparse.Namespace
-    typed: Sequence[str]
-    session: Session
-
-    @property
-    def is_quiet(self) -> bool:
-        return self.options.quiet
-
-    async def call(self, **more: Any) -> Reply:
-        with terminal_progress(wanted=not self.is_quiet) as progress:
-            return await self.session.call(
-                self.verb.tool, {**self.arguments, **more}, progress, asker=Asker("command")
-            )
-
-    def tell_warnings(self, structured: Mapping[str, Any]) -> None:
-        """On standard error, so that what is piped is what was asked for."""
-        for warning in () if self.is_quiet else structured.get("warnings", ()):
-            say(safe(f"warning: {for_people(warning)}") + "\n")
 
 
 def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed: Sequence[str]) -> int:
@@ -80,7 +47,7 @@ async def _once(errand: Errand) -> int:
             return code
     reply = await errand.call()
     if reply.is_error:
-        return _failed(errand, reply)
+        return errand.failed(reply)
     if errand.options.json:
         _print_json(reply.structured)
     elif not errand.is_quiet:
@@ -93,7 +60,7 @@ async def _agreed(errand: Errand) -> int | None:
     """The exit code when it is not to be done: what it would do failed, or the person does not want it."""
     plan = await errand.call(dry_run=True)
     if plan.is_error:
-        return _failed(errand, plan)
+        return errand.failed(plan)
     render(plan, screen_of(sys.stderr))
     say(f"{errand.verb.name} this? [y/N] ")
     answer = sys.stdin.readline().strip().lower()
@@ -103,14 +70,14 @@ async def _agreed(errand: Errand) -> int | None:
 async def _rows(errand: Errand) -> int:
     if errand.options.json:
         return await _all_as_json(errand)
-    code, left = exits.OK, 0
+    code, is_more = exits.OK, False
     warnings: dict[str, None] = {}
     with paged(wanted=not errand.is_quiet) as screen:
         writer = writer_for(errand.options.form, errand.tool, screen)
         is_first = True
         async for reply in pages(errand):
             if reply.is_error:
-                code = _failed(errand, reply)
+                code = errand.failed(reply)
                 break
             data = reply.structured["data"]
             if is_first and isinstance(writer, Table) and not errand.is_quiet:
@@ -120,10 +87,10 @@ async def _rows(errand: Errand) -> int:
             writer.write(rows_of(errand.tool, data))
             screen.out.flush()
             warnings |= dict.fromkeys(reply.structured.get("warnings", ()))
-            left = 1 if (reply.structured.get("page") or {}).get("next_cursor") else 0
+            is_more = next_cursor(reply.structured) is not None
             code = code_of(reply)
     errand.tell_warnings({"warnings": list(warnings)})
-    if left and is_terminal() and not errand.is_quiet:
+    if is_more and is_terminal() and not errand.is_quiet:
         say(f"There is more: --limit {errand.options.most} was asked for.\n")
     return code
 
@@ -131,16 +98,17 @@ async def _rows(errand: Errand) -> int:
 async def pages(errand: Errand) -> AsyncIterator[Reply]:
     """Each page as it arrives, the first a small one. All of them, or as many rows as were asked for."""
     schema = errand.tool.arguments["limit"]
-    size, most, cursor = schema["default"], errand.options.most, None
+    size, most = schema["default"], errand.options.most
+    cursor: str | None = None
     while most is None or most > 0:
-        more = {} if cursor is None else {"cursor": cursor}
+        more: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
         reply = await errand.call(limit=size if most is None else min(size, most), **more)
         yield reply
         if reply.is_error:
             return
         if most is not None:
             most -= max(len(rows_of(errand.tool, reply.structured["data"])), 1)
-        cursor = (reply.structured.get("page") or {}).get("next_cursor")
+        cursor = next_cursor(reply.structured)
         if cursor is None:
             return
         size = schema["maximum"]
@@ -150,7 +118,7 @@ async def _all_as_json(errand: Errand) -> int:
     found: list[Reply] = [reply async for reply in pages(errand)]
     if found[-1].is_error:
         _print_json(found[-1].structured)
-        return _failed(errand, found[-1])
+        return errand.failed(found[-1])
     _print_json(merged([reply.structured for reply in found]))
     return code_of(found[-1])
 
@@ -158,7 +126,7 @@ async def _all_as_json(errand: Errand) -> int:
 async def _link(errand: Errand) -> int:
     reply = await errand.call()
     if reply.is_error:
-        return _failed(errand, reply)
+        return errand.failed(reply)
     url = reply.structured["data"]["url"]
     if errand.options.json:
         _print_json(reply.structured)
@@ -178,10 +146,6 @@ async def _link(errand: Errand) -> int:
 def code_of(reply: Reply) -> int:
     """Of a reply that is no failure: that of bad data where a verification found some."""
     return exits.CHECK_DATA if reply.structured.get("data", {}).get("ok") is False else exits.OK
-
-
-def _failed(errand: Errand, reply: Reply) -> int:
-    return tell(reply.structured["error"], errand.typed)
 
 
 def _print_json(value: Any) -> None:

@@ -53,7 +53,7 @@ def _what_to_type(error: Mapping[str, Any], typed: Sequence[str]) -> str:
         return ""
     if error["code"] == "read_only":
         return f"If that is meant, type: {_with(typed, '--allow-write')} (or, for all commands: export QUILT_ALLOW_WRITE=1)"
-    details = error.get("details") or {}
+    details: Mapping[str, Any] = error.get("details") or {}
     if error["code"] == "outside_roots" and "path" in details and "folder" in details:
         return f"If that is meant, type: {_with(typed, '--root', details['folder'])}"
     return ""
