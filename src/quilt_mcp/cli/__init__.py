@@ -27,7 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     forgive_output()
     try:
         try:
-            words = sys.argv[1:] if argv is None else argv
+            words = list(sys.argv[1:] if argv is None else argv)
+            if words[:1] == ["__complete"]:
+                from quilt_mcp.cli.completion.answers import run_complete
+
+                return run_complete(words[1], words[2:])
             return _run(*parse(words), words)
         finally:
             sys.stdout.flush()
@@ -73,6 +77,11 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
         from quilt_mcp.demo.tour import run_demo
 
         return run_demo(arguments.keep, picture)
+    if command == "completion":
+        from quilt_mcp.cli.completion.scripts import SCRIPTS
+
+        sys.stdout.write(SCRIPTS[arguments.shell])
+        return exits.OK
     if command is None and sys.stdin.isatty():
         sys.stdout.write(top_parser().format_help())
         say(

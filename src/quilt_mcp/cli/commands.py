@@ -130,6 +130,10 @@ def _fill_doctor(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
 
 
+def _fill_completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish.")
+
+
 COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "doctor",
@@ -142,6 +146,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         SETUP,
         "Make sample packages and let a real MCP client do an agent's whole job on them.",
         _fill_demo,
+    ),
+    Command(
+        "completion",
+        SETUP,
+        "Print a script that completes commands, flags, packages and paths in bash, zsh or fish.",
+        _fill_completion,
     ),
     Command(
         "serve",
