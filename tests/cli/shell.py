@@ -58,10 +58,15 @@ class Shell:
         )
 
 
-def on_a_terminal(shell: Shell, *arguments: str) -> str:
-    """What a person sees: standard output and error are one terminal of 100 columns."""
+def on_a_terminal(
+    shell: Shell, *arguments: str, columns: int = 100, typed: str = "", code: int = 0, **variables: str
+) -> str:
+    """What a person sees: standard output and error are one terminal. ``typed``: the line that is given to a question."""
     ours, theirs = pty.openpty()
-    environment = shell.environment | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "100"}
+    own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(columns), "PAGER": "cat"}
+    environment = shell.environment | own | variables
+    if typed:
+        os.write(ours, f"{typed}\n".encode())
     process = subprocess.Popen(
         [COMMAND, *arguments], cwd=shell.here, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     )
@@ -76,5 +81,5 @@ def on_a_terminal(shell: Shell, *arguments: str) -> str:
             break
         seen += part
     os.close(ours)
-    assert process.wait(30) == 0, seen
-    return seen.decode()
+    assert process.wait(30) == code, seen
+    return seen.decode("utf-8", "replace")

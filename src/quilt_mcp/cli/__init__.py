@@ -77,6 +77,10 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
         from quilt_mcp.demo.tour import run_demo
 
         return run_demo(arguments.keep, picture)
+    if command == "install-client":
+        from quilt_mcp.cli.clients.install import run_install
+
+        return run_install(arguments)
     if command == "completion":
         from quilt_mcp.cli.completion.scripts import SCRIPTS
 

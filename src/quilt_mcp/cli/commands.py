@@ -130,6 +130,35 @@ def _fill_doctor(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
 
 
+def _fill_install(parser: argparse.ArgumentParser) -> None:
+    from quilt_mcp.cli.clients.table import CLIENTS
+
+    names = tuple(client.name for client in CLIENTS)
+    parser.add_argument(
+        "client", choices=names, metavar="CLIENT", help=f"{', '.join(names[:-1])} or {names[-1]}."
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="Write without asking.")
+    parser.add_argument("--print", action="store_true", help="Print the snippet alone, and write nothing.")
+    parser.add_argument(
+        "--name", default="quilt", metavar="NAME", help="What the client calls the server. Default: quilt."
+    )
+    parser.add_argument(
+        "--project",
+        nargs="?",
+        const=".",
+        metavar="DIR",
+        help="In this project's own configuration (default: the working folder's).",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="A variable that the client sets for the server; may be repeated. Without a value: that of this shell.",
+    )
+    add_settings(parser, serve=False, default=argparse.SUPPRESS)
+
+
 def _fill_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish.")
 
@@ -146,6 +175,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         SETUP,
         "Make sample packages and let a real MCP client do an agent's whole job on them.",
         _fill_demo,
+    ),
+    Command(
+        "install-client",
+        SETUP,
+        "Write this server into the configuration of an MCP client, with the settings that are typed here.",
+        _fill_install,
     ),
     Command(
         "completion",

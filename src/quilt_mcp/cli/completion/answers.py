@@ -101,7 +101,9 @@ def split_line(line: str) -> tuple[list[str], str]:
     return [], ""
 
 
-def _values(action: argparse.Action, current: str, settings: argparse.Namespace, package: str) -> list[Candidate]:
+def _values(
+    action: argparse.Action, current: str, settings: argparse.Namespace, package: str
+) -> list[Candidate]:
     if action.choices:
         return _starting(current, map(Candidate, action.choices))
     metavar = action.metavar
@@ -125,7 +127,9 @@ def _values(action: argparse.Action, current: str, settings: argparse.Namespace,
 
 
 def _packages(settings: argparse.Namespace, current: str) -> list[Candidate]:
-    rows = _rows(settings, "packages_list", {"prefix": current.split("@")[0].split(":")[0]})
+    rows = _rows(
+        settings, "packages_list", {"prefix": current.split("@", maxsplit=1)[0].split(":", maxsplit=1)[0]}
+    )
     return [Candidate(row["name"]) for row in rows]
 
 
@@ -182,7 +186,9 @@ def _walk(top: argparse.ArgumentParser, words: Sequence[str]) -> tuple[int | Non
     return None, None
 
 
-def _positions(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[list[str], argparse.Action | None]:
+def _positions(
+    parser: argparse.ArgumentParser, words: Sequence[str]
+) -> tuple[list[str], argparse.Action | None]:
     """The words that stand without a flag, and the flag whose value is to come."""
     plain: list[str] = []
     rest = list(words)
@@ -201,7 +207,9 @@ def _positions(parser: argparse.ArgumentParser, words: Sequence[str]) -> tuple[l
     return plain, None
 
 
-def _settings(before: Sequence[str], rest: Sequence[str], parser: argparse.ArgumentParser) -> argparse.Namespace:
+def _settings(
+    before: Sequence[str], rest: Sequence[str], parser: argparse.ArgumentParser
+) -> argparse.Namespace:
     """Settings that were typed already, as far as they can be read."""
     given = argparse.Namespace()
     words = [*before, *rest]
