@@ -58,6 +58,19 @@ class Shell:
         )
 
 
+def in_a_shell(shell: Shell, line: str) -> subprocess.CompletedProcess[str]:
+    """The exit code is that of the command, not of what it is piped into."""
+    return subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {line}"],
+        cwd=shell.here,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def on_a_terminal(
     shell: Shell, *arguments: str, columns: int = 100, typed: str = "", code: int = 0, **variables: str
 ) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shell import COMMAND, Shell
+from shell import COMMAND, Shell, in_a_shell
 
 SOON = 8.0
 
@@ -45,19 +45,6 @@ def test_case_P4_a_signal_ends_a_call_and_removes_its_files(
         out, error = process.communicate(timeout=SOON)
     assert (process.returncode, out, error) == (code, b"", b"")
     assert unfinished(shell) == []
-
-
-def in_a_shell(shell: Shell, line: str) -> subprocess.CompletedProcess[str]:
-    """The exit code is that of the command, not of what it is piped into."""
-    return subprocess.run(
-        ["/bin/bash", "-c", f"set -o pipefail; {line}"],
-        cwd=shell.here,
-        env=shell.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_a_reader_that_leaves_is_no_fault(shell: Shell) -> None:

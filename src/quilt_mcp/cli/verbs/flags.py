@@ -267,7 +267,8 @@ def as_typed(text: str) -> Any:
     gene 1E5 and a version 1.10 stay what they are."""
     try:
         value = json.loads(text)
-        return value if json.dumps(value) == text and not isinstance(value, list | dict | str) else text
+        is_plain = value is None or isinstance(value, bool | int | float)
+        return value if is_plain and json.dumps(value, allow_nan=False) == text else text
     except ValueError:
         return text
 
