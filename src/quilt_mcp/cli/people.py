@@ -41,9 +41,10 @@ def human_size(size: int) -> str:
 def human_time(text: str) -> str:
     """Of a time in UTC, as results carry it: this machine's own, to the minute."""
     try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone().strftime("%Y-%m-%d %H:%M")
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
     except (ValueError, OverflowError, OSError):  # the year 1, before any clock
         return text
+    return moment.isoformat(" ", "minutes")[:16]
 
 
 def cell(key: str, value: Any) -> str:

@@ -19,31 +19,27 @@ Row = dict[str, Any]
 
 
 def rows_of(tool: ToolSpec, data: Mapping[str, Any]) -> list[Row]:
-    """All rows of a page, in the order of its lists."""
-    own = [name for name, schema in _parts(tool).items() if "items" in schema]
-    if own:
-        return [row for name in own for row in data.get(name, ()) if isinstance(row, dict)]
-    lists = {name: value for name, value in data.items() if name not in _parts(tool) and is_rows(value)}
-    return [{KIND: name.replace("_", " "), **row} for name, rows in lists.items() for row in rows]
+    """All rows of a page, in the order of its lists; of a tool with several, each says which it is from."""
+    own = row_list(tool)
+    if own is not None:
+        return list(data.get(own, ()))
+    names = [name for name in data if _is_row_list(tool, name, data)]
+    return [{KIND: name.replace("_", " "), **row} for name in names for row in data[name]]
 
 
 def facts_of(tool: ToolSpec, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a result says beside its rows."""
-    parts = _parts(tool)
-    return {
-        name: value
-        for name, value in data.items()
-        if not is_rows(value) and "items" not in parts.get(name, {}) and value != []
-    }
+    return {name: value for name, value in data.items() if not _is_row_list(tool, name, data)}
 
 
-def merged(pages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def merged(tool: ToolSpec, pages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One result with the rows of all pages; the rest is as the first says it."""
     first: dict[str, Any] = {**pages[0], "data": dict(pages[0].get("data", {}))}
     for page in pages[1:]:
-        for name, value in page.get("data", {}).items():
-            if isinstance(value, list):
-                first["data"][name] = [*first["data"].get(name, []), *cast("list[Any]", value)]
+        data: Mapping[str, Any] = page.get("data", {})
+        for name in data:
+            if _is_row_list(tool, name, data):
+                first["data"][name] = [*first["data"].get(name, []), *data[name]]
     if "page" in first:
         first["page"] = pages[-1].get("page")
     warnings = list(dict.fromkeys(one for page in pages for one in page.get("warnings", ())))
@@ -122,13 +118,20 @@ class Separated:
             self.screen.line(self.mark.join(_unbroken(value) for value in values))
 
 
+def row_list(tool: ToolSpec) -> str | None:
+    """The one list of objects that the tool's schema names; the last where it names several, as rows end a result. None where
+    the lists have no names of their own, but those of the kinds of rows."""
+    named = [name for name, schema in _parts(tool).items() if "properties" in schema.get("items", {})]
+    return named[-1] if named else None
+
+
 def declared_columns(tool: ToolSpec) -> list[str]:
     """The fields of the tool's rows, as its schema names them."""
-    lists = [schema for schema in _parts(tool).values() if "items" in schema]
-    more = tool.data.get("additionalProperties")
-    if not lists and isinstance(more, Mapping):
-        lists = [cast("Mapping[str, Any]", more)]
-    return list(dict.fromkeys(name for one in lists for name in one["items"].get("properties", ())))
+    own = row_list(tool)
+    schema: Mapping[str, Any] = (
+        tool.data.get("additionalProperties", {}) if own is None else _parts(tool)[own]
+    )
+    return list(schema.get("items", {}).get("properties", ()))
 
 
 def writer_for(form: str | None, tool: ToolSpec, screen: Screen) -> Writer:
@@ -166,6 +169,15 @@ def machine(value: Any) -> str:
 
 def _unbroken(text: str) -> str:
     return text.replace("\t", "\\t").replace("\r", "\\r").replace("\n", "\\n")
+
+
+def _is_row_list(tool: ToolSpec, name: str, data: Mapping[str, Any]) -> bool:
+    own = row_list(tool)
+    return (
+        name == own
+        if own is not None
+        else name not in _parts(tool) and (data[name] == [] or is_rows(data[name]))
+    )
 
 
 def _parts(tool: ToolSpec) -> Mapping[str, Any]:

@@ -90,7 +90,7 @@ async def _rows(errand: Errand) -> int:
             is_more = next_cursor(reply.structured) is not None
             code = code_of(reply)
     errand.tell_warnings({"warnings": list(warnings)})
-    if is_more and is_terminal() and not errand.is_quiet:
+    if is_more and errand.options.most is not None and is_terminal() and not errand.is_quiet:
         say(f"There is more: --limit {errand.options.most} was asked for.\n")
     return code
 
@@ -119,7 +119,7 @@ async def _all_as_json(errand: Errand) -> int:
     if found[-1].is_error:
         _print_json(found[-1].structured)
         return errand.failed(found[-1])
-    _print_json(merged([reply.structured for reply in found]))
+    _print_json(merged(errand.tool, [reply.structured for reply in found]))
     return code_of(found[-1])
 
 
