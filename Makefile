@@ -11,6 +11,7 @@ RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requiremen
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE_PINS := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE_PINS)" | cksum | cut -d ' ' -f 1)
+SHELLS := zsh fish
 CEPH := ceph-mon ceph-osd radosgw ceph-common
 
 # What `make test` and `make nightly` hand to pytest. COVERAGE=1 measures branches, subprocesses included.
@@ -18,7 +19,7 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports nightly pythons node ceph bench docs requirements clean
+.PHONY: help demo test check lint types imports nightly pythons node ceph shells bench docs requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
@@ -63,6 +64,11 @@ node: $(if $(shell command -v npm),$(NODE_STAMP))
 ceph:
 	@dpkg -s $(CEPH) >/dev/null 2>&1 || { echo "Installing $(CEPH)"; \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(CEPH) >/dev/null; }
+
+# The shells that completion is tried in, beside bash. As root on Debian, for CI, as above.
+shells:
+	@dpkg -s $(SHELLS) >/dev/null 2>&1 || { echo "Installing $(SHELLS)"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(SHELLS) >/dev/null; }
 
 docs: $(DEV_STAMP)
 	$(BIN)/python docs/generate.py

@@ -12,7 +12,8 @@ from typing import Any
 
 from quilt_mcp import errors
 from quilt_mcp.cli import exits
-from quilt_mcp.cli.arguments import build_parser
+from quilt_mcp.cli.commands import COMMANDS, DESCRIPTION, command_names, parser_of, top_parser
+from quilt_mcp.cli.verbs.table import VERBS, find_verb
 from quilt_mcp.option import OPTIONS
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.spec import ToolSpec
@@ -114,19 +115,31 @@ def nested(schema: Mapping[str, Any]) -> bool:
 
 
 def command_line_page() -> str:
-    lines = ["# Command line", "", NOTE]
-    parser = build_parser()
-    for name, one in [("quilt-mcp", parser), *commands(parser)]:
-        lines += [f"## {name}", "", str(one.description), ""]
+    lines = ["# Command line", "", NOTE, DESCRIPTION, ""]
+    groups = dict.fromkeys(one.group for one in (*VERBS, *COMMANDS))
+    for group in groups:
+        rows = (
+            (f"[`{one.name}`](#quilt-mcp-{one.name})", one.meaning)
+            for one in (*VERBS, *COMMANDS)
+            if one.group == group
+        )
+        lines += [f"**{group}**", "", *table(("command", "does"), rows), ""]
+    for name, one in parsers():
+        lines += [f"## {name}", "", "" if name == "quilt-mcp" else str(one.description), ""]
+        verb = find_verb(name.removeprefix("quilt-mcp "))
+        if verb is not None:
+            lines += [f"For example: `quilt-mcp {verb.example}`", ""]
         own = [
             action
             for action in one._actions
-            if action.dest not in SETTINGS and action.dest not in ("help", "command")
+            if action.dest not in ("help", "command", "rest") and not is_setting(action)
         ]
         if own:
-            rows = ((invocation(action), action.help or "") for action in own)
+            rows = ((invocation(action), (action.help or "").replace("%%", "%")) for action in own)
             lines += [*table(("argument", "meaning"), rows), ""]
-        flags = [f"`{action.option_strings[0]}`" for action in one._actions if action.dest in SETTINGS]
+        flags = [
+            f"`{flag}`" for action in one._actions if is_setting(action) for flag in action.option_strings
+        ]
         if flags:
             lines += [f"[Settings](settings.md): {', '.join(flags)}.", ""]
     lines += [
@@ -134,24 +147,30 @@ def command_line_page() -> str:
         "",
         *table(("code", "meaning"), ((str(c), m) for c, m in exits.MEANINGS.items())),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(line for at, line in enumerate(lines) if line or at == 0 or lines[at - 1]) + "\n"
 
 
 SETTINGS = frozenset(option.name for option in OPTIONS)
 
 
-def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                yield f"quilt-mcp {name}", command
+def is_setting(action: argparse.Action) -> bool:
+    return action.dest in SETTINGS and bool(action.option_strings)
+
+
+def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    yield "quilt-mcp", top_parser()
+    for name in command_names():
+        parser = parser_of(name)
+        assert parser is not None
+        yield f"quilt-mcp {name}", parser
 
 
 def invocation(action: argparse.Action) -> str:
     if not action.option_strings:
         return f"`{action.metavar or action.dest}`"
-    value = f" {action.metavar}" if action.metavar and action.nargs != 0 else ""
-    return f"`{action.option_strings[0]}{value}`"
+    many = action.metavar if isinstance(action.metavar, tuple) else (action.metavar,)
+    value = "".join(f" {one}" for one in many if one) if action.nargs != 0 else ""
+    return ", ".join(f"`{flag}{value}`" for flag in action.option_strings)
 
 
 def settings_page() -> str:

@@ -47,7 +47,7 @@ class Shell:
 
     def call(self, tool: str, arguments: dict[str, Any] | None = None, *flags: str) -> dict[str, Any]:
         """The JSON of a call that succeeds."""
-        result = self.run("call", tool, "--json", json.dumps(arguments or {}), *flags)
+        result = self.run("call", tool, "--args", json.dumps(arguments or {}), *flags)
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
@@ -58,10 +58,28 @@ class Shell:
         )
 
 
-def on_a_terminal(shell: Shell, *arguments: str) -> str:
-    """What a person sees: standard output and error are one terminal of 100 columns."""
+def in_a_shell(shell: Shell, line: str) -> subprocess.CompletedProcess[str]:
+    """The exit code is that of the command, not of what it is piped into."""
+    return subprocess.run(
+        ["/bin/bash", "-c", f"set -o pipefail; {line}"],
+        cwd=shell.here,
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def on_a_terminal(
+    shell: Shell, *arguments: str, columns: int = 100, typed: str = "", code: int = 0, **variables: str
+) -> str:
+    """What a person sees: standard output and error are one terminal. ``typed``: the line that is given to a question."""
     ours, theirs = pty.openpty()
-    environment = shell.environment | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "100"}
+    own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(columns), "PAGER": "cat"}
+    environment = shell.environment | own | variables
+    if typed:
+        os.write(ours, f"{typed}\n".encode())
     process = subprocess.Popen(
         [COMMAND, *arguments], cwd=shell.here, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     )
@@ -76,5 +94,5 @@ def on_a_terminal(shell: Shell, *arguments: str) -> str:
             break
         seen += part
     os.close(ours)
-    assert process.wait(30) == 0, seen
-    return seen.decode()
+    assert process.wait(30) == code, seen
+    return seen.decode("utf-8", "replace")

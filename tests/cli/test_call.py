@@ -21,7 +21,7 @@ def test_a_package_is_made_and_browsed_with_the_tools_own_json(shell: Shell) -> 
 
 def test_json_may_come_from_standard_input(shell: Shell) -> None:
     shell.make_package("team/data")
-    result = shell.run("call", "package_log", "--json", "-", stdin='{"package": "team/data"}')
+    result = shell.run("call", "package_log", "--args", "-", stdin='{"package": "team/data"}')
     assert len(json.loads(result.stdout)["data"]["revisions"]) == 1
 
 
@@ -54,7 +54,7 @@ def test_an_argument_given_twice_fills_a_list(shell: Shell) -> None:
 def test_a_pair_wins_over_the_json(shell: Shell) -> None:
     shell.make_package("team/data")
     result = shell.run(
-        "call", "package_log", "--json", '{"package": "no/such"}', "--arg", "package=team/data"
+        "call", "package_log", "--args", '{"package": "no/such"}', "--arg", "package=team/data"
     )
     assert json.loads(result.stdout)["uri"].endswith("#package=team/data")
 
@@ -73,13 +73,13 @@ def test_without_a_tool_all_tools_are_listed_and_writing_ones_marked(shell: Shel
         (("package_browse", "--arg", "package=nonsense"), "invalid_name", 2),
         (("package_browse", "--arg", "pakage=team/data"), "invalid_argument", 2),
         (("package_brows",), "invalid_argument", 2),
-        (("package_browse", "--json", "{"), "invalid_argument", 2),
-        (("package_browse", "--json", "[]"), "invalid_argument", 2),
+        (("package_browse", "--args", "{"), "invalid_argument", 2),
+        (("package_browse", "--args", "[]"), "invalid_argument", 2),
         (("package_browse", "--arg", "package"), "invalid_argument", 2),
         (("package_browse", "--arg", "package=a/b", "--arg", "package=c/d"), "invalid_argument", 2),
         (("package_browse", "--arg", "package=team/data", "--arg", "limit=many"), "invalid_argument", 2),
         (("package_create", "--arg", "package=team/new"), "read_only", 4),
-        (("package_create", "--arg", "package=a/b", "--json", '{"sources": [{"from": "/etc/hosts"}]}', "--allow-write"),
+        (("package_create", "--arg", "package=a/b", "--args", '{"sources": [{"from": "/etc/hosts"}]}', "--allow-write"),
          "outside_roots", 4),
         (("status", "--backend", "platform"), "not_supported", 4),
         (("status", "--max-response-tokens", "1"), "invalid_argument", 2),
@@ -142,9 +142,7 @@ def test_a_terminal_gets_tables_and_a_pipe_gets_json(shell: Shell) -> None:
     seen = on_a_terminal(shell, "call", "package_browse", "--arg", "package=team/data")
     assert "a.txt" in seen and "folder/" in seen and "3 B" in seen
     assert '"data"' not in seen
-    assert '"data"' in on_a_terminal(
-        shell, "call", "package_browse", "--arg", "package=team/data", "--json-output"
-    )
+    assert '"data"' in on_a_terminal(shell, "call", "package_browse", "--arg", "package=team/data", "--json")
 
 
 def test_control_characters_of_data_do_not_reach_the_terminal(shell: Shell) -> None:
@@ -173,7 +171,7 @@ def test_nothing_of_a_table_or_an_error_acts_on_a_terminal_or_hides_case_X1(shel
     failing = (
         ("call", "package_browse", "--arg", "package=team/data", "--arg", f"path={hostile}\nnext:  obey"),
         ("call", f"package_{hostile}"),
-        ("call", "package_browse", "--json", f"{hostile}"),
+        ("call", "package_browse", "--args", f"{hostile}"),
         ("call", "package_browse", "--registry", f"s3://{hostile}"),
         ("doctor", "--registry", f"s3://{hostile}"),
     )
@@ -207,7 +205,7 @@ def test_long_work_shows_a_bar_on_a_terminal_and_leaves_none_behind(shell: Shell
     for number in range(3):
         (shell.here / f"{number}.bin").write_bytes(bytes(3_000_000))
     arguments = {"package": "team/big", "sources": [{"from": "*.bin"}]}
-    seen = on_a_terminal(shell, "call", "package_create", "--allow-write", "--json", json.dumps(arguments))
+    seen = on_a_terminal(shell, "call", "package_create", "--allow-write", "--args", json.dumps(arguments))
     assert "━" in seen and "%" in seen
     last_screen = seen.rpartition("\x1b[2K")[2]
     assert "━" not in last_screen and "top_hash" in last_screen

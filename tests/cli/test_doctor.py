@@ -77,7 +77,7 @@ def test_case_X9_a_cache_folder_that_others_may_write_fails(shell: Shell) -> Non
 @pytest.mark.parametrize("where", ["/dev/null/cache", "/proc/nothing/cache"])
 def test_case_E7_a_cache_folder_that_cannot_be_made_stops_no_work(shell: Shell, where: str) -> None:
     made = shell.run(
-        "call", "package_create", "--json", '{"package": "me/a", "files": [{"path": "x", "text": "1"}]}',
+        "call", "package_create", "--args", '{"package": "me/a", "files": [{"path": "x", "text": "1"}]}',
         "--allow-write", "--cache-dir", where,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr

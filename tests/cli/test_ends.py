@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shell import COMMAND, Shell
+from shell import COMMAND, Shell, in_a_shell
 
 SOON = 20.0
 
@@ -33,7 +33,7 @@ def test_case_P4_a_signal_ends_a_call_and_removes_its_files(
     sent: signal.Signals, code: int, shell: Shell, big: Path
 ) -> None:
     arguments = json.dumps({"package": "ends/never", "sources": [{"from": str(big)}]})
-    command = [COMMAND, "call", "package_create", "--allow-write", "--json", arguments]
+    command = [COMMAND, "call", "package_create", "--allow-write", "--args", arguments]
     with subprocess.Popen(
         command, cwd=shell.here, env=shell.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -47,23 +47,10 @@ def test_case_P4_a_signal_ends_a_call_and_removes_its_files(
     assert unfinished(shell) == []
 
 
-def in_a_shell(shell: Shell, line: str) -> subprocess.CompletedProcess[str]:
-    """The exit code is that of the command, not of what it is piped into."""
-    return subprocess.run(
-        ["/bin/bash", "-c", f"set -o pipefail; {line}"],
-        cwd=shell.here,
-        env=shell.environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_a_reader_that_leaves_is_no_fault(shell: Shell) -> None:
     shell.make_package(**{f"{number:04d}-{'x' * 60}.txt": "t" for number in range(800)})
     browse = "call package_browse --arg package=team/data --arg limit=1000"
-    for line in (f"{browse} | head -c 1", f"{browse} --json-output | true", "--help | true", "call | true"):
+    for line in (f"{browse} | head -c 1", f"{browse} --json | true", "--help | true", "call | true"):
         done = in_a_shell(shell, f"{COMMAND} {line}")
         assert (done.returncode, done.stderr) == (0, ""), line
 
@@ -92,7 +79,7 @@ def test_what_is_written_to_a_registry_never_lands_on_a_closed_stream(shell: She
     arguments = json.dumps({"package": "a/b", "files": [{"path": "a.txt", "text": "one"}]})
     assert (
         in_a_shell(
-            shell, f"{COMMAND} call package_create --allow-write --json '{arguments}' <&- >&- 2>&-"
+            shell, f"{COMMAND} call package_create --allow-write --args '{arguments}' <&- >&- 2>&-"
         ).returncode
         == 0
     )
@@ -121,7 +108,7 @@ def test_errors_hold_no_control_characters_and_no_secrets(shell: Shell) -> None:
         ["--backend", bad],
         ["--port", "x", "serve"],
         ["serve", "--http", "--single-user", "--host", bad],
-        ["call", "status", "--json", bad],
+        ["call", "status", "--args", bad],
         ["call", "package_browse", "--arg", f"package={secret}"],
         [secret],
     ):

@@ -62,7 +62,7 @@ class Person:
         """The exit code, and the answer or the error."""
         chosen = {"AWS_PROFILE": profile} if profile else {}
         text = json.dumps(arguments)
-        done = self.shell.run("call", tool, "--json", text, *flags, **self._variables, **chosen)
+        done = self.shell.run("call", tool, "--args", text, *flags, **self._variables, **chosen)
         assert done.stdout or done.stderr
         return done.returncode, json.loads(done.stdout or done.stderr)
 

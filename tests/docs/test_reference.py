@@ -10,7 +10,6 @@ from types import ModuleType
 
 import pytest
 
-from quilt_mcp.cli.arguments import build_parser
 from quilt_mcp.option import OPTIONS
 from quilt_mcp.tools import TOOLS
 
@@ -57,7 +56,7 @@ def test_every_variable_the_code_reads_is_a_documented_setting() -> None:
 def test_every_flag_of_every_command_stands_in_the_reference() -> None:
     folder = ROOT / "docs" / "reference"
     text = (folder / "command-line.md").read_text() + (folder / "settings.md").read_text()
-    for _, command in [("quilt-mcp", build_parser()), *generator().commands(build_parser())]:
+    for _, command in generator().parsers():
         for action in command._actions:
             for flag in action.option_strings:
                 assert flag in ("-h", "--help") or f"`{flag}" in text, flag

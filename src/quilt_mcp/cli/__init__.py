@@ -1,4 +1,4 @@
-"""The command line: ``quilt-mcp`` serves on stdio; ``serve``, ``call``, ``demo`` and ``doctor`` do the rest.
+"""The command line: verbs for people, ``call`` for scripts; without a command ``quilt-mcp`` serves MCP clients on stdio.
 
 Nothing heavy is imported before the command that needs it: clients start this program and wait for it.
 """
@@ -11,7 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from quilt_mcp.cli import exits
-from quilt_mcp.cli.arguments import build_parser, settings_flags
+from quilt_mcp.cli.arguments import settings_flags
+from quilt_mcp.cli.commands import parse, top_parser
+from quilt_mcp.cli.screen import forgive_output
+from quilt_mcp.cli.verbs.table import find_verb
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
@@ -21,9 +24,15 @@ from quilt_mcp.server.log import safe, say
 def main(argv: Sequence[str] | None = None) -> int:
     """Answers the exit code. Usage errors exit through argparse, with code 2."""
     _stand_on_firm_ground()
+    forgive_output()
     try:
         try:
-            return _run(build_parser().parse_args(argv))
+            words = list(sys.argv[1:] if argv is None else argv)
+            if words[:1] == ["__complete"]:
+                from quilt_mcp.cli.completion.answers import run_complete
+
+                return run_complete(words[1], words[2:])
+            return _run(*parse(words), words)
         finally:
             sys.stdout.flush()
     except QuiltError as error:
@@ -62,14 +71,34 @@ def _forget_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.command == "demo":
+def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str]) -> int:
+    if command == "demo":
         from quilt_mcp.cli.picture import picture
         from quilt_mcp.demo.tour import run_demo
 
         return run_demo(arguments.keep, picture)
+    if command == "install-client":
+        from quilt_mcp.cli.clients.install import run_install
+
+        return run_install(arguments)
+    if command == "completion":
+        from quilt_mcp.cli.completion.scripts import SCRIPTS
+
+        sys.stdout.write(SCRIPTS[arguments.shell])
+        return exits.OK
+    if command is None and sys.stdin.isatty():
+        sys.stdout.write(top_parser().format_help())
+        say(
+            "\nStandard input is a terminal, so nothing is served: MCP clients start this program, or quilt-mcp serve does.\n"
+        )
+        return exits.OK
     settings = Settings.load(os.environ, settings_flags(arguments))
-    match arguments.command:
+    verb = None if command is None else find_verb(command)
+    if verb is not None:
+        from quilt_mcp.cli.verbs.run import run_verb
+
+        return run_verb(settings, verb, arguments, words)
+    match command:
         case "call":
             from quilt_mcp.cli.call import run_call
 
@@ -77,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "doctor":
             from quilt_mcp.cli.doctor import run_doctor
 
-            return run_doctor(settings, as_json=arguments.json_output)
+            return run_doctor(settings, as_json=arguments.json)
         case _:
             from quilt_mcp.server import serve
 

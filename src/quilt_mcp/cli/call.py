@@ -24,9 +24,9 @@ def run_call(settings: Settings, arguments: argparse.Namespace) -> int:
     """Raises InvalidArgument for arguments that cannot be parsed; what the tool itself refuses is in its reply."""
     if arguments.tool is None:
         return list_tools(settings)
-    values = read_arguments(find(arguments.tool), arguments.json, arguments.arg)
+    values = read_arguments(find(arguments.tool), arguments.args, arguments.arg)
     reply = signals.run(_call, settings, arguments.tool, values)
-    return show(reply, as_json=arguments.json_output or not sys.stdout.isatty())
+    return show(reply, as_json=arguments.json or not sys.stdout.isatty())
 
 
 async def _call(settings: Settings, tool: str, values: dict[str, Any]) -> Reply:
@@ -48,10 +48,22 @@ def show(reply: Reply, *, as_json: bool) -> int:
             say(safe(f"next:  {error['next_step']}") + "\n")
         return exits.BY_RECOVERY.get(error["recovery"], exits.REPORT)
     if not as_json:
-        from quilt_mcp.cli.render import render
-
-        render(reply)
+        _show_on_terminal(reply)
     return exits.CHECK_DATA if reply.structured.get("data", {}).get("ok") is False else exits.OK
+
+
+def _show_on_terminal(reply: Reply) -> None:
+    from quilt_mcp.cli.render import render
+    from quilt_mcp.cli.screen import screen_of
+
+    screen = screen_of()
+    render(reply, screen)
+    page = cast("dict[str, Any]", reply.structured.get("page") or {})
+    if page.get("next_cursor"):
+        of = f" of {page['total']:,}" if isinstance(page.get("total"), int) else ""
+        screen.line(screen.dim(f"There is more{of}: add --arg cursor={page['next_cursor']}"))
+    for warning in cast("list[str]", reply.structured.get("warnings", [])):
+        screen.line(f"warning: {warning}")
 
 
 def list_tools(settings: Settings) -> int:
@@ -70,7 +82,7 @@ def list_tools(settings: Settings) -> int:
 
 
 def read_arguments(tool: ToolSpec, text: str | None, pairs: Sequence[str]) -> dict[str, Any]:
-    """``--json`` and ``--arg`` together; a pair wins over the same name in the JSON."""
+    """``--args`` and ``--arg`` together; a pair wins over the same name in the JSON."""
     values: dict[str, Any] = {}
     if text is not None:
         values = _read_object(sys.stdin.read() if text == "-" else text)
@@ -90,11 +102,11 @@ def _read_object(text: str) -> dict[str, Any]:
         value: Any = json.loads(text)
     except ValueError as error:
         raise InvalidArgument(
-            f"--json is not JSON: {error}.",
-            next_step="""Quote it for the shell: --json '{"name": "value"}'.""",
+            f"--args is not JSON: {error}.",
+            next_step="""Quote it for the shell: --args '{"name": "value"}'.""",
         ) from None
     if not isinstance(value, dict):
-        raise InvalidArgument("--json is not an object.", next_step="""Write --json '{"name": "value"}'.""")
+        raise InvalidArgument("--args is not an object.", next_step="""Write --args '{"name": "value"}'.""")
     return cast("dict[str, Any]", value)
 
 

@@ -1,0 +1,152 @@
+"""A verb, carried out: the tool is called as an agent's call is, and a person is shown what it found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from quilt_mcp.cli import exits
+from quilt_mcp.cli.render import render
+from quilt_mcp.cli.screen import is_terminal, paged, screen_of
+from quilt_mcp.cli.verbs.errand import ROOM, Errand
+from quilt_mcp.cli.verbs.flags import tool_arguments
+from quilt_mcp.cli.verbs.rows import Table, facts_of, json_of, merged, next_cursor, rows_of, writer_for
+from quilt_mcp.cli.verbs.table import Verb
+from quilt_mcp.config import Settings
+from quilt_mcp.server import signals
+from quilt_mcp.server.log import say
+from quilt_mcp.session import Session
+from quilt_mcp.tools import find
+from quilt_mcp.tools.envelope import Reply
+
+
+def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed: Sequence[str]) -> int:
+    """Answers the exit code. Raises InvalidArgument for what cannot be read; what the tool refuses is told."""
+    tool = find(verb.tool)
+    arguments = tool_arguments(verb, tool, options)
+    session = Session(replace(settings, max_response_tokens=ROOM))
+    errand = Errand(verb, tool, arguments, options, typed, session)
+    match verb.how:
+        case "cat" | "head":
+            from quilt_mcp.cli.verbs.files import show_file
+
+            return signals.run(show_file, errand)
+        case "link":
+            return signals.run(_link, errand)
+        case _:
+            return signals.run(_rows if tool.paged else _once, errand)
+
+
+async def _once(errand: Errand) -> int:
+    if errand.verb.asks and sys.stdin.isatty() and is_terminal() and not errand.options.yes:
+        code = await _agreed(errand)
+        if code is not None:
+            return code
+    reply = await errand.call()
+    if reply.is_error:
+        return errand.failed(reply)
+    if errand.options.json:
+        _print_json(reply.structured)
+    elif not errand.is_quiet:
+        render(reply, screen_of())
+    errand.tell_warnings(reply.structured)
+    return code_of(reply)
+
+
+async def _agreed(errand: Errand) -> int | None:
+    """The exit code when it is not to be done: what it would do failed, or the person does not want it."""
+    plan = await errand.call(dry_run=True)
+    if plan.is_error:
+        return errand.failed(plan)
+    render(plan, screen_of(sys.stderr))
+    say(f"{errand.verb.name} this? [y/N] ")
+    answer = sys.stdin.readline().strip().lower()
+    return None if answer in ("y", "yes") else exits.OK
+
+
+async def _rows(errand: Errand) -> int:
+    if errand.options.json:
+        return await _all_as_json(errand)
+    code, is_more = exits.OK, False
+    warnings: dict[str, None] = {}
+    with paged(wanted=not errand.is_quiet) as screen:
+        writer = writer_for(errand.options.form, errand.tool, screen)
+        is_first = True
+        async for reply in pages(errand):
+            if reply.is_error:
+                code = errand.failed(reply)
+                break
+            data = reply.structured["data"]
+            if is_first and isinstance(writer, Table) and not errand.is_quiet:
+                facts = replace(reply, structured={"data": facts_of(errand.tool, data)})
+                render(facts, screen)
+            is_first = False
+            writer.write(rows_of(errand.tool, data))
+            screen.out.flush()
+            warnings |= dict.fromkeys(reply.structured.get("warnings", ()))
+            is_more = next_cursor(reply.structured) is not None
+            code = code_of(reply)
+    errand.tell_warnings({"warnings": list(warnings)})
+    if is_more and errand.options.most is not None and is_terminal() and not errand.is_quiet:
+        say(f"There is more: --limit {errand.options.most} was asked for.\n")
+    return code
+
+
+async def pages(errand: Errand) -> AsyncIterator[Reply]:
+    """Each page as it arrives, the first a small one. All of them, or as many rows as were asked for."""
+    schema = errand.tool.arguments["limit"]
+    size, most = schema["default"], errand.options.most
+    cursor: str | None = None
+    while most is None or most > 0:
+        more: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
+        reply = await errand.call(limit=size if most is None else min(size, most), **more)
+        yield reply
+        if reply.is_error:
+            return
+        if most is not None:
+            most -= max(len(rows_of(errand.tool, reply.structured["data"])), 1)
+        cursor = next_cursor(reply.structured)
+        if cursor is None:
+            return
+        size = schema["maximum"]
+
+
+async def _all_as_json(errand: Errand) -> int:
+    found: list[Reply] = [reply async for reply in pages(errand)]
+    if found[-1].is_error:
+        _print_json(found[-1].structured)
+        return errand.failed(found[-1])
+    _print_json(merged(errand.tool, [reply.structured for reply in found]))
+    return code_of(found[-1])
+
+
+async def _link(errand: Errand) -> int:
+    reply = await errand.call()
+    if reply.is_error:
+        return errand.failed(reply)
+    url = reply.structured["data"]["url"]
+    if errand.options.json:
+        _print_json(reply.structured)
+    elif is_terminal():
+        render(reply, screen_of())
+    else:
+        sys.stdout.write(f"{url}\n")
+    if errand.options.open and url.startswith(("https://", "http://", "file://")):
+        import webbrowser
+
+        if not webbrowser.open(url):
+            say("No browser could be started here.\n")
+    errand.tell_warnings(reply.structured)
+    return exits.OK
+
+
+def code_of(reply: Reply) -> int:
+    """Of a reply that is no failure: that of bad data where a verification found some."""
+    return exits.CHECK_DATA if reply.structured.get("data", {}).get("ok") is False else exits.OK
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json_of(value, screen_of()) + "\n")
