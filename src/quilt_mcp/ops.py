@@ -74,10 +74,24 @@ class QuiltOps(Protocol):
         ...
 
     async def browse(
-        self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
+        self,
+        package: PackageUri,
+        *,
+        recursive: bool = False,
+        depth: int | None = None,
+        match: str = "",
+        sort: str = "path",
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Browse:
         """The folder at ``package.path`` (None: the root). A cursor stays on the revision it began on.
-        Raises EntryNotFound; NotAFile's opposite is no error: a file's path answers that one file."""
+        Raises EntryNotFound; NotAFile's opposite is no error: a file's path answers that one file.
+
+        ``depth``: so many levels, of which the folders of the last are rows with sums, and those above none. ``recursive``: every
+        file, unless ``depth`` is given. ``match``: only files that this pattern takes, read as one of ``Choice`` is (so over the
+        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given. ``sort``: "path" (walk order),
+        "size" or "-size". Raises InvalidArgument for another, and for a pattern or a depth that is none.
+        """
         ...
 
     async def stat(self, package: PackageUri) -> Item:

@@ -12,6 +12,7 @@ from create_contract import CreateContract
 from deletion_contract import DeletionContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
+from narrowing_contract import NarrowingContract
 from object_contract import ObjectContract
 from patch_contract import PatchContract
 from reading_contract import ReadingContract
@@ -24,6 +25,7 @@ from workflow_contract import WorkflowContract
 class QuiltOpsContract(
     ListingContract,
     ReadingContract,
+    NarrowingContract,
     CreateContract,
     PatchContract,
     RevisionContract,

@@ -41,6 +41,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.option import BackendName
+from quilt_mcp.registry.browsing import View, browse
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
@@ -144,9 +145,18 @@ class DirectOps(ObjectOps):
         return await self._registry(package.registry).log(package.name, checked_limit(limit), cursor)
 
     async def browse(
-        self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
+        self,
+        package: PackageUri,
+        *,
+        recursive: bool = False,
+        depth: int | None = None,
+        match: str = "",
+        sort: str = "path",
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Browse:
-        return await self._registry(package.registry).browse(package, recursive, checked_limit(limit), cursor)
+        view = View(recursive, depth, match, sort)
+        return await browse(self._registry(package.registry), package, view, checked_limit(limit), cursor)
 
     async def stat(self, package: PackageUri) -> Item:
         return await self._registry(package.registry).stat(package)

@@ -83,7 +83,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Browse:
-    """A revision, and one page of a folder in it (or of all entries below it, when recursive), in walk order."""
+    """A revision, and one page of what was asked of a folder in it. ``totals`` are the revision's; ``shown`` those of all rows on
+    all pages."""
 
     registry: str
     name: str
@@ -93,6 +94,7 @@ class Browse:
     metadata: Any
     workflow: Mapping[str, Any] | None
     totals: Totals
+    shown: Totals
     path: str
     page: Page[Item]
     uri: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import anyio
@@ -13,7 +12,7 @@ import anyio
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
+from quilt_mcp.domain.listing import Item, PackageListing, Page, Revision, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import (
@@ -28,10 +27,9 @@ from quilt_mcp.errors import (
     RevisionNotFound,
 )
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
-from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
+from quilt_mcp.registry.manifests.cache import ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers
-from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import collect
 
@@ -268,52 +266,6 @@ class Registry:
             await self.require_package(package.name)
             raise
 
-    async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
-        after, call = "", ("browse", self.url, package.name, package.path or "", recursive)
-        if cursor:
-            top_hash, after = decode_cursor(cursor, call, str, str)
-            package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
-        pinned, manifest = await self.open_ahead(package)
-
-        def read_page() -> tuple[Item, list[Item], int]:
-            shown = self.item(pinned, manifest, package.path or "")
-            if shown.type == "file":
-                return shown, [shown], 1
-            if recursive:
-                entries = islice(manifest.entries(shown.path, after), limit + 1)
-                return shown, [self._file(pinned, entry) for entry in entries], shown.entries or 0
-            rows = islice(manifest.children(shown.path, after), limit + 1)
-            return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
-
-        def notices() -> tuple[str, ...]:
-            if cursor or self.store.local_files is None:
-                return ()
-            return first_outside_roots(self.stores.locate, manifest.entries(package.path or ""))
-
-        few = manifest.index.size <= AT_ONCE
-        shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
-        warnings = notices() if few else await anyio.to_thread.run_sync(notices)
-        more = len(items) > limit
-        return Browse(
-            registry=self.url,
-            name=package.name,
-            top_hash=manifest.top_hash,
-            message=manifest.header.message,
-            modified=manifest.modified,
-            metadata=manifest.header.user_meta,
-            workflow=manifest.header.workflow,
-            totals=manifest.totals,
-            path=shown.path,
-            page=Page(
-                tuple(items[:limit]),
-                encode_cursor(call, manifest.top_hash, items[limit - 1].path) if more else None,
-                total,
-                warnings,
-            ),
-            uri=self.uri(package.name, manifest.top_hash, shown.path or None),
-            verified=manifest.verified,
-        )
-
     async def stat(self, package: PackageUri) -> Item:
         pinned, manifest = await self.open_ahead(package)
         return await anyio.to_thread.run_sync(self.item, pinned, manifest, package.path or "")
@@ -330,7 +282,8 @@ class Registry:
             raise self._no_such_path(pinned, manifest, path)
         return self._file(pinned, entry)
 
-    def _row(self, pinned: PackageUri, row: FolderRow) -> Item:
+    def row(self, pinned: PackageUri, row: FolderRow) -> Item:
+        """A row of that revision's manifest."""
         if row.entry is not None:
             return self._file(pinned, row.entry)
         return self._folder(pinned, row.path, row.totals, row.metadata)
