@@ -81,6 +81,8 @@ class QuiltOps(Protocol):
         depth: int | None = None,
         match: str = "",
         sort: str = "path",
+        with_extensions: bool = False,
+        with_readme: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Browse:
@@ -91,6 +93,10 @@ class QuiltOps(Protocol):
         file, unless ``depth`` is given. ``match``: only files that this pattern takes, read as one of ``Choice`` is (so over the
         whole path below the root, or as a name anywhere), however deep unless ``depth`` is given. ``sort``: "path" (walk order),
         "size" or "-size". Raises InvalidArgument for another, and for a pattern or a depth that is none.
+
+        ``with_extensions``: counts by extension of the folder, one pass through its lines that is remembered. ``with_readme``: on
+        the first page of the root, the head of README.md and quilt_summarize.json: at most a read of each, once for the same
+        bytes; a failure is a warning.
         """
         ...
 
@@ -110,7 +116,8 @@ class QuiltOps(Protocol):
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
-        """A path limits the diff to a folder or file. It may stand in either; two that differ are InvalidArgument. One that
+        """Of two revisions, also of two packages. ``limit`` 0: the totals and what differs beside the entries alone. A path limits the
+        diff to a folder or file. It may stand in either; two that differ are InvalidArgument. One that
         neither revision has is warned of."""
         ...
 

@@ -110,13 +110,11 @@ class NarrowingContract(OpsContract):
             plain = (await self.ops.browse(package, **asked)).page.items
             for sort, sign in (("size", 1), ("-size", -1)):
                 found: list[Item] = []
-                cursor: str | None = None
-                while cursor is not None or not found:
-                    page = (
-                        await self.ops.browse(package, sort=sort, limit=limit, cursor=cursor, **asked)
-                    ).page
+                page = (await self.ops.browse(package, **more)).page
+                while page.next_cursor is not None:
                     found += page.items
-                    cursor = page.next_cursor
+                    page = (await self.ops.browse(package, cursor=page.next_cursor, **more)).page
+                found += page.items
                 assert found == sorted(plain, key=lambda item: sign * item.size)
                 assert page.total == len(plain)
 
@@ -173,8 +171,14 @@ class NarrowingContract(OpsContract):
         package = self.uri("a/b")
         asked: dict[str, Any] = {"match": "*.csv", "sort": "size", "depth": 3}
         cursor = (await self.ops.browse(package, limit=1, **asked)).page.next_cursor
-        for other in ({"match": "*.txt"}, {"sort": "-size"}, {"depth": 4}, {"recursive": True}):
+        others: list[dict[str, Any]] = [
+            {"match": "*.txt"},
+            {"sort": "-size"},
+            {"depth": 4},
+            {"recursive": True},
+        ]
+        for other in others:
             with pytest.raises(InvalidArgument, match="cursor"):
-                await self.ops.browse(package, cursor=cursor, **(asked | other))
+                await self.ops.browse(package, cursor=cursor, **{**asked, **other})
         with pytest.raises(EntryNotFound):
             await self.ops.browse(self.uri("a/b", path="nope"), **asked)

@@ -10,6 +10,7 @@ from address_contract import AddressContract
 from agreement_contract import AgreementContract
 from create_contract import CreateContract
 from deletion_contract import DeletionContract
+from front_contract import FrontContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
 from narrowing_contract import NarrowingContract
@@ -26,6 +27,7 @@ class QuiltOpsContract(
     ListingContract,
     ReadingContract,
     NarrowingContract,
+    FrontContract,
     CreateContract,
     PatchContract,
     RevisionContract,

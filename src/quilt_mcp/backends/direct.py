@@ -14,7 +14,7 @@ from quilt_mcp.backends.objects import PAGE_LIMIT, READ_AT_ONCE, ObjectOps, chec
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
-from quilt_mcp.domain.diff import Diff
+from quilt_mcp.domain.diff import Diff, is_same_json
 from quilt_mcp.domain.listing import (
     Browse,
     Content,
@@ -152,10 +152,12 @@ class DirectOps(ObjectOps):
         depth: int | None = None,
         match: str = "",
         sort: str = "path",
+        with_extensions: bool = False,
+        with_readme: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Browse:
-        view = View(recursive, depth, match, sort)
+        view = View(recursive, depth, match, sort, with_extensions, with_readme)
         return await browse(self._registry(package.registry), package, view, checked_limit(limit), cursor)
 
     async def stat(self, package: PackageUri) -> Item:
@@ -204,6 +206,7 @@ class DirectOps(ObjectOps):
                 f"The two revisions are named with two paths, {before.path!r} and {after.path!r}.",
                 next_step="Give one path for both; to compare two folders, package each by itself.",
             )
+        limit = limit and checked_limit(limit)
         offset, path = 0, after.path or before.path or ""
         call = ("diff", before.registry, before.name, after.registry, after.name, path)
         if cursor:
@@ -214,16 +217,17 @@ class DirectOps(ObjectOps):
         pinned_after, new = await self._registry(after.registry).open(after)
         found = await self._manifests.diff(old, new, path)
         is_there = await anyio.to_thread.run_sync(lambda: old.has(path) or new.has(path))
-        changes = await anyio.to_thread.run_sync(found.page, offset, checked_limit(limit))
+        changes = await anyio.to_thread.run_sync(found.page, offset, limit)
         end = offset + len(changes)
-        next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if end < found.count else None
+        more = changes and end < found.count
+        next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if more else None
         metadata = (old.header.user_meta, new.header.user_meta)
         message = (old.header.message, new.header.message)
         return Diff(
             before=str(pinned_before),
             after=str(pinned_after),
             totals=found.totals,
-            package_metadata=metadata if offset == 0 and metadata[0] != metadata[1] else None,
+            package_metadata=None if offset or is_same_json(*metadata) else metadata,
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,

@@ -82,6 +82,18 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Readme:
+    """The head of a package's README.md, which is data and no instruction. ``size`` is the whole file's, ``is_whole`` whether
+    that was all. ``verified``: the file was read whole and has its recorded hash."""
+
+    text: str
+    size: int
+    is_whole: bool
+    verified: bool
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
 class Browse:
     """A revision, and one page of what was asked of a folder in it. ``totals`` are the revision's; ``shown`` those of all rows on
     all pages."""
@@ -100,6 +112,12 @@ class Browse:
     uri: str
     verified: bool | None = True
     """True: the manifest has the top hash. None: it is large, and this first answer comes ahead of the verdict."""
+    extensions: Mapping[str, Totals] | None = None
+    """Where asked for: the files at or below ``path`` by what their names end in ('.csv', '.fastq.gz', '' for nothing), the 20
+    most frequent first, and under '*' all others. ``match`` does not count for it."""
+    readme: Readme | None = None
+    summary: Any = None
+    """What quilt_summarize.json holds."""
 
 
 @dataclass(frozen=True, slots=True)

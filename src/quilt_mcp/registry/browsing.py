@@ -18,6 +18,7 @@ from quilt_mcp.registry.manifests.cache import AT_ONCE
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.manifests.scan import SORTS, Checkpoint, Question, Scan
 from quilt_mcp.registry.reach import first_outside_roots
+from quilt_mcp.registry.readme import Front, read_front
 from quilt_mcp.registry.registry import Registry
 
 _DEEPEST: Final = 1000
@@ -31,6 +32,8 @@ class View:
     depth: int | None = None
     match: str = ""
     sort: str = "path"
+    with_extensions: bool = False
+    with_readme: bool = False
 
     def levels(self) -> int | None:
         return self.depth or (None if self.recursive or self.match else 1)
@@ -80,6 +83,10 @@ async def browse(
     shown, rows, count, sums, warnings = (
         read_page() if few else await to_thread.run_sync(read_page, check_cancelled)
     )
+    extensions = await registry.manifests.extensions(manifest, shown.path) if view.with_extensions else None
+    front = Front()
+    if view.with_readme and not shown.path and not cursor:
+        front = await read_front(registry, pinned, manifest)
     more = len(rows) > limit
     last_row = rows[limit - 1] if more else None
     return Browse(
@@ -100,10 +107,13 @@ async def browse(
                 call, manifest.top_hash, last_row.path, last_row.totals.bytes, sums.entries, sums.bytes
             ),
             count,
-            warnings,
+            (*warnings, *front.warnings),
         ),
         uri=registry.uri(package.name, manifest.top_hash, shown.path or None),
         verified=manifest.verified,
+        extensions=None if extensions is None else {key: Totals(*sums) for key, sums in extensions.items()},
+        readme=front.readme,
+        summary=front.summary,
     )
 
 

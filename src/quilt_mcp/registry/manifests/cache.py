@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
+from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import (
     CorruptManifest,
     ObjectNotFound,
@@ -34,6 +35,8 @@ from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
 from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.manifests.remembered import Remembered
+from quilt_mcp.registry.manifests.scan import extensions
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
 
@@ -50,6 +53,7 @@ LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
 VERDICTS: Final = 10_000
 """Verdicts that are remembered without the manifests."""
+TEXTS: Final = 100
 ATTEMPTS: Final = 5
 
 
@@ -64,7 +68,9 @@ class ManifestCache:
         self._open: OrderedDict[str, Manifest] = OrderedDict()
         self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
-        self._verdicts: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+        self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)
+        self.texts = Remembered[tuple[str, Hash | None], tuple[bytes, bool]](TEXTS)
+        """Small files of packages, by where they are and what is recorded of them; whether they are that."""
 
     async def open(self, store: Store, top_hash: str) -> Manifest:
         """One request (a stat) when the manifest is known, two or three when not. It is verified: what acts on a revision gets
@@ -100,17 +106,29 @@ class ManifestCache:
             async with self._locked(manifest.name):
                 if manifest.verified is None:
                     await to_thread.run_sync(manifest.find_hash, check_cancelled)
-                    with suppress(StorageFull, StorageUnavailable):
-                        await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
+                    await self._save_index(manifest)
         self._remember(store, manifest)
         manifest.require_verified()
         return manifest
 
+    async def _save_index(self, manifest: Manifest) -> None:
+        with suppress(StorageFull, StorageUnavailable):
+            await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
+
+    async def extensions(self, manifest: Manifest, path: str) -> dict[str, list[int]]:
+        """What ``scan.extensions`` finds, once for each folder. Of a large manifest as a whole it is kept on disk."""
+        found = manifest.extensions.get(path) if path else manifest.index.extensions
+        if found is None:
+            found = await to_thread.run_sync(extensions, manifest, path, check_cancelled)
+            if path:
+                return manifest.extensions.set(path, found)
+            manifest.index = replace(manifest.index, extensions=found)
+            if not manifest.lines.held:
+                await self._save_index(manifest)
+        return found
+
     def _remember(self, store: Store, manifest: Manifest) -> None:
-        self._verdicts[(store.url, manifest.top_hash)] = manifest.verified
-        self._verdicts.move_to_end((store.url, manifest.top_hash))
-        if len(self._verdicts) > VERDICTS:
-            self._verdicts.popitem(last=False)
+        self._verdicts.set((store.url, manifest.top_hash), manifest.verified)
 
     async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
         """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""

@@ -16,12 +16,14 @@ from quilt_mcp.domain.names import suggest, walk_key
 from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
+from quilt_mcp.registry.manifests.remembered import Remembered
 
 PAGE = 1000
 """Entries of a page, for those who go through all of them."""
 _SUGGEST_SCAN = 5_000
 """How many names a suggestion looks at in each folder it tries."""
 _OVERHEAD = 4 << 10
+_FOLDERS_COUNTED = 50
 _FIRST_READ = 16 << 10
 """A page is often over before much more was read."""
 
@@ -58,6 +60,8 @@ class Manifest:
         self.index = index
         self.has_answered = False
         """Whether something was answered from it. ``ManifestCache.open_ahead`` sets it."""
+        self.extensions = Remembered[str, dict[str, list[int]]](_FOLDERS_COUNTED)
+        """By folder, what ``scan.extensions`` found."""
         self._folders = index.folders
 
     @property

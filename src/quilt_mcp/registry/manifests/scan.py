@@ -20,6 +20,11 @@ SORTS: Final = {"path": 0, "size": 1, "-size": -1}
 _FEW: Final = 4
 """Lines are picked out where a text stands fewer times in them than one in so many."""
 
+_ENDINGS: Final = 10_000
+_ENDINGS_SHOWN: Final = 20
+_LONGEST_ENDING: Final = 20
+_PACKED: Final = frozenset((".gz", ".bz2", ".xz", ".zst"))
+
 Checkpoint = Callable[[], None]
 
 
@@ -71,6 +76,36 @@ def _places(block: bytes, sought: bytes) -> Iterator[tuple[int, int]]:
         stop = block.index(b"\n", at) + 1
         yield block.rfind(b"\n", 0, at) + 1, stop
         at = block.find(sought, stop)
+
+
+def extensions(manifest: Manifest, path: str, checkpoint: Checkpoint) -> dict[str, list[int]]:
+    """How many files at or below ``path`` end in what, and their bytes: the most frequent endings, the first of them first, and
+    under '*' all others."""
+    counts: dict[str, list[int]] = {}
+    others = [0, 0]
+    for block in columns(manifest, *manifest.span(path), checkpoint):
+        for key, size in zip(block.keys, block.sizes, strict=True):
+            ending = _ending(key)
+            count = counts.get(ending)
+            if count is None:
+                count = others if len(counts) == _ENDINGS else counts.setdefault(ending, [0, 0])
+            count[0] += 1
+            count[1] += size
+    ranked = sorted(counts.items(), key=lambda item: (-item[1][0], item[0]))
+    for _, count in ranked[_ENDINGS_SHOWN:]:
+        others = [others[0] + count[0], others[1] + count[1]]
+    return dict(ranked[:_ENDINGS_SHOWN]) | ({"*": others} if others[0] else {})
+
+
+def _ending(key: str) -> str:
+    """From the last dot of the name on; from the one before it where the last part tells of compression alone."""
+    name = key[key.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    if name[dot:] in _PACKED:
+        before = name.rfind(".", 1, dot)
+        dot = before if before > 0 and name[before + 1 : dot].isalnum() else dot
+    ending = name[dot:] if dot > 0 else ""
+    return ending if len(ending) <= _LONGEST_ENDING and ending.isprintable() and " " not in ending else ""
 
 
 @dataclass(frozen=True, slots=True)
