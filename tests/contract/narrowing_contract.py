@@ -109,6 +109,7 @@ class NarrowingContract(OpsContract):
             package = self.uri("a/b", path=path)
             plain = (await self.ops.browse(package, **asked)).page.items
             for sort, sign in (("size", 1), ("-size", -1)):
+                more: dict[str, Any] = {**asked, "sort": sort, "limit": limit}
                 found: list[Item] = []
                 page = (await self.ops.browse(package, **more)).page
                 while page.next_cursor is not None:

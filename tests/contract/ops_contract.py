@@ -11,10 +11,12 @@ from agreement_contract import AgreementContract
 from create_contract import CreateContract
 from deletion_contract import DeletionContract
 from front_contract import FrontContract
+from history_contract import HistoryContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
 from narrowing_contract import NarrowingContract
 from object_contract import ObjectContract
+from packages_contract import PackagesContract
 from patch_contract import PatchContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
@@ -25,9 +27,11 @@ from workflow_contract import WorkflowContract
 
 class QuiltOpsContract(
     ListingContract,
+    PackagesContract,
     ReadingContract,
     NarrowingContract,
     FrontContract,
+    HistoryContract,
     CreateContract,
     PatchContract,
     RevisionContract,

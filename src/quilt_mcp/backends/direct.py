@@ -43,8 +43,10 @@ from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.browsing import View, browse
 from quilt_mcp.registry.deletion import delete
+from quilt_mcp.registry.history import History
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
+from quilt_mcp.registry.packages import Wanted, list_packages
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
@@ -121,11 +123,21 @@ class DirectOps(ObjectOps):
         return Page(listings, next_cursor, len(urls), warnings)
 
     async def list_packages(
-        self, registry: str, *, prefix: str = "", limit: int = 100, cursor: str | None = None
+        self,
+        registry: str,
+        *,
+        prefix: str = "",
+        match: str = "",
+        sort: str = "name",
+        metadata: bool | tuple[str, ...] = False,
+        detail: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Page[PackageListing]:
         opened = self._registry(registry)
         try:
-            return await opened.list_packages(prefix, checked_limit(limit), cursor)
+            wanted = Wanted(prefix, match, sort, metadata, detail)
+            return await list_packages(opened, wanted, checked_limit(limit), cursor)
         except RegistryNotFound as error:
             is_folder = opened.store.local_files is not None and not error.details.get("exists")
             if opened.url not in self.registries or not is_folder:
@@ -140,9 +152,10 @@ class DirectOps(ObjectOps):
         return PackageUri(registry.url, package.name, top_hash=top_hash, path=package.path)
 
     async def log(
-        self, package: PackageUri, *, limit: int = 100, cursor: str | None = None
+        self, package: PackageUri, *, counts: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[Revision]:
-        return await self._registry(package.registry).log(package.name, checked_limit(limit), cursor)
+        history = History(self._registry(package.registry), package, counts)
+        return await history.page(checked_limit(limit), cursor)
 
     async def browse(
         self,

@@ -14,8 +14,8 @@ ChangeKind = Literal["added", "removed", "modified", "renamed", "metadata"]
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A field of metadata that is not the same, by its JSON pointer ('' for the whole). What is absent on a side is None there, as
-    null is: ``kind`` tells."""
+    """A field of metadata that is not the same, by its JSON pointer ('' for the whole). What is absent is None there, and so is
+    null: ``kind`` tells."""
 
     field: str
     kind: Literal["added", "removed", "modified"]
@@ -112,8 +112,11 @@ def _kind(before: Entry | None, after: Entry | None) -> ChangeKind:
 
 def changed_fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
     """Objects are compared field by field, anything else as a whole; values are equal when JSON spells them alike, so that 1 is
-    not true. Metadata as a whole that is None is an absent object."""
-    before, after = {} if before is None else before, {} if after is None else after
+    not true. No metadata at all (None) is compared with an object as an empty one."""
+    if before is None and isinstance(after, Mapping):
+        before = dict[str, Any]()
+    if after is None and isinstance(before, Mapping):
+        after = dict[str, Any]()
     return tuple(_changed_fields("", before, after))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
+from quilt_mcp.domain.diff import DiffTotals, EntryChange
 from quilt_mcp.domain.entry import Hash
 
 T = TypeVar("T")
@@ -21,6 +22,12 @@ class Page(Generic[T]):
     next_cursor: str | None = None
     total: int | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    entries: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,17 @@ class PackageListing:
     modified: datetime | None
     verified: bool | None = None
     """As ``Revision.verified``."""
+    metadata: Any = None
+    """User metadata, whole or by JSON pointer, where asked for; ``message`` and ``totals`` with ``detail``."""
+    message: str | None = None
+    totals: Totals | None = None
+    """None too where the manifest is too large to be looked through for a listing (a warning of the page says so)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A line of a package's log. ``timestamp`` is the pointer's name; ``tags`` holds 'latest' where it points here."""
+    """A line of a package's log. ``timestamp`` is the pointer's name. ``tags`` holds 'latest' in one line of a log alone: the
+    newest of those with the hash that latest points to."""
 
     top_hash: str
     timestamp: datetime | None
@@ -54,12 +67,12 @@ class Revision:
     tags: tuple[str, ...] = ()
     verified: bool | None = None
     """Whether its manifest had that hash when it was last looked at; None: not looked at yet, which a log does not do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    entries: int
-    bytes: int
+    change: EntryChange | None = None
+    """Of the log of a path: how that file or folder (whose ``path`` ends in '/') changed since the revision before: ``added``,
+    ``removed``, ``modified`` or ``metadata``, with the sizes, for a folder summed, and a file's hashes. A file that came by a
+    rename is ``added``."""
+    counts: DiffTotals | None = None
+    """Of the log of a path, or with ``counts``: the changed entries since the revision before; of the first, all are added."""
 
 
 @dataclass(frozen=True, slots=True)
