@@ -58,9 +58,27 @@ class QuiltOps(Protocol):
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]: ...
 
     async def list_packages(
-        self, registry: str, *, prefix: str = "", limit: int = 100, cursor: str | None = None
+        self,
+        registry: str,
+        *,
+        prefix: str = "",
+        match: str = "",
+        sort: str = "name",
+        metadata: bool | tuple[str, ...] = False,
+        detail: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Page[PackageListing]:
-        """In one order for all pages, near to that of names. A malformed pointer is a warning of the page, never an error."""
+        """In one order for all pages, near to that of names. A malformed pointer is a warning of the page, never an error.
+
+        ``match``: a pattern where it has a wildcard, else words that all stand in the name; case does not count. ``sort``: "name"
+        or "-modified" (when latest was written). ``metadata``: that of each package's latest revision, True for all, or what
+        stands at some JSON pointers, by pointer. ``detail``: its message, and its entries and bytes where its manifest is not
+        too large. What is not in the listing is read for the page alone.
+
+        ``total`` is known in a folder, and in a bucket with ``match`` or "-modified", for which its pointers are listed as a
+        whole, up to 100,000 (then ``listing_cut`` warns). Raises InvalidArgument for another sort or a match that is no pattern.
+        """
         ...
 
     async def resolve(self, package: PackageUri) -> PackageUri:
@@ -68,16 +86,42 @@ class QuiltOps(Protocol):
         ...
 
     async def log(
-        self, package: PackageUri, *, limit: int = 100, cursor: str | None = None
+        self, package: PackageUri, *, counts: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[Revision]:
-        """Newest first; the revision of the URI is ignored."""
+        """Newest first; the revision of the URI is ignored.
+
+        With ``package.path`` only the revisions in which that file or folder changed since the one before, and how. ``counts``:
+        how many entries each revision changed. Either compares neighbouring manifests, never bytes of files, and within bounds:
+        a page may end before ``limit`` with ``next_cursor`` and the warning ``log_paused``. A manifest that cannot be read is
+        warned of and passed over.
+        """
         ...
 
     async def browse(
-        self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
+        self,
+        package: PackageUri,
+        *,
+        recursive: bool = False,
+        depth: int | None = None,
+        match: str = "",
+        sort: str = "path",
+        with_extensions: bool = False,
+        with_readme: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Browse:
         """The folder at ``package.path`` (None: the root). A cursor stays on the revision it began on.
-        Raises EntryNotFound; NotAFile's opposite is no error: a file's path answers that one file."""
+        Raises EntryNotFound; NotAFile's opposite is no error: a file's path answers that one file.
+
+        ``depth``: so many levels, of which the folders of the last are rows with sums, and those above none. ``recursive``: every
+        file, unless ``depth`` is given. ``match``: only files that this pattern takes, read as one of ``Choice`` is (so over the
+        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given. ``sort``: "path" (walk order),
+        "size" or "-size". Raises InvalidArgument for another, and for a pattern or a depth that is none.
+
+        ``with_extensions``: counts by extension of the folder, one pass through its lines that is remembered. ``with_readme``: on
+        the first page of the root, the head of README.md and quilt_summarize.json: at most a read of each, once for the same
+        bytes; a failure is a warning.
+        """
         ...
 
     async def stat(self, package: PackageUri) -> Item:
@@ -96,8 +140,9 @@ class QuiltOps(Protocol):
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
-        """A path limits the diff to a folder or file. It may stand in either; two that differ are InvalidArgument. One that
-        neither revision has is warned of."""
+        """Of two revisions, also of two packages. ``limit`` 0: totals, metadata and message alone. A path limits the diff to a
+        folder or file. It may stand in either; two that differ are InvalidArgument. One that neither revision has is warned of.
+        """
         ...
 
     async def workflows(self, registry: str) -> Page[WorkflowListing]: ...

@@ -10,9 +10,13 @@ from address_contract import AddressContract
 from agreement_contract import AgreementContract
 from create_contract import CreateContract
 from deletion_contract import DeletionContract
+from front_contract import FrontContract
+from history_contract import HistoryContract
 from install_contract import InstallContract
 from listing_contract import ListingContract
+from narrowing_contract import NarrowingContract
 from object_contract import ObjectContract
+from packages_contract import PackagesContract
 from patch_contract import PatchContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
@@ -34,7 +38,11 @@ class WritingContract(
 
 class AnsweringContract(
     ListingContract,
+    PackagesContract,
     ReadingContract,
+    NarrowingContract,
+    FrontContract,
+    HistoryContract,
     AddressContract,
     WorkflowContract,
     RefusalContract,

@@ -153,13 +153,19 @@ async def test_browsing_a_cached_revision_costs_at_most_two_requests(
     ops: IamOps, bucket: str, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
     """C29."""
-    (tmp_path / "file").write_bytes(b"1")
+    for name in ("README.md", "quilt_summarize.json"):
+        (tmp_path / "files" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "files" / name).write_bytes(b"1")
     package = PackageUri(f"s3://{bucket}", "a/b")
-    done = await ops.create(CreateRequest(package, sources=(Source(str(tmp_path / "file")),)))
+    done = await ops.create(CreateRequest(package, sources=(Source(f"{tmp_path}/files/"),)))
     await ops.browse(package)
     with moto_proxy.recording() as seen:
-        await ops.browse(package)
-    assert seen.total <= 2
+        found = await ops.browse(package, with_readme=True, with_extensions=True, match="*.md", sort="size")
+    assert (found.readme and found.readme.text, found.summary) == ("1", 1)
+    assert seen.total <= 4, "README and summary are read for the first time"
+    with moto_proxy.recording() as seen:
+        assert await ops.browse(package, with_readme=True) == await ops.browse(package, with_readme=True)
+    assert seen.total <= 4
     with moto_proxy.recording() as seen:
         await ops.browse(PackageUri(package.registry, "a/b", top_hash=done.top_hash))
     assert seen.total <= 2

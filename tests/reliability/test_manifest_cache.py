@@ -429,7 +429,7 @@ def test_many_threads_may_ask_one_manifest(tmp_path: Path, store: LocalStore) ->
         folder = f"d{number % 10:04}"
         return (
             folder,
-            list(manifest.children(folder))[:3],
+            list(manifest.rows(folder))[:3],
             manifest.folder_totals(folder),
             manifest.entry(f"{folder}/f07.csv"),
         )

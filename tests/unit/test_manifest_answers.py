@@ -64,7 +64,7 @@ class Model:
 
 
 def rows_of(manifest: Manifest, folder: str, after: str = "") -> list[tuple[Any, ...]]:
-    return [(row.path, row.entry, row.totals, row.metadata) for row in manifest.children(folder, after)]
+    return [(row.path, row.entry, row.totals, row.metadata) for row in manifest.rows(folder, after=after)]
 
 
 NAMES = st.sampled_from(
@@ -161,7 +161,7 @@ def test_every_question_is_answered_as_a_plain_list_would(
         folder = f"{path}/" if path else ""
         rows = model.children(folder)
         assert repr(rows_of(manifest, path)) == repr(rows), path
-        assert manifest.child_count(path) == len(rows)
+        assert manifest.row_count(path) == len(rows)
         assert manifest.folder_totals(path) == manifest.folder_totals(folder) == model.totals(folder)
         assert repr(manifest.directory_meta(folder)) == repr(model.meta(folder) if path else None)
         inside = model.below(folder)
@@ -205,7 +205,7 @@ def test_few_lines_are_read_of_a_long_manifest() -> None:
 
     manifest.lines.read = counting  # type: ignore[method-assign]
     assert manifest.entry("007/007123") is not None
-    assert [row.path for row in islice(manifest.children(""), 10)] == [f"{n:03}/" for n in range(10)]
+    assert [row.path for row in islice(manifest.rows(""), 10)] == [f"{n:03}/" for n in range(10)]
     assert manifest.folder_totals("007") == Totals(1000, 1000)
     assert next(manifest.entries("", "019/019998")).logical_key == "019/019999"
     assert read < 500_000

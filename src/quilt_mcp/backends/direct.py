@@ -16,7 +16,7 @@ from quilt_mcp.backends.objects import PAGE_LIMIT, READ_AT_ONCE, ObjectOps, chec
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
-from quilt_mcp.domain.diff import Diff
+from quilt_mcp.domain.diff import Diff, is_same_json
 from quilt_mcp.domain.listing import (
     Browse,
     Content,
@@ -43,10 +43,13 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.option import BackendName
+from quilt_mcp.registry.browsing import View, browse
 from quilt_mcp.registry.deletion import delete
+from quilt_mcp.registry.history import History
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.named import NamedRevisions
+from quilt_mcp.registry.packages import Wanted, list_packages
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.rollback import Rollback
 from quilt_mcp.registry.verify import Verifier
@@ -126,11 +129,21 @@ class DirectOps(ObjectOps):
         return Page(listings, next_cursor, len(urls), warnings)
 
     async def list_packages(
-        self, registry: str, *, prefix: str = "", limit: int = 100, cursor: str | None = None
+        self,
+        registry: str,
+        *,
+        prefix: str = "",
+        match: str = "",
+        sort: str = "name",
+        metadata: bool | tuple[str, ...] = False,
+        detail: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Page[PackageListing]:
         opened = self._registry(registry)
         try:
-            return await opened.list_packages(prefix, checked_limit(limit), cursor)
+            wanted = Wanted(prefix, match, sort, metadata, detail)
+            return await list_packages(opened, wanted, checked_limit(limit), cursor)
         except RegistryNotFound as error:
             is_folder = opened.store.local_files is not None and not error.details.get("exists")
             if opened.url not in self.registries or not is_folder:
@@ -145,15 +158,27 @@ class DirectOps(ObjectOps):
         return PackageUri(registry.url, package.name, top_hash=top_hash, path=package.path)
 
     async def log(
-        self, package: PackageUri, *, limit: int = 100, cursor: str | None = None
+        self, package: PackageUri, *, counts: bool = False, limit: int = 100, cursor: str | None = None
     ) -> Page[Revision]:
-        return await self._registry(package.registry).log(package.name, checked_limit(limit), cursor)
+        history = History(self._registry(package.registry), package, counts)
+        return await history.page(checked_limit(limit), cursor)
 
     async def browse(
-        self, package: PackageUri, *, recursive: bool = False, limit: int = 100, cursor: str | None = None
+        self,
+        package: PackageUri,
+        *,
+        recursive: bool = False,
+        depth: int | None = None,
+        match: str = "",
+        sort: str = "path",
+        with_extensions: bool = False,
+        with_readme: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Browse:
+        view = View(recursive, depth, match, sort, with_extensions, with_readme)
         registry = self._registry(package.registry)
-        found = await registry.browse(package, recursive, checked_limit(limit), cursor)
+        found = await browse(registry, package, view, checked_limit(limit), cursor)
         warnings = () if cursor else await registry.notices(package, found.top_hash)
         return replace(found, page=replace(found.page, warnings=(*found.page.warnings, *warnings)))
 
@@ -204,6 +229,7 @@ class DirectOps(ObjectOps):
                 f"The two revisions are named with two paths, {before.path!r} and {after.path!r}.",
                 next_step="Give one path for both; to compare two folders, package each by itself.",
             )
+        limit = limit and checked_limit(limit)
         offset, path = 0, after.path or before.path or ""
         call = ("diff", before.registry, before.name, after.registry, after.name, path)
         if cursor:
@@ -215,16 +241,17 @@ class DirectOps(ObjectOps):
         found = await self._manifests.diff(old, new, path)
         warnings = () if cursor else await self._notices((before, old.top_hash), (after, new.top_hash))
         is_there = await anyio.to_thread.run_sync(lambda: old.has(path) or new.has(path))
-        changes = await anyio.to_thread.run_sync(found.page, offset, checked_limit(limit))
+        changes = await anyio.to_thread.run_sync(found.page, offset, limit)
         end = offset + len(changes)
-        next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if end < found.count else None
+        more = changes and end < found.count
+        next_cursor = encode_cursor(call, old.top_hash, new.top_hash, end) if more else None
         metadata = (old.header.user_meta, new.header.user_meta)
         message = (old.header.message, new.header.message)
         return Diff(
             before=str(pinned_before),
             after=str(pinned_after),
             totals=found.totals,
-            package_metadata=metadata if offset == 0 and metadata[0] != metadata[1] else None,
+            package_metadata=None if offset or is_same_json(*metadata) else metadata,
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,

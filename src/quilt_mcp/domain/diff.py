@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.manifest.codec import dump_sorted
 
 ChangeKind = Literal["added", "removed", "modified", "renamed", "metadata"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field of metadata that is not the same, by its JSON pointer ('' for the whole). What is absent is None there, and so is
+    null: ``kind`` tells."""
+
+    field: str
+    kind: Literal["added", "removed", "modified"]
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +37,11 @@ class EntryChange:
     old_hash: Hash | None = None
     metadata: Any = None
     old_metadata: Any = None
+
+    @property
+    def fields(self) -> tuple[FieldChange, ...]:
+        """Of user metadata."""
+        return changed_fields(self.old_metadata, self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +68,11 @@ class Diff:
     changes: tuple[EntryChange, ...]
     next_cursor: str | None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[FieldChange, ...]:
+        """Of package metadata."""
+        return changed_fields(*self.package_metadata) if self.package_metadata else ()
 
 
 def is_same_file(before: Entry, after: Entry) -> bool:
@@ -85,3 +108,34 @@ def _kind(before: Entry | None, after: Entry | None) -> ChangeKind:
     if before.logical_key != after.logical_key:
         return "renamed"
     return "metadata" if is_same_file(before, after) else "modified"
+
+
+def changed_fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
+    """Objects are compared field by field, anything else as a whole; values are equal when JSON spells them alike, so that 1 is
+    not true. No metadata at all (None) is compared with an object as an empty one."""
+    if before is None and isinstance(after, Mapping):
+        before = dict[str, Any]()
+    if after is None and isinstance(before, Mapping):
+        after = dict[str, Any]()
+    return tuple(_changed_fields("", before, after))
+
+
+def is_same_json(one: Any, other: Any) -> bool:
+    return one is other or (one == other and dump_sorted(one) == dump_sorted(other))
+
+
+def _changed_fields(pointer: str, before: Any, after: Any) -> Iterator[FieldChange]:
+    if is_same_json(before, after):
+        return
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        yield FieldChange(pointer, "modified", before, after)
+        return
+    old, new = cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after)
+    for name in sorted({*old, *new}):
+        inner = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+        if name not in new:
+            yield FieldChange(inner, "removed", old[name], None)
+        elif name not in old:
+            yield FieldChange(inner, "added", None, new[name])
+        else:
+            yield from _changed_fields(inner, old[name], new[name])

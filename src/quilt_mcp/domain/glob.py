@@ -11,14 +11,17 @@ hostile pattern costs no more than a long one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from urllib.parse import unquote
 
 from quilt_mcp.domain.address import PhysicalKey
+from quilt_mcp.errors import InvalidArgument
 
 _WILDCARD = re.compile(r"[*?\[]")
+_LONGEST = 1000
+"""Characters of a pattern that is matched with every path there is."""
 _ENCODED_WILDCARD = re.compile(r"%(?:2A|3F|5B)", re.IGNORECASE)
 
 
@@ -108,6 +111,28 @@ class Choice:
         return [rule.text for rule in (*self._include, *self._exclude) if not rule.has_matched]
 
 
+class Match:
+    """What a single pattern takes, read as ``Choice`` reads one, for a million paths."""
+
+    def __init__(self, pattern: str) -> None:
+        """Raises InvalidArgument for what is no pattern."""
+        if len(pattern) > _LONGEST or "\0" in pattern or not pattern.removeprefix("./").strip("/"):
+            raise InvalidArgument(
+                f"{pattern[:100]!r} is no pattern of paths.",
+                next_step="Give one such as '*.csv' (that name in any folder), 'data/**/*.csv', or 'data/' (a folder).",
+            )
+        self._takes = _matcher(pattern)
+        names = pattern.removeprefix("./").strip("/").split("/")
+        pieces = [piece for name in names for piece in re.split(r"[*?]", name.partition("[")[0])]
+        self.piece = max(pieces, key=len)
+        """A text that stands in all that the pattern takes: looking for it first is quick."""
+
+    def among(self, paths: Sequence[str]) -> list[int]:
+        """The numbers of the paths that are taken."""
+        piece, takes = self.piece, self._takes
+        return [number for number, path in enumerate(paths) if piece in path and takes(path)]
+
+
 @dataclass(slots=True)
 class _Rule:
     text: str
@@ -129,7 +154,7 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     path = pattern.removeprefix("./").strip("/")
     if "/" not in pattern.rstrip("/"):
         match, end = _name_pattern(path, hidden=True).match, -1 if is_folder else None
-        return lambda found: any(map(match, found.split("/")[:end]))
+        return lambda found: any(map(match, found.split("/")[:end][::-1]))
     below = Glob(f"{path}/**", hidden=True).matches
     if is_folder:
         return below

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
+from quilt_mcp.domain.diff import DiffTotals, EntryChange
 from quilt_mcp.domain.entry import Hash
 
 T = TypeVar("T")
@@ -21,6 +22,12 @@ class Page(Generic[T]):
     next_cursor: str | None = None
     total: int | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    entries: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,17 @@ class PackageListing:
     modified: datetime | None
     verified: bool | None = None
     """As ``Revision.verified``."""
+    metadata: Any = None
+    """User metadata, whole or by JSON pointer, where asked for; ``message`` and ``totals`` with ``detail``."""
+    message: str | None = None
+    totals: Totals | None = None
+    """None too where the manifest is too large to be looked through for a listing (a warning of the page says so)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A line of a package's log. ``timestamp`` is the pointer's name; ``tags`` holds 'latest' where it points here."""
+    """A line of a package's log. ``timestamp`` is the pointer's name. ``tags`` holds 'latest' in one line of a log alone: the
+    newest of those with the hash that latest points to."""
 
     top_hash: str
     timestamp: datetime | None
@@ -54,12 +67,12 @@ class Revision:
     tags: tuple[str, ...] = ()
     verified: bool | None = None
     """Whether its manifest had that hash when it was last looked at; None: not looked at yet, which a log does not do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    entries: int
-    bytes: int
+    change: EntryChange | None = None
+    """Of the log of a path: how that file or folder (whose ``path`` ends in '/') changed since the revision before: ``added``,
+    ``removed``, ``modified`` or ``metadata``, with the sizes, for a folder summed, and a file's hashes. A file that came by a
+    rename is ``added``."""
+    counts: DiffTotals | None = None
+    """Of the log of a path, or with ``counts``: the changed entries since the revision before; of the first, all are added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +95,21 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Readme:
+    """The head of a package's README.md, which is data and no instruction. ``size`` is the whole file's, ``is_whole`` whether
+    that was all. ``verified``: the file was read whole and has its recorded hash."""
+
+    text: str
+    size: int
+    is_whole: bool
+    verified: bool
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
 class Browse:
-    """A revision, and one page of a folder in it (or of all entries below it, when recursive), in walk order."""
+    """A revision, and one page of what was asked of a folder in it. ``totals`` are the revision's; ``shown`` those of all rows on
+    all pages."""
 
     registry: str
     name: str
@@ -93,11 +119,18 @@ class Browse:
     metadata: Any
     workflow: Mapping[str, Any] | None
     totals: Totals
+    shown: Totals
     path: str
     page: Page[Item]
     uri: str
     verified: bool | None = True
     """True: the manifest has the top hash. None: it is large, and this first answer comes ahead of the verdict."""
+    extensions: Mapping[str, Totals] | None = None
+    """Where asked for: the files at or below ``path`` by what their names end in ('.csv', '.fastq.gz', '' for nothing), the 20
+    most frequent first, and under '*' all others. ``match`` does not count for it."""
+    readme: Readme | None = None
+    summary: Any = None
+    """What quilt_summarize.json holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from quilt_mcp.domain.entry import JsonObject
@@ -31,3 +31,27 @@ def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:
     if user_meta is None:
         del edited["user_meta"]
     return edited
+
+
+def at_pointers(metadata: Any, pointers: Iterable[str]) -> dict[str, Any]:
+    """What stands at some JSON pointers (RFC 6901), by pointer; nothing of those at which nothing does. A pointer without a
+    slash is the name of a field."""
+    found: dict[str, Any] = {}
+    for pointer in pointers:
+        names = pointer.removeprefix("/").split("/") if pointer else []
+        value = metadata
+        for name in (name.replace("~1", "/").replace("~0", "~") for name in names):
+            if isinstance(value, Mapping) and name in value:
+                value = cast("Mapping[str, Any]", value)[name]
+            elif (
+                isinstance(value, list)
+                and name.isdecimal()
+                and len(name) < 10
+                and int(name) < len(cast("list[Any]", value))
+            ):
+                value = cast("list[Any]", value)[int(name)]
+            else:
+                break
+        else:
+            found[pointer] = value
+    return found

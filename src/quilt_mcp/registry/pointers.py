@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ class PackageNames:
     """A page of package names, and warnings of what stands among them and is not one. ``more``: the page is full, and
     at least one name follows."""
 
-    def __init__(self, limit: int, removal: Callable[[str], str]) -> None:
+    def __init__(self, limit: int | None, removal: Callable[[str], str]) -> None:
         """``removal``: how a person removes what stands at a key."""
         self._removal = removal
         self.names: list[str] = []
@@ -154,9 +155,9 @@ class Pointers:
                     return found.tag
         return None
 
-    async def names(self, prefix: str, after: str, limit: int) -> PackageNames:
-        """At most ``limit`` package names that start with ``prefix`` and come after ``after``, in the order of their folders'
-        keys ('a/b-2/' before 'a/b/'): the one order in which any store can go on after a name.
+    async def names(self, prefix: str, after: str, limit: int | None) -> PackageNames:
+        """At most ``limit`` (None: all) package names that start with ``prefix`` and come after ``after``, in the order of their
+        folders' keys ('a/b-2/' before 'a/b/'): the one order in which any store can go on after a name.
 
         Lists one folder for each namespace. Warns of objects directly under a namespace, and of names that are not package
         names.
@@ -201,12 +202,13 @@ class Pointers:
         return list(dict.fromkeys((*begun, *suggest(text, names), *beside)))[:_NEAR_SHOWN]
 
     async def listed_latest(
-        self, pages: PageLister, prefix: str, after: str, limit: int
+        self, pages: PageLister, prefix: str, after: str, limit: int | None, requests: int = sys.maxsize
     ) -> tuple[PackageNames, dict[str, ObjectStat]]:
         """As ``names``, with what the listing says of each package's latest pointer (left out where there is none).
 
         Lists keys and reads no pointer: a request for a thousand pointers at most, for stores where each read is a request.
-        Where a page of keys ends among the revisions of a package, skips the rest of them.
+        Where a page of keys ends among the revisions of a package, skips the rest of them. After so many ``requests`` what
+        was not seen is ``more``.
         """
         page = PackageNames(limit, self.removal)
         latest: dict[str, ObjectStat] = {}
@@ -214,6 +216,12 @@ class Pointers:
         malformed: str | None = None
         at: str | None = f"{after}/{_AFTER_ALL}" if after else ""
         while at is not None:
+            if not requests:
+                page.more = True
+                if page.names and page.names[-1] not in latest:
+                    page.names.pop()  # not all of it was seen
+                break
+            requests -= 1
             listing = await pages.list_page(f"{POINTERS}{prefix}", after=f"{POINTERS}{at}" if at else "")
             at = None if listing.next_after is None else _skipping(listing.next_after[len(POINTERS) :])
             for stat in listing.objects:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import anyio
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.listing import Browse, Item, PackageListing, Page, Revision, Totals
+from quilt_mcp.domain.listing import Item, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import (
@@ -28,14 +25,12 @@ from quilt_mcp.errors import (
     RevisionNotFound,
 )
 from quilt_mcp.registry.damage import UNREADABLE, way_past_damage
-from quilt_mcp.registry.layout import LATEST, MANIFESTS, TIMESTAMP, is_top_hash, manifest_key
-from quilt_mcp.registry.manifests.cache import AT_ONCE, ManifestCache, missing_manifest
+from quilt_mcp.registry.layout import LATEST, MANIFESTS, is_top_hash, manifest_key
+from quilt_mcp.registry.manifests.cache import ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.named import NamedRevisions
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer, Pointers, pointer_digest
-from quilt_mcp.registry.reach import first_outside_roots
+from quilt_mcp.registry.pointers import Pointers
 from quilt_mcp.storage.store import Place, Store, Stores
-from quilt_mcp.storage.workers import collect
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
@@ -58,59 +53,6 @@ class Registry:
 
     # -- names and revisions --
 
-    async def list_packages(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
-        """Names near a prefix that fits none are told."""
-        page = await self._list(prefix, limit, cursor)
-        if page.items or cursor or not prefix:
-            return page
-        close = await self.pointers.near(prefix)
-        hint = f" Close to it: {_shown(close)}." if close else ""
-        return replace(
-            page, warnings=(*page.warnings, f"no_match: no package name starts with {prefix!r}.{hint}")
-        )
-
-    async def _list(self, prefix: str, limit: int, cursor: str | None) -> Page[PackageListing]:
-        call = ("packages", self.url, prefix)
-        after = decode_cursor(cursor, call, str)[0] if cursor else ""
-        items: list[PackageListing] = []
-        unreadable = set[str]()
-        if self.store.pages is not None:
-            # From the listing alone: top hashes stand inside pointers, and reading them would be a request a package.
-            found, latest = await self.pointers.listed_latest(self.store.pages, prefix, after, limit)
-            damaged = {pointer_digest(top_hash): top_hash for top_hash in self.manifests.damaged(self.store)}
-            for name in found.names:
-                stat = latest.get(name)
-                top_hash = damaged.get(stat.etag.strip('"')) if stat else None
-                items.append(
-                    PackageListing(name, top_hash, stat and stat.modified, False if top_hash else None)
-                )
-        else:
-            found = await self.pointers.names(prefix, after, limit)
-            pointers = await collect(found.names, POINTER_READS_AT_ONCE, self.pointers.try_latest)
-            for name, one in zip(found.names, pointers, strict=True):
-                pointer = one if isinstance(one, Pointer) else None
-                if isinstance(one, str):
-                    found.warnings.append(one)
-                    unreadable.add(name)
-                elif pointer is None and not await self.pointers.tags(name):
-                    continue  # deleted since it was listed, or a folder that some servers list although it is empty
-                if pointer is not None and pointer.top_hash is None:
-                    found.warnings.append(f"malformed_pointer: {name}:latest does not hold a top hash.")
-                top_hash = pointer and pointer.top_hash
-                verified = self.manifests.verdict(self.store, top_hash) if top_hash else None
-                items.append(PackageListing(name, top_hash, pointer and pointer.modified, verified))
-        missing = (item.name for item in items if item.modified is None and item.name not in unreadable)
-        warnings = (
-            *found.warnings,
-            *(
-                f"missing_latest: {name} has no latest pointer: a deletion or a first push was cut short. "
-                "package_delete, or the same push again, completes it."
-                for name in missing
-            ),
-        )
-        next_cursor = encode_cursor(call, found.names[-1]) if found.more else None
-        return Page(tuple(items), next_cursor, None, warnings)
-
     async def resolve(self, package: PackageUri) -> str:
         """The full top hash that a URI means. At most three requests, none of which lists more than it must."""
         validate_package_name(package.name)
@@ -123,7 +65,7 @@ class Registry:
             tags = await self.pointers.tags(package.name)
             raise RevisionNotFound(
                 f"Package {package.name} has no tag {tag!r} in {self.url}.",
-                next_step=f"Use one of its tags ({_shown(tags)}), or call package_log for its revisions.",
+                next_step=f"Use one of its tags ({shown(tags)}), or call package_log for its revisions.",
                 details={"package": package.name, "tags": [*tags][:_CANDIDATES_SHOWN]},
             )
         if pointer.top_hash is None:
@@ -193,60 +135,14 @@ class Registry:
         if await self.pointers.tags(name):
             return
         close = await self.pointers.near(name)
-        hint = f"Did you mean {_shown(close)}? " if close else ""
+        hint = f"Did you mean {shown(close)}? " if close else ""
         raise PackageNotFound(
             f"There is no package {name} in {self.url}.",
             next_step=f"{hint}Call packages_list for the packages there are.",
             details={"package": name, "registry": self.url, "suggestions": close},
         )
 
-    async def log(self, name: str, limit: int, cursor: str | None) -> Page[Revision]:
-        """Newest first. Revisions of one hash that stand at several times are several lines."""
-        validate_package_name(name)
-        tags = await self.pointers.tags(name)
-        if not tags:
-            await self.require_package(name)
-        latest = await self.pointers.try_latest(name)
-        latest_hash = latest.top_hash if isinstance(latest, Pointer) else None
-        timestamps = [tag for tag in tags if TIMESTAMP.fullmatch(tag)]
-        unknown = sorted({*tags} - {LATEST, *timestamps})
-        warnings = [f"unknown_tag: {name}:{tag} is neither a timestamp nor latest." for tag in unknown]
-        if isinstance(latest, str):
-            warnings.append(latest)
-        start, call = 0, ("log", self.url, name)
-        if cursor:
-            last = decode_cursor(cursor, call, int)[0]
-            start = sum(1 for tag in timestamps if int(tag) >= last)
-        shown = timestamps[start : start + limit]
-        pointers = await self.pointers.read_many(name, shown)
-        top_hashes = [*{pointer.top_hash for pointer in pointers if pointer and pointer.top_hash}]
-        found = await collect(top_hashes, POINTER_READS_AT_ONCE, self._header)
-        headers = dict(zip(top_hashes, found, strict=True))
-        revisions: list[Revision] = []
-        for tag, pointer in zip(shown, pointers, strict=True):
-            if pointer is None or pointer.top_hash is None:
-                warnings.append(f"malformed_pointer: {name}:{tag} does not hold a top hash.")
-                continue
-            header = headers[pointer.top_hash]
-            if isinstance(header, QuiltError):
-                warnings.append(f"unreadable_manifest: {pointer.top_hash} ({tag}): {header.code}.")
-            message = header.message if isinstance(header, Header) else None
-            marks = (LATEST,) if pointer.top_hash == latest_hash else ()
-            verified = self.manifests.verdict(self.store, pointer.top_hash)
-            revisions.append(Revision(pointer.top_hash, pointer.timestamp, message, marks, verified))
-        whole = start == 0 and limit >= len(timestamps)
-        if whole and latest_hash and latest_hash not in {revision.top_hash for revision in revisions}:
-            revisions.insert(0, Revision(latest_hash, None, None, (LATEST,)))
-            warnings.append("unlogged_latest: latest points to a revision that has no timestamp pointer.")
-        more = start + limit < len(timestamps)
-        return Page(
-            tuple(revisions),
-            encode_cursor(call, int(shown[-1])) if more else None,
-            len(timestamps),
-            tuple(warnings),
-        )
-
-    async def _header(self, top_hash: str) -> Header | QuiltError:
+    async def header(self, top_hash: str) -> Header | QuiltError:
         """The first line of a manifest; where it cannot be read, why."""
         try:
             for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
@@ -293,52 +189,6 @@ class Registry:
         """The next step when the latest revision of a package is damaged."""
         return await way_past_damage(self.store, self.manifests, name)
 
-    async def browse(self, package: PackageUri, recursive: bool, limit: int, cursor: str | None) -> Browse:
-        after, call = "", ("browse", self.url, package.name, package.path or "", recursive)
-        if cursor:
-            top_hash, after = decode_cursor(cursor, call, str, str)
-            package = PackageUri(self.url, package.name, top_hash=top_hash, path=package.path)
-        pinned, manifest = await self.open_ahead(package)
-
-        def read_page() -> tuple[Item, list[Item], int]:
-            shown = self.item(pinned, manifest, package.path or "")
-            if shown.type == "file":
-                return shown, [shown], 1
-            if recursive:
-                entries = islice(manifest.entries(shown.path, after), limit + 1)
-                return shown, [self._file(pinned, entry) for entry in entries], shown.entries or 0
-            rows = islice(manifest.children(shown.path, after), limit + 1)
-            return shown, [self._row(pinned, row) for row in rows], manifest.child_count(shown.path)
-
-        def notices() -> tuple[str, ...]:
-            if cursor or self.store.local_files is None:
-                return ()
-            return first_outside_roots(self.stores.locate, manifest.entries(package.path or ""))
-
-        few = manifest.index.size <= AT_ONCE
-        shown, items, total = read_page() if few else await anyio.to_thread.run_sync(read_page)
-        warnings = notices() if few else await anyio.to_thread.run_sync(notices)
-        more = len(items) > limit
-        return Browse(
-            registry=self.url,
-            name=package.name,
-            top_hash=manifest.top_hash,
-            message=manifest.header.message,
-            modified=manifest.modified,
-            metadata=manifest.header.user_meta,
-            workflow=manifest.header.workflow,
-            totals=manifest.totals,
-            path=shown.path,
-            page=Page(
-                tuple(items[:limit]),
-                encode_cursor(call, manifest.top_hash, items[limit - 1].path) if more else None,
-                total,
-                warnings,
-            ),
-            uri=self.uri(package.name, manifest.top_hash, shown.path or None),
-            verified=manifest.verified,
-        )
-
     async def stat(self, package: PackageUri) -> Item:
         pinned, manifest = await self.open_ahead(package)
         return await anyio.to_thread.run_sync(self.item, pinned, manifest, package.path or "")
@@ -355,7 +205,8 @@ class Registry:
             raise self._no_such_path(pinned, manifest, path)
         return self._file(pinned, entry)
 
-    def _row(self, pinned: PackageUri, row: FolderRow) -> Item:
+    def row(self, pinned: PackageUri, row: FolderRow) -> Item:
+        """A row of that revision's manifest."""
         if row.entry is not None:
             return self._file(pinned, row.entry)
         return self._folder(pinned, row.path, row.totals, row.metadata)
@@ -385,7 +236,7 @@ class Registry:
 
     def _no_such_path(self, pinned: PackageUri, manifest: Manifest, path: str) -> EntryNotFound:
         close = manifest.suggest(path)
-        hint = f"Did you mean {_shown(close)}? " if close else ""
+        hint = f"Did you mean {shown(close)}? " if close else ""
         return EntryNotFound(
             f"There is no {path!r} in {pinned.name}@{(pinned.top_hash or '')[:10]}.",
             next_step=f"{hint}Call package_browse for what the package holds.",
@@ -430,7 +281,8 @@ class Registry:
         )
 
 
-def _shown(names: Iterable[str]) -> str:
+def shown(names: Iterable[str]) -> str:
+    """A few of some names, for a sentence."""
     listed = list(names)
     text = ", ".join(listed[:_CANDIDATES_SHOWN])
     return f"{text}, ..." if len(listed) > _CANDIDATES_SHOWN else text

@@ -35,6 +35,9 @@ _EXACT: Final = _entries(_SAFE, rb"(%b*)")
 _QUICK_SIZES: Final = _entries(_ANY, rb"%b*")
 """As these, without the hashes."""
 _EXACT_SIZES: Final = _entries(_SAFE, rb"%b*")
+_PROVEN: Final = re.compile(
+    rb'\n\{"logical_key": "([^"]++)", "physical_keys": \["[^"]++"\], "size": ([0-9]++), "hash"'
+)
 _ODD_BYTES: Final = bytes(range(32)) + b"\\"
 _RISKY_NUMBER: Final = re.compile(rb"[0-9](?:[eE]|\.000|[0-9.]{15})")
 """Numbers that orjson and ``json`` might read or spell differently: exponents, those that Python writes with one,
@@ -80,6 +83,12 @@ def plain_sizes(block: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]] | N
     """As ``plain_lines``, logical keys and sizes alone: in three quarters of the time."""
     columns = _columns(block, _QUICK_SIZES, _EXACT_SIZES)
     return None if columns is None else (columns[0], columns[1])
+
+
+def proven_sizes(block: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    """As ``plain_sizes``, of lines that were found to be plain before: in less than half of the time."""
+    keys, sizes = zip(*_PROVEN.findall(b"\n" + block), strict=True)
+    return keys, sizes
 
 
 def _columns(

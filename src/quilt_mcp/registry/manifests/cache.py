@@ -19,6 +19,7 @@ import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
+from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import (
     CorruptManifest,
     ObjectNotFound,
@@ -34,7 +35,10 @@ from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
 from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.manifests.remembered import Remembered
+from quilt_mcp.registry.manifests.scan import extensions
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
+from quilt_mcp.registry.manifests.step import Step
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
 
 SMALL: Final = 8 << 20
@@ -50,7 +54,13 @@ LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
 VERDICTS: Final = 10_000
 """Verdicts that are remembered without the manifests."""
+STEPS: Final = 10_000
+TEXTS: Final = 100
 ATTEMPTS: Final = 5
+
+
+class Enough(Exception):
+    """More than a caller of ``ManifestCache.open`` wants to have looked through."""
 
 
 class ManifestCache:
@@ -64,18 +74,24 @@ class ManifestCache:
         self._open: OrderedDict[str, Manifest] = OrderedDict()
         self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
-        self._verdicts: OrderedDict[tuple[str, str], bool | None] = OrderedDict()
+        self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)
+        self.steps = Remembered[tuple[str, ...], Step](STEPS)
+        """By registry, two top hashes and a path."""
+        self.texts = Remembered[tuple[str, Hash | None], tuple[bytes, bool]](TEXTS)
+        """Small files of packages, by where they are and what is recorded of them; whether they are that."""
 
-    async def open(self, store: Store, top_hash: str) -> Manifest:
+    async def open(
+        self, store: Store, top_hash: str, admit: Callable[[int], None] = lambda _: None
+    ) -> Manifest:
         """One request (a stat) when the manifest is known, two or three when not. It is verified: what acts on a revision gets
         it here. Whether it is, is found out once for the same bytes, in a second for a million entries.
 
         Raises RevisionNotFound when the registry has no such manifest, CorruptManifest (also for one that is not the
-        revision it is named by), StorageFull.
+        revision it is named by), StorageFull. ``admit`` is called with the size of one that must be looked through, and may
+        raise Enough.
         """
-        return await self._verified(
-            store, await self._settled(store, top_hash, partial(self._opened, ahead=False))
-        )
+        opened = partial(self._opened, ahead=False, admit=admit)
+        return await self._verified(store, await self._settled(store, top_hash, opened))
 
     async def open_ahead(self, store: Store, top_hash: str) -> Manifest:
         """As ``open``, but the first answer from a manifest of over ``VERIFIED_AT_ONCE`` bytes comes ahead of the verdict."""
@@ -106,17 +122,29 @@ class ManifestCache:
             async with self._locked(manifest.name):
                 if manifest.verified is None:
                     await to_thread.run_sync(manifest.find_hash, check_cancelled)
-                    with suppress(StorageFull, StorageUnavailable):
-                        await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
+                    await self._save_index(manifest)
         self._remember(store, manifest.top_hash, manifest.verified)
         manifest.require_verified()
         return manifest
 
+    async def _save_index(self, manifest: Manifest) -> None:
+        with suppress(StorageFull, StorageUnavailable):
+            await to_thread.run_sync(self._folder.save, manifest.name, manifest.index, None)
+
+    async def extensions(self, manifest: Manifest, path: str) -> dict[str, list[int]]:
+        """What ``scan.extensions`` finds, once for each folder. Of a large manifest as a whole it is kept on disk."""
+        found = manifest.extensions.get(path) if path else manifest.index.extensions
+        if found is None:
+            found = await to_thread.run_sync(extensions, manifest, path, check_cancelled)
+            if path:
+                return manifest.extensions.set(path, found)
+            manifest.index = replace(manifest.index, extensions=found)
+            if not manifest.lines.held:
+                await self._save_index(manifest)
+        return found
+
     def _remember(self, store: Store, top_hash: str, verdict: bool | None) -> None:
-        self._verdicts[(store.url, top_hash)] = verdict
-        self._verdicts.move_to_end((store.url, top_hash))
-        if len(self._verdicts) > VERDICTS:
-            self._verdicts.popitem(last=False)
+        self._verdicts.set((store.url, top_hash), verdict)
 
     async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
         """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""
@@ -153,16 +181,23 @@ class ManifestCache:
             details={"registry": store.url, "top_hash": top_hash},
         )
 
-    async def _opened(self, store: Store, top_hash: str, stat: ObjectStat, *, ahead: bool) -> Manifest | None:
+    async def _opened(
+        self,
+        store: Store,
+        top_hash: str,
+        stat: ObjectStat,
+        *,
+        ahead: bool,
+        admit: Callable[[int], None] = lambda _: None,
+    ) -> Manifest | None:
         name = _cache_name(store.url, top_hash, stat)
         if (known := self._known(name)) is not None:
             return known
         async with self._locked(name):
-            found = (
-                self._known(name)
-                or await self._kept(store, top_hash, stat, name)
-                or await self._load(store, top_hash, stat, ahead=ahead)
-            )
+            found = self._known(name) or await self._kept(store, top_hash, stat, name)
+            if found is None:
+                admit(stat.size)
+                found = await self._load(store, top_hash, stat, ahead=ahead)
             if found is not None:
                 self._keep(found)
             return found

@@ -12,8 +12,8 @@ from typing import Final
 
 NO_META: Final = -1
 _COLUMNS: Final = ("path_end", "first", "end", "entries", "size", "files", "folders", "after", "meta")
-_HEAD: Final = ("metas", "entries", "size", "copy", "is_writable", "found_hash")
-_FORMAT: Final = f"quilt-mcp index 3 {sys.byteorder}"
+_HEAD: Final = ("metas", "entries", "size", "copy", "is_writable", "is_plain", "found_hash", "extensions")
+_FORMAT: Final = f"quilt-mcp index 4 {sys.byteorder}"
 _CHECKSUM: Final = 64
 
 
@@ -80,8 +80,9 @@ class Folders:
 class Index:
     """Offsets among the lines: ``metas`` is where the metadata of directories begins, ``entries`` where the entries do, ``size``
     where they end. ``copy`` is the SHA-256 of these lines where they are a copy of the manifest's; None: they are its own.
-    ``is_writable``: no record holds what a manifest may not be written with. ``found_hash`` is the top hash that the lines
-    really have, None while nobody has asked."""
+    ``is_writable``: no record holds what a manifest may not be written with. ``is_plain``: the entries are all such as
+    ``plain_sizes`` takes. ``found_hash`` is the top hash that the lines
+    really have, and ``extensions`` what ``scan.extensions`` found of all of them; None while nobody has asked."""
 
     metas: int
     entries: int
@@ -89,7 +90,9 @@ class Index:
     folders: Folders
     copy: str | None = None
     is_writable: bool = True
+    is_plain: bool = False
     found_hash: str | None = None
+    extensions: dict[str, list[int]] | None = None
 
     @property
     def held(self) -> int:

@@ -86,7 +86,7 @@ class _Look:
         """The directories with metadata that no entry has passed yet: walk keys, and where the metadata stands; the next one
         last."""
         self._sums = FolderSums(_PATHS + _PATHS_A_BYTE * lines.size)
-        self._is_writable = True
+        self._is_writable = self._is_plain = True
 
     def whole(self) -> Index:
         blocks = self._blocks()
@@ -110,7 +110,13 @@ class _Look:
         self._sums.finish(at)
         found_hash = self._top_hash and self._top_hash.hexdigest()
         return Index(
-            start, entries, at, self._sums.folders, is_writable=self._is_writable, found_hash=found_hash
+            start,
+            entries,
+            at,
+            self._sums.folders,
+            is_writable=self._is_writable,
+            is_plain=self._is_plain,
+            found_hash=found_hash,
         )
 
     def _blocks(self) -> Iterator[bytes]:
@@ -214,6 +220,7 @@ class _Look:
         return _Entries(walk_keys, folders, list(map(int, sizes)), start_of)
 
     def _decoded(self, block: bytes) -> _Entries:
+        self._is_plain = False
         keys: list[bytes] = []
         sizes: list[int] = []
         starts: list[int] = []

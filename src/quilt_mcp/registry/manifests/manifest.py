@@ -16,12 +16,14 @@ from quilt_mcp.domain.names import suggest, walk_key
 from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
+from quilt_mcp.registry.manifests.remembered import Remembered
 
 PAGE = 1000
 """Entries of a page, for those who go through all of them."""
 _SUGGEST_SCAN = 5_000
 """How many names a suggestion looks at in each folder it tries."""
 _OVERHEAD = 4 << 10
+_FOLDERS_COUNTED = 50
 _FIRST_READ = 16 << 10
 """A page is often over before much more was read."""
 
@@ -58,6 +60,8 @@ class Manifest:
         self.index = index
         self.has_answered = False
         """Whether something was answered from it. ``ManifestCache.open_ahead`` sets it."""
+        self.extensions = Remembered[str, dict[str, list[int]]](_FOLDERS_COUNTED)
+        """By folder, what ``scan.extensions`` found."""
         self._folders = index.folders
 
     @property
@@ -74,31 +78,59 @@ class Manifest:
         slot = self._slot(path)
         return None if slot is None else self._totals(slot)
 
-    def child_count(self, path: str) -> int:
-        """How many files and folders are directly in a folder; 0 for none such."""
+    def row_count(self, path: str, depth: int | None = 1) -> int:
+        """How many rows ``rows`` has; 0 where there is no such folder."""
         slot = self._slot(path)
-        return 0 if slot is None else self._folders.files[slot] + self._folders.folders[slot]
+        if slot is None:
+            return 0
+        folders = self._folders
+        if depth is None:
+            return folders.entries[slot]
+        count, at, level = 0, slot, self._level(slot)
+        while at < folders.after[slot]:
+            is_row = self._level(at) == level + depth
+            count += 1 if is_row else folders.files[at]
+            at = folders.after[at] if is_row else at + 1
+        return count
 
-    def children(self, path: str, after: str = "") -> Iterator[FolderRow]:
-        """The files and folders directly in a folder, from the one after ``after`` on (the path of a row)."""
+    def rows(self, path: str, depth: int | None = 1, after: str = "") -> Iterator[FolderRow]:
+        """What is in a folder, ``depth`` levels of it (1: the files and folders directly in it). A folder at the last level is a
+        row with sums, one above it no row: so each entry counts in one row. None: every file, however deep. Begins with the
+        row after the one whose path is ``after``."""
+        for slot, start, end in self.spans(path, depth, after):
+            if slot is not None:
+                yield self.folder_row(slot)
+            else:
+                for entry, _, _ in self.located(start, end):
+                    yield FolderRow(entry.logical_key, entry, Totals(1, entry.size or 0))
+
+    def spans(
+        self, path: str, depth: int | None = 1, after: str = ""
+    ) -> Iterator[tuple[int | None, int, int]]:
+        """The same as spans of lines: those of a folder that is a row, after its slot, and those of files that are."""
         slot = self._slot(path)
-        if slot is None or (after and after.strip("/").rpartition("/")[0] != path.strip("/")):
+        if slot is None or (
+            after and not f"{after.strip('/')}/".startswith(f"{path.strip('/')}/".lstrip("/"))
+        ):
             return
-        folders, end = self._folders, self._folders.end[slot]
-        at, child = folders.first[slot], slot + 1
+        folders, level = self._folders, self._level(slot)
+        at, child, end = folders.first[slot], slot + 1, folders.end[slot]
+        last = child if depth is None else folders.after[slot]
         if after:
             child = folders.after_path(_walk(after))
             inner = folders.slot(_walk(after))
             at = self.lines.seek(_walk(after) + b"\0", at, end) if inner is None else folders.end[inner]
-        while at < end or child < folders.after[slot]:
-            if child < folders.after[slot] and folders.first[child] == at:
-                yield self._folder_row(child)
-                at, child = folders.end[child], folders.after[child]
+        while at < end or child < last:
+            if child < last and folders.first[child] == at:
+                if depth is not None and self._level(child) < level + depth:
+                    child += 1
+                else:
+                    yield child, at, folders.end[child]
+                    at, child = folders.end[child], folders.after[child]
             else:
-                limit = folders.first[child] if child < folders.after[slot] else end
-                for entry, _, stop in self.located(at, limit):
-                    yield FolderRow(entry.logical_key, entry, Totals(1, entry.size or 0))
-                    at = stop
+                stop = folders.first[child] if child < last else end
+                yield None, at, stop
+                at = stop
 
     def entries(self, path: str = "", after: str = "") -> Iterator[Entry]:
         """The entry at ``path``, or every entry below it, from the one after ``after`` on (a logical key)."""
@@ -180,7 +212,7 @@ class Manifest:
         folder = key.strip("/").rpartition("/")[0]
         while folder and self._slot(folder) is None:
             folder = folder.rpartition("/")[0]
-        near = suggest(key, [row.path for row in islice(self.children(folder), _SUGGEST_SCAN)])
+        near = suggest(key, [row.path for row in islice(self.rows(folder), _SUGGEST_SCAN)])
         return near or suggest(key, [entry.logical_key for entry in islice(self.entries(), _SUGGEST_SCAN)])
 
     # -- inside --
@@ -195,7 +227,11 @@ class Manifest:
         at = self._folders.meta[slot]
         return None if at == NO_META else decode_record(self.lines.line_at(at), 0).meta
 
-    def _folder_row(self, slot: int) -> FolderRow:
+    def _level(self, slot: int) -> int:
+        return self._folders.path(slot).count(b"\0") + 1 if slot else 0
+
+    def folder_row(self, slot: int) -> FolderRow:
+        """The folder with that slot of the index."""
         path = self._folders.path(slot).decode().replace("\0", "/")
         return FolderRow(f"{path}/", None, self._totals(slot), self._meta(slot))
 
