@@ -18,8 +18,8 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import InternalError, QuiltError
 from quilt_mcp.ops import QuiltOps
 from quilt_mcp.tools import find
-from quilt_mcp.tools.envelope import Reply, error_reply
-from quilt_mcp.tools.spec import Call
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Reply, error_reply
 
 logger = logging.getLogger("quilt_mcp")
 

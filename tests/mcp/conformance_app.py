@@ -33,7 +33,7 @@ from quilt_mcp.demo.samples import png
 from quilt_mcp.errors import InternalError
 from quilt_mcp.server.http import serve_http
 from quilt_mcp.server.surface import CACHE_HINTS, Context, progress_of, tool_result
-from quilt_mcp.tools.envelope import Block, Reply, error_reply
+from quilt_mcp.tools.results.envelope import Block, Reply, error_reply
 
 PNG = base64.b64encode(png(b"\xff\0\0", 1, 1)).decode()
 Answer = types.CallToolResult | types.InputRequiredResult

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools import TOOLS
-from quilt_mcp.tools.schema import check
+from quilt_mcp.tools.arguments.schema import check
 
 ANY = st.recursive(
     st.none()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools import TOOLS
-from quilt_mcp.tools.coercion import ADDRESSES, HOST_EXTRAS, NEVER_EMPTY, coerce
-from quilt_mcp.tools.schema import check
+from quilt_mcp.tools.arguments.coercion import ADDRESSES, HOST_EXTRAS, NEVER_EMPTY, coerce
+from quilt_mcp.tools.arguments.schema import check
 from quilt_mcp.tools.spec import ToolSpec
 
 JSON = st.recursive(

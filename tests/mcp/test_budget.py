@@ -14,7 +14,7 @@ from serving import Connect, Place, result
 
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.envelope import (
+from quilt_mcp.tools.results.envelope import (
     Answer,
     Block,
     clean,

@@ -20,7 +20,7 @@ from quilt_mcp import errors
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, resources
-from quilt_mcp.tools.envelope import Reply, weight
+from quilt_mcp.tools.results.envelope import Reply, weight
 from quilt_mcp.tools.spec import ToolSpec
 
 CODES = {

@@ -17,7 +17,7 @@ from parts.proxy import Proxy
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, find
-from quilt_mcp.tools.envelope import Reply
+from quilt_mcp.tools.results.envelope import Reply
 from quilt_mcp.tools.spec import ToolSpec
 
 pytestmark = pytest.mark.xdist_group("a place on S3")  # which quilt3 takes some seconds to fill

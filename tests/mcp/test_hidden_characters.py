@@ -150,8 +150,8 @@ def test_text_of_a_hostile_registry_is_escaped_too() -> None:
     """Hash types and physical keys, which no program of good faith writes so."""
     from quilt_mcp.domain.entry import Hash
     from quilt_mcp.domain.listing import Item
-    from quilt_mcp.tools.envelope import Answer, Reply, reply
-    from quilt_mcp.tools.shapes import item_json
+    from quilt_mcp.tools.results.envelope import Answer, Reply, reply
+    from quilt_mcp.tools.results.shapes import item_json
 
     item = Item("a", "file", 1, Hash(WHOLE, WHOLE), {WHOLE: WHOLE}, f"s3://b/{WHOLE}", "quilt+s3://b")
     made = reply(Answer({"entries": [item_json(item)]}, records=("entries",), warnings=(WHOLE,)), 1_000_000)

@@ -16,7 +16,7 @@ from quilt_mcp.server import signals
 from quilt_mcp.server.log import safe, say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, find
-from quilt_mcp.tools.envelope import Reply, json_text
+from quilt_mcp.tools.results.envelope import Reply, json_text
 from quilt_mcp.tools.spec import ToolSpec
 
 

@@ -22,7 +22,7 @@ from quilt_mcp.ops import QuiltOps
 from quilt_mcp.server import signals
 from quilt_mcp.session import Session
 from quilt_mcp.storage.private import folder_problem
-from quilt_mcp.tools.envelope import clean, json_text
+from quilt_mcp.tools.results.envelope import clean, json_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import anyio
 
 from quilt_mcp.cli.people import columns_of, facts, is_rows, name_of, table
 from quilt_mcp.cli.screen import Screen
-from quilt_mcp.tools.envelope import Block, Reply
+from quilt_mcp.tools.results.envelope import Block, Reply
 
 
 def render(reply: Reply, screen: Screen) -> None:

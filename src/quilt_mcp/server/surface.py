@@ -26,8 +26,9 @@ from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InputError, QuiltError
 from quilt_mcp.session import Session
 from quilt_mcp.tools import FORMER_NAMES, TOOLS, available, prompts, resources
-from quilt_mcp.tools.envelope import Block, Reply, error_reply
-from quilt_mcp.tools.spec import Call, ToolSpec
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Block, Reply, error_reply
+from quilt_mcp.tools.spec import ToolSpec
 
 T = TypeVar("T")
 

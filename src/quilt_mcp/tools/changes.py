@@ -18,22 +18,13 @@ from quilt_mcp.domain.plan import (
     Unset,
 )
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.addresses import package_address, registry_address
-from quilt_mcp.tools.content import FILES, SOURCES, Items, bare, files_of, sources_of
-from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import plan_json, present
-from quilt_mcp.tools.spec import (
-    NUMBER,
-    PACKAGE,
-    REGISTRY,
-    SWITCH,
-    TEXT,
-    Call,
-    Schema,
-    ToolSpec,
-    fields,
-    listed,
-)
+from quilt_mcp.tools.arguments.addresses import package_address, registry_address
+from quilt_mcp.tools.arguments.content import FILES, SOURCES, Items, bare, files_of, sources_of
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.shapes import plan_json, present
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, Schema, fields, listed
 
 MOST_PLANNED = 20
 MOST_DONE = 10

@@ -8,20 +8,20 @@ from typing import Any
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.addresses import new_object_address, object_target
-from quilt_mcp.tools.content import inline_bytes
-from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import object_json, present, time_text
-from quilt_mcp.tools.spec import (
+from quilt_mcp.tools.arguments.addresses import new_object_address, object_target
+from quilt_mcp.tools.arguments.content import inline_bytes
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.shapes import object_json, present, time_text
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import (
     CURSOR,
     DETAIL,
     NUMBER,
     REGISTRY,
     SWITCH,
     TEXT,
-    Call,
     Schema,
-    ToolSpec,
     fields,
     limit,
     listed,

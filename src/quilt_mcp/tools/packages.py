@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from quilt_mcp.tools.addresses import package_address, registry_address
-from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import (
+from quilt_mcp.tools.arguments.addresses import package_address, registry_address
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.shapes import (
     HASH,
     TOTALS,
     change_json,
@@ -17,7 +18,8 @@ from quilt_mcp.tools.shapes import (
     revision_json,
     time_text,
 )
-from quilt_mcp.tools.spec import (
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import (
     CURSOR,
     DETAIL,
     NUMBER,
@@ -25,8 +27,6 @@ from quilt_mcp.tools.spec import (
     REGISTRY,
     SWITCH,
     TEXT,
-    Call,
-    ToolSpec,
     fields,
     limit,
     listed,

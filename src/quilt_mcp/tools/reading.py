@@ -16,12 +16,14 @@ from quilt_mcp.preview.decode.text import encoding
 from quilt_mcp.preview.decode.unpack import compression
 from quilt_mcp.preview.kinds import kind_of
 from quilt_mcp.preview.source import Source
-from quilt_mcp.tools import inside
-from quilt_mcp.tools.addresses import Target, object_target
-from quilt_mcp.tools.envelope import DATA, NOTES, Answer, Block, clean
+from quilt_mcp.tools.arguments.addresses import Target, object_target
+from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.objects import OBJECT
-from quilt_mcp.tools.shapes import HASH, hash_json, present, time_text
-from quilt_mcp.tools.spec import NUMBER, SWITCH, TEXT, Call, ToolSpec, fields
+from quilt_mcp.tools.results import inside
+from quilt_mcp.tools.results.envelope import DATA, NOTES, Answer, Block, clean
+from quilt_mcp.tools.results.shapes import HASH, hash_json, present, time_text
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import NUMBER, SWITCH, TEXT, fields
 
 MAX_READ = 16 << 20
 SMALL_METADATA = 2_000

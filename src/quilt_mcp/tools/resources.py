@@ -19,8 +19,8 @@ from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
 from quilt_mcp.tools import TOOLS, status
-from quilt_mcp.tools.envelope import DATA, clean, json_text
-from quilt_mcp.tools.spec import Call
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import DATA, clean, json_text
 
 SCHEME = "quilt://"
 TEMPLATE = "quilt://{registry}/{+package}/{+path}"

@@ -6,25 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quilt_mcp.auth.identity import Identity
-from quilt_mcp.config import Settings
-from quilt_mcp.domain.plan import Progress
-from quilt_mcp.errors import InvalidArgument, ReadOnly
-from quilt_mcp.ops import QuiltOps
-from quilt_mcp.tools.coercion import coerce
-from quilt_mcp.tools.envelope import Answer, Reply, reply
-from quilt_mcp.tools.schema import Schema, check
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of a tool: who serves it, and whom to tell how far it got."""
-
-    ops: QuiltOps
-    settings: Settings
-    identity: Identity
-    progress: Progress
-
+from quilt_mcp.errors import ReadOnly
+from quilt_mcp.tools.arguments.coercion import coerce
+from quilt_mcp.tools.arguments.schema import check
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Answer, Reply, reply
+from quilt_mcp.tools.vocabulary import PAGE, Schema
 
 Run = Callable[..., Awaitable[Answer]]
 
@@ -127,50 +114,3 @@ def shortened(answer: Answer, most: int) -> Answer:
         left -= len(data[name])
     said = f"cut: {answer.count() - most} more of {' and '.join(answer.records)} are left out to keep the answer short."
     return replace(answer, data=data, warnings=(*answer.warnings, said))
-
-
-def either(first: str, second: str, *, given: Mapping[str, Any]) -> str:
-    """The one of two arguments that was given. Raises InvalidArgument for both or none."""
-    present = [name for name in (first, second) if given.get(name) is not None]
-    if len(present) != 1:
-        raise InvalidArgument(
-            f"{'Both' if present else 'Neither'} of {first} and {second} {'are' if present else 'is'} given.",
-            next_step=f"Give exactly one of {first} and {second}.",
-        )
-    return present[0]
-
-
-TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "integer"}
-SWITCH: Schema = {"type": "boolean"}
-PAGE: Schema = {"type": "object", "properties": {"next_cursor": {"type": ["string", "null"]}}}
-"""``total`` stands beside it, null where counting would mean reading every page; told in the server's instructions."""
-
-
-def listed(item: Schema) -> Schema:
-    return {"type": "array", "items": item}
-
-
-def fields(**parts: Schema) -> Schema:
-    """An object; its type is left to ``properties`` to tell, as the listing has a size to keep."""
-    return {"properties": parts}
-
-
-PACKAGE: Schema = {"type": "string", "description": "ns/name, ns/name@hash, ns/name:tag or a quilt+ URI"}
-REGISTRY: Schema = {"type": "string", "description": "Registry URL or folder"}
-DETAIL: Schema = {
-    "type": "boolean",
-    "default": False,
-    "description": "With hashes, physical keys, all there is",
-}
-CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
-
-
-def limit(default: int = 100) -> Schema:
-    return {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": 1000,
-        "default": default,
-        "description": "Page size",
-    }

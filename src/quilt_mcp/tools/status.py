@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from quilt_mcp import __version__
-from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import present, registry_json
-from quilt_mcp.tools.spec import CURSOR, DETAIL, NUMBER, SWITCH, TEXT, Call, ToolSpec, fields, limit, listed
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.shapes import present, registry_json
+from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, SWITCH, TEXT, fields, limit, listed
 
 
 async def status(call: Call, *, detail: bool = False) -> Answer:

@@ -13,7 +13,7 @@ from quilt_mcp.cli.verbs.table import Verb
 from quilt_mcp.cli.verbs.words import for_people, tell
 from quilt_mcp.server.log import safe, say
 from quilt_mcp.session import Session
-from quilt_mcp.tools.envelope import Reply
+from quilt_mcp.tools.results.envelope import Reply
 from quilt_mcp.tools.spec import ToolSpec
 
 ROOM: Final = 16_000_000

@@ -18,7 +18,7 @@ from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import HashMismatch, QuiltError
 from quilt_mcp.server.log import say
-from quilt_mcp.tools.envelope import error_reply
+from quilt_mcp.tools.results.envelope import error_reply
 
 PIECE: Final = 8 << 20
 FIRST: Final = 64 << 10

@@ -19,8 +19,8 @@ from typing import Any, Final, Protocol, cast
 from quilt_mcp.cli.arguments import EXIT_CODES, Parser, add_settings
 from quilt_mcp.cli.verbs.table import Verb
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.schema import Schema
 from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.vocabulary import Schema
 
 ALIASES: Final = {"message": ("-m",), "metadata": ("--meta",), "recursive": ("-r",)}
 BY_THE_SHELL: Final = frozenset({"cursor", "registry"})

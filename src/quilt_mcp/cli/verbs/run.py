@@ -20,7 +20,7 @@ from quilt_mcp.server import signals
 from quilt_mcp.server.log import say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import find
-from quilt_mcp.tools.envelope import Reply
+from quilt_mcp.tools.results.envelope import Reply
 
 
 def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed: Sequence[str]) -> int:

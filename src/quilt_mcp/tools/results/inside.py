@@ -13,8 +13,8 @@ from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import HashMismatch, TooCostly, Undecodable
 from quilt_mcp.preview import looks
 from quilt_mcp.preview.source import Source
-from quilt_mcp.tools.envelope import DATA, Answer, Block
-from quilt_mcp.tools.shapes import present
+from quilt_mcp.tools.results.envelope import DATA, Answer, Block
+from quilt_mcp.tools.results.shapes import present
 
 CHUNK = 12 << 10
 """Bytes of content that are shown where no length is asked for."""

@@ -13,7 +13,7 @@ from quilt_mcp.domain.listing import FileCheck, Item, ObjectListing, PackageList
 from quilt_mcp.domain.plan import Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
-from quilt_mcp.tools.spec import NUMBER, TEXT, Schema, fields
+from quilt_mcp.tools.vocabulary import NUMBER, TEXT, Schema, fields
 
 HASH: Schema = fields(type=TEXT, value=TEXT)
 SHORT = 10

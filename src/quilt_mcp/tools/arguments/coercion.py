@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, cast
 
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.schema import Schema
+from quilt_mcp.tools.vocabulary import Schema
 
 HOST_EXTRAS: Final = ("toolCallId", "sessionId", "action", "chatInput", "_meta")
 """What hosts are known to add to the arguments of every call (n8n the first four). Any other unknown argument is refused."""

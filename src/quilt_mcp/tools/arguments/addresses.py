@@ -28,7 +28,8 @@ from quilt_mcp.errors import (
     PackageNotFound,
     RegistryNotFound,
 )
-from quilt_mcp.tools.spec import Call, either
+from quilt_mcp.tools.arguments.schema import either
+from quilt_mcp.tools.call import Call
 
 
 def package_address(

@@ -9,8 +9,10 @@ from typing import Any
 
 from quilt_mcp.domain.plan import UNSET, InlineFile, Source
 from quilt_mcp.errors import InvalidArgument, TooLarge
-from quilt_mcp.tools.addresses import source_origin
-from quilt_mcp.tools.spec import Call, Schema, either
+from quilt_mcp.tools.arguments.addresses import source_origin
+from quilt_mcp.tools.arguments.schema import either
+from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.vocabulary import Schema
 
 MAX_INLINE = 16 << 20
 """What a client can sensibly send in one JSON message; more comes from files."""

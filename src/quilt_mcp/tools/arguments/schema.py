@@ -14,8 +14,7 @@ from typing import Any, cast
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument
-
-Schema = Mapping[str, Any]
+from quilt_mcp.tools.vocabulary import Schema
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "string": str,
@@ -148,3 +147,14 @@ def _shown(value: Any) -> str:
         # Python refuses to write out integers of more than some thousand digits.
         return "a huge number"
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def either(first: str, second: str, *, given: Mapping[str, Any]) -> str:
+    """The one of two arguments that was given. Raises InvalidArgument for both or none."""
+    present = [name for name in (first, second) if given.get(name) is not None]
+    if len(present) != 1:
+        raise InvalidArgument(
+            f"{'Both' if present else 'Neither'} of {first} and {second} {'are' if present else 'is'} given.",
+            next_step=f"Give exactly one of {first} and {second}.",
+        )
+    return present[0]

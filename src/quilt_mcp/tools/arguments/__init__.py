@@ -1,0 +1,1 @@
+"""What a call says: schemas and their check, spellings of clients, addresses, content."""

@@ -1,0 +1,43 @@
+"""The parts that the schemas of arguments and results are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "integer"}
+SWITCH: Schema = {"type": "boolean"}
+PAGE: Schema = {"type": "object", "properties": {"next_cursor": {"type": ["string", "null"]}}}
+"""``total`` stands beside it, null where counting would mean reading every page; told in the server's instructions."""
+
+
+def listed(item: Schema) -> Schema:
+    return {"type": "array", "items": item}
+
+
+def fields(**parts: Schema) -> Schema:
+    """An object; its type is left to ``properties`` to tell, as the listing has a size to keep."""
+    return {"properties": parts}
+
+
+PACKAGE: Schema = {"type": "string", "description": "ns/name, ns/name@hash, ns/name:tag or a quilt+ URI"}
+REGISTRY: Schema = {"type": "string", "description": "Registry URL or folder"}
+DETAIL: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "With hashes, physical keys, all there is",
+}
+CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
+
+
+def limit(default: int = 100) -> Schema:
+    return {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1000,
+        "default": default,
+        "description": "Page size",
+    }
