@@ -126,6 +126,21 @@ def test_a_known_manifest_costs_one_stat(tmp_path: Path, store: LocalStore, smal
     assert counting.calls == {"stat": 1}
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_counts_by_extension_are_left_on_disk_for_the_next_process(
+    tmp_path: Path, store: LocalStore, in_place: bool
+) -> None:
+    put(store, manifest_bytes(300))
+    used = store if in_place else Counting(store)
+    for turn in range(2):
+        cache = large(tmp_path)
+        manifest = opened(cache, used)
+        assert (manifest.index.extensions is None) == (turn == 0)
+        assert asyncio.run(cache.extensions(manifest, "")) == {".csv": [300, sum(range(300))]}
+        assert asyncio.run(cache.extensions(manifest, "d0001")) == {".csv": [100, sum(range(100, 200))]}
+        check(manifest, 300)
+
+
 def test_a_manifest_parsed_by_an_earlier_process_costs_one_stat(tmp_path: Path, store: LocalStore) -> None:
     put(store, manifest_bytes(300))
     opened(large(tmp_path), Counting(store))
