@@ -9,8 +9,9 @@ BIN := $(VENV)/bin
 # A stamp names the exact requirements it stands for: set-up runs again when they change, and only then.
 RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requirements/build.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
-NODE_PINS := node@22.23.3 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
-NODE_STAMP := node_modules/ready-$(shell echo "$(NODE_PINS)" | cksum | cut -d ' ' -f 1)
+NODE := 22.23.3
+NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+NODE_STAMP := node_modules/ready-$(shell echo "$(NODE) $(NODE_PINS)" | cksum | cut -d ' ' -f 1)
 SHELLS := zsh fish
 CEPH := ceph-mon ceph-osd radosgw ceph-common
 
@@ -94,18 +95,20 @@ $(VENV)/pyvenv.cfg:
 
 $(RUNTIME_STAMP): | $(VENV)/pyvenv.cfg
 	@echo "Installing quilt-mcp and what it needs into $(VENV) (about a minute the first time)"
-	@$(BIN)/python -m pip install -qq -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/runtime.txt -r requirements/build.txt
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@rm -f $(VENV)/runtime-* && touch $@
 
 $(DEV_STAMP): $(RUNTIME_STAMP)
 	@echo "Installing what the tests need into $(VENV)"
-	@$(BIN)/python -m pip install -qq -r requirements/dev.txt
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/dev.txt
 	@rm -f $(VENV)/dev-* && touch $@
 
 # Pinned on the command line, no lock file: the conformance suite wants a newer Node than most systems have, so Node comes along.
+# No package's script is run. The package `node` has one, which installs the binary's own package: that is named here instead.
+NODE_BINARY = $$(node -p '(process.platform + process.arch == "darwinarm64" ? "node-bin-" : "node-") + process.platform + "-" + process.arch')@$(NODE)
 $(NODE_STAMP):
 	@echo "Installing the conformance suite and MCP Inspector into node_modules"
 	@mkdir -p node_modules
-	@npm install --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(NODE_PINS)
+	@npm install --ignore-scripts --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(NODE_BINARY) $(NODE_PINS)
 	@rm -f node_modules/ready-* && touch $@

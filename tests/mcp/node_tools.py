@@ -12,7 +12,7 @@ MODULES = Path(__file__).parents[2] / "node_modules"
 
 def node_command(script: str) -> list[str]:
     """``script`` below node_modules, to be run by the pinned Node. Skips where it is not installed, but never in CI."""
-    command = [MODULES / "node" / "bin" / "node", MODULES / script]
+    command = [MODULES / ".bin" / "node", MODULES / script]
     missing = [str(part) for part in command if not part.exists()]
     if missing:
         said = f"{missing[0]} is not there: `make test` installs it where there is npm"

@@ -220,6 +220,42 @@ def test_case_P7_a_body_that_does_not_come_is_given_up(place: Place) -> None:
 
 
 @pytest.mark.parametrize("era", [{}, {"Mcp-Protocol-Version": "2026-07-28"}])
+def unread(url: str, **headers: str) -> socket.socket:
+    """A connection whose client asks again and again and reads nothing, until the server takes no more."""
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
+    lines = {**HEADERS, "Host": f"127.0.0.1:{port_of(url)}", "Content-Length": str(len(body)), **headers}
+    request = "".join(("POST /mcp HTTP/1.1\r\n", *(f"{k}: {v}\r\n" for k, v in lines.items()), "\r\n", body))
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    held.connect(("127.0.0.1", port_of(url)))
+    held.settimeout(3)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            held.sendall(request.encode())
+    return held
+
+
+def test_case_P7_a_client_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_not(
+    place: Place,
+) -> None:
+    with http_server(place) as url:
+        with unread(url) as silent, unread(url) as slow:
+            deadline = time.monotonic() + 90
+            slow.settimeout(30)
+            while time.monotonic() < deadline:
+                assert slow.recv(64 << 10), "who reads is served"
+                try:
+                    silent.setblocking(False)
+                    silent.send(b"x")
+                except BlockingIOError:
+                    time.sleep(1)
+                except OSError:
+                    break
+            else:
+                pytest.fail("the connection is still held")
+        assert post(url).status_code == 200
+
+
 def test_case_P7_a_client_that_leaves_in_mid_call_makes_at_most_a_line(
     era: dict[str, str], place: Place
 ) -> None:

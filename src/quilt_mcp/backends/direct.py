@@ -57,6 +57,7 @@ from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.private import SCRATCH
 from quilt_mcp.storage.store import Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
@@ -87,7 +88,7 @@ class DirectOps(ObjectOps):
 
     @property
     def _scratch(self) -> Path:
-        return self._manifests.private.path() / "scratch"
+        return self._manifests.private.path() / SCRATCH
 
     def _registry(self, url: str) -> Registry:
         return Registry(

@@ -1,4 +1,4 @@
-"""Connections of the HTTP server: a bounded number, and none that only waits."""
+"""Connections of the HTTP server: a bounded number, none that only waits, and none whose client does not read."""
 
 from __future__ import annotations
 
@@ -22,12 +22,22 @@ REQUEST_SECONDS: Final = 10.0
 """How long a connection may take to send the next request's head."""
 
 
+UNREAD_LOOKS: Final = 2
+"""How many times, ``REQUEST_SECONDS`` apart, an answer may be found to have gone out by less than ``LEAST_SENT``."""
+LEAST_SENT: Final = 16 << 10
+
+
 class BoundedProtocol(H11Protocol):
     """One more connection than ``MOST`` costs the one that has waited longest without a request at work, so that idle ones
     cannot keep others out; where all are at work, the new one is closed."""
 
     _timer: asyncio.TimerHandle | None = None
     since: float = 0.0
+    _unsent: int = 0
+    """Bytes of answers that waited for the client at the last look."""
+    _unread: int = 0
+    """Looks in a row at which too few had gone out."""
+    _resumed: bool = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -47,14 +57,26 @@ class BoundedProtocol(H11Protocol):
         self.since = self.loop.time()
         super().on_response_complete()
 
+    def resume_writing(self) -> None:
+        self._resumed = True  # most of what the buffer holds has gone out
+        super().resume_writing()
+
     def waits(self) -> bool:
         """Without a request at work, and not already closing."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         at_work = cycle is not None and not cycle.response_complete
         return not at_work and not self.transport.is_closing()
 
+    def _reads(self) -> bool:
+        """Whether the client takes what it is sent. Closing a connection waits for that, too, so it is asked of closing ones."""
+        unsent, before = self.transport.get_write_buffer_size(), self._unsent
+        has_read = not unsent or not before or self._resumed or unsent <= before - LEAST_SENT
+        self._unread = 0 if has_read else self._unread + 1
+        self._unsent, self._resumed = unsent, False
+        return self._unread < UNREAD_LOOKS
+
     def _look(self) -> None:
-        if self.waits() and self.loop.time() - self.since >= REQUEST_SECONDS:
+        if not self._reads() or (self.waits() and self.loop.time() - self.since >= REQUEST_SECONDS):
             self.transport.abort()
         else:
             self._timer = self.loop.call_later(REQUEST_SECONDS, self._look)

@@ -8,13 +8,20 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from quilt_mcp.errors import StorageUnavailable
 
 OURS = ".quilt-mcp"
 """Names of what holds secrets or is trusted unseen end so; no tool opens it (``storage.local.credentials``)."""
+UNFINISHED = "unfinished-"
+"""Names of files in the making begin so; in the folder ``SCRATCH`` all are."""
+SCRATCH = "scratch"
+_ABANDONED_SECONDS = 24 * 3600.0
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 logger = logging.getLogger("quilt_mcp")
 
@@ -26,17 +33,21 @@ class PrivateFolder:
     def __init__(self, wanted: Path) -> None:
         self.wanted = wanted
         self._instead: Path | None = None
+        self._is_swept = False
         self._making = threading.Lock()
 
     def path(self) -> Path:
-        """Looked at anew each time. Blocks for some system calls. Raises StorageUnavailable where there is no temporary folder
-        either."""
+        """Looked at anew each time; the first time, what killed processes left in it is removed. Blocks for some system calls.
+        Raises StorageUnavailable where there is no temporary folder either."""
         try:
             self.wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
             problem = folder_problem(self.wanted)
         except OSError as error:
             problem = error.strerror or str(error)
         if problem is None:
+            if not self._is_swept:
+                self._is_swept = True
+                _sweep(self.wanted)
             return self.wanted
         with self._making:
             return self._instead or self._make_instead(problem)
@@ -58,6 +69,38 @@ class PrivateFolder:
             problem,
         )
         return self._instead
+
+
+def hold(file: IO[bytes]) -> None:
+    """Marks an unfinished file as a living process's, until it is closed. Where files cannot be locked, its age protects it."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the unfinished files that nobody has written to for a day and no process holds."""
+    long_ago = time.time() - _ABANDONED_SECONDS
+    for path in (*folder.glob(f"{UNFINISHED}*"), *(folder / SCRATCH).glob("*")):
+        with suppress(OSError):  # another process may be at it, too
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_mtime < long_ago:
+                with path.open("r+b") as file:
+                    if not _is_held(file):
+                        path.unlink()
+
+
+def _is_held(file: IO[bytes]) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False
 
 
 def folder_problem(folder: Path) -> str | None:

@@ -11,7 +11,6 @@ import errno
 import os
 import re
 import tempfile
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,12 +19,10 @@ from typing import IO, Final
 from quilt_mcp.errors import QuiltError, StorageFull, StorageUnavailable
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines
-from quilt_mcp.storage.private import PrivateFolder, is_own_file
+from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, hold, is_own_file
 
 _VERSION: Final = "v3"
 _OWN: Final = re.compile(r"(v[0-9]+-[0-9a-f]{40})[.-]")
-_UNFINISHED: Final = "unfinished-"
-_ABANDONED_SECONDS: Final = 3600.0
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -81,7 +78,8 @@ class CacheFolder:
         """A file in the making, gone at the end unless it was put in its place. Lets no OSError out of the block."""
         try:
             folder = self.private.path()
-            with tempfile.NamedTemporaryFile("w+b", prefix=_UNFINISHED, dir=folder, delete=False) as file:
+            with tempfile.NamedTemporaryFile("w+b", prefix=UNFINISHED, dir=folder, delete=False) as file:
+                hold(file)
                 try:
                     yield file
                 finally:
@@ -111,8 +109,8 @@ class CacheFolder:
         return self.private.path() / f"{_VERSION}-{name}.{ending}"
 
     def _evict(self, keep: str) -> None:
-        """Deletes what was used longest ago until the folder is within bounds, and what killed processes left unfinished. An
-        index and its copy go together; only the index tells when they were used."""
+        """Deletes what was used longest ago until the folder is within bounds. An index and its copy go together; only the index
+        tells when they were used."""
         folder = self.private.path()
         sizes: dict[str, int] = {}
         used: dict[str, float] = {}
@@ -122,8 +120,6 @@ class CacheFolder:
                 if own := _OWN.match(path.name):
                     sizes[own[1]] = sizes.get(own[1], 0) + stat.st_size
                     used[own[1]] = stat.st_mtime if path.suffix == ".index" else used.get(own[1], 0.0)
-                elif path.name.startswith(_UNFINISHED) and stat.st_mtime < time.time() - _ABANDONED_SECONDS:
-                    path.unlink()
         excess = sum(sizes.values()) - self._max_bytes
         for own in sorted(used, key=used.__getitem__):
             if excess > 0 and keep not in own:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -35,6 +35,7 @@ from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.draft import Draft
 from quilt_mcp.registry.writing.transcript import write_manifest
 from quilt_mcp.storage.errors import typed_errors
+from quilt_mcp.storage.private import hold
 from quilt_mcp.storage.store import Store
 from quilt_mcp.storage.workers import to_its_end
 
@@ -87,14 +88,15 @@ class Publisher:
         folders, which are no part of the hash: replace it, or keep it. Either is told by a warning.
         Raises StaleParent when latest is not ``parent`` (any more); then no trace of this revision is in the log.
         """
-        path, top_hash = await anyio.to_thread.run_sync(self._write_file, header, draft)
+        file, top_hash = await anyio.to_thread.run_sync(self._write_file, header, draft)
+        path = Path(file.name)
         try:
             await self._require_parent(name, parent)
             is_latest = parent is not None and parent.top_hash == top_hash
             is_there = is_latest and await self._holds(manifest_key(top_hash), path)
             warnings = [] if is_there else await self._put_manifest(top_hash, path, replace_manifest)
         finally:
-            path.unlink(missing_ok=True)
+            _remove(file)
         if not is_latest:
             # A few small writes. Cut short between them, a line would stay in the log that nobody acknowledged.
             put = partial(self._put_pointers, name, top_hash, parent)
@@ -135,17 +137,19 @@ class Publisher:
             raise
         return await self._read_back(name, top_hash, stamp.tag)
 
-    def _write_file(self, header: Header, draft: Draft) -> tuple[Path, str]:
+    def _write_file(self, header: Header, draft: Draft) -> tuple[IO[bytes], str]:
+        """The file, flushed; held until it is closed."""
         with typed_errors("A manifest in the making", str(self._scratch)):
             self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, path = tempfile.mkstemp(prefix="manifest-", dir=self._scratch)
+            out = tempfile.NamedTemporaryFile("wb", prefix="manifest-", dir=self._scratch, delete=False)  # noqa: SIM115 - closed by publish
+            hold(out)
             try:
-                with open(descriptor, "wb") as out:
-                    top_hash = write_manifest(out, header, draft, anyio.from_thread.check_cancelled)
+                top_hash = write_manifest(out, header, draft, anyio.from_thread.check_cancelled)
+                out.flush()
             except BaseException:
-                os.unlink(path)
+                _remove(out)
                 raise
-            return Path(path), top_hash
+            return out, top_hash
 
     async def _require_parent(self, name: str, parent: Pointer | None) -> None:
         found = await self._pointers.latest(name)
@@ -253,6 +257,11 @@ class Publisher:
                 f"latest_moved: latest of {name} points to {found.top_hash if found else None} now: another writer was here."
             )
         return warnings
+
+
+def _remove(file: IO[bytes]) -> None:
+    with file, suppress(FileNotFoundError):
+        os.unlink(file.name)
 
 
 async def move_latest(store: Store, name: str, top_hash: str | None, parent: Pointer | None) -> None:
