@@ -175,7 +175,7 @@ def _flags(arguments: argparse.Namespace) -> list[str]:
         value: Any = getattr(arguments, option.name, None)
         if option.flag is None or value in (None, False, []):
             continue
-        many: list[Any] = value if isinstance(value, list) else [value]
+        many = cast("list[Any]", value) if isinstance(value, list) else [value]
         for one in many:
             text = str(one)
             is_folder = option.kind in ("folder", "folders") or (
