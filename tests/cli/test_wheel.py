@@ -57,19 +57,18 @@ def test_the_wheel_holds_the_source_its_types_and_nothing_else(wheel: Path) -> N
 
 
 def test_an_installed_wheel_works_without_a_checkout(wheel: Path, home: Path, tmp_path: Path) -> None:
-    """Its dependencies are those of this environment; what is installed editable there is not seen from outside."""
+    """Its dependencies are those of this environment; what is installed editable there is not seen through a .pth."""
     bin_folder = fresh(tmp_path / "env")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", bin_folder / "python")
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, home=home)
-    dependencies = {"PYTHONPATH": sysconfig.get_path("purelib")}
-    where = run(
-        bin_folder / "python", "-c", "import quilt_mcp; print(quilt_mcp.__file__)", home=home, **dependencies
-    )
+    [packages] = (tmp_path / "env" / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    where = run(bin_folder / "python", "-c", "import quilt_mcp; print(quilt_mcp.__file__)", home=home)
     assert where.startswith(str(tmp_path / "env"))
-    assert "local" in run(bin_folder / "quilt-mcp", "status", home=home, **dependencies)
-    assert "The whole job is done." in run(bin_folder / "quilt-mcp", "demo", home=home, **dependencies)
-    assert "me/first" in run(bin_folder / "quilt-mcp", "put", "me/first", "-w", home=home, **dependencies)
-    assert run(bin_folder / "quilt-mcp", "ls", home=home, **dependencies).startswith("me/first\t")
+    assert "local" in run(bin_folder / "quilt-mcp", "status", home=home)
+    assert "The whole job is done." in run(bin_folder / "quilt-mcp", "demo", home=home)
+    assert "me/first" in run(bin_folder / "quilt-mcp", "put", "me/first", "-w", home=home)
+    assert run(bin_folder / "quilt-mcp", "ls", home=home).startswith("me/first\t")
 
 
 @pytest.mark.nightly
