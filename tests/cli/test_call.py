@@ -116,6 +116,11 @@ def test_a_damaged_file_exits_by_the_group_of_integrity(shell: Shell) -> None:
     assert (verified.returncode, json.loads(verified.stdout)["data"]["ok"]) == (7, False)
 
 
+def test_json_where_output_is_chosen_is_told_where_it_goes(shell: Shell) -> None:
+    result = shell.run("call", "status", "--json", "{}")
+    assert (result.returncode, "--args" in result.stderr) == (2, True)
+
+
 def test_an_unknown_flag_is_a_usage_error(shell: Shell) -> None:
     result = shell.run("call", "status", "--no-such-flag")
     assert result.returncode == 2

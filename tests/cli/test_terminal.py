@@ -226,11 +226,22 @@ def test_columns_are_cut_from_the_longest_but_never_the_first() -> None:
 
 
 def test_facts_of_several_lines_stand_below_each_other() -> None:
-    assert facts({"a": "x\ny", "long_name": [{"k": 1}, {"k": 2}], "none": None}) == [
-        "a          x",
-        "           y",
-        "long name  k=1",
-        "           k=2",
+    assert facts(
+        {
+            "a": "x\ny",
+            "long_name": [{"k": 1}, {"k": 2}],
+            "none": None,
+            "replaced": 0,
+            "problem_count": 0,
+            "ok": False,
+        }
+    ) == [
+        "a              x",
+        "               y",
+        "long name      k=1",
+        "               k=2",
+        "problem count  0",
+        "ok             no",
     ]
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,33 @@ def test_the_registry_may_be_a_word_a_flag_or_a_variable(lab: Shell) -> None:
         ("--registry", str(lab.registry), "ls"),
     ):
         assert [row[0] for row in rows(lab.run(*line, **elsewhere).stdout)] == ["lab/plants"], line
+
+
+def test_a_registry_may_be_a_folder_as_it_lies_from_here_but_no_package(lab: Shell) -> None:
+    lab.registry.rename(lab.here / "kept")
+    for line in (("ls", "kept"), ("ls", "./kept"), ("--registry", "kept", "ls")):
+        assert [row[0] for row in rows(lab.run(*line).stdout)] == ["lab/plants"], line
+    done = lab.run("ls", "lab/plants")
+    assert (done.returncode, "type: quilt-mcp browse lab/plants" in done.stderr) == (2, True)
+    assert lab.run("ls", "nonsense").returncode == 2
+
+
+HEAVY = """
+import sys
+from quilt_mcp.cli import main
+code = main(sys.argv[1:])
+heavy = {"rich", "boto3", "botocore", "duckdb", "mcp", "pydantic", "jsonschema"} & set(sys.modules)
+print(code, *sorted(heavy))
+"""
+
+
+@pytest.mark.parametrize("line", ["ls --nl", "status", "log lab/plants --nl"])
+def test_nothing_heavy_is_imported_for_a_verb_on_folders(lab: Shell, line: str) -> None:
+    command = [sys.executable, "-c", HEAVY, *shlex.split(line)]
+    done = subprocess.run(
+        command, cwd=lab.here, env=lab.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"
 
 
 def test_a_package_is_made_changed_copied_rolled_back_and_removed(lab: Shell) -> None:

@@ -92,12 +92,14 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
             "\nStandard input is a terminal, so nothing is served: MCP clients start this program, or quilt-mcp serve does.\n"
         )
         return exits.OK
-    settings = Settings.load(os.environ, settings_flags(arguments))
     verb = None if command is None else find_verb(command)
     if verb is not None:
+        from quilt_mcp.cli.verbs.flags import take_registry
         from quilt_mcp.cli.verbs.run import run_verb
 
-        return run_verb(settings, verb, arguments, words)
+        take_registry(arguments)
+        return run_verb(Settings.load(os.environ, settings_flags(arguments)), verb, arguments, words)
+    settings = Settings.load(os.environ, settings_flags(arguments))
     match command:
         case "call":
             from quilt_mcp.cli.call import run_call

@@ -30,6 +30,8 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments: {"):
+            message += " (arguments written as JSON follow --args)"
         say(f"{safe(self.format_usage())}{self.prog}: error: {safe(message)}\n")
         raise SystemExit(exits.FIX_INPUT)
 

@@ -105,8 +105,12 @@ def table(
 
 
 def facts(values: Mapping[str, Any]) -> list[str]:
-    """A line for each value that says something, names aligned; lists and long texts over as many lines as they take."""
+    """A line for each value that says something, names aligned; lists and long texts over as many lines as they take. A count of
+    nothing says something only of problems."""
     kept = {key: value for key, value in values.items() if value not in (None, [], {}, "")}
+    kept = {
+        key: value for key, value in kept.items() if value is False or value != 0 or key == "problem_count"
+    }
     width = max((len(name_of(key)) for key in kept), default=0)
     lines: list[str] = []
     for key, value in kept.items():

@@ -245,7 +245,10 @@ def _show_snippet(kept: Path | None) -> None:
     if kept:
         entry["args"] = server_arguments(kept)
     say("\nThe whole job is done. To give these tools to your own agent, paste this into its mcp.json")
-    say("(Claude Desktop: claude_desktop_config.json; the README has the other clients):\n")
+    say(
+        "(Claude Desktop: claude_desktop_config.json), or have it written: quilt-mcp install-client claude-code,"
+    )
+    say("claude-desktop, cursor, vscode, codex or gemini:\n")
     say(json.dumps({"mcpServers": {"quilt": entry}}, indent=2))
     if kept:
         say(f"\nThe samples and their registry stay in {kept}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,20 @@ def tool_arguments(verb: Verb, tool: ToolSpec, parsed: argparse.Namespace) -> di
         if fields and word.name in values:
             values[word.name] = [{**fields, **one} for one in values[word.name]]
     return values
+
+
+def take_registry(parsed: argparse.Namespace) -> None:
+    """Makes a folder that was typed as it lies from here an absolute one. Raises InvalidArgument for the name of a package."""
+    typed: str | None = getattr(parsed, "default_registry", None)
+    if typed is None or ":" in typed or typed.startswith(("/", "~")):
+        return
+    if typed.startswith(".") or os.path.isdir(typed):
+        parsed.default_registry = os.path.abspath(typed)
+    elif typed.count("/") == 1:
+        raise InvalidArgument(
+            f"There is no folder {typed!r} here that could be a registry.",
+            next_step=f"If it is a package, type: quilt-mcp browse {typed}",
+        )
 
 
 def joined(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
