@@ -173,7 +173,7 @@ class _Decoded:
 def _decoded(content: Content) -> _Decoded | None:
     """The UTF-8 text of a range that may begin or end inside a character; None when it is not UTF-8."""
     data = content.data
-    skipped = 0
+    skipped = len(codecs.BOM_UTF8) if content.offset == 0 and data.startswith(codecs.BOM_UTF8) else 0
     if content.offset:
         while skipped < min(3, len(data)) and data[skipped] & 0xC0 == 0x80:
             skipped += 1
