@@ -26,6 +26,7 @@ def folder(place: Place) -> Path:
     (made / "growth.csv.gz").write_bytes(gzip.compress(CSV.encode(), mtime=0))
     (made / "latin.txt").write_bytes("Größe\n".encode("latin-1") * 3_000)
     (made / "wide.txt").write_bytes("Größe\n".encode("utf-16") * 30)
+    (made / "marked.txt").write_bytes("Größe\n".encode("utf-8-sig"))
     (made / "packed").write_bytes(gzip.compress(b"one line\n" * 5_000, mtime=0))
     (made / "data.tar.gz").write_bytes(gzip.compress(bytes(5_000), mtime=0))
     (made / "broken.png").write_bytes(b"no picture")
@@ -57,7 +58,7 @@ async def test_info_tells_the_columns_of_a_table_and_rows_reads_it(connect: Conn
                 rows=":3",
             )
             assert rows["data"]["columns"] == ["day"]
-            assert rows["data"]["rows"] == [[4_000 + one] for one in (5, 12, 19)]
+            assert rows["data"]["rows"] == [[4_000 + one] for one in (7, 14, 21)]
             assert rows["data"]["next_row"] == 3 and any("rows=3:6" in one for one in rows["warnings"])
             counted = (await result(client, "object_read", uri=uri, where="plant = P3", rows="0:0"))["data"]
             assert (counted["total"], counted["rows"]) == (714, [])
@@ -94,6 +95,7 @@ async def test_text_is_unpacked_and_decoded_in_parts_of_12_kb_case_S7(connect: C
     wanted = {
         "latin.txt": "Größe\n" * 3_000,
         "wide.txt": "Größe\n" * 30,
+        "marked.txt": "Größe\n",
         "packed": "one line\n" * 5_000,
         "growth.csv.gz": CSV,
         "growth.csv": CSV,
@@ -106,7 +108,7 @@ async def test_text_is_unpacked_and_decoded_in_parts_of_12_kb_case_S7(connect: C
                 assert len(part["data"]["text"].encode()) <= 12 << 10
                 text += part["data"]["text"]
                 offset = part["data"].get("next_offset")
-            assert text.replace("\ufeff", "").replace("\\ufeff", "") == whole, name
+            assert text == whole, name
         said = (await result(client, "object_read", uri=(folder / "latin.txt").as_uri(), mode="text"))[
             "warnings"
         ]

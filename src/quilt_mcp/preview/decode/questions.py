@@ -7,7 +7,6 @@ from typing import Any
 
 from quilt_mcp.preview.decode import image, notebook, text
 from quilt_mcp.preview.decode.file import Fault, File
-from quilt_mcp.preview.decode.headers import HEADERS
 from quilt_mcp.preview.decode.records import RECORDS
 from quilt_mcp.preview.decode.tables import parquet, text_table
 from quilt_mcp.preview.decode.tables.delimited import FORMS, Delimited, Layout
@@ -22,11 +21,15 @@ def _inside(file: File, ask: dict[str, Any]) -> dict[str, Any]:
         return parquet.describe(file, first)
     if kind in FORMS or kind == "jsonl":
         return {**facts, **text_table.describe(_opening(file, kind), first)}
-    if kind in HEADERS:
-        return HEADERS[kind](file)
     if kind == "image":
         return image.describe(file)
-    return notebook.describe(file) if kind == "notebook" else facts
+    if kind == "notebook":
+        return notebook.describe(file)
+    if facts:
+        return facts
+    from quilt_mcp.preview.decode.headers import HEADERS  # half of what a start would cost
+
+    return HEADERS[kind](file)
 
 
 def _rows(file: File, ask: dict[str, Any]) -> dict[str, Any]:

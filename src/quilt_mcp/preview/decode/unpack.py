@@ -129,7 +129,7 @@ def _blocks(file: File, most: int | None = None) -> Iterator[bytes]:
     while at < end:
         block = file.read(at, min(length, end - at))
         at += len(block)
-        length = min(max(length * 2, _FIRST_BLOCK), _LAST_BLOCK)
+        length = _LAST_BLOCK if most is not None else min(max(length * 2, _FIRST_BLOCK), _LAST_BLOCK)
         yield block
 
 

@@ -103,37 +103,50 @@ class Parquet:
                 copy.write(self._file.read(start, end - start))
         self._brought.update(one.offset for one in chunks)
 
-    def read(self, group: _Group, columns: Sequence[str], start: int, stop: int) -> list[list[Any]]:
+    def read(self, group: _Group, columns: Sequence[str], start: int, stop: int) -> Iterator[list[Any]]:
         """Rows [start, stop) of a row group."""
-        self.bring(group, columns)
-        self._refuse_row_number()
-        names = ", ".join(map(identifier, columns))
-        found = self._engine.execute(
-            f"SELECT {names} FROM read_parquet(?, file_row_number = true) "  # noqa: S608 - quoted names
-            "WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number",
-            [_COPY, group.first_row + start, group.first_row + stop],
-        )
-        return [[cell(one) for one in line] for line in found.fetchall()]
+        yield from self._rows(group, columns, start, stop, "true", [])
 
-    def _refuse_row_number(self) -> None:
-        if _ROW_NUMBER in self.types:
-            raise Fault("undecodable", f"It has a column {_ROW_NUMBER}, and DuckDB counts rows by that name.")
+    def read_at(self, group: _Group, columns: Sequence[str], numbers: Sequence[int]) -> Iterator[list[Any]]:
+        """Rows of a row group by their numbers in it."""
+        wanted = [group.first_row + one for one in numbers]
+        condition = f"{_ROW_NUMBER} IN (SELECT unnest(?::BIGINT[]))"
+        yield from self._rows(group, columns, numbers[0], numbers[-1] + 1, condition, [wanted])
+
+    def _rows(
+        self, group: _Group, columns: Sequence[str], start: int, stop: int, condition: str, values: list[Any]
+    ) -> Iterator[list[Any]]:
+        self._query(group, columns, ", ".join(map(identifier, columns)), (start, stop), condition, values)
+        while lines := self._engine.fetchmany(200):
+            yield from ([cell(one) for one in line] for line in lines)
 
     def matches(
         self, group: _Group, condition: str, values: Sequence[Any], columns: Sequence[str]
     ) -> list[int]:
         """Numbers, within the row group, of the rows for which the condition holds."""
+        self._query(group, columns, _ROW_NUMBER, (0, group.rows), condition, values)
+        return [number - group.first_row for (number,) in self._engine.fetchall()]
+
+    def _query(
+        self,
+        group: _Group,
+        columns: Sequence[str],
+        selected: str,
+        span: tuple[int, int],
+        condition: str,
+        values: Sequence[Any],
+    ) -> None:
+        """``selected`` and ``condition`` hold quoted names and parameters, and no value."""
+        if _ROW_NUMBER in self.types:
+            raise Fault("undecodable", f"It has a column {_ROW_NUMBER}, and DuckDB counts rows by that name.")
         self.bring(group, columns)
-        self._refuse_row_number()
         names = ", ".join(map(identifier, columns))
-        end = group.first_row + group.rows
-        found = self._engine.execute(
-            f'WITH part AS MATERIALIZED (SELECT {names}, file_row_number AS "row number" FROM '  # noqa: S608
-            "read_parquet(?, file_row_number = true) WHERE file_row_number >= ? AND file_row_number < ?) "
-            f'SELECT "row number" FROM part WHERE {condition} ORDER BY 1',
-            [_COPY, group.first_row, end, *values],
+        self._engine.execute(
+            f"WITH part AS MATERIALIZED (SELECT {names}, {_ROW_NUMBER} FROM read_parquet(?, {_ROW_NUMBER} = true) "  # noqa: S608
+            f"WHERE {_ROW_NUMBER} >= ? AND {_ROW_NUMBER} < ?) "
+            f"SELECT {selected} FROM part WHERE {condition} ORDER BY {_ROW_NUMBER}",
+            [_COPY, group.first_row + span[0], group.first_row + span[1], *values],
         )
-        return [number - group.first_row for (number,) in found.fetchall()]
 
 
 def describe(file: File, first: int) -> dict[str, Any]:
@@ -151,7 +164,7 @@ def describe(file: File, first: int) -> dict[str, Any]:
                 if left < 0:
                     break
                 chosen.append(name)
-            lines = table.read(group, chosen, 0, min(first, group.rows)) if chosen else []
+            lines = list(table.read(group, chosen, 0, min(first, group.rows))) if chosen else []
         if group is not None and len(chosen) < len(table.types):
             shown = f"of {len(chosen)} of its {len(table.types)} columns" if chosen else "are left out"
             notes.append(f"first_rows: {shown}, as the others are large; mode rows with columns reads them.")
@@ -201,17 +214,15 @@ def _matching(table: Parquet, chosen: list[str], selection: Selection) -> dict[s
     count, room = 0, selection.room
     for group in _possible(table, selection):
         numbers = table.matches(group, condition, values, columns)
-        for number in numbers:
-            if count >= selection.stop and not selection.only_counts:
-                return _found(table, chosen, kept, None, count)
-            count += 1
-            if selection.only_counts or count <= selection.start:
-                continue
-            (line,) = table.read(group, chosen, number, number + 1)
+        page = numbers[max(selection.start - count, 0) : max(selection.stop - count, 0)]
+        for line in table.read_at(group, chosen, page) if page else ():
             room -= size_of(line)
             if room < 0 and kept:
-                return _found(table, chosen, kept, None, count - 1)
+                return _found(table, chosen, kept, None, selection.start + len(kept))
             kept.append(line)
+        count += len(numbers)
+        if count > selection.stop and not selection.only_counts:
+            return _found(table, chosen, kept, None, selection.stop)
     return _found(table, chosen, kept, count, None)
 
 
