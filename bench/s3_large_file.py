@@ -93,6 +93,7 @@ def our_side(arguments: argparse.Namespace) -> Figures:
             with timed(figures, f"{step}_seconds"):
                 await ops.install(package, str(Path("installed").absolute()))
             figures[f"{step}_durable_seconds"] = figures[f"{step}_seconds"]
+            figures[f"cpu_{step}_durable_seconds"] = figures[f"cpu_{step}_seconds"]
             assert (Path("installed") / KEY).stat().st_size == path.stat().st_size
             shutil.rmtree("installed")
         return figures
@@ -129,7 +130,7 @@ if __name__ == "__main__":
         sides,
         prepare,
         {"ours_by_obstore_up_seconds": 1.1, "ours_by_obstore_down_seconds": 1.1, "ours peak_mb": 200},
-        ratios=("up_seconds", *DOWN),
+        ratios=("up_seconds", *DOWN, "cpu_up_seconds", "cpu_down_durable_seconds"),
         against=("ours", "obstore"),
         fresh_server=True,
         servers=("ceph", "moto"),  # moto keeps several copies of an upload in memory as it completes it

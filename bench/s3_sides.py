@@ -108,11 +108,17 @@ def our_ops(registry: str) -> Any:
 
 @contextmanager
 def timed(figures: Figures, name: str = "seconds") -> Iterator[None]:
-    """What others wrote before is on the disk by then, so that nobody waits for it but them."""
+    """What others wrote before is on the disk by then, so that nobody waits for it but them. ``cpu_seconds`` of a side, and of
+    the processes that it waited for, tell what it costs on a machine that others keep busy too."""
     os.sync()
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), _cpu_seconds()
     yield
     figures[name] = round(time.perf_counter() - begin, 4)
+    figures[f"cpu_{name}"] = round(_cpu_seconds() - worked, 2)
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
 
 
 def _count(script: str, side: str, server: Server, given: list[str]) -> Figures:
