@@ -18,7 +18,7 @@ from quilt_mcp.registry.manifests.cache import AT_ONCE
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.manifests.scan import SORTS, Checkpoint, Question, Scan
 from quilt_mcp.registry.reach import first_outside_roots
-from quilt_mcp.registry.readme import Front, read_front
+from quilt_mcp.registry.reading.readme import Front, read_front
 from quilt_mcp.registry.registry import Registry
 
 _DEEPEST: Final = 1000
