@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parts.manifests import opened
@@ -128,6 +128,9 @@ def test_levels_of_a_folder_are_its_rows_one_level_and_those_of_its_folders_the_
 
 
 @given(PATTERNS, st.lists(KEYS, max_size=8))
+@example("[ab]*", ["a", "d/b.csv"])
+@example("x?[ab]y", ["xxay"])
+@example("a*b/c", ["a-b/c"])
 def test_a_match_takes_what_the_same_pattern_includes(pattern: str, paths: list[str]) -> None:
     takes = Choice((pattern,), ()).takes
     assert Match(pattern).among(paths) == [number for number, path in enumerate(paths) if takes(path)]

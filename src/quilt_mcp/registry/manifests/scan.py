@@ -180,8 +180,8 @@ class Scan:
         if self._is_over():
             return
         if sign and len(self._best) == self._limit:
-            worst = self._best[-1][0]
-            fitting = [number for number in fitting if sign * sizes[number] <= worst]
+            worst = self._best[-1][0]  # rows come in walk order, so an equal one is after it
+            fitting = [number for number in fitting if sign * sizes[number] < worst]
         if sign and self._after is not None:
             first = self._after[0]
             fitting = [number for number in fitting if sign * sizes[number] >= first]
