@@ -27,11 +27,6 @@ ROUNDS = 40
 ONE_DAY_AND_A_BIT = 90_000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.name.startswith(TEMP_PREFIX)]
 

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 TURNS = 700
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def held() -> tuple[frozenset[asyncio.Task[Any]], list[str]]:
     """The tasks of this process, and the files it has open (the proxy's sockets are its, too)."""
     places: list[str] = []

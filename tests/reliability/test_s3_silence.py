@@ -39,11 +39,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def bucket(moto: Server) -> str:
     return moto.make_bucket()
 
