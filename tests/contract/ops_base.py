@@ -39,10 +39,6 @@ class OpsContract:
     outside: Path
     """A local folder outside of everything that was allowed."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     @pytest.fixture(autouse=True)
     def end(self) -> Iterator[None]:
         """pytest keeps the object that a test ran on to the end of the session; its backends need not stay that long."""

@@ -33,10 +33,6 @@ class StoreContract:
         """None when there is no object."""
         raise NotImplementedError
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     def comparable(self, stat: ObjectStat) -> object:
         """What writing, reading and listing must agree on: all of it, unless the server cannot tell it each time."""
         return stat

@@ -20,11 +20,6 @@ SIZE = (20 << 20) + 7
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def content() -> bytes:
     return os.urandom(SIZE)

@@ -364,10 +364,6 @@ class TestLocalStore(LocalFiles, TakesFilesContract):
 
 
 class TestReadOnlyStore(LocalFiles):
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     @pytest.mark.anyio
     async def test_reads_pass_and_writes_are_refused_before_anything_is_done(self, tmp_path: Path) -> None:
         self.root = tmp_path
@@ -436,10 +432,6 @@ class TestReadOnlyStore(LocalFiles):
 
 
 class TestMissingRoot:
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     @pytest.mark.anyio
     async def test_a_missing_registry_is_registry_not_found_and_is_not_made(self, tmp_path: Path) -> None:
         store = LocalStore(tmp_path / "none")
@@ -485,10 +477,6 @@ class TestMissingRoot:
 
 
 class TestRefusalsOfTheKernel:
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        return "asyncio"
-
     def test_a_folder_without_permission_is_permission_denied(self, tmp_path: Path) -> None:
         """In a process of its own that gives up root's rights, where it has them."""
         script = """

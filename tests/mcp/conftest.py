@@ -17,11 +17,6 @@ from parts.s3_access import S3Access
 MAKER = Path(__file__).with_name("quilt3_registry.py")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """For reading, and for writing packages of other names."""

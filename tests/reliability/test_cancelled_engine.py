@@ -26,11 +26,6 @@ FILES = {f"f{number}": os.urandom(1000 * number) for number in range(1, 7)}
 TURNS = 400
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def package(ops: QuiltOps) -> PackageUri:
     return PackageUri(ops.default_registry, NAME)
 

@@ -28,11 +28,6 @@ pytestmark = pytest.mark.anyio
 CONTENT = b"The bits of this file are flipped, one after the other."
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=["folder", "bucket"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
     if request.param == "folder":

@@ -19,11 +19,6 @@ from quilt_mcp.storage.local.syscalls import Syscalls
 OLD, NEW = b"old" * 30_000, b"new" * 30_000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Cancelling(Syscalls):
     """Cancels the call it serves, from the thread it runs in, ahead of its n-th system call."""
 

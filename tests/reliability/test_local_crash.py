@@ -29,11 +29,6 @@ ONE_DAY_AND_A_BIT = 90_000
 SAME_WORKER = pytest.mark.xdist_group("killed writer")  # which makes its folders once
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.name.startswith(TEMP_PREFIX)]
 

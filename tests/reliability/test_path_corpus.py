@@ -75,11 +75,6 @@ class Unsynced(Syscalls):
 UNSYNCED = Unsynced()
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class World:
     """A root full of traps, and an outside that must stay as it is."""
 

@@ -28,11 +28,6 @@ SOON = 10.0
 """Seconds; generous, as a loaded machine lets a thread wait."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def held() -> tuple[frozenset[asyncio.Task[Any]], list[str]]:
     """The tasks of this process, and the files it has open (the proxy's sockets are its, too)."""
     places: list[str] = []

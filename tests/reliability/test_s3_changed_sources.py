@@ -19,11 +19,6 @@ from quilt_mcp.errors import HashMismatch
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_an_object_overwritten_before_it_is_copied_to_its_hash_is_refused(
     moto: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:

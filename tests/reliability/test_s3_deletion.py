@@ -23,11 +23,6 @@ POINTERS = f".quilt/named_packages/{NAME}/*"
 LATEST = f".quilt/named_packages/{NAME}/latest"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Bucket:
     def __init__(self, server: S3Access, past: S3Access, registry: S3Registry, root: Path) -> None:
         self.registry = registry

@@ -19,12 +19,6 @@ from quilt_mcp.domain.plan import Commit, InlineFile, PatchRequest
 from quilt_mcp.errors import QuiltError, StaleParent
 from s3_push import SECOND, change, fresh, make, make_again, package
 
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 FAULTS: dict[str, Fault] = {
     "500": faults.INTERNAL_ERROR,
     "503 SlowDown": faults.SLOW_DOWN,

@@ -24,11 +24,6 @@ KEYS = ["d/", "d/a", "d/b/", "d/b/1", "d/b/2", "d/c", "e/", "e/only/", "e/only/x
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def odd() -> Iterator[OddS3]:
     with odd_s3() as odd:
         yield odd

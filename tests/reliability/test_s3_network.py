@@ -29,11 +29,6 @@ CLOSED = "http://127.0.0.1:9"
 LARGE = b"large" * 2_000_000
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 Opener = Callable[..., IamOps]
 
 

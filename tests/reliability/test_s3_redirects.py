@@ -22,11 +22,6 @@ from quilt_mcp.storage.s3.store import S3Store
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def collect_what_urllib3_leaves_open() -> Iterator[None]:
     """urllib3 leaves its socket to the garbage collector where it fails at a redirect."""

@@ -32,11 +32,6 @@ TOO_MANY = Answer(429, "TooManyRequests", "Please reduce your request rate.")
 FILES = [{"path": "data/one", "text": "1"}, {"path": "two", "text": "2"}]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Tools:
     """The tools of a server on one bucket. ``raw`` looks at it past the proxy."""
 

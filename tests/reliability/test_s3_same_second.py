@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 NOON = 1_700_000_000.9
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def at_noon(server: Server, registry: S3Registry, root: Path, clock: Callable[[], float]) -> IamOps:
     keys = AwsKeys(server.access_key, server.secret_key)
     access = S3Access(lambda: keys, server.region, server.url)

@@ -26,11 +26,6 @@ Check = Callable[[Any, Path], None]
 """Of an act that succeeded: what it answered, and what lies there."""
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def package(ops: QuiltOps, path: str | None = None) -> PackageUri:
     return PackageUri(ops.default_registry, NAME, path=path)
 

@@ -24,11 +24,6 @@ ZEROS = {
 }
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def file_of(tmp_path: Path, content: bytes) -> int:
     (tmp_path / "file").write_bytes(content)
     return os.open(tmp_path / "file", os.O_RDONLY)

@@ -42,11 +42,6 @@ FILES = (
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in FILES:
         path = tmp_path / "root" / name

@@ -18,11 +18,6 @@ from quilt_mcp.storage.s3.uploads import MULTIPART_FROM
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def incoming(path: Path) -> Incoming:
     return Incoming(str(path), 0, {}, PhysicalKey(None, str(path)))
 
