@@ -43,12 +43,12 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.option import BackendName
-from quilt_mcp.registry.reading.browsing import View, browse
 from quilt_mcp.registry.deletion import delete
-from quilt_mcp.registry.reading.history import History
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.named import NamedRevisions
+from quilt_mcp.registry.reading.browsing import View, browse
+from quilt_mcp.registry.reading.history import History
 from quilt_mcp.registry.reading.packages import Wanted, list_packages
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.rollback import Rollback

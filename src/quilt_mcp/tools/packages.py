@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 from quilt_mcp.tools.arguments.addresses import package_address, registry_address
 from quilt_mcp.tools.call import Call
-from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.envelope import DATA, Answer
 from quilt_mcp.tools.results.shapes import (
     HASH,
     TOTALS,
     change_json,
     check_json,
+    extensions_json,
+    fields_json,
     item_json,
     package_json,
     present,
     revision_json,
     time_text,
+    totals_json,
 )
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import (
@@ -40,19 +44,32 @@ _CHANGES = {
     "metadata_changed": "metadata",
 }
 PATH = {"type": "string", "description": "Folder or file in the package"}
+_FIELDS = listed(fields(field=TEXT, before={}, after={}))
 
 
 async def packages_list(
     call: Call,
     *,
     registry: str | None = None,
+    match: str = "",
     prefix: str = "",
+    sort: str = "name",
+    metadata: Sequence[str] = (),
     detail: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
     where = registry_address(call, registry)
-    page = await call.ops.list_packages(where, prefix=prefix, limit=limit, cursor=cursor)
+    page = await call.ops.list_packages(
+        where,
+        prefix=prefix,
+        match=match,
+        sort=sort,
+        metadata=True if "" in metadata else tuple(metadata) or False,
+        detail=detail,
+        limit=limit,
+        cursor=cursor,
+    )
     return Answer(
         {"registry": where, "packages": [package_json(one, detail=detail) for one in page.items]},
         records=("packages",),
@@ -68,15 +85,29 @@ async def package_browse(
     package: str,
     registry: str | None = None,
     path: str = "",
+    match: str = "",
     recursive: bool = False,
+    depth: int | None = None,
+    sort: str = "path",
     detail: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
     address = package_address(call, package, registry, path)
-    found = await call.ops.browse(address, recursive=recursive, limit=limit, cursor=cursor)
-    is_told_whole = detail or (cursor is None and not found.path)
-    workflow = found.workflow
+    is_front = cursor is None and address.path is None
+    is_plain = not match and not recursive and depth is None
+    found = await call.ops.browse(
+        address,
+        recursive=recursive,
+        depth=depth,
+        match=match,
+        sort=sort,
+        with_extensions=is_plain and cursor is None,
+        with_readme=is_front and is_plain,
+        limit=limit,
+        cursor=cursor,
+    )
+    workflow, readme = found.workflow, found.readme
     about = present(
         message=found.message,
         modified=time_text(found.modified),
@@ -87,9 +118,15 @@ async def package_browse(
         present(
             top_hash=found.top_hash,
             verified="pending" if found.verified is None else found.verified,
-            **about if is_told_whole else {},
-            totals={"entries": found.totals.entries, "bytes": found.totals.bytes},
+            **about if is_front or detail else {},
+            totals=totals_json(found.totals),
             path=found.path or None,
+            shown=None if found.shown == found.totals else totals_json(found.shown),
+            extensions=extensions_json(found.extensions),
+            note=DATA if readme is not None or found.summary is not None else None,
+            readme=None if readme is None else readme.text,
+            readme_size=None if readme is None or readme.is_whole else readme.size,
+            quilt_summarize=found.summary,
             entries=[item_json(one, detail=detail) for one in found.page.items],
         ),
         uri=found.uri,
@@ -105,15 +142,16 @@ async def package_log(
     *,
     package: str,
     registry: str | None = None,
+    path: str = "",
     detail: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    address = package_address(call, package, registry)
-    page = await call.ops.log(address, limit=limit, cursor=cursor)
+    address = package_address(call, package, registry, path)
+    page = await call.ops.log(address, counts=detail, limit=limit, cursor=cursor)
     return Answer(
         {"revisions": [revision_json(one, detail=detail) for one in page.items]},
-        uri=str(replace(address, top_hash=None, tag=None, path=None)),
+        uri=str(replace(address, top_hash=None, tag=None)),
         records=("revisions",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -135,25 +173,17 @@ async def package_diff(
     old = package_address(call, before, registry)
     new = package_address(call, after, registry, path)
     found = await call.ops.diff(old, new, limit=limit, cursor=cursor)
-    totals = found.totals
-    metadata, message = found.package_metadata, found.message
     changes = {
         name: [change_json(one, detail=detail) for one in found.changes if one.kind == kind]
         for name, kind in _CHANGES.items()
     }
     changes = {name: rows for name, rows in changes.items() if rows}
+    message = found.message
     return Answer(
         present(
             before=found.before,
-            totals={
-                "added": totals.added,
-                "removed": totals.removed,
-                "modified": totals.modified,
-                "renamed": totals.renamed,
-                "metadata": totals.metadata,
-                "unchanged": totals.unchanged,
-            },
-            package_metadata=None if metadata is None else {"before": metadata[0], "after": metadata[1]},
+            totals=asdict(found.totals),
+            package_metadata=fields_json(found.fields) or None,
             message=None if message is None else {"before": message[0], "after": message[1]},
             **changes,
         ),
@@ -188,33 +218,62 @@ async def package_verify(
 PACKAGES_LIST = ToolSpec(
     name="packages_list",
     title="List packages",
-    description="Packages in a registry, by name.",
+    description="Packages of a registry.",
     arguments={
         "registry": REGISTRY,
+        "match": {
+            "type": "string",
+            "description": "Words that all stand in the name, or a glob: organoid confocal, lab/*-2026",
+        },
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
-        "detail": DETAIL,
+        "sort": {"type": "string", "enum": ["name", "-modified"], "default": "name", "description": "Order"},
+        "metadata": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": 'Fields of their metadata to show, as ["instrument", "/source/year"]; [""]: all of it',
+        },
+        "detail": {**DETAIL, "description": "With message, files and bytes"},
         "limit": limit(),
         "cursor": CURSOR,
     },
     required=(),
     data=fields(
         registry=TEXT,
-        packages=listed(fields(name=TEXT, top_hash=TEXT, verified={}, modified=TEXT)),
+        packages=listed(
+            fields(
+                name=TEXT,
+                top_hash=TEXT,
+                verified={},
+                modified=TEXT,
+                message=TEXT,
+                entries=NUMBER,
+                size=NUMBER,
+                metadata={},
+            )
+        ),
     ),
     run=packages_list,
 )
 PACKAGE_BROWSE = ToolSpec(
     name="package_browse",
     title="Browse a package",
-    description="A revision: metadata, message, workflow, totals, and a page of its files and folders.",
+    description="What is in a revision: its metadata, message, workflow, totals, README, counts by extension, and a page of "
+    "files and folders (paths that end in /), with the sums of what lies below.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
         "path": PATH,
-        "recursive": {
-            "type": "boolean",
-            "default": False,
-            "description": "All files below, instead of one level",
+        "match": {
+            "type": "string",
+            "description": "Only files that fit, at any depth: *.csv by name, data/**/*.csv by the whole path",
+        },
+        "recursive": {"type": "boolean", "default": False, "description": "All files below, not one level"},
+        "depth": {"type": "integer", "minimum": 1, "description": "So many levels"},
+        "sort": {
+            "type": "string",
+            "enum": ["path", "size", "-size"],
+            "default": "path",
+            "description": "-size: largest first",
         },
         "detail": DETAIL,
         "limit": limit(),
@@ -230,14 +289,20 @@ PACKAGE_BROWSE = ToolSpec(
         workflow={},
         totals=TOTALS,
         path=TEXT,
+        shown=TOTALS,
+        extensions={"type": "object"},
+        note=TEXT,
+        readme=TEXT,
+        readme_size=NUMBER,
+        quilt_summarize={},
         entries=listed(
             fields(
                 path=TEXT,
-                type={"enum": ["file", "folder"]},
                 size=NUMBER,
                 entries=NUMBER,
-                hash=HASH,
                 metadata={},
+                type={"enum": ["file", "folder"]},
+                hash=HASH,
                 physical_key=TEXT,
                 uri=TEXT,
             )
@@ -248,32 +313,43 @@ PACKAGE_BROWSE = ToolSpec(
 PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
-    description="Revisions of a package, newest first.",
+    description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
-        "detail": DETAIL,
+        "path": PATH,
+        "detail": {**DETAIL, "description": "With counts of changes and full hashes"},
         "limit": limit(),
         "cursor": CURSOR,
     },
     required=("package",),
     data=fields(
-        revisions=listed(fields(top_hash=TEXT, verified={}, timestamp=TEXT, message=TEXT, tags=listed(TEXT))),
+        revisions=listed(
+            fields(
+                top_hash=TEXT,
+                latest=SWITCH,
+                verified={},
+                timestamp=TEXT,
+                message=TEXT,
+                change=fields(action=TEXT, size=NUMBER, old_size=NUMBER),
+                counts={"additionalProperties": NUMBER},
+            )
+        )
     ),
     run=package_log,
 )
-_PAIR = fields(before={}, after={})
 PACKAGE_DIFF = ToolSpec(
     name="package_diff",
     title="Compare two revisions",
-    description="What changed: lists added, removed, modified, renamed, metadata_changed, and package metadata.",
+    description="What changed from one revision to another, of one package or two: totals, files added, removed, modified, "
+    "renamed, metadata_changed, and fields of metadata.",
     arguments={
         "before": {**PACKAGE, "description": "Older revision, as ns/name@hash"},
         "after": {**PACKAGE, "description": "Newer revision, as ns/name (its latest)"},
         "registry": REGISTRY,
-        "path": {"type": "string", "description": "Only below this folder"},
+        "path": {"type": "string", "description": "Only this folder or file"},
         "detail": DETAIL,
-        "limit": limit(),
+        "limit": {**limit(), "minimum": 0, "description": "Page size; 0: totals alone"},
         "cursor": CURSOR,
     },
     required=("before", "after"),
@@ -281,8 +357,8 @@ PACKAGE_DIFF = ToolSpec(
         "properties": {
             "before": TEXT,
             "totals": {"additionalProperties": NUMBER},
-            "package_metadata": _PAIR,
-            "message": _PAIR,
+            "package_metadata": _FIELDS,
+            "message": fields(before={}, after={}),
         },
         "additionalProperties": listed(
             fields(
@@ -290,6 +366,7 @@ PACKAGE_DIFF = ToolSpec(
                 old_path=TEXT,
                 size=NUMBER,
                 old_size=NUMBER,
+                fields=_FIELDS,
                 hash=HASH,
                 old_hash=HASH,
                 metadata={},

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from quilt_mcp.domain.diff import EntryChange
+from quilt_mcp.domain.diff import DiffTotals, EntryChange, FieldChange
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.listing import FileCheck, Item, ObjectListing, PackageListing, RegistryListing, Revision
+from quilt_mcp.domain.listing import (
+    FileCheck,
+    Item,
+    ObjectListing,
+    PackageListing,
+    RegistryListing,
+    Revision,
+    Totals,
+)
 from quilt_mcp.domain.plan import Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.tools.vocabulary import NUMBER, TEXT, Schema, fields
 
 HASH: Schema = fields(type=TEXT, value=TEXT)
+LATEST = "latest"
 SHORT = 10
 """Digits of a short hash: two revisions of a package share them once in a million million."""
 TOTALS: Schema = fields(entries=NUMBER, bytes=NUMBER)
@@ -49,22 +59,43 @@ def registry_json(one: RegistryListing) -> dict[str, Any]:
 
 
 def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]:
+    totals = one.totals
     return present(
         name=one.name,
         top_hash=hash_text(one.top_hash, detail),
         verified=one.verified,
         modified=time_text(one.modified),
+        message=one.message,
+        entries=totals and totals.entries,
+        size=totals and totals.bytes,
+        metadata=one.metadata,
     )
 
 
 def revision_json(one: Revision, *, detail: bool = False) -> dict[str, Any]:
     return present(
         top_hash=hash_text(one.top_hash, detail),
+        latest=True if LATEST in one.tags else None,
         verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
-        tags=list(one.tags) or None,
+        change=None if one.change is None else {"action": one.change.kind, **sizes_of(one.change)},
+        counts=None if one.counts is None else counts_json(one.counts),
     )
+
+
+def counts_json(counts: DiffTotals) -> dict[str, int]:
+    """How many entries changed in which way; what none did is left out."""
+    return {name: count for name, count in asdict(counts).items() if count}
+
+
+def totals_json(totals: Totals) -> dict[str, int]:
+    return {"entries": totals.entries, "bytes": totals.bytes}
+
+
+def extensions_json(found: Mapping[str, Totals] | None) -> dict[str, list[int]] | None:
+    """Files and bytes, by extension."""
+    return None if not found else {name: [one.entries, one.bytes] for name, one in found.items()}
 
 
 def item_json(one: Item, *, detail: bool = False) -> dict[str, Any]:
@@ -98,19 +129,37 @@ def object_json(one: ObjectListing, location: str, *, detail: bool = False) -> d
 
 
 def change_json(one: EntryChange, *, detail: bool = False) -> dict[str, Any]:
-    row = present(
-        path=one.path,
-        old_path=one.old_path,
-        size=one.size if one.kind in ("added", "modified") else None,
-        old_size=one.old_size if one.kind in ("removed", "modified") else None,
-        metadata=one.metadata,
-        old_metadata=one.old_metadata,
-    )
+    row = present(path=one.path, old_path=one.old_path) | sizes_of(one)
+    if fields := fields_json(one.fields):
+        row["fields"] = fields
     if detail:
         row |= present(
-            size=one.size, old_size=one.old_size, hash=hash_json(one.hash), old_hash=hash_json(one.old_hash)
+            size=one.size,
+            old_size=one.old_size,
+            hash=hash_json(one.hash),
+            old_hash=hash_json(one.old_hash),
+            metadata=one.metadata,
+            old_metadata=one.old_metadata,
         )
     return row
+
+
+def sizes_of(one: EntryChange) -> dict[str, Any]:
+    """Where they say something: of what came, went or has other content."""
+    return present(
+        size=one.size if one.kind in ("added", "modified") else None,
+        old_size=one.old_size if one.kind in ("removed", "modified") else None,
+    )
+
+
+def fields_json(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
+    """Each field of metadata that differs. A side on which it is absent is left out."""
+    return [
+        {"field": one.field}
+        | ({} if one.kind == "added" else {"before": one.before})
+        | ({} if one.kind == "removed" else {"after": one.after})
+        for one in changes
+    ]
 
 
 def check_json(one: FileCheck) -> dict[str, Any]:
