@@ -201,6 +201,15 @@ async def test_near_columns_are_named() -> None:
     assert caught.value.details["near"] == ["petal_length"]
 
 
+async def test_a_wide_table_is_described_by_its_first_columns() -> None:
+    names = ",".join(f"c{one}" for one in range(3_000))
+    line = ",".join(["some text"] * 3_000)
+    found = await looks.inside(Held("t.csv", f"{names}\n{line}\n{line}\n{line}\n".encode()).source())
+    assert found is not None
+    assert (len(found.facts["columns"]), found.facts["columns_total"], found.facts["rows"]) == (200, 3_000, 3)
+    assert [len(one) for one in found.facts["first"]] == [200, 200]
+
+
 @pytest.mark.parametrize(
     ("span", "wanted"),
     [

@@ -170,6 +170,9 @@ def test_ten_thousand_columns_are_a_table_too() -> None:
     held = Held("wide.csv", f"{names}\n{','.join('1' * 10_000)}\n".encode())
     assert len(held.inside()["columns"]) == 10_000
     assert held.rows(columns=["c9999"])["rows"] == [["1"]]
+    found = held.rows()
+    assert (len(found["columns"]), len(found["rows"][0])) == (200, 200)
+    assert found["notes"] == ["columns: the first 200 of 10000 are shown; the argument columns names others."]
 
 
 def test_a_quote_that_is_never_closed_ends_within_bounds() -> None:

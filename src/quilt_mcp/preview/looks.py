@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from quilt_mcp.errors import InvalidArgument, NotATable, Undecodable
@@ -20,6 +22,9 @@ from quilt_mcp.preview.source import Source
 from quilt_mcp.preview.where import as_json, parse_where
 
 FIRST_ROWS = 5
+_FIRST_BYTES = 6_000
+MOST_COLUMNS = 200
+"""Columns that a description names; the others are counted."""
 ROWS = 100
 """Rows that are shown where no range is asked for."""
 _SHOWN = frozenset(("image/png", "image/jpeg", "image/gif", "image/webp"))
@@ -95,7 +100,25 @@ async def inside(source: Source) -> Inside | None:
         return None
     found = await ask(source, "inside", kind=kind, first=FIRST_ROWS)
     facts = {key: value for key, value in found.items() if key != "notes" and value not in (None, [], "")}
-    return Inside({"kind": kind, **facts}, _notes(found))
+    return Inside({"kind": kind, **_lean(facts)}, _notes(found))
+
+
+def _lean(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of a wide table the first columns, and as many first rows as some kilobytes hold."""
+    columns: Any = facts.get("columns")
+    if isinstance(columns, dict) and len(cast("dict[str, Any]", columns)) > MOST_COLUMNS:
+        named = cast("dict[str, Any]", columns)
+        kept = dict(islice(named.items(), MOST_COLUMNS))
+        facts = {**facts, "columns": kept, "columns_total": len(named)}
+    first: list[Any] = []
+    room = _FIRST_BYTES
+    for line in _list(facts, "first"):
+        cells = cast("list[Any]", line)[:MOST_COLUMNS] if isinstance(line, list) else []
+        room -= len(json.dumps(cells))
+        if room < 0:
+            break
+        first.append(cells)
+    return {**facts, "first": first} if "first" in facts else facts
 
 
 async def rows(

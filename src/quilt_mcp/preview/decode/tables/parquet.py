@@ -183,9 +183,8 @@ def select(file: File, selection: Selection) -> dict[str, Any]:
     with connect(_COPY) as engine:
         table = Parquet(file, engine)
         chosen = selection.chosen(table.types)
-        if not selection.where:
-            return _range(table, chosen, selection)
-        return _matching(table, chosen, selection)
+        found = (_matching if selection.where else _range)(table, chosen, selection)
+        return {**found, "notes": selection.left_out(table.types)}
 
 
 def _range(table: Parquet, chosen: list[str], selection: Selection) -> dict[str, Any]:
@@ -229,7 +228,7 @@ def _matching(table: Parquet, chosen: list[str], selection: Selection) -> dict[s
 def _found(
     table: Parquet, chosen: list[str], kept: list[list[Any]], total: int | None, following: int | None
 ) -> dict[str, Any]:
-    return {"columns": chosen, "rows": kept, "total": total, "next": following, "faults": [], "notes": []}
+    return {"columns": chosen, "rows": kept, "total": total, "next": following, "faults": []}
 
 
 def _condition(selection: Selection, types: dict[str, str]) -> tuple[str, list[Any], list[str]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from quilt_mcp.preview.decode.file import Fault
 
+MOST_SHOWN = 200
+"""Columns that are shown where none is asked for by name."""
 Test = tuple[str, str, list[Any]]
 """Column, operator, values."""
 
@@ -39,11 +41,17 @@ class Selection:
 
     def chosen(self, types: Mapping[str, str]) -> list[str]:
         """Raises Fault for a column that does not exist."""
-        return (
-            list(types)
-            if self.columns is None
-            else list(dict.fromkeys(named(one, types) for one in self.columns))
-        )
+        if self.columns is None:
+            return list(types)[:MOST_SHOWN]
+        return list(dict.fromkeys(named(one, types) for one in self.columns))
+
+    def left_out(self, types: Mapping[str, str]) -> list[str]:
+        """What is said of columns that nobody asked for by name and that are not shown."""
+        if self.columns is not None or len(types) <= MOST_SHOWN:
+            return []
+        return [
+            f"columns: the first {MOST_SHOWN} of {len(types)} are shown; the argument columns names others."
+        ]
 
     def tests(self, types: Mapping[str, str]) -> list[Comparison]:
         return [

@@ -181,7 +181,7 @@ def select(open_: Open, selection: Selection) -> dict[str, Any]:
         "total": count if is_ended else None,
         "next": None if is_ended else selection.start + len(kept),
         "faults": [*reading.faults, *odd][:_MOST_FAULTS],
-        "notes": reading.notes(),
+        "notes": [*reading.notes(), *selection.left_out(types)],
     }
 
 
