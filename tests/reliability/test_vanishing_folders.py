@@ -48,7 +48,7 @@ ACTS: dict[str, Act] = {
     "patch": lambda ops, _: ops.patch(PatchRequest(package(ops), files=(InlineFile("i", b"4"),), merge=True)),
     "copy": lambda ops, _: ops.copy(CopyRequest(package(ops), package(ops), message="new")),
     "rollback": lambda ops, _: ops.rollback(package(ops)),
-    "delete": lambda ops, _: ops.delete(package(ops)),
+    "delete": lambda ops, _: ops.delete(package(ops), whole=True),
     "browse": lambda ops, _: ops.browse(package(ops)),
     "read": lambda ops, _: ops.read(package(ops, "one")),
     "log": lambda ops, _: ops.log(package(ops)),

@@ -23,12 +23,13 @@ from quilt_mcp.domain.listing import (
     PackageListing,
     Page,
     RegistryListing,
+    RegistryWorkflows,
     Revision,
     Verification,
-    WorkflowListing,
 )
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.plan import (
+    HASHED_AHEAD,
     Commit,
     CopyRequest,
     CreateRequest,
@@ -220,10 +221,8 @@ class DirectOps(ObjectOps):
             warnings=() if is_there else (f"no_match: neither revision has {path!r}.",),
         )
 
-    async def workflows(self, registry: str) -> Page[WorkflowListing]:
-        opened = self._registry(registry)
-        listings = await Workflows(opened.store, self._stores).list()
-        return Page(listings, None, len(listings))
+    async def workflows(self, registry: str) -> RegistryWorkflows:
+        return await Workflows(self._registry(registry).store, self._stores).list()
 
     # -- packages, writing --
 
@@ -257,10 +256,12 @@ class DirectOps(ObjectOps):
         await registry.require_revision(pinned)
         return pinned
 
-    async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
+    async def delete(
+        self, package: PackageUri, *, whole: bool = False, dry_run: bool = False
+    ) -> DeleteOutcome:
         if not dry_run:
             self._require_writes("package_delete")
-        return await delete(self._registry(package.registry), package, dry_run=dry_run)
+        return await delete(self._registry(package.registry), package, whole=whole, dry_run=dry_run)
 
     async def install(
         self,
@@ -289,4 +290,5 @@ class DirectOps(ObjectOps):
             "conditional_writes": self._stores.registry(self.default_registry).conditional_writes,
             "read_at_once_bytes": READ_AT_ONCE,
             "page_limit": PAGE_LIMIT,
+            "hashed_ahead": {"files": HASHED_AHEAD.entries, "bytes": HASHED_AHEAD.bytes},
         }

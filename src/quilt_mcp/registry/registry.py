@@ -202,7 +202,7 @@ class Registry:
         shown = timestamps[start : start + limit]
         pointers = await self.pointers.read_many(name, shown)
         top_hashes = [*{pointer.top_hash for pointer in pointers if pointer and pointer.top_hash}]
-        found = await collect(top_hashes, POINTER_READS_AT_ONCE, self._header)
+        found = await collect(top_hashes, POINTER_READS_AT_ONCE, self.header)
         headers = dict(zip(top_hashes, found, strict=True))
         revisions: list[Revision] = []
         for tag, pointer in zip(shown, pointers, strict=True):
@@ -228,7 +228,7 @@ class Registry:
             tuple(warnings),
         )
 
-    async def _header(self, top_hash: str) -> Header | QuiltError:
+    async def header(self, top_hash: str) -> Header | QuiltError:
         """The first line of a manifest; where it cannot be read, why."""
         try:
             for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):

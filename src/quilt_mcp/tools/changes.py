@@ -20,7 +20,7 @@ from quilt_mcp.domain.plan import (
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.envelope import Answer
-from quilt_mcp.tools.shapes import package_address, plan_json, present
+from quilt_mcp.tools.shapes import package_address, plan_json, present, revision_json
 from quilt_mcp.tools.spec import (
     NUMBER,
     PACKAGE,
@@ -143,10 +143,15 @@ async def package_copy(
 
 
 async def package_delete(
-    call: Call, *, package: str, registry: str | None = None, dry_run: bool = False
+    call: Call,
+    *,
+    package: str,
+    registry: str | None = None,
+    all: bool = False,
+    dry_run: bool = False,
 ) -> Answer:
     address = package_address(call, package, registry)
-    outcome = await call.ops.delete(address, dry_run=dry_run)
+    outcome = await call.ops.delete(address, whole=all, dry_run=dry_run)
     return Answer(
         {
             "name": address.name,
@@ -155,6 +160,7 @@ async def package_delete(
             "latest": outcome.latest,
             "removed_total": len(outcome.removed),
             "removed": list(outcome.removed),
+            "revisions": [revision_json(one) for one in outcome.revisions],
         },
         uri=str(outcome.package),
         records=("removed",),
@@ -354,8 +360,13 @@ PACKAGE_COPY = ToolSpec(
 PACKAGE_DELETE = ToolSpec(
     name="package_delete",
     title="Delete a package or revision",
-    description="With @hash or :tag that revision, otherwise all of the package. Stored bytes stay.",
-    arguments={"package": PACKAGE, "registry": REGISTRY, "dry_run": _DRY_RUN},
+    description="The revision that @hash or :tag names; with all, the package. Stored bytes stay.",
+    arguments={
+        "package": PACKAGE,
+        "registry": REGISTRY,
+        "all": {"type": "boolean", "default": False, "description": "The whole package with its history"},
+        "dry_run": _DRY_RUN,
+    },
     required=("package",),
     data=fields(
         name=TEXT,

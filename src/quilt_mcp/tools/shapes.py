@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -147,6 +147,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         renamed=plan.renamed,
         kept=plan.kept,
         metadata_changed=plan.metadata_changed,
+        faults=[present(**asdict(one)) for one in plan.faults] or None,
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
         changes_total=plan.changes_total,

@@ -56,6 +56,7 @@ class KeyPlacement:
         self._copy = copy
         self._arrivals = arrivals
         self._not_pinned: list[str] = []
+        self._asked: set[str] = set()
         self._listed: dict[str, ObjectStat] | None = None
         self._listed_to: str | None = None
         self._listing = anyio.Lock()
@@ -84,6 +85,17 @@ class KeyPlacement:
             return item.size
 
         return look
+
+    async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
+        is_copied = item.physical_key is not None and item.physical_key.bucket is not None
+        if found.type != SHA256_CHUNKED or (is_copied and await self._keeps_versions()):
+            return False
+        key = await self._key(item, found)
+        if key in self._asked:
+            return True
+        self._asked.add(key)
+        known = None if is_copied else before
+        return await self._stored_before(item, known, found, item.size, item.content) is not None
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
