@@ -17,6 +17,7 @@ from patch_contract import PatchContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
+from saying_contract import SayingContract
 from trust_contract import TrustContract
 from workflow_contract import WorkflowContract
 
@@ -34,6 +35,7 @@ class QuiltOpsContract(
     ObjectContract,
     RefusalContract,
     TrustContract,
+    SayingContract,
     AgreementContract,
 ):
     """Each method is one promise of ``QuiltOps``."""

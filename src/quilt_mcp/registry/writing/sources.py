@@ -71,7 +71,7 @@ class Sources:
         item = arrivals.get(wanted)
         if item is not None and item.content is not None:
             return parse_metadata(wanted, item.content)
-        place, recorded = await self._file(wanted) if item is None else (item.physical_key, item.record)
+        place, recorded = await self._file(wanted) if item is None else (item.physical_key, item.unread())
         assert place is not None, "what has no content lies somewhere"
         store, key = self._stores.locate(place)
         stat, content = await store.get(key, length=MAX_METADATA + 1, version=place.version_id)
@@ -81,8 +81,9 @@ class Sources:
                 next_step="Leave it as a file of the package, and give metadata that names what it holds.",
                 details={"source": wanted},
             )
-        check_content(recorded, content)
-        return parse_metadata(place.path, content)
+        if recorded is not None and recorded.hash is not None:
+            check_content(recorded, content)
+        return parse_metadata(recorded.logical_key if recorded else place.path, content)
 
     async def _file(self, address: str) -> tuple[PhysicalKey, Entry | None]:
         """Where the one file lies that an address names, and what a package records of it."""

@@ -29,6 +29,8 @@ from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.outcome import NO_FILES, Counts, Outcome, minus, plus
 from quilt_mcp.registry.writing.drafts.spans import Span, covers, without
 
+_NEAR = 3
+"""Paths named to who asked for others."""
 Piece = Span | Entry
 """What a new manifest is made of: lines of the parent, and entries between them."""
 
@@ -370,6 +372,9 @@ class Draft:
                 details={"path": key},
             )
         close = parent.suggest(key) if parent else []
+        if parent and not close and key in self._changes.patterns:
+            folder = self._changes.patterns[key].folder
+            close = [row.path for row in islice(parent.children(folder), _NEAR)]
         hint = f"Did you mean {', '.join(close)}? " if close else ""
         what = f"Nothing matches {key!r}" if key in self._changes.patterns else f"There is no {key!r}"
         return EntryNotFound(
