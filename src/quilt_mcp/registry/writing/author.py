@@ -5,36 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.from_thread
 
-from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.entry import Hash, Header, JsonObject
-from quilt_mcp.domain.manifest.codec import encode_header, encode_record
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.entry import Header, JsonObject
 from quilt_mcp.domain.metadata import changed_meta, with_agent_context
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.plan import (
-    CHANGES_SHOWN,
     UNSET,
     Commit,
     CopyRequest,
     CreateRequest,
     PatchRequest,
     Plan,
-    PlannedChange,
     Progress,
     Source,
     Unset,
     WorkflowFault,
     no_progress,
 )
-from quilt_mcp.domain.workflows.rules import find_faults, rejection
+from quilt_mcp.domain.workflows.rules import rejection
 from quilt_mcp.errors import (
     AlreadyExists,
     CorruptManifest,
@@ -48,40 +44,30 @@ from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.workflows import Workflow, Workflows
-from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.workflows import Workflows
+from quilt_mcp.registry.writing.arrivals import Arrivals
 from quilt_mcp.registry.writing.backoff import Backoff
-from quilt_mcp.registry.writing.conflicts import every, overlaps, planned, stale_parent, tell, what_changed
+from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent, tell, what_changed
 from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.draft import Draft
-from quilt_mcp.registry.writing.drafts.outcome import Counts
 from quilt_mcp.registry.writing.drafts.transcript import find_top_hash
 from quilt_mcp.registry.writing.foresight import foresee
 from quilt_mcp.registry.writing.intake import Survey, placement_in, planned_in, take_in
+from quilt_mcp.registry.writing.prepared import (
+    Prepared,
+    Request,
+    accepted,
+    check_draft,
+    copy_plan,
+    nothing,
+    survey_in_place,
+    workflow_of,
+)
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources
 from quilt_mcp.storage.store import Store, Stores
 
-Request = CreateRequest | PatchRequest | CopyRequest
-
 _MERGES = 19
-_UNREAD = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
-"""Stands for a hash not known yet when a record's size and metadata are checked ahead of reading its bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan with all that carrying it out takes. ``arrivals``: the files whose bytes it brings in. ``refusal``: the registry's
-    workflow rejects the revision."""
-
-    request: Request
-    """With its metadata, where a file says that."""
-    plan: Plan
-    refusal: WorkflowFailed | None
-    draft: Draft
-    header: Header
-    parent: Pointer | None
-    arrivals: Arrivals
 
 
 class Author:
@@ -109,7 +95,7 @@ class Author:
     async def write(self, request: Request, progress: Progress = no_progress) -> Commit:
         """Carries the plan out. Raises as ``plan``, and WorkflowFailed."""
         async with self._drafted(request) as first:
-            prepared = _accepted(await self._on_latest(request, first, first.parent))
+            prepared = accepted(await self._on_latest(request, first, first.parent))
             name = first.plan.package.name
             placement = placement_in(*self._placing(name, first.arrivals), copy=request.copy)
             stored, notices = await take_in(first.arrivals, placement, progress)
@@ -173,7 +159,7 @@ class Author:
             await anyio.sleep(backoff.wait(anyio.current_time() - begun))
             begun = anyio.current_time()
             latest = await self._registry.pointers.latest(name)
-            prepared = _accepted(await self._on_latest(request, first, latest))
+            prepared = accepted(await self._on_latest(request, first, latest))
 
     # -- drafts --
 
@@ -321,12 +307,12 @@ class Author:
             await Sources(self._registry.stores, self._registries).expand((whole,), (), arrivals)
         elif origin.store.local_files is not None and self._registry.store.local_files is None:
             survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
-            await anyio.to_thread.run_sync(_survey_in_place, manifest, survey)
+            await anyio.to_thread.run_sync(survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
         kept = manifest.header if origin.url == self._registry.url else None
         prepared = await self._prepare(request, name, parent, draft, arrivals, kept, warnings)
-        plan = await anyio.to_thread.run_sync(_copy_plan, prepared.plan, before, manifest, str(pinned))
+        plan = await anyio.to_thread.run_sync(copy_plan, prepared.plan, before, manifest, str(pinned))
         return replace(prepared, plan=plan)
 
     async def _overwritten(
@@ -364,7 +350,7 @@ class Author:
         warnings: tuple[str, ...],
     ) -> Prepared:
         """``before``: the header of the revision it builds on, whose workflow is kept."""
-        chosen, refusal, kept = None, None, _workflow_of(before)
+        chosen, refusal, kept = None, None, workflow_of(before)
         try:
             chosen = await self._workflows.choose(request.workflow, kept)
         except WorkflowFailed as error:
@@ -378,10 +364,10 @@ class Author:
             edits["user_meta"] = with_agent_context(draft.header.user_meta, request.agent_context)
         message = draft.header.message if isinstance(request.message, Unset) else request.message
         header = Header({**fields, **edits, "message": message})
-        survey: Survey = _nothing
+        survey: Survey = nothing
         if len(arrivals):
             survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
-        checking = partial(_check_draft, draft, header, chosen, name, arrivals, survey)
+        checking = partial(check_draft, draft, header, chosen, name, arrivals, survey)
         bytes_to_copy, faults = await anyio.to_thread.run_sync(checking)
         if refusal is not None:
             faults = (WorkflowFault("is_workflow_required", refusal.message),)
@@ -401,72 +387,3 @@ class Author:
             warnings=warnings,
         )
         return Prepared(request, plan, refusal, draft, header, parent, arrivals)
-
-
-def _accepted(prepared: Prepared) -> Prepared:
-    if prepared.refusal is not None:
-        raise prepared.refusal
-    return prepared
-
-
-def _workflow_of(header: Header | None) -> str | Unset | None:
-    """The id of a revision's workflow, None where it was made without one on purpose; UNSET where nothing is known of one."""
-    recorded = None if header is None else header.workflow
-    found = UNSET if recorded is None else recorded.get("id", UNSET)
-    return found if found is None or isinstance(found, str) else UNSET
-
-
-def _survey_in_place(manifest: Manifest, survey: Survey) -> None:
-    """Of entries that a registry elsewhere is to refer to. Raises as ``survey``."""
-    for entry in manifest.entries():
-        anyio.from_thread.check_cancelled()
-        survey(Incoming(entry.logical_key, entry.size or 0, {}, PhysicalKey.parse(entry.physical_key)))
-
-
-def _nothing(item: Incoming) -> int:
-    return 0
-
-
-def _check_draft(
-    draft: Draft, header: Header, workflow: Workflow | None, name: str, arrivals: Arrivals, survey: Survey
-) -> tuple[int, tuple[WorkflowFault, ...]]:
-    """All that can be known before a byte is read: keys, record sizes, metadata, whether the registry takes each file. Answers
-    how many bytes will be copied, at most, and what the workflow has against the revision."""
-    bytes_to_copy = 0
-    encode_header(header)
-    for item in arrivals:
-        anyio.from_thread.check_cancelled()
-        bytes_to_copy += survey(item)
-        encode_record(replace(item.unread(), hash=item.hash or _UNREAD))
-    draft.plan(anyio.from_thread.check_cancelled)
-    if workflow is None:
-        return bytes_to_copy, ()
-    return bytes_to_copy, find_faults(
-        workflow.rules,
-        name=name,
-        message=header.message,
-        user_meta=header.fields.get("user_meta", UNSET),
-        entries=draft.entries(),
-        schemas=workflow.schemas,
-        checkpoint=anyio.from_thread.check_cancelled,
-    )
-
-
-def _copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:
-    """A copy's counts, against what stands under the destination's name."""
-    counts = Counts()
-    if before is None:
-        counts.add("add", after.totals.bytes, after.totals.entries)
-        first = islice(after.entries(), CHANGES_SHOWN)
-        shown = tuple(PlannedChange(e.logical_key, "add", e.size, origin) for e in first)
-        return replace(plan, actions=counts.by_action, changes=shown)
-    checkpoint = anyio.from_thread.check_cancelled
-    changes = diff(before, after, checkpoint=checkpoint)
-    for change in map(planned, every(changes, checkpoint)):
-        counts.add(change.action, change.size or 0)
-    return replace(
-        plan,
-        actions=counts.by_action,
-        metadata_changed=before.header.user_meta != after.header.user_meta,
-        changes=tuple(planned(change, origin) for change in changes.page(0, CHANGES_SHOWN)),
-    )

@@ -21,16 +21,15 @@ from quilt_mcp.domain.metadata import changed_meta, with_user_meta
 from quilt_mcp.domain.names import validate_logical_key, walk_bytes, walk_key
 from quilt_mcp.domain.plan import CHANGES_SHOWN, Action, PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
-from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidMetadata, NotAFile
+from quilt_mcp.errors import EntryNotFound, InvalidMetadata
 from quilt_mcp.registry.manifests.finder import LineFinder
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.writing.arrivals import Incoming
 from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.outcome import NO_FILES, Counts, Outcome, minus, plus
+from quilt_mcp.registry.writing.drafts.refusals import asked_twice, nothing_at, rename_meets
 from quilt_mcp.registry.writing.drafts.spans import Span, covers, without
 
-_NEAR = 3
-"""Paths named to who asked for others."""
 Piece = Span | Entry
 """What a new manifest is made of: lines of the parent, and entries between them."""
 
@@ -110,7 +109,7 @@ class Draft:
         """The lines of a file, or of a folder."""
         totals, (start, end) = parent.folder_totals(key), parent.span(key)
         if (totals is None and start == end) or (totals is not None) != key.endswith("/"):
-            raise self._nothing_at(key)
+            raise nothing_at(parent, key)
         if totals is None:
             [(entry, _, _)] = parent.located(start, end)
             totals = Totals(1, entry.size or 0)
@@ -127,7 +126,7 @@ class Draft:
             if pattern.takes(entry.logical_key):
                 found.append((start, end, Totals(1, entry.size or 0)))
         if not found:
-            raise self._nothing_at(text)
+            raise nothing_at(parent, text, pattern)
         return found
 
     def _rename(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
@@ -143,7 +142,7 @@ class Draft:
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
-                raise _asked_twice(
+                raise asked_twice(
                     old, f"All there is of {old!r} is removed, or renamed apart, by the same call."
                 )
         self._moved_away.sort()
@@ -154,9 +153,9 @@ class Draft:
             return
         validate_logical_key(new_key)
         if new_key in self._moved:
-            raise _rename_meets(new_key, "another one ends")
+            raise rename_meets(new_key, "another one ends")
         if new_key in self._incoming:
-            raise _rename_meets(new_key, "a file is added")
+            raise rename_meets(new_key, "a file is added")
         self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
         self._moved_away.append(span)
         self._counts.add("rename", entry.size or 0)
@@ -168,9 +167,9 @@ class Draft:
                 continue
             found = next(parent.located(*parent.span(key)), None)
             if found is None or found[0].logical_key != key:
-                raise self._nothing_at(key)
+                raise nothing_at(parent, key)
             if covers(self._removed, found[1]):
-                raise _asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
+                raise asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
             entry = self._with_metadata(found[0])
             if entry.meta != found[0].meta and self._changes.new_key(key) == key:
                 self._edited[key] = entry
@@ -363,26 +362,6 @@ class Draft:
             if key in self._incoming or key in self._moved or (start < end and not covers(self._gone, start)):
                 raise file_and_folder(key)
 
-    def _nothing_at(self, key: str) -> EntryNotFound | NotAFile:
-        parent = self._base
-        if parent and not key.endswith("/") and parent.folder_totals(key) is not None:
-            return NotAFile(
-                f"{key!r} is a folder.",
-                next_step=f"Write it as {key + '/'!r} to mean the folder and all that lies below it.",
-                details={"path": key},
-            )
-        close = parent.suggest(key) if parent else []
-        if parent and not close and key in self._changes.patterns:
-            folder = self._changes.patterns[key].folder
-            close = [row.path for row in islice(parent.children(folder), _NEAR)]
-        hint = f"Did you mean {', '.join(close)}? " if close else ""
-        what = f"Nothing matches {key!r}" if key in self._changes.patterns else f"There is no {key!r}"
-        return EntryNotFound(
-            f"{what} in the parent revision.",
-            next_step=f"{hint}Call package_browse for what it holds.",
-            details={"path": key, "suggestions": close},
-        )
-
     # -- the new revision --
 
     def directories(self) -> Iterator[DirectoryMeta]:
@@ -406,7 +385,7 @@ class Draft:
         for entry in arriving:
             start, end = finder.find(walk_bytes(entry.logical_key))
             if start < end and entry.logical_key in self._moved and not covers(gone, start):
-                raise _rename_meets(entry.logical_key, "a file already is")
+                raise rename_meets(entry.logical_key, "a file already is")
             yield from without(gone, at, start)
             yield entry
             at = end
@@ -438,18 +417,6 @@ def _finder(manifest: Manifest | None) -> LineFinder | None:
     return (
         None if manifest is None else LineFinder(manifest.lines, manifest.index.entries, manifest.index.size)
     )
-
-
-def _rename_meets(key: str, other: str) -> DuplicateKey:
-    return DuplicateKey(
-        f"A rename ends at {key!r}, where {other}.",
-        next_step="Choose another logical key, leave one of the two out, or remove a file that is there in the same call.",
-        details={"path": key},
-    )
-
-
-def _asked_twice(key: str, what: str) -> EntryNotFound:
-    return EntryNotFound(what, next_step="Leave out one of the two.", details={"path": key})
 
 
 def _order(entry: Entry) -> str:
