@@ -129,9 +129,15 @@ class AgreementContract(OpsContract):
                     pick([None], ["0" * 64, "abcdef"]),
                     sources,
                     files,
-                    remove=tuple(pick(["d/e/", "d/b", "d/*", "*b"], ["none", "d", "*.none"]) for _ in range(chance.randrange(2))),
+                    remove=tuple(
+                        pick(["d/e/", "d/b", "d/*", "*b"], ["none", "d", "*.none"])
+                        for _ in range(chance.randrange(2))
+                    ),
                     rename=tuple(
-                        pick([Rename("a", f"a{unique}"), Rename("d/", f"d{unique}/"), Rename("d/*", "m/")], [Rename("none", "x"), Rename("d/*", "x")])
+                        pick(
+                            [Rename("a", f"a{unique}"), Rename("d/", f"d{unique}/"), Rename("d/*", "m/")],
+                            [Rename("none", "x"), Rename("d/*", "x")],
+                        )
                         for _ in range(chance.randrange(2))
                     ),
                     entry_metadata=pick([{}, {"a": {"m": unique}}], [{"none": {}}, {"d/b": odd[0]}]),
