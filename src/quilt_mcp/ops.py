@@ -19,9 +19,9 @@ from quilt_mcp.domain.listing import (
     PackageListing,
     Page,
     RegistryListing,
+    RegistryWorkflows,
     Revision,
     Verification,
-    WorkflowListing,
 )
 from quilt_mcp.domain.plan import (
     Commit,
@@ -145,7 +145,9 @@ class QuiltOps(Protocol):
         """
         ...
 
-    async def workflows(self, registry: str) -> Page[WorkflowListing]: ...
+    async def workflows(self, registry: str) -> RegistryWorkflows:
+        """None at all where the registry has no configuration, which a warning says."""
+        ...
 
     # -- objects --
 
@@ -172,11 +174,13 @@ class QuiltOps(Protocol):
     # -- packages, writing --
 
     async def plan_create(self, request: CreateRequest) -> Plan:
-        """Reads what it needs, writes nothing, and raises everything that can be known before writing."""
+        """Reads what it needs, writes nothing, and raises what can be known before writing; what the registry's workflow has
+        against the revision stands in the plan's ``faults``."""
         ...
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
-        """Plans and carries out. Atomic for readers: latest is the old revision or the new one."""
+        """Plans and carries out. Atomic for readers: latest is the old revision or the new one. Raises WorkflowFailed with all
+        faults in its details."""
         ...
 
     async def plan_patch(self, request: PatchRequest) -> Plan: ...
@@ -192,8 +196,11 @@ class QuiltOps(Protocol):
         """Onto its own name: a rollback, which moves latest alone and adds no line to the log, as quilt3's does."""
         ...
 
-    async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
-        """With a hash or tag: that revision; without: the whole package. Never a sibling."""
+    async def delete(
+        self, package: PackageUri, *, whole: bool = False, dry_run: bool = False
+    ) -> DeleteOutcome:
+        """The revision that a hash or tag names, or with ``whole`` the package that is named without; never a sibling. Raises
+        InvalidArgument for a package named alone without ``whole``, and for a revision with it."""
         ...
 
     async def install(

@@ -57,10 +57,13 @@ class AgreementContract(OpsContract):
             return False
         assert isinstance(planned, Plan) and isinstance(written, Commit)
         assert _counts(planned) == _counts(written.plan), request
-        assert written.plan.bytes_to_copy == planned.bytes_to_copy
-        assert written.bytes_copied <= planned.bytes_to_copy
-        if fresh:
-            assert written.bytes_copied == planned.bytes_to_copy, request
+        assert written.plan.totals == planned.totals
+        assert written.plan.bytes_to_copy == written.bytes_copied <= planned.bytes_to_copy
+        if planned.top_hash is not None:
+            assert replace(written.plan, warnings=()) == replace(planned, warnings=()), request
+            assert written.top_hash == planned.top_hash
+        else:
+            assert not fresh, request
         return True
 
     async def _answer(self, request: Request, *, writes: bool) -> Plan | Commit | QuiltError:
@@ -126,9 +129,15 @@ class AgreementContract(OpsContract):
                     pick([None], ["0" * 64, "abcdef"]),
                     sources,
                     files,
-                    remove=tuple(pick(["d/e/", "d/b"], ["none", "d"]) for _ in range(chance.randrange(2))),
+                    remove=tuple(
+                        pick(["d/e/", "d/b", "d/*", "*b"], ["none", "d", "*.none"])
+                        for _ in range(chance.randrange(2))
+                    ),
                     rename=tuple(
-                        pick([Rename("a", f"a{unique}"), Rename("d/", f"d{unique}/")], [Rename("none", "x")])
+                        pick(
+                            [Rename("a", f"a{unique}"), Rename("d/", f"d{unique}/"), Rename("d/*", "m/")],
+                            [Rename("none", "x"), Rename("d/*", "x")],
+                        )
                         for _ in range(chance.randrange(2))
                     ),
                     entry_metadata=pick([{}, {"a": {"m": unique}}], [{"none": {}}, {"d/b": odd[0]}]),

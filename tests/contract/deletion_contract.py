@@ -116,6 +116,6 @@ class DeletionContract(OpsContract):
     def _delete(self, which: str | None) -> Act:
         async def delete(ops: QuiltOps) -> DeleteOutcome:
             hashes = {None: None, "first": self.first, "second": self.second}
-            return await ops.delete(self.uri("a/b", hashes[which]))
+            return await ops.delete(self.uri("a/b", hashes[which]), whole=which is None)
 
         return delete

@@ -67,7 +67,7 @@ class ListingContract(OpsContract):
             await self.create(name, {"f": name})
         first = await self.ops.list_packages(self.registry, limit=2)
         await self.create("a/0", {"f": "0"})
-        await self.ops.delete(self.uri("a/3"))
+        await self.ops.delete(self.uri("a/3"), whole=True)
         rest = await self.ops.list_packages(self.registry, limit=2, cursor=first.next_cursor)
         assert [package.name for package in first.items] == ["a/1", "a/3"]
         assert [package.name for package in rest.items] == ["a/5"]

@@ -71,7 +71,8 @@ class OpsContract:
 
     async def create(self, name: str, files: Mapping[str, str | bytes] | None = None, **more: Any) -> Commit:
         """A package of inline files."""
-        return await self.ops.create(CreateRequest(self.uri(name), files=inline(files or {}), **more))
+        request = CreateRequest(self.uri(name), files=inline(files or {}), allow_empty=not files, **more)
+        return await self.ops.create(request)
 
     async def patch(self, name: str, files: Mapping[str, str | bytes] | None = None, **more: Any) -> Commit:
         return await self.ops.patch(PatchRequest(self.uri(name), files=inline(files or {}), **more))

@@ -21,6 +21,7 @@ from patch_contract import PatchContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
+from saying_contract import SayingContract
 from trust_contract import TrustContract
 from workflow_contract import WorkflowContract
 
@@ -47,6 +48,7 @@ class AnsweringContract(
     WorkflowContract,
     RefusalContract,
     TrustContract,
+    SayingContract,
     AgreementContract,
 ):
     """What the engine makes of objects that any store hands over alike. CI holds to it a folder and a bucket."""

@@ -31,7 +31,7 @@ class RefusalContract(OpsContract):
         assert (await reader.plan_create(CreateRequest(self.uri("a/c"), files=inline({"g": "2"})))).added == 1
         assert (await reader.plan_patch(PatchRequest(self.uri("a/b"), files=inline({"g": "2"})))).added == 1
         assert (await reader.plan_copy(CopyRequest(self.uri("a/b"), self.uri("a/c")))).added == 1
-        assert not (await reader.delete(self.uri("a/b"), dry_run=True)).done
+        assert not (await reader.delete(self.uri("a/b"), whole=True, dry_run=True)).done
         assert not (await reader.install(self.uri("a/b"), str(self.dest), dry_run=True)).done
         assert not (await reader.put_object(f"{self.registry}/x", b"1", dry_run=True)).done
         assert (await reader.resolve(self.uri("a/b"))).top_hash == commit.top_hash
@@ -46,7 +46,7 @@ class RefusalContract(OpsContract):
             lambda: reader.patch(PatchRequest(self.uri("a/b"), files=inline({"g": "2"}))),
             lambda: reader.copy(CopyRequest(self.uri("a/b"), self.uri("a/c"))),
             lambda: reader.copy(CopyRequest(self.uri("a/b", commit.top_hash), self.uri("a/b"))),
-            lambda: reader.delete(self.uri("a/b")),
+            lambda: reader.delete(self.uri("a/b"), whole=True),
             lambda: reader.install(self.uri("a/b"), str(self.dest)),
             lambda: reader.put_object(f"{self.registry}/x", b"1"),
         ]
@@ -147,7 +147,7 @@ class RefusalContract(OpsContract):
             await self.ops.browse(self.uri("h/h"))
         assert sorted(await self.names()) == ["a/good", "h/h"]
         assert (await self.ops.verify(self.uri("a/good"))).ok
-        await self.ops.delete(self.uri("h/h"))
+        await self.ops.delete(self.uri("h/h"), whole=True)
         assert await self.names() == ["a/good"]
 
     async def test_a_key_given_twice_and_a_file_with_files_below_are_corrupt(self) -> None:

@@ -190,7 +190,7 @@ class RevisionContract(OpsContract):
         for sibling in SIBLINGS:
             await self.create(sibling, {"f": "1"}, message=sibling)
         before = self.snapshot()
-        outcome = await self.ops.delete(self.uri(name))
+        outcome = await self.ops.delete(self.uri(name), whole=True)
         assert (outcome.done, outcome.latest) == (True, None)
         after = self.snapshot()
         assert set(before) - set(after) == {f".quilt/named_packages/{name}/{tag}" for tag in outcome.removed}
@@ -255,12 +255,12 @@ class RevisionContract(OpsContract):
     async def test_the_data_of_a_deleted_package_stays_for_the_others(self) -> None:
         await self.create("a/b", {"f": "shared"})
         await self.ops.copy(CopyRequest(self.uri("a/b"), self.uri("c/d")))
-        await self.ops.delete(self.uri("a/b"))
+        await self.ops.delete(self.uri("a/b"), whole=True)
         assert await self.contents(self.uri("c/d")) == {"f": b"shared"}
 
     async def test_deleting_what_is_not_there_is_not_found(self) -> None:
         with pytest.raises(PackageNotFound):
-            await self.ops.delete(self.uri("a/b"))
+            await self.ops.delete(self.uri("a/b"), whole=True)
         await self.create("a/b", {"f": "1"})
         other = await self.create("c/d", {"g": "other"})
         for top_hash in (other.top_hash, other.top_hash[:10]):
@@ -280,7 +280,7 @@ class RevisionContract(OpsContract):
         await self.create("a/b", {"f": "1"})
         self.set_pointer("a/b", "latest", "nonsense")
         self.set_pointer("a/b", "1500000000", "nonsense")
-        outcome = await self.ops.delete(self.uri("a/b"))
+        outcome = await self.ops.delete(self.uri("a/b"), whole=True)
         assert len(outcome.removed) == 3
         assert self.raw_keys(".quilt/named_packages/") == []
 

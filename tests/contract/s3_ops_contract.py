@@ -160,8 +160,10 @@ class BucketContract(OnBuckets):
         pinned = await self.ops.create(CreateRequest(self.uri("a/pinned"), sources=(source,)))
         assert not any("not_pinned" in warning for warning in pinned.warnings)
         in_place = CreateRequest(self.uri("a/place"), sources=(source,), copy=False)
+        planned = [one for one in (await self.ops.plan_create(in_place)).warnings if "not_pinned" in one]
         told = [warning for warning in (await self.ops.create(in_place)).warnings if "not_pinned" in warning]
         assert len(told) == (0 if self.versioned else 1)
+        assert planned == told
         if told:
             assert "data/f" in told[0] and "copy" in told[0]
         self.raw_set("data/f", b"2" * size)

@@ -231,5 +231,5 @@ class TrustContract(OpsContract):
         await self.damaged()
         commit = await self.create("t/p", {"a": "1"}, overwrite=True)
         assert any(warning.startswith("unreadable_manifest") for warning in commit.plan.warnings)
-        await self.ops.delete(self.uri("t/p"))
+        await self.ops.delete(self.uri("t/p"), whole=True)
         assert "t/p" not in await self.names()

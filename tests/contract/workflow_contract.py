@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -54,13 +55,13 @@ class WorkflowContract(OpsContract):
         return CreateRequest(**{**fields, **edits})
 
     async def test_a_registry_without_configuration_has_no_workflows(self) -> None:
-        assert (await self.ops.workflows(self.registry)).items == ()
+        assert (await self.ops.workflows(self.registry)).workflows == ()
         await self.create("a/b", {"f": "1"})
         assert (await self.ops.browse(self.uri("a/b"))).workflow is None
 
     async def test_the_workflows_are_listed_with_what_they_demand(self) -> None:
         self.configure()
-        plain, strict = (await self.ops.workflows(self.registry)).items
+        plain, strict = (await self.ops.workflows(self.registry)).workflows
         assert (plain.id, plain.name, plain.is_default, plain.description) == (
             "plain", "Plain", True, "demands nothing",
         )  # fmt: skip
@@ -69,7 +70,11 @@ class WorkflowContract(OpsContract):
             True,
             "^team/",
         )
-        assert (strict.metadata_schema, strict.entries_schema) == ("meta", "entries")
+        assert strict.metadata_schema is not None and strict.entries_schema is not None
+        assert (strict.metadata_schema.id, strict.metadata_schema.content) == ("meta", META)
+        assert strict.metadata_schema.url is not None
+        assert strict.metadata_schema.url.startswith(f"{self.registry}/schemas/meta.json")
+        assert (strict.entries_schema.id, strict.entries_schema.content) == ("entries", ENTRIES)
 
     async def test_a_large_configuration_is_read_beside_the_event_loop(self) -> None:
         """It takes a second to parse; others go on in the meantime."""
@@ -85,7 +90,7 @@ class WorkflowContract(OpsContract):
 
         async with anyio.create_task_group() as others:
             others.start_soon(take_turns)
-            assert len((await self.ops.workflows(self.registry)).items) == 2_000
+            assert len((await self.ops.workflows(self.registry)).workflows) == 2_000
             others.cancel_scope.cancel()
         assert turns > 20
 
@@ -143,19 +148,18 @@ class WorkflowContract(OpsContract):
     ) -> None:
         self.configure()
         before = self.snapshot()
-        for call in (self.ops.plan_create, self.ops.create):
-            with pytest.raises(WorkflowFailed) as caught:
-                await call(self.strict(**edits))
-            assert caught.value.details["workflow_rule"] == rule
-            if pointer is not None:
-                assert caught.value.details["pointer"] == pointer
+        [fault] = (await self.ops.plan_create(self.strict(**edits))).faults
+        with pytest.raises(WorkflowFailed) as caught:
+            await self.ops.create(self.strict(**edits))
+        for told in (asdict(fault), caught.value.details):
+            assert (told["rule"], told.get("pointer")) == (rule, pointer)
         assert self.snapshot() == before
 
     async def test_a_name_that_does_not_fit_the_pattern_is_refused(self) -> None:
         self.configure()
         with pytest.raises(WorkflowFailed) as caught:
             await self.ops.create(self.strict(package=self.uri("other/p")))
-        assert caught.value.details["workflow_rule"] == "handle_pattern"
+        assert caught.value.details["rule"] == "handle_pattern"
 
     async def test_a_patch_is_held_against_the_workflow_as_a_whole_revision(self) -> None:
         self.configure()

@@ -233,6 +233,7 @@ async def _create_all(place: Place, specs: list[PackageSpec]) -> list[str]:
                 files=() if by_folder else inline,
                 metadata=metadata,
                 message=message,
+                allow_empty=True,
             )
         )
         changes = patched_directories(spec)
@@ -242,7 +243,13 @@ async def _create_all(place: Place, specs: list[PackageSpec]) -> list[str]:
             }
         if changes:
             commit = await ops.patch(
-                PatchRequest(uri, commit.top_hash, entry_metadata=changes, message=message)
+                PatchRequest(
+                    uri,
+                    commit.top_hash,
+                    entry_metadata=changes,
+                    metadata_mode="replace",
+                    message=message,
+                )
             )
         top_hashes.append(commit.top_hash)
     return top_hashes

@@ -115,9 +115,9 @@ async def whole_job(wire: str, place: Place) -> None:
         assert (place.here / f"installed-{wire}" / "notes.txt").read_text() == "noted"
         copied = await agent("package_copy", package=changed["uri"], to=f"{mine}-copy")
         assert copied["data"]["top_hash"] == changed["data"]["top_hash"]
-        dry = await agent("package_delete", package=f"{mine}-copy", dry_run=True)
+        dry = await agent("package_delete", package=f"{mine}-copy", all=True, dry_run=True)
         assert dry["data"]["done"] is False
-        gone = await agent("package_delete", package=f"{mine}-copy")
+        gone = await agent("package_delete", package=f"{mine}-copy", all=True)
         assert (gone["data"]["done"], gone["data"]["latest"]) == (True, None)
         put = await agent("object_put", uri=(place.here / f"put-{wire}.txt").as_uri(), text="put")
         await agent("object_list", location=f"{place.here.as_uri()}/")

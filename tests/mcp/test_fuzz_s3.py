@@ -97,7 +97,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "package_create": {"package": "new/one", "files": [{"path": "f", "text": "1"}]},
     "package_patch": PACKAGE | {"files": [{"path": "f", "text": "1"}], "remove": ["README.md"]},
     "package_copy": PACKAGE | {"to": "new/copy"},
-    "package_delete": PACKAGE,
+    "package_delete": PACKAGE | {"all": True},
     "package_install": PACKAGE | {"dest": "{here}/dry"},
     "object_put": {"uri": "{url}/new.txt", "text": "1"},
 }

@@ -95,7 +95,7 @@ async def test_no_tool_shows_one_as_it_is(client: Client, place: Place, subtests
         ("package_patch", {"package": "hidden/all", "remove": [f"d/{FIRST}"], "dry_run": True}),
         ("package_copy", {"package": "hidden/all", "to": "hidden/copy", "message": WHOLE, "dry_run": True}),
         ("package_install", {"package": "hidden/all", "dest": str(place.here / f"in{FIRST}"), "dry_run": True}),
-        ("package_delete", {"package": "hidden/all", "dry_run": True}),
+        ("package_delete", {"package": "hidden/all", "all": True, "dry_run": True}),
         ("object_put", {"uri": (place.here / FIRST).as_uri(), "text": WHOLE, "dry_run": True}),
     ]  # fmt: skip
     for tool, arguments in calls:

@@ -48,7 +48,7 @@ async def delete_latest(ops: QuiltOps, root: Path) -> str:
 
 
 async def delete_all(ops: QuiltOps, root: Path) -> str:
-    return (await ops.delete(package(ops))).latest or ""
+    return (await ops.delete(package(ops), whole=True)).latest or ""
 
 
 async def copy_back(ops: QuiltOps, root: Path) -> str:

@@ -26,7 +26,7 @@ from model_registry import ModelFile, ModelRegistry, ModelRevision, clashes
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.metadata import merge_patch
+from quilt_mcp.domain.metadata import changed_meta
 from quilt_mcp.domain.plan import (
     UNSET,
     CopyRequest,
@@ -46,6 +46,11 @@ CONTENTS = st.sampled_from([b"", b"1", b"22", b"333"])
 METADATA = st.sampled_from([UNSET, None, {}, {"k": 1}, {"k": None, "j": [1, 2.5]}])
 MESSAGES = st.sampled_from([None, "m", "é"])
 FILES = st.dictionaries(KEYS, CONTENTS, max_size=4)
+
+
+def replacing(before: ModelFile | None, content: bytes) -> ModelFile:
+    """It keeps the metadata of what it replaces."""
+    return ModelFile(content, before.metadata if before else None)
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -77,7 +82,12 @@ class EngineMachine(RuleBasedStateMachine):
     ) -> None:
         inline = tuple(InlineFile(key, content) for key, content in files.items())
         request = CreateRequest(
-            self.uri(name), files=inline, metadata=metadata, message=message, overwrite=overwrite
+            self.uri(name),
+            files=inline,
+            metadata=metadata,
+            message=message,
+            overwrite=overwrite,
+            allow_empty=True,
         )
         if name in self.model.packages and not overwrite:
             with pytest.raises((AlreadyExists, DuplicateKey)):
@@ -87,10 +97,13 @@ class EngineMachine(RuleBasedStateMachine):
             with pytest.raises(DuplicateKey):
                 self.do(self.ops.create, request)
             return
-        before = self.model.latest(name).files if name in self.model.packages else {}
+        before: dict[str, ModelFile] = {}
+        if name in self.model.packages:
+            before = self.model.latest(name).files
+            metadata = self.model.latest(name).metadata if metadata is UNSET else metadata
         commit = self.do(self.ops.create, request)
         revision = ModelRevision(
-            {key: ModelFile(content) for key, content in files.items()}, metadata, message
+            {key: replacing(before.get(key), content) for key, content in files.items()}, metadata, message
         )
         assert commit.created == self.model.publish(name, commit.top_hash, revision)
         plan = commit.plan
@@ -115,7 +128,7 @@ class EngineMachine(RuleBasedStateMachine):
         metadata = data.draw(METADATA)
         mode = data.draw(st.sampled_from(["merge", "replace"]))
         message = data.draw(MESSAGES)
-        if not (removed or old or added or labelled or metadata is not UNSET):
+        if not (removed or old or added or labelled or metadata is not UNSET or message):
             return
         request = PatchRequest(
             self.uri(name),
@@ -141,7 +154,7 @@ class EngineMachine(RuleBasedStateMachine):
             moved = files.pop(old)
             if not collides:
                 files[new] = moved
-        files |= {key: ModelFile(content) for key, content in added.items()}
+        files |= {key: replacing(files.get(key), content) for key, content in added.items()}
         if collides or clashes(set(files)):
             with pytest.raises(DuplicateKey):
                 self.do(self.ops.patch, request)
@@ -149,7 +162,8 @@ class EngineMachine(RuleBasedStateMachine):
         now = before.metadata
         if not isinstance(metadata, Unset):
             target = None if isinstance(now, Unset) else now
-            now = merge_patch(target, metadata) if mode == "merge" else metadata
+            now = changed_meta(target, metadata, merge=mode == "merge")
+            now = UNSET if now is None and before.metadata is UNSET else now
         plan = self.do(self.ops.plan_patch, request)
         commit = self.do(self.ops.patch, request)
         assert commit.plan.parent == plan.parent == package.latest
@@ -203,8 +217,9 @@ class EngineMachine(RuleBasedStateMachine):
     def delete(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.packages)))
         top_hash = data.draw(st.sampled_from([None, *self.model.packages[name].log]))
-        plan = self.do(self.ops.delete, self.uri(name, top_hash), dry_run=True)
-        outcome = self.do(self.ops.delete, self.uri(name, top_hash))
+        whole = top_hash is None
+        plan = self.do(self.ops.delete, self.uri(name, top_hash), whole=whole, dry_run=True)
+        outcome = self.do(self.ops.delete, self.uri(name, top_hash), whole=whole)
         self.model.delete(name, top_hash)
         assert (plan.removed, plan.latest) == (outcome.removed, outcome.latest)
         left = self.model.packages.get(name)

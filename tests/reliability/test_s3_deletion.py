@@ -36,7 +36,9 @@ class Bucket:
         return (await ops.create(request)).top_hash
 
     async def delete(self, top_hash: str | None = None) -> DeleteOutcome:
-        return await self.ops.delete(PackageUri(self.uri.registry, NAME, top_hash=top_hash))
+        return await self.ops.delete(
+            PackageUri(self.uri.registry, NAME, top_hash=top_hash), whole=top_hash is None
+        )
 
 
 @pytest.fixture(params=[True, False], ids=["versions", "no versions"])
@@ -121,5 +123,5 @@ async def test_a_deletion_cut_short_is_told_and_a_second_one_completes_it(
             pause.release()
     assert [warning.partition(":")[0] for warning in listed.warnings] == ["missing_latest"]
     assert "package_delete" in listed.warnings[0]
-    await bucket.rival.delete(bucket.uri)
+    await bucket.rival.delete(bucket.uri, whole=True)
     assert bucket.registry.pointers() == {}

@@ -118,7 +118,7 @@ def writes(ops: IamOps, bucket: str, root: Path) -> dict[str, Callable[[], Await
         "put_large_object": lambda: ops.put_object(f"s3://{bucket}/put", b"1" * (1 << 20)),
         "upload": lambda: ops.create(upload),
         "patch": lambda: ops.patch(inline),
-        "delete": lambda: ops.delete(package(bucket)),
+        "delete": lambda: ops.delete(package(bucket), whole=True),
     }
 
 

@@ -45,7 +45,7 @@ ACTS: dict[str, Act] = {
         CopyRequest(PackageUri(ops.default_registry, "a/other"), package(ops), overwrite=True)
     ),
     "rollback": lambda ops, _: ops.copy(CopyRequest(package(ops), package(ops))),
-    "delete": lambda ops, _: ops.delete(package(ops)),
+    "delete": lambda ops, _: ops.delete(package(ops), whole=True),
     "browse": lambda ops, _: ops.browse(package(ops)),
     "read": lambda ops, _: ops.read(package(ops, "one")),
     "log": lambda ops, _: ops.log(package(ops)),

@@ -124,7 +124,11 @@ def test_a_file_that_was_not_finished_is_never_left_out_in_silence() -> None:
             list(arrivals.entries())
 
 
-def test_what_is_replaced_by_itself_is_counted_and_forgotten_for_another_parent() -> None:
+def is_same(before: Entry, now: Entry | None) -> bool:
+    return now is not None and (before.hash, before.meta) == (now.hash, now.meta)
+
+
+def test_what_is_replaced_by_itself_is_met_and_forgotten_for_another_parent() -> None:
     same = Entry("a", "s3://b/a", 1, Hash("SHA256", "0"), {"x": 1, "y": 2})
     with Arrivals() as arrivals:
         arrivals.add((Incoming(key, 1, {}, content=b"1") for key in "abc"), "a test")
@@ -132,10 +136,15 @@ def test_what_is_replaced_by_itself_is_counted_and_forgotten_for_another_parent(
             arrivals.replace(entry)
         arrivals.finish(Entry("a", "s3://elsewhere/a", 1, Hash("SHA256", "0"), {"y": 2, "x": 1}))
         arrivals.finish(Entry("b", "s3://b/b", 1, Hash("SHA256", "1"), {}))
-        assert (arrivals.unchanged(), list(arrivals.replaced("a", "b", "c"))) == (1, ["a", "b"])
+        arrivals.replace(Entry("c", "s3://b/c", 1, Hash("SHA256", "0"), {}))
+        assert [item.logical_key for item, before, now in arrivals.met() if is_same(before, now)] == ["a"]
+        assert [item.logical_key for item, _, now in arrivals.met() if now is None] == ["c"]
+        assert list(arrivals.replaced("a", "b", "d")) == ["a", "b"]
         assert arrivals.replaced("a") == {"a": same}
+        assert list(arrivals.fresh(9)) == []
         arrivals.replace_none()
-        assert (arrivals.unchanged(), arrivals.replaced("a", "b")) == (0, {})
+        assert (list(arrivals.met()), arrivals.replaced("a", "b")) == ([], {})
+        assert [item.logical_key for item in arrivals.fresh(2)] == ["a", "b"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory by /proc")

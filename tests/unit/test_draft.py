@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from parts.manifests import opened, records
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
+from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Rename
@@ -25,14 +26,15 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
-from quilt_mcp.registry.writing.changes import Changes
-from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.transcript import write_manifest
+from quilt_mcp.registry.writing.drafts.changes import Changes
+from quilt_mcp.registry.writing.drafts.draft import Draft
+from quilt_mcp.registry.writing.drafts.transcript import find_top_hash, write_manifest
 
 PARTS = st.sampled_from(["a", "b", "a-b", "é"])
 KEYS = st.lists(PARTS, min_size=1, max_size=3).map("/".join)
 NAMED = KEYS | KEYS.map(lambda key: f"{key}/")
 HASH = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+NEW = Hash("sha2-256-chunked", "other")
 
 
 def clashes(keys: set[str]) -> bool:
@@ -85,7 +87,7 @@ class Patched:
             e = self.noted(old[key], noted)
             new[target] = Entry(target, e.physical_key, e.size, e.hash, e.meta)
         replaced = incoming & (old.keys() - moved.keys())
-        new |= {key: Entry(key, "inline", 1, HASH, {"new": key}) for key in incoming}
+        new |= {key: Entry(key, "inline", 1, NEW, {"new": key}) for key in incoming}
         if clashes({*new}):
             raise DuplicateKey("clash")
         self.entries = [new[key] for key in sorted(new, key=walk_key)]
@@ -164,21 +166,22 @@ def drafted(parent: Manifest, request: dict[str, Any]) -> tuple[Any, ...]:
         )
         draft = Draft(Header(), parent, changes)
         draft.plan()
+        foreseen = draft.outcome()
         seen = [e.logical_key for e in draft.entries()]
         for key in request["incoming"]:
-            arrivals.finish(Entry(key, "inline", 1, HASH, {"new": key}))
+            arrivals.finish(Entry(key, "inline", 1, NEW, {"new": key}))
         out = io.BytesIO()
         top_hash = write_manifest(out, Header(), draft, lambda: None)
+        assert find_top_hash(Header(), draft, lambda: None) == top_hash
+        found = draft.outcome()
     written = opened(out.getvalue())
     assert written.find_hash() == top_hash
     assert [e.logical_key for e in written.entries()] == seen
     assert out.getvalue() == encode_header(Header()) + b"".join(map(encode_record, records(written)))
-    counts = draft.counts
-    assert counts.entries == len(seen)
-    assert len(draft.changes_shown) == sum(
-        (counts.added, counts.replaced, counts.removed, counts.renamed, counts.metadata)
-    )
-    totals = (counts.added, counts.replaced, counts.removed, counts.renamed, counts.metadata)
+    assert found == foreseen
+    assert found.totals == written.totals
+    assert len(found.changes) == sum(totals.entries for totals in found.actions.values())
+    totals = tuple(found.actions[one].entries for one in ("add", "replace", "remove", "rename", "metadata"))
     return list(written.entries()), list(written.directory_metas()), totals
 
 
@@ -243,7 +246,7 @@ def test_a_draft_is_the_parent_changed(
     parent=st.sets(KEYS, max_size=5).filter(lambda keys: not clashes(keys)),
     incoming=st.sets(KEYS, max_size=4),
 )
-def test_a_package_written_anew_keeps_nothing(parent: set[str], incoming: set[str]) -> None:
+def test_a_package_written_anew_keeps_no_file(parent: set[str], incoming: set[str]) -> None:
     with Arrivals() as arrivals:
         draft = Draft(
             Header(), parent_of(parent, set()), Changes(arriving(arrivals, incoming), keep_parent=False)
@@ -254,10 +257,12 @@ def test_a_package_written_anew_keeps_nothing(parent: set[str], incoming: set[st
             return
         draft.plan()
         assert [e.logical_key for e in draft.entries()] == sorted(incoming, key=walk_key)
-        counts = draft.counts
-        assert (counts.added, counts.replaced) == (len(incoming - parent), len(incoming & parent))
-        assert (counts.removed, counts.entries) == (len(parent - incoming), len(incoming))
-        assert len(draft.changes_shown) == len(incoming | parent)
+        found = draft.outcome()
+        assert found.actions["add"] == Totals(len(incoming - parent), len(incoming - parent))
+        assert found.actions["replace"] == Totals(len(incoming & parent), len(incoming & parent))
+        assert found.actions["remove"] == Totals(len(parent - incoming), sum(map(len, parent - incoming)))
+        assert found.totals == Totals(len(incoming), len(incoming))
+        assert len(found.changes) == len(incoming | parent)
 
 
 def test_lines_of_the_parent_go_through_as_bytes_and_others_as_quilt3_writes_them() -> None:

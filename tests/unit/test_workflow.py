@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema._utils import equal
 
+from parts.workflows import check
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.domain.workflows.rules import WorkflowRules, check, parse_config, select
+from quilt_mcp.domain.workflows.rules import WorkflowRules, parse_config, select
 from quilt_mcp.domain.workflows.schemas import schema_faults
 from quilt_mcp.errors import InvalidArgument, QuiltError, WorkflowConfigInvalid, WorkflowFailed
 
@@ -99,7 +100,7 @@ def test_a_remote_configuration_cannot_name_local_schemas() -> None:
 
 
 def test_the_workflows_are_listed() -> None:
-    first, second = parse_config(_CONFIG + b"default_workflow: beta\n").listings()
+    first, second = parse_config(_CONFIG + b"default_workflow: beta\n").listings({})
     assert (first.id, first.name, first.is_default) == ("alpha", "A", False)
     assert (second.id, second.handle_pattern, second.is_default) == ("beta", "^b/", True)
 
@@ -113,8 +114,8 @@ def test_a_fault_in_metadata_is_told_with_its_place_and_rule() -> None:
         run(schema, {"samples": [{}, {"a/b": "x"}]})
     assert "/samples/1/a~1b" in refused.value.message
     assert refused.value.details["pointer"] == "/samples/1/a~1b"
-    assert refused.value.details["rule"] == "/properties/samples/items/properties/a~1b/type"
-    assert [fault["rule"] for fault in refused.value.details["faults"]][1] == "/required"
+    assert refused.value.details["keyword"] == "/properties/samples/items/properties/a~1b/type"
+    assert [fault["keyword"] for fault in refused.value.details["faults"]][1] == "/required"
 
 
 def test_a_fault_in_entries_is_told_with_the_logical_key() -> None:

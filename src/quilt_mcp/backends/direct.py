@@ -25,12 +25,13 @@ from quilt_mcp.domain.listing import (
     PackageListing,
     Page,
     RegistryListing,
+    RegistryWorkflows,
     Revision,
     Verification,
-    WorkflowListing,
 )
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.plan import (
+    HASHED_AHEAD,
     Commit,
     CopyRequest,
     CreateRequest,
@@ -50,12 +51,12 @@ from quilt_mcp.registry.named import NamedRevisions
 from quilt_mcp.registry.reading.browsing import View, browse
 from quilt_mcp.registry.reading.history import History
 from quilt_mcp.registry.reading.packages import Wanted, list_packages
+from quilt_mcp.registry.recorded import check_content, check_size
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.rollback import Rollback
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
-from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
 from quilt_mcp.storage.store import Stores
@@ -265,10 +266,8 @@ class DirectOps(ObjectOps):
         ]
         return tuple(dict.fromkeys(chain(*found)))
 
-    async def workflows(self, registry: str) -> Page[WorkflowListing]:
-        opened = self._registry(registry)
-        listings = await Workflows(opened.store, self._stores).list()
-        return Page(listings, None, len(listings))
+    async def workflows(self, registry: str) -> RegistryWorkflows:
+        return await Workflows(self._registry(registry).store, self._stores).list()
 
     # -- packages, writing --
 
@@ -303,12 +302,14 @@ class DirectOps(ObjectOps):
         is_same = self._registry(source.registry).url == self._registry(destination.registry).url
         return is_same and source.name == destination.name
 
-    async def delete(self, package: PackageUri, *, dry_run: bool = False) -> DeleteOutcome:
+    async def delete(
+        self, package: PackageUri, *, whole: bool = False, dry_run: bool = False
+    ) -> DeleteOutcome:
         if not dry_run:
             self._require_writes("package_delete")
         registry = self._registry(package.registry)
         try:
-            return await delete(registry, package, dry_run=dry_run)
+            return await delete(registry, package, whole=whole, dry_run=dry_run)
         finally:
             self._named.forget(registry.store, package.name)
 
@@ -345,4 +346,5 @@ class DirectOps(ObjectOps):
             "conditional_writes": self._stores.registry(self.default_registry).conditional_writes,
             "read_at_once_bytes": READ_AT_ONCE,
             "page_limit": PAGE_LIMIT,
+            "hashed_ahead": {"files": HASHED_AHEAD.entries, "bytes": HASHED_AHEAD.bytes},
         }

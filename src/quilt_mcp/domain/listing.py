@@ -202,6 +202,16 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaListing:
+    """A JSON Schema of a registry's workflows. ``content`` None: it is large, was not read, or has a ``problem``."""
+
+    id: str
+    url: str | None
+    content: Any = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowListing:
     id: str
     name: str
@@ -209,5 +219,25 @@ class WorkflowListing:
     is_default: bool
     is_message_required: bool
     handle_pattern: str | None
-    metadata_schema: str | None
-    entries_schema: str | None
+    metadata_schema: SchemaListing | None
+    entries_schema: SchemaListing | None
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessorListing:
+    """A registry that packages are meant to be pushed on to."""
+
+    url: str
+    title: str
+    copy_data: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryWorkflows:
+    """What a registry demands of its revisions. ``config``: the address of its configuration, None where it has none."""
+
+    config: str | None
+    workflows: tuple[WorkflowListing, ...] = ()
+    is_required: bool = False
+    successors: tuple[SuccessorListing, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -8,6 +8,9 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.listing import Revision, Totals
+
+Action = Literal["add", "replace", "remove", "rename", "metadata"]
 
 
 class Unset(Enum):
@@ -93,23 +96,33 @@ class InlineFile:
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """Asks for a new package, or with ``overwrite`` for a revision that replaces everything."""
+    """Asks for a new package, or with ``overwrite`` for a revision that replaces all files. A file or folder that stands in both
+    keeps its metadata unless it is given other."""
 
     package: PackageUri
     sources: tuple[Source, ...] = ()
     files: tuple[InlineFile, ...] = ()
     metadata: Any = UNSET
+    """UNSET keeps that of the revision overwritten; ``{}`` empties it."""
     message: str | None = None
     workflow: str | Unset | None = UNSET
-    """UNSET: the registry's default; None: explicitly none; str: that workflow (quilt3's own three cases)."""
+    """UNSET: that of the revision it builds on, else the registry's default; None: explicitly none; str: that workflow."""
     overwrite: bool = False
     copy: bool = True
     """Copy the bytes into the registry; False refers to them in place (quilt3's ``build``)."""
+    allow_empty: bool = False
+    """Without it, a package of no files is refused."""
+    metadata_from: str | None = None
+    """The logical key of a JSON or YAML file that comes in, or such a file's address: its content is the ``metadata``."""
+    agent_context: Mapping[str, Any] | None = None
+    """What is noted of the program that writes (``metadata.with_agent_context``); None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """``old`` and ``new`` are logical keys, or both folder prefixes ending in '/'."""
+    """``old`` is a logical key, a folder prefix ending in '/', or a pattern (as ``PatchRequest.remove``). ``new`` is a logical
+    key for a file, and a folder prefix for all three ('' is the root): what a pattern matches keeps its path below the folder
+    that the pattern begins with."""
 
     old: str
     new: str
@@ -119,9 +132,10 @@ class Rename:
 class PatchRequest:
     """Asks for changes on an expected parent.
 
-    ``expected_top_hash`` full or short; None: whatever latest is when the plan is made. ``remove``: logical keys,
-    or folder prefixes ending in '/'. Order: remove, rename, add. ``entry_metadata`` sets the user metadata of
-    entries (key: logical key) or directories (key ends in '/') that stay; null removes it.
+    ``expected_top_hash`` full or short; None: whatever latest is when the plan is made. ``remove``: logical keys, folder
+    prefixes ending in '/', or patterns (``glob.Choice``) where no file has that very name. Order: remove, rename, add.
+    ``entry_metadata`` changes the user metadata of entries (key: logical key) or directories (key ends in '/') that stay; null
+    removes it. A file that is replaced keeps its metadata unless it is given other. A message alone makes a revision.
     """
 
     package: PackageUri
@@ -132,13 +146,16 @@ class PatchRequest:
     rename: tuple[Rename, ...] = ()
     metadata: Any = UNSET
     metadata_mode: Literal["merge", "replace"] = "merge"
-    """merge: an RFC 7396 merge patch on the package metadata; replace: the whole value."""
+    """Of package and entries alike. merge: an RFC 7396 merge patch on what is there; replace: the whole value."""
     entry_metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     message: str | None = None
     workflow: str | Unset | None = UNSET
     merge: bool = False
     """On a stale parent, redo disjoint changes on the new latest instead of raising StaleParent."""
     copy: bool = True
+    metadata_from: str | None = None
+    """As in CreateRequest."""
+    agent_context: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +173,8 @@ class CopyRequest:
     overwrite: bool = False
     copy: bool = True
     workflow: str | Unset | None = UNSET
+    """UNSET: within one registry the source's, else the registry's default."""
+    agent_context: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,33 +182,101 @@ class PlannedChange:
     """One line of a plan. ``old_path`` only for renames."""
 
     path: str
-    action: Literal["add", "replace", "remove", "rename", "metadata"]
+    action: Action
     size: int | None = None
     origin: str | None = None
     old_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowFault:
+    """A rule of the registry's workflow that the revision breaks.
+
+    ``rule``: is_workflow_required, is_message_required, handle_pattern, metadata_schema or entries_schema. ``pointer`` (RFC 6901)
+    is where in the value the schema refuses: the package metadata, or the list of entries, whose ``path`` is the logical key.
+    ``schema`` is the schema's id, ``schema_url`` its address, ``keyword`` a pointer to the part of it that refuses.
+    """
+
+    rule: str
+    message: str
+    pointer: str | None = None
+    path: str | None = None
+    schema: str | None = None
+    schema_url: str | None = None
+    keyword: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What others published between the parent that a patch expects and latest. Each list is cut at a bound."""
+
+    changes: tuple[PlannedChange, ...]
+    changes_total: int
+    metadata: tuple[str, ...]
+    """Pointers (RFC 6901) to the keys of the package metadata that differ."""
+    revisions: tuple[Revision, ...]
+    """Newest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a write will do. Nothing has been written yet.
 
-    ``changes`` is cut at a bound (``changes_total`` is not); counts are of entries. ``bytes_to_copy`` is an upper bound:
-    what is referred to in place is not in it, and bytes that are already stored are not copied again.
+    ``actions``: how many entries each action concerns (of ``metadata`` folders too), and their bytes; what stays as it is, a file
+    given again with the very same content included, is in none. ``changes`` is cut at a bound, ``changes_total`` is not.
+
+    What is known without sending bytes is exact. Of files whose hash is not known yet (those of a bucket, and local ones above
+    ``HASHED_AHEAD``) ``replace`` and ``bytes_to_copy`` are upper bounds: what they replace may turn out to be the same, and what
+    is stored already is not copied again.
     """
 
     package: PackageUri
     parent: str | None
-    added: int
-    replaced: int
-    removed: int
-    renamed: int
-    kept: int
+    actions: Mapping[Action, Totals]
+    totals: Totals
+    """Of the revision that comes out."""
     metadata_changed: bool
     bytes_to_copy: int
     changes: tuple[PlannedChange, ...]
-    changes_total: int
+    top_hash: str | None = None
+    """Of the revision that comes out; None where it cannot be known without sending bytes."""
     workflow: Mapping[str, Any] | None = None
+    faults: tuple[WorkflowFault, ...] = ()
+    """All that the workflow has against it. The write raises WorkflowFailed for them."""
+    changed_meanwhile: Meanwhile | None = None
+    """What others published since the expected parent, which the plan builds on."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def added(self) -> int:
+        return self.actions["add"].entries
+
+    @property
+    def replaced(self) -> int:
+        return self.actions["replace"].entries
+
+    @property
+    def removed(self) -> int:
+        return self.actions["remove"].entries
+
+    @property
+    def renamed(self) -> int:
+        return self.actions["rename"].entries
+
+    @property
+    def kept(self) -> int:
+        """Entries whose path and content stay."""
+        return self.totals.entries - self.added - self.replaced - self.renamed
+
+    @property
+    def changes_total(self) -> int:
+        return sum(totals.entries for totals in self.actions.values())
+
+
+HASHED_AHEAD = Totals(10_000, 256 << 20)
+"""Up to so many files that come in, and bytes of those that lie on this machine, a plan reads them to know their hashes."""
+CHANGES_SHOWN = 20
+"""How many single changes a plan lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +284,7 @@ class Commit:
     """A revision that was written and read back. ``parent`` is what latest pointed to before (None: a new package)."""
 
     plan: Plan
+    """As it was carried out: exact in all it says."""
     uri: str
     top_hash: str
     bytes_copied: int
@@ -217,6 +305,9 @@ class DeleteOutcome:
     latest: str | None
     """Top hash that latest points to afterwards; None: the package is gone."""
     done: bool
+    revisions: tuple[Revision, ...] = ()
+    """Those whose pointers go, newest first, cut at a bound."""
+    revisions_total: int = 0
     warnings: tuple[str, ...] = ()
 
 

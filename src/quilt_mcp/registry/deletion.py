@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.entry import Header
+from quilt_mcp.domain.listing import Revision
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.plan import DeleteOutcome
 from quilt_mcp.errors import (
@@ -17,15 +19,19 @@ from quilt_mcp.errors import (
     StaleParent,
 )
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, pointer_key
-from quilt_mcp.registry.pointers import Pointer
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.publish import move_latest
 from quilt_mcp.storage.store import Store
+from quilt_mcp.storage.workers import collect
+
+_SHOWN = 20
+"""Revisions that an outcome lists."""
 
 
-async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> DeleteOutcome:
-    """Deletes every pointer of the revision that a hash or tag names; without either, of the whole package. Only keys of exactly
-    this package are ever named; siblings cannot be touched.
+async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_run: bool) -> DeleteOutcome:
+    """Deletes every pointer of the revision that a hash or tag names; ``whole``: of the package, named alone. Only keys of
+    exactly this package are ever named; siblings cannot be touched.
 
     Its latest pointer moves or goes first, under its etag: from then on the deletion counts, before it a refusal has changed
     nothing. Then go the timestamps that were listed. Cut short in between, packages_list warns of ``missing_latest``, and a
@@ -41,28 +47,32 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
             next_step="Call package_patch with remove to make a revision without that file, "
             "or name the package alone to delete it.",
         )
-    is_whole = package.top_hash is None and package.tag is None
-    top_hash = "" if is_whole else await registry.resolve(package)
+    is_named = package.top_hash is not None or package.tag is not None
+    if whole == is_named:
+        raise await _ambiguous(registry, package)
+    top_hash = "" if whole else await registry.resolve(package)
     latest = await registry.pointers.latest(name)  # read first: what is published after this moves it
     tags = [tag for tag in await registry.pointers.tags(name) if tag != LATEST]
     pointers = [pointer for pointer in (*await registry.pointers.read_many(name, tags), latest) if pointer]
     if not pointers:
         await registry.require_package(name)
-    doomed = [pointer for pointer in pointers if is_whole or pointer.top_hash == top_hash]
+    doomed = [pointer for pointer in pointers if whole or pointer.top_hash == top_hash]
     if pointers and not doomed:
         raise RevisionNotFound(
             f"No revision of {name} has the hash {top_hash}.",
             next_step="Call package_log for its revisions.",
             details={"package": name, "hash": top_hash},
         )
-    heir = _newest([pointer for pointer in pointers if not is_whole and pointer.top_hash != top_hash])
-    is_latest_doomed = latest is not None and (is_whole or latest.top_hash == top_hash)
+    heir = _newest([pointer for pointer in pointers if not whole and pointer.top_hash != top_hash])
+    is_latest_doomed = latest is not None and (whole or latest.top_hash == top_hash)
     left = heir if is_latest_doomed else latest
     outcome = DeleteOutcome(
         PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
         tuple(pointer.tag for pointer in doomed if pointer is not latest or heir is None),
         left.top_hash if left else None,
         done=not dry_run,
+        revisions=await _revisions(registry, doomed),
+        revisions_total=len({pointer.top_hash for pointer in doomed if pointer.top_hash}),
     )
     if dry_run:
         return outcome
@@ -77,7 +87,7 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
             raise
         except QuiltError as error:
             # The same call again would take a tag for the revision that it names now.
-            rest = name if is_whole else f"{name}@{top_hash}"
+            rest = f"{name} with all=true" if whole else f"{name}@{top_hash}"
             error.next_step = (
                 f"latest has moved already. Call package_delete of {rest}, which deletes what is left of it."
             )
@@ -86,6 +96,38 @@ async def delete(registry: Registry, package: PackageUri, *, dry_run: bool) -> D
     else:
         await _delete_all(registry.store, name, stamps)
     return await _settled(registry, name, stamps, replace(outcome, warnings=tuple(warnings)))
+
+
+async def _ambiguous(registry: Registry, package: PackageUri) -> QuiltError:
+    """Of a call that names a package alone and does not say that all of it is meant, or the other way round."""
+    latest = await registry.pointers.latest(package.name)
+    if latest is None:
+        await registry.require_package(package.name)
+    shown = latest.top_hash if latest and latest.top_hash else "HASH"
+    return InvalidArgument(
+        f"{package} is one revision, and all=true means the whole package."
+        if package.top_hash or package.tag
+        else f"{package.name} names no revision, and all=true was not given.",
+        next_step=f"Call package_delete of {package.name}@{shown[:12]} for that one revision (package_log lists them), or of "
+        f"{package.name} with all=true for the package with its whole history.",
+        details={"package": package.name, "latest": latest and latest.top_hash},
+    )
+
+
+async def _revisions(registry: Registry, doomed: list[Pointer]) -> tuple[Revision, ...]:
+    """What the pointers stand for, newest first, each revision once, as far as it is shown."""
+    newest: dict[str, Pointer] = {}
+    in_time = sorted(doomed, key=lambda one: one.timestamp.timestamp() if one.timestamp else 0, reverse=True)
+    for pointer in in_time:
+        if pointer.top_hash is not None:
+            newest.setdefault(pointer.top_hash, pointer)
+    shown = list(newest.values())[:_SHOWN]
+    headers = await collect(list(newest)[:_SHOWN], POINTER_READS_AT_ONCE, registry.header)
+    messages = (header.message if isinstance(header, Header) else None for header in headers)
+    return tuple(
+        Revision(pointer.top_hash or "", pointer.timestamp, message)
+        for pointer, message in zip(shown, messages, strict=True)
+    )
 
 
 async def _move_latest(store: Store, name: str, latest: Pointer, heir: Pointer | None) -> list[str]:

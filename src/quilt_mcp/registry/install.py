@@ -21,8 +21,8 @@ from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFi
 from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.recorded import check_content, check_hash, recorded_hash
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.recorded import check_content, check_hash, recorded_hash
 from quilt_mcp.storage.hashing import READ_SIZE, STEP, hash_open_file
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import bring_object

@@ -11,7 +11,8 @@ from quilt_mcp.domain.entry import Header, JsonObject
 from quilt_mcp.domain.plan import Commit, CopyRequest, Plan, Unset
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.writing.author import Author, copy_plan, destination_of, whole_revision
+from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.registry.writing.prepared import copy_plan, destination_of, whole_revision
 
 
 class Rollback:
@@ -51,15 +52,12 @@ class Rollback:
         plan = Plan(
             package=PackageUri(self._registry.url, name),
             parent=parent.top_hash if parent else None,
-            added=0,
-            replaced=0,
-            removed=0,
-            renamed=0,
-            kept=0,
+            actions={},
+            totals=manifest.totals,
             metadata_changed=False,
             bytes_to_copy=0,
             changes=(),
-            changes_total=0,
+            top_hash=manifest.top_hash,
             workflow=manifest.header.workflow,
             warnings=warnings,
         )

@@ -22,7 +22,7 @@ from quilt_mcp.tools.arguments.addresses import package_address, registry_addres
 from quilt_mcp.tools.arguments.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
-from quilt_mcp.tools.results.shapes import plan_json, present
+from quilt_mcp.tools.results.shapes import plan_json, present, revision_json
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, Schema, fields, listed
 
@@ -139,19 +139,24 @@ async def package_copy(
 
 
 async def package_delete(
-    call: Call, *, package: str, registry: str | None = None, dry_run: bool = False
+    call: Call,
+    *,
+    package: str,
+    registry: str | None = None,
+    all: bool = False,
+    dry_run: bool = False,
 ) -> Answer:
     address = package_address(call, package, registry)
-    outcome = await call.ops.delete(address, dry_run=dry_run)
+    outcome = await call.ops.delete(address, whole=all, dry_run=dry_run)
     return Answer(
         {
             "done": outcome.done,
             "latest": outcome.latest,
-            "removed_total": len(outcome.removed),
-            "removed": list(outcome.removed),
+            "revisions_total": outcome.revisions_total,
+            "revisions": [revision_json(one) for one in outcome.revisions],
         },
         uri=str(outcome.package),
-        records=("removed",),
+        records=("revisions",),
         paged=False,
         warnings=outcome.warnings,
     )
@@ -346,14 +351,19 @@ PACKAGE_COPY = ToolSpec(
 PACKAGE_DELETE = ToolSpec(
     name="package_delete",
     title="Delete a package or revision",
-    description="With @hash or :tag that revision, otherwise all of the package. Stored bytes stay.",
-    arguments={"package": PACKAGE, "registry": REGISTRY, "dry_run": _DRY_RUN},
+    description="With @hash or :tag that revision, with all the package. Bytes stay.",
+    arguments={
+        "package": PACKAGE,
+        "registry": REGISTRY,
+        "all": {"type": "boolean", "default": False, "description": "All of it"},
+        "dry_run": _DRY_RUN,
+    },
     required=("package",),
     data=fields(
         done=SWITCH,
         latest={"type": ["string", "null"]},
-        removed_total=NUMBER,
-        removed=listed(TEXT),
+        revisions_total=NUMBER,
+        revisions={"type": "array"},
     ),
     run=package_delete,
     writes=True,

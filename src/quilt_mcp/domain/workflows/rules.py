@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, NoReturn, cast
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.domain.listing import WorkflowListing
+from quilt_mcp.domain.listing import SchemaListing, SuccessorListing, WorkflowListing
 from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.plan import UNSET, Unset
+from quilt_mcp.domain.plan import UNSET, Unset, WorkflowFault
 from quilt_mcp.domain.workflows.patterns import UnsafePattern, check_pattern, search
-from quilt_mcp.domain.workflows.schemas import Fault, config_faults, load_schema, never, schema_faults
+from quilt_mcp.domain.workflows.schemas import config_faults, load_schema, never, schema_faults
 from quilt_mcp.domain.workflows.yaml import read_yaml
 from quilt_mcp.errors import InvalidArgument, InvalidUri, WorkflowConfigInvalid, WorkflowFailed
 
@@ -73,7 +73,15 @@ class WorkflowConfig:
         more = f" and {len(self.names) - 10} more" if len(self.names) > 10 else ""
         return ", ".join(map(repr, self.names[:10])) + more
 
-    def listings(self) -> tuple[WorkflowListing, ...]:
+    @property
+    def schema_ids(self) -> list[str]:
+        """Those of the workflows, in their order."""
+        fields = (
+            one.get(kind) for one in self.workflows.values() for kind in ("metadata_schema", "entries_schema")
+        )
+        return [*dict.fromkeys(schema_id for schema_id in fields if schema_id)]
+
+    def listings(self, schemas: Mapping[str, SchemaListing]) -> tuple[WorkflowListing, ...]:
         """The workflows in the order of the file."""
         return tuple(
             WorkflowListing(
@@ -83,10 +91,16 @@ class WorkflowConfig:
                 is_default=workflow_id == self.default,
                 is_message_required=fields.get("is_message_required", False),
                 handle_pattern=fields.get("handle_pattern"),
-                metadata_schema=fields.get("metadata_schema"),
-                entries_schema=fields.get("entries_schema"),
+                metadata_schema=schemas.get(fields.get("metadata_schema", "")),
+                entries_schema=schemas.get(fields.get("entries_schema", "")),
             )
             for workflow_id, fields in self.workflows.items()
+        )
+
+    def successors(self) -> tuple[SuccessorListing, ...]:
+        return tuple(
+            SuccessorListing(url, fields["title"], fields.get("copy_data", True))
+            for url, fields in self.fields.get("successors", {}).items()
         )
 
 
@@ -162,7 +176,7 @@ def select(
     return _rules(config, chosen, config_is_local)
 
 
-def check(
+def find_faults(
     rules: WorkflowRules,
     *,
     name: str,
@@ -171,26 +185,30 @@ def check(
     entries: Iterable[Entry],
     schemas: Mapping[str, bytes],
     checkpoint: Callable[[], None] = never,
-) -> None:
-    """Holds a revision against its workflow. ``user_meta`` UNSET: the package has none, which counts as ``{}``.
+) -> tuple[WorkflowFault, ...]:
+    """All that a workflow has against a revision, quilt3's one at the head: by message, name, metadata, entries. Of one schema
+    ``MAX_FAULTS`` at most. ``user_meta`` UNSET: the package has none, which counts as ``{}``.
 
     ``entries`` in walk order; they are gathered in memory, but only for a workflow that has an entries schema.
-    ``schemas`` holds the bytes of all of ``rules.schemas``. Checks go by message, name, metadata, entries.
+    ``schemas`` holds the bytes of all of ``rules.schemas``.
     ``checkpoint`` is called again and again, and may raise. Blocks: schemas and metadata decide for how long.
-    Raises WorkflowFailed for the revision's fault, WorkflowConfigInvalid for the configuration's.
+    Raises WorkflowConfigInvalid.
     """
     loaded = {schema_id: load_schema(schema_id, schemas[schema_id]) for schema_id, _ in rules.schemas}
+    found: list[WorkflowFault] = []
     if rules.is_message_required and not message:
-        why = "it demands a commit message, and none was given"
-        raise _failed(rules, "is_message_required", why, "Pass a message.")
+        found.append(WorkflowFault("is_message_required", "it demands a commit message, and none was given"))
     if rules.handle_pattern and not _matches(rules.handle_pattern, name):
         why = f"the package name {name!r} does not match the pattern {rules.handle_pattern!r}"
-        raise _failed(rules, "handle_pattern", why, "Choose a name that matches the pattern.")
+        found.append(WorkflowFault("handle_pattern", why))
 
     def check_value(what: str, schema_id: str, value: Any) -> None:
-        faults = schema_faults(schema_id, loaded[schema_id], value, checkpoint)
-        if faults:
-            raise _refused(rules, what, schema_id, value, faults)
+        for fault in schema_faults(schema_id, loaded[schema_id], value, checkpoint):
+            is_entry = what == "entries" and fault.path and isinstance(fault.path[0], int)
+            path = value[fault.path[0]]["logical_key"] if is_entry else None
+            url = dict(rules.schemas)[schema_id]
+            rule = f"{what}_schema"
+            found.append(WorkflowFault(rule, fault.message, fault.pointer, path, schema_id, url, fault.rule))
 
     if rules.metadata_schema:
         check_value("metadata", rules.metadata_schema, {} if user_meta is UNSET else user_meta)
@@ -200,6 +218,31 @@ def check(
             for entry in entries
         ]
         check_value("entries", rules.entries_schema, values)
+    return tuple(found)
+
+
+def rejection(workflow: str | None, faults: tuple[WorkflowFault, ...]) -> WorkflowFailed:
+    """The error for a revision that a write refuses. It tells the first fault; all are in its details."""
+    first = faults[0]
+    why, next_step = first.message, _WAYS_OUT.get(first.rule, "")
+    if first.schema is not None:
+        what = first.rule.removesuffix("_schema")
+        where = (first.pointer or "/") + (f" (the entry {first.path!r})" if first.path else "")
+        why = f"its schema {first.schema!r} refuses the {what} at {where}: {first.message} (rule {first.keyword})"
+        next_step = f"Correct the {what} there, or choose another workflow."
+    if len(faults) > 1:
+        why += f"; and {len(faults) - 1} more (details.faults)"
+    told = [{key: value for key, value in asdict(one).items() if value is not None} for one in faults]
+    details = {**told[0], "workflow": workflow, "faults": told}
+    return WorkflowFailed(
+        f"The workflow {workflow!r} rejects the revision: {why}.", next_step=next_step, details=details
+    )
+
+
+_WAYS_OUT: Final = {
+    "is_message_required": "Pass a message.",
+    "handle_pattern": "Choose a name that matches the pattern.",
+}
 
 
 def header_value(
@@ -232,11 +275,12 @@ def _rules(config: WorkflowConfig, workflow: str, config_is_local: bool) -> Work
         is_message_required=fields.get("is_message_required", False),
         metadata_schema=metadata_schema,
         entries_schema=entries_schema,
-        schemas=tuple((schema_id, _schema_url(config, schema_id, config_is_local)) for schema_id in wanted),
+        schemas=tuple((schema_id, schema_url(config, schema_id, config_is_local)) for schema_id in wanted),
     )
 
 
-def _schema_url(config: WorkflowConfig, schema_id: str, config_is_local: bool) -> str:
+def schema_url(config: WorkflowConfig, schema_id: str, config_is_local: bool) -> str:
+    """Raises WorkflowConfigInvalid."""
     schemas: Mapping[str, Any] = config.fields.get("schemas", {})
     if schema_id not in schemas:
         _config_invalid(f"it has no schema {schema_id!r}")
@@ -255,32 +299,6 @@ def _matches(pattern: str, name: str) -> bool:
         return search(pattern, name)
     except UnsafePattern as error:
         _config_invalid(f"the handle_pattern {pattern[:200]!r} is not used: {error}")
-
-
-def _refused(
-    rules: WorkflowRules, what: str, schema_id: str, value: Any, faults: list[Fault]
-) -> WorkflowFailed:
-    first = faults[0]
-    where = first.pointer or "/"
-    if what == "entries" and first.path and isinstance(first.path[0], int):
-        where += f" (the entry {value[first.path[0]]['logical_key']!r})"  # it says more than an index
-    return _failed(
-        rules,
-        f"{what}_schema",
-        f"its schema {schema_id!r} refuses the {what} at {where}: {first.message} (rule {first.rule})",
-        f"Correct the {what} there, or choose another workflow.",
-        {"schema": schema_id, **first.details(), "faults": [fault.details() for fault in faults]},
-    )
-
-
-def _failed(
-    rules: WorkflowRules, rule: str, why: str, next_step: str, details: Mapping[str, Any] | None = None
-) -> WorkflowFailed:
-    return WorkflowFailed(
-        f"The workflow {rules.id!r} rejects the revision: {why}.",
-        next_step=next_step,
-        details={"workflow": rules.id, "workflow_rule": rule, **(details or {})},
-    )
 
 
 def _config_invalid(why: str, *, details: Mapping[str, Any] | None = None) -> NoReturn:

@@ -15,7 +15,8 @@ from quilt_mcp.errors import WorkflowConfigInvalid
 
 MAX_SCHEMA_BYTES: Final = 1_000_000
 MAX_SCHEMA_DEPTH: Final = 100
-_MAX_FAULTS: Final = 5
+MAX_FAULTS: Final = 50
+"""Of one value."""
 _MAX_MESSAGE: Final = 400
 _DRAFT_7: Final = "http://json-schema.org/draft-07/schema#"
 
@@ -128,7 +129,7 @@ def schema_faults(
     """
     errors = _validator_class(checkpoint)(schema).iter_errors(value)
     try:
-        return [_fault(error) for error in islice(errors, _MAX_FAULTS)]
+        return [_fault(error) for error in islice(errors, MAX_FAULTS)]
     except UnsafePattern as error:
         _invalid(schema_id, f"has a pattern that is not used: {error}")
     except OverflowError as error:

@@ -13,11 +13,13 @@ MAX_VALUES: Final = 50_000
 MAX_DEPTH: Final = 50
 MAX_NUMBER: Final = 64
 """Characters of a number. A longer one may take seconds to compute ('1:1:1:...' counts by sixties) or to write."""
+_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
-def read_yaml(data: bytes) -> Any:
-    """The value of a YAML document by PyYAML's safe rules. Raises ValueError with a phrase that says what is wrong."""
+def read_yaml(data: bytes, *, as_json: bool = False) -> Any:
+    """The value of a YAML document by PyYAML's safe rules; ``as_json``: dates stay text, and no key may stand twice. Raises
+    ValueError with a phrase that says what is wrong."""
     import yaml
 
     if len(data) > MAX_BYTES:
@@ -41,6 +43,18 @@ def read_yaml(data: bytes) -> Any:
             if len(node.value) > MAX_VALUES:
                 raise ValueError("its merge keys ('<<') multiply without end")
 
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+            names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if as_json and len({*names}) < len(names):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ValueError(f"the key {twice!r} stands twice in one object")
+            return super().construct_mapping(node, deep)
+
+    if as_json:
+        resolvers = cast("dict[str, list[tuple[str, Any]]]", yaml.SafeLoader.yaml_implicit_resolvers)
+        BoundedLoader.yaml_implicit_resolvers = {
+            first: [one for one in found if one[0] != _TIMESTAMP] for first, found in resolvers.items()
+        }
     try:
         value = yaml.load(data.decode(), Loader=BoundedLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:

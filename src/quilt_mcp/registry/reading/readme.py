@@ -15,8 +15,8 @@ from quilt_mcp.domain.listing import Readme
 from quilt_mcp.domain.manifest.codec import is_deep
 from quilt_mcp.errors import NotSupported, QuiltError
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.recorded import check_content, check_size
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.writing.recorded import check_content, check_size
 from quilt_mcp.storage.workers import collect
 
 README: Final = "README.md"

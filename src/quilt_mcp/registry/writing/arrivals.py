@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry, Hash, JsonObject
 from quilt_mcp.domain.manifest.codec import IntegralFloat, dump
+from quilt_mcp.domain.metadata import with_user_meta
 from quilt_mcp.domain.names import walk_bytes
 from quilt_mcp.errors import DuplicateKey, InternalError
 from quilt_mcp.storage.scratch import ScratchTable
@@ -124,12 +125,26 @@ class Arrivals(ScratchTable):
 
     def __iter__(self) -> Iterator[Incoming]:
         """In walk order."""
-        for walk, fields, source in self._pages("SELECT walk, fields, source FROM incoming"):
-            key = _logical_key(walk)
-            address, size, found, meta = _fields(fields)
-            physical_key = address and PhysicalKey(*address)
-            content, (_, registry) = self._contents.get(key), self._sources[int(source)]
-            yield Incoming(key, size, meta, physical_key, content, found, registry)
+        return map(self._incoming, self._pages("SELECT walk, fields, source FROM incoming"))
+
+    def get(self, logical_key: str) -> Incoming | None:
+        rows = self.ask("SELECT walk, fields, source FROM incoming WHERE walk = ?", walk_bytes(logical_key))
+        return self._incoming(rows[0]) if rows else None
+
+    def _incoming(self, row: Sequence[Any]) -> Incoming:
+        walk, fields, source = row[:3]
+        key = _logical_key(walk)
+        address, size, found, meta = _fields(fields)
+        physical_key = address and PhysicalKey(*address)
+        content, (_, registry) = self._contents.get(key), self._sources[int(source)]
+        return Incoming(key, size, meta, physical_key, content, found, registry)
+
+    def keep_metadata(self, item: Incoming, user_meta: Any) -> Incoming:
+        """The item with the user metadata of the entry that it replaces."""
+        kept = replace(item, meta=with_user_meta(item.meta, user_meta))
+        walk, fields = _row(kept)
+        self.ask("UPDATE incoming SET fields = ? WHERE walk = ?", fields, walk)
+        return kept
 
     def any_below(self, folder: str) -> bool:
         """Whether a file comes into ``folder`` (which ends in '/')."""
@@ -161,15 +176,34 @@ class Arrivals(ScratchTable):
 
     def entries(self) -> Iterator[Entry]:
         """The finished entries, in walk order. Raises InternalError while one is not finished."""
-        [(count,)] = self.ask("SELECT count(*) FROM finished")
-        if count != self._count:
-            raise InternalError(f"{self._count - count} files that come in have no entry yet.")
+        if not self.is_finished:
+            raise InternalError("A file that comes in has no entry yet.")
         return map(_entry, self._pages("SELECT * FROM finished"))
 
-    def unchanged(self) -> int:
-        """How many finished entries have the hash, size and metadata of the one they replace."""
-        both = self._pages("SELECT walk, f.fields, r.fields FROM replaced r JOIN finished f USING (walk)")
-        return sum(_fields(now)[1:] == _fields(before)[1:] for _, now, before in both)
+    @property
+    def is_finished(self) -> bool:
+        return self.ask("SELECT count(*) FROM finished")[0][0] == self._count
+
+    # -- what it comes to --
+
+    def fresh(self, limit: int) -> Iterator[Incoming]:
+        """The first that replace nothing, in walk order."""
+        rows = self.ask(
+            "SELECT walk, fields, source FROM incoming i WHERE NOT EXISTS "
+            "(SELECT 1 FROM replaced r WHERE r.walk = i.walk) ORDER BY walk LIMIT ?",
+            limit,
+        )
+        return map(self._incoming, rows)
+
+    def met(self) -> Iterator[tuple[Incoming, Entry, Entry | None]]:
+        """Each that replaces an entry, with that entry and what it becomes, once that is known; in walk order."""
+        rows = self._pages(
+            "SELECT walk, i.fields, i.source, r.fields, f.fields "
+            "FROM replaced r JOIN incoming i USING (walk) LEFT JOIN finished f USING (walk)"
+        )
+        for row in rows:
+            now = None if row[4] is None else _entry((row[0], row[4]))
+            yield self._incoming(row), _entry((row[0], row[3])), now
 
     # -- the table --
 

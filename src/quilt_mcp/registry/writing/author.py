@@ -5,20 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.from_thread
 
-from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.entry import Hash, Header, JsonObject
-from quilt_mcp.domain.manifest.codec import encode_header, encode_record
-from quilt_mcp.domain.metadata import merge_patch
-from quilt_mcp.domain.names import validate_package_name
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.entry import Header, JsonObject
+from quilt_mcp.domain.metadata import changed_meta, with_agent_context
 from quilt_mcp.domain.plan import (
     UNSET,
     Commit,
@@ -26,46 +23,51 @@ from quilt_mcp.domain.plan import (
     CreateRequest,
     PatchRequest,
     Plan,
-    PlannedChange,
     Progress,
     Source,
     Unset,
+    WorkflowFault,
     no_progress,
 )
-from quilt_mcp.domain.workflows.rules import check
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, QuiltError, StaleParent
+from quilt_mcp.domain.workflows.rules import rejection
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    QuiltError,
+    StaleParent,
+    WorkflowFailed,
+)
 from quilt_mcp.registry.damage import UNREADABLE
-from quilt_mcp.registry.manifests.diff import diff
+from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.workflows import Workflow, Workflows
-from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.workflows import Workflows
+from quilt_mcp.registry.writing.arrivals import Arrivals
 from quilt_mcp.registry.writing.backoff import Backoff
-from quilt_mcp.registry.writing.changes import Changes
-from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent
-from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.intake import Survey, placement_in, survey_in, take_in
+from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent, tell, what_changed
+from quilt_mcp.registry.writing.drafts.changes import Changes
+from quilt_mcp.registry.writing.drafts.draft import Draft
+from quilt_mcp.registry.writing.drafts.transcript import find_top_hash
+from quilt_mcp.registry.writing.foresight import foresee
+from quilt_mcp.registry.writing.intake import Survey, placement_in, planned_in, take_in
+from quilt_mcp.registry.writing.prepared import (
+    Prepared,
+    Request,
+    accepted,
+    check_draft,
+    copy_plan,
+    destination_of,
+    nothing,
+    survey_in_place,
+    whole_revision,
+    workflow_of,
+)
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources
 from quilt_mcp.storage.store import Store, Stores
 
-Request = CreateRequest | PatchRequest | CopyRequest
-
 _MERGES = 19
-_UNREAD = Hash("sha2-256-chunked", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
-"""Stands for a hash not known yet when a record's size and metadata are checked ahead of reading its bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A plan with all that carrying it out takes. ``arrivals``: the files whose bytes it brings in."""
-
-    plan: Plan
-    draft: Draft
-    header: Header
-    parent: Pointer | None
-    arrivals: Arrivals
 
 
 class Author:
@@ -85,22 +87,22 @@ class Author:
         self._workflows = Workflows(registry.store, registry.stores)
 
     async def plan(self, request: Request) -> Plan:
-        """Raises AlreadyExists for a name that is taken, unless ``overwrite``, and StaleParent when latest is not the parent
-        that a patch expects and ``merge`` is off."""
+        """What the workflow has against the revision stands in the plan. Raises AlreadyExists for a name that is taken, unless
+        ``overwrite``, and StaleParent when latest is not the parent that a patch expects and ``merge`` is off."""
         async with self._drafted(request) as first:
-            return (await self._on_latest(request, first, first.parent)).plan
+            return await self._foreseen(request, await self._on_latest(request, first, first.parent))
 
     async def write(self, request: Request, progress: Progress = no_progress) -> Commit:
-        """Carries the plan out. Raises as ``plan``."""
+        """Carries the plan out. Raises as ``plan``, and WorkflowFailed."""
         async with self._drafted(request) as first:
-            prepared = await self._on_latest(request, first, first.parent)
+            prepared = accepted(await self._on_latest(request, first, first.parent))
             name = first.plan.package.name
             placement = placement_in(*self._placing(name, first.arrivals), copy=request.copy)
             stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
-            plan, same = prepared.plan, first.arrivals.unchanged()
+            plan = replace(prepared.plan, top_hash=published.top_hash, bytes_to_copy=stored)
             return Commit(
-                plan=replace(plan, replaced=plan.replaced - same, kept=plan.kept + same),
+                plan=await self._counted(request, prepared, plan),
                 uri=self.registry.uri(name, published.top_hash),
                 top_hash=published.top_hash,
                 bytes_copied=stored,
@@ -108,6 +110,26 @@ class Author:
                 created=published.created,
                 warnings=(*plan.warnings, *notices, *published.warnings),
             )
+
+    async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
+        """The plan, with all that can be known without sending bytes."""
+        arrivals, plan = prepared.arrivals, prepared.plan
+        if len(arrivals):
+            placement = planned_in(*self._placing(plan.package.name, arrivals), copy=request.copy)
+            to_copy, warnings = await foresee(arrivals, placement, self.registry.stores, copy=request.copy)
+            plan = replace(plan, bytes_to_copy=to_copy, warnings=(*plan.warnings, *warnings))
+        if arrivals.is_finished and request.agent_context is None:  # which tells the time of the write
+            find = partial(find_top_hash, prepared.header, prepared.draft, anyio.from_thread.check_cancelled)
+            plan = replace(plan, top_hash=await anyio.to_thread.run_sync(find))
+        return await self._counted(request, prepared, plan)
+
+    async def _counted(self, request: Request, prepared: Prepared, plan: Plan) -> Plan:
+        """The plan, by what is known of the files by now."""
+        if isinstance(request, CopyRequest):
+            return plan
+        find = partial(prepared.draft.outcome, anyio.from_thread.check_cancelled)
+        found = await anyio.to_thread.run_sync(find)
+        return replace(plan, actions=found.actions, totals=found.totals, changes=found.changes)
 
     def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
         return self.registry.store, self.registry.stores, name, self._scratch, arrivals
@@ -129,13 +151,15 @@ class Author:
                     replace_manifest=request.copy
                     or (isinstance(request, PatchRequest) and not len(first.arrivals)),
                 )
-            except StaleParent:
+            except StaleParent as conflict:
                 if merges == 0:
+                    await self._explain(conflict, first)
                     raise
             merges -= 1
             await anyio.sleep(backoff.wait(anyio.current_time() - begun))
             begun = anyio.current_time()
-            prepared = await self._on_latest(request, first, await self.registry.pointers.latest(name))
+            latest = await self.registry.pointers.latest(name)
+            prepared = accepted(await self._on_latest(request, first, latest))
 
     # -- drafts --
 
@@ -153,22 +177,35 @@ class Author:
                     yield await self._copy(request, name, arrivals, none)
 
     async def _create(self, request: CreateRequest, name: str, arrivals: Arrivals) -> Prepared:
+        if not (request.sources or request.files or request.allow_empty):
+            raise InvalidArgument(
+                "A package of no files was asked for.",
+                next_step="Give sources or files; set allow_empty=true where an empty package is meant.",
+            )
         sources = Sources(self.registry.stores, self._registries)
         await sources.expand(request.sources, request.files, arrivals)
+        request = replace(request, metadata=await sources.metadata(request, arrivals))
         advice = "Call package_patch to change it, or set overwrite=true to replace all of its files."
         parent, manifest, warnings = await self.overwritten(name, request.overwrite, advice)
         fields: dict[str, Any] = {"version": "v0"}
         if request.metadata is not UNSET:
             fields["user_meta"] = request.metadata
+        elif manifest is not None and "user_meta" in manifest.header.fields:
+            fields["user_meta"] = manifest.header.user_meta
         draft = Draft(Header(fields), manifest, Changes(arrivals, keep_parent=False))
-        return await self._prepare(request, name, parent, draft, arrivals, (*sources.warnings, *warnings))
+        kept = manifest and manifest.header
+        return await self._prepare(
+            request, name, parent, draft, arrivals, kept, (*sources.warnings, *warnings)
+        )
 
     async def _patch(self, request: PatchRequest, name: str, arrivals: Arrivals) -> Prepared:
         asked = (request.add, request.files, request.remove, request.rename, request.entry_metadata)
-        if not any(asked) and request.metadata is UNSET:
+        others = (request.metadata_from, request.message)
+        is_empty = not any(asked) and all(one is None for one in others)
+        if is_empty and request.metadata is UNSET and isinstance(request.workflow, Unset):
             raise InvalidArgument(
                 "The patch changes nothing.",
-                next_step="Give add, remove, rename, metadata or entry_metadata.",
+                next_step="Give add, remove, rename, metadata, entry_metadata or a message.",
             )
         latest = await self.registry.pointers.latest(name)
         wanted = request.expected_top_hash or (latest.top_hash if latest else None)
@@ -180,6 +217,7 @@ class Author:
             raise
         sources = Sources(self.registry.stores, self._registries)
         await sources.expand(request.add, request.files, arrivals)
+        request = replace(request, metadata=await sources.metadata(request, arrivals))
         return await self._patched(request, base, latest, arrivals, tuple(sources.warnings))
 
     async def _patched(
@@ -192,20 +230,22 @@ class Author:
     ) -> Prepared:
         fields: JsonObject = parent.header.fields
         if request.metadata is not UNSET:
-            before = parent.header.user_meta
-            merging = request.metadata_mode == "merge"
-            fields = {
-                **fields,
-                "user_meta": merge_patch(before, request.metadata) if merging else request.metadata,
-            }
+            merge = request.metadata_mode == "merge"
+            after = changed_meta(parent.header.user_meta, request.metadata, merge=merge)
+            if after is not None or "user_meta" in fields:
+                fields = {**fields, "user_meta": after}
         changes = Changes(
-            arrivals, removed=request.remove, renamed=request.rename, entry_metadata=request.entry_metadata
+            arrivals,
+            removed=request.remove,
+            renamed=request.rename,
+            entry_metadata=request.entry_metadata,
+            metadata_mode=request.metadata_mode,
         )
         draft = Draft(Header(fields), parent, changes)
-        prepared = await self._prepare(request, request.package.name, latest, draft, arrivals, warnings)
-        changed = prepared.header.fields.get("user_meta") != parent.header.fields.get("user_meta")
-        plan = replace(prepared.plan, parent=parent.top_hash, metadata_changed=changed)
-        return replace(prepared, plan=plan)
+        prepared = await self._prepare(
+            request, request.package.name, latest, draft, arrivals, parent.header, warnings
+        )
+        return replace(prepared, request=request, plan=replace(prepared.plan, parent=parent.top_hash))
 
     async def _on_latest(self, request: Request, first: Prepared, latest: Pointer | None) -> Prepared:
         """``first``, or a patch's changes on the ``latest`` revision, when they touch nothing that others changed since its
@@ -215,16 +255,39 @@ class Author:
         is_first = latest is first.parent and expected == (latest and latest.top_hash)
         if is_first or base is None or not isinstance(request, PatchRequest):
             return first
-        name = request.package.name
+        name, asked = request.package.name, first.request
+        assert isinstance(asked, PatchRequest)
         if latest is None or latest.top_hash is None or not request.merge:
-            raise stale_parent(name, expected, latest, plan=first.plan)
-        _, theirs = await self.registry.open(PackageUri(self.registry.url, name, top_hash=latest.top_hash))
-        clashing = await anyio.to_thread.run_sync(
-            overlaps, request, first.draft, base, theirs, anyio.from_thread.check_cancelled
-        )
+            conflict = stale_parent(name, expected, latest, plan=first.plan)
+            await self._explain(conflict, first)
+            raise conflict
+        changes = await self._changes_since(base, name, latest.top_hash)
+        found = partial(overlaps, asked, first.draft, changes, anyio.from_thread.check_cancelled)
+        clashing = await anyio.to_thread.run_sync(found)
+        meanwhile = None
+        if changes.before.top_hash != changes.after.top_hash:
+            meanwhile = await what_changed(self.registry, name, changes)
         if clashing:
-            raise stale_parent(name, expected, latest, plan=first.plan, overlaps=clashing)
-        return await self._patched(request, theirs, latest, first.arrivals, first.plan.warnings)
+            conflict = stale_parent(name, expected, latest, plan=first.plan, overlaps=clashing)
+            if meanwhile is not None:
+                tell(conflict, meanwhile)
+            raise conflict
+        redone = await self._patched(asked, changes.after, latest, first.arrivals, first.plan.warnings)
+        return replace(redone, plan=replace(redone.plan, changed_meanwhile=meanwhile))
+
+    async def _changes_since(self, base: Manifest, name: str, top_hash: str) -> ManifestDiff:
+        _, theirs = await self.registry.open(PackageUri(self.registry.url, name, top_hash=top_hash))
+        return await anyio.to_thread.run_sync(
+            partial(diff, base, theirs, checkpoint=anyio.from_thread.check_cancelled)
+        )
+
+    async def _explain(self, conflict: StaleParent, first: Prepared) -> None:
+        """Tells the conflict of a patch what others changed since its parent, where that can be read."""
+        base, actual, name = first.draft.parent, conflict.details.get("actual"), first.plan.package.name
+        if isinstance(first.request, PatchRequest) and base is not None and isinstance(actual, str):
+            with suppress(QuiltError):
+                changes = await self._changes_since(base, name, actual)
+                tell(conflict, await what_changed(self.registry, name, changes))
 
     async def _copy(self, request: CopyRequest, name: str, arrivals: Arrivals, none: Arrivals) -> Prepared:
         """``arrivals`` takes the files whose bytes are copied; to the draft nothing comes in: ``none``."""
@@ -236,11 +299,12 @@ class Author:
             whole = Source(str(pinned))
             await Sources(self.registry.stores, self._registries).expand((whole,), (), arrivals)
         elif origin.store.local_files is not None and self.registry.store.local_files is None:
-            survey = await survey_in(*self._placing(name, arrivals), copy=request.copy)
-            await anyio.to_thread.run_sync(_survey_in_place, manifest, survey)
+            survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
+            await anyio.to_thread.run_sync(survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
-        prepared = await self._prepare(request, name, parent, draft, arrivals, warnings)
+        kept = manifest.header if origin.url == self.registry.url else None
+        prepared = await self._prepare(request, name, parent, draft, arrivals, kept, warnings)
         plan = await anyio.to_thread.run_sync(copy_plan, prepared.plan, before, manifest, str(pinned))
         return replace(prepared, plan=plan)
 
@@ -266,7 +330,7 @@ class Author:
         except UNREADABLE as error:
             warning = (
                 f"unreadable_manifest: the latest revision {pointer.top_hash} cannot be read ({error.code}); "
-                "the counts do not say what it held."
+                "the counts do not say what it held, and its metadata is not kept."
             )
             return pointer, None, (warning,)
 
@@ -285,123 +349,44 @@ class Author:
         parent: Pointer | None,
         draft: Draft,
         arrivals: Arrivals,
+        before: Header | None,
         warnings: tuple[str, ...],
     ) -> Prepared:
-        chosen = await self._workflows.choose(request.workflow)
+        """``before``: the header of the revision it builds on, whose workflow is kept."""
+        chosen, refusal, kept = None, None, workflow_of(before)
+        try:
+            chosen = await self._workflows.choose(request.workflow, kept)
+        except WorkflowFailed as error:
+            refusal = error
+        if request.workflow is UNSET and isinstance(kept, str) and kept != (chosen and chosen.rules.id):
+            now = f"it falls under {chosen.rules.id!r}" if chosen else "nothing is demanded"
+            warnings = (*warnings, f"workflow_gone: this registry has no workflow {kept!r} any more; {now}.")
         fields = {key: value for key, value in draft.header.fields.items() if key != "workflow" or chosen}
         edits: dict[str, Any] = {"workflow": chosen.header} if chosen else {}
+        if request.agent_context is not None:
+            edits["user_meta"] = with_agent_context(draft.header.user_meta, request.agent_context)
         message = draft.header.message if isinstance(request.message, Unset) else request.message
         header = Header({**fields, **edits, "message": message})
-        survey = (
-            await survey_in(*self._placing(name, arrivals), copy=request.copy) if len(arrivals) else _nothing
-        )
-        checking = partial(_check_draft, draft, header, chosen, name, arrivals, survey)
-        bytes_to_copy = await anyio.to_thread.run_sync(checking)
-        counts = draft.counts
+        survey: Survey = nothing
+        if len(arrivals):
+            survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
+        checking = partial(check_draft, draft, header, chosen, name, arrivals, survey)
+        bytes_to_copy, faults = await anyio.to_thread.run_sync(checking)
+        if refusal is not None:
+            faults = (WorkflowFault("is_workflow_required", refusal.message),)
+        elif chosen is not None and faults:
+            refusal = rejection(chosen.rules.id, faults)
+        outcome = draft.outcome()
         plan = Plan(
             package=PackageUri(self.registry.url, name),
             parent=parent.top_hash if parent else None,
-            added=counts.added,
-            replaced=counts.replaced,
-            removed=counts.removed,
-            renamed=counts.renamed,
-            kept=counts.entries - counts.added - counts.replaced - counts.renamed,
-            metadata_changed="user_meta" in header.fields,
+            actions=outcome.actions,
+            totals=outcome.totals,
+            metadata_changed=draft.header.user_meta != (before and before.user_meta),
             bytes_to_copy=bytes_to_copy,
-            changes=tuple(draft.changes_shown),
-            changes_total=counts.added + counts.replaced + counts.removed + counts.renamed + counts.metadata,
+            changes=outcome.changes,
             workflow=chosen.header if chosen else None,
+            faults=faults,
             warnings=warnings,
         )
-        return Prepared(plan, draft, header, parent, arrivals)
-
-
-def destination_of(request: Request) -> str:
-    """The package that is written to. Raises InvalidName, InvalidArgument for a revision or a path of it."""
-    package = request.destination if isinstance(request, CopyRequest) else request.package
-    name = validate_package_name(package.name)
-    if package.top_hash or package.tag or package.path:
-        raise InvalidArgument(
-            f"{package} names a revision or a path; a new revision is written to a package name.",
-            next_step="Name the package alone (namespace/name); a patch takes its parent as expected_top_hash.",
-        )
-    return name
-
-
-def whole_revision(source: PackageUri) -> PackageUri:
-    if source.path:
-        raise InvalidArgument(
-            f"{source} names a path, and a copy takes a whole revision.",
-            next_step="Call package_create with this URI as a source to package a part of it.",
-        )
-    return source
-
-
-def _survey_in_place(manifest: Manifest, survey: Survey) -> None:
-    """Of entries that a registry elsewhere is to refer to. Raises as ``survey``."""
-    for entry in manifest.entries():
-        anyio.from_thread.check_cancelled()
-        survey(Incoming(entry.logical_key, entry.size or 0, {}, PhysicalKey.parse(entry.physical_key)))
-
-
-def _nothing(item: Incoming) -> int:
-    return 0
-
-
-def _check_draft(
-    draft: Draft, header: Header, workflow: Workflow | None, name: str, arrivals: Arrivals, survey: Survey
-) -> int:
-    """All that can be known before a byte is read: keys, record sizes, metadata, whether the registry takes each file, the
-    workflow's rules. Answers how many bytes will be copied, at most."""
-    bytes_to_copy = 0
-    encode_header(header)
-    for item in arrivals:
-        anyio.from_thread.check_cancelled()
-        bytes_to_copy += survey(item)
-        encode_record(replace(item.unread(), hash=item.hash or _UNREAD))
-    draft.plan(anyio.from_thread.check_cancelled)
-    if workflow is not None:
-        user_meta = header.fields.get("user_meta", UNSET)
-        check(
-            workflow.rules,
-            name=name,
-            message=header.message,
-            user_meta=user_meta,
-            entries=draft.entries(),
-            schemas=workflow.schemas,
-            checkpoint=anyio.from_thread.check_cancelled,
-        )
-    return bytes_to_copy
-
-
-def copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str) -> Plan:
-    """A copy's counts, against what stands under the destination's name."""
-    if before is None:
-        entries = islice(after.entries(), 100)
-        shown = tuple(PlannedChange(e.logical_key, "add", e.size, origin) for e in entries)
-        total = after.totals.entries
-        return replace(plan, added=total, kept=0, changes=shown, changes_total=total)
-    differences = diff(before, after, checkpoint=anyio.from_thread.check_cancelled)
-    totals = differences.totals
-    actions = {
-        "added": "add",
-        "removed": "remove",
-        "modified": "replace",
-        "renamed": "rename",
-        "metadata": "metadata",
-    }
-    shown = tuple(
-        PlannedChange(c.path, cast("Any", actions[c.kind]), c.size, origin, c.old_path)
-        for c in differences.page(0, 100)
-    )
-    return replace(
-        plan,
-        added=totals.added,
-        replaced=totals.modified,
-        removed=totals.removed,
-        renamed=totals.renamed,
-        kept=totals.unchanged + totals.metadata,
-        metadata_changed=before.header.user_meta != after.header.user_meta,
-        changes=shown,
-        changes_total=differences.count,
-    )
+        return Prepared(request, plan, refusal, draft, header, parent, arrivals)

@@ -12,12 +12,12 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
-from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, share
 from quilt_mcp.errors import PreconditionFailed
 from quilt_mcp.registry.layout import is_named_by, object_key
+from quilt_mcp.registry.recorded import check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.arrivals import Incoming
-from quilt_mcp.registry.writing.recorded import check_file, check_hash, check_size, not_pinned
 from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.objects import hash_object, holds, local_file
 from quilt_mcp.storage.s3.conditions import NULL_VERSION
@@ -34,6 +34,7 @@ class ContentPlacement:
         self._scratch = scratch
         self._copy = copy
         self._not_pinned: list[str] = []
+        self._asked: set[str] = set()
 
     async def notices(self, stored: int) -> tuple[str, ...]:
         return not_pinned(self._not_pinned)
@@ -50,6 +51,13 @@ class ContentPlacement:
             return item.size if self._copy and not is_stored else 0
 
         return look
+
+    async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
+        key = object_key(found)
+        if found.type != SHA256_CHUNKED or key in self._asked:
+            return found.type == SHA256_CHUNKED
+        self._asked.add(key)
+        return await holds(self._store, key, found, size=item.size)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress

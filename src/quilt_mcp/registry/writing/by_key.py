@@ -25,8 +25,8 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, share
 from quilt_mcp.errors import InvalidName, NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import OBJECTS, is_named_by, object_key
+from quilt_mcp.registry.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
-from quilt_mcp.registry.writing.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file, written_while_read
 from quilt_mcp.storage.limits import limits
@@ -59,6 +59,7 @@ class KeyPlacement:
         self._copy = copy
         self._arrivals = arrivals
         self._not_pinned: list[str] = []
+        self._asked: set[str] = set()
         self._listed: dict[str, ObjectStat] | None = None
         self._listed_to: str | None = None
         self._listing = anyio.Lock()
@@ -87,6 +88,17 @@ class KeyPlacement:
             return item.size
 
         return look
+
+    async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
+        is_copied = item.physical_key is not None and item.physical_key.bucket is not None
+        if found.type != SHA256_CHUNKED or (is_copied and await self._keeps_versions()):
+            return False
+        key = await self._key(item, found)
+        if key in self._asked:
+            return True
+        self._asked.add(key)
+        known = None if is_copied else before
+        return await self._stored_before(item, known, found, item.size, item.content) is not None
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress

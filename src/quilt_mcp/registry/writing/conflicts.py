@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any
 
-from quilt_mcp.domain.plan import UNSET, PatchRequest, Plan
+import anyio
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.diff import ChangeKind, EntryChange
+from quilt_mcp.domain.metadata import changed_keys, clashing_keys
+from quilt_mcp.domain.plan import UNSET, Action, Meanwhile, PatchRequest, Plan, PlannedChange
 from quilt_mcp.errors import StaleParent
-from quilt_mcp.registry.manifests.diff import diff
-from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.manifests.diff import ManifestDiff
 from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.writing.draft import Draft
+from quilt_mcp.registry.reading.history import History
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.writing.drafts.draft import Draft
 
 _PAGE = 5000
 _SHOWN = 20
+ACTIONS: Mapping[ChangeKind, Action] = {
+    "added": "add",
+    "removed": "remove",
+    "modified": "replace",
+    "renamed": "rename",
+    "metadata": "metadata",
+}
+
+
+def planned(change: EntryChange, origin: str | None = None) -> PlannedChange:
+    size = change.old_size if change.kind == "removed" else change.size
+    return PlannedChange(change.path, ACTIONS[change.kind], size, origin, change.old_path)
+
+
+def every(changes: ManifestDiff, checkpoint: Callable[[], None]) -> Iterator[EntryChange]:
+    """All changes. Blocks; ``checkpoint`` is called now and then and may raise."""
+    for offset in range(0, changes.count, _PAGE):
+        checkpoint()
+        yield from changes.page(offset, _PAGE)
 
 
 def overlaps(
-    request: PatchRequest, draft: Draft, base: Manifest, theirs: Manifest, checkpoint: Callable[[], None]
+    request: PatchRequest, draft: Draft, changes: ManifestDiff, checkpoint: Callable[[], None]
 ) -> list[str]:
-    """Paths that both this patch and the revisions since ``base`` change, folders that it removes or renames included. Blocks;
-    ``checkpoint`` is called now and then and may raise."""
+    """What both this patch and the revisions since its parent change: paths, folders that it removes or renames included, and
+    keys of the package metadata. Blocks as ``every``."""
+    base, theirs = changes.before, changes.after
     found: list[str] = []
-    changes = diff(base, theirs, checkpoint=checkpoint)
-    for offset in range(0, changes.count, _PAGE):
-        checkpoint()
-        for change in changes.page(offset, _PAGE):
-            paths = (change.path, change.old_path)
-            found += [path for path in paths if path is not None and draft.touches(path)]
-    if request.metadata is not UNSET and base.header.user_meta != theirs.header.user_meta:
-        found.append("(package metadata)")
+    for change in every(changes, checkpoint):
+        paths = (change.path, change.old_path)
+        found += [path for path in paths if path is not None and draft.touches(path)]
+    if request.metadata is not UNSET:
+        ours = draft.header.user_meta
+        sides = (base.header.user_meta, ours, theirs.header.user_meta)
+        keys = clashing_keys(*sides)
+        if request.metadata_mode == "replace" and not keys and sides[0] != sides[2] != ours:
+            keys = [""]  # what they set would be lost with the rest
+        found += [f"(package metadata) {key}".strip() for key in keys]
     before = {meta.logical_key: meta.meta for meta in base.directory_metas()}
     after = {meta.logical_key: meta.meta for meta in theirs.directory_metas()}
     found += [
@@ -38,6 +67,29 @@ def overlaps(
         if before.get(folder) != after.get(folder) and draft.touches(folder)
     ]
     return found
+
+
+async def what_changed(registry: Registry, name: str, changes: ManifestDiff) -> Meanwhile:
+    """From one revision of the package to a later one. Its log is read so far as it is shown."""
+    base, theirs = changes.before, changes.after
+    first = await anyio.to_thread.run_sync(changes.page, 0, _SHOWN)
+    log = await History(registry, PackageUri(registry.url, name), counts=False).page(_SHOWN, None)
+    return Meanwhile(
+        tuple(map(planned, first)),
+        changes.count,
+        tuple(changed_keys(base.header.user_meta, theirs.header.user_meta)[:_SHOWN]),
+        tuple(takewhile(lambda revision: revision.top_hash != base.top_hash, log.items)),
+    )
+
+
+def tell(conflict: StaleParent, meanwhile: Meanwhile) -> None:
+    """Adds it to the conflict's details."""
+    conflict.details["changed_meanwhile"] = {
+        "changes": [{"path": change.path, "action": change.action} for change in meanwhile.changes],
+        "changes_total": meanwhile.changes_total,
+        "metadata": list(meanwhile.metadata),
+        "messages": [revision.message for revision in meanwhile.revisions],
+    }
 
 
 def stale_parent(

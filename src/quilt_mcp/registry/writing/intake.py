@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Protocol
 
-from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, Tally
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.by_content import ContentPlacement
@@ -40,6 +40,10 @@ class Placement(Protocol):
         """What the caller should know about how its files were stored (``stored`` bytes newly): warnings of the outcome."""
         ...
 
+    async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
+        """Whether ``place`` will find the bytes of a file that ``survey`` counts stored already. ``found`` is their hash."""
+        ...
+
     def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
     ) -> AsyncGenerator[tuple[Entry, int]]:
@@ -63,12 +67,12 @@ def placement_in(
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 
-async def survey_in(
+def planned_in(
     store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
-) -> Survey:
-    """The survey of the placement that a write would use, in a registry that may only be read too."""
+) -> Placement:
+    """The placement that a write would use, for its answers alone: in a registry that may only be read too."""
     behind = store.read_from if isinstance(store, ReadOnlyStore) else store
-    return await placement_in(behind, stores, name, scratch, arrivals, copy=copy).survey()
+    return placement_in(behind, stores, name, scratch, arrivals, copy=copy)
 
 
 async def take_in(

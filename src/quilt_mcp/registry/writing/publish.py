@@ -32,8 +32,8 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP, manifest_key, pointer_key
 from quilt_mcp.registry.pointers import READ_BACK_SECONDS, Pointer, Pointers
 from quilt_mcp.registry.writing.conflicts import stale_parent
-from quilt_mcp.registry.writing.draft import Draft
-from quilt_mcp.registry.writing.transcript import write_manifest
+from quilt_mcp.registry.writing.drafts.draft import Draft
+from quilt_mcp.registry.writing.drafts.transcript import write_manifest
 from quilt_mcp.storage.errors import typed_errors
 from quilt_mcp.storage.private import hold
 from quilt_mcp.storage.store import Store

@@ -6,16 +6,19 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from glob import escape
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.glob import Choice
-from quilt_mcp.domain.metadata import with_user_meta
+from quilt_mcp.domain.metadata import MAX_METADATA, parse_metadata, with_user_meta
 from quilt_mcp.domain.names import validate_logical_key
-from quilt_mcp.domain.plan import InlineFile, Source
-from quilt_mcp.errors import InvalidName, QuiltError, SourceNotFound
+from quilt_mcp.domain.plan import UNSET, CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.errors import InvalidArgument, InvalidName, QuiltError, SourceNotFound, TooLarge
+from quilt_mcp.registry.recorded import check_content
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.storage.store import Stores
@@ -53,6 +56,54 @@ class Sources:
             key = validate_logical_key(file.logical_key)
             meta = with_user_meta({}, file.metadata)
             arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
+
+    async def metadata(self, request: CreateRequest | PatchRequest, arrivals: Arrivals) -> Any:
+        """The package metadata that the request gives, in itself or in a file. Raises InvalidMetadata for a file that holds none,
+        SourceNotFound, TooLarge."""
+        wanted = request.metadata_from
+        if wanted is None:
+            return request.metadata
+        if request.metadata is not UNSET:
+            raise InvalidArgument(
+                "The metadata is given twice, by metadata and by metadata_from.",
+                next_step="Leave out one of the two.",
+            )
+        item = arrivals.get(wanted)
+        if item is not None and item.content is not None:
+            return parse_metadata(wanted, item.content)
+        place, recorded = await self._file(wanted) if item is None else (item.physical_key, item.unread())
+        assert place is not None, "what has no content lies somewhere"
+        store, key = self._stores.locate(place)
+        stat, content = await store.get(key, length=MAX_METADATA + 1, version=place.version_id)
+        if stat.size > MAX_METADATA:
+            raise TooLarge(
+                f"{wanted} has {stat.size:,} bytes; metadata is read up to {MAX_METADATA:,}.",
+                next_step="Leave it as a file of the package, and give metadata that names what it holds.",
+                details={"source": wanted},
+            )
+        if recorded is not None and recorded.hash is not None:
+            check_content(recorded, content)
+        return parse_metadata(recorded.logical_key if recorded else place.path, content)
+
+    async def _file(self, address: str) -> tuple[PhysicalKey, Entry | None]:
+        """Where the one file lies that an address names, and what a package records of it."""
+        if address.startswith("quilt+"):
+            uri = PackageUri.parse(address)
+            registry = self._registries(uri.registry)
+            _, entry = await registry.file(uri)
+            registry.locate(entry)
+            return PhysicalKey.parse(entry.physical_key), entry
+        found = await self._stores.find(address)
+        if found.is_single:
+            [file] = [file async for page in found.pages for file in page]
+            if file.fault is not None:
+                raise file.fault
+            return file.physical_key, None
+        raise SourceNotFound(
+            f"{address} names no single file to read metadata from.",
+            next_step="Give the path that a JSON or YAML file has in the package, or the file's address.",
+            details={"source": address},
+        )
 
     async def _expand(self, source: Source, arrivals: Arrivals) -> None:
         is_package = source.origin.startswith("quilt+")

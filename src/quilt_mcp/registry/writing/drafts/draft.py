@@ -6,43 +6,32 @@ proportion to what is renamed and to the folders with metadata, neither to the p
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from heapq import merge
 from itertools import islice
 from typing import Any
 
+from quilt_mcp.domain.diff import is_same_file
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
-from quilt_mcp.domain.metadata import with_user_meta
+from quilt_mcp.domain.metadata import changed_meta, with_user_meta
 from quilt_mcp.domain.names import validate_logical_key, walk_bytes, walk_key
-from quilt_mcp.domain.plan import PlannedChange
+from quilt_mcp.domain.plan import CHANGES_SHOWN, Action, PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
-from quilt_mcp.errors import DuplicateKey, EntryNotFound, InvalidMetadata, NotAFile
+from quilt_mcp.errors import EntryNotFound, InvalidMetadata
 from quilt_mcp.registry.manifests.finder import LineFinder
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.writing.changes import Changes
+from quilt_mcp.registry.writing.arrivals import Incoming
+from quilt_mcp.registry.writing.drafts.changes import Changes
+from quilt_mcp.registry.writing.drafts.outcome import NO_FILES, Counts, Outcome, minus, plus
+from quilt_mcp.registry.writing.drafts.refusals import asked_twice, nothing_at, rename_meets
+from quilt_mcp.registry.writing.drafts.spans import Span, covers, without
 
-NO_FILES = Totals(0, 0)
-CHANGES_SHOWN = 1000
-"""How many single changes a plan lists; its counts are of all."""
-
-Span = tuple[int, int]
-"""Lines of the parent, from the beginning of the first to the end of the last."""
 Piece = Span | Entry
 """What a new manifest is made of: lines of the parent, and entries between them."""
-
-
-@dataclass(slots=True)
-class Counts:
-    added: int = 0
-    replaced: int = 0
-    removed: int = 0
-    renamed: int = 0
-    metadata: int = 0
-    entries: int = 0
 
 
 class Draft:
@@ -51,8 +40,12 @@ class Draft:
     def __init__(self, header: Header, parent: Manifest | None, changes: Changes) -> None:
         self.header = header
         self.parent = parent
-        self.counts = Counts()
-        self.changes_shown: list[PlannedChange] = []
+        self._counts = Counts()
+        """Of what goes, moves and is edited; the files that come in are counted by ``outcome``."""
+        self._shown: list[PlannedChange] = []
+        self._totals = NO_FILES
+        self._met = NO_FILES
+        """Of the files that come in, those that replace an entry."""
         self._changes = changes
         self._incoming = changes.incoming
         self._base = parent if changes.keep_parent else None
@@ -78,7 +71,8 @@ class Draft:
         written with. Raises DuplicateKey, EntryNotFound, NotAFile, InvalidName, InvalidMetadata."""
         self._incoming.replace_none()
         if self._base is not None:
-            self._remove(self._base)
+            self._changes.meet(self._base)
+            self._remove(self._base, checkpoint)
             self._rename(self._base, checkpoint)
             self._edit(self._base)
             self._gone = sorted((*self._removed, *self._moved_away))
@@ -87,43 +81,68 @@ class Draft:
         self._check_pieces(checkpoint)
         if self._base is not None:
             self._set_directories(self._base, checkpoint)
+        elif self.parent is not None:
+            kept = (one for one in self.parent.directory_metas() if self._incoming.any_below(one.logical_key))
+            self._directories = {one.logical_key: one.meta for one in kept}
         for entry in (*self._moved.values(), *self._edited.values()):
             checkpoint()
             encode_record(entry)
         for key, meta in self._directories.items():
             encode_record(DirectoryMeta(key, meta))
 
-    def _remove(self, parent: Manifest) -> None:
-        found: list[tuple[int, int, int]] = []
-        """Where the lines of each begin and end, and how many they are."""
+    def _remove(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
+        found: list[tuple[int, int, Totals]] = []
+        """Where the lines of each begin and end, and what they hold. One lies within another, or they are apart."""
         for key in self._changes.removed:
-            totals = parent.folder_totals(key)
-            start, end = parent.span(key)
-            if (totals is None and start == end) or (totals is not None) != key.endswith("/"):
-                raise self._nothing_at(key)
-            found.append((start, end, 1 if totals is None else totals.entries))
-        for start, end, count in sorted(found, key=lambda span: (span[0], -span[1])):
+            is_pattern = key in self._changes.patterns
+            found += self._matches(parent, key, checkpoint) if is_pattern else [self._named(parent, key)]
+        for start, end, totals in sorted(found, key=lambda span: (span[0], -span[1])):
             if start == end or (self._removed and start < self._removed[-1][1]):
                 continue  # a folder without files, or within one that is removed
             self._removed.append((start, end))
-            self.counts.removed += count
-            for entry, _, _ in islice(parent.located(start, end), CHANGES_SHOWN):
+            self._counts.add("remove", totals.bytes, totals.entries)
+            for entry, _, _ in islice(parent.located(start, end), CHANGES_SHOWN - len(self._shown)):
                 if entry.logical_key not in self._incoming:
                     self._note(PlannedChange(entry.logical_key, "remove", entry.size))
 
+    def _named(self, parent: Manifest, key: str) -> tuple[int, int, Totals]:
+        """The lines of a file, or of a folder."""
+        totals, (start, end) = parent.folder_totals(key), parent.span(key)
+        if (totals is None and start == end) or (totals is not None) != key.endswith("/"):
+            raise nothing_at(parent, key)
+        if totals is None:
+            [(entry, _, _)] = parent.located(start, end)
+            totals = Totals(1, entry.size or 0)
+        return start, end, totals
+
+    def _matches(
+        self, parent: Manifest, text: str, checkpoint: Callable[[], None]
+    ) -> list[tuple[int, int, Totals]]:
+        """The lines that a pattern takes."""
+        pattern = self._changes.patterns[text]
+        found: list[tuple[int, int, Totals]] = []
+        for entry, start, end in parent.located(*parent.span(pattern.folder)):
+            checkpoint()
+            if pattern.takes(entry.logical_key):
+                found.append((start, end, Totals(1, entry.size or 0)))
+        if not found:
+            raise nothing_at(parent, text, pattern)
+        return found
+
     def _rename(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
         for old in self._changes.renamed:
-            totals, (begin, stop) = parent.folder_totals(old), parent.span(old)
-            if (totals is not None) != old.endswith("/") or (totals is None and begin == stop):
-                raise self._nothing_at(old)
-            is_met = begin == stop
-            for entry, start, end in parent.located(begin, stop):
+            is_pattern = old in self._changes.patterns
+            spans = self._matches(parent, old, checkpoint) if is_pattern else [self._named(parent, old)]
+            is_met = spans[0][0] == spans[0][1]
+            for entry, start, end in (
+                line for begin, stop, _ in spans for line in parent.located(begin, stop)
+            ):
                 checkpoint()
-                if self._changes.rename_of(entry.logical_key) == old and not _covers(self._removed, start):
+                if self._changes.rename_of(entry.logical_key) == old and not covers(self._removed, start):
                     is_met = True
                     self._move(entry, (start, end))
             if not is_met:
-                raise _asked_twice(
+                raise asked_twice(
                     old, f"All there is of {old!r} is removed, or renamed apart, by the same call."
                 )
         self._moved_away.sort()
@@ -134,12 +153,12 @@ class Draft:
             return
         validate_logical_key(new_key)
         if new_key in self._moved:
-            raise _rename_meets(new_key, "another one ends")
+            raise rename_meets(new_key, "another one ends")
         if new_key in self._incoming:
-            raise _rename_meets(new_key, "a file is added")
+            raise rename_meets(new_key, "a file is added")
         self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
         self._moved_away.append(span)
-        self.counts.renamed += 1
+        self._counts.add("rename", entry.size or 0)
         self._note(PlannedChange(new_key, "rename", entry.size, old_path=entry.logical_key))
 
     def _edit(self, parent: Manifest) -> None:
@@ -148,46 +167,81 @@ class Draft:
                 continue
             found = next(parent.located(*parent.span(key)), None)
             if found is None or found[0].logical_key != key:
-                raise self._nothing_at(key)
-            if _covers(self._removed, found[1]):
-                raise _asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
+                raise nothing_at(parent, key)
+            if covers(self._removed, found[1]):
+                raise asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
             entry = self._with_metadata(found[0])
             if entry.meta != found[0].meta and self._changes.new_key(key) == key:
                 self._edited[key] = entry
-                self.counts.metadata += 1
+                self._counts.add("metadata", entry.size or 0)
                 self._note(PlannedChange(key, "metadata", entry.size))
 
     def _with_metadata(self, entry: Entry) -> Entry:
         if entry.logical_key not in self._changes.entry_metadata:
             return entry
-        user_meta = self._changes.entry_metadata[entry.logical_key]
-        return replace(entry, meta=with_user_meta(entry.meta, user_meta))
+        given = self._changes.entry_metadata[entry.logical_key]
+        after = changed_meta(entry.user_meta, given, merge=self._changes.merges_metadata)
+        return replace(entry, meta=with_user_meta(entry.meta, after))
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
-        """Notes which of the parent's entries are replaced, and counts."""
-        counts, parent = self.counts, self.parent
-        discarded = parent.totals.entries if parent and self._base is None else 0
-        staying = replaced = 0
-        finder = _finder(parent)
+        """Notes which of the parent's entries are replaced, and counts. Who replaces one takes over its metadata, unless it has
+        its own or the same call has removed it."""
+        parent, finder = self.parent, _finder(self.parent)
+        removed = self._counts.by_action["remove"]
+        discarded = parent.totals if parent and self._base is None else NO_FILES
+        staying = again = NO_FILES
+        """Of the entries that are replaced: those whose lines would stay, and those that are counted as removed or discarded."""
         for item in self._incoming:
             checkpoint()
             start, end = finder.find(walk_bytes(item.logical_key)) if finder else (0, 0)
-            if parent is None or start == end or _covers(self._moved_away, start):
+            if parent is None or start == end or covers(self._moved_away, start):
                 continue
-            replaced += 1
-            staying += not _covers(self._removed, start)
             before = decode_record(parent.lines.line_at(start), 0)
-            if isinstance(before, Entry):
-                self._incoming.replace(before)
-        kept = self._base.totals.entries if self._base else 0
-        counts.entries = kept - counts.removed + len(self._incoming) - (staying if self._base else 0)
-        counts.removed += discarded - (replaced if discarded else replaced - staying)
-        counts.replaced, counts.added = replaced, len(self._incoming) - replaced
-        if parent is not None and discarded:
-            self._note_discarded(parent, discarded - replaced, checkpoint)
-        for item in islice(self._incoming, CHANGES_SHOWN - len(self.changes_shown)):
-            action = "replace" if self._incoming.replaced(item.logical_key) else "add"
-            self._note(PlannedChange(item.logical_key, action, item.size, item.origin))
+            if not isinstance(before, Entry):
+                continue
+            is_removed = covers(self._removed, start)
+            if not is_removed:
+                self._keep_metadata(item, before)
+            self._incoming.replace(before)
+            self._met = plus(self._met, item.size)
+            if self._base is not None and not is_removed:
+                staying = plus(staying, before.size or 0)
+            else:
+                again = plus(again, before.size or 0)
+        kept = minus(self._base.totals, removed, staying) if self._base else NO_FILES
+        self._totals = plus(kept, self._incoming.size, len(self._incoming))
+        self._counts.by_action["remove"] = minus(plus(removed, discarded.bytes, discarded.entries), again)
+        if parent is not None and discarded.entries:
+            self._note_discarded(parent, discarded.entries - again.entries, checkpoint)
+
+    def _keep_metadata(self, item: Incoming, before: Entry) -> None:
+        if "user_meta" not in item.meta and "user_meta" in before.meta:
+            kept = self._incoming.keep_metadata(item, before.user_meta)
+            encode_record(replace(kept.unread(), hash=before.hash))
+
+    def outcome(self, checkpoint: Callable[[], None] = lambda: None) -> Outcome:
+        """What the plan comes to, by what is known of the files that come in: one that is not finished is taken for another than
+        the entry that it replaces."""
+        counts = Counts(self._counts)
+        counts.add("add", self._incoming.size - self._met.bytes, len(self._incoming) - self._met.entries)
+        room = CHANGES_SHOWN - len(self._shown)
+        met: list[PlannedChange] = []
+        for item, before, now in self._incoming.met():
+            checkpoint()
+            if now is None or not is_same_file(before, now):
+                action: Action = "replace"
+            elif before.meta != now.meta:
+                action = "metadata"
+            else:
+                continue
+            counts.add(action, item.size)
+            if len(met) < room:
+                met.append(PlannedChange(item.logical_key, action, item.size, item.origin))
+        new = (
+            PlannedChange(one.logical_key, "add", one.size, one.origin) for one in self._incoming.fresh(room)
+        )
+        shown = sorted((*new, *met), key=lambda change: walk_key(change.path))[:room]
+        return Outcome(counts.by_action, self._totals, (*self._shown, *shown))
 
     def _note_discarded(self, parent: Manifest, count: int, checkpoint: Callable[[], None]) -> None:
         left = min(count, CHANGES_SHOWN)
@@ -200,8 +254,8 @@ class Draft:
                 self._note(PlannedChange(entry.logical_key, "remove", entry.size))
 
     def _note(self, change: PlannedChange) -> None:
-        if len(self.changes_shown) < CHANGES_SHOWN:
-            self.changes_shown.append(change)
+        if len(self._shown) < CHANGES_SHOWN:
+            self._shown.append(change)
 
     # -- checking --
 
@@ -270,20 +324,22 @@ class Draft:
                     next_step='Give an object, such as {"owner": "me"}, or null to take the metadata away.',
                     details={"path": key},
                 )
-            if value and key not in self._directories and not self._holds_files(key):
+            after = (
+                changed_meta(self._directories.get(key), value, merge=self._changes.merges_metadata) or None
+            )
+            if after and key not in self._directories and not self._holds_files(key):
                 raise EntryNotFound(
                     f"There is no folder {key!r} in the new revision to set metadata on.",
                     next_step="Name a folder that holds files, or call package_browse for the folders there are.",
                     details={"path": key},
                 )
-            if (self._directories.get(key) or None) != (value or None):
+            if (self._directories.pop(key, None) or None) != after:
                 self._count_metadata(key)
-            self._directories.pop(key, None)
-            if value:
-                self._directories[key] = value
+            if after is not None:
+                self._directories[key] = after
 
     def _count_metadata(self, key: str) -> None:
-        self.counts.metadata += 1
+        self._counts.add("metadata")
         self._note(PlannedChange(key, "metadata"))
 
     def _holds_files(self, folder: str) -> bool:
@@ -294,7 +350,7 @@ class Draft:
             return True
         if self._base is None or not self._base.folder_totals(folder):
             return False
-        return next(_without(self._gone, *self._base.span(folder)), None) is not None
+        return next(without(self._gone, *self._base.span(folder)), None) is not None
 
     def _refuse_file_above(self, folder: str) -> None:
         """Raises DuplicateKey where a file is in the place of a directory that holds none, or of one above it."""
@@ -303,28 +359,8 @@ class Draft:
             start, end = (
                 self._base.span(key) if self._base and self._base.folder_totals(key) is None else (0, 0)
             )
-            if (
-                key in self._incoming
-                or key in self._moved
-                or (start < end and not _covers(self._gone, start))
-            ):
+            if key in self._incoming or key in self._moved or (start < end and not covers(self._gone, start)):
                 raise file_and_folder(key)
-
-    def _nothing_at(self, key: str) -> EntryNotFound | NotAFile:
-        parent = self._base
-        if parent and not key.endswith("/") and parent.folder_totals(key) is not None:
-            return NotAFile(
-                f"{key!r} is a folder.",
-                next_step=f"Write it as {key + '/'!r} to mean the folder and all that lies below it.",
-                details={"path": key},
-            )
-        close = parent.suggest(key) if parent else []
-        hint = f"Did you mean {', '.join(close)}? " if close else ""
-        return EntryNotFound(
-            f"There is no {key!r} in the parent revision.",
-            next_step=f"{hint}Call package_browse for what it holds.",
-            details={"path": key, "suggestions": close},
-        )
 
     # -- the new revision --
 
@@ -348,12 +384,12 @@ class Draft:
         at, gone = base.index.entries, self._gone
         for entry in arriving:
             start, end = finder.find(walk_bytes(entry.logical_key))
-            if start < end and entry.logical_key in self._moved and not _covers(gone, start):
-                raise _rename_meets(entry.logical_key, "a file already is")
-            yield from _without(gone, at, start)
+            if start < end and entry.logical_key in self._moved and not covers(gone, start):
+                raise rename_meets(entry.logical_key, "a file already is")
+            yield from without(gone, at, start)
             yield entry
             at = end
-        yield from _without(gone, at, base.index.size)
+        yield from without(gone, at, base.index.size)
 
     def entries(self) -> Iterator[Entry]:
         """Every entry as it will stand; those that come in without hash or physical key, as far as they are not known yet."""
@@ -377,41 +413,10 @@ class Draft:
         )
 
 
-def _covers(spans: list[Span], at: int) -> bool:
-    """``spans`` in order, apart from each other."""
-    found = bisect_right(spans, at, key=lambda span: span[0]) - 1
-    return found >= 0 and at < spans[found][1]
-
-
-def _without(gone: list[Span], start: int, end: int) -> Iterator[Span]:
-    """What is left of the lines in [start, end)."""
-    first = max(0, bisect_right(gone, start, key=lambda span: span[0]) - 1)
-    for begin, stop in islice(gone, first, None):
-        if begin >= end:
-            break
-        if start < begin:
-            yield start, begin
-        start = max(start, stop)
-    if start < end:
-        yield start, end
-
-
 def _finder(manifest: Manifest | None) -> LineFinder | None:
     return (
         None if manifest is None else LineFinder(manifest.lines, manifest.index.entries, manifest.index.size)
     )
-
-
-def _rename_meets(key: str, other: str) -> DuplicateKey:
-    return DuplicateKey(
-        f"A rename ends at {key!r}, where {other}.",
-        next_step="Choose another logical key, leave one of the two out, or remove a file that is there in the same call.",
-        details={"path": key},
-    )
-
-
-def _asked_twice(key: str, what: str) -> EntryNotFound:
-    return EntryNotFound(what, next_step="Leave out one of the two.", details={"path": key})
 
 
 def _order(entry: Entry) -> str:

@@ -6,6 +6,7 @@ keys stay as they are: quilt3 would escape anew those that another program escap
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import IO
 
@@ -13,7 +14,7 @@ from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_entry, encode_header, encode_record
 from quilt_mcp.domain.manifest.plain_lines import plain_lines
 from quilt_mcp.domain.manifest.top_hash import TopHash
-from quilt_mcp.registry.writing.draft import Draft
+from quilt_mcp.registry.writing.drafts.draft import Draft
 
 
 def write_manifest(out: IO[bytes], header: Header, draft: Draft, checkpoint: Callable[[], None]) -> str:
@@ -32,6 +33,12 @@ def write_manifest(out: IO[bytes], header: Header, draft: Draft, checkpoint: Cal
                 checkpoint()
                 _write_lines(out, top_hash, block)
     return top_hash.hexdigest()
+
+
+def find_top_hash(header: Header, draft: Draft, checkpoint: Callable[[], None]) -> str:
+    """The top hash alone, as ``write_manifest`` answers it."""
+    with open(os.devnull, "wb") as nowhere:
+        return write_manifest(nowhere, header, draft, checkpoint)
 
 
 def _write_entry(out: IO[bytes], top_hash: TopHash, entry: Entry) -> None:

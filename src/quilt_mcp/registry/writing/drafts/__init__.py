@@ -1,0 +1,1 @@
+"""Drafts: the revision that a write would make, before a byte is sent."""
