@@ -350,7 +350,7 @@ PACKAGE_COPY = ToolSpec(
 )
 PACKAGE_DELETE = ToolSpec(
     name="package_delete",
-    title="Delete a package or revision",
+    title="Delete revisions",
     description="With @hash or :tag that revision, with all the package. Bytes stay.",
     arguments={
         "package": PACKAGE,
