@@ -399,6 +399,6 @@ OBJECT_READ = ToolSpec(
         },
     },
     required=("uri",),
-    data=fields(mode=TEXT, type=TEXT, size=NUMBER, next_offset=NUMBER, total=NUMBER),
+    data={**fields(mode=TEXT, size=NUMBER, next_offset=NUMBER), "additionalProperties": True},
     run=object_read,
 )
