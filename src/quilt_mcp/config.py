@@ -26,6 +26,7 @@ class Settings:
 
     default_registry: str | None = None
     allow_write: bool = False
+    agent_context: bool = False
     roots: tuple[Path, ...] = ()
     backend: BackendName | None = None
     require_auth: bool = False
@@ -38,7 +39,7 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     cache_dir: Path | None = None
     cache_bytes: int = 2 << 30
-    max_response_tokens: int = 25_000
+    max_response_tokens: int = 16_000
     log_level: str = "warning"
     http: bool = False
     host: str = "127.0.0.1"

@@ -44,6 +44,14 @@ OPTIONS: tuple[Option, ...] = (
         "List and allow the tools that write.",
     ),
     Option(
+        "agent_context",
+        None,
+        "QUILT_MCP_AGENT_CONTEXT",
+        "switch",
+        "off",
+        "Note in the metadata of each written revision who wrote it, as agent_context.quilt.",
+    ),
+    Option(
         "roots",
         "--root",
         "QUILT_ROOT",
@@ -116,7 +124,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_CACHE_DIR",
         "folder",
         "the user's cache folder",
-        "Where tables made from manifests are kept. Safe to delete at any time.",
+        "Where manifests and what was found out about them are kept. Safe to delete at any time.",
     ),
     Option(
         "cache_bytes",
@@ -131,7 +139,7 @@ OPTIONS: tuple[Option, ...] = (
         "--max-response-tokens",
         "QUILT_MCP_MAX_RESPONSE_TOKENS",
         "integer",
-        "25000",
+        "16000",
         "Largest answer of a tool, in tokens estimated at 4 bytes each; at least 1000.",
     ),
     Option(

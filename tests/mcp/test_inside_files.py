@@ -25,7 +25,7 @@ def folder(place: Place) -> Path:
     (made / "growth.csv").write_text(CSV)
     (made / "growth.csv.gz").write_bytes(gzip.compress(CSV.encode(), mtime=0))
     (made / "latin.txt").write_bytes("Größe\n".encode("latin-1") * 3_000)
-    (made / "wide.txt").write_bytes("Größe\n".encode("utf-16") * 30)
+    (made / "wide.txt").write_bytes(("Größe\n" * 30).encode("utf-16"))
     (made / "marked.txt").write_bytes("Größe\n".encode("utf-8-sig"))
     (made / "packed").write_bytes(gzip.compress(b"one line\n" * 5_000, mtime=0))
     (made / "data.tar.gz").write_bytes(gzip.compress(bytes(5_000), mtime=0))

@@ -15,7 +15,7 @@ from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
 from quilt_mcp.tools.reading import OBJECT_READ
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.status import REGISTRY_LIST, STATUS
+from quilt_mcp.tools.status import REGISTRY_LIST, STATUS, WORKFLOW_LIST
 
 TOOLS: tuple[ToolSpec, ...] = (
     STATUS,
@@ -28,6 +28,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     OBJECT_LIST,
     OBJECT_READ,
     OBJECT_LINK,
+    WORKFLOW_LIST,
     PACKAGE_CREATE,
     PACKAGE_PATCH,
     PACKAGE_COPY,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
+from quilt_mcp import __version__
 from quilt_mcp.domain.address import parse_package
 from quilt_mcp.domain.plan import (
     UNSET,
@@ -22,7 +24,7 @@ from quilt_mcp.tools.arguments.addresses import package_address, registry_addres
 from quilt_mcp.tools.arguments.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
-from quilt_mcp.tools.results.shapes import plan_json, present, revision_json
+from quilt_mcp.tools.results.shapes import TOTALS, plan_json, present, revision_json
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, Schema, fields, listed
 
@@ -41,8 +43,11 @@ async def package_create(
     metadata: Any = UNSET,
     message: str | None = None,
     workflow: str | Unset = UNSET,
+    metadata_from: str | None = None,
     overwrite: bool = False,
+    allow_empty: bool = False,
     copy: bool = True,
+    agent_context: bool = False,
     dry_run: bool = False,
 ) -> Answer:
     request = CreateRequest(
@@ -54,6 +59,9 @@ async def package_create(
         workflow=None if workflow == NO_WORKFLOW else workflow,
         overwrite=overwrite,
         copy=copy,
+        allow_empty=allow_empty,
+        metadata_from=metadata_from,
+        agent_context=written_by(call, asked=agent_context),
     )
     if dry_run:
         return _planned(await call.ops.plan_create(request))
@@ -75,8 +83,10 @@ async def package_patch(
     entry_metadata: Mapping[str, Any] | None = None,
     message: str | None = None,
     workflow: str | Unset = UNSET,
+    metadata_from: str | None = None,
     merge: bool = False,
     copy: bool = True,
+    agent_context: bool = False,
     dry_run: bool = False,
 ) -> Answer:
     request = PatchRequest(
@@ -93,6 +103,8 @@ async def package_patch(
         workflow=None if workflow == NO_WORKFLOW else workflow,
         merge=merge,
         copy=copy,
+        metadata_from=metadata_from,
+        agent_context=written_by(call, asked=agent_context),
     )
     if dry_run:
         return _planned(await call.ops.plan_patch(request))
@@ -189,6 +201,19 @@ async def package_install(
     )
 
 
+def written_by(call: Call, *, asked: bool) -> dict[str, str] | None:
+    """What quilt3 is about to note of the program that writes, where the call or the server's settings ask for it."""
+    if not (asked or call.settings.agent_context):
+        return None
+    return {
+        "version": __version__,
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        "client": "quilt-mcp",
+        "principal": call.identity.principal,
+        "authentication": call.identity.kind,
+    }
+
+
 def _planned(plan: Plan) -> Answer:
     return Answer(
         {"done": False, **plan_json(plan, MOST_PLANNED)},
@@ -217,12 +242,24 @@ def _committed(commit: Commit) -> Answer:
     )
 
 
-_METADATA: Schema = {"type": "object", "description": "Metadata of the package"}
+_METADATA: Schema = {"type": "object", "description": "Metadata of the package; kept where not given"}
+_METADATA_FROM: Schema = {
+    "type": "string",
+    "description": "JSON or YAML file that holds it, by its path or address",
+}
+_AGENT_CONTEXT: Schema = {
+    "type": "boolean",
+    "default": False,
+    "description": "Note in the metadata who wrote it",
+}
 _MESSAGE: Schema = {"type": "string", "description": "For the log"}
 NO_WORKFLOW = ":none"
 """The word for no workflow. It can be none's id: a configuration's ids are made of letters, digits, '_' and '-'."""
-_WORKFLOW: Schema = {"type": "string", "description": f"Default: the registry's; {NO_WORKFLOW} skips it"}
-_DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan"}
+_WORKFLOW: Schema = {
+    "type": "string",
+    "description": f"Id from workflow_list. Default: the one it has, or the registry's; {NO_WORKFLOW} skips it",
+}
+_DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan; says what would happen"}
 _COPY: Schema = {
     "type": "boolean",
     "default": True,
@@ -238,28 +275,44 @@ _OUTCOME: Schema = fields(
     removed=NUMBER,
     renamed=NUMBER,
     kept=NUMBER,
+    totals=TOTALS,
+    metadata_changed=SWITCH,
+    bytes_to_copy=NUMBER,
+    bytes_copied=NUMBER,
+    merged_onto=TEXT,
+    workflow={},
+    faults=listed(
+        fields(rule=TEXT, message=TEXT, pointer=TEXT, path=TEXT, schema=TEXT, schema_url=TEXT, keyword=TEXT)
+    ),
+    changed_meanwhile={},
     changes_total=NUMBER,
-    changes=listed(fields(path=TEXT, action=TEXT, size=NUMBER)),
+    changes=listed(fields(path=TEXT, action=TEXT, size=NUMBER, old_path=TEXT, origin=TEXT)),
 )
 
 PACKAGE_CREATE = ToolSpec(
     name="package_create",
     title="Create a package",
-    description="A new package from files, folders, objects, other packages or inline content.",
+    description="A new package from files, folders, objects, other packages or inline content. Example: "
+    '{"package": "lab/run7", "sources": [{"from": "results/", "to": "data/", "exclude": ["*.tmp"]}], '
+    '"files": [{"path": "README.md", "text": "# Run 7"}], "metadata": {"instrument": "confocal"}, "message": "Run 7", '
+    '"dry_run": true}',
     arguments={
         "package": {"type": "string", "description": "ns/name"},
         "registry": REGISTRY,
         "sources": SOURCES,
         "files": FILES,
         "metadata": _METADATA,
+        "metadata_from": _METADATA_FROM,
         "message": _MESSAGE,
         "workflow": _WORKFLOW,
         "overwrite": {
             "type": "boolean",
             "default": False,
-            "description": "Replace all of an existing package by a new revision",
+            "description": "Replace all files of an existing package by a new revision; its metadata stays",
         },
+        "allow_empty": {"type": "boolean", "default": False, "description": "A package of no files is meant"},
         "copy": _COPY,
+        "agent_context": _AGENT_CONTEXT,
         "dry_run": _DRY_RUN,
     },
     required=("package",),
@@ -270,25 +323,27 @@ PACKAGE_CREATE = ToolSpec(
 PACKAGE_PATCH = ToolSpec(
     name="package_patch",
     title="Change a package",
-    description="A new revision that adds, replaces, removes or renames files or sets metadata; the rest stays. "
-    "Order: remove, rename, add.",
+    description="A new revision: removes, renames, adds or replaces files (in that order), sets metadata; the rest stays, "
+    "metadata of replaced files too. Example: "
+    '{"package": "lab/run7", "expected_top_hash": "0a1b2c3d4e", "add": ["new/plate3.csv"], "remove": ["*.tmp"], '
+    '"rename": [{"from": "raw/", "to": "data/"}], "metadata": {"checked": true}, "message": "Plate 3"}',
     arguments={
         "package": {"type": "string", "description": "ns/name"},
         "registry": REGISTRY,
         "expected_top_hash": {
             "type": "string",
-            "description": "Fail if the latest is not this any more",
+            "description": "The latest that you saw, short or full; fails with what changed if it moved",
         },
         "add": bare(SOURCES, "Like sources of package_create"),
         "files": bare(FILES, "Like files of package_create"),
         "remove": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "Files, or folders ending in /",
+            "description": "Files, folders ending in /, or globs",
         },
         "rename": {
             "type": "array",
-            "description": "Files, or folders ending in /",
+            "description": "Files, or folders and globs to folders ending in /",
             "items": {
                 "type": "object",
                 "properties": {
@@ -299,11 +354,12 @@ PACKAGE_PATCH = ToolSpec(
             },
         },
         "metadata": _METADATA,
+        "metadata_from": _METADATA_FROM,
         "metadata_mode": {
             "type": "string",
             "enum": ["merge", "replace"],
             "default": "merge",
-            "description": "merge: keys given are set, null removes; replace: all of it",
+            "description": "Of package and files. merge: keys given are set, null removes; replace: all of it",
         },
         "entry_metadata": {
             "type": "object",
@@ -317,6 +373,7 @@ PACKAGE_PATCH = ToolSpec(
             "description": "If not, redo changes that do not overlap",
         },
         "copy": _COPY,
+        "agent_context": _AGENT_CONTEXT,
         "dry_run": _DRY_RUN,
     },
     required=("package",),
@@ -350,12 +407,12 @@ PACKAGE_COPY = ToolSpec(
 )
 PACKAGE_DELETE = ToolSpec(
     name="package_delete",
-    title="Delete revisions",
-    description="With @hash or :tag that revision, with all the package. Bytes stay.",
+    title="Delete a revision or package",
+    description="Deletes the revision named by @hash or :tag; with all=true the whole package. Stored bytes stay.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
-        "all": {"type": "boolean", "default": False, "description": "All of it"},
+        "all": {"type": "boolean", "default": False, "description": "Every revision"},
         "dry_run": _DRY_RUN,
     },
     required=("package",),
@@ -363,7 +420,7 @@ PACKAGE_DELETE = ToolSpec(
         done=SWITCH,
         latest={"type": ["string", "null"]},
         revisions_total=NUMBER,
-        revisions={"type": "array"},
+        revisions=listed(fields(top_hash=TEXT, timestamp=TEXT, message=TEXT, latest=SWITCH, verified={})),
     ),
     run=package_delete,
     writes=True,

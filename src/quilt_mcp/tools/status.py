@@ -1,13 +1,14 @@
-"""status and registry_list: who I am, why, what I can do, and what is in reach."""
+"""status, registry_list, workflow_list: who I am, why, what I can do, what is in reach and what it demands."""
 
 from __future__ import annotations
 
 from quilt_mcp import __version__
+from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
-from quilt_mcp.tools.results.shapes import present, registry_json
+from quilt_mcp.tools.results.shapes import present, registry_json, workflow_json
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, SWITCH, TEXT, fields, limit, listed
+from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, REGISTRY, SWITCH, TEXT, fields, limit, listed
 
 
 async def status(call: Call, *, detail: bool = False) -> Answer:
@@ -77,4 +78,52 @@ REGISTRY_LIST = ToolSpec(
     required=(),
     data=fields(registries=listed(fields(registry=TEXT, title=TEXT, is_default=SWITCH, writable=SWITCH))),
     run=registry_list,
+)
+
+
+async def workflow_list(call: Call, *, registry: str | None = None) -> Answer:
+    where = registry_address(call, registry)
+    found = await call.ops.workflows(where)
+    none = (
+        "no_workflows: this registry has no workflow configuration, so nothing is demanded of its revisions."
+    )
+    return Answer(
+        present(
+            registry=where,
+            config=found.config,
+            is_required=found.is_required,
+            workflows=[workflow_json(one) for one in found.workflows],
+            successors=[present(registry=one.url, title=one.title) for one in found.successors] or None,
+        ),
+        records=("workflows",),
+        paged=False,
+        warnings=found.warnings if found.config else (*found.warnings, none),
+    )
+
+
+WORKFLOW_LIST = ToolSpec(
+    name="workflow_list",
+    title="Workflows of a registry",
+    description="What a registry demands of its packages: workflows, their rules and metadata schemas. Read it before writing.",
+    arguments={"registry": REGISTRY},
+    required=(),
+    data=fields(
+        registry=TEXT,
+        config=TEXT,
+        is_required=SWITCH,
+        workflows=listed(
+            fields(
+                id=TEXT,
+                name=TEXT,
+                description=TEXT,
+                is_default=SWITCH,
+                is_message_required=SWITCH,
+                handle_pattern=TEXT,
+                metadata_schema={},
+                entries_schema={},
+            )
+        ),
+        successors=listed(fields(registry=TEXT, title=TEXT)),
+    ),
+    run=workflow_list,
 )

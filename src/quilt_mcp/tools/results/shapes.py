@@ -18,8 +18,9 @@ from quilt_mcp.domain.listing import (
     RegistryListing,
     Revision,
     Totals,
+    WorkflowListing,
 )
-from quilt_mcp.domain.plan import Plan, PlannedChange
+from quilt_mcp.domain.plan import Meanwhile, Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.tools.vocabulary import NUMBER, TEXT, Schema, fields
@@ -191,6 +192,30 @@ def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
         faults=[present(**asdict(one)) for one in plan.faults] or None,
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
+        changed_meanwhile=None if plan.changed_meanwhile is None else meanwhile_json(plan.changed_meanwhile),
         changes_total=plan.changes_total,
         changes=[planned_json(one, detail=detail) for one in plan.changes[:most]],
+    )
+
+
+def meanwhile_json(one: Meanwhile) -> dict[str, Any]:
+    """What others published that the write was redone on."""
+    return {
+        "changes": [{"path": change.path, "action": change.action} for change in one.changes],
+        "changes_total": one.changes_total,
+        "metadata": list(one.metadata),
+        "messages": [revision.message for revision in one.revisions],
+    }
+
+
+def workflow_json(one: WorkflowListing) -> dict[str, Any]:
+    return present(
+        id=one.id,
+        name=one.name,
+        description=one.description,
+        is_default=one.is_default or None,
+        is_message_required=one.is_message_required or None,
+        handle_pattern=one.handle_pattern,
+        metadata_schema=None if one.metadata_schema is None else present(**asdict(one.metadata_schema)),
+        entries_schema=None if one.entries_schema is None else present(**asdict(one.entries_schema)),
     )
