@@ -67,6 +67,7 @@ async def whole_job(wire: str, place: Place) -> None:
         assert status["data"]["writes"] is True
         await agent("registry_list")
         await agent("packages_list")
+        assert (await agent("workflow_list"))["data"]["workflows"] == []
         plan = await agent(
             "package_create",
             package=mine,

@@ -35,6 +35,7 @@ READING = {
     "object_list",
     "object_read",
     "object_link",
+    "workflow_list",
 }
 WRITING = {
     "package_create",

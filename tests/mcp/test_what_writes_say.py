@@ -1,0 +1,103 @@
+"""What the tools that write take and tell beyond the engine's own contract, through a real client."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from serving import Connect, Place, failure, result
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_revision_notes_who_wrote_it_where_the_call_or_the_settings_ask_for_it(
+    connect: Connect, place: Place
+) -> None:
+    files = [{"path": "a", "text": "a"}]
+    async with connect("--allow-write") as client:
+        asked = {"files": files, "metadata": {"agent_context": {"inputs": [1]}}, "overwrite": True}
+        await result(client, "package_create", package="noted/asked", agent_context=True, **asked)
+        await result(client, "package_create", package="noted/not", **asked)
+        noted = (await result(client, "package_browse", package="noted/asked"))["data"]["metadata"]
+        plain = (await result(client, "package_browse", package="noted/not"))["data"]["metadata"]
+    assert plain == {"agent_context": {"inputs": [1]}}
+    assert noted["agent_context"]["inputs"] == [1]
+    assert set(noted["agent_context"]["quilt"]) == {
+        "version", "timestamp", "client", "principal", "authentication"
+    }  # fmt: skip
+    async with connect("--allow-write", QUILT_MCP_AGENT_CONTEXT="1") as client:
+        await result(client, "package_create", package="noted/set", files=files, overwrite=True)
+        noted = (await result(client, "package_browse", package="noted/set"))["data"]["metadata"]
+    assert noted["agent_context"]["quilt"]["client"] == "quilt-mcp"
+
+
+async def test_package_metadata_comes_from_a_file_of_the_package(connect: Connect, place: Place) -> None:
+    sheet = {"path": "sheet.json", "text": json.dumps({"instrument": "confocal"})}
+    async with connect("--allow-write") as client:
+        made = {"package": "from/file", "files": [sheet], "metadata_from": "sheet.json", "overwrite": True}
+        await result(client, "package_create", **made)
+        found = await result(client, "package_browse", package="from/file")
+        kept = await result(client, "packages_list", prefix="from/", metadata=["instrument"])
+        whole = await result(client, "packages_list", prefix="from/", metadata=[""])
+    assert found["data"]["metadata"] == {"instrument": "confocal"}
+    assert kept["data"]["packages"][0]["metadata"] == {"instrument": "confocal"}
+    assert whole["data"]["packages"][0]["metadata"] == {"instrument": "confocal"}
+
+
+async def test_case_W7_a_package_of_nothing_is_made_only_where_that_is_meant(connect: Connect) -> None:
+    async with connect("--allow-write") as client:
+        error = await failure(client, "package_create", package="of/nothing")
+        assert error["code"] == "invalid_argument" and "allow_empty" in error["next_step"]
+        made = await result(client, "package_create", package="of/nothing", allow_empty=True, overwrite=True)
+        assert made["data"]["totals"] == {"entries": 0, "bytes": 0}
+
+
+async def test_a_registry_tells_its_workflows_and_a_plan_all_that_they_have_against_it(
+    connect: Connect, place: Place
+) -> None:
+    folder = place.here / "demanding"
+    (folder / ".quilt" / "workflows").mkdir(parents=True, exist_ok=True)
+    schema = {"type": "object", "required": ["instrument"], "properties": {"year": {"type": "integer"}}}
+    (folder / "schema.json").write_text(json.dumps(schema))
+    (folder / ".quilt" / "workflows" / "config.yml").write_text(
+        "version: '1'\n"
+        "is_workflow_required: true\n"
+        "default_workflow: runs\n"
+        "workflows:\n"
+        "  runs:\n"
+        "    name: Runs\n"
+        "    is_message_required: true\n"
+        "    handle_pattern: ^lab/\n"
+        "    metadata_schema: run\n"
+        "schemas:\n"
+        f"  run: {{url: '{(folder / 'schema.json').as_uri()}'}}\n"
+    )
+    there = {"registry": str(folder)}
+    async with connect("--allow-write") as client:
+        listed = (await result(client, "workflow_list", **there))["data"]
+        assert listed["is_required"] is True
+        (workflow,) = listed["workflows"]
+        assert (workflow["id"], workflow["is_default"], workflow["handle_pattern"]) == ("runs", True, "^lab/")
+        assert workflow["metadata_schema"]["content"] == schema
+        files = [{"path": "a", "text": "a"}]
+        asked = {"package": "other/run", "files": files, "metadata": {"year": "2026"}, **there}
+        plan = (await result(client, "package_create", dry_run=True, **asked))["data"]
+        assert {one["rule"] for one in plan["faults"]} == {
+            "is_message_required", "handle_pattern", "metadata_schema"
+        }  # fmt: skip
+        assert (await failure(client, "package_create", **asked))["code"] == "workflow_failed"
+        none = await result(client, "workflow_list")
+        assert none["data"]["workflows"] == [] and none["warnings"][0].startswith("no_workflows: ")
+
+
+async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> None:
+    async with connect("--allow-write") as client:
+        fresh = {"files": [{"path": "a", "text": "a"}], "metadata": {}, "overwrite": True}
+        made = await result(client, "package_create", package="merged/here", **fresh)
+        mine = {"package": "merged/here", "expected_top_hash": made["data"]["top_hash"][:10], "merge": True}
+        theirs = {"files": [{"path": "b", "text": "b"}], "message": "theirs", "metadata": {"checked": True}}
+        await result(client, "package_patch", package="merged/here", **theirs)
+        done = await result(client, "package_patch", files=[{"path": "c", "text": "c"}], **mine)
+    told = done["data"]["changed_meanwhile"]
+    assert told["changes"] == [{"path": "b", "action": "add"}]
+    assert (told["metadata"], told["messages"]) == (["/checked"], ["theirs"])
