@@ -142,15 +142,15 @@ def test_a_picture_is_drawn_and_other_bytes_are_not_thrown_at_a_terminal(shell: 
 
 @pytest.mark.parametrize(("answer", "left"), [("y", 0), ("n", 1), ("yes please", 1)])
 def test_what_removes_shows_what_and_asks(made: Shell, answer: str, left: int) -> None:
-    seen = on_a_terminal(made, "rm", "team/data", "-w", typed=answer)
+    seen = on_a_terminal(made, "rm", "team/data", "--all", "-w", typed=answer)
     assert "rm this? [y/N]" in seen and "latest" in seen
     assert len(made.call("packages_list")["data"]["packages"]) == left
 
 
 def test_what_removes_does_not_ask_when_told_so(made: Shell) -> None:
-    assert "[y/N]" not in on_a_terminal(made, "rm", "team/data", "-w", "-y")
+    assert "[y/N]" not in on_a_terminal(made, "rm", "team/data", "--all", "-w", "-y")
     assert made.call("packages_list")["data"]["packages"] == []
-    assert "package_not_found" in on_a_terminal(made, "rm", "team/data", "-w", code=2)
+    assert "package_not_found" in on_a_terminal(made, "rm", "team/data", "--all", "-w", code=2)
 
 
 def test_a_bar_tells_bytes_and_rate_of_a_single_large_file_and_leaves_nothing_behind(shell: Shell) -> None:

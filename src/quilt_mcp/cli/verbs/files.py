@@ -6,6 +6,9 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
+import anyio
+import anyio.to_thread
+
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.render import show_block
@@ -98,7 +101,7 @@ async def _on_terminal(errand: Errand) -> int:
                 )
                 return exits.FIX_INPUT
             for block in pictures:
-                show_block(block, screen)
+                await anyio.to_thread.run_sync(show_block, block, screen)
             text = data.get("text", "")
             screen.out.write(text)
             offset = data.get("next_offset")

@@ -121,6 +121,8 @@ class Separated:
 def row_list(tool: ToolSpec) -> str | None:
     """The one list of objects that the tool's schema names; the last where it names several, as rows end a result. None where
     the lists have no names of their own, but those of the kinds of rows."""
+    if "additionalProperties" in tool.data:
+        return None
     named = [name for name, schema in _parts(tool).items() if "properties" in schema.get("items", {})]
     return named[-1] if named else None
 

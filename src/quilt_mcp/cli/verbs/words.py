@@ -18,7 +18,7 @@ _TOOL: Final = re.compile(
 _ARGUMENT: Final = re.compile(
     r"\b("
     + "|".join({name for tool in TOOLS for name in tool.arguments if "_" in name} | {"overwrite"})
-    + r")\b(?:=true)?(?!=)"
+    + r"|all(?==true))\b(?:=true)?(?!=)"
 )
 
 

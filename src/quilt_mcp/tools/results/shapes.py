@@ -76,10 +76,10 @@ def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]
 def revision_json(one: Revision, *, detail: bool = False) -> dict[str, Any]:
     return present(
         top_hash=hash_text(one.top_hash, detail),
-        latest=True if LATEST in one.tags else None,
         verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
+        latest=True if LATEST in one.tags else None,
         change=None if one.change is None else {"action": one.change.kind, **sizes_of(one.change)},
         counts=None if one.counts is None else counts_json(one.counts),
     )
