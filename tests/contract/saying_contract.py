@@ -236,13 +236,12 @@ class SayingContract(OpsContract):
                     self.uri(f"{name}-{origin}"), sources=(Source(place),), overwrite=True
                 )
                 plan = await self.ops.plan_create(request)
-                assert plan.bytes_to_copy == (await self.ops.create(request)).bytes_copied, (origin, name)
-        copied = CopyRequest(self.uri("w/one-folder"), PackageUri(self.other_registry, "w/copy"))
-        for _ in range(2):
-            plan = await self.ops.plan_copy(copied)
-            commit = await self.ops.copy(copied)
+                copied = (await self.ops.create(request)).bytes_copied
+                assert plan.bytes_to_copy == copied or (plan.top_hash is None and plan.bytes_to_copy > copied)
+        for name in ("w/copy", "w/again"):
+            asked = CopyRequest(self.uri("w/one-folder"), PackageUri(self.other_registry, name))
+            plan, commit = await self.ops.plan_copy(asked), await self.ops.copy(asked)
             assert (plan.bytes_to_copy, plan.top_hash) == (commit.bytes_copied, commit.top_hash)
-            copied = CopyRequest(copied.source, PackageUri(self.other_registry, "w/copy-2"))
 
     async def test_a_plan_lists_some_changes_and_counts_all(self) -> None:
         names = [f"f{number:03}" for number in range(3 * CHANGES_SHOWN)]

@@ -359,7 +359,7 @@ PACKAGE_COPY = ToolSpec(
 PACKAGE_DELETE = ToolSpec(
     name="package_delete",
     title="Delete revisions",
-    description="With @hash or :tag that revision, with all the package. Bytes stay.",
+    description="With @hash or :tag the revision, with all the package",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
