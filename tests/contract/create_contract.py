@@ -36,7 +36,9 @@ class CreateContract(OpsContract):
         plan = await self.ops.plan_create(request)
         commit = await self.ops.create(request)
         told = plan.top_hash or commit.top_hash  # of what lies in a bucket none is known before
-        assert commit.plan == replace(plan, top_hash=told)
+        known = {} if plan.top_hash else {"top_hash": told, "bytes_to_copy": commit.bytes_copied}
+        assert commit.plan == replace(plan, **known)
+        assert commit.bytes_copied <= plan.bytes_to_copy
         assert commit.top_hash == told
         found = await self.contents(self.uri(name))
         assert plan.added == len(found)

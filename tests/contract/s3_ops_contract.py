@@ -157,7 +157,9 @@ class BucketContract(OnBuckets):
         """By their versions where the bucket keeps them, else by their hash; referred to in place on purpose, with a warning."""
         self.raw_set("data/f", b"1" * size)
         source = Source(f"{self.registry}/data/")
-        pinned = await self.ops.create(CreateRequest(self.uri("a/pinned"), sources=(source,)))
+        request = CreateRequest(self.uri("a/pinned"), sources=(source,))
+        plan, pinned = await self.ops.plan_create(request), await self.ops.create(request)
+        assert plan.bytes_to_copy == pinned.bytes_copied == (0 if self.versioned else size)
         assert not any("not_pinned" in warning for warning in pinned.warnings)
         in_place = CreateRequest(self.uri("a/place"), sources=(source,), copy=False)
         planned = [one for one in (await self.ops.plan_create(in_place)).warnings if "not_pinned" in one]

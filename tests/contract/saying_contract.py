@@ -29,6 +29,7 @@ from quilt_mcp.errors import (
     TooLarge,
     WorkflowFailed,
 )
+from quilt_mcp.registry.writing import foresight
 
 FILES = {"raw/a.csv": "1", "raw/deep/b.csv": "22", "raw/c.txt": "333", "top.csv": "4444"}
 CONFIG = """\
@@ -236,13 +237,24 @@ class SayingContract(OpsContract):
                     self.uri(f"{name}-{origin}"), sources=(Source(place),), overwrite=True
                 )
                 plan = await self.ops.plan_create(request)
-                assert plan.bytes_to_copy == (await self.ops.create(request)).bytes_copied, (origin, name)
-        copied = CopyRequest(self.uri("w/one-folder"), PackageUri(self.other_registry, "w/copy"))
-        for _ in range(2):
-            plan = await self.ops.plan_copy(copied)
-            commit = await self.ops.copy(copied)
+                copied = (await self.ops.create(request)).bytes_copied
+                assert plan.bytes_to_copy == copied or (plan.top_hash is None and plan.bytes_to_copy > copied)
+        for name in ("w/copy", "w/again"):
+            asked = CopyRequest(self.uri("w/one-folder"), PackageUri(self.other_registry, name))
+            plan, commit = await self.ops.plan_copy(asked), await self.ops.copy(asked)
             assert (plan.bytes_to_copy, plan.top_hash) == (commit.bytes_copied, commit.top_hash)
-            copied = CopyRequest(copied.source, PackageUri(self.other_registry, "w/copy-2"))
+
+    @pytest.mark.parametrize("bound", [Totals(10, 1), Totals(1, 100)])
+    async def test_above_a_bound_local_files_are_not_read_ahead_and_counts_are_upper_bounds(
+        self, bound: Totals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = self.write_files({"a": "1", "b": "2"}, "data")
+        request = CreateRequest(self.uri("a/b"), sources=(Source(str(folder)),), overwrite=True)
+        await self.ops.create(request)
+        monkeypatch.setattr(foresight, "HASHED_AHEAD", bound)
+        plan, commit = await self.ops.plan_create(request), await self.ops.create(request)
+        assert (plan.top_hash, plan.replaced, plan.kept, plan.bytes_to_copy) == (None, 2, 0, 2)
+        assert (commit.plan.replaced, commit.plan.kept, commit.bytes_copied) == (0, 2, 0)
 
     async def test_a_plan_lists_some_changes_and_counts_all(self) -> None:
         names = [f"f{number:03}" for number in range(3 * CHANGES_SHOWN)]

@@ -216,7 +216,7 @@ def written_by(call: Call, *, asked: bool) -> dict[str, str] | None:
 
 def _planned(plan: Plan) -> Answer:
     return Answer(
-        {"done": False, **plan_json(plan, MOST_PLANNED)},
+        present(done=False, top_hash=plan.top_hash) | plan_json(plan, MOST_PLANNED),
         uri=str(plan.package),
         records=("changes",),
         paged=False,

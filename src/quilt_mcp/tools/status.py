@@ -84,9 +84,6 @@ REGISTRY_LIST = ToolSpec(
 async def workflow_list(call: Call, *, registry: str | None = None) -> Answer:
     where = registry_address(call, registry)
     found = await call.ops.workflows(where)
-    none = (
-        "no_workflows: this registry has no workflow configuration, so nothing is demanded of its revisions."
-    )
     return Answer(
         present(
             registry=where,
@@ -97,7 +94,7 @@ async def workflow_list(call: Call, *, registry: str | None = None) -> Answer:
         ),
         records=("workflows",),
         paged=False,
-        warnings=found.warnings if found.config else (*found.warnings, none),
+        warnings=found.warnings,
     )
 
 

@@ -13,8 +13,9 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import anyio
 from anyio import to_thread
@@ -60,6 +61,7 @@ class KeyPlacement:
         self._arrivals = arrivals
         self._not_pinned: list[str] = []
         self._asked: set[str] = set()
+        self._locks: WeakValueDictionary[Hash, anyio.Lock] = WeakValueDictionary()
         self._listed: dict[str, ObjectStat] | None = None
         self._listed_to: str | None = None
         self._listing = anyio.Lock()
@@ -183,18 +185,29 @@ class KeyPlacement:
     async def _place_read(self, item: Incoming, before: Entry | None, read: Read) -> tuple[Entry, int]:
         content, found = read.content, read.hash
         check_content(item.record, content, found)
-        stored = await self._stored_before(item, before, found, len(content), content)
-        if stored is not None:
-            return stored, 0
-        stat = await self._store.put(await self._key(item, found), content)
-        return self._entry(item, stat, found), len(content)
+        async with self._alone(found):
+            stored = await self._stored_before(item, before, found, len(content), content)
+            if stored is not None:
+                return stored, 0
+            stat = await self._store.put(await self._key(item, found), content)
+            return self._entry(item, stat, found), len(content)
+
+    @asynccontextmanager
+    async def _alone(self, found: Hash) -> AsyncGenerator[None]:
+        """Without others of the same bytes: where these are stored by their hash, the second finds what the first has sent."""
+        if await self._keeps_versions():
+            yield
+            return
+        lock = self._locks.setdefault(found, anyio.Lock())
+        async with lock:
+            yield
 
     async def _place_file(
         self, item: Incoming, before: Entry | None, descriptor: int, progress: Progress
     ) -> tuple[Entry, int]:
         """Hashes the file first where the hash is needed first, or may spare the upload; else while it is sent."""
         size = os.fstat(descriptor).st_size
-        key, expected = self._named(item), None
+        key = self._named(item)
         if await self._keeps_versions():
             there = await self._object(key)
             sizes = {stored.size for stored in (before, there and there.stat) if stored is not None}
@@ -204,11 +217,14 @@ class KeyPlacement:
             found = await hash_file(descriptor, size, SHA256_CHUNKED, share(progress, 0, 0.5))
             progress = share(progress, size / 2, 0.5)
             await check_file(item.record, descriptor, size, found)
-            stored = await self._stored_before(item, before, found, size)
-            if stored is not None:
-                return stored, 0
-            key, expected = await self._key(item, found), found
-        found, stat = await self._uploads.put_file(key, descriptor, progress, expected=expected)
+            async with self._alone(found):
+                stored = await self._stored_before(item, before, found, size)
+                if stored is not None:
+                    return stored, 0
+                key = await self._key(item, found)
+                _, stat = await self._uploads.put_file(key, descriptor, progress, expected=found)
+                return self._entry(item, stat, found), size
+        found, stat = await self._uploads.put_file(key, descriptor, progress, expected=None)
         await check_file(item.record, descriptor, size, found)
         return self._entry(item, stat, found), size
 
@@ -310,27 +326,40 @@ class KeyPlacement:
         stat = await source.stat(origin.path, version=origin.version_id)
         check_size(item.record, stat.size)
         pinned = PhysicalKey(origin.bucket, origin.path, origin.version_id or stat.version)
-        key, known = self._named(item), None
-        if not await self._keeps_versions():
-            known = item.hash
-            if known is None:
-                known = (await S3Uploads(source).stored(origin.path, pinned.version_id)).hash
-            if known is None or known.type != SHA256_CHUNKED:
-                known = await hash_object(
-                    source,
-                    origin.path,
-                    SHA256_CHUNKED,
-                    size=stat.size,
-                    version=pinned.version_id,
-                    progress=share(progress, 0, 0.5),
-                )
-                progress = share(progress, stat.size / 2, 0.5)
+        if await self._keeps_versions():
+            return await self._copy_to(self._named(item), item, pinned, stat, None, progress)
+        known = item.hash
+        if known is None:
+            known = (await S3Uploads(source).stored(origin.path, pinned.version_id)).hash
+        if known is None or known.type != SHA256_CHUNKED:
+            known = await hash_object(
+                source,
+                origin.path,
+                SHA256_CHUNKED,
+                size=stat.size,
+                version=pinned.version_id,
+                progress=share(progress, 0, 0.5),
+            )
+            progress = share(progress, stat.size / 2, 0.5)
+        async with self._alone(known):
             stored = await self._stored_before(item, None, known, stat.size)
             if stored is not None:
                 return stored, 0
             key = object_key(known)
             if (origin.bucket, origin.path) == (self._store.bucket, key):  # it lies there already
                 return self._entry(item, stat, known), 0
+            return await self._copy_to(key, item, pinned, stat, known, progress)
+
+    async def _copy_to(
+        self,
+        key: str,
+        item: Incoming,
+        pinned: PhysicalKey,
+        stat: ObjectStat,
+        known: Hash | None,
+        progress: Progress,
+    ) -> tuple[Entry, int]:
+        """``known``: the hash that ``key`` is named by."""
         copying = share(progress, 0, 0.5)
         copied = await self._uploads.copy(key, pinned, stat.size, stat.etag, copying)
         found, wanted = copied.hash, item.hash.type if item.hash else SHA256_CHUNKED
