@@ -67,7 +67,7 @@ def test_an_installed_wheel_works_without_a_checkout(wheel: Path, home: Path, tm
     assert where.startswith(str(tmp_path / "env"))
     assert "local" in run(bin_folder / "quilt-mcp", "status", home=home)
     assert "The whole job is done." in run(bin_folder / "quilt-mcp", "demo", home=home)
-    assert "me/first" in run(bin_folder / "quilt-mcp", "put", "me/first", "-w", home=home)
+    assert "me/first" in run(bin_folder / "quilt-mcp", "put", "me/first", "--allow-empty", "-w", home=home)
     assert run(bin_folder / "quilt-mcp", "ls", home=home).startswith("me/first\t")
 
 

@@ -261,9 +261,9 @@ async def test_links_of_a_catalog_and_capitals_name_what_lies_in_a_bucket_case_A
             assert (await result(client, "packages_list", registry=spelling))["data"][
                 "registry"
             ] == f"s3://{bucket}"
-        entry = (await result(client, "package_browse", package=f"{page}/tree/{top_hash}/{FILE}"))["data"][
-            "entries"
-        ][0]
+        named = f"{page}/tree/{top_hash}/{FILE}"
+        found = await result(client, "package_browse", package=named, detail=True)
+        entry = found["data"]["entries"][0]
         key, _, version = entry["physical_key"].removeprefix(f"s3://{bucket}/").partition("?versionId=")
         assert version
         for spelling in (
@@ -274,7 +274,7 @@ async def test_links_of_a_catalog_and_capitals_name_what_lies_in_a_bucket_case_A
             read = await result(client, "object_read", uri=spelling)
             assert (read["data"]["text"], read["uri"]) == ("first notes\n", entry["physical_key"])
         for folder in (f"{CATALOG}/b/{bucket}", f"{CATALOG}/b/{bucket}/tree/", f"s3://{bucket}"):
-            listed = (await result(client, "object_list", location=folder))["data"]["objects"]
+            listed = (await result(client, "object_list", location=folder, detail=True))["data"]["objects"]
             assert {one["uri"] for one in listed} >= {f"s3://{bucket}/.quilt/"}
 
 
