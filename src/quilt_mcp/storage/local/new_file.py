@@ -12,12 +12,12 @@ from typing import Self
 
 from quilt_mcp.storage.hashing import changed_while_read, require_unchanged
 from quilt_mcp.storage.local.confined import TEMP_PREFIX, ConfinedFolder, Parts
+from quilt_mcp.storage.local.syscalls import Syscalls
 
 _PIECE = 1 << 20
 _PLACING_TRIES = 8
 _DEAD_AFTER = 24 * 3600.0
 _UNLOCKED = nullcontext()
-MAKING = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -40,7 +40,7 @@ class NewFile:
     def __enter__(self) -> Self:
         with self._folder.directory(self._beside, create=True) as above:
             sweep(self._folder, self._beside, above)
-            self.fd = self._kernel.open(self._name, MAKING, dir_fd=above)
+            self.fd = make_unfinished(self._kernel, self._name, above)
             self._unplaced = True
         return self
 
@@ -127,6 +127,11 @@ class NewFile:
 
 def unfinished_name() -> str:
     return f"{TEMP_PREFIX}{secrets.token_hex(12)}"
+
+
+def make_unfinished(kernel: Syscalls, name: str, above: int) -> int:
+    """The descriptor of a new file in the open folder ``above``."""
+    return kernel.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, dir_fd=above)
 
 
 def sweep(folder: ConfinedFolder, parts: Parts, above: int) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Self
 
 from quilt_mcp.storage.local.confined import ConfinedFolder, Parts
-from quilt_mcp.storage.local.new_file import MAKING, sweep, unfinished_name
+from quilt_mcp.storage.local.new_file import make_unfinished, sweep, unfinished_name
 
 
 class NewFiles:
@@ -29,7 +29,7 @@ class NewFiles:
         """Writes a file, and asks the disk to begin with it."""
         self._folder.require_open((*self._parts, name))
         unfinished = unfinished_name()
-        fd = self._kernel.open(unfinished, MAKING, dir_fd=self._above)
+        fd = make_unfinished(self._kernel, unfinished, self._above)
         self._made[name] = unfinished, fd
         rest = memoryview(content)
         while rest:
