@@ -4,7 +4,6 @@ again completes it."""
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -54,10 +53,7 @@ async def hold_and_finish(
     tasks, _ = held()
     assert tasks == started[0]
     with anyio.move_on_after(SOON):
-        while opened_since(
-            started
-        ):  # by a thread left behind in mid-read, or until its descriptor is collected
-            gc.collect()
+        while opened_since(started):  # by a thread left behind in mid-read
             await anyio.sleep(0.01)
     assert not opened_since(started)
     assert temporary(root) == []

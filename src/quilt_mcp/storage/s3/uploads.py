@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import mmap
 import os
-import weakref
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -66,11 +66,34 @@ class _PartBody(mmap.mmap):
 
 
 class _OwnDescriptor:
-    """A descriptor that stays open for the threads that read it, also for one that is left behind."""
+    """A descriptor that stays open for the threads that read it, also for one that is left behind in the middle of a read."""
 
     def __init__(self, descriptor: int) -> None:
-        self.number = os.dup(descriptor)
-        weakref.finalize(self, os.close, self.number)
+        self._number = os.dup(descriptor)
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._is_left = False
+
+    def read(self, memory: memoryview, start: int) -> int:
+        """Answers how many bytes; none once it is closed."""
+        with self._lock:
+            if self._is_left:
+                return 0
+            self._readers += 1
+        try:
+            return os.preadv(self._number, [memory], start)
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._is_left and not self._readers:
+                    os.close(self._number)
+
+    def close(self) -> None:
+        """At once, or with the last read under way."""
+        with self._lock:
+            self._is_left = True
+            if not self._readers:
+                os.close(self._number)
 
 
 class S3Uploads:
@@ -90,7 +113,6 @@ class S3Uploads:
     ) -> tuple[Hash, ObjectStat]:
         """Each byte is read once: hashed and sent from the same buffer. Raises HashMismatch, and leaves what is at ``key``, for a
         file that changes meanwhile, or has not the hash ``expected``."""
-        file = _OwnDescriptor(descriptor)
         before = os.fstat(descriptor)
         size = before.st_size
         if size < MULTIPART_FROM:
@@ -108,7 +130,7 @@ class S3Uploads:
             with _PartBody(length) as body:
                 part = _SENT.part()
                 with memoryview(body) as memory:
-                    read = os.preadv(file.number, [memory], start)
+                    read = file.read(memory, start)
                     part.update(memory)
                 if read != length:
                     raise changed_while_read(start + read, size)
@@ -130,7 +152,11 @@ class S3Uploads:
         def sent_hash() -> Hash:
             return _SENT.of_parts(digests[number] for number in sorted(digests))
 
-        done = await self._multipart(key, size, send, progress, check)
+        file = _OwnDescriptor(descriptor)
+        try:
+            done = await self._multipart(key, size, send, progress, check)
+        finally:
+            file.close()
         found = sent_hash()
         kept = done.get(_SENT_FIELD)
         if kept is not None and kept.partition("-")[0] != found.value:
