@@ -75,7 +75,7 @@ class Tools:
         return {
             "package_create": {"package": "a/new", "files": FILES},
             "package_patch": {"package": "a/b", "files": [{"path": "three", "text": "3"}]},
-            "package_delete": {"package": "a/b"},
+            "package_delete": {"package": "a/b", "all": True},
             "package_install": {"package": "a/b", "dest": str(self.here / "installed")},
             "object_put": {"uri": f"s3://{self.bucket}/raw", "text": "x"},
         }
@@ -276,7 +276,7 @@ FORBIDDEN = {
     "ListObjectsV2": ("packages_list", {}, "s3:ListBucket"),
     "GetObject": ("package_browse", {"package": "a/b"}, "s3:GetObject"),
     "PutObject": ("package_create", {"package": "a/new", "files": FILES}, "s3:PutObject"),
-    "DeleteObject": ("package_delete", {"package": "a/b"}, "s3:DeleteObject"),
+    "DeleteObject": ("package_delete", {"package": "a/b", "all": True}, "s3:DeleteObject"),
     "CreateMultipartUpload": (
         "package_create",
         {"package": "a/new", "sources": [{"from": "large"}]},
