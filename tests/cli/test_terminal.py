@@ -143,7 +143,7 @@ def test_a_picture_is_drawn_and_other_bytes_are_not_thrown_at_a_terminal(shell: 
 @pytest.mark.parametrize(("answer", "left"), [("y", 0), ("n", 1), ("yes please", 1)])
 def test_what_removes_shows_what_and_asks(made: Shell, answer: str, left: int) -> None:
     seen = on_a_terminal(made, "rm", "team/data", "--all", "-w", typed=answer)
-    assert "rm this? [y/N]" in seen and "latest" in seen
+    assert "rm this? [y/N]" in seen and "A message" in seen
     assert len(made.call("packages_list")["data"]["packages"]) == left
 
 

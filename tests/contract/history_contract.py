@@ -12,7 +12,7 @@ from ops_base import NOWHERE, OpsContract
 from quilt_mcp.domain.diff import DiffTotals, FieldChange
 from quilt_mcp.domain.listing import Revision
 from quilt_mcp.domain.plan import UNSET, CopyRequest, Rename
-from quilt_mcp.registry import history
+from quilt_mcp.registry.reading import history
 
 
 def told(revision: Revision) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from ops_base import NOWHERE, OpsContract
 
 from quilt_mcp.domain.listing import PackageListing, Totals
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.registry import packages
+from quilt_mcp.registry.reading import packages
 
 NAMES = ("imaging/organoid-confocal", "imaging/Organoid_2", "rna/organoid", "rna/seq-1", "rna-2/seq")
 

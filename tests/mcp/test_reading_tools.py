@@ -109,7 +109,8 @@ async def test_the_log_is_newest_first(connect: Connect, place: Place) -> None:
         assert (await result(client, "package_browse", package=named))["data"]["message"] == "third"
     # Two revisions of one second have one pointer in quilt3's layout: the later one.
     assert revisions[0]["top_hash"] == place.hashes["demo/flowers"][-1]
-    assert (revisions[0]["message"], revisions[0]["tags"]) == ("third", ["latest"])
+    assert (revisions[0]["message"], revisions[0]["latest"]) == ("third", True)
+    assert not any("latest" in one for one in revisions[1:])
     assert {one["top_hash"] for one in revisions} <= set(place.hashes["demo/flowers"])
 
 
@@ -126,7 +127,7 @@ async def test_a_diff_tells_files_and_metadata_apart(connect: Connect, place: Pl
     ]
     assert [one["path"] for one in data["metadata_changed"]] == ["README.md"]
     assert "added" not in data and "removed" not in data
-    assert data["package_metadata"]["after"]["checked"] is True
+    assert {"field": "/checked", "after": True} in data["package_metadata"]
     assert data["message"] == {"before": "first", "after": "second"}
     assert data["totals"] == {
         "added": 0,

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
-ENVIRONMENT = {"cli/__init__.py", "auth/decision.py", "auth/places.py", "server/log.py"}
+ENVIRONMENT = {
+    "cli/__init__.py", "cli/completion/answers.py", "auth/decision.py", "auth/places.py", "server/log.py",
+    "cli/screen.py", "cli/clients/install.py", "preview/child.py",
+}  # fmt: skip
 """Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, what
-variables name is closed to tools, and secrets in it are struck out of the log."""
-CLOSES = {"storage/local/credentials.py", "server/log.py"}
-"""Names credentials so as to refuse them, or to strike them out."""
+variables name is closed to tools, and secrets in it are struck out of the log. A screen asks it for colours and a pager, an
+installation in a client where that client's configuration is, a child that decodes files gets an empty one."""
+CLOSES = {"storage/local/credentials.py", "server/log.py", "cli/clients/install.py", "preview/child.py"}
+"""Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
+out of a child's environment."""
 AWS_CLIENTS = {"storage/s3/clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
 """Who may import AWS's libraries: the clients (which are given their keys) and the decision."""
 SETTINGS_ONLY = re.compile(r"QUILT_(JWT_TOKEN|API_KEY|DISABLE_QUILT3_SESSION|REQUIRE_AUTH)")

@@ -78,10 +78,11 @@ def test_metadata_may_be_pairs_json_and_files_in_turn(tmp_path: Path) -> None:
     path.write_text('{"a": 1, "b": {"c": []}}')
     given = parsed(f"""put me/first --metadata @{path} --meta a=2 --metadata '{{"d": null}}'""")
     assert given["metadata"] == {"a": 2, "b": {"c": []}, "d": None}
-    assert parsed("patch me/first --no-metadata --no-workflow") == {
+    assert parsed("patch me/first --metadata '{}' --metadata-mode replace --workflow :none") == {
         "package": "me/first",
-        "metadata": None,
-        "workflow": None,
+        "metadata": {},
+        "metadata_mode": "replace",
+        "workflow": ":none",
     }
 
 

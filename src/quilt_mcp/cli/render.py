@@ -16,6 +16,8 @@ def render(reply: Reply, screen: Screen) -> None:
     data = cast("dict[str, Any]", reply.structured.get("data", {}))
     shown_in_block = {"text"} if len(reply.blocks) > 1 else set[str]()
     plain = {key: value for key, value in data.items() if not is_rows(value) and key not in shown_in_block}
+    if "uri" in reply.structured and "page" not in reply.structured:
+        plain["address"] = reply.structured["uri"]
     for line in facts(plain):
         name, gap, value = line.partition("  ")
         screen.line(screen.bold(name) + gap + value if name else line)
