@@ -20,12 +20,13 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports nightly pythons node ceph shells bench docs requirements clean
+.PHONY: help demo test coverage check lint types imports nightly pythons node ceph shells bench docs requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
 	@echo "make test     the tests; those that need what is not installed here are skipped and say so"
-	@echo "make check    all of what CI runs: lint, types, import rules, tests with coverage"
+	@echo "make coverage  the tests, and which branches they reach"
+	@echo "make check    all of what CI runs: lint, types, import rules, tests"
 	@echo "make nightly  all tests, with their long profiles"
 	@echo "make pythons  the tests with each newer Python that this machine has"
 	@echo "make bench    start, size, call and engine benchmarks, results in bench/results"
@@ -39,6 +40,12 @@ test: $(DEV_STAMP) node
 
 nightly: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
+
+coverage:
+	rm -f .coverage .coverage.*
+	$(MAKE) test COVERAGE=1
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 # With each newer Python that this machine has, in an environment of its own.
 pythons:
