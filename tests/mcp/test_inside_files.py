@@ -182,3 +182,10 @@ async def test_what_is_refused_says_what_to_do(connect: Connect, folder: Path) -
             assert (error["code"], bool(error["next_step"])) == (code, True), name
         beyond = await failure(client, "object_read", uri=(folder / "packed").as_uri(), offset=10**6)
         assert (beyond["code"], "45000" in beyond["next_step"]) == ("invalid_argument", True)
+
+
+async def test_info_of_a_table_without_a_line_tells_what_is_known(connect: Connect, folder: Path) -> None:
+    (folder / "empty.csv").write_text("")
+    async with connect() as client:
+        info = await result(client, "object_read", uri=(folder / "empty.csv").as_uri(), mode="info")
+    assert info["data"]["size"] == 0 and info["warnings"][0].startswith("not_a_table: ")

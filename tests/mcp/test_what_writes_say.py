@@ -101,3 +101,15 @@ async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> 
     told = done["data"]["changed_meanwhile"]
     assert told["changes"] == [{"path": "b", "action": "add"}]
     assert (told["metadata"], told["messages"]) == (["/checked"], ["theirs"])
+
+
+async def test_a_verification_lists_some_of_many_problems_and_counts_all(
+    connect: Connect, place: Place
+) -> None:
+    (place.here / "partly").mkdir(exist_ok=True)
+    async with connect() as client:
+        done = await result(client, "package_verify", package="demo/large", dest="partly")
+    data = done["data"]
+    assert len(data["problems"]) == 50 and data["problem_count"] > 100
+    assert data["problems"][0] == {"path": data["problems"][0]["path"], "problem": "missing"}
+    assert any(one.startswith("cut: ") for one in done["warnings"])

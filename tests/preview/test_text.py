@@ -166,3 +166,9 @@ def test_a_pattern_that_cannot_be_used_is_refused() -> None:
 
 def test_dear_patterns_take_linear_time() -> None:
     assert find(Held("t", b"a" * 50_000 + b"!"), "/^(a|aa)+$/")["total"] == 0
+
+
+def test_nothing_is_looked_for_in_what_is_no_text() -> None:
+    """Of a picture or a Parquet file it told letters that happen to stand there, and none of what is packed."""
+    held = Held("picture.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20)
+    assert held.fault("find", find="x", offset=0, limit=5, room=1_000)[0] == "not_text"

@@ -165,6 +165,15 @@ def test_a_value_that_cannot_be_compared_is_refused() -> None:
     assert Held("plants.csv", PLANTS).fault("rows", **rows_asked(where="ok = 3"))[0] == "bad_value"
 
 
+def test_a_number_is_not_compared_with_texts_unless_it_is_written_as_one() -> None:
+    """As texts, 10 comes before 9, and 007 is no 7: rows were missing without a word."""
+    held = Held("limits.csv", b"code,conc\n007,10\n008,9\n009,<LOD\n010,100\n")
+    for where in ("conc > 9", "conc = 9", "conc in (9, 10)"):
+        kind, message = held.fault("rows", **rows_asked(where=where))
+        assert (kind, "'9'" in message) == ("bad_value", True)
+    assert held.ask("rows", **rows_asked(where="conc = '9'"))["rows"] == [["008", "9"]]
+
+
 def test_ten_thousand_columns_are_a_table_too() -> None:
     names = ",".join(f"c{one}" for one in range(10_000))
     held = Held("wide.csv", f"{names}\n{','.join('1' * 10_000)}\n".encode())

@@ -144,9 +144,12 @@ def error_of(source: Source, fault: Any) -> QuiltError:
             return NotText(named, next_step="Mode info tells what it is; mode bytes reads it as base64.")
         case "no_column":
             return _no_column(source, details)
-        case "bad_value" | "bad_pattern":
+        case "bad_value":
+            return InvalidArgument(named, next_step="Mode info tells the columns and their types.")
+        case "bad_pattern":
             return InvalidArgument(
-                named, next_step="Mode info tells the columns and their types; regular expressions are RE2's."
+                named,
+                next_step="Regular expressions are RE2's; text without slashes around it is found as it is.",
             )
         case "past_end":
             size = details.get("size")

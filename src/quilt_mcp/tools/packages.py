@@ -44,6 +44,8 @@ _CHANGES = {
     "metadata_changed": "metadata",
 }
 PATH = {"type": "string", "description": "Folder or file in the package"}
+MOST_PROBLEMS = 50
+"""Problems that a verification lists; ``problem_count`` counts all."""
 _FIELDS = listed(fields(field=TEXT, before={}, after={}))
 
 
@@ -199,6 +201,12 @@ async def package_verify(
 ) -> Answer:
     address = package_address(call, package, registry, path)
     found = await call.ops.verify(address, dest=dest, progress=call.progress)
+    more = found.problem_count - MOST_PROBLEMS
+    cut = (
+        (f"cut: {more} more problems are counted and not listed; path checks a folder alone.",)
+        if more > 0
+        else ()
+    )
     return Answer(
         {
             "ok": found.ok,
@@ -206,12 +214,12 @@ async def package_verify(
             "checked": {"entries": found.checked.entries, "bytes": found.checked.bytes},
             "checks": dict(found.checks),
             "problem_count": found.problem_count,
-            "problems": [check_json(one) for one in found.problems],
+            "problems": [check_json(one) for one in found.problems[:MOST_PROBLEMS]],
         },
         uri=found.uri,
         records=("problems",),
         paged=False,
-        warnings=found.warnings,
+        warnings=(*found.warnings, *cut),
     )
 
 

@@ -43,19 +43,17 @@ _NOT_LATIN = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 
 
 class Text:
-    """The text of a file as a stream of characters. Raises Fault (not_text) for what is none, unless ``is_lenient``; a few zeros
-    (1 %) may stand in it where it ``has_zeros``, as they do in tables of instruments."""
+    """The text of a file as a stream of characters. Raises Fault (not_text) for what is none; a few zeros (1 %) may stand in it
+    where it ``has_zeros``, as they do in tables of instruments."""
 
-    def __init__(
-        self, file: File, most: int | None = None, *, is_lenient: bool = False, has_zeros: bool = False
-    ) -> None:
+    def __init__(self, file: File, most: int | None = None, *, has_zeros: bool = False) -> None:
         self.plain = Plain(file, most)
         buffered = io.BufferedReader(self.plain, _SAMPLE)
         head = buffered.peek(_SAMPLE)[:_SAMPLE]
         if has_zeros and 100 * head.count(0) <= len(head) + 100:
             head = head.replace(b"\0", b" ")
         found = encoding(head)
-        if found is None and not is_lenient:
+        if found is None:
             raise Fault("not_text", "It is not text in UTF-8, UTF-16 or Latin-1.")
         self.encoding = found or "utf-8"
         self.stream = io.TextIOWrapper(buffered, encoding=self.encoding, errors="replace", newline="")
@@ -109,7 +107,7 @@ def find(file: File, ask: dict[str, Any]) -> dict[str, Any]:
     is_in = _matcher(str(ask["find"]))
     offset, limit = int(ask["offset"]), int(ask["limit"])
     room = int(ask["room"])
-    found = Text(file, is_lenient=True)
+    found = Text(file, has_zeros=True)
     matches: list[dict[str, Any]] = []
     header, total, next_offset = "", 0, None
     for number, at, line in _lines(found.stream):

@@ -10,7 +10,7 @@ from typing import Any
 
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.printable import printable
-from quilt_mcp.errors import HashMismatch, TooCostly, Undecodable
+from quilt_mcp.errors import HashMismatch, NotATable, TooCostly, Undecodable
 from quilt_mcp.preview import looks
 from quilt_mcp.preview.source import Source
 from quilt_mcp.tools.results.envelope import DATA, Answer, Block
@@ -49,7 +49,7 @@ async def about(described: Answer, source: Source) -> Answer:
     """What is inside goes with the description; what cannot be looked into is told of in a warning, as the rest is known."""
     try:
         found = await looks.inside(source)
-    except (Undecodable, TooCostly) as error:
+    except (NotATable, Undecodable, TooCostly) as error:
         said = f"{error.code}: {error.message}"
         return replace(described, warnings=(*described.warnings, said))
     if found is None:

@@ -164,6 +164,9 @@ def fields_json(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
 
 
 def check_json(one: FileCheck) -> dict[str, Any]:
+    """Of a file that is missing, the problem says it all."""
+    if one.problem == "missing":
+        return {"path": one.path, "problem": one.problem}
     return present(path=one.path, problem=one.problem, expected=one.expected, found=one.found)
 
 
