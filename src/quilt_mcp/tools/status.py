@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from quilt_mcp import __version__
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
@@ -14,17 +16,6 @@ from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, REGISTRY, SWITCH,
 async def status(call: Call, *, detail: bool = False) -> Answer:
     identity, settings = call.identity, call.settings
     chosen = next((one.reason for one in identity.explanation if one.chosen), None)
-    passed_over = [
-        present(backend=one.kind, reason=one.reason, fix=one.fix or None)
-        for one in identity.explanation
-        if not one.chosen
-    ]
-    everything = {
-        "version": __version__,
-        "passed_over": passed_over,
-        "abilities": call.ops.describe(),
-        "max_response_tokens": settings.max_response_tokens,
-    }
     return Answer(
         present(
             principal=identity.principal,
@@ -34,9 +25,23 @@ async def status(call: Call, *, detail: bool = False) -> Answer:
             writes=settings.allow_write,
             roots=[str(root) for root in settings.local_roots()],
         )
-        | (everything if detail else {}),
+        | (_details(call) if detail else {}),
         warnings=settings.notices(),
     )
+
+
+def _details(call: Call) -> dict[str, Any]:
+    passed_over = [
+        present(backend=one.kind, reason=one.reason, fix=one.fix or None)
+        for one in call.identity.explanation
+        if not one.chosen
+    ]
+    return {
+        "version": __version__,
+        "passed_over": passed_over,
+        "abilities": call.ops.describe(),
+        "max_response_tokens": call.settings.max_response_tokens,
+    }
 
 
 async def registry_list(call: Call, *, limit: int = 100, cursor: str | None = None) -> Answer:
