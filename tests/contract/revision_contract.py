@@ -9,7 +9,13 @@ from ops_base import NOWHERE, OpsContract, inline
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, PatchRequest
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, PackageNotFound, RevisionNotFound
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    PackageNotFound,
+    RevisionNotFound,
+    WorkflowFailed,
+)
 
 SIBLINGS = ("a/b", "a/b-2", "a/bc", "a/b_", "ab/b", "a-b/b")
 
@@ -167,12 +173,29 @@ class RevisionContract(OpsContract):
         assert self.snapshot() == before
         assert (await self.ops.copy(own)).top_hash == first.top_hash
 
-    async def test_a_rollback_to_a_revision_that_was_deleted_gives_it_a_line_of_the_log(self) -> None:
+    async def test_a_hash_that_no_pointer_of_the_package_names_is_no_rollback_but_a_copy(self) -> None:
+        """A mistyped hash replaced a dataset by another package's, past the workflow and without being asked to overwrite."""
         first = await self.create("a/b", {"f": "1"})
         second = await self.patch("a/b", {"f": "2"})
+        foreign = await self.create("c/d", {"g": "3"})
         await self.ops.delete(self.uri("a/b", first.top_hash))
-        await self.roll_back(self.uri("a/b", first.top_hash))
-        assert [revision.top_hash for revision in await self.log("a/b")] == [first.top_hash, second.top_hash]
+        for top_hash in (first.top_hash, foreign.top_hash, foreign.top_hash[:10]):
+            request = CopyRequest(self.uri("a/b", top_hash), self.uri("a/b"))
+            for call in (self.ops.plan_copy, self.ops.copy):
+                with pytest.raises(AlreadyExists):
+                    await call(request)
+        assert await self.latest("a/b") == second.top_hash
+        again = CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b"), overwrite=True)
+        for done in (await self.ops.plan_copy(again), await self.ops.copy(again)):
+            assert any(one.startswith("unnamed_revision: ") for one in done.warnings)
+        assert [one.top_hash for one in await self.log("a/b")] == [first.top_hash, second.top_hash]
+        config = "version: '1'\nis_workflow_required: true\nworkflows:\n  never:\n    name: N\n    handle_pattern: ^never/x$\n"
+        self.raw_set(".quilt/workflows/config.yml", config.encode())
+        for name in ("a/b", "brand/new"):
+            with pytest.raises(WorkflowFailed):
+                await self.ops.copy(
+                    CopyRequest(self.uri(name, foreign.top_hash), self.uri(name), overwrite=True)
+                )
 
     async def test_a_rollback_finds_its_line_among_many(self) -> None:
         first = await self.create("a/b", {"f": "1"})

@@ -48,8 +48,7 @@ class ModelRegistry:
         package = self.packages[name]
         if package.latest == top_hash:
             return False
-        if top_hash not in package.log:
-            package.log.append(top_hash)
+        assert top_hash in package.log
         package.latest = top_hash
         return True
 

@@ -48,6 +48,7 @@ from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.named import NamedRevisions
+from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.browsing import View, browse
 from quilt_mcp.registry.reading.history import History
 from quilt_mcp.registry.reading.packages import Wanted, list_packages
@@ -287,20 +288,40 @@ class DirectOps(ObjectOps):
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
         author = self._author(request.destination.registry)
-        return await (Rollback(author, request).plan() if self._rolls_back(request) else author.plan(request))
+        if await self._rolls_back(request):
+            return await Rollback(author, request).plan()
+        plan = await author.plan(request)
+        return replace(plan, warnings=(*plan.warnings, *await self._source_notices(request.source)))
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
         author = self._author(request.destination.registry)
-        if self._rolls_back(request):
+        if await self._rolls_back(request):
             return await Rollback(author, request).write()
-        return await author.write(request, progress)
+        notices = await self._source_notices(request.source)
+        commit = await author.write(request, progress)
+        return replace(commit, warnings=(*commit.warnings, *notices))
 
-    def _rolls_back(self, request: CopyRequest) -> bool:
-        """Whether a revision is copied onto its own name."""
-        source, destination = request.source, request.destination
-        is_same = self._registry(source.registry).url == self._registry(destination.registry).url
-        return is_same and source.name == destination.name
+    async def _source_notices(self, source: PackageUri) -> tuple[str, ...]:
+        if source.top_hash is None:
+            return ()
+        registry = self._registry(source.registry)
+        return await registry.notices(source, await registry.resolve(source))
+
+    async def _rolls_back(self, request: CopyRequest) -> bool:
+        """Whether a revision of the package is copied onto its own name. A hash that none of its pointers names (another
+        package's, or a deleted one's) is a copy like any other: it asks for ``overwrite``, and the workflow has its say."""
+        source, registry = request.source, self._registry(request.source.registry)
+        is_same = registry.url == self._registry(request.destination.registry).url
+        if not is_same or source.name != request.destination.name:
+            return False
+        if source.top_hash is None:
+            return True
+        top_hash = await registry.resolve(source)
+        latest = await registry.pointers.try_latest(source.name)
+        if isinstance(latest, Pointer) and latest.top_hash == top_hash:
+            return True
+        return await registry.pointers.stamp_of(source.name, top_hash) is not None
 
     async def delete(
         self, package: PackageUri, *, whole: bool = False, dry_run: bool = False

@@ -26,6 +26,7 @@ from quilt_mcp.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     QuiltError,
+    RevisionNotFound,
     StaleParent,
     StorageUnavailable,
 )
@@ -104,16 +105,21 @@ class Publisher:
         return Published(top_hash, not is_latest, tuple(warnings))
 
     async def roll_back(self, name: str, top_hash: str, parent: Pointer | None) -> Published:
-        """Makes a revision whose manifest is there the latest. Moves the latest pointer alone, as quilt3's rollback does; a
-        revision that no line of the log names (any more) gets one.
+        """Makes a revision whose manifest is there the latest. Moves the latest pointer alone, as quilt3's rollback does.
 
-        Raises StaleParent when latest is not ``parent`` (any more).
+        Raises StaleParent when latest is not ``parent`` (any more), RevisionNotFound when no line of the log names the revision.
         """
         if parent is not None and parent.top_hash == top_hash:
             return Published(top_hash, False, ())
         tag = await self._pointers.stamp_of(name, top_hash)
-        put = self._put_pointers if tag is None else partial(self._put_latest, tag)
-        warnings = await _committed(partial(put, name, top_hash, parent), name, top_hash)
+        if tag is None:
+            raise RevisionNotFound(
+                f"{name} has no revision {top_hash} any more.",
+                next_step="Call package_log for its revisions.",
+                details={"package": name, "hash": top_hash},
+            )
+        put = partial(self._put_latest, tag, name, top_hash, parent)
+        warnings = await _committed(put, name, top_hash)
         return Published(top_hash, True, tuple(warnings))
 
     async def _put_latest(self, tag: str, name: str, top_hash: str, parent: Pointer | None) -> list[str]:
