@@ -442,11 +442,41 @@ class SayingContract(OpsContract):
         told = plan.changed_meanwhile
         assert told is not None
         assert [(one.action, one.path) for one in told.changes] == [("add", "new"), ("remove", "top.csv")]
-        assert (told.changes_total, told.metadata) == (2, ("/deep", "/n", "/theirs"))
+        assert (told.changes_total, told.metadata) == (2, ("/deep/b", "/n", "/theirs"))
         assert [one.message for one in told.revisions] == ["third", "second"]
         assert (await self.ops.browse(self.uri("a/b"))).metadata == {
             "n": 5, "deep": {"a": 1, "b": 2, "c": 3}, "theirs": 1, "ours": 1,
         }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("theirs", "ours", "field"),
+        [
+            ({"a": 2}, {"a": 1, "c": 1}, "/a"),
+            ({"b": 5}, {"b": None}, "/b"),
+            ({"a": 2}, {"a": True}, "/a"),
+            ({"deep": {"x": 2}}, {"deep": {"x": 1, "y": 1}}, "/deep/x"),
+            ({"deep": None}, {"deep": {"y": 1}}, "/deep"),
+        ],
+    )
+    async def test_a_merge_never_undoes_what_others_set(self, theirs: Any, ours: Any, field: str) -> None:
+        """Who gives the whole metadata again as it was read has not asked for the old values."""
+        first = await self.create("a/b", {"f": "1"}, metadata={"a": 1, "deep": {"x": 1}})
+        second = await self.patch("a/b", metadata=theirs)
+        with pytest.raises(StaleParent) as caught:
+            await self.patch("a/b", metadata=ours, expected_top_hash=first.top_hash, merge=True)
+        assert caught.value.details["changed_by_both"] == [f"(package metadata) {field}"]
+        assert await self.latest("a/b") == second.top_hash
+
+    async def test_values_that_json_spells_otherwise_are_changes(self) -> None:
+        """To Python 1 is true is 1.0: such an edit of a file's metadata was dropped without a word."""
+        await self.create("a/b", {"f": "1"}, metadata={"k": 1})
+        made = await self.patch("a/b", entry_metadata={"f": {"k": 1}})
+        done = await self.patch("a/b", entry_metadata={"f": {"k": True}}, metadata={"k": 1.0})
+        assert (done.created, done.plan.metadata_changed) == (True, True)
+        assert [(one.path, one.action) for one in done.plan.changes] == [("f", "metadata")]
+        assert (await self.ops.stat(self.uri("a/b", path="f"))).metadata["k"] is True
+        diff = await self.ops.diff(self.uri("a/b", made.top_hash), self.uri("a/b"))
+        assert (diff.totals.metadata, [one.field for one in diff.fields]) == (1, ["/k"])
 
     @pytest.mark.parametrize("merge", [True, False])
     async def test_a_conflict_tells_what_changed_meanwhile(self, merge: bool) -> None:

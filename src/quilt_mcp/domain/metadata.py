@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn, cast
 
+from quilt_mcp.domain.diff import changed_fields
 from quilt_mcp.domain.entry import JsonObject
 from quilt_mcp.domain.plan import UNSET
 from quilt_mcp.domain.workflows.yaml import MAX_BYTES, read_yaml
@@ -36,28 +37,17 @@ def changed_meta(before: Any, given: Any, *, merge: bool) -> Any:
     return None if merge and before is None and after == {} else after
 
 
-def clashing_keys(before: Any, ours: Any, theirs: Any, at: str = "") -> list[str]:
-    """Pointers (RFC 6901) to the keys that two changes of one value set to different values."""
-    if ours in (theirs, before) or theirs == before:
-        return []
-    sides = [_fields(before or {}), _fields(ours), _fields(theirs)]
-    old, our, their = sides
-    if old is None or our is None or their is None:
-        return [at]
-    found: list[str] = []
-    for key in sorted({*old, *our, *their}):
-        found += clashing_keys(old.get(key), our.get(key), their.get(key), f"{at}/{_escaped(key)}")
-    return found
+def undone(before: Any, theirs: Any, after: Any) -> list[str]:
+    """Pointers (RFC 6901) to what others made of the metadata since ``before`` (``theirs``) that would not be so ``after`` the
+    change is redone on it: what both set otherwise, and what the change gives again as it was."""
+    found = [one.field for one in changed_fields(before, theirs)]
+    touched = [one.field for one in changed_fields(theirs, after)]
+    return [one for one in found if any(is_within(one, other) or is_within(other, one) for other in touched)]
 
 
-def changed_keys(before: Any, after: Any) -> list[str]:
-    """Pointers to the keys of an object that differ; '' where one of the two is none."""
-    if before == after:
-        return []
-    old, new = _fields(before or {}), _fields(after or {})
-    if old is None or new is None:
-        return [""]
-    return [f"/{_escaped(key)}" for key in sorted({*old, *new}) if old.get(key, UNSET) != new.get(key, UNSET)]
+def is_within(pointer: str, other: str) -> bool:
+    """Whether a pointer is ``other`` or leads into it."""
+    return pointer == other or pointer.startswith(f"{other}/")
 
 
 def with_agent_context(user_meta: Any, written_by: Mapping[str, Any]) -> Any:
@@ -73,10 +63,6 @@ def with_agent_context(user_meta: Any, written_by: Mapping[str, Any]) -> Any:
 
 def _fields(value: Any) -> Mapping[str, Any] | None:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else None
-
-
-def _escaped(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def with_user_meta(meta: JsonObject, user_meta: Any) -> JsonObject:

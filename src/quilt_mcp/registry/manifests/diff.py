@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress
 
-from quilt_mcp.domain.diff import DiffTotals, EntryChange, entry_change, is_same_file
+from quilt_mcp.domain.diff import DiffTotals, EntryChange, entry_change, is_same_file, is_same_json
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.manifest.codec import decode_entry, walk_key_in
 from quilt_mcp.domain.manifest.plain_lines import plain_lines
@@ -146,7 +146,7 @@ class _Merge:
             places = old.pass_line(), new.pass_line()
             if _is_surely_modified(one, other) or not is_same_file(decode_entry(one), decode_entry(other)):
                 self.modified += 1
-            elif decode_entry(one).meta != decode_entry(other).meta:
+            elif not is_same_json(decode_entry(one).meta, decode_entry(other).meta):
                 self.metadata += 1
             else:
                 self.unchanged += 1

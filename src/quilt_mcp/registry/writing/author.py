@@ -14,6 +14,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.diff import is_same_json
 from quilt_mcp.domain.entry import Header, JsonObject
 from quilt_mcp.domain.metadata import changed_meta, with_agent_context
 from quilt_mcp.domain.plan import (
@@ -376,13 +377,13 @@ class Author:
             faults = (WorkflowFault("is_workflow_required", refusal.message),)
         elif chosen is not None and faults:
             refusal = rejection(chosen.rules.id, faults)
-        outcome = draft.outcome()
+        outcome = await anyio.to_thread.run_sync(draft.outcome, anyio.from_thread.check_cancelled)
         plan = Plan(
             package=PackageUri(self.registry.url, name),
             parent=parent.top_hash if parent else None,
             actions=outcome.actions,
             totals=outcome.totals,
-            metadata_changed=draft.header.user_meta != (before and before.user_meta),
+            metadata_changed=not is_same_json(draft.header.user_meta, before and before.user_meta),
             bytes_to_copy=bytes_to_copy,
             changes=outcome.changes,
             workflow=chosen.header if chosen else None,

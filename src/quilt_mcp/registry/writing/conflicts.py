@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.diff import ChangeKind, EntryChange
-from quilt_mcp.domain.metadata import changed_keys, clashing_keys
+from quilt_mcp.domain.diff import ChangeKind, EntryChange, changed_fields, is_same_json
+from quilt_mcp.domain.metadata import changed_meta, undone
 from quilt_mcp.domain.plan import UNSET, Action, Meanwhile, PatchRequest, Plan, PlannedChange
 from quilt_mcp.errors import StaleParent
 from quilt_mcp.registry.manifests.diff import ManifestDiff
@@ -53,18 +53,16 @@ def overlaps(
         paths = (change.path, change.old_path)
         found += [path for path in paths if path is not None and draft.touches(path)]
     if request.metadata is not UNSET:
-        ours = draft.header.user_meta
-        sides = (base.header.user_meta, ours, theirs.header.user_meta)
-        keys = clashing_keys(*sides)
-        if request.metadata_mode == "replace" and not keys and sides[0] != sides[2] != ours:
-            keys = [""]  # what they set would be lost with the rest
-        found += [f"(package metadata) {key}".strip() for key in keys]
+        now = theirs.header.user_meta
+        after = changed_meta(now, request.metadata, merge=request.metadata_mode == "merge")
+        fields = undone(base.header.user_meta, now, after)
+        found += [f"(package metadata) {field}".strip() for field in fields]
     before = {meta.logical_key: meta.meta for meta in base.directory_metas()}
     after = {meta.logical_key: meta.meta for meta in theirs.directory_metas()}
     found += [
         folder
         for folder in sorted({*before, *after})
-        if before.get(folder) != after.get(folder) and draft.touches(folder)
+        if not is_same_json(before.get(folder), after.get(folder)) and draft.touches(folder)
     ]
     return found
 
@@ -73,11 +71,12 @@ async def what_changed(registry: Registry, name: str, changes: ManifestDiff) -> 
     """From one revision of the package to a later one. Its log is read so far as it is shown."""
     base, theirs = changes.before, changes.after
     first = await anyio.to_thread.run_sync(changes.page, 0, _SHOWN)
+    fields = changed_fields(base.header.user_meta, theirs.header.user_meta)
     log = await History(registry, PackageUri(registry.url, name), counts=False).page(_SHOWN, None)
     return Meanwhile(
         tuple(map(planned, first)),
         changes.count,
-        tuple(changed_keys(base.header.user_meta, theirs.header.user_meta)[:_SHOWN]),
+        tuple(one.field for one in fields[:_SHOWN]),
         tuple(takewhile(lambda revision: revision.top_hash != base.top_hash, log.items)),
     )
 

@@ -9,6 +9,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.diff import is_same_json
 from quilt_mcp.domain.entry import Hash, Header
 from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.names import validate_package_name
@@ -143,6 +144,6 @@ def copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str)
     return replace(
         plan,
         actions=counts.by_action,
-        metadata_changed=before.header.user_meta != after.header.user_meta,
+        metadata_changed=not is_same_json(before.header.user_meta, after.header.user_meta),
         changes=tuple(planned(change, origin) for change in changes.page(0, CHANGES_SHOWN)),
     )

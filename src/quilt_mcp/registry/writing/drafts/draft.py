@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.diff import is_same_file
+from quilt_mcp.domain.diff import is_same_file, is_same_json
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
@@ -171,7 +171,7 @@ class Draft:
             if covers(self._removed, found[1]):
                 raise asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
             entry = self._with_metadata(found[0])
-            if entry.meta != found[0].meta and self._changes.new_key(key) == key:
+            if not is_same_json(entry.meta, found[0].meta) and self._changes.new_key(key) == key:
                 self._edited[key] = entry
                 self._counts.add("metadata", entry.size or 0)
                 self._note(PlannedChange(key, "metadata", entry.size))
@@ -230,7 +230,7 @@ class Draft:
             checkpoint()
             if now is None or not is_same_file(before, now):
                 action: Action = "replace"
-            elif before.meta != now.meta:
+            elif not is_same_json(before.meta, now.meta):
                 action = "metadata"
             else:
                 continue
@@ -333,7 +333,7 @@ class Draft:
                     next_step="Name a folder that holds files, or call package_browse for the folders there are.",
                     details={"path": key},
                 )
-            if (self._directories.pop(key, None) or None) != after:
+            if not is_same_json(self._directories.pop(key, None) or None, after):
                 self._count_metadata(key)
             if after is not None:
                 self._directories[key] = after
