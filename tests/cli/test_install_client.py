@@ -99,6 +99,17 @@ def test_a_server_of_that_name_keeps_what_its_owner_added(shell: Shell, client: 
     assert client.form == "json" or "# of another\n[other]\nb = 1\n" in path.read_text()
 
 
+def test_variables_that_are_not_given_again_stay_and_each_writing_keeps_its_own_copy(shell: Shell) -> None:
+    path = shell.home / FILES["cursor"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"mcpServers": {"quilt": {"command": "x", "env": {"TOKEN": "t", "A": "old"}}}}')
+    for number in range(3):
+        assert shell.run("install-client", "cursor", "--yes", "--env", f"A={number}").returncode == 0
+    assert servers(path)["quilt"]["env"] == {"TOKEN": "t", "A": "2"}
+    copies = [json.loads(one.read_text()) for one in path.parent.glob(f"{path.name}.*.bak")]
+    assert sorted(one["mcpServers"]["quilt"]["env"]["A"] for one in copies) == ["0", "1", "old"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -113,3 +113,15 @@ async def test_a_verification_lists_some_of_many_problems_and_counts_all(
     assert len(data["problems"]) == 50 and data["problem_count"] > 100
     assert data["problems"][0] == {"path": data["problems"][0]["path"], "problem": "missing"}
     assert any(one.startswith("cut: ") for one in done["warnings"])
+
+
+@pytest.mark.parametrize("empty", ["to", "to_registry"])
+async def test_an_empty_name_to_copy_to_is_no_rollback(connect: Connect, place: Place, empty: str) -> None:
+    """A variable that a client left unset made an old revision the latest again."""
+    old = f"demo/flowers@{place.hashes['demo/flowers'][0]}"
+    async with connect("--allow-write") as client:
+        for spelling in ("", "  "):
+            refused = await failure(client, "package_copy", package=old, **{empty: spelling})
+            assert refused["code"] in ("invalid_name", "invalid_uri") and refused["next_step"]
+        found = await result(client, "package_browse", package="demo/flowers")
+    assert found["data"]["top_hash"] == place.hashes["demo/flowers"][-1]

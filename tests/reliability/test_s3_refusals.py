@@ -492,6 +492,21 @@ async def test_an_archived_object_is_to_be_restored_first(
         await tools.result("package_create", **copy, copy=False)
 
 
+async def test_a_text_is_no_file_because_nobody_may_look_for_the_package(
+    opener: Opener, moto_proxy: Proxy
+) -> None:
+    """A relative path was read, and written, where the package of that name could not be looked for just then."""
+    tools = opener()
+    await tools.make()
+    (tools.here / "a/b").mkdir(parents=True)
+    (tools.here / "a/b/two").write_text("another")
+    with moto_proxy.injecting(faults.ACCESS_DENIED, bucket=tools.bucket):
+        for tool, more in (("object_read", {}), ("object_link", {}), ("object_put", {"text": "x"})):
+            error = await tools.failure(tool, uri="a/b/two", **more)
+            assert error["code"] == "permission_denied" and "./a/b/two" in error["next_step"], tool
+    assert (tools.here / "a/b/two").read_text() == "another"
+
+
 # -- how often --
 
 

@@ -126,7 +126,7 @@ async def package_copy(
 ) -> Answer:
     source = package_address(call, package, registry)
     where = source.registry if to_registry is None else registry_address(call, to_registry)
-    target = parse_package((to or source.name).strip(), where)
+    target = parse_package(source.name if to is None else to.strip(), where)
     if to_registry is not None and target.registry != where:
         raise InvalidArgument(
             f"The URI in to is in {target.registry}, but to_registry says {where}.",

@@ -9,7 +9,9 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -91,6 +93,8 @@ def plan(client: Client, name: str, file: Path, given: Mapping[str, Any]) -> Cha
             **{key: value for key, value in old.items() if key not in ("url", "httpUrl", "headers")},
             **given,
         }
+        if isinstance(old.get("env"), dict) and "env" in given:
+            entry["env"] = {**old["env"], **given["env"]}
         after = before if before is not None and old == entry else put(before or "", client.key, name, entry)
         if read(after) != {**whole, client.key: {**servers, name: entry}}:
             raise ValueError("the server would not stand where it should")
@@ -122,8 +126,7 @@ def write(change: Change) -> Path | None:
                 os.fsync(file.fileno())
             if change.before is not None:
                 shutil.copymode(target, new)
-                backup = target.with_name(f"{target.name}.{time.strftime('%Y%m%dT%H%M%S')}.bak")
-                shutil.copy2(target, backup)
+                backup = _copy(target)
             if _text(target) != change.before:
                 raise PreconditionFailed(
                     f"{change.file} was changed meanwhile.", next_step="Close the client, and type it again."
@@ -137,6 +140,18 @@ def write(change: Change) -> Path | None:
             next_step="Add what is printed here by hand.",
         ) from None
     return backup
+
+
+def _copy(target: Path) -> Path:
+    """A copy beside it, whose name no other has."""
+    name = f"{target.name}.{time.strftime('%Y%m%dT%H%M%S')}"
+    for number in count():
+        copy = target.with_name(f"{name}{f'-{number}' if number else ''}.bak")
+        with suppress(FileExistsError):
+            os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            shutil.copy2(target, copy)
+            return copy
+    raise AssertionError("numbers do not end")
 
 
 def snippet(client: Client, name: str, entry: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ async def new_object_address(call: Call, uri: str) -> str:
     if not is_package and (is_path(text) or not names_package(text)):
         return _below_first_root(call, text)
     package = parse_package(text, call.ops.default_registry)
-    if not is_package and not await _has_package(call, package):
+    if not is_package and not await _has_package(call, package, text):
         return _below_first_root(call, text)
     other = "" if is_package else f", or give uri as ./{text[:200]} for a file below the first root"
     raise InvalidArgument(
@@ -144,7 +144,8 @@ async def _package_or_file(call: Call, text: str) -> Target:
     """What a plain text names that could be a package or a relative path. Costs a request for the package's pointer."""
     package = parse_package(text, call.ops.default_registry)
     url = _below_first_root(call, text) if call.settings.local_roots() else None
-    is_package, is_file = await _has_package(call, package), url is not None and await _has_object(call, url)
+    is_file = url is not None and await _has_object(call, url)
+    is_package = await _has_package(call, package, text)
     if is_package and is_file:
         raise InvalidArgument(
             f"{text[:200]!r} names a package, {package}, and a file or folder, ./{text[:200]}.",
@@ -161,11 +162,15 @@ async def _package_or_file(call: Call, text: str) -> Target:
     )
 
 
-async def _has_package(call: Call, package: PackageUri) -> bool:
+async def _has_package(call: Call, package: PackageUri, text: str) -> bool:
+    """Raises AccessError: who may not look for the package does not know that ``text`` is a file."""
     try:
         await call.ops.resolve(PackageUri(package.registry, package.name))
-    except (PackageNotFound, RegistryNotFound, AccessError):
+    except (PackageNotFound, RegistryNotFound):
         return False
+    except AccessError as error:
+        error.next_step += f" If a file below the first root is meant, write ./{text[:200]}."
+        raise
     return True
 
 

@@ -27,20 +27,19 @@ HOST_EXTRAS: Final = ("toolCallId", "sessionId", "action", "chatInput", "_meta")
 ADDRESSES: Final = frozenset(
     {
         "registry",
-        "to_registry",
         "package",
         "uri",
         "path",
         "location",
         "dest",
-        "to",
         "before",
         "after",
         "prefix",
         "cursor",
     }
 )
-"""Arguments that name something: empty, they name nothing, as if they were not given."""
+"""Arguments that name something: empty, they name nothing, as if they were not given. Not the name that a copy is made under: a
+copy that is given none is a rollback of its source, so an empty one is refused there."""
 NEVER_EMPTY: Final = {
     "expected_top_hash": "An empty guard would guard nothing: give the top hash that you have seen, or leave it out.",
     "from": "An empty source would be the whole root: name a file or folder, or '.' if the root is meant.",
