@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def tries():
         "unix": lambda: socket.socket(socket.AF_UNIX),
         "pair": lambda: socket.socketpair(),
         "exec": lambda: os.execv("/bin/true", ["true"]),
+        "fork": lambda: os.fork() or os._exit(0),
+        "signal": lambda: os.kill(os.getppid(), 0),
         "memory": lambda: bytearray(3 << 30),
         "files": lambda: [open(os.devnull) for _ in range(80)],
     }.items():
@@ -44,10 +47,11 @@ print(json.dumps(found))
 @pytest.mark.skipif(
     sys.platform != "linux" or os.uname().machine not in ("x86_64", "aarch64"), reason="the filter is Linux's"
 )
-def test_network_programs_memory_and_files_are_refused() -> None:
+def test_network_processes_memory_and_files_are_refused(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TRY],
         env={"PYTHONPATH": str(ROOT / "src")},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
@@ -58,19 +62,83 @@ def test_network_programs_memory_and_files_are_refused() -> None:
         "unix": "PermissionError",
         "pair": "PermissionError",
         "exec": "PermissionError",
+        "fork": "PermissionError",
+        "signal": "PermissionError",
         "memory": "MemoryError",
         "files": "OSError",
         "in a thread": "PermissionError",
     }
 
 
-def test_the_filter_jumps_to_the_refusal_from_every_number() -> None:
-    program = lockdown.filter_program(7, (1, 2, 3))
-    lines = [program[at : at + 8] for at in range(0, len(program), 8)]
-    assert len(lines) == 10
-    for place in (4, 5, 6, 7):
-        assert place + 1 + lines[place][2] == 9
-    assert lines[9][4:] == (0x00050001).to_bytes(4, sys.byteorder)
+CLOSED = """
+import json, os, sys
+from pathlib import Path
+from quilt_mcp.preview.decode.landlock import close_files
+is_closed = close_files(os.getcwd())
+found = {}
+for name, attempt in {
+    "home": lambda: os.listdir(sys.argv[1]),
+    "a file of it": lambda: Path(sys.argv[1], "secret").read_text(),
+    "the parent's environment": lambda: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+    "the parent's memory": lambda: open(f"/proc/{os.getppid()}/mem", "rb"),
+    "write": lambda: Path(sys.argv[1], "new").write_text("x"),
+    "remove": lambda: Path(sys.argv[1], "secret").unlink(),
+    "own": lambda: Path("own").write_text("x"),
+    "library": lambda: __import__("duckdb"),
+}.items():
+    try:
+        attempt()
+        found[name] = "done"
+    except OSError as error:
+        found[name] = type(error).__name__
+print(json.dumps([is_closed, found]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_home_and_parent_are_out_of_reach(tmp_path: Path) -> None:
+    """Also where the home folder is on Python's path, as when a server is started in it."""
+    (home := tmp_path / "home").mkdir()
+    (home / "secret").write_text("s")
+    (own := tmp_path / "own").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSED, str(home)],
+        env={"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(home)]), "SECRET": "canary"},
+        cwd=own,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    is_closed, found = json.loads(done.stdout)
+    if not is_closed:
+        pytest.skip("this kernel has no Landlock")
+    assert (found.pop("own"), found.pop("library")) == ("done", "done")
+    assert set(found.values()) == {"PermissionError"}
+
+
+@pytest.mark.parametrize("refused", [(1, 2, 3), tuple(range(13))])
+def test_the_filter_answers_each_call_as_it_should(refused: tuple[int, ...]) -> None:
+    """Run as the kernel runs it."""
+    program = lockdown.filter_program(7, 56, refused)
+    lines = [struct.unpack("=HBBI", program[at : at + 8]) for at in range(0, len(program), 8)]
+
+    def answer(number: int, architecture: int = 7, flags: int = 0) -> int:
+        words, value, at = {0: number, 4: architecture, 16: flags}, 0, 0
+        while True:
+            code, yes, no, operand = lines[at]
+            if code == 0x06:
+                return operand
+            if code == 0x20:
+                value, at = words[operand], at + 1
+            else:
+                holds = {0x15: value == operand, 0x35: value >= operand, 0x45: bool(value & operand)}[code]
+                at += 1 + (yes if holds else no)
+
+    allow, refuse, unknown, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+    assert {answer(number) for number in refused} == {refuse}
+    assert (answer(200), answer(435), answer(1, architecture=8)) == (allow, unknown, kill)
+    assert (answer(56), answer(56, flags=0x10000 | 0xF), answer(0x40000001)) == (refuse, allow, refuse)
 
 
 def test_a_conversation_is_a_question_ranges_and_an_answer() -> None:

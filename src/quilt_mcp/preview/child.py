@@ -1,14 +1,16 @@
 """A child process that decodes one file for one question.
 
-It has no credentials, no home and no network of ours: its environment is empty, its folder a new one that goes with it, and the
-bytes of the one file come to it through a pipe. Its time, its memory and its answer are bounded, and its answer is data. It is
-killed when the caller is cancelled.
+Its environment is empty, its folder a new one that goes with it, and the bytes of the one file come to it through a pipe. Its
+time, its memory and its answer are bounded, and its answer is data. It is killed when the caller is cancelled. On Linux it has no
+network, starts no process, and reaches no file but those of Python and its own (``decode.lockdown``); where the kernel has no
+Landlock, and on other systems, a decoder that was taken over could read what the user can.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,7 +119,10 @@ def _range(asked: Any, size: int) -> tuple[int, int]:
 async def _end(process: Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
-            process.kill()
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
+            else:
+                process.kill()
     await process.wait()
     await process.aclose()
 

@@ -1,6 +1,8 @@
-"""What the child gives up before it sees a byte: memory, time, files, new rights, and on Linux network and programs.
+"""What the child gives up before it sees a byte: memory, time, descriptors, and on Linux new rights, files, network, programs and
+processes.
 
-What a system does not have is skipped: the parent's clock and the bounds of the readers hold everywhere.
+What a system does not have is skipped: the parent's clock and the bounds of the readers hold everywhere. Not bounded is what it
+writes into its own folder, which goes with it: a copy with holes is as long as the file.
 """
 
 from __future__ import annotations
@@ -11,18 +13,25 @@ import struct
 import sys
 from contextlib import suppress
 
+from quilt_mcp.preview.decode.landlock import close_files
+
 MEMORY = 2 << 30
 """Of addresses: DuckDB and Pillow take a gigabyte for the largest of what they are given."""
 CPU_SECONDS = 60
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
-_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000
-"""Refused with EPERM, so that a library which asks for what it does not need goes on."""
+_ALLOW, _REFUSE, _UNKNOWN, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+"""Refused with EPERM, so that a library which asks for what it does not need goes on. Unknown is ENOSYS."""
 _CALLS = {
-    "x86_64": (0xC000003E, (41, 53, 59, 322, 101, 425, 310, 311)),
-    "aarch64": (0xC00000B7, (198, 199, 221, 281, 117, 425, 270, 271)),
+    "x86_64": (0xC000003E, 56, (41, 53, 59, 322, 57, 58, 62, 101, 425, 310, 311, 424, 438)),
+    "aarch64": (0xC00000B7, 220, (198, 199, 221, 281, 129, 117, 425, 270, 271, 424, 438)),
 }
-"""The kernel's name of an architecture, and its numbers of socket, socketpair, execve, execveat, ptrace, io_uring_setup,
-process_vm_readv and process_vm_writev."""
+"""The kernel's name of an architecture, its number of clone, and of what is refused: socket, socketpair, execve, execveat, fork
+and vfork (which aarch64 has not), kill, ptrace, io_uring_setup, process_vm_readv, process_vm_writev, pidfd_send_signal and
+pidfd_getfd."""
+_CLONE3 = 435
+"""Its flags lie in memory, where the filter does not look: the C library goes on with clone."""
+_THREAD = 0x10000
+"""The flag by which clone makes a thread, and no process that would outlive this one."""
 _OTHER_TABLE = 0x40000000
 """From here on the numbers of x86_64 mean its calls in another table."""
 
@@ -43,27 +52,33 @@ def lock_down() -> None:
         with suppress(OSError, ValueError):
             resource.setrlimit(what, (limit, limit))
     if sys.platform == "linux":
-        _refuse_network_and_programs()
+        ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        close_files(os.getcwd())
+        _refuse_network_and_processes()
 
 
-def _refuse_network_and_programs() -> None:
+def _refuse_network_and_processes() -> None:
     """By a filter of the kernel's, which holds for threads that are started later. A kernel without it goes on as it was."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     known = _CALLS.get(os.uname().machine)
     if known is None:
         return
     program = ctypes.create_string_buffer(filter_program(*known))
     count = (len(program) - 1) // 8
     pointer = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(program)))
-    libc.prctl(_SET_SECCOMP, _FILTER, pointer, 0, 0)
+    ctypes.CDLL(None).prctl(_SET_SECCOMP, _FILTER, pointer, 0, 0)
 
 
-def filter_program(architecture: int, refused: tuple[int, ...]) -> bytes:
-    """Instructions of the kernel's packet filter, on the number and the architecture of a call."""
-    load, equal, at_least, answer = 0x20, 0x15, 0x35, 0x06
+def filter_program(architecture: int, clone: int, refused: tuple[int, ...]) -> bytes:
+    """Instructions of the kernel's packet filter, on the number and the architecture of a call, and on the flags of clone."""
+    load, equal, at_least, has, answer = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow = 9 + len(refused)
+    refuse, unknown = allow + 1, allow + 2
     lines = [(load, 0, 0, 4), (equal, 1, 0, architecture), (answer, 0, 0, _KILL), (load, 0, 0, 0)]
-    lines.append((at_least, len(refused) + 1, 0, _OTHER_TABLE))
-    lines += [(equal, len(refused) - place, 0, number) for place, number in enumerate(refused)]
-    lines += [(answer, 0, 0, _ALLOW), (answer, 0, 0, _REFUSE)]
+    lines.append((at_least, refuse - 5, 0, _OTHER_TABLE))
+    for number in refused:
+        lines.append((equal, refuse - len(lines) - 1, 0, number))
+    lines.append((equal, unknown - len(lines) - 1, 0, _CLONE3))
+    lines.append((equal, 0, allow - len(lines) - 1, clone))
+    lines += [(load, 0, 0, 16), (has, 0, 1, _THREAD)]
+    lines += [(answer, 0, 0, _ALLOW), (answer, 0, 0, _REFUSE), (answer, 0, 0, _UNKNOWN)]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)
