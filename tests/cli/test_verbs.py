@@ -323,7 +323,9 @@ def test_every_row_is_written_whatever_a_page_holds(many: Shell) -> None:
 
 
 def test_rows_come_as_csv_tsv_and_json_lines_with_numbers_for_machines(lab: Shell) -> None:
-    made = list(csv.DictReader(io.StringIO(lab.run("log", "lab/plants", "--csv").stdout)))
+    logged = lab.run("log", "lab/plants", "--csv").stdout
+    assert not logged.startswith("change,")
+    made = list(csv.DictReader(io.StringIO(logged)))
     assert [row["message"] for row in made] == ["two", "one"]
     assert made[0]["timestamp"].endswith("Z")
     head, *tab = rows(lab.run("browse", "lab/plants", "data/", "--tsv").stdout)

@@ -182,7 +182,7 @@ class RevisionContract(OpsContract):
         for top_hash in (first.top_hash, foreign.top_hash, foreign.top_hash[:10]):
             request = CopyRequest(self.uri("a/b", top_hash), self.uri("a/b"))
             for call in (self.ops.plan_copy, self.ops.copy):
-                with pytest.raises(AlreadyExists):
+                with pytest.raises(RevisionNotFound, match="No revision of a/b has the hash"):
                     await call(request)
         assert await self.latest("a/b") == second.top_hash
         again = CopyRequest(self.uri("a/b", first.top_hash), self.uri("a/b"), overwrite=True)

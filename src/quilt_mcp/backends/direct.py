@@ -42,7 +42,7 @@ from quilt_mcp.domain.plan import (
     Progress,
     no_progress,
 )
-from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
+from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -310,7 +310,8 @@ class DirectOps(ObjectOps):
 
     async def _rolls_back(self, request: CopyRequest) -> bool:
         """Whether a revision of the package is copied onto its own name. A hash that none of its pointers names (another
-        package's, or a deleted one's) is a copy like any other: it asks for ``overwrite``, and the workflow has its say."""
+        package's, a deleted one's, a mistyped one) is not: with ``overwrite`` it is copied as any other, by the workflow's leave.
+        Raises RevisionNotFound without."""
         source, registry = request.source, self._registry(request.source.registry)
         is_same = registry.url == self._registry(request.destination.registry).url
         if not is_same or source.name != request.destination.name:
@@ -321,7 +322,16 @@ class DirectOps(ObjectOps):
         latest = await registry.pointers.try_latest(source.name)
         if isinstance(latest, Pointer) and latest.top_hash == top_hash:
             return True
-        return await registry.pointers.stamp_of(source.name, top_hash) is not None
+        if await registry.pointers.stamp_of(source.name, top_hash) is not None:
+            return True
+        if request.overwrite:
+            return False
+        raise RevisionNotFound(
+            f"No revision of {source.name} has the hash {top_hash}.",
+            next_step="Call package_log for its revisions. A deleted revision, or another package's, becomes its latest with "
+            "overwrite=true.",
+            details={"package": source.name, "hash": top_hash},
+        )
 
     async def delete(
         self, package: PackageUri, *, whole: bool = False, dry_run: bool = False

@@ -107,7 +107,7 @@ class Separated:
     def _columns(self, rows: Sequence[Row]) -> list[str]:
         declared = declared_columns(self.tool)
         found = dict.fromkeys([*declared, *(key for row in rows for key in row)])
-        if KIND in found:
+        if KIND in found and row_list(self.tool) is None:
             found = {KIND: None, **found}
         return [key for key in found if self.addresses or key not in HIDDEN]
 

@@ -46,7 +46,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("put", "package_create", "package [sources...]", CHANGE, "Make a package of files and folders.", 'put me/first ./results -m "First" -w'),
     Verb("patch", "package_patch", "package [add...]", CHANGE, "Add, replace, rename or remove files, or set metadata.", "patch me/first new.csv --to data/ -w"),
     Verb("cp", "package_copy", "package to", CHANGE, "Copy a package to another name or registry.", "cp me/first team/first -w"),
-    Verb("rollback", "package_copy", "package", CHANGE, "Make an older revision the latest again.", "rollback me/first@1f2e3d4c5b -w", fixed={"overwrite": False}),
+    Verb("rollback", "package_copy", "package", CHANGE, "Make an older revision the latest again.", "rollback me/first@1f2e3d4c5b -w", fixed={"to": None, "to_registry": None}),
     Verb("rm", "package_delete", "package", CHANGE, "Delete a revision, or a package. Stored bytes stay.", "rm me/first@1f2e3d4c5b -w", asks=True),
 )  # fmt: skip
 
