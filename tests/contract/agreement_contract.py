@@ -58,6 +58,11 @@ class AgreementContract(OpsContract):
         assert isinstance(planned, Plan) and isinstance(written, Commit)
         assert _counts(planned) == _counts(written.plan), request
         assert written.plan.totals == planned.totals
+        assert written.plan.fields == planned.fields
+        if planned.parent is not None and not isinstance(request, CopyRequest):
+            parent = replace(planned.package, top_hash=planned.parent)
+            diff = await self.ops.diff(parent, replace(planned.package, top_hash=written.top_hash))
+            assert planned.fields == diff.fields, request
         assert written.plan.bytes_to_copy == written.bytes_copied <= planned.bytes_to_copy
         if planned.top_hash is not None:
             assert replace(written.plan, warnings=()) == replace(planned, warnings=()), request

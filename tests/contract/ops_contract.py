@@ -18,6 +18,7 @@ from narrowing_contract import NarrowingContract
 from object_contract import ObjectContract
 from packages_contract import PackagesContract
 from patch_contract import PatchContract
+from plan_contract import PlanContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
@@ -49,6 +50,7 @@ class AnsweringContract(
     RefusalContract,
     TrustContract,
     SayingContract,
+    PlanContract,
     AgreementContract,
 ):
     """What the engine makes of objects that any store hands over alike. CI holds to it a folder and a bucket."""

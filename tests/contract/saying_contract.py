@@ -442,7 +442,10 @@ class SayingContract(OpsContract):
         told = plan.changed_meanwhile
         assert told is not None
         assert [(one.action, one.path) for one in told.changes] == [("add", "new"), ("remove", "top.csv")]
-        assert (told.changes_total, told.metadata) == (2, ("/deep/b", "/n", "/theirs"))
+        assert (told.changes_total, [(one.field, one.before, one.after) for one in told.metadata]) == (
+            2,
+            [("/deep/b", None, 2), ("/n", 0, 5), ("/theirs", None, 1)],
+        )
         assert [one.message for one in told.revisions] == ["third", "second"]
         assert (await self.ops.browse(self.uri("a/b"))).metadata == {
             "n": 5, "deep": {"a": 1, "b": 2, "c": 3}, "theirs": 1, "ours": 1,
@@ -495,7 +498,7 @@ class SayingContract(OpsContract):
             assert caught.value.details["changed_meanwhile"] == {
                 "changes": [{"path": "new", "action": "add"}],
                 "changes_total": 1,
-                "metadata": ["/k~11"],
+                "metadata": [{"field": "/k~11", "before": 0, "after": 1}],
                 "messages": ["second"],
             }
             if merge:

@@ -124,6 +124,13 @@ async def _carried_out(
     for key in kept - moved:
         is_same = old[key]._meta == entries[key]._meta
         assert told.get(key) in ((None, "rename") if is_same else ("metadata", "rename")), key
+    if before is not None:
+        diff = await ops.diff(replace(planned.package, top_hash=planned.parent), planned.package)
+        assert planned.fields == diff.fields
+        if not (planned.removed or planned.renamed or diff.totals.renamed):
+            listed = {one.path: one.fields for one in diff.changes if one.kind in ("metadata", "modified")}
+            shown = {one.path: one.fields for one in planned.changes if one.action in ("metadata", "replace")}
+            assert {key: fields for key, fields in shown.items() if not key.endswith("/")} == listed
     for key in changed:
         assert told[key] in ("replace", "rename", "add"), key
 

@@ -100,7 +100,8 @@ async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> 
         done = await result(client, "package_patch", files=[{"path": "c", "text": "c"}], **mine)
     told = done["data"]["changed_meanwhile"]
     assert told["changes"] == [{"path": "b", "action": "add"}]
-    assert (told["metadata"], told["messages"]) == (["/checked"], ["theirs"])
+    assert told["metadata"] == [{"field": "/checked", "after": True}]
+    assert told["messages"] == ["theirs"]
 
 
 async def test_a_verification_lists_some_of_many_problems_and_counts_all(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -21,6 +22,17 @@ class FieldChange:
     kind: Literal["added", "removed", "modified"]
     before: Any
     after: Any
+
+    def told(self, most: int | None = None) -> dict[str, Any]:
+        """As JSON. A side on which it is absent is left out; of a value whose JSON is longer than ``most`` characters that text's
+        beginning stands there."""
+        sides = {"before": self.before, "after": self.after}
+        absent = {"added": "before", "removed": "after"}.get(self.kind)
+        return {"field": self.field} | {
+            side: value if most is None else _brief(value, most)
+            for side, value in sides.items()
+            if side != absent
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,21 @@ def changed_fields(before: Any, after: Any) -> tuple[FieldChange, ...]:
     if after is None and isinstance(before, Mapping):
         after = dict[str, Any]()
     return tuple(_changed_fields("", before, after))
+
+
+def first_fields(name: str, changes: Sequence[FieldChange], most: int, longest: int) -> dict[str, Any]:
+    """As JSON: under ``name`` the first ``most``, each value up to ``longest`` characters, and how many there are, if more. No
+    key where there are none."""
+    total = {f"{name}_total": len(changes)} if len(changes) > most else {}
+    return {name: [one.told(longest) for one in changes[:most]], **total} if changes else {}
+
+
+def _brief(value: Any, most: int) -> Any:
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "[nested too deeply to show]"
+    return value if len(text) <= most else f"{text[:most]}... [{len(text) - most} characters left out]"
 
 
 def is_same_json(one: Any, other: Any) -> bool:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.diff import FieldChange, first_fields
 from quilt_mcp.domain.listing import Revision, Totals
 
 Action = Literal["add", "replace", "remove", "rename", "metadata"]
@@ -179,13 +180,14 @@ class CopyRequest:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One line of a plan. ``old_path`` only for renames."""
+    """One line of a plan. ``old_path`` only for renames. ``fields``: of the entry's user metadata, of what was there before."""
 
     path: str
     action: Action
     size: int | None = None
     origin: str | None = None
     old_path: str | None = None
+    fields: tuple[FieldChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +214,24 @@ class Meanwhile:
 
     changes: tuple[PlannedChange, ...]
     changes_total: int
-    metadata: tuple[str, ...]
-    """Pointers (RFC 6901) to the keys of the package metadata that differ."""
+    metadata: tuple[FieldChange, ...]
+    """Of the package."""
     revisions: tuple[Revision, ...]
     """Newest first."""
+
+    def told(self) -> dict[str, Any]:
+        """As JSON, in a conflict as in an outcome."""
+        return {
+            "changes": [
+                {"path": one.path, "action": one.action}
+                | ({} if one.old_path is None else {"old_path": one.old_path})
+                | first_fields("fields", one.fields, *FIELDS_OF_ENTRY)
+                for one in self.changes
+            ],
+            "changes_total": self.changes_total,
+            "metadata": [one.told(FIELDS_OF_PACKAGE[1]) for one in self.metadata],
+            "messages": [revision.message for revision in self.revisions],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +262,8 @@ class Plan:
     changed_meanwhile: Meanwhile | None = None
     """What others published since the expected parent, which the plan builds on."""
     warnings: tuple[str, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
+    """Of package metadata, those that differ from the revision that it builds on; none where there is no such."""
 
     @property
     def added(self) -> int:
@@ -264,8 +282,13 @@ class Plan:
         return self.actions["rename"].entries
 
     @property
+    def metadata(self) -> int:
+        """Entries and folders of which the metadata alone changes, as ``DiffTotals`` counts entries."""
+        return self.actions["metadata"].entries
+
+    @property
     def kept(self) -> int:
-        """Entries whose path and content stay."""
+        """Entries whose path and content stay, those with other metadata included."""
         return self.totals.entries - self.added - self.replaced - self.renamed
 
     @property
@@ -277,6 +300,8 @@ HASHED_AHEAD = Totals(10_000, 256 << 20)
 """Up to so many files that come in, and bytes of those that lie on this machine, a plan reads them to know their hashes."""
 CHANGES_SHOWN = 20
 """How many single changes a plan lists."""
+FIELDS_OF_PACKAGE, FIELDS_OF_ENTRY = (20, 200), (5, 100)
+"""How many fields of metadata that differ are shown, and how many characters of each value. package_diff shows all."""
 
 
 @dataclass(frozen=True, slots=True)

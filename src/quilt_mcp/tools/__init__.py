@@ -8,9 +8,9 @@ from quilt_mcp.tools.changes import (
     PACKAGE_COPY,
     PACKAGE_CREATE,
     PACKAGE_DELETE,
-    PACKAGE_INSTALL,
     PACKAGE_PATCH,
 )
+from quilt_mcp.tools.installing import PACKAGE_INSTALL
 from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
 from quilt_mcp.tools.reading import OBJECT_READ

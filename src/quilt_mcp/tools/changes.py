@@ -1,4 +1,4 @@
-"""Writing packages: package_create, package_patch, package_copy, package_delete, package_install."""
+"""Writing packages: package_create, package_patch, package_copy, package_delete."""
 
 from __future__ import annotations
 
@@ -24,9 +24,19 @@ from quilt_mcp.tools.arguments.addresses import package_address, registry_addres
 from quilt_mcp.tools.arguments.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
-from quilt_mcp.tools.results.shapes import TOTALS, plan_json, present, revision_json
+from quilt_mcp.tools.results.shapes import FIELDS, TOTALS, plan_json, present, revision_json
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, Schema, fields, listed
+from quilt_mcp.tools.vocabulary import (
+    DRY_RUN,
+    NUMBER,
+    PACKAGE,
+    REGISTRY,
+    SWITCH,
+    TEXT,
+    Schema,
+    fields,
+    listed,
+)
 
 MOST_PLANNED = 20
 MOST_DONE = 10
@@ -174,33 +184,6 @@ async def package_delete(
     )
 
 
-async def package_install(
-    call: Call,
-    *,
-    package: str,
-    dest: str,
-    registry: str | None = None,
-    path: str = "",
-    overwrite: bool = False,
-    dry_run: bool = False,
-) -> Answer:
-    address = package_address(call, package, registry, path)
-    outcome = await call.ops.install(
-        address, dest, overwrite=overwrite, dry_run=dry_run, progress=call.progress
-    )
-    return Answer(
-        {
-            "dest": outcome.dest,
-            "done": outcome.done,
-            "installed": outcome.installed,
-            "unchanged": outcome.unchanged,
-            "bytes_copied": outcome.bytes_copied,
-        },
-        uri=outcome.uri,
-        warnings=outcome.warnings,
-    )
-
-
 def written_by(call: Call, *, asked: bool) -> dict[str, str] | None:
     """What quilt3 is about to note of the program that writes, where the call or the server's settings ask for it."""
     if not (asked or call.settings.agent_context):
@@ -259,7 +242,6 @@ _WORKFLOW: Schema = {
     "type": "string",
     "description": f"Id from workflow_list. Default: the one it has, or the registry's; {NO_WORKFLOW} skips it",
 }
-_DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan; says what would happen"}
 _COPY: Schema = {
     "type": "boolean",
     "default": True,
@@ -274,9 +256,12 @@ _OUTCOME: Schema = fields(
     replaced=NUMBER,
     removed=NUMBER,
     renamed=NUMBER,
+    metadata=NUMBER,
     kept=NUMBER,
     totals=TOTALS,
     metadata_changed=SWITCH,
+    package_metadata=FIELDS,
+    package_metadata_total=NUMBER,
     bytes_to_copy=NUMBER,
     bytes_copied=NUMBER,
     merged_onto=TEXT,
@@ -286,7 +271,17 @@ _OUTCOME: Schema = fields(
     ),
     changed_meanwhile={},
     changes_total=NUMBER,
-    changes=listed(fields(path=TEXT, action=TEXT, size=NUMBER, old_path=TEXT, origin=TEXT)),
+    changes=listed(
+        fields(
+            path=TEXT,
+            action=TEXT,
+            size=NUMBER,
+            old_path=TEXT,
+            origin=TEXT,
+            fields=FIELDS,
+            fields_total=NUMBER,
+        )
+    ),
 )
 
 PACKAGE_CREATE = ToolSpec(
@@ -313,7 +308,7 @@ PACKAGE_CREATE = ToolSpec(
         "allow_empty": {"type": "boolean", "default": False, "description": "A package of no files is meant"},
         "copy": _COPY,
         "agent_context": _AGENT_CONTEXT,
-        "dry_run": _DRY_RUN,
+        "dry_run": DRY_RUN,
     },
     required=("package",),
     data=_OUTCOME,
@@ -374,7 +369,7 @@ PACKAGE_PATCH = ToolSpec(
         },
         "copy": _COPY,
         "agent_context": _AGENT_CONTEXT,
-        "dry_run": _DRY_RUN,
+        "dry_run": DRY_RUN,
     },
     required=("package",),
     data=_OUTCOME,
@@ -398,7 +393,7 @@ PACKAGE_COPY = ToolSpec(
             "description": "Let an existing package get it as a revision",
         },
         "copy": _COPY,
-        "dry_run": _DRY_RUN,
+        "dry_run": DRY_RUN,
     },
     required=("package",),
     data=_OUTCOME,
@@ -413,7 +408,7 @@ PACKAGE_DELETE = ToolSpec(
         "package": PACKAGE,
         "registry": REGISTRY,
         "all": {"type": "boolean", "default": False, "description": "Every revision"},
-        "dry_run": _DRY_RUN,
+        "dry_run": DRY_RUN,
     },
     required=("package",),
     data=fields(
@@ -423,24 +418,6 @@ PACKAGE_DELETE = ToolSpec(
         revisions=listed(fields(top_hash=TEXT, timestamp=TEXT, message=TEXT, latest=SWITCH, verified={})),
     ),
     run=package_delete,
-    writes=True,
-    destructive=True,
-)
-PACKAGE_INSTALL = ToolSpec(
-    name="package_install",
-    title="Install a package",
-    description="Downloads a revision, or a folder or file of it, and verifies every byte. Run again to resume.",
-    arguments={
-        "package": PACKAGE,
-        "registry": REGISTRY,
-        "dest": {"type": "string", "description": "Local folder"},
-        "path": {"type": "string", "description": "Only this folder or file"},
-        "overwrite": {"type": "boolean", "default": False, "description": "Replace files that differ"},
-        "dry_run": _DRY_RUN,
-    },
-    required=("package", "dest"),
-    data=fields(dest=TEXT, done=SWITCH, installed=NUMBER, unchanged=NUMBER, bytes_copied=NUMBER),
-    run=package_install,
     writes=True,
     destructive=True,
 )

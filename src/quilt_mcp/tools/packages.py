@@ -9,6 +9,7 @@ from quilt_mcp.tools.arguments.addresses import package_address, registry_addres
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer
 from quilt_mcp.tools.results.shapes import (
+    FIELDS,
     HASH,
     TOTALS,
     change_json,
@@ -46,7 +47,6 @@ _CHANGES = {
 PATH = {"type": "string", "description": "Folder or file in the package"}
 MOST_PROBLEMS = 50
 """Problems that a verification lists; ``problem_count`` counts all."""
-_FIELDS = listed(fields(field=TEXT, before={}, after={}))
 
 
 async def packages_list(
@@ -365,7 +365,7 @@ PACKAGE_DIFF = ToolSpec(
         "properties": {
             "before": TEXT,
             "totals": {"additionalProperties": NUMBER},
-            "package_metadata": _FIELDS,
+            "package_metadata": FIELDS,
             "message": fields(before={}, after={}),
         },
         "additionalProperties": listed(
@@ -374,7 +374,7 @@ PACKAGE_DIFF = ToolSpec(
                 old_path=TEXT,
                 size=NUMBER,
                 old_size=NUMBER,
-                fields=_FIELDS,
+                fields=FIELDS,
                 hash=HASH,
                 old_hash=HASH,
                 metadata={},

@@ -30,6 +30,7 @@ DETAIL: Schema = {
     "default": False,
     "description": "With hashes, physical keys, all there is",
 }
+DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan; says what would happen"}
 CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
 
 

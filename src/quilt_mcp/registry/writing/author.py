@@ -14,7 +14,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.diff import is_same_json
+from quilt_mcp.domain.diff import changed_fields, is_same_json
 from quilt_mcp.domain.entry import Header, JsonObject
 from quilt_mcp.domain.metadata import changed_meta, with_agent_context
 from quilt_mcp.domain.plan import (
@@ -389,5 +389,6 @@ class Author:
             workflow=chosen.header if chosen else None,
             faults=faults,
             warnings=warnings,
+            fields=changed_fields(before.user_meta, draft.header.user_meta) if before else (),
         )
         return Prepared(request, plan, refusal, draft, header, parent, arrivals)

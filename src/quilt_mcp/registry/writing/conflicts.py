@@ -32,7 +32,8 @@ ACTIONS: Mapping[ChangeKind, Action] = {
 
 def planned(change: EntryChange, origin: str | None = None) -> PlannedChange:
     size = change.old_size if change.kind == "removed" else change.size
-    return PlannedChange(change.path, ACTIONS[change.kind], size, origin, change.old_path)
+    fields = () if change.kind in ("added", "removed") else change.fields
+    return PlannedChange(change.path, ACTIONS[change.kind], size, origin, change.old_path, fields)
 
 
 def every(changes: ManifestDiff, checkpoint: Callable[[], None]) -> Iterator[EntryChange]:
@@ -76,19 +77,14 @@ async def what_changed(registry: Registry, name: str, changes: ManifestDiff) -> 
     return Meanwhile(
         tuple(map(planned, first)),
         changes.count,
-        tuple(one.field for one in fields[:_SHOWN]),
+        fields[:_SHOWN],
         tuple(takewhile(lambda revision: revision.top_hash != base.top_hash, log.items)),
     )
 
 
 def tell(conflict: StaleParent, meanwhile: Meanwhile) -> None:
     """Adds it to the conflict's details."""
-    conflict.details["changed_meanwhile"] = {
-        "changes": [{"path": change.path, "action": change.action} for change in meanwhile.changes],
-        "changes_total": meanwhile.changes_total,
-        "metadata": list(meanwhile.metadata),
-        "messages": [revision.message for revision in meanwhile.revisions],
-    }
+    conflict.details["changed_meanwhile"] = meanwhile.told()
 
 
 def stale_parent(

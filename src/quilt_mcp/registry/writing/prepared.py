@@ -9,7 +9,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
-from quilt_mcp.domain.diff import is_same_json
+from quilt_mcp.domain.diff import changed_fields, is_same_json
 from quilt_mcp.domain.entry import Hash, Header
 from quilt_mcp.domain.manifest.codec import encode_header, encode_record
 from quilt_mcp.domain.names import validate_package_name
@@ -31,7 +31,7 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.workflows import Workflow
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
-from quilt_mcp.registry.writing.conflicts import every, planned
+from quilt_mcp.registry.writing.conflicts import ACTIONS, every, planned
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.drafts.outcome import Counts
 from quilt_mcp.registry.writing.intake import Survey
@@ -136,14 +136,18 @@ def copy_plan(plan: Plan, before: Manifest | None, after: Manifest, origin: str)
         first = islice(after.entries(), CHANGES_SHOWN)
         shown = tuple(PlannedChange(e.logical_key, "add", e.size, origin) for e in first)
         has_metadata = after.header.user_meta is not None
-        return replace(plan, actions=counts.by_action, metadata_changed=has_metadata, changes=shown)
+        return replace(
+            plan, actions=counts.by_action, metadata_changed=has_metadata, fields=(), changes=shown
+        )
     checkpoint = anyio.from_thread.check_cancelled
     changes = diff(before, after, checkpoint=checkpoint)
-    for change in map(planned, every(changes, checkpoint)):
-        counts.add(change.action, change.size or 0)
+    for change in every(changes, checkpoint):
+        size = change.old_size if change.kind == "removed" else change.size
+        counts.add(ACTIONS[change.kind], size or 0)
     return replace(
         plan,
         actions=counts.by_action,
         metadata_changed=not is_same_json(before.header.user_meta, after.header.user_meta),
+        fields=changed_fields(before.header.user_meta, after.header.user_meta),
         changes=tuple(planned(change, origin) for change in changes.page(0, CHANGES_SHOWN)),
     )

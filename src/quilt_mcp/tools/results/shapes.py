@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from quilt_mcp.domain.diff import DiffTotals, EntryChange, FieldChange
+from quilt_mcp.domain.diff import DiffTotals, EntryChange, FieldChange, first_fields
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import (
     FileCheck,
@@ -20,16 +20,17 @@ from quilt_mcp.domain.listing import (
     Totals,
     WorkflowListing,
 )
-from quilt_mcp.domain.plan import Meanwhile, Plan, PlannedChange
+from quilt_mcp.domain.plan import FIELDS_OF_ENTRY, FIELDS_OF_PACKAGE, Plan, PlannedChange
 from quilt_mcp.domain.printable import address as printable_address
 from quilt_mcp.domain.printable import printable
-from quilt_mcp.tools.vocabulary import NUMBER, TEXT, Schema, fields
+from quilt_mcp.tools.vocabulary import NUMBER, TEXT, Schema, fields, listed
 
 HASH: Schema = fields(type=TEXT, value=TEXT)
 LATEST = "latest"
 SHORT = 10
 """Digits of a short hash: two revisions of a package share them once in a million million."""
 TOTALS: Schema = fields(entries=NUMBER, bytes=NUMBER)
+FIELDS: Schema = listed(fields(field=TEXT, before={}, after={}))
 
 
 def present(**parts: Any) -> dict[str, Any]:
@@ -154,13 +155,8 @@ def sizes_of(one: EntryChange) -> dict[str, Any]:
 
 
 def fields_json(changes: Iterable[FieldChange]) -> list[dict[str, Any]]:
-    """Each field of metadata that differs. A side on which it is absent is left out."""
-    return [
-        {"field": one.field}
-        | ({} if one.kind == "added" else {"before": one.before})
-        | ({} if one.kind == "removed" else {"after": one.after})
-        for one in changes
-    ]
+    """Each field of metadata that differs."""
+    return [one.told() for one in changes]
 
 
 def check_json(one: FileCheck) -> dict[str, Any]:
@@ -177,6 +173,7 @@ def planned_json(one: PlannedChange, *, detail: bool = False) -> dict[str, Any]:
         size=one.size,
         old_path=one.old_path,
         origin=one.origin if detail else None,
+        **first_fields("fields", one.fields, *FIELDS_OF_ENTRY),
     )
 
 
@@ -189,26 +186,18 @@ def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
         replaced=plan.replaced,
         removed=plan.removed,
         renamed=plan.renamed,
+        metadata=plan.metadata or None,
         kept=plan.kept,
         totals=totals_json(plan.totals),
         metadata_changed=plan.metadata_changed,
+        **first_fields("package_metadata", plan.fields, *FIELDS_OF_PACKAGE),
         faults=[present(**asdict(one)) for one in plan.faults] or None,
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
-        changed_meanwhile=None if plan.changed_meanwhile is None else meanwhile_json(plan.changed_meanwhile),
+        changed_meanwhile=plan.changed_meanwhile and plan.changed_meanwhile.told(),
         changes_total=plan.changes_total,
         changes=[planned_json(one, detail=detail) for one in plan.changes[:most]],
     )
-
-
-def meanwhile_json(one: Meanwhile) -> dict[str, Any]:
-    """What others published that the write was redone on."""
-    return {
-        "changes": [{"path": change.path, "action": change.action} for change in one.changes],
-        "changes_total": one.changes_total,
-        "metadata": list(one.metadata),
-        "messages": [revision.message for revision in one.revisions],
-    }
 
 
 def workflow_json(one: WorkflowListing) -> dict[str, Any]:

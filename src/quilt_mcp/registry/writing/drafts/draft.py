@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from quilt_mcp.domain.diff import is_same_file, is_same_json
+from quilt_mcp.domain.diff import changed_fields, is_same_file, is_same_json
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_record, encode_record
@@ -42,7 +42,6 @@ class Draft:
         self.parent = parent
         self._counts = Counts()
         """Of what goes, moves and is edited; the files that come in are counted by ``outcome``."""
-        self._shown: list[PlannedChange] = []
         self._totals = NO_FILES
         self._met = NO_FILES
         """Of the files that come in, those that replace an entry."""
@@ -101,9 +100,9 @@ class Draft:
                 continue  # a folder without files, or within one that is removed
             self._removed.append((start, end))
             self._counts.add("remove", totals.bytes, totals.entries)
-            for entry, _, _ in islice(parent.located(start, end), CHANGES_SHOWN - len(self._shown)):
+            for entry, _, _ in islice(parent.located(start, end), self._counts.room):
                 if entry.logical_key not in self._incoming:
-                    self._note(PlannedChange(entry.logical_key, "remove", entry.size))
+                    self._counts.note(entry.logical_key, "remove", entry.size)
 
     def _named(self, parent: Manifest, key: str) -> tuple[int, int, Totals]:
         """The lines of a file, or of a folder."""
@@ -156,10 +155,11 @@ class Draft:
             raise rename_meets(new_key, "another one ends")
         if new_key in self._incoming:
             raise rename_meets(new_key, "a file is added")
-        self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
+        moved = self._moved[new_key] = replace(self._with_metadata(entry), logical_key=new_key)
         self._moved_away.append(span)
         self._counts.add("rename", entry.size or 0)
-        self._note(PlannedChange(new_key, "rename", entry.size, old_path=entry.logical_key))
+        metadata = (entry.user_meta, moved.user_meta)
+        self._counts.note(new_key, "rename", entry.size, old_path=entry.logical_key, metadata=metadata)
 
     def _edit(self, parent: Manifest) -> None:
         for key in self._changes.entry_metadata:
@@ -174,7 +174,8 @@ class Draft:
             if not is_same_json(entry.meta, found[0].meta) and self._changes.new_key(key) == key:
                 self._edited[key] = entry
                 self._counts.add("metadata", entry.size or 0)
-                self._note(PlannedChange(key, "metadata", entry.size))
+                metadata = (found[0].user_meta, entry.user_meta)
+                self._counts.note(key, "metadata", entry.size, metadata=metadata)
 
     def _with_metadata(self, entry: Entry) -> Entry:
         if entry.logical_key not in self._changes.entry_metadata:
@@ -224,7 +225,7 @@ class Draft:
         the entry that it replaces."""
         counts = Counts(self._counts)
         counts.add("add", self._incoming.size - self._met.bytes, len(self._incoming) - self._met.entries)
-        room = CHANGES_SHOWN - len(self._shown)
+        room = counts.room
         met: list[PlannedChange] = []
         for item, before, now in self._incoming.met():
             checkpoint()
@@ -236,12 +237,13 @@ class Draft:
                 continue
             counts.add(action, item.size)
             if len(met) < room:
-                met.append(PlannedChange(item.logical_key, action, item.size, item.origin))
+                fields = changed_fields(before.user_meta, item.unread().user_meta)
+                met.append(PlannedChange(item.logical_key, action, item.size, item.origin, fields=fields))
         new = (
             PlannedChange(one.logical_key, "add", one.size, one.origin) for one in self._incoming.fresh(room)
         )
         shown = sorted((*new, *met), key=lambda change: walk_key(change.path))[:room]
-        return Outcome(counts.by_action, self._totals, (*self._shown, *shown))
+        return Outcome(counts.by_action, self._totals, (*counts.shown, *shown))
 
     def _note_discarded(self, parent: Manifest, count: int, checkpoint: Callable[[], None]) -> None:
         left = min(count, CHANGES_SHOWN)
@@ -251,11 +253,7 @@ class Draft:
                 break
             if entry.logical_key not in self._incoming:
                 left -= 1
-                self._note(PlannedChange(entry.logical_key, "remove", entry.size))
-
-    def _note(self, change: PlannedChange) -> None:
-        if len(self._shown) < CHANGES_SHOWN:
-            self._shown.append(change)
+                self._counts.note(entry.logical_key, "remove", entry.size)
 
     # -- checking --
 
@@ -296,7 +294,7 @@ class Draft:
             key, new_key = directory.logical_key, self._changes.new_key(directory.logical_key)
             is_removed = self._changes.removes_folder_of(key)
             if (is_removed or new_key != key) and parent.folder_totals(key) == NO_FILES:
-                self._count_metadata(key)
+                self._count_metadata(key, directory.meta, None)
             if is_removed:
                 continue
             if new_key == key:
@@ -307,7 +305,7 @@ class Draft:
             if new_key and new_key not in self._directories:
                 self._directories[new_key] = directory.meta
             elif parent.folder_totals(directory.logical_key) != NO_FILES:
-                self._count_metadata(directory.logical_key)
+                self._count_metadata(directory.logical_key, directory.meta, None)
         self._edit_directories()
         for folder in self._directories:
             checkpoint()
@@ -333,14 +331,15 @@ class Draft:
                     next_step="Name a folder that holds files, or call package_browse for the folders there are.",
                     details={"path": key},
                 )
-            if not is_same_json(self._directories.pop(key, None) or None, after):
-                self._count_metadata(key)
+            before = self._directories.pop(key, None) or None
+            if not is_same_json(before, after):
+                self._count_metadata(key, before, after)
             if after is not None:
                 self._directories[key] = after
 
-    def _count_metadata(self, key: str) -> None:
+    def _count_metadata(self, key: str, before: Any, after: Any) -> None:
         self._counts.add("metadata")
-        self._note(PlannedChange(key, "metadata"))
+        self._counts.note(key, "metadata", metadata=(before, after))
 
     def _holds_files(self, folder: str) -> bool:
         at = bisect_left(self._arrived, folder)

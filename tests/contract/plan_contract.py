@@ -1,0 +1,113 @@
+"""A plan and its commit name what changes in metadata, in the words of the diff that follows; so do conflicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ops_base import OpsContract, inline
+
+from quilt_mcp.domain.diff import FieldChange
+from quilt_mcp.domain.plan import CopyRequest, CreateRequest, InlineFile, PatchRequest, Plan, Rename
+from quilt_mcp.errors import StaleParent
+
+FILES = ("d/a.csv", "d/b.csv", "d/c.txt", "e/f.csv")
+
+
+def rows(plan: Plan) -> list[tuple[Any, ...]]:
+    return [
+        (one.action, one.path, *((field.field, field.before, field.after) for field in one.fields))
+        for one in plan.changes
+    ]
+
+
+class PlanContract(OpsContract):
+    async def make_labelled(self) -> str:
+        """A package of which every file has metadata; its top hash."""
+        files = tuple(InlineFile(path, path.encode(), {"unit": "kg", "n": 1}) for path in FILES)
+        request = CreateRequest(self.uri("a/b"), files=files, metadata={"site": {"id": 1}, "old": 1})
+        return (await self.ops.create(request)).top_hash
+
+    async def plan_carried_out(self, **asked: Any) -> Plan:
+        """The plan of a patch, which its commit repeats."""
+        request = PatchRequest(self.uri("a/b"), **asked)
+        plan, commit = await self.ops.plan_patch(request), await self.ops.patch(request)
+        assert commit.plan == plan
+        return plan
+
+    # -- what changes in metadata --
+
+    async def test_a_plan_names_the_fields_of_package_metadata_that_change_as_the_diff_does(self) -> None:
+        first = await self.make_labelled()
+        plan = await self.plan_carried_out(metadata={"site": {"id": 2}, "old": None, "new": [1]})
+        assert plan.metadata_changed
+        assert plan.fields == (
+            FieldChange("/new", "added", None, [1]),
+            FieldChange("/old", "removed", 1, None),
+            FieldChange("/site/id", "modified", 1, 2),
+        )
+        assert (await self.ops.diff(self.uri("a/b", first), self.uri("a/b"))).fields == plan.fields
+
+    async def test_a_package_written_over_or_copied_over_names_them_too_and_a_new_one_none(self) -> None:
+        await self.make_labelled()
+        files = inline({"f": "1"})
+        request = CreateRequest(self.uri("a/b"), files=files, metadata={"old": 2}, overwrite=True)
+        plan, commit = await self.ops.plan_create(request), await self.ops.create(request)
+        assert commit.plan.fields == plan.fields
+        assert [(one.field, one.kind) for one in plan.fields] == [("/old", "modified"), ("/site", "removed")]
+        fresh = CreateRequest(self.uri("a/new"), files=files, metadata={"k": 1})
+        assert (await self.ops.create(fresh)).plan.fields == ()
+        over = CopyRequest(self.uri("a/b"), self.uri("a/new"), overwrite=True)
+        plan = await self.ops.plan_copy(over)
+        assert [(one.field, one.kind) for one in plan.fields] == [("/k", "removed"), ("/old", "added")]
+        assert (await self.ops.copy(over)).plan.fields == plan.fields
+
+    async def test_an_entry_tells_how_its_metadata_changes_whatever_else_does(self) -> None:
+        first = await self.make_labelled()
+        plan = await self.plan_carried_out(
+            files=(InlineFile("e/f.csv", b"other", {"unit": "kg", "n": 2}),),
+            rename=(Rename("d/b.csv", "d/z.csv"),),
+            entry_metadata={"d/a.csv": {"unit": "g"}, "d/b.csv": {"n": None}, "d/": {"owner": "me"}},
+        )
+        assert rows(plan) == [
+            ("rename", "d/z.csv", ("/n", 1, None)),
+            ("metadata", "d/a.csv", ("/unit", "kg", "g")),
+            ("metadata", "d/", ("/owner", None, "me")),
+            ("replace", "e/f.csv", ("/n", 1, 2)),
+        ]
+        assert (plan.metadata, plan.renamed, plan.replaced, plan.kept) == (2, 1, 1, 2)
+        diff = await self.ops.diff(self.uri("a/b", first), self.uri("a/b"))
+        told = {one.path: one.fields for one in plan.changes if not one.path.endswith("/")}
+        assert {one.path: one.fields for one in diff.changes} == told
+        assert diff.totals.metadata == 1
+
+    # -- conflicts --
+
+    @pytest.mark.parametrize("merge", [True, False])
+    async def test_a_conflict_tells_old_paths_and_the_values_of_metadata(self, merge: bool) -> None:
+        first = await self.make_labelled()
+        long = "x" * 1000
+        await self.patch(
+            "a/b",
+            rename=(Rename("d/b.csv", "d/z.csv"),),
+            entry_metadata={"d/a.csv": {"unit": "g"}},
+            metadata={"site": {"id": 2}, "long": long},
+        )
+        request = PatchRequest(
+            self.uri("a/b"), expected_top_hash=first, metadata={"site": {"id": 3}}, merge=merge
+        )
+        with pytest.raises(StaleParent) as caught:
+            await self.ops.patch(request)
+        told = caught.value.details["changed_meanwhile"]
+        assert told["changes"] == [
+            {
+                "path": "d/a.csv",
+                "action": "metadata",
+                "fields": [{"field": "/unit", "before": "kg", "after": "g"}],
+            },
+            {"path": "d/z.csv", "action": "rename", "old_path": "d/b.csv"},
+        ]
+        assert told["metadata"] == [
+            {"field": "/long", "after": "x" * 200 + "... [800 characters left out]"},
+            {"field": "/site/id", "before": 1, "after": 2},
+        ]
