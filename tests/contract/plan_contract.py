@@ -81,6 +81,48 @@ class PlanContract(OpsContract):
         assert {one.path: one.fields for one in diff.changes} == told
         assert diff.totals.metadata == 1
 
+    # -- what changes nothing --
+
+    @pytest.mark.parametrize("verb", ["patch", "create"])
+    async def test_case_W5_what_changes_nothing_but_the_message_is_done_and_said(self, verb: str) -> None:
+        files = inline({"d/f": "1", "g": "2"})
+        await self.ops.create(CreateRequest(self.uri("a/b"), files=files, metadata={"k": 1}, message="old"))
+        await self.patch("a/b", entry_metadata={"d/": {"k": 1}}, message="old")
+        told: list[list[str]] = []
+        for message in ("new", "new"):
+            if verb == "patch":
+                request: Any = PatchRequest(
+                    self.uri("a/b"), files=files, metadata={"k": 1}, message=message, remove=()
+                )
+                plan, commit = await self.ops.plan_patch(request), await self.ops.patch(request)
+            else:
+                request = CreateRequest(self.uri("a/b"), files=files, message=message, overwrite=True)
+                plan, commit = await self.ops.plan_create(request), await self.ops.create(request)
+            assert commit.plan == plan
+            told.append([one for one in commit.warnings if one.startswith("nothing_changed: ")])
+            assert set(told[-1]) == set(plan.warnings)
+        (made,), (kept,) = told
+        assert made.endswith("another message alone.") and kept.endswith("no revision is made.")
+        assert [one.message for one in await self.log("a/b")] == ["new", "old"]
+
+    async def test_what_changes_anything_is_not_said_to_change_nothing(self) -> None:
+        await self.make_labelled()
+        for asked in (
+            {"metadata": {"old": 2}},
+            {"entry_metadata": {"d/a.csv": {"n": 2}}},
+            {"entry_metadata": {"d/": {"n": 2}}},
+            {"rename": (Rename("d/b.csv", "d/z.csv"),)},
+            {"remove": ("d/z.csv",)},
+        ):
+            warnings = (await self.plan_carried_out(**asked)).warnings
+            assert not [one for one in warnings if one.startswith("nothing_changed")]
+        # a folder that holds no file has metadata no more when the package is written over
+        await self.patch("a/b", remove=("d/a.csv", "d/c.txt"), message="m")
+        files = (InlineFile("e/f.csv", b"e/f.csv"),)
+        request = CreateRequest(self.uri("a/b"), files=files, message="m", overwrite=True)
+        commit = await self.ops.create(request)
+        assert not [one for one in commit.warnings if one.startswith("nothing_changed")]
+
     # -- conflicts --
 
     @pytest.mark.parametrize("merge", [True, False])

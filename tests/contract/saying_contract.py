@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -293,10 +294,16 @@ class SayingContract(OpsContract):
         ]
         assert plan.faults[-1].schema_url == f"{self.registry}/schemas/entries.json"
         assert ["owner" in one.message or "date" in one.message for one in plan.faults[2:4]] == [True, True]
+        assert [one for one in plan.warnings if one.startswith("workflow_rejects: ") and "(6)" in one]
         before = self.snapshot()
         with pytest.raises(WorkflowFailed, match="5 more") as caught:
             await self.ops.create(request)
-        assert [one["rule"] for one in caught.value.details["faults"]] == [one.rule for one in plan.faults]
+        told = [
+            {key: value for key, value in asdict(one).items() if value is not None} for one in plan.faults
+        ]
+        first = told[0].pop("message")
+        assert first in caught.value.message
+        assert caught.value.details == {"workflow": "strict", "faults": told}
         assert self.snapshot() == before
 
     async def test_a_plan_without_the_workflow_that_is_required_says_so(self) -> None:

@@ -151,7 +151,7 @@ class WorkflowContract(OpsContract):
         [fault] = (await self.ops.plan_create(self.strict(**edits))).faults
         with pytest.raises(WorkflowFailed) as caught:
             await self.ops.create(self.strict(**edits))
-        for told in (asdict(fault), caught.value.details):
+        for told in (asdict(fault), caught.value.details["faults"][0]):
             assert (told["rule"], told.get("pointer")) == (rule, pointer)
         assert self.snapshot() == before
 
@@ -159,7 +159,7 @@ class WorkflowContract(OpsContract):
         self.configure()
         with pytest.raises(WorkflowFailed) as caught:
             await self.ops.create(self.strict(package=self.uri("other/p")))
-        assert caught.value.details["rule"] == "handle_pattern"
+        assert caught.value.details["faults"][0]["rule"] == "handle_pattern"
 
     async def test_a_patch_is_held_against_the_workflow_as_a_whole_revision(self) -> None:
         self.configure()

@@ -91,7 +91,7 @@ class Registry:
                 ]
                 # Which of several additional properties jsonschema meets first changes from run to run.
                 assert (pointer, rule) in (told if "/additionalProperties/" in rule else told[:1])
-            return f"rejected by {ours.value.details['rule']}"
+            return f"rejected by {ours.value.details['faults'][0]['rule']}"
         except ConfigurationError:
             with pytest.raises(WorkflowConfigInvalid):
                 self.ours(spec, workflow, message)

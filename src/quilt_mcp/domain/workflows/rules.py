@@ -222,7 +222,8 @@ def find_faults(
 
 
 def rejection(workflow: str | None, faults: tuple[WorkflowFault, ...]) -> WorkflowFailed:
-    """The error for a revision that a write refuses. It tells the first fault; all are in its details."""
+    """The error for a revision that a write refuses. What is wrong stands once: of the first fault in the message, of the others
+    in ``details.faults``, which has the place of each, the first one's too."""
     first = faults[0]
     why, next_step = first.message, _WAYS_OUT.get(first.rule, "")
     if first.schema is not None:
@@ -233,9 +234,11 @@ def rejection(workflow: str | None, faults: tuple[WorkflowFault, ...]) -> Workfl
     if len(faults) > 1:
         why += f"; and {len(faults) - 1} more (details.faults)"
     told = [{key: value for key, value in asdict(one).items() if value is not None} for one in faults]
-    details = {**told[0], "workflow": workflow, "faults": told}
+    del told[0]["message"]
     return WorkflowFailed(
-        f"The workflow {workflow!r} rejects the revision: {why}.", next_step=next_step, details=details
+        f"The workflow {workflow!r} rejects the revision: {why}.",
+        next_step=next_step,
+        details={"workflow": workflow, "faults": told},
     )
 
 

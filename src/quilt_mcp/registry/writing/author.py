@@ -60,6 +60,7 @@ from quilt_mcp.registry.writing.prepared import (
     copy_plan,
     destination_of,
     nothing,
+    nothing_changed,
     survey_in_place,
     whole_revision,
     workflow_of,
@@ -102,8 +103,9 @@ class Author:
             stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan = replace(prepared.plan, top_hash=published.top_hash, bytes_to_copy=stored)
+            plan = await self._counted(request, prepared, plan)
             return Commit(
-                plan=await self._counted(request, prepared, plan),
+                plan=plan,
                 uri=self.registry.uri(name, published.top_hash),
                 top_hash=published.top_hash,
                 bytes_copied=stored,
@@ -130,7 +132,9 @@ class Author:
             return plan
         find = partial(prepared.draft.outcome, anyio.from_thread.check_cancelled)
         found = await anyio.to_thread.run_sync(find)
-        return replace(plan, actions=found.actions, totals=found.totals, changes=found.changes)
+        plan = replace(plan, actions=found.actions, totals=found.totals, changes=found.changes)
+        told = await anyio.to_thread.run_sync(nothing_changed, prepared, plan)
+        return replace(plan, warnings=(*plan.warnings, *told))
 
     def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
         return self.registry.store, self.registry.stores, name, self._scratch, arrivals
@@ -377,6 +381,9 @@ class Author:
             faults = (WorkflowFault("is_workflow_required", refusal.message),)
         elif chosen is not None and faults:
             refusal = rejection(chosen.rules.id, faults)
+        if refusal is not None:
+            told = f"workflow_rejects: the workflow refuses this revision, and so the write will be: see faults ({len(faults)})."
+            warnings = (told, *warnings)
         outcome = await anyio.to_thread.run_sync(draft.outcome, anyio.from_thread.check_cancelled)
         plan = Plan(
             package=PackageUri(self.registry.url, name),

@@ -92,6 +92,23 @@ def workflow_of(header: Header | None) -> str | Unset | None:
     return found if found is None or isinstance(found, str) else UNSET
 
 
+def nothing_changed(prepared: Prepared, plan: Plan) -> tuple[str, ...]:
+    """The warning of a revision that has all of its parent's but the message. Blocks, for the folders that have metadata."""
+    draft, parent = prepared.draft, prepared.draft.parent
+    if parent is None or plan.changes_total or plan.metadata_changed:
+        return ()
+    if workflow_of(prepared.header) != workflow_of(parent.header):
+        return ()
+    if {one.logical_key: one for one in draft.directories()} != {
+        one.logical_key: one for one in parent.directory_metas()
+    }:
+        return ()
+    same = f"nothing_changed: files, metadata and workflow are those of {parent.top_hash[:10]}"
+    if plan.top_hash == parent.top_hash:
+        return (f"{same}, and so is the message: no revision is made.",)
+    return (f"{same}: the revision has another message alone.",)
+
+
 def survey_in_place(manifest: Manifest, survey: Survey) -> None:
     """Of entries that a registry elsewhere is to refer to. Raises as ``survey``."""
     for entry in manifest.entries():

@@ -181,6 +181,7 @@ def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
     """With the first ``most`` changes; ``changes_total`` tells how many there are."""
     workflow: Mapping[str, Any] | None = plan.workflow
     return present(
+        faults=[present(**asdict(one)) for one in plan.faults] or None,
         parent=hash_text(plan.parent, detail),
         added=plan.added,
         replaced=plan.replaced,
@@ -191,7 +192,6 @@ def plan_json(plan: Plan, most: int, *, detail: bool = False) -> dict[str, Any]:
         totals=totals_json(plan.totals),
         metadata_changed=plan.metadata_changed,
         **first_fields("package_metadata", plan.fields, *FIELDS_OF_PACKAGE),
-        faults=[present(**asdict(one)) for one in plan.faults] or None,
         bytes_to_copy=plan.bytes_to_copy,
         workflow=None if workflow is None else dict(workflow),
         changed_meanwhile=plan.changed_meanwhile and plan.changed_meanwhile.told(),
