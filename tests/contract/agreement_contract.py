@@ -145,7 +145,9 @@ class AgreementContract(OpsContract):
                         )
                         for _ in range(chance.randrange(2))
                     ),
-                    entry_metadata=pick([{}, {"a": {"m": unique}}], [{"none": {}}, {"d/b": odd[0]}]),
+                    entry_metadata=pick(
+                        [{}, {"a": {"m": unique}}, {"d/**": {"m": unique}}], [{"none": {}}, {"d/b": odd[0]}]
+                    ),
                     **more,
                 )
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from ops_base import OpsContract, inline
 
 from quilt_mcp.domain.diff import FieldChange
 from quilt_mcp.domain.plan import CopyRequest, CreateRequest, InlineFile, PatchRequest, Plan, Rename
-from quilt_mcp.errors import StaleParent
+from quilt_mcp.errors import EntryNotFound, InvalidArgument, NotAFile, StaleParent
 
 FILES = ("d/a.csv", "d/b.csv", "d/c.txt", "e/f.csv")
 
@@ -80,6 +81,90 @@ class PlanContract(OpsContract):
         told = {one.path: one.fields for one in plan.changes if not one.path.endswith("/")}
         assert {one.path: one.fields for one in diff.changes} == told
         assert diff.totals.metadata == 1
+
+    # -- metadata of many files --
+
+    async def metadata(self) -> dict[str, Any]:
+        return {item.path: item.metadata for item in await self.items(self.uri("a/b"))}
+
+    @pytest.mark.parametrize(
+        ("pattern", "taken"),
+        [
+            ("*.csv", ["d/a.csv", "d/b.csv", "e/f.csv"]),
+            ("d/**", ["d/a.csv", "d/b.csv", "d/c.txt"]),
+            ("d/[ab].csv", ["d/a.csv", "d/b.csv"]),
+            ("./d/a*", ["d/a.csv"]),
+            ("?/", list(FILES)),
+        ],
+    )
+    async def test_a_pattern_sets_metadata_of_each_file_that_it_takes(
+        self, pattern: str, taken: list[str]
+    ) -> None:
+        first = await self.make_labelled()
+        plan = await self.plan_carried_out(entry_metadata={pattern: {"n": 2}})
+        assert [one.path for one in plan.changes] == taken
+        assert (plan.metadata, plan.kept, plan.changes_total) == (len(taken), 4, len(taken))
+        found = await self.metadata()
+        assert {path for path, one in found.items() if one == {"unit": "kg", "n": 2}} == {*taken}
+        assert {path for path, one in found.items() if one == {"unit": "kg", "n": 1}} == {*FILES} - {*taken}
+        assert (await self.ops.diff(self.uri("a/b", first), self.uri("a/b"))).totals.metadata == len(taken)
+
+    @pytest.mark.parametrize("mode", ["merge", "replace"])
+    async def test_of_several_that_mean_a_file_its_own_path_counts_last(self, mode: Any) -> None:
+        await self.make_labelled()
+        given = {"d/a.csv": {"own": 1}, "*.csv": {"own": 0, "csv": 1}, "d/*": {"csv": 2}, "d/b.csv": None}
+        plan = await self.plan_carried_out(
+            entry_metadata=given, metadata_mode=mode, rename=(Rename("d/c.txt", "c.txt"),)
+        )
+        assert (plan.metadata, plan.renamed) == (3, 1)
+        before = {"unit": "kg", "n": 1} if mode == "merge" else {}
+        both = {"own": 0, "csv": 2} if mode == "merge" else {}
+        assert await self.metadata() == {
+            "c.txt": {**before, "csv": 2},
+            "d/a.csv": {**before, **both, "own": 1},
+            "d/b.csv": None,
+            "e/f.csv": {**before, "own": 0, "csv": 1},
+        }
+
+    async def test_a_name_with_such_characters_wins_over_the_pattern_and_a_folder_is_itself(self) -> None:
+        await self.create("a/b", {"x[1].csv": "1", "x1.csv": "2", "d/f": "3"})
+        plan = await self.plan_carried_out(entry_metadata={"x[1].csv": {"k": 1}, "d/": {"k": 2}})
+        assert [one.path for one in plan.changes] == ["x[1].csv", "d/"]
+        assert await self.metadata() == {"d/f": None, "x1.csv": None, "x[1].csv": {"k": 1}}
+
+    async def test_a_pattern_that_means_no_file_that_stays_is_refused_with_what_is_near(self) -> None:
+        await self.make_labelled()
+        for asked, error, told in (
+            ({"entry_metadata": {"d/*.cvs": {}}}, EntryNotFound, "d/a.csv"),
+            (
+                {"entry_metadata": {"*.txt": {"k": 1}}, "remove": ("d/c.txt",)},
+                EntryNotFound,
+                "one of the two",
+            ),
+            (
+                {"entry_metadata": {"*.csv": {"k": 1}}, "files": inline({"d/b.csv": "2"})},
+                InvalidArgument,
+                "file",
+            ),
+            ({"entry_metadata": {"d": {"k": 1}}}, NotAFile, "'d/'"),
+        ):
+            for call in (self.ops.plan_patch, self.ops.patch):
+                with pytest.raises(error) as caught:
+                    await call(PatchRequest(self.uri("a/b"), **asked))
+                assert told in caught.value.next_step
+
+    async def test_a_pattern_and_what_others_changed_below_it_do_not_merge(self) -> None:
+        first = await self.make_labelled()
+        await self.patch("a/b", {"d/b.csv": "theirs", "x.txt": "theirs"})
+        request = PatchRequest(
+            self.uri("a/b"), expected_top_hash=first, entry_metadata={"d/*": {"n": 2}}, merge=True
+        )
+        with pytest.raises(StaleParent) as caught:
+            await self.ops.patch(request)
+        assert caught.value.details["changed_by_both"] == ["d/b.csv"]
+        await self.patch("a/b", entry_metadata={"e/": {"their": "folder"}})
+        request = replace(request, entry_metadata={"e/**": {"n": 2}})
+        assert (await self.ops.patch(request)).plan.metadata == 1
 
     # -- what changes nothing --
 

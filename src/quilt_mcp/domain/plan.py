@@ -135,8 +135,10 @@ class PatchRequest:
 
     ``expected_top_hash`` full or short; None: whatever latest is when the plan is made. ``remove``: logical keys, folder
     prefixes ending in '/', or patterns (``glob.Choice``) where no file has that very name. Order: remove, rename, add.
-    ``entry_metadata`` changes the user metadata of entries (key: logical key) or directories (key ends in '/') that stay; null
-    removes it. A file that is replaced keeps its metadata unless it is given other. A message alone makes a revision.
+    ``entry_metadata`` changes the user metadata of entries (key: logical key, or a pattern as in ``remove``, which means each
+    entry that it takes) or directories (key ends in '/') that stay; null removes it. Where several keys mean one entry, patterns
+    count in their order and its own path last. A file that is replaced keeps its metadata unless it is given other. A message
+    alone makes a revision.
     """
 
     package: PackageUri

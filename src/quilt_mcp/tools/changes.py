@@ -358,7 +358,8 @@ PACKAGE_PATCH = ToolSpec(
         },
         "entry_metadata": {
             "type": "object",
-            "description": 'Metadata of files that stay, as {"data/a.csv": {"unit": "kg"}}; null removes',
+            "description": 'Metadata of files that stay, as {"data/a.csv": {"unit": "kg"}}, globs as *.csv or data/**, or of a '
+            "folder itself (data/); null removes",
         },
         "message": _MESSAGE,
         "workflow": _WORKFLOW,

@@ -16,7 +16,7 @@ from quilt_mcp.registry.writing.arrivals import Arrivals
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Of ``remove`` and ``rename``. ``folder`` is what every match lies in ('' or ending in '/')."""
+    """Of ``remove``, ``rename`` and ``entry_metadata``. ``folder`` is what every match lies in ('' or ending in '/')."""
 
     folder: str
     choice: Choice
@@ -57,19 +57,23 @@ class Changes:
         self.renamed: dict[str, str] = {}
         """The new names by the old."""
         self.patterns: dict[str, Pattern] = {}
-        """Those of ``removed`` and of the old names that are patterns."""
+        """Those of ``removed``, of the old names and of the keys of ``entry_metadata`` that are patterns."""
         self.entry_metadata = entry_metadata or {}
         self.merges_metadata = metadata_mode == "merge"
         self.keep_parent = keep_parent
         for rename in renamed:
             self._rename(rename)
         for key in self.entry_metadata:
-            if _spelled(key) in incoming:
-                raise InvalidArgument(
-                    f"{key!r} is added, and its metadata is set apart from that.",
-                    next_step="Give the metadata with the file that is added.",
-                    details={"path": key},
-                )
+            self.require_stays(_checked(key))
+
+    def require_stays(self, key: str) -> None:
+        """Raises InvalidArgument for a file that metadata is set on and that comes in."""
+        if key in self.incoming:
+            raise InvalidArgument(
+                f"{key!r} is added, and its metadata is set apart from that.",
+                next_step="Give the metadata with the file that is added.",
+                details={"path": key},
+            )
 
     def _rename(self, rename: Rename) -> None:
         old, new = _checked(rename.old), rename.new
@@ -89,7 +93,7 @@ class Changes:
 
     def meet(self, parent: Manifest) -> None:
         """Tells patterns from names of ``parent``'s that have such characters. Raises InvalidArgument."""
-        wildcards = [key for key in (*self.removed, *self.renamed) if has_wildcard(key)]
+        wildcards = [key for key in (*self.removed, *self.renamed, *self.entry_metadata) if has_wildcard(key)]
         self.patterns = {key: Pattern.parse(key) for key in wildcards if not parent.has(key)}
         for old, new in self.renamed.items():
             if old in self.patterns and new and not new.endswith("/"):
@@ -106,6 +110,16 @@ class Changes:
         return any(folder in self.removed for folder in _folders_of(key)) or any(
             name in self.removed and pattern.takes(key) for name, pattern in self.patterns.items()
         )
+
+    def metadata_of(self, key: str) -> list[Any]:
+        """What is given for the entry at ``key``, in the order of effect: by patterns in the order of the request, then by its
+        own path."""
+        by_pattern = [
+            given
+            for name, given in self.entry_metadata.items()
+            if name in self.patterns and self.patterns[name].takes(key)
+        ]
+        return [*by_pattern, self.entry_metadata[key]] if key in self.entry_metadata else by_pattern
 
     def rename_of(self, key: str) -> str | None:
         """The rename that ``key`` falls under, by its old name: the most exact wins, a pattern last."""

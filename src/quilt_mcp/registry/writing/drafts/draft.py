@@ -1,7 +1,7 @@
 """A draft: the revision that a plan would write, as its parent's lines with changes between them.
 
 Only what changes is looked up. What stays is spans of the parent's lines, which go into the new manifest as bytes. Memory is in
-proportion to what is renamed and to the folders with metadata, neither to the parent nor to what comes in.
+proportion to what is renamed or edited and to the folders with metadata, neither to the parent nor to what comes in.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Draft:
             self._changes.meet(self._base)
             self._remove(self._base, checkpoint)
             self._rename(self._base, checkpoint)
-            self._edit(self._base)
+            self._edit(self._base, checkpoint)
             self._gone = sorted((*self._removed, *self._moved_away))
             self._arrived = sorted(self._moved)
         self._meet_incoming(checkpoint)
@@ -161,28 +161,37 @@ class Draft:
         metadata = (entry.user_meta, moved.user_meta)
         self._counts.note(new_key, "rename", entry.size, old_path=entry.logical_key, metadata=metadata)
 
-    def _edit(self, parent: Manifest) -> None:
+    def _edit(self, parent: Manifest, checkpoint: Callable[[], None]) -> None:
         for key in self._changes.entry_metadata:
-            if key.endswith("/"):
+            if key in self._changes.patterns:
+                spans = self._matches(parent, key, checkpoint)
+            elif key.endswith("/"):
                 continue
-            found = next(parent.located(*parent.span(key)), None)
-            if found is None or found[0].logical_key != key:
-                raise nothing_at(parent, key)
-            if covers(self._removed, found[1]):
+            else:
+                spans = [self._named(parent, key)]
+            stays = [span for span in spans if not covers(self._removed, span[0])]
+            if not stays:
                 raise asked_twice(key, f"{key!r} is removed by the same call that sets metadata on it.")
-            entry = self._with_metadata(found[0])
-            if not is_same_json(entry.meta, found[0].meta) and self._changes.new_key(key) == key:
-                self._edited[key] = entry
-                self._counts.add("metadata", entry.size or 0)
-                metadata = (found[0].user_meta, entry.user_meta)
-                self._counts.note(key, "metadata", entry.size, metadata=metadata)
+            for entry in (entry for start, end, _ in stays for entry, _, _ in parent.located(start, end)):
+                checkpoint()
+                self._changes.require_stays(entry.logical_key)
+                self._edit_entry(entry)
+
+    def _edit_entry(self, entry: Entry) -> None:
+        key, edited = entry.logical_key, self._with_metadata(entry)
+        is_met = key in self._edited or self._changes.new_key(key) != key
+        if is_met or is_same_json(edited.meta, entry.meta):
+            return
+        self._edited[key] = edited
+        self._counts.add("metadata", entry.size or 0)
+        self._counts.note(key, "metadata", entry.size, metadata=(entry.user_meta, edited.user_meta))
 
     def _with_metadata(self, entry: Entry) -> Entry:
-        if entry.logical_key not in self._changes.entry_metadata:
-            return entry
-        given = self._changes.entry_metadata[entry.logical_key]
-        after = changed_meta(entry.user_meta, given, merge=self._changes.merges_metadata)
-        return replace(entry, meta=with_user_meta(entry.meta, after))
+        given = self._changes.metadata_of(entry.logical_key)
+        after = entry.user_meta
+        for one in given:
+            after = changed_meta(after, one, merge=self._changes.merges_metadata)
+        return replace(entry, meta=with_user_meta(entry.meta, after)) if given else entry
 
     def _meet_incoming(self, checkpoint: Callable[[], None]) -> None:
         """Notes which of the parent's entries are replaced, and counts. Who replaces one takes over its metadata, unless it has
@@ -314,7 +323,7 @@ class Draft:
 
     def _edit_directories(self) -> None:
         for key, value in self._changes.entry_metadata.items():
-            if not key.endswith("/"):
+            if not key.endswith("/") or key in self._changes.patterns:
                 continue
             if value is not None and not isinstance(value, Mapping):
                 raise InvalidMetadata(
@@ -409,6 +418,7 @@ class Draft:
             or key in self._moved
             or key in self._incoming
             or key in self._changes.entry_metadata
+            or (not key.endswith("/") and bool(self._changes.metadata_of(key)))
         )
 
 
