@@ -15,12 +15,12 @@ from quilt_mcp.domain.listing import (
     Content,
     Item,
     Link,
+    Log,
     ObjectListing,
     PackageListing,
     Page,
     RegistryListing,
     RegistryWorkflows,
-    Revision,
     Verification,
 )
 from quilt_mcp.domain.plan import (
@@ -87,13 +87,13 @@ class QuiltOps(Protocol):
 
     async def log(
         self, package: PackageUri, *, counts: bool = False, limit: int = 100, cursor: str | None = None
-    ) -> Page[Revision]:
+    ) -> Log:
         """Newest first; the revision of the URI is ignored.
 
-        With ``package.path`` only the revisions in which that file or folder changed since the one before, and how. ``counts``:
-        how many entries each revision changed. Either compares neighbouring manifests, never bytes of files, and within bounds:
-        a page may end before ``limit`` with ``next_cursor`` and the warning ``log_paused``. A manifest that cannot be read is
-        warned of and passed over.
+        With ``package.path`` only the revisions in which that file or folder changed since the one before, and how; a file (no
+        folder) is followed through renames, to the paths that it had before. ``counts``: how many entries each revision changed.
+        Either compares neighbouring manifests, never bytes of files, and within bounds: a page may end before ``limit`` with
+        ``next_cursor`` and the warning ``log_paused``. A manifest that cannot be read is warned of and passed over.
         """
         ...
 

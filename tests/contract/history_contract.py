@@ -64,6 +64,49 @@ class HistoryContract(OpsContract):
                 assert (await self.ops.stat(at)).hash == revision.change.hash
         assert await self.pages("d/f", limit=limit) == found
 
+    @pytest.mark.parametrize("limit", [1, 2, 1000])
+    async def test_the_log_of_a_file_follows_it_through_renames(self, limit: int) -> None:
+        await self.create("a/b", {"one": "1", "other": "same"}, message="first")
+        await self.patch("a/b", {"one": "22"}, message="grows")
+        await self.patch("a/b", rename=(Rename("one", "d/two"),), message="moves")
+        await self.patch("a/b", {"one": "new"}, message="another comes")
+        await self.patch("a/b", entry_metadata={"d/two": {"k": 1}}, message="is labelled")
+        await self.patch("a/b", rename=(Rename("d/", "e/"),), entry_metadata={"d/two": None}, message="again")
+        await self.patch("a/b", {"x": "same"}, message="a copy comes")
+        await self.patch("a/b", {"e/two": "333"}, remove=("other",), message="changes")
+        found = await self.pages("e/two", limit=limit)
+        assert [(*told(one), one.change and one.change.old_path) for one in found] == [
+            ("changes", "e/two", "modified", 2, 3, None),
+            ("again", "e/two", "renamed", 2, 2, "d/two"),
+            ("is labelled", "d/two", "metadata", 2, 2, None),
+            ("moves", "d/two", "renamed", 2, 2, "one"),
+            ("grows", "one", "modified", 1, 2, None),
+            ("first", "one", "added", None, 1, None),
+        ]
+        counts = [one.counts for one in found]
+        assert counts[1] == counts[3] == DiffTotals(0, 0, 0, 1, 0, 0)
+        assert await self.pages("e/two", limit=limit) == found
+        assert [(told(one)[0], told(one)[2]) for one in await self.pages("x")] == [("a copy comes", "added")]
+        assert [(told(one)[0], told(one)[2]) for one in await self.pages("e/")] == [
+            ("changes", "modified"), ("again", "added"),
+        ]  # fmt: skip
+        assert [told(one)[0] for one in await self.pages("one", limit=limit)] == [
+            "another comes", "moves", "grows", "first",
+        ]  # fmt: skip
+
+    async def test_the_search_for_where_a_file_came_from_is_bounded_and_gets_on(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.create("a/b", {"one": "1", "x": "x"})
+        for number in range(3):
+            old, new = ("one", "two") if number % 2 == 0 else ("two", "one")
+            await self.patch("a/b", {"x": f"x{number}"}, rename=(Rename(old, new),))
+        monkeypatch.setattr(history, "BYTES", 1)
+        page = await self.ops.log(self.uri("a/b", path="two"))
+        assert [one.partition(":")[0] for one in page.warnings] == ["log_paused"]
+        kinds = [told(one)[2] for one in await self.pages("two")]
+        assert kinds == ["renamed", "renamed", "renamed", "added"]
+
     async def test_the_log_of_a_folder_counts_what_changed_in_it(self) -> None:
         await self.make_history()
         found = await self.pages("d/")
@@ -146,6 +189,9 @@ class HistoryContract(OpsContract):
         found = await self.pages(limit=limit)
         assert [one.top_hash == first.top_hash for one in found] == [True, False, True]
         assert [one.tags for one in found] == [("latest",), (), ()]
+        for cursor in (None, (await self.ops.log(self.uri("a/b"), limit=1)).next_cursor):
+            assert (await self.ops.log(self.uri("a/b"), limit=1, cursor=cursor)).latest == first.top_hash
+        assert (await self.ops.log(self.uri("a/b", path="nope"))).latest == first.top_hash
         narrowed = await self.pages("f", limit=limit)
         assert [replace(one, change=None, counts=None) for one in narrowed] == found
 

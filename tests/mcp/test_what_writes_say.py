@@ -81,10 +81,12 @@ async def test_a_registry_tells_its_workflows_and_a_plan_all_that_they_have_agai
         assert workflow["metadata_schema"]["content"] == schema
         files = [{"path": "a", "text": "a"}]
         asked = {"package": "other/run", "files": files, "metadata": {"year": "2026"}, **there}
-        plan = (await result(client, "package_create", dry_run=True, **asked))["data"]
+        told = await result(client, "package_create", dry_run=True, **asked)
+        plan = told["data"]
         assert {one["rule"] for one in plan["faults"]} == {
             "is_message_required", "handle_pattern", "metadata_schema"
         }  # fmt: skip
+        assert told["warnings"][0].startswith("workflow_rejects: ")
         assert (await failure(client, "package_create", **asked))["code"] == "workflow_failed"
         none = await result(client, "workflow_list")
         assert none["data"]["workflows"] == [] and none["warnings"][0].startswith("no_workflows: ")
@@ -102,6 +104,56 @@ async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> 
     assert told["changes"] == [{"path": "b", "action": "add"}]
     assert told["metadata"] == [{"field": "/checked", "after": True}]
     assert told["messages"] == ["theirs"]
+
+
+async def test_a_log_names_the_latest_at_its_top_and_where_a_file_came_from(connect: Connect) -> None:
+    async with connect("--allow-write") as client:
+        fresh = {"files": [{"path": "old.txt", "text": "a"}], "overwrite": True}
+        made = await result(client, "package_create", package="moved/here", **fresh)
+        rename = [{"from": "old.txt", "to": "new.txt"}]
+        await result(client, "package_patch", package="moved/here", rename=rename, message="moves")
+        first = made["data"]["top_hash"]
+        log = (await result(client, "package_log", package="moved/here", path="new.txt"))["data"]
+        await result(client, "package_copy", package=f"moved/here@{first}")
+        short = (await result(client, "package_log", package="moved/here", limit=1))["data"]
+        long = (await result(client, "package_log", package="moved/here", limit=1, detail=True))["data"]
+    moved, older = (one["change"] for one in log["revisions"][:2])
+    assert moved == {"action": "renamed", "old_path": "old.txt"}
+    assert older == {"action": "added", "path": "old.txt", "size": 1}
+    assert (short["latest"], long["latest"]) == (first[:10], first)
+    assert "latest" not in short["revisions"][0]
+
+
+async def test_a_plan_tells_in_json_what_changes_in_metadata_within_bounds(connect: Connect) -> None:
+    async with connect("--allow-write") as client:
+        files = [{"path": f"{name}.csv", "text": name, "metadata": {"unit": "kg"}} for name in "abc"]
+        fresh = {"files": files, "metadata": {"n": 0}, "overwrite": True}
+        await result(client, "package_create", package="planned/here", **fresh)
+        asked = {
+            "package": "planned/here",
+            "metadata": {"n": "x" * 300, **{f"k{number:02}": number for number in range(30)}},
+            "entry_metadata": {
+                "*.csv": {"unit": "g"},
+                "a.csv": {f"k{number}": number for number in range(9)},
+            },
+            "rename": [{"from": "b.csv", "to": "z.csv"}],
+        }
+        plan = (await result(client, "package_patch", dry_run=True, **asked))["data"]
+        done = (await result(client, "package_patch", **asked))["data"]
+        again = await result(
+            client, "package_patch", message="again", **asked | {"rename": []} | {"entry_metadata": {}}
+        )
+    assert (plan["metadata"], plan["renamed"], plan["kept"]) == (2, 1, 2)
+    assert plan["metadata_changed"] is True
+    assert plan["package_metadata_total"] == 31 and len(plan["package_metadata"]) == 20
+    assert plan["package_metadata"][0] == {"field": "/k00", "after": 0}
+    renamed, labelled, other = plan["changes"]
+    grams = {"field": "/unit", "before": "kg", "after": "g"}
+    assert renamed == {"path": "z.csv", "action": "rename", "size": 1, "old_path": "b.csv", "fields": [grams]}
+    assert (labelled["path"], len(labelled["fields"]), labelled["fields_total"]) == ("a.csv", 5, 10)
+    assert (other["path"], other["fields"]) == ("c.csv", [grams])
+    assert done["changes"] == plan["changes"] and done["package_metadata"] == plan["package_metadata"]
+    assert [one for one in again["warnings"] if one.startswith("nothing_changed: ")]
 
 
 async def test_a_verification_lists_some_of_many_problems_and_counts_all(

@@ -22,11 +22,11 @@ from quilt_mcp.domain.listing import (
     Content,
     Item,
     Link,
+    Log,
     PackageListing,
     Page,
     RegistryListing,
     RegistryWorkflows,
-    Revision,
     Verification,
 )
 from quilt_mcp.domain.media_types import media_type
@@ -162,7 +162,7 @@ class DirectOps(ObjectOps):
 
     async def log(
         self, package: PackageUri, *, counts: bool = False, limit: int = 100, cursor: str | None = None
-    ) -> Page[Revision]:
+    ) -> Log:
         history = History(self._registry(package.registry), package, counts)
         return await history.page(checked_limit(limit), cursor)
 

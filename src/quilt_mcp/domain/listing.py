@@ -69,10 +69,17 @@ class Revision:
     """Whether its manifest had that hash when it was last looked at; None: not looked at yet, which a log does not do."""
     change: EntryChange | None = None
     """Of the log of a path: how that file or folder (whose ``path`` ends in '/') changed since the revision before: ``added``,
-    ``removed``, ``modified`` or ``metadata``, with the sizes, for a folder summed, and a file's hashes. A file that came by a
-    rename is ``added``."""
+    ``removed``, ``modified``, ``metadata`` or ``renamed``, with the sizes, for a folder summed, and a file's hashes. Of a file
+    that came by a rename (as ``Diff`` has it) ``old_path`` tells from where, and older lines are of that path."""
     counts: DiffTotals | None = None
     """Of the log of a path, or with ``counts``: the changed entries since the revision before; of the first, all are added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log(Page[Revision]):
+    """``latest``: the top hash that latest points to, also where that line is on another page; None where it cannot be read."""
+
+    latest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from quilt_mcp.tools.results.shapes import (
     check_json,
     extensions_json,
     fields_json,
+    hash_text,
     item_json,
     package_json,
     present,
@@ -150,9 +151,13 @@ async def package_log(
     cursor: str | None = None,
 ) -> Answer:
     address = package_address(call, package, registry, path)
+    path = address.path or ""
     page = await call.ops.log(address, counts=detail, limit=limit, cursor=cursor)
     return Answer(
-        {"revisions": [revision_json(one, detail=detail) for one in page.items]},
+        present(
+            latest=hash_text(page.latest, detail),
+            revisions=[revision_json(one, path.strip("/"), detail=detail) for one in page.items],
+        ),
         uri=str(replace(address, top_hash=None, tag=None)),
         records=("revisions",),
         next_cursor=page.next_cursor,
@@ -321,7 +326,8 @@ PACKAGE_BROWSE = ToolSpec(
 PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
-    description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how.",
+    description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how; "
+    "a file is followed through renames.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
@@ -332,6 +338,7 @@ PACKAGE_LOG = ToolSpec(
     },
     required=("package",),
     data=fields(
+        latest=TEXT,
         revisions=listed(
             fields(
                 top_hash=TEXT,
@@ -339,10 +346,10 @@ PACKAGE_LOG = ToolSpec(
                 verified={},
                 timestamp=TEXT,
                 message=TEXT,
-                change=fields(action=TEXT, size=NUMBER, old_size=NUMBER),
+                change=fields(action=TEXT, path=TEXT, old_path=TEXT, size=NUMBER, old_size=NUMBER),
                 counts={"additionalProperties": NUMBER},
             )
-        )
+        ),
     ),
     run=package_log,
 )

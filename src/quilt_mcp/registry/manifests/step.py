@@ -37,6 +37,18 @@ def step_between(found: ManifestDiff, path: str) -> Step:
     return Step(_change(path, kind, before, after), counts)
 
 
+def renamed_step(found: ManifestDiff, step: Step) -> Step:
+    """``step``, of a file that is added, as a rename where ``found``, the difference of the whole revisions, has one that ends
+    there. Blocks as ``Manifest``."""
+    assert step.change is not None and step.counts is not None
+    line, _ = found.after.span(step.change.path)
+    [change] = found.page(found.found.new.index(line), 1)
+    if change.kind != "renamed":
+        return step
+    side = {"old_path": change.old_path, "old_size": change.old_size, "old_hash": change.old_hash}
+    return Step(replace(step.change, kind="renamed", **side), replace(step.counts, added=0, renamed=1))
+
+
 @dataclass(frozen=True, slots=True)
 class _State:
     is_folder: bool

@@ -13,13 +13,13 @@ from anyio import to_thread
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Header
-from quilt_mcp.domain.listing import Page, Revision
+from quilt_mcp.domain.listing import Log, Revision
 from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.errors import IntegrityError, QuiltError, RevisionNotFound
 from quilt_mcp.registry.layout import LATEST, TIMESTAMP
 from quilt_mcp.registry.manifests.cache import Enough
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.manifests.step import Step, first_step, step_between
+from quilt_mcp.registry.manifests.step import Step, first_step, renamed_step, step_between
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.workers import collect, for_each
@@ -44,9 +44,10 @@ class History:
         self._opened: dict[str, Manifest] = {}
         self._compared = self._spent = 0
 
-    async def page(self, limit: int, cursor: str | None) -> Page[Revision]:
-        """Newest first. Revisions of one hash that stand at several times are several lines, and the newest of them is the
-        latest where latest points to that hash: a push writes its timestamp first and latest after it."""
+    async def page(self, limit: int, cursor: str | None) -> Log:
+        """Newest first. Revisions of one hash that stand at several times are several lines, and the newest of them is the latest
+        where latest points to that hash: a push writes its timestamp first and latest after it. The cursor tells the path that a
+        file has by then."""
         name, registry = self._name, self._registry
         tags = await registry.pointers.tags(name)
         if not tags:
@@ -63,7 +64,7 @@ class History:
         call = ("log", registry.url, name, self._path, self._counts)
         rest, is_tagged = timestamps, 0
         if cursor:
-            last, is_tagged = decode_cursor(cursor, call, int, int)
+            last, is_tagged, self._path = decode_cursor(cursor, call, int, int, str)
             rest = [tag for tag in timestamps if int(tag) < last]
         is_narrowed = bool(self._path) or self._counts
         steps = self._steps(rest) if is_narrowed else self._plain(rest[:limit])
@@ -90,11 +91,12 @@ class History:
             )
         if self._path and not (revisions or more or cursor):
             self._warnings.append(f"no_match: no revision of {name} has {self._path!r}.")
-        return Page(
+        return Log(
             tuple(await self._with_messages(revisions)),
-            encode_cursor(call, int(end), is_tagged) if more else None,
+            encode_cursor(call, int(end), is_tagged, self._path) if more else None,
             None if self._path else len(timestamps),
             tuple(self._warnings),
+            latest,
         )
 
     async def _with_messages(self, revisions: list[Revision]) -> list[Revision]:
@@ -156,6 +158,9 @@ class History:
             )
 
     def _shown(self, step: Step) -> Step | None:
+        """What is yielded of it. After a rename, older revisions are asked for the old path."""
+        if step.change and step.change.old_path is not None:
+            self._path = step.change.old_path
         return step if step.change or not self._path else None
 
     def _asked(self, older: Pointer | None, newer: Pointer) -> tuple[str, ...]:
@@ -170,12 +175,15 @@ class History:
         old = self._opened[older.top_hash or ""] if older else None
         sides = [new.span(self._path), old.span(self._path) if old else (0, 0)]
         self._admit(sum(end - begin for begin, end in sides))
-        self._compared += 1
         if old is None:
             step = await to_thread.run_sync(first_step, new, self._path)
         else:
             found = await manifests.diff(old, new, self._path)
             step = await to_thread.run_sync(step_between, found, self._path)
+            if step.change and step.change.kind == "added" and not step.change.path.endswith("/"):
+                self._admit(old.index.size + new.index.size)
+                step = await to_thread.run_sync(renamed_step, await manifests.diff(old, new), step)
+        self._compared += 1
         return manifests.steps.set(self._asked(older, newer), step)
 
     async def _open(self, pointer: Pointer) -> Manifest | None:

@@ -74,14 +74,23 @@ def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]
     )
 
 
-def revision_json(one: Revision, *, detail: bool = False) -> dict[str, Any]:
+def revision_json(one: Revision, path: str = "", *, detail: bool = False) -> dict[str, Any]:
+    """``path``: the one that was asked for; a change says its own where that is another."""
+    change = one.change
     return present(
         top_hash=hash_text(one.top_hash, detail),
         verified=one.verified,
         timestamp=time_text(one.timestamp),
         message=one.message,
         latest=True if LATEST in one.tags else None,
-        change=None if one.change is None else {"action": one.change.kind, **sizes_of(one.change)},
+        change=None
+        if change is None
+        else present(
+            action=change.kind,
+            path=None if change.path.strip("/") == path else change.path,
+            old_path=change.old_path,
+            **sizes_of(change),
+        ),
         counts=None if one.counts is None else counts_json(one.counts),
     )
 
