@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ops_base import OpsContract, record
+from ops_base import NOWHERE, OpsContract, record
 
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.plan import Rename
 from quilt_mcp.errors import (
     AlreadyExists,
     CredentialPlace,
@@ -23,6 +25,7 @@ from quilt_mcp.errors import (
     QuiltError,
     SourceNotFound,
 )
+from quilt_mcp.registry.reading import left_behind
 
 FILES = {"README.md": "# hi", "a/x.csv": "1,2\n", "a/deep/z": "z", "a-b/x": "x"}
 
@@ -82,6 +85,61 @@ class InstallContract(OpsContract):
         outcome = await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=True)
         assert (outcome.installed, outcome.bytes_copied, outcome.done) == (4, 10, False)
         assert self.installed() == {}
+
+    async def test_a_dry_run_lists_the_first_files_and_what_would_become_of_them(self) -> None:
+        await self.create("a/b", {**FILES, **{f"many/{number:02}": "1" for number in range(30)}})
+        self.dest.mkdir(parents=True)
+        (self.dest / "README.md").write_text("mine")
+        planned = await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=True, overwrite=True)
+        assert (planned.installed, len(planned.changes)) == (34, 20)
+        first = [(one.path, one.action, one.size) for one in planned.changes[:3]]
+        assert first == [("README.md", "replace", 4), ("a/deep/z", "add", 1), ("a/x.csv", "add", 4)]
+        done = await self.ops.install(self.uri("a/b"), str(self.dest), overwrite=True)
+        assert done.changes == planned.changes
+        assert (await self.ops.install(self.uri("a/b"), str(self.dest), dry_run=True)).changes == ()
+
+    async def left(self, package: PackageUri, **more: Any) -> list[str]:
+        outcome = await self.ops.install(package, str(self.dest), overwrite=True, **more)
+        return [one.partition(": ")[2] for one in outcome.warnings if one.startswith("left_behind: ")]
+
+    async def test_files_that_another_revision_left_in_the_folder_are_told_and_stay(self) -> None:
+        first = await self.create("a/b", {**FILES, "gone": "1"})
+        await self.patch("a/b", remove=("gone",), rename=(Rename("a/", "moved/"),))
+        await self.patch("a/b", {"new": "2"})
+        assert await self.left(self.uri("a/b", first.top_hash)) == []
+        (self.dest / "mine").write_text("my own")
+        for dry_run in (True, False):
+            (told,) = await self.left(self.uri("a/b"), dry_run=dry_run)
+            assert told.startswith("3 files ") and told.endswith(": a/deep/z, a/x.csv, gone.")
+        assert {"gone", "a/x.csv", "mine", "new"} <= self.installed().keys()
+        assert await self.left(self.uri("a/b", path="moved/")) == []
+        (told,) = await self.left(self.uri("a/b", first.top_hash))
+        assert told.endswith(": moved/deep/z, moved/x.csv, new.")
+
+    async def test_many_files_left_in_the_folder_are_counted_and_the_first_named(self) -> None:
+        first = await self.create("a/b", {f"{number}": "1" for number in range(8)})
+        await self.patch("a/b", {"x": "1"}, remove=("[1-7]",))
+        await self.left(self.uri("a/b", first.top_hash))
+        (self.dest / "7").unlink()
+        (self.dest / "7").mkdir()
+        (told,) = await self.left(self.uri("a/b"))
+        assert told.startswith("6 files ") and told.endswith(": 1, 2, 3, 4, 5 and 1 more.")
+
+    async def test_what_was_left_is_looked_for_within_bounds_and_past_damage(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = await self.create("a/b", {"f": "1", "gone": "1"})
+        second = await self.patch("a/b", remove=("gone",))
+        await self.left(self.uri("a/b", first.top_hash))
+        for name in ("PATHS", "REVISIONS"):
+            with monkeypatch.context() as bounds:
+                bounds.setattr(left_behind, name, 0)
+                assert await self.left(self.uri("a/b")) == []
+        self.set_pointer("a/b", "1500000000", NOWHERE)
+        newest = max(int(tag) for tag in self.pointers("a/b") if tag != "latest")
+        self.set_pointer("a/b", str(newest), first.top_hash)
+        assert await self.latest("a/b") == second.top_hash
+        assert len(await self.left(self.uri("a/b"))) == 1
 
     @pytest.mark.parametrize(
         ("path", "expected"),

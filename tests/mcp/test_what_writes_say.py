@@ -156,6 +156,28 @@ async def test_a_plan_tells_in_json_what_changes_in_metadata_within_bounds(conne
     assert [one for one in again["warnings"] if one.startswith("nothing_changed: ")]
 
 
+async def test_a_plan_of_an_installation_lists_files_and_what_stays_behind(
+    connect: Connect, place: Place
+) -> None:
+    async with connect("--allow-write") as client:
+        fresh = {
+            "files": [{"path": "old.txt", "text": "a"}, {"path": "same", "text": "b"}],
+            "overwrite": True,
+        }
+        made = await result(client, "package_create", package="put/here", **fresh)
+        await result(
+            client, "package_patch", package="put/here", rename=[{"from": "old.txt", "to": "new.txt"}]
+        )
+        first = {"package": f"put/here@{made['data']['top_hash']}", "dest": "put-here"}
+        done = await result(client, "package_install", **first)
+        again = {"package": "put/here", "dest": "put-here"}
+        plan = await result(client, "package_install", dry_run=True, **again)
+    assert "changes" not in done["data"]
+    assert plan["data"]["changes"] == [{"path": "new.txt", "action": "add", "size": 1}]
+    (told,) = plan["warnings"]
+    assert told.startswith("left_behind: 1 files ") and told.endswith("old.txt.")
+
+
 async def test_a_verification_lists_some_of_many_problems_and_counts_all(
     connect: Connect, place: Place
 ) -> None:

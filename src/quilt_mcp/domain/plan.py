@@ -349,6 +349,8 @@ class InstallOutcome:
     bytes_copied: int
     done: bool
     warnings: tuple[str, ...] = ()
+    changes: tuple[PlannedChange, ...] = ()
+    """The first of what is brought, ``add`` or ``replace``."""
 
 
 @dataclass(frozen=True, slots=True)

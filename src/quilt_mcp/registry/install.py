@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -16,11 +17,12 @@ import anyio.from_thread
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
-from quilt_mcp.domain.plan import InstallOutcome, Progress, Tally
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, SourceNotFound
+from quilt_mcp.domain.plan import CHANGES_SHOWN, InstallOutcome, PlannedChange, Progress, Tally
+from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, QuiltError, SourceNotFound
 from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.reading.left_behind import left_behind
 from quilt_mcp.registry.recorded import check_content, check_hash, recorded_hash
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.hashing import READ_SIZE, STEP, hash_open_file
@@ -71,6 +73,22 @@ class Destination:
             )
         return place
 
+    def holds(self, logical_key: str) -> bool:
+        """Whether a file stands where one would go. Blocks."""
+        with suppress(QuiltError):
+            self.folder.stat(self.at(logical_key))
+            return True
+        return False
+
+    def holds_anything(self) -> bool:
+        with suppress(QuiltError):
+            return bool(self.folder.names(self.relative))
+        return False
+
+
+Found = Literal["same", "another", "nothing"]
+"""What stands in a file's place."""
+
 
 @dataclass(slots=True)
 class _Survey:
@@ -82,12 +100,18 @@ class _Survey:
     run: list[str] = field(default_factory=list[str])
     """What tools would run, there already or not; the first of them."""
     run_count: int = 0
+    changes: list[PlannedChange] = field(default_factory=list[PlannedChange])
+    """The first of those that are missing."""
 
-    def add(self, entry: Entry, place: str, *, is_missing: bool) -> None:
+    def add(self, entry: Entry, place: str, found: Found) -> None:
+        is_missing = found != "same"
         self.is_missing.append(is_missing)
         if is_missing:
             self.count += 1
             self.size += size_of(entry)
+            if len(self.changes) < CHANGES_SHOWN:
+                action = "replace" if found == "another" else "add"
+                self.changes.append(PlannedChange(entry.logical_key, action, entry.size))
         if is_run(place):
             self.run_count += 1
             self.run = [*self.run, entry.logical_key][:_SHOWN]
@@ -131,6 +155,10 @@ class Installer:
         self._tally.total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
         self._tally.total = self._tally.done + survey.size
+        left = ()
+        if await anyio.to_thread.run_sync(self._destination.holds_anything):
+            stands = self._destination.holds
+            left = await left_behind(self._registry, package.name, manifest, item.path, stands)
         if not dry_run:
             missing = compress(manifest.entries(item.path), survey.is_missing)
             await self._install_all(missing, survey.count)
@@ -142,7 +170,8 @@ class Installer:
             unchanged,
             survey.size,
             done=not dry_run,
-            warnings=survey.warnings,
+            warnings=(*survey.warnings, *left),
+            changes=tuple(survey.changes),
         )
 
     def _survey(self, manifest: Manifest, path: str) -> _Survey:
@@ -154,7 +183,7 @@ class Installer:
             anyio.from_thread.check_cancelled()
             place = self._destination.at(entry.logical_key)
             found = self._look_for(entry, place)
-            survey.add(entry, place, is_missing=found != "same")
+            survey.add(entry, place, found)
             if found == "another":
                 differing_count += 1
                 differing = [*differing, entry.logical_key][:_SHOWN]
@@ -166,7 +195,7 @@ class Installer:
             )
         return survey
 
-    def _look_for(self, entry: Entry, place: str) -> Literal["same", "another", "nothing"]:
+    def _look_for(self, entry: Entry, place: str) -> Found:
         if longest := max(
             (name for name in place.split("/") if len(name) * 4 > self._longest), key=_bytes, default=""
         ):

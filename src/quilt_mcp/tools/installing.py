@@ -5,8 +5,9 @@ from __future__ import annotations
 from quilt_mcp.tools.arguments.addresses import package_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.shapes import planned_json
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import DRY_RUN, NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, fields
+from quilt_mcp.tools.vocabulary import DRY_RUN, NUMBER, PACKAGE, REGISTRY, SWITCH, TEXT, fields, listed
 
 
 async def package_install(
@@ -30,8 +31,11 @@ async def package_install(
             "installed": outcome.installed,
             "unchanged": outcome.unchanged,
             "bytes_copied": outcome.bytes_copied,
-        },
+        }
+        | ({} if outcome.done else {"changes": [planned_json(one) for one in outcome.changes]}),
         uri=outcome.uri,
+        records=() if outcome.done else ("changes",),
+        paged=False,
         warnings=outcome.warnings,
     )
 
@@ -49,7 +53,14 @@ PACKAGE_INSTALL = ToolSpec(
         "dry_run": DRY_RUN,
     },
     required=("package", "dest"),
-    data=fields(dest=TEXT, done=SWITCH, installed=NUMBER, unchanged=NUMBER, bytes_copied=NUMBER),
+    data=fields(
+        dest=TEXT,
+        done=SWITCH,
+        installed=NUMBER,
+        unchanged=NUMBER,
+        bytes_copied=NUMBER,
+        changes=listed(fields(path=TEXT, action=TEXT, size=NUMBER)),
+    ),
     run=package_install,
     writes=True,
     destructive=True,
