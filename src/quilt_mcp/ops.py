@@ -141,7 +141,8 @@ class QuiltOps(Protocol):
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
         """Of two revisions, also of two packages. ``limit`` 0: totals, metadata and message alone. A path limits the diff to a
-        folder or file. It may stand in either; two that differ are InvalidArgument. One that neither revision has is warned of.
+        folder or file, and the metadata of the packages is left out. It may stand in either; two that differ are InvalidArgument.
+        One that neither revision has is warned of.
         """
         ...
 

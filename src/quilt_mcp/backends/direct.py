@@ -254,7 +254,7 @@ class DirectOps(ObjectOps):
             before=str(pinned_before),
             after=str(pinned_after),
             totals=found.totals,
-            package_metadata=None if offset or is_same_json(*metadata) else metadata,
+            package_metadata=None if path or offset or is_same_json(*metadata) else metadata,
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,
