@@ -13,6 +13,7 @@ from quilt_mcp.tools.results.shapes import (
     TOTALS,
     change_json,
     check_json,
+    damage,
     extensions_json,
     fields_json,
     item_json,
@@ -21,6 +22,7 @@ from quilt_mcp.tools.results.shapes import (
     revision_json,
     time_text,
     totals_json,
+    verdict,
 )
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import (
@@ -77,7 +79,7 @@ async def packages_list(
         records=("packages",),
         next_cursor=page.next_cursor,
         total=page.total,
-        warnings=page.warnings,
+        warnings=(*page.warnings, *damage((one.name, one.top_hash, one.verified) for one in page.items)),
     )
 
 
@@ -119,7 +121,7 @@ async def package_browse(
     return Answer(
         present(
             top_hash=found.top_hash,
-            verified="pending" if found.verified is None else found.verified,
+            verified=verdict(found.verified),
             **about if is_front or detail else {},
             totals=totals_json(found.totals),
             path=found.path or None,
@@ -157,7 +159,7 @@ async def package_log(
         records=("revisions",),
         next_cursor=page.next_cursor,
         total=page.total,
-        warnings=page.warnings,
+        warnings=(*page.warnings, *damage((address.name, one.top_hash, one.verified) for one in page.items)),
     )
 
 

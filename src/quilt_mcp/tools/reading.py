@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from quilt_mcp.domain.address import PackageUri, parse_object
 from quilt_mcp.domain.listing import Content
+from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.errors import InvalidArgument, NotAFile
 from quilt_mcp.preview.child import NotText
 from quilt_mcp.preview.decode.text import encoding
@@ -120,6 +121,7 @@ async def _made_plain(call: Call, target: Target, offset: int, wanted: int) -> A
 
 
 async def _binary(call: Call, target: Target, described: Answer) -> Answer:
+    described.data.pop("verified", None)  # nothing of the content is shown
     said = (
         f"binary: the content ({described.data['type']}) is not text; mode bytes reads it as base64, "
         "object_link makes a link a person can open."
@@ -136,8 +138,10 @@ async def _with_inside(call: Call, target: Target, described: Answer) -> Answer:
 
 
 async def _source(call: Call, target: Target) -> tuple[Answer, Source]:
-    """The file described, and its bytes by range, of the revision and version that were described."""
+    """The file described, and its bytes by range, of the revision and version that were described; ranges are not verified."""
     described = await _look_up(call, target)
+    if "hash" in described.data:
+        described.data["verified"] = False
     uri = described.uri or ""
     pinned = PackageUri.parse(uri) if isinstance(target, PackageUri) else uri
 
@@ -277,7 +281,7 @@ def _described(content: Content) -> Answer:
             hash=hash_json(content.hash),
             modified=time_text(content.modified),
             metadata=metadata,
-            verified=content.verified,
+            verified=None if content.hash is None else content.verified,
         ),
         uri=content.uri,
         warnings=warnings,
@@ -339,7 +343,12 @@ async def _look_up(call: Call, target: Target) -> Answer:
     if isinstance(target, str):
         found = await call.ops.stat_object(target)
         return Answer(
-            present(mode="info", type=found.type, size=found.size, modified=time_text(found.modified)),
+            present(
+                mode="info",
+                type=media_type(_name(target)),
+                size=found.size,
+                modified=time_text(found.modified),
+            ),
             uri=found.uri,
         )
     if target.path is None:
@@ -358,7 +367,11 @@ async def _look_up(call: Call, target: Target) -> Answer:
     item = await call.ops.stat(target)
     return Answer(
         present(
-            mode="info", type=item.type, size=item.size, hash=hash_json(item.hash), metadata=item.metadata
+            mode="info",
+            type=media_type(item.path) if item.type == "file" else item.type,
+            size=item.size,
+            hash=hash_json(item.hash),
+            metadata=item.metadata,
         ),
         uri=item.uri,
     )
