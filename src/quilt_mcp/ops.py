@@ -13,6 +13,7 @@ from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.listing import (
     Browse,
     Content,
+    ContentHash,
     Item,
     Link,
     ObjectListing,
@@ -131,6 +132,13 @@ class QuiltOps(Protocol):
     async def read(self, package: PackageUri, *, offset: int = 0, length: int | None = None) -> Content:
         """Bytes of the file at ``package.path``. A read of the whole file is verified. Raises NotAFile, HashMismatch, TooLarge
         (more than 16 MiB asked for at once)."""
+        ...
+
+    async def hash(self, uri: str, *, progress: Progress = no_progress) -> ContentHash:
+        """Reads all bytes of an entry (``uri`` is a quilt+ URI) or an object and hashes them on their way, in bounded memory: an
+        entry's as its manifest does, an object's by SHA256. Bytes that are not as recorded are an answer and no error. Raises
+        TooLarge (more than 8 GiB), NotAFile, NotSupported for a recorded type that is not known, HashMismatch for what is
+        written to meanwhile."""
         ...
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:

@@ -206,6 +206,31 @@ async def test_verified_says_one_thing_wherever_it_stands(connect: Connect, plac
             assert {one["verified"] for one in whole} == {True}
 
 
+async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
+    connect: Connect, place: Place
+) -> None:
+    folder = place.home / "hashing"
+    folder.mkdir(exist_ok=True)
+    own = Place(folder, folder / "registry", place.here, {})
+    file = place.here / "to_be_hashed.txt"
+    file.write_text("bytes")
+    async with connected(own, "stdio-modern", "--allow-write") as client:
+        plain = (await result(client, "object_read", uri=file.as_uri(), mode="info", hash=True))["data"]
+        assert plain["hash"] == {"type": "SHA256", "value": hashlib.sha256(b"bytes").hexdigest()}
+        assert "verified" not in plain
+        assert "hash" not in (await result(client, "object_read", uri=file.as_uri(), mode="info"))["data"]
+        source = [{"from": file.as_uri(), "to": "f"}]
+        await result(client, "package_create", package="h/h", sources=source, copy=False)
+        named = {"package": "h/h", "path": "f", "hash": True}
+        whole = (await result(client, "object_read", **named))["data"]
+        assert (whole["mode"], whole["verified"]) == ("info", True)
+        file.write_text("other bytes")
+        damaged = await result(client, "object_read", **named)
+        assert damaged["data"]["verified"] is False and damaged["data"]["hash"] == whole["hash"]
+        assert damaged["warnings"][0].startswith("damaged: the file has 11 bytes")
+        assert (await failure(client, "object_read", **named, mode="text"))["code"] == "invalid_argument"
+
+
 async def test_a_damaged_manifest_is_marked_in_lists_without_being_asked(
     connect: Connect, place: Place
 ) -> None:
