@@ -78,7 +78,9 @@ class QuiltOps(Protocol):
         too large. What is not in the listing is read for the page alone.
 
         ``total`` is known in a folder, and in a bucket with ``match`` or "-modified", for which its pointers are listed as a
-        whole, up to 100,000 (then ``listing_cut`` warns). Raises InvalidArgument for another sort or a match that is no pattern.
+        whole, up to 100,000 (then ``listing_cut`` warns). Where there is no
+        registry (no ``.quilt``) the list is empty and ``no_registry`` warns. Raises InvalidArgument for another sort or a match
+        that is no pattern.
         """
         ...
 
@@ -116,7 +118,8 @@ class QuiltOps(Protocol):
 
         ``depth``: so many levels, of which the folders of the last are rows with sums, and those above none. ``recursive``: every
         file, unless ``depth`` is given. ``match``: only files that this pattern takes, read as one of ``Choice`` is (so over the
-        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given. ``sort``: "path" (walk order),
+        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given; for none, a
+        warning names what is near. ``sort``: "path" (walk order),
         "size" or "-size". Raises InvalidArgument for another, and for a pattern or a depth that is none.
 
         ``with_extensions``: counts by extension of the folder, one pass through its lines that is remembered. ``with_readme``: on
@@ -229,7 +232,7 @@ class QuiltOps(Protocol):
         self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress
     ) -> Verification:
         """Reads every byte below ``package.path`` where the manifest says they are (or, with ``dest``, the installed copy),
-        and the manifest itself."""
+        and the manifest itself. With ``path`` a file, ``dest`` may be a file of any name that should be the same."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -106,7 +106,7 @@ async def package_browse(
         depth=depth,
         match=match,
         sort=sort,
-        with_extensions=is_plain and cursor is None,
+        with_extensions=not match and cursor is None,
         with_readme=is_front and is_plain,
         limit=limit,
         cursor=cursor,
@@ -396,7 +396,7 @@ PACKAGE_VERIFY = ToolSpec(
         "path": PATH,
         "dest": {
             "type": "string",
-            "description": "Check the copy installed in this folder",
+            "description": "Check the copy installed in this folder; with path, this file",
         },
     },
     required=("package",),
