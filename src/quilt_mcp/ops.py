@@ -84,6 +84,11 @@ class QuiltOps(Protocol):
         """
         ...
 
+    async def near_packages(self, registry: str, text: str) -> tuple[str, ...]:
+        """A few names of packages that ``text`` was probably meant to be, or to begin, likeliest first. Some twenty requests at
+        most."""
+        ...
+
     async def resolve(self, package: PackageUri) -> PackageUri:
         """The same with the full ``top_hash`` (``path`` kept). Raises PackageNotFound, RevisionNotFound, AmbiguousHash."""
         ...

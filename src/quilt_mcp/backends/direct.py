@@ -163,6 +163,9 @@ class DirectOps(ObjectOps):
             warning = f"registry_empty: {opened.url} does not exist yet; the first package_create makes it."
             return Page((), None, 0, (warning,))
 
+    async def near_packages(self, registry: str, text: str) -> tuple[str, ...]:
+        return tuple(await self._registry(registry).pointers.near(text))
+
     async def resolve(self, package: PackageUri) -> PackageUri:
         registry = self._registry(package.registry)
         top_hash = await registry.require_revision(package)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from quilt_mcp.tools.arguments.addresses import package_address, registry_address
+from quilt_mcp.tools.arguments.addresses import compared_addresses, package_address, registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer
 from quilt_mcp.tools.results.shapes import (
@@ -97,7 +97,7 @@ async def package_browse(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     is_front = cursor is None and address.path is None
     is_plain = not match and not recursive and depth is None
     found = await call.ops.browse(
@@ -151,7 +151,7 @@ async def package_log(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     page = await call.ops.log(address, counts=detail, limit=limit, cursor=cursor)
     return Answer(
         {"revisions": [revision_json(one, detail=detail) for one in page.items]},
@@ -174,8 +174,7 @@ async def package_diff(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    old = package_address(call, before, registry)
-    new = package_address(call, after, registry, path)
+    old, new = await compared_addresses(call, before, after, registry, path)
     found = await call.ops.diff(old, new, limit=limit, cursor=cursor)
     changes = {
         name: [change_json(one, detail=detail) for one in found.changes if one.kind == kind]
@@ -201,7 +200,7 @@ async def package_diff(
 async def package_verify(
     call: Call, *, package: str, registry: str | None = None, path: str = "", dest: str | None = None
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     found = await call.ops.verify(address, dest=dest, progress=call.progress)
     more = found.problem_count - MOST_PROBLEMS
     cut = (

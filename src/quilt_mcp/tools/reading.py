@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from quilt_mcp.domain.address import PackageUri, parse_object
+from quilt_mcp.domain.address import PackageUri, browse_call, parse_object
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.errors import InvalidArgument, NotAFile
@@ -60,10 +60,7 @@ async def object_read(
         answer = await _hashed(call, answer) if hash else answer
         return answer if offset or length is not None else await _with_inside(call, target, answer)
     if isinstance(target, PackageUri) and (target.path is None or target.path.endswith("/")):
-        raise NotAFile(
-            f"{target} names {'a folder' if target.path else 'a package'}, not a file.",
-            next_step="package_browse lists the files in it; each entry has the uri to read.",
-        )
+        raise _no_file(target)
     if mode in ("rows", "find"):
         described, source = await _source(call, target)
         room = min(budget // 3, budget if rows is not None else inside.CHUNK)
@@ -89,6 +86,13 @@ async def object_read(
     if await _is_to_be_made_plain(call, target, content):
         return await _made_plain(call, target, offset, wanted)
     return as_text(content, room) if mode == "text" else await _binary(call, target, described_by(content))
+
+
+def _no_file(target: PackageUri) -> NotAFile:
+    return NotAFile(
+        f"{target} names {'a folder' if target.path else 'a package'}, not a file.",
+        next_step=f"{browse_call(target)}, then object_read with the same package and the path of a row.",
+    )
 
 
 def _asked(mode: str, hash: bool, find: str | None, *of_rows: object) -> str:
@@ -163,6 +167,8 @@ async def _with_inside(call: Call, target: Target, described: Answer) -> Answer:
 async def _source(call: Call, target: Target) -> tuple[Answer, Source]:
     """The file described, and its bytes by range, of the revision and version that were described; ranges are not verified."""
     described = await _look_up(call, target)
+    if isinstance(target, PackageUri) and described.data["type"] == "folder":
+        raise _no_file(target)
     if "hash" in described.data:
         described.data["verified"] = False
     uri = described.uri or ""
