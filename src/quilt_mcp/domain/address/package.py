@@ -171,7 +171,7 @@ def _parse_spec(text: str, spec: str) -> tuple[str, str | None, str | None]:
             _refuse(
                 text,
                 f"{top_hash[:100]!r} is not a top hash: {_LEAST} to 64 hex digits are needed after '@'",
-                f"Give at least {_LEAST} digits of the hash; package_log lists the revisions of {name}.",
+                f"Give at least {_LEAST} digits of the hash; package_log lists the revisions of {name}. ",
             )
         return validate_package_name(name), top_hash, None
     name, colon, tag = spec.partition(":")
@@ -196,11 +196,10 @@ def _parse_path(text: str, written: str) -> str | None:
     return path
 
 
-def _refuse(text: str, why: str, next_step: str = "") -> NoReturn:
+def _refuse(text: str, why: str, first: str = "") -> NoReturn:
     raise InvalidUri(
         f"{shown(text)} is not a package URI: {why}.",
-        next_step=next_step
-        or f"Write namespace/name, or a URI such as {_EXAMPLE} (or quilt+file:///folder#package=...); "
+        next_step=f"{first}Write namespace/name, or a URI such as {_EXAMPLE} (or quilt+file:///folder#package=...); "
         "packages_list shows what there is.",
         details={"uri": shown(text)},
     )

@@ -43,7 +43,8 @@ from quilt_mcp.tools.call import Call
 async def package_address(
     call: Call, package: str, registry: str | None = None, path: str | None = None
 ) -> PackageUri:
-    """The package that a call names, and the path in it, which may stand in the address or in ``path``. Raises InvalidName (with
+    """The package that a call names, and the path in it, which may stand in the address or in ``path``, or in both where ``path``
+    is the same or lies below it, as that of a row of a folder's listing does. Raises InvalidName (with
     near names where the namespace is missing, at the cost of a few requests), InvalidUri, InvalidArgument when the parts
     disagree."""
     asked = registry_address(call, registry)
@@ -59,7 +60,8 @@ async def package_address(
     wanted = (path or "").lstrip("/") or None
     if wanted is None or address.path == wanted:
         return address
-    if address.path is not None and address.path.rstrip("/") != wanted.rstrip("/"):
+    here = (address.path or "").rstrip("/")
+    if here and wanted.rstrip("/") != here and not wanted.startswith(f"{here}/"):
         raise InvalidArgument(
             f"The address has the path {address.path!r}, but path says {wanted!r}.",
             next_step=f"Leave one of them out: {replace(address, path=None).spelling!r} is the address without its path.",
