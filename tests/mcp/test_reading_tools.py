@@ -87,6 +87,22 @@ async def test_a_folder_of_a_revision_is_browsed(connect: Connect, place: Place)
         ]
 
 
+async def test_extensions_are_counted_of_what_is_asked_for(connect: Connect) -> None:
+    """Of a folder, and of all files below, as of the root. A pattern has its own sums."""
+    async with connect() as client:
+        for asked, expected in (
+            ({}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"recursive": True}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"depth": 2, "sort": "-size"}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"path": "docs"}, {".txt": 1}),
+            ({"path": "data", "recursive": True}, {".csv": 1}),
+            ({"match": "*.md"}, None),
+        ):
+            data = (await result(client, "package_browse", package="demo/flowers", **asked))["data"]
+            found = data.get("extensions")
+            assert (found and {name: one[0] for name, one in found.items()}) == expected, asked
+
+
 async def test_an_older_revision_is_named_by_hash_short_hash_or_uri(connect: Connect, place: Place) -> None:
     first = place.hashes["demo/flowers"][0]
     async with connect() as client:
