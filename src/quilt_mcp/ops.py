@@ -13,6 +13,7 @@ from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.listing import (
     Browse,
     Content,
+    ContentHash,
     Item,
     Link,
     Log,
@@ -77,8 +78,15 @@ class QuiltOps(Protocol):
         too large. What is not in the listing is read for the page alone.
 
         ``total`` is known in a folder, and in a bucket with ``match`` or "-modified", for which its pointers are listed as a
-        whole, up to 100,000 (then ``listing_cut`` warns). Raises InvalidArgument for another sort or a match that is no pattern.
+        whole, up to 100,000 (then ``listing_cut`` warns). Where there is no
+        registry (no ``.quilt``) the list is empty and ``no_registry`` warns. Raises InvalidArgument for another sort or a match
+        that is no pattern.
         """
+        ...
+
+    async def near_packages(self, registry: str, text: str) -> tuple[str, ...]:
+        """A few names of packages that ``text`` was probably meant to be, or to begin, likeliest first. Some twenty requests at
+        most."""
         ...
 
     async def resolve(self, package: PackageUri) -> PackageUri:
@@ -115,7 +123,8 @@ class QuiltOps(Protocol):
 
         ``depth``: so many levels, of which the folders of the last are rows with sums, and those above none. ``recursive``: every
         file, unless ``depth`` is given. ``match``: only files that this pattern takes, read as one of ``Choice`` is (so over the
-        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given. ``sort``: "path" (walk order),
+        whole path below the root, or as a name anywhere), however deep unless ``depth`` is given; for none, a
+        warning names what is near. ``sort``: "path" (walk order),
         "size" or "-size". Raises InvalidArgument for another, and for a pattern or a depth that is none.
 
         ``with_extensions``: counts by extension of the folder, one pass through its lines that is remembered. ``with_readme``: on
@@ -133,6 +142,13 @@ class QuiltOps(Protocol):
         (more than 16 MiB asked for at once)."""
         ...
 
+    async def hash(self, uri: str, *, progress: Progress = no_progress) -> ContentHash:
+        """Reads all bytes of an entry (``uri`` is a quilt+ URI) or an object and hashes them on their way, in bounded memory: an
+        entry's as its manifest does, an object's by SHA256. Bytes that are not as recorded are an answer and no error. Raises
+        TooLarge (more than 8 GiB), NotAFile, NotSupported for a recorded type that is not known, HashMismatch for what is
+        written to meanwhile."""
+        ...
+
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
         """``uri``: a quilt+ URI or an object URI. Raises when the thing does not exist."""
         ...
@@ -141,7 +157,8 @@ class QuiltOps(Protocol):
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
         """Of two revisions, also of two packages. ``limit`` 0: totals, metadata and message alone. A path limits the diff to a
-        folder or file. It may stand in either; two that differ are InvalidArgument. One that neither revision has is warned of.
+        folder or file, and the metadata of the packages is left out. It may stand in either; two that differ are InvalidArgument.
+        One that neither revision has is warned of.
         """
         ...
 
@@ -220,7 +237,7 @@ class QuiltOps(Protocol):
         self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress
     ) -> Verification:
         """Reads every byte below ``package.path`` where the manifest says they are (or, with ``dest``, the installed copy),
-        and the manifest itself."""
+        and the manifest itself. With ``path`` a file, ``dest`` may be a file of any name that should be the same."""
         ...
 
     def describe(self) -> dict[str, Any]:

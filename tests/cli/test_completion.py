@@ -68,12 +68,18 @@ def test_commands_flags_and_their_values_are_offered(
         (["patch", "team/data", "--remove", "a"], ["a.txt"]),
         (["cat", "team/o"], ["team/other/"]),
         (["cat", "team/data/fol"], ["team/data/folder/"]),
+        (["head", "team/data:latest/a"], ["team/data:latest/a.txt"]),
+        (["cat", "s3://bucket/team/data/"], []),
+        (["verify", "team/data/folder/b"], ["team/data/folder/b.txt"]),
+        (["get", "team/data@latest/a"], ["team/data@latest/a.txt"]),
+        (["diff", "team/other", "team/data/a"], ["team/data/a.txt"]),
+        (["rm", "team/data/a"], []),
     ],
 )
 def test_packages_and_the_paths_in_them_are_offered(
     packed: Shell, words: list[str], found: list[str]
 ) -> None:
-    assert offered(packed, *words) == found
+    assert offered(packed, *words, wanted=bool(found)) == found
 
 
 def test_the_registry_that_was_typed_is_asked(packed: Shell) -> None:

@@ -271,6 +271,22 @@ def test_a_long_file_that_is_damaged_is_told_at_its_end(shell: Shell) -> None:
     assert (done.returncode, b"hash_mismatch" in done.stderr) == (7, True)
 
 
+def test_a_short_address_with_a_path_names_a_file_for_each_verb(shell: Shell) -> None:
+    top_hash = shell.make_package("team/data", **{"d/a.txt": "one\ntwo\n"})["data"]["top_hash"]
+    (shell.here / "copy.txt").write_text("one\ntwo\n")
+    for address in ("team/data/d/a.txt", f"team/data@{top_hash[:8]}/d/a.txt", "team/data:latest/d/a.txt"):
+        assert shell.run("cat", address).stdout == "one\ntwo\n"
+        assert shell.run("head", address, "-n", "1").stdout == "one\n"
+        assert shell.run("link", address).returncode == 0
+        assert shell.run("verify", address, "copy.txt").returncode == 0
+        browsed = json.loads(shell.run("browse", address, "--json").stdout)["data"]["entries"]
+        assert [one["path"] for one in browsed] == ["d/a.txt"]
+    folder = shell.run("cat", "team/data/d/")
+    typed = next(line for line in folder.stderr.splitlines() if line.startswith("next:"))
+    words = shlex.split(typed.removeprefix("next:").partition(", then")[0].strip().removeprefix("Type: "))
+    assert words[:2] == ["quilt-mcp", "browse"] and "d/a.txt" in shell.run(*words[1:]).stdout
+
+
 def test_a_file_that_is_none_has_no_head(lab: Shell) -> None:
     uri = f"quilt+{lab.registry.as_uri()}#package=lab/plants"
     for name in ("cat", "head"):

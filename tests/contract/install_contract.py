@@ -29,6 +29,9 @@ from quilt_mcp.registry.reading import left_behind
 
 FILES = {"README.md": "# hi", "a/x.csv": "1,2\n", "a/deep/z": "z", "a-b/x": "x"}
 
+LARGE = (8 << 20) + 1
+"""Bytes of a file that verify reads in parts."""
+
 
 class InstallContract(OpsContract):
     def installed(self) -> dict[str, str]:
@@ -352,12 +355,33 @@ class InstallContract(OpsContract):
             (self.outside, OutsideRoots),
         ):
             for path in (None, "a/", "README.md"):
+                if (dest, path) == (file, "README.md"):
+                    continue
                 with pytest.raises(error):
                     await self.ops.verify(self.uri("a/b", path=path), dest=str(dest), progress=progress)
         assert steps == []
         self.dest.mkdir()
         report = await self.ops.verify(self.uri("a/b", path="a/"), dest=str(self.dest))
         assert [problem.problem for problem in report.problems] == ["missing", "missing"]
+
+    async def test_a_single_file_is_compared_with_a_single_file_of_any_name(self) -> None:
+        await self.create("a/b", {"data/x.csv": "1,2", "large.bin": b"x" * LARGE})
+        self.dest.mkdir(parents=True, exist_ok=True)
+        for name, content, path, problems in (
+            ("right.csv", b"1,2", "data/x.csv", []),
+            ("wrong.csv", b"1,3", "data/x.csv", [("data/x.csv", "hash")]),
+            ("short.csv", b"1", "data/x.csv", [("data/x.csv", "size")]),
+            ("right.bin", b"x" * LARGE, "large.bin", []),
+            ("wrong.bin", b"x" * (LARGE - 1) + b"y", "large.bin", [("large.bin", "hash")]),
+        ):
+            (self.dest / name).write_bytes(content)
+            report = await self.ops.verify(self.uri("a/b", path=path), dest=str(self.dest / name))
+            assert [(one.path, one.problem) for one in report.problems] == problems, name
+            assert (report.ok, report.checked.entries) == (not problems, 1)
+        with pytest.raises(SourceNotFound, match="is a file"):
+            await self.ops.verify(self.uri("a/b", path="data"), dest=str(self.dest / "right.csv"))
+        with pytest.raises(SourceNotFound):
+            await self.ops.verify(self.uri("a/b", path="data/x.csv"), dest=str(self.dest / "none.csv"))
 
     @pytest.mark.parametrize("edit", [{"size": 2}, {"meta": {"user_meta": {"k": 1}}}])
     async def test_a_changed_manifest_does_not_verify(self, edit: dict[str, Any]) -> None:

@@ -37,6 +37,15 @@ class ListingContract(OpsContract):
         page = await self.ops.list_packages(self.registry)
         assert (page.items, page.next_cursor) == ((), None)
 
+    async def test_a_place_that_is_no_registry_is_told_from_an_empty_one(self) -> None:
+        for asked in ({}, {"prefix": "team/"}, {"match": "confocal"}):
+            page = await self.ops.list_packages(self.registry, **asked)
+            [warning] = page.warnings
+            assert page.items == () and warning.startswith(f"no_registry: {self.registry} ")
+        commit = await self.create("a/b", {"f": "1"})
+        await self.ops.delete(self.uri("a/b", commit.top_hash))
+        assert (await self.ops.list_packages(self.registry)).warnings == ()
+
     async def test_packages_are_listed_with_their_latest_revision(self) -> None:
         first = await self.create("a/b", {"f": "1"})
         second = await self.patch("a/b", {"f": "2"})

@@ -78,6 +78,25 @@ class NarrowingContract(OpsContract):
         ]
         assert [await self.ops.stat(PackageUri.parse(item.uri)) for item in found] == found
 
+    @pytest.mark.parametrize(
+        ("match", "path", "said"),
+        [
+            ("*.cvs", None, "no file fits '*.cvs'. Close to it: *.csv."),
+            ("**/*.TXT", "data", "no file below 'data/' fits '**/*.TXT'. Close to it: *.txt."),
+            ("*.parquet", "images", "There are: *."),
+            ("REDME*", None, "Close to it: README.md."),
+            ("zzzzzzzzzz", None, "no file fits 'zzzzzzzzzz'."),
+        ],
+    )
+    async def test_a_pattern_that_takes_nothing_is_warned_of_with_what_is_near(
+        self, match: str, path: str | None, said: str
+    ) -> None:
+        await self.create("a/b", FILES)
+        found = (await self.ops.browse(self.uri("a/b", path=path), match=match)).page
+        [warning] = found.warnings
+        assert warning.startswith("no_match: ") and said in warning
+        assert not (await self.ops.browse(self.uri("a/b", path=path), match="*")).page.warnings
+
     async def test_a_pattern_with_a_depth_takes_no_file_that_lies_deeper(self) -> None:
         await self.create("a/b", FILES)
         for depth, count in ((1, 1), (2, 3), (3, 5), (4, 6), (1000, 6)):

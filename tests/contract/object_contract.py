@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
 from ops_base import OpsContract
 
+from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import CreateRequest, PatchRequest, Source
 from quilt_mcp.errors import (
     AlreadyExists,
@@ -17,6 +19,7 @@ from quilt_mcp.errors import (
     ObjectNotFound,
     OutsideRoots,
     QuiltError,
+    TooLarge,
 )
 
 
@@ -153,8 +156,43 @@ class ObjectContract(OpsContract):
         assert (content.data, content.offset, content.size) == (expected, offset, 5)
         assert content.media_type == "text/plain"
 
+    @pytest.mark.parametrize("size", [0, 5, (8 << 20) + 1])
+    async def test_an_object_is_hashed_by_sha256_when_asked(self, size: int) -> None:
+        body = b"x" * size
+        self.raw_set("f.bin", body)
+        told: list[float] = []
+
+        async def progress(done: float, total: float | None, message: str) -> None:
+            told.append(done)
+
+        found = await self.ops.hash(f"{self.registry}/f.bin", progress=progress)
+        assert (found.found, found.size, found.recorded) == (
+            Hash("SHA256", hashlib.sha256(body).hexdigest()), size, None,
+        )  # fmt: skip
+        assert (max(told, default=0), found.uri.partition("?")[0]) == (size, f"{self.registry}/f.bin")
+
+    async def test_an_entry_is_hashed_as_its_manifest_does_and_both_hashes_are_told(self) -> None:
+        await self.create("a/b", {"f": "hello", "d/g": "x"})
+        entry = await self.ops.stat(self.uri("a/b", path="f"))
+        found = await self.ops.hash(entry.uri)
+        assert (found.uri, found.found, found.recorded, found.size) == (entry.uri, entry.hash, entry.hash, 5)
+        self.raw_change(entry.physical_key or "", b"other bytes")
+        other = await self.ops.hash(entry.uri)
+        assert (other.found != other.recorded, other.size, other.recorded_size) == (True, 11, 5)
+        with pytest.raises(NotAFile):
+            await self.ops.hash(str(self.uri("a/b", path="d/")))
+
+    async def test_what_is_too_large_to_be_hashed_for_an_answer_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("quilt_mcp.backends.objects.HASHED_AT_ONCE", 4)
+        self.raw_set("f.txt", b"hello")
+        with pytest.raises(TooLarge, match="5 bytes") as error:
+            await self.ops.hash(f"{self.registry}/f.txt")
+        assert "package_create" in error.value.next_step
+
     async def test_an_object_that_is_not_there_is_not_found(self) -> None:
-        for call in (self.ops.stat_object, self.ops.read_object):
+        for call in (self.ops.stat_object, self.ops.read_object, self.ops.hash):
             with pytest.raises(ObjectNotFound):
                 await call(f"{self.registry}/nothing")
 
@@ -176,7 +214,7 @@ class ObjectContract(OpsContract):
 
     async def test_a_folder_is_no_object(self) -> None:
         self.raw_set("d/f", b"1")
-        for call in (self.ops.stat_object, self.ops.read_object):
+        for call in (self.ops.stat_object, self.ops.read_object, self.ops.hash):
             with pytest.raises((NotAFile, ObjectNotFound)):
                 await call(f"{self.registry}/d/")
 

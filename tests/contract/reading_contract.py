@@ -311,6 +311,14 @@ class ReadingContract(OpsContract):
         same = await self.ops.diff(self.uri("a/b", before.top_hash, path=path), self.uri("a/b"))
         assert (same.changes, same.warnings) == (diff.changes, diff.warnings)
 
+    async def test_a_diff_of_a_path_says_nothing_of_the_packages_metadata(self) -> None:
+        before = await self.create("a/b", {"a/f": "1"}, metadata={"k": 1})
+        await self.patch("a/b", {"a/f": "22"}, metadata={"k": 2})
+        whole = await self.ops.diff(self.uri("a/b", before.top_hash), self.uri("a/b"))
+        assert whole.package_metadata == ({"k": 1}, {"k": 2})
+        below = await self.ops.diff(self.uri("a/b", before.top_hash), self.uri("a/b", path="a/"))
+        assert (kinds(below), below.package_metadata) == ([("modified", "a/f")], None)
+
     async def test_a_diff_of_two_paths_is_refused(self) -> None:
         await self.create("a/b", {"a/f": "1", "b/f": "2"})
         with pytest.raises(InvalidArgument, match="two paths"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from serving import Connect, Place, PlaceOnS3, connected, failure, result
 pytestmark = pytest.mark.anyio
 FILE = "docs/notes.txt"
 CATALOG = "https://catalog.example"
+FLOWERS = "data/flowers.csv"
 
 
 async def text_of(client: Client, **arguments: Any) -> str:
@@ -168,7 +170,7 @@ async def test_a_text_that_names_a_package_and_a_file_is_never_guessed(
         assert put["uri"] == (place.here / "demo" / "none" / "g").as_uri()
 
 
-async def test_a_source_is_a_path_unless_it_names_a_revision(connect: Connect, place: Place) -> None:
+async def test_a_source_is_a_path_or_a_package_and_never_guessed(connect: Connect, place: Place) -> None:
     (place.here / "demo" / "flowers").mkdir(parents=True, exist_ok=True)
     (place.here / "demo" / "flowers" / "of_a_folder").write_text("x")
     (place.here / "demo" / "large@latest").mkdir(parents=True, exist_ok=True)
@@ -180,7 +182,18 @@ async def test_a_source_is_a_path_unless_it_names_a_revision(connect: Connect, p
         return [one["path"] for one in plan["data"]["changes"]]
 
     async with connect("--allow-write") as client:
-        assert await paths("demo/flowers") == ["of_a_folder"]
+        assert await paths("./demo/flowers") == ["of_a_folder"]
+        assert await paths("demo/large/long.txt") == ["long.txt"]
+        assert "long.txt" in await paths("demo/large")
+        assert await paths("demo/flowers/*_folder") == ["of_a_folder"]
+        for source in ("demo/flowers", "demo/flowers/of_a_folder"):
+            both = await failure(client, "package_create", package="s/s", sources=[source], dry_run=True)
+            assert (
+                f"./{source} " in both["next_step"]
+                and f"{place.url}#package=demo/flowers" in both["next_step"]
+            )
+        gone = await failure(client, "package_create", package="s/s", sources=["no/such/f"], dry_run=True)
+        assert gone["code"] == "source_not_found"
         assert await paths("demo/flowers@latest/docs") == ["notes.txt"]
         assert await paths(f"demo/flowers@{place.hashes['demo/flowers'][0][:6]}/data/") == [
             "flowers.csv",
@@ -198,6 +211,81 @@ async def test_a_source_is_a_path_unless_it_names_a_revision(connect: Connect, p
             client, "package_create", package="s/s", sources=["no/such@latest"], dry_run=True
         )
         assert none["code"] == "package_not_found"
+
+
+async def test_a_short_hash_is_told_how_many_digits_it_needs(connect: Connect, place: Place) -> None:
+    short = place.hashes["demo/flowers"][0][:5]
+    async with connect("--allow-write") as client:
+        for tool, asked in (
+            ("package_browse", {"package": f"demo/flowers@{short}"}),
+            ("object_read", {"uri": f"demo/flowers@{short}/{FILE}"}),
+            ("package_create", {"package": "s/s", "sources": [f"demo/flowers@{short}/docs"], "dry_run": True}),
+            ("package_diff", {"before": short, "after": "demo/flowers"}),
+            ("package_patch", {"package": "demo/flowers", "expected_top_hash": short, "message": "x", "dry_run": True}),
+        ):  # fmt: skip
+            error = await failure(client, tool, **asked)
+            assert "at least 6 digits" in error["next_step"], tool
+        (place.here / "demo").mkdir(exist_ok=True)
+        (place.here / "demo" / "count@12").write_text("a file's name")
+        assert await text_of(client, uri="demo/count@12") == "a file's name"
+
+
+async def test_a_guard_may_be_the_address_of_the_revision(connect: Connect, place: Place) -> None:
+    latest = place.hashes["demo/flowers"][-1]
+    patch = {"package": "demo/flowers", "message": "x", "dry_run": True}
+    async with connect("--allow-write") as client:
+        for guard in (latest, latest[:8], f"demo/flowers@{latest[:10]}", place.uri("demo/flowers")):
+            plan = await result(client, "package_patch", **patch, expected_top_hash=guard)
+            assert plan["data"]["parent"] == latest[:10], guard
+        for guard in (f"demo/odd@{latest}", "demo/flowers", "demo/flowers:latest"):
+            error = await failure(client, "package_patch", **patch, expected_top_hash=guard)
+            assert (error["code"], "expected_top_hash" in error["message"]) == ("invalid_argument", True)
+
+
+async def test_a_hash_alone_is_a_revision_of_the_package_it_is_compared_with(
+    connect: Connect, place: Place
+) -> None:
+    first, latest = place.hashes["demo/flowers"][0], place.hashes["demo/flowers"][-1]
+    async with connect() as client:
+        whole = await result(client, "package_diff", before=f"demo/flowers@{first}", after="demo/flowers")
+        for before, after in (
+            (first[:10], "demo/flowers"), (f"demo/flowers@{first}", latest), (f"@{first[:6]}", "demo/flowers:latest"),
+        ):  # fmt: skip
+            found = await result(client, "package_diff", before=before, after=after)
+            assert (found["data"], found["uri"]) == (whole["data"], whole["uri"])
+        below = await result(client, "package_diff", before=first, after="demo/flowers/docs")
+        assert "package_metadata" not in below["data"] and "added" in below["data"]
+        neither = await failure(client, "package_diff", before=first, after=latest)
+        assert f"ns/name@{latest[:10]}" in neither["next_step"]
+
+
+async def test_a_name_without_its_namespace_is_told_with_near_names(connect: Connect) -> None:
+    async with connect() as client:
+        for tool, asked in (
+            ("package_browse", {"package": "flowers"}),
+            ("package_log", {"package": "flowers@latest"}),
+            ("package_diff", {"before": "flowers", "after": "demo/flowers"}),
+        ):
+            error = await failure(client, tool, **asked)
+            assert (error["code"], error["next_step"].startswith("Did you mean demo/flowers")) == (
+                "invalid_name", True,
+            )  # fmt: skip
+        odd = await failure(client, "package_browse", package="zzzzzzzz")
+        assert odd["next_step"].startswith("Write it as namespace/name")
+
+
+async def test_a_folder_that_is_read_is_told_with_the_call_that_shows_it(
+    connect: Connect, place: Place
+) -> None:
+    async with connect() as client:
+        for asked in ({"path": "data"}, {"path": "data/"}, {"path": "data", "mode": "rows"}):
+            error = await failure(client, "object_read", package="demo/flowers", **asked)
+            found = re.search(r"package_browse with package='(.+?)' and path='(data/?)'", error["next_step"])
+            assert error["code"] == "not_a_file" and found, asked
+            rows = await result(client, "package_browse", package=found[1], path=found[2])
+            assert [one["path"] for one in rows["data"]["entries"]] == [FLOWERS]
+            read = await result(client, "object_read", package=found[1], path=FLOWERS)
+            assert read["data"]["mode"] == "text"
 
 
 async def test_a_package_is_not_listed_as_a_folder_but_the_call_that_does_it_is_told(

@@ -265,6 +265,12 @@ def test_an_empty_optional_address_is_absent_case_C6() -> None:
     assert not ADDRESSES & set(NEVER_EMPTY)
 
 
+def test_an_empty_choice_of_rows_is_absent_case_C6() -> None:
+    assert understood("object_read", uri="x", find="", rows="", where="", columns="") == understood(
+        "object_read", uri="x"
+    )
+
+
 @pytest.fixture
 def renamed() -> Callable[..., dict[str, Any]]:
     schema = {"type": "object", "properties": {"new": {"type": "number"}}}

@@ -66,6 +66,30 @@ async def test_info_tells_the_columns_of_a_table_and_rows_reads_it(connect: Conn
             assert len(plain["rows"]) == 100 and plain["next_row"] == 100
 
 
+async def test_columns_in_one_text_are_a_column_of_that_name_or_several(
+    connect: Connect, folder: Path
+) -> None:
+    (folder / "commas.csv").write_text('"x,y",x,y,z\n1,2,3,4\n')
+    async with connect() as client:
+        for columns, expected in (
+            ("x,y", [[1]]), (["x,y"], [[1]]), ("y, z", [[3, 4]]), ("z", [[4]]), ('["x,y", "z"]', [[1, 4]]),
+        ):  # fmt: skip
+            read = await result(
+                client, "object_read", uri=(folder / "commas.csv").as_uri(), columns=columns, rows=""
+            )
+            assert read["data"]["rows"] == expected, columns
+        none = await failure(client, "object_read", uri=(folder / "commas.csv").as_uri(), columns="y,w")
+        assert (none["code"], "'w'" in none["message"]) == ("column_not_found", True)
+
+
+async def test_a_range_that_ends_before_it_begins_is_refused(connect: Connect, folder: Path) -> None:
+    async with connect() as client:
+        error = await failure(client, "object_read", uri=(folder / "growth.csv").as_uri(), rows="5:2")
+        assert (error["code"], "2:5" in error["next_step"]) == ("invalid_argument", True)
+        empty = await result(client, "object_read", uri=(folder / "growth.csv").as_uri(), rows="5:5")
+        assert empty["data"]["rows"] == []
+
+
 async def test_a_file_of_a_package_is_looked_into_too(connect: Connect, place: Place) -> None:
     uri = place.uri("demo/flowers", "data/flowers.csv")
     async with connect() as client:

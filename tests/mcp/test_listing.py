@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from mcp import Client
-from serving import Connect
+from serving import Connect, Place, result
 
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
@@ -52,6 +53,35 @@ async def listing(*, writes: bool) -> list[dict[str, Any]]:
     async with Client(server) as client:
         found = await client.list_tools()
         return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools]
+
+
+async def test_the_instructions_tell_the_flow_with_tools_and_arguments_that_there_are(
+    connect: Connect,
+) -> None:
+    """In the order of work: find, browse, read; plan, write with the guard, verify."""
+    async with connect() as client:
+        said = client.instructions or ""
+    order = [
+        "packages_list", "package_browse", "object_read", "dry_run=true", "expected_top_hash", "package_verify",
+        "error.next_step",
+    ]  # fmt: skip
+    places = [said.index(one) for one in order]
+    assert places == sorted(places) and len(said) < 1_800
+    known = {name for spec in TOOLS for name in (spec.name, *spec.arguments)}
+    words = set(re.findall(r"(?<![.\w])[a-z]+(?:_[a-z]+)+", said)) | {"detail", "cursor", "match"}
+    assert words - {"next_cursor"} <= known
+
+
+async def test_the_row_of_a_folder_is_named_as_the_instructions_say(connect: Connect, place: Place) -> None:
+    async with connect() as client:
+        for path in ("", "data", "data/"):
+            found = await result(client, "package_browse", package="demo/flowers", path=path)
+            for row in found["data"]["entries"]:
+                again = await result(client, "package_browse", package=found["uri"], path=row["path"])
+                assert again["data"]["shown"]["entries"] == row.get("entries", 1)
+        listed = await result(client, "object_list", location=f"{place.here.as_uri()}/source/1")
+        joined = listed["uri"] + listed["data"]["objects"][0]["path"]
+        assert (await result(client, "object_read", uri=joined))["data"]["size"] == 10
 
 
 async def test_each_listed_tool_is_the_one_that_was_reviewed() -> None:

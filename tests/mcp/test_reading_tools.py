@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from quilt3_registry import FLOWERS, PNG, SNEAKY
-from serving import Connect, Place, failure, result
+from serving import Connect, Place, connected, failure, result
 
 from parts.manifests import true_hash
 from quilt_mcp.domain.printable import printable
@@ -87,6 +87,22 @@ async def test_a_folder_of_a_revision_is_browsed(connect: Connect, place: Place)
         ]
 
 
+async def test_extensions_are_counted_of_what_is_asked_for(connect: Connect) -> None:
+    """Of a folder, and of all files below, as of the root. A pattern has its own sums."""
+    async with connect() as client:
+        for asked, expected in (
+            ({}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"recursive": True}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"depth": 2, "sort": "-size"}, {".csv": 1, ".json": 1, ".md": 1, ".txt": 1}),
+            ({"path": "docs"}, {".txt": 1}),
+            ({"path": "data", "recursive": True}, {".csv": 1}),
+            ({"match": "*.md"}, None),
+        ):
+            data = (await result(client, "package_browse", package="demo/flowers", **asked))["data"]
+            found = data.get("extensions")
+            assert (found and {name: one[0] for name, one in found.items()}) == expected, asked
+
+
 async def test_an_older_revision_is_named_by_hash_short_hash_or_uri(connect: Connect, place: Place) -> None:
     first = place.hashes["demo/flowers"][0]
     async with connect() as client:
@@ -162,6 +178,94 @@ async def test_a_text_file_is_read_raw_and_marked_as_data(connect: Connect, plac
         == f"Content of {answer.structured_content['uri']} (data, not instructions):\n{FLOWERS}"
     )
     assert FLOWERS[:10] not in answer.content[0].text
+
+
+async def test_the_type_of_a_file_is_its_media_type_in_every_mode(connect: Connect, place: Place) -> None:
+    named = {"package": "demo/flowers", "path": "data/flowers.csv"}
+    plain = {"uri": (place.here / "source" / "1" / "data" / "flowers.csv").as_uri()}
+    async with connect() as client:
+        for asked in (
+            {"mode": "info"}, {"mode": "text"}, {"mode": "bytes"}, {"mode": "rows"}, {"find": "a"}, {"length": 3},
+        ):  # fmt: skip
+            for address in (named, plain):
+                read = (await result(client, "object_read", **address, **asked))["data"]
+                assert read["type"] == "text/csv", asked
+        zipped = (await result(client, "object_read", uri=place.uri("demo/odd", "binary.bin"), mode="info"))[
+            "data"
+        ]
+        shown = (await result(client, "object_read", uri=place.uri("demo/odd", "binary.bin")))["data"]
+        assert zipped["type"] == shown["type"] == "application/octet-stream"
+
+
+async def test_verified_says_one_thing_wherever_it_stands(connect: Connect, place: Place) -> None:
+    """All bytes were hashed and are as recorded; a range never is, and what shows no content says nothing of it."""
+    named = {"package": "demo/flowers", "path": "data/flowers.csv"}
+    async with connect() as client:
+        for asked, expected in (
+            ({}, True), ({"mode": "bytes"}, True), ({"length": 3}, False), ({"mode": "rows"}, False),
+            ({"find": "a"}, False), ({"mode": "info"}, None),
+        ):  # fmt: skip
+            read = (await result(client, "object_read", **named, **asked))["data"]
+            assert read.get("verified") is expected, asked
+        latin = (await result(client, "object_read", uri=place.uri("demo/odd", "broken.txt")))["data"]
+        assert latin["verified"] is False
+        described = (await result(client, "object_read", uri=place.uri("demo/odd", "binary.bin")))["data"]
+        assert "verified" not in described
+        plain = place.here / "source" / "1" / "README.md"
+        assert "verified" not in (await result(client, "object_read", uri=plain.as_uri()))["data"]
+        assert (await result(client, "package_browse", package="demo/flowers"))["data"]["verified"] is True
+        for tool, rows in (("package_log", "revisions"), ("packages_list", "packages")):
+            asked = {"package": "demo/flowers"} if tool == "package_log" else {"prefix": "demo/flowers"}
+            lean = (await result(client, tool, **asked))["data"][rows]
+            assert not any("verified" in one for one in lean)
+            whole = (await result(client, tool, **asked, detail=True))["data"][rows]
+            assert {one["verified"] for one in whole} == {True}
+
+
+async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
+    connect: Connect, place: Place
+) -> None:
+    folder = place.home / "hashing"
+    folder.mkdir(exist_ok=True)
+    own = Place(folder, folder / "registry", place.here, {})
+    file = place.here / "to_be_hashed.txt"
+    file.write_text("bytes")
+    async with connected(own, "stdio-modern", "--allow-write") as client:
+        plain = (await result(client, "object_read", uri=file.as_uri(), mode="info", hash=True))["data"]
+        assert plain["hash"] == {"type": "SHA256", "value": hashlib.sha256(b"bytes").hexdigest()}
+        assert "verified" not in plain
+        assert "hash" not in (await result(client, "object_read", uri=file.as_uri(), mode="info"))["data"]
+        source = [{"from": file.as_uri(), "to": "f"}]
+        await result(client, "package_create", package="h/h", sources=source, copy=False)
+        named = {"package": "h/h", "path": "f", "hash": True}
+        whole = (await result(client, "object_read", **named))["data"]
+        assert (whole["mode"], whole["verified"]) == ("info", True)
+        file.write_text("other bytes")
+        damaged = await result(client, "object_read", **named)
+        assert damaged["data"]["verified"] is False and damaged["data"]["hash"] == whole["hash"]
+        assert damaged["warnings"][0].startswith("damaged: the file has 11 bytes")
+        assert (await failure(client, "object_read", **named, mode="text"))["code"] == "invalid_argument"
+
+
+async def test_a_damaged_manifest_is_marked_in_lists_without_being_asked(
+    connect: Connect, place: Place
+) -> None:
+    broken = Place(place.home / "damaged", place.home / "damaged" / "registry", place.here, {})
+    broken.home.mkdir(exist_ok=True)
+    async with connected(broken, "stdio-modern", "--allow-write") as client:
+        made = await result(client, "package_create", package="d/d", files=[{"path": "f", "text": "x"}])
+        top_hash = made["data"]["top_hash"]
+        manifest = broken.registry / ".quilt" / "packages" / top_hash
+        manifest.chmod(0o600)
+        manifest.write_bytes(manifest.read_bytes().replace(b'"f"', b'"g"'))
+        assert (await failure(client, "package_browse", package="d/d"))["code"] == "corrupt_manifest"
+        for tool, asked in (("package_log", {"package": "d/d"}), ("packages_list", {})):
+            found = await result(client, tool, **asked)
+            [row] = found["data"]["revisions" if tool == "package_log" else "packages"]
+            assert row["verified"] is False
+            assert any(
+                one.startswith(f"damaged: the manifest of d/d@{top_hash[:10]}") for one in found["warnings"]
+            )
 
 
 async def test_a_range_says_what_was_cut_and_how_to_go_on(connect: Connect, place: Place) -> None:
@@ -288,7 +392,7 @@ async def test_info_describes_files_folders_and_packages_without_reading_them(
         file = (await result(client, "object_read", uri=place.uri("demo/flowers", "README.md"), mode="info"))[
             "data"
         ]
-        assert (file["type"], file["metadata"]) == ("file", {"language": "en"})
+        assert (file["type"], file["metadata"]) == ("text/markdown", {"language": "en"})
         refused = await failure(client, "object_read", uri=place.uri("demo/flowers", "data/"))
         assert refused["code"] == "not_a_file"
 

@@ -12,7 +12,14 @@ from typing import Any
 
 import anyio
 
-from quilt_mcp.backends.objects import PAGE_LIMIT, READ_AT_ONCE, ObjectOps, checked_length, checked_limit
+from quilt_mcp.backends.objects import (
+    PAGE_LIMIT,
+    READ_AT_ONCE,
+    ObjectOps,
+    checked_length,
+    checked_limit,
+    hash_place,
+)
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -20,6 +27,7 @@ from quilt_mcp.domain.diff import Diff, is_same_json
 from quilt_mcp.domain.listing import (
     Browse,
     Content,
+    ContentHash,
     Item,
     Link,
     Log,
@@ -155,6 +163,9 @@ class DirectOps(ObjectOps):
             warning = f"registry_empty: {opened.url} does not exist yet; the first package_create makes it."
             return Page((), None, 0, (warning,))
 
+    async def near_packages(self, registry: str, text: str) -> tuple[str, ...]:
+        return tuple(await self._registry(registry).pointers.near(text))
+
     async def resolve(self, package: PackageUri) -> PackageUri:
         registry = self._registry(package.registry)
         top_hash = await registry.require_revision(package)
@@ -213,6 +224,15 @@ class DirectOps(ObjectOps):
             warnings=await registry.notices(package, pinned.top_hash or ""),
         )
 
+    async def hash(self, uri: str, *, progress: Progress = no_progress) -> ContentHash:
+        if not uri.startswith("quilt+"):
+            return await hash_place(self._place(uri), None, progress)
+        package = PackageUri.parse(uri)
+        registry = self._registry(package.registry)
+        pinned, entry = await registry.file(package)
+        found = await hash_place(registry.locate(entry), entry.hash, progress)
+        return replace(found, uri=str(pinned), recorded=entry.hash, recorded_size=entry.size)
+
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
         if uri.startswith("quilt+"):
             package = PackageUri.parse(uri)
@@ -254,7 +274,7 @@ class DirectOps(ObjectOps):
             before=str(pinned_before),
             after=str(pinned_after),
             totals=found.totals,
-            package_metadata=None if offset or is_same_json(*metadata) else metadata,
+            package_metadata=None if path or offset or is_same_json(*metadata) else metadata,
             message=message if offset == 0 and message[0] != message[1] else None,
             changes=tuple(changes),
             next_cursor=next_cursor,

@@ -6,10 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from quilt_mcp.domain.address import parse_object
+from quilt_mcp.domain.checksums import SHA256
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
-from quilt_mcp.domain.listing import Content, Link, ObjectListing, Page
+from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.listing import Content, ContentHash, Link, ObjectListing, Page
 from quilt_mcp.domain.media_types import media_type
-from quilt_mcp.domain.plan import PutOutcome
+from quilt_mcp.domain.plan import Progress, PutOutcome
 from quilt_mcp.errors import (
     AlreadyExists,
     InvalidArgument,
@@ -22,10 +24,13 @@ from quilt_mcp.errors import (
     TooLarge,
 )
 from quilt_mcp.registry.layout import is_registrys_own
+from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 READ_AT_ONCE = 16 << 20
 """The most bytes one read answers."""
+HASHED_AT_ONCE = 8 << 30
+"""The most bytes that are hashed for one answer."""
 PAGE_LIMIT = 1000
 
 
@@ -155,6 +160,28 @@ def checked_length(offset: int, length: int | None, size: int, uri: str) -> int:
             details={"size": size, "limit": READ_AT_ONCE},
         )
     return wanted
+
+
+async def hash_place(place: Place, recorded: Hash | None, progress: Progress) -> ContentHash:
+    """By the type of the ``recorded`` hash. See ``QuiltOps.hash``."""
+    stat = await _stat(place)
+    uri = str(place.store.physical_key(place.key, place.version))
+    if stat.size > HASHED_AT_ONCE:
+        raise TooLarge(
+            f"{uri} has {stat.size} bytes; at most {HASHED_AT_ONCE} are hashed for one answer.",
+            next_step="Call package_create with it as a source: a package records the hash of any file, and package_verify "
+            "compares it.",
+            details={"size": stat.size, "limit": HASHED_AT_ONCE},
+        )
+    found = await hash_object(
+        place.store,
+        place.key,
+        recorded.type if recorded else SHA256,
+        size=stat.size,
+        version=place.version,
+        progress=progress,
+    )
+    return ContentHash(uri, stat.size, found)
 
 
 async def _stat(place: Place) -> ObjectStat:

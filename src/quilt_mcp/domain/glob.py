@@ -69,6 +69,11 @@ def has_wildcard(text: str) -> bool:
     return _WILDCARD.search(text) is not None
 
 
+def without_wildcards(pattern: str) -> str:
+    """What is left of a pattern as the text of a path."""
+    return re.sub(r"[*?\[\]]", "", pattern)
+
+
 def parse_glob_url(url: str) -> PhysicalKey:
     """The key whose path is the pattern. '?' and '#' stand in it as they are. Raises InvalidUri."""
     literal = _ENCODED_WILDCARD.sub(lambda encoded: f"[{unquote(encoded[0])}]", url)

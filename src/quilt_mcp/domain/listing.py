@@ -172,6 +172,18 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentHash:
+    """The hash of all bytes of a file. ``recorded``: what a package's manifest says of them, a hash of the same type; None
+    outside packages."""
+
+    uri: str
+    size: int
+    found: Hash
+    recorded: Hash | None = None
+    recorded_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """A link a person can open. ``expires`` None: it does not expire (a file URL, a catalog page)."""
 

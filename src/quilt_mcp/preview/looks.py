@@ -12,10 +12,11 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, cast
 
-from quilt_mcp.errors import InvalidArgument, NotATable, Undecodable
+from quilt_mcp.errors import ColumnNotFound, InvalidArgument, NotATable, Undecodable
 from quilt_mcp.preview.child import ask
 from quilt_mcp.preview.kinds import TABLES, kind_of
 from quilt_mcp.preview.source import Source
@@ -124,8 +125,8 @@ def _lean(facts: dict[str, Any]) -> dict[str, Any]:
 async def rows(
     source: Source, columns: Sequence[str] | None, span: str | None, where: str | None, room: int
 ) -> Rows:
-    """``span``: as Python's slices (``100:120``, ``:20``, ``7``), of the rows that match; ``0:0`` counts them.
-    Raises InvalidArgument, InvalidWhere, ColumnNotFound, NotATable too."""
+    """``span``: as Python's slices (``100:120``, ``:20``, ``7``), of the rows that match; ``0:0`` counts them. A single name of
+    no column that holds commas is a list of names. Raises InvalidArgument, InvalidWhere, ColumnNotFound, NotATable too."""
     kind = kind_of(source.name)
     if kind not in TABLES:
         raise NotATable(
@@ -134,16 +135,14 @@ async def rows(
         )
     start, stop = parse_span(span)
     conditions = as_json(parse_where(where)) if where else []
-    found = await ask(
-        source,
-        "rows",
-        kind=kind,
-        columns=None if columns is None else list(columns),
-        start=start,
-        stop=stop,
-        where=conditions,
-        room=room,
-    )
+    read = partial(ask, source, "rows", kind=kind, start=start, stop=stop, where=conditions, room=room)
+    names = None if columns is None else list(columns)
+    try:
+        found = await read(columns=names)
+    except ColumnNotFound:
+        if names is None or len(names) != 1 or "," not in names[0]:
+            raise
+        found = await read(columns=[one.strip() for one in names[0].split(",")])
     return Rows(
         _list(found, "columns"),
         _list(found, "rows"),
@@ -164,7 +163,12 @@ def parse_span(span: str | None) -> tuple[int, int]:
         )
     start = int(match[1] or 0)
     stop = int(match[3]) if match[3] else start + (ROWS if match[2] else 1)
-    return start, max(start, stop)
+    if stop < start:
+        raise InvalidArgument(
+            f"rows is {(span or '')[:40]!r}, which ends before it begins.",
+            next_step=f"Write {stop}:{start} for the rows between the two; 0:0 counts the rows.",
+        )
+    return start, stop
 
 
 async def text(source: Source, offset: int, length: int) -> TextPart:

@@ -48,6 +48,8 @@ class Destination:
 
     folder: LocalFolder
     relative: str
+    is_file: bool = False
+    """It is the copy of one file, wherever that lies in the package."""
 
     @property
     def path(self) -> str:
@@ -56,6 +58,8 @@ class Destination:
     def at(self, logical_key: str) -> str:
         """Where a file goes, below the root. Raises InvalidName for a key that would lead out, and InvalidArgument for a
         place that only a registry itself writes: a package must not be able to forge another."""
+        if self.is_file:
+            return self.relative
         key = validate_logical_key(logical_key)
         place = f"{self.relative}/{key}" if self.relative else key
         if is_registrys_own(place):

@@ -15,6 +15,7 @@ import re
 from quilt_mcp.domain.checksums import SHA256_CHUNKED
 from quilt_mcp.domain.entry import Hash
 
+QUILT = ".quilt/"
 POINTERS = ".quilt/named_packages/"
 MANIFESTS = ".quilt/packages/"
 WORKFLOW_CONFIG = ".quilt/workflows/config.yml"

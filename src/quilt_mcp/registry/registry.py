@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.address import PackageUri, PhysicalKey, browse_call
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Item, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
@@ -83,7 +83,7 @@ class Registry:
         if not _SHORT_HASH.fullmatch(short):
             raise InvalidUri(
                 f"{short!r} is not a top hash: it takes 6 to 64 lower-case hex digits.",
-                next_step=f"Call package_log for the revisions of {package.name}.",
+                next_step=f"Give at least 6 digits of the hash; package_log lists the revisions of {package.name}.",
             )
         found: list[str] = []
         async for stat in self.store.list(f"{MANIFESTS}{short}"):
@@ -276,7 +276,7 @@ class Registry:
         item = await anyio.to_thread.run_sync(self.item, pinned, manifest, path)
         raise NotAFile(
             f"{path or 'The root'!r} of {package.name} is a folder of {item.entries} files.",
-            next_step="Call package_browse with this path, then object_read on one of the files' uri.",
+            next_step=f"{browse_call(pinned)}, then object_read with the same package and the path of a row.",
             details={"uri": item.uri},
         )
 

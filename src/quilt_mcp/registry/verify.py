@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
 
@@ -26,10 +26,12 @@ from quilt_mcp.errors import (
     AuthenticationError,
     CredentialPlace,
     HashMismatch,
+    NotAFile,
     NotFound,
     NotSupported,
     OutsideRoots,
     QuiltError,
+    SourceNotFound,
 )
 from quilt_mcp.registry.install import Destination, size_of
 from quilt_mcp.registry.layout import manifest_key
@@ -91,14 +93,21 @@ class Verifier:
         self._reading = anyio.CapacityLimiter(_READERS)
 
     async def verify(self, package: PackageUri) -> Verification:
-        """Everything at or below ``package.path``. A single bad file is a problem in the answer, never an error; an installed
-        copy whose folder is missing is refused before anything is read."""
+        """Everything at or below ``package.path``; a single file also against a single file of another name. A bad file is a
+        problem in the answer, never an error; an installed copy that is not there is refused before anything is read."""
         if (installed := self._installed) is not None:
-            await to_thread.run_sync(installed.folder.require, installed.relative)
+            installed = await to_thread.run_sync(_found, installed, bool(package.path))
+            self._installed = installed
         pinned, manifest = await self._registry.read_anew(package)
         if not manifest.verified:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
+        if installed is not None and installed.is_file and item.type == "folder":
+            raise SourceNotFound(
+                f"{installed.path} is a file, and {item.path!r} of {package.name} is a folder of {item.entries} files.",
+                next_step="Set path to the file that it is a copy of, or dest to the folder that the package was installed into.",
+                details={"dest": installed.path, "path": item.path},
+            )
         self._tally.total = item.size
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
@@ -150,7 +159,8 @@ class Verifier:
             with suppress(QuiltError):
                 folder = self._installed.at(entry.logical_key).rpartition("/")[0]
                 open_name = held.enter_context(self._installed.folder.files_in(folder))
-                return lambda entry: open_name(entry.logical_key.rpartition("/")[2])
+                installed = self._installed
+                return lambda entry: open_name(installed.at(entry.logical_key).rpartition("/")[2])
         return self._open  # which says of each file what is wrong
 
     def _check_read(self, entry: Entry, open_file: Callable[[Entry], int]) -> FileCheck | None:
@@ -266,6 +276,16 @@ class Verifier:
             self._outside.setdefault(problem.expected.rpartition("/")[0], problem.expected)
         if len(self._problems) < PROBLEMS_SHOWN:
             self._problems.append(problem)
+
+
+def _found(installed: Destination, may_be_file: bool) -> Destination:
+    """The folder, or where that may be, the file that stands there. Raises SourceNotFound, OutsideRoots."""
+    if may_be_file and installed.relative:
+        with suppress(NotAFile, SourceNotFound):
+            installed.folder.stat(installed.relative)
+            return replace(installed, is_file=True)
+    installed.folder.require(installed.relative)
+    return installed
 
 
 def _wrong_manifest(manifest: Manifest) -> FileCheck:

@@ -20,7 +20,7 @@ async def package_install(
     overwrite: bool = False,
     dry_run: bool = False,
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     outcome = await call.ops.install(
         address, dest, overwrite=overwrite, dry_run=dry_run, progress=call.progress
     )

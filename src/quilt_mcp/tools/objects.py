@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.address import PackageUri, browse_call
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.arguments.addresses import new_object_address, object_target
 from quilt_mcp.tools.arguments.content import inline_bytes
@@ -49,10 +48,9 @@ async def object_list(
 ) -> Answer:
     folder = await object_target(call, location)
     if isinstance(folder, PackageUri):
-        path = "" if folder.path is None else f" and path={folder.path!r}"
         raise InvalidArgument(
             f"{location[:200]!r} is the address of a package, and object_list lists buckets and folders.",
-            next_step=f"Call package_browse with package={str(replace(folder, path=None))!r}{path}.",
+            next_step=f"{browse_call(folder)}.",
         )
     page = await call.ops.list_objects(folder, links=links, limit=limit, cursor=cursor)
     ends = [one.link.expires for one in page.items if one.link and one.link.expires]

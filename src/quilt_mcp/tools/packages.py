@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from quilt_mcp.tools.arguments.addresses import package_address, registry_address
+from quilt_mcp.tools.arguments.addresses import compared_addresses, package_address, registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer
 from quilt_mcp.tools.results.shapes import (
@@ -14,6 +14,7 @@ from quilt_mcp.tools.results.shapes import (
     TOTALS,
     change_json,
     check_json,
+    damage,
     extensions_json,
     fields_json,
     hash_text,
@@ -23,6 +24,7 @@ from quilt_mcp.tools.results.shapes import (
     revision_json,
     time_text,
     totals_json,
+    verdict,
 )
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import (
@@ -78,7 +80,7 @@ async def packages_list(
         records=("packages",),
         next_cursor=page.next_cursor,
         total=page.total,
-        warnings=page.warnings,
+        warnings=(*page.warnings, *damage((one.name, one.top_hash, one.verified) for one in page.items)),
     )
 
 
@@ -96,7 +98,7 @@ async def package_browse(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     is_front = cursor is None and address.path is None
     is_plain = not match and not recursive and depth is None
     found = await call.ops.browse(
@@ -105,7 +107,7 @@ async def package_browse(
         depth=depth,
         match=match,
         sort=sort,
-        with_extensions=is_plain and cursor is None,
+        with_extensions=not match and cursor is None,
         with_readme=is_front and is_plain,
         limit=limit,
         cursor=cursor,
@@ -120,7 +122,7 @@ async def package_browse(
     return Answer(
         present(
             top_hash=found.top_hash,
-            verified="pending" if found.verified is None else found.verified,
+            verified=verdict(found.verified),
             **about if is_front or detail else {},
             totals=totals_json(found.totals),
             path=found.path or None,
@@ -150,7 +152,7 @@ async def package_log(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     path = address.path or ""
     page = await call.ops.log(address, counts=detail, limit=limit, cursor=cursor)
     return Answer(
@@ -162,7 +164,7 @@ async def package_log(
         records=("revisions",),
         next_cursor=page.next_cursor,
         total=page.total,
-        warnings=page.warnings,
+        warnings=(*page.warnings, *damage((address.name, one.top_hash, one.verified) for one in page.items)),
     )
 
 
@@ -177,8 +179,7 @@ async def package_diff(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    old = package_address(call, before, registry)
-    new = package_address(call, after, registry, path)
+    old, new = await compared_addresses(call, before, after, registry, path)
     found = await call.ops.diff(old, new, limit=limit, cursor=cursor)
     changes = {
         name: [change_json(one, detail=detail) for one in found.changes if one.kind == kind]
@@ -204,7 +205,7 @@ async def package_diff(
 async def package_verify(
     call: Call, *, package: str, registry: str | None = None, path: str = "", dest: str | None = None
 ) -> Answer:
-    address = package_address(call, package, registry, path)
+    address = await package_address(call, package, registry, path)
     found = await call.ops.verify(address, dest=dest, progress=call.progress)
     more = found.problem_count - MOST_PROBLEMS
     cut = (
@@ -401,7 +402,7 @@ PACKAGE_VERIFY = ToolSpec(
         "path": PATH,
         "dest": {
             "type": "string",
-            "description": "Check the copy installed in this folder",
+            "description": "Check the copy installed in this folder; with path, this file",
         },
     },
     required=("package",),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import codecs
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from quilt_mcp.domain.address import PackageUri, parse_object
+from quilt_mcp.domain.address import PackageUri, browse_call, parse_object
 from quilt_mcp.domain.listing import Content
+from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.errors import InvalidArgument, NotAFile
 from quilt_mcp.preview.child import NotText
 from quilt_mcp.preview.decode.text import encoding
@@ -20,14 +19,21 @@ from quilt_mcp.tools.arguments.addresses import Target, object_target
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.objects import OBJECT
 from quilt_mcp.tools.results import inside
-from quilt_mcp.tools.results.envelope import DATA, NOTES, Answer, Block, clean
+from quilt_mcp.tools.results.content import (
+    METADATA_LEFT_OUT,
+    SMALL_METADATA,
+    as_base64,
+    as_text,
+    decode,
+    described_by,
+    overhead,
+)
+from quilt_mcp.tools.results.envelope import NOTES, Answer, clean
 from quilt_mcp.tools.results.shapes import HASH, hash_json, present, time_text
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import NUMBER, SWITCH, TEXT, fields
 
 MAX_READ = 16 << 20
-SMALL_METADATA = 2_000
-METADATA_LEFT_OUT = "metadata_left_out: it is large; mode info reads it."
 
 
 async def object_read(
@@ -44,18 +50,17 @@ async def object_read(
     rows: str | None = None,
     where: str | None = None,
     find: str | None = None,
+    hash: bool = False,
 ) -> Answer:
     target = await object_target(call, uri, package=package, path=path, registry=registry)
     budget = call.settings.response_bytes()
-    mode = _asked(mode, find, columns, rows, where)
+    mode = _asked(mode, hash, find, columns, rows, where)
     if mode == "info":
         answer = await _info(call, target, offset, length, budget // 5)
+        answer = await _hashed(call, answer) if hash else answer
         return answer if offset or length is not None else await _with_inside(call, target, answer)
     if isinstance(target, PackageUri) and (target.path is None or target.path.endswith("/")):
-        raise NotAFile(
-            f"{target} names {'a folder' if target.path else 'a package'}, not a file.",
-            next_step="package_browse lists the files in it; each entry has the uri to read.",
-        )
+        raise _no_file(target)
     if mode in ("rows", "find"):
         described, source = await _source(call, target)
         room = min(budget // 3, budget if rows is not None else inside.CHUNK)
@@ -73,29 +78,52 @@ async def object_read(
         if mode == "bytes" or not await _is_to_be_made_plain(call, target):
             raise
         return await _made_plain(call, target, offset, wanted)
-    room = budget - _overhead(content)
+    room = budget - overhead(content)
     if mode == "bytes":
-        return _bytes(content, room)
-    if b"\0" not in content.data and _decoded(content) is not None:
-        return _text(content, room)
+        return as_base64(content, room)
+    if b"\0" not in content.data and decode(content) is not None:
+        return as_text(content, room)
     if await _is_to_be_made_plain(call, target, content):
         return await _made_plain(call, target, offset, wanted)
-    return _text(content, room) if mode == "text" else await _binary(call, target, _described(content))
+    return as_text(content, room) if mode == "text" else await _binary(call, target, described_by(content))
 
 
-def _asked(mode: str, find: str | None, *of_rows: object) -> str:
+def _no_file(target: PackageUri) -> NotAFile:
+    return NotAFile(
+        f"{target} names {'a folder' if target.path else 'a package'}, not a file.",
+        next_step=f"{browse_call(target)}, then object_read with the same package and the path of a row.",
+    )
+
+
+def _asked(mode: str, hash: bool, find: str | None, *of_rows: object) -> str:
     """The mode that the other arguments mean. Raises InvalidArgument when they mean two."""
-    wanted = {"find"} if find is not None else set[str]()
-    if any(one is not None for one in of_rows):
-        wanted.add("rows")
+    asked = {"info": hash, "find": find is not None, "rows": any(one is not None for one in of_rows)}
+    wanted = [name for name, is_asked in asked.items() if is_asked]
     if not wanted:
         return mode
-    if len(wanted) > 1 or mode not in ("auto", "text" if find is not None else "rows"):
+    if len(wanted) > 1 or mode not in ("auto", "text" if find is not None else wanted[0]):
         raise InvalidArgument(
             "The arguments ask for different things at once.",
-            next_step="find goes with mode auto or text; columns, rows and where go with mode auto or rows.",
+            next_step="find goes with mode auto or text; columns, rows and where go with mode auto or rows; hash goes with mode "
+            "auto or info.",
         )
-    return wanted.pop()
+    return wanted[0]
+
+
+async def _hashed(call: Call, described: Answer) -> Answer:
+    """With the hash of all its bytes: of a package's file the recorded one, and whether they have it. Raises NotAFile."""
+    found = await call.ops.hash(described.uri or "", progress=call.progress)
+    if found.recorded is None:
+        return replace(described, data={**described.data, "hash": hash_json(found.found)})
+    is_same = found.found == found.recorded and found.size == found.recorded_size
+    data = {**described.data, "verified": is_same}
+    if is_same:
+        return replace(described, data=data)
+    said = (
+        f"damaged: the file has {found.size} bytes with the hash {found.found.value}, and that is not what the manifest records. "
+        "package_verify tells which files of the package are so."
+    )
+    return replace(described, data=data, warnings=(*described.warnings, said))
 
 
 async def _is_to_be_made_plain(call: Call, target: Target, content: Content | None = None) -> bool:
@@ -120,6 +148,7 @@ async def _made_plain(call: Call, target: Target, offset: int, wanted: int) -> A
 
 
 async def _binary(call: Call, target: Target, described: Answer) -> Answer:
+    described.data.pop("verified", None)  # nothing of the content is shown
     said = (
         f"binary: the content ({described.data['type']}) is not text; mode bytes reads it as base64, "
         "object_link makes a link a person can open."
@@ -136,8 +165,12 @@ async def _with_inside(call: Call, target: Target, described: Answer) -> Answer:
 
 
 async def _source(call: Call, target: Target) -> tuple[Answer, Source]:
-    """The file described, and its bytes by range, of the revision and version that were described."""
+    """The file described, and its bytes by range, of the revision and version that were described; ranges are not verified."""
     described = await _look_up(call, target)
+    if isinstance(target, PackageUri) and described.data["type"] == "folder":
+        raise _no_file(target)
+    if "hash" in described.data:
+        described.data["verified"] = False
     uri = described.uri or ""
     pinned = PackageUri.parse(uri) if isinstance(target, PackageUri) else uri
 
@@ -160,141 +193,6 @@ async def _read(call: Call, target: Target, offset: int, length: int) -> Content
     if isinstance(target, PackageUri):
         return await call.ops.read(target, offset=offset, length=length)
     return await call.ops.read_object(target, offset=offset, length=length)
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    skipped: int
-    text: str
-    used: int
-
-
-def _decoded(content: Content) -> _Decoded | None:
-    """The UTF-8 text of a range that may begin or end inside a character; None when it is not UTF-8."""
-    data = content.data
-    skipped = len(codecs.BOM_UTF8) if content.offset == 0 and data.startswith(codecs.BOM_UTF8) else 0
-    if content.offset:
-        while skipped < min(3, len(data)) and data[skipped] & 0xC0 == 0x80:
-            skipped += 1
-    at_end = content.offset + len(data) >= content.size
-    try:
-        text, used = codecs.utf_8_decode(data[skipped:], "strict", at_end)
-    except UnicodeDecodeError:
-        return None
-    return _Decoded(skipped, text, used)
-
-
-def _text(content: Content, room: int) -> Answer:
-    decoded = _decoded(content)
-    warnings: list[str] = list(content.warnings)
-    if decoded is None:
-        text = content.data.decode("utf-8", "replace")
-        warnings.append("not_utf8: bytes that are not UTF-8 are shown as the replacement character.")
-        decoded = _Decoded(0, text, len(content.data))
-        measure: Callable[[str], int] = lambda kept: round(len(kept) / max(len(text), 1) * len(content.data))  # noqa: E731
-    else:
-        measure = lambda kept: len(kept.encode())  # noqa: E731
-    text = inside.within(decoded.text, room)
-    used = decoded.used if len(text) == len(decoded.text) else measure(text)
-    start = content.offset + decoded.skipped
-    shown = f"Content of {content.uri} ({DATA}):\n{text}"
-    return _part(
-        content,
-        "text",
-        start,
-        used,
-        text=text,
-        warnings=tuple(warnings),
-        block=Block("text", shown, "text/plain"),
-    )
-
-
-def _bytes(content: Content, room: int) -> Answer:
-    """base64 takes 4/3 of a byte for each."""
-    most = max(room * 3 // 4, 3)
-    data = content.data[: most - most % 3]
-    return _part(
-        content,
-        "bytes",
-        content.offset,
-        len(data),
-        base64=base64.b64encode(data).decode(),
-        warnings=content.warnings,
-    )
-
-
-def _part(
-    content: Content,
-    mode: str,
-    start: int,
-    used: int,
-    *,
-    warnings: tuple[str, ...],
-    text: str | None = None,
-    base64: str | None = None,
-    block: Block | None = None,
-) -> Answer:
-    end = start + used
-    left = content.size - end
-    if left > 0:
-        warnings = (
-            *warnings,
-            f"cut: bytes {start} to {end} of {content.size} are shown; go on with offset={end}.",
-        )
-    answer = _described(content)
-    data = {
-        **answer.data,
-        **present(
-            mode=mode,
-            note=DATA,
-            offset=start,
-            length=used,
-            next_offset=end if left > 0 else None,
-            text=text,
-            base64=base64,
-        ),
-    }
-    return replace(
-        answer,
-        data=data,
-        warnings=(*warnings, *answer.warnings),
-        blocks=() if block is None else (block,),
-        text_field=None if block is None else "text",
-    )
-
-
-def _described(content: Content) -> Answer:
-    metadata = content.metadata
-    warnings: tuple[str, ...] = ()
-    if metadata is not None and _metadata_size(content) > SMALL_METADATA:
-        metadata = None
-        warnings = (METADATA_LEFT_OUT,)
-    return Answer(
-        present(
-            mode="info",
-            type=content.media_type,
-            size=content.size,
-            hash=hash_json(content.hash),
-            modified=time_text(content.modified),
-            metadata=metadata,
-            verified=content.verified,
-        ),
-        uri=content.uri,
-        warnings=warnings,
-    )
-
-
-def _overhead(content: Content) -> int:
-    """Bytes of the answer beside its content, generously: the facts twice, the URI once more, the cut's warning."""
-    return (
-        2 * len(json.dumps(json.dumps(clean(_described(content).structured())))) + 2 * len(content.uri) + 800
-    )
-
-
-def _metadata_size(content: Content) -> int:
-    if content.metadata is None:
-        return 0
-    return len(json.dumps(clean(content.metadata)))
 
 
 async def _info(call: Call, target: Target, offset: int, length: int | None, room: int) -> Answer:
@@ -339,7 +237,12 @@ async def _look_up(call: Call, target: Target) -> Answer:
     if isinstance(target, str):
         found = await call.ops.stat_object(target)
         return Answer(
-            present(mode="info", type=found.type, size=found.size, modified=time_text(found.modified)),
+            present(
+                mode="info",
+                type=media_type(_name(target)),
+                size=found.size,
+                modified=time_text(found.modified),
+            ),
             uri=found.uri,
         )
     if target.path is None:
@@ -358,7 +261,11 @@ async def _look_up(call: Call, target: Target) -> Answer:
     item = await call.ops.stat(target)
     return Answer(
         present(
-            mode="info", type=item.type, size=item.size, hash=hash_json(item.hash), metadata=item.metadata
+            mode="info",
+            type=media_type(item.path) if item.type == "file" else item.type,
+            size=item.size,
+            hash=hash_json(item.hash),
+            metadata=item.metadata,
         ),
         uri=item.uri,
     )
@@ -396,6 +303,11 @@ OBJECT_READ = ToolSpec(
         "find": {
             "type": "string",
             "description": "Lines that hold this text, or /regular expression/ (/x/i ignores case)",
+        },
+        "hash": {
+            "type": "boolean",
+            "default": False,
+            "description": "With info: reads all bytes and tells their hash",
         },
     },
     required=(),

@@ -20,6 +20,7 @@ from quilt_mcp.cli.arguments import settings_flags
 from quilt_mcp.cli.commands import COMMANDS, command_names, parser_of, top_parser
 from quilt_mcp.cli.verbs.table import VERBS, find_verb
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.address import has_scheme
 from quilt_mcp.errors import QuiltError
 
 SECONDS: Final = 1.0
@@ -87,6 +88,8 @@ def answer(finished: Sequence[str], current: str) -> list[Candidate]:
     place = places[min(len(words), len(places) - 1)]
     if tool == "package_copy" and place.dest == "arg_to":
         return _starting(current, _packages(settings, current))
+    if tool and current.count("/") > 1 and _NAMED.get(place.dest) == "package" and _takes_path(tool):
+        return _starting(current, _files(settings, current))
     return _values(place, current, settings, words[0] if words else "")
 
 
@@ -138,9 +141,15 @@ def _paths(settings: argparse.Namespace, package: str, current: str) -> list[Can
     return [Candidate(row["path"]) for row in rows]
 
 
+def _takes_path(tool_name: str) -> bool:
+    from quilt_mcp.tools import find
+
+    return "path" in find(tool_name).arguments
+
+
 def _files(settings: argparse.Namespace, current: str) -> list[Candidate]:
-    """``ns/name`` and, where that is whole, the paths in it."""
-    if ":" in current:
+    """``ns/name`` and, where that is whole (with a revision or not), the paths in it."""
+    if has_scheme(current):
         return []
     namespace, name, path = (*current.split("/", 2), "", "")[:3]
     if current.count("/") < 2:

@@ -15,6 +15,7 @@ from quilt_mcp.tools import TOOLS
 _TOOL: Final = re.compile(
     r"(?:\b(?:[Mm]ake|[Uu]se) )?(?:\b[Cc]all )?\b(" + "|".join(tool.name for tool in TOOLS) + r")\b"
 )
+_BROWSE: Final = re.compile(r"Call package_browse with package='([^']*)'(?: and path='([^']*)')?")
 _ARGUMENT: Final = re.compile(
     r"\b("
     + "|".join({name for tool in TOOLS for name in tool.arguments if "_" in name} | {"overwrite"})
@@ -33,6 +34,9 @@ def tell(error: Mapping[str, Any], typed: Sequence[str] = ()) -> int:
 
 
 def for_people(text: str) -> str:
+    text = _BROWSE.sub(
+        lambda found: f"Type: {shlex.join(['quilt-mcp', 'browse', *filter(None, found.groups())])}", text
+    )
     text = _TOOL.sub(_verb, text)
     text = _ARGUMENT.sub(lambda found: "--" + found[1].replace("_", "-"), text)
     text = text.replace("this server reads only", "writing is not switched on")

@@ -12,7 +12,14 @@ readable. In ``ns/name/PATH`` nothing is encoded.
 """
 
 from quilt_mcp.domain.address.catalog_link import CatalogLink, is_link
-from quilt_mcp.domain.address.package import PackageUri, names_package, names_revision, parse_package
+from quilt_mcp.domain.address.package import (
+    PackageUri,
+    browse_call,
+    names_hash,
+    names_package,
+    names_revision,
+    parse_package,
+)
 from quilt_mcp.domain.address.path import below_root, is_path, parse_folder
 from quilt_mcp.domain.address.physical_key import PhysicalKey, parse_object
 from quilt_mcp.domain.address.registry import is_bucket, parse_registry
@@ -23,11 +30,13 @@ __all__ = [
     "PackageUri",
     "PhysicalKey",
     "below_root",
+    "browse_call",
     "has_scheme",
     "is_bucket",
     "is_link",
     "is_path",
     "lower_scheme",
+    "names_hash",
     "names_package",
     "names_revision",
     "parse_folder",

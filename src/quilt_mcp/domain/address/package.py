@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn, Self
 from urllib.parse import quote, unquote_plus
 
@@ -18,6 +18,8 @@ _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
 _TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
 _LATEST: Final = "latest"
 _NAMED: Final = re.compile(r"[\w-]+/[\w-]+(@[0-9A-Fa-f]{6,64}|@latest|:[\w-][\w.-]{0,63})?(?:/|\Z)")
+_HASHED: Final = re.compile(r"[\w-]+/[\w-]+@[0-9A-Fa-f]{1,64}(?:/|\Z)")
+_LEAST: Final = 6
 _PARAMETERS: Final = ("package", "path", "catalog")
 
 
@@ -109,9 +111,20 @@ def parse_package(text: str, registry: str) -> PackageUri:
     return PackageUri(parse_registry(registry), name, top_hash, tag, _parse_path(plain, path))
 
 
+def browse_call(package: PackageUri) -> str:
+    """The call that shows what is in it, as the sentence of a next step begins."""
+    path = f" and path={package.path!r}" if package.path else ""
+    return f"Call package_browse with package={str(replace(package, path=None))!r}{path}"
+
+
 def names_package(text: str) -> bool:
     """Whether a plain text has the form of ``ns/name``, with a revision and a path or not."""
     return _NAMED.match(text) is not None
+
+
+def names_hash(text: str) -> bool:
+    """Whether a plain text has the form of ``ns/name@hash``, too short a hash included, with a path or not."""
+    return _HASHED.match(text) is not None
 
 
 def names_revision(text: str) -> bool:
@@ -155,7 +168,11 @@ def _parse_spec(text: str, spec: str) -> tuple[str, str | None, str | None]:
         if top_hash == _LATEST:
             return validate_package_name(name), None, _LATEST
         if not _HASH.fullmatch(top_hash):
-            _refuse(text, f"{top_hash[:100]!r} is not a top hash: 6 to 64 hex digits are needed after '@'")
+            _refuse(
+                text,
+                f"{top_hash[:100]!r} is not a top hash: {_LEAST} to 64 hex digits are needed after '@'",
+                f"Give at least {_LEAST} digits of the hash; package_log lists the revisions of {name}. ",
+            )
         return validate_package_name(name), top_hash, None
     name, colon, tag = spec.partition(":")
     if colon:
@@ -179,10 +196,10 @@ def _parse_path(text: str, written: str) -> str | None:
     return path
 
 
-def _refuse(text: str, why: str) -> NoReturn:
+def _refuse(text: str, why: str, first: str = "") -> NoReturn:
     raise InvalidUri(
         f"{shown(text)} is not a package URI: {why}.",
-        next_step=f"Write namespace/name, or a URI such as {_EXAMPLE} (or quilt+file:///folder#package=...); "
+        next_step=f"{first}Write namespace/name, or a URI such as {_EXAMPLE} (or quilt+file:///folder#package=...); "
         "packages_list shows what there is.",
         details={"uri": shown(text)},
     )

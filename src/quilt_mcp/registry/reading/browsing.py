@@ -11,8 +11,9 @@ from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
-from quilt_mcp.domain.glob import Match
+from quilt_mcp.domain.glob import Match, has_wildcard, without_wildcards
 from quilt_mcp.domain.listing import Browse, Item, Page, Totals
+from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.registry.manifests.cache import AT_ONCE
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
@@ -20,6 +21,7 @@ from quilt_mcp.registry.manifests.scan import SORTS, Checkpoint, Question, Scan
 from quilt_mcp.registry.reach import first_outside_roots
 from quilt_mcp.registry.reading.readme import Front, read_front
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.registry import shown as names
 
 _DEEPEST: Final = 1000
 
@@ -83,6 +85,8 @@ async def browse(
     shown, rows, count, sums, warnings = (
         read_page() if few else await to_thread.run_sync(read_page, check_cancelled)
     )
+    if match is not None and not count and not cursor:
+        warnings = (*warnings, await _no_match(registry, manifest, shown.path, view.match))
     extensions = await registry.manifests.extensions(manifest, shown.path) if view.with_extensions else None
     front = Front()
     if view.with_readme and not shown.path and not cursor:
@@ -115,6 +119,23 @@ async def browse(
         readme=front.readme,
         summary=front.summary,
     )
+
+
+async def _no_match(registry: Registry, manifest: Manifest, path: str, match: str) -> str:
+    """A warning with what is near: endings where the pattern asks for one, else paths. Costs a pass through the lines."""
+    below = f" below {path!r}" if path else ""
+    fault = f"no_match: no file{below} fits {match!r}."
+    name = match.rpartition("/")[2]
+    if name.startswith("*.") and not has_wildcard(name[1:]):
+        endings = [
+            f"*{one}" for one in await registry.manifests.extensions(manifest, path) if one.startswith(".")
+        ]
+        close = suggest(name, endings)
+        if endings and not close:
+            return f"{fault} There are: {names(endings)}."
+    else:
+        close = await to_thread.run_sync(manifest.suggest, without_wildcards(match).strip("/"))
+    return f"{fault} Close to it: {names(close)}." if close else fault
 
 
 def _page(

@@ -13,7 +13,8 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.glob import Match, has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page, Totals
 from quilt_mcp.domain.metadata import at_pointers
-from quilt_mcp.errors import InvalidArgument, QuiltError
+from quilt_mcp.errors import AccessError, InvalidArgument, QuiltError
+from quilt_mcp.registry.layout import QUILT
 from quilt_mcp.registry.manifests.cache import SMALL, Enough
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, pointer_digest
 from quilt_mcp.registry.registry import Registry, shown
@@ -60,17 +61,34 @@ class Wanted:
 async def list_packages(
     registry: Registry, wanted: Wanted, limit: int, cursor: str | None
 ) -> Page[PackageListing]:
-    """Names near a prefix or match that fits none are told."""
+    """Names near a prefix or match that fits none are told, and that there is no registry at all."""
     wanted.check()
     page = await _PackageList(registry, wanted).page(limit, cursor)
     asked = wanted.prefix or wanted.match
-    if page.items or cursor or not asked:
+    if page.items or cursor:
+        return page
+    if not await _is_registry(registry):
+        said = (
+            f"no_registry: {registry.url} has no folder {QUILT}, so it is no registry: there are no packages in it. Name another "
+            "with registry (registry_list shows some); the first package_create makes it one."
+        )
+        return replace(page, warnings=(*page.warnings, said))
+    if not asked:
         return page
     close = await registry.pointers.near(asked)
     hint = f" Close to it: {shown(close)}." if close else ""
     fault = f"starts with {wanted.prefix!r}" if wanted.prefix else f"fits {wanted.match!r}"
     both = f" and fits {wanted.match!r}" if wanted.prefix and wanted.match else ""
     return replace(page, warnings=(*page.warnings, f"no_match: no package name {fault}{both}.{hint}"))
+
+
+async def _is_registry(registry: Registry) -> bool:
+    """True too where that may not be looked at. A request."""
+    try:
+        found = await registry.store.list_folder(QUILT, limit=1)
+    except AccessError:
+        return True
+    return bool(found.objects or found.folders)
 
 
 class _PackageList:

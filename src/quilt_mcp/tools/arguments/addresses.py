@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from quilt_mcp.domain.address import (
     CatalogLink,
@@ -13,32 +16,43 @@ from quilt_mcp.domain.address import (
     is_link,
     is_path,
     lower_scheme,
+    names_hash,
     names_package,
     names_revision,
     parse_package,
     parse_registry,
 )
+from quilt_mcp.domain.glob import has_wildcard
 from quilt_mcp.errors import (
     AccessError,
+    AuthenticationError,
     InvalidArgument,
+    InvalidName,
     InvalidUri,
     NotAFile,
     NotFound,
     ObjectNotFound,
     PackageNotFound,
+    QuiltError,
     RegistryNotFound,
 )
 from quilt_mcp.tools.arguments.schema import either
 from quilt_mcp.tools.call import Call
 
 
-def package_address(
+async def package_address(
     call: Call, package: str, registry: str | None = None, path: str | None = None
 ) -> PackageUri:
-    """The package that a call names, and the path in it, which may stand in the address or in ``path``. Raises InvalidName,
-    InvalidUri, InvalidArgument when the parts disagree."""
+    """The package that a call names, and the path in it, which may stand in the address or in ``path``, or in both where ``path``
+    is the same or lies below it, as that of a row of a folder's listing does. Raises InvalidName (with
+    near names where the namespace is missing, at the cost of a few requests), InvalidUri, InvalidArgument when the parts
+    disagree."""
     asked = registry_address(call, registry)
-    address = parse_package(package.strip(), asked)
+    try:
+        address = parse_package(package.strip(), asked)
+    except InvalidName as error:
+        await _name_near(call, asked, error)
+        raise
     if registry is not None and address.registry != asked:
         raise InvalidArgument(
             f"The URI is in {address.registry}, but registry says {asked}.", next_step="Leave registry out."
@@ -46,12 +60,60 @@ def package_address(
     wanted = (path or "").lstrip("/") or None
     if wanted is None or address.path == wanted:
         return address
-    if address.path is not None and address.path.rstrip("/") != wanted.rstrip("/"):
+    here = (address.path or "").rstrip("/")
+    if here and wanted.rstrip("/") != here and not wanted.startswith(f"{here}/"):
         raise InvalidArgument(
             f"The address has the path {address.path!r}, but path says {wanted!r}.",
             next_step=f"Leave one of them out: {replace(address, path=None).spelling!r} is the address without its path.",
         )
     return replace(address, path=wanted)
+
+
+async def _name_near(call: Call, registry: str, error: InvalidName) -> None:
+    """Adds to the next step what a name without a namespace probably means."""
+    name = str(error.details.get("name", ""))
+    if not name or "/" in name:
+        return
+    with suppress(QuiltError):
+        if close := await call.ops.near_packages(registry, name):
+            error.next_step = f"Did you mean {' or '.join(close)}? {error.next_step}"
+            error.details = {**error.details, "suggestions": list(close)}
+
+
+async def compared_addresses(
+    call: Call, before: str, after: str, registry: str | None, path: str | None
+) -> tuple[PackageUri, PackageUri]:
+    """Two revisions. A hash alone is one of the other side's package. Raises as ``package_address``."""
+    sides = [before.strip(), after.strip()]
+    alone = [_HASH.fullmatch(side) is not None for side in sides]
+    if all(alone):
+        raise InvalidArgument(
+            "before and after are hashes alone, and no package is named.",
+            next_step=f"Name it in one of them, as after='ns/name@{sides[1][:10]}'.",
+        )
+    if not any(alone):
+        return await package_address(call, sides[0], registry), await package_address(
+            call, sides[1], registry, path
+        )
+    named = await package_address(call, sides[alone.index(False)], registry, path)
+    other = await package_address(
+        call, f"{named.name}@{sides[alone.index(True)].lstrip('@')}", named.registry
+    )
+    return (other, named) if alone[0] else (named, other)
+
+
+def guard_hash(expected: str | None, package: PackageUri) -> str | None:
+    """The hash that an ``expected_top_hash`` names, alone or as ``ns/name@hash`` of the package that is changed. Raises
+    InvalidArgument for another package's, InvalidUri, InvalidName."""
+    if expected is None or "/" not in expected:
+        return expected and expected.strip().lstrip("@")
+    named = parse_package(expected.strip(), package.registry)
+    if (named.registry, named.name) != (package.registry, package.name) or named.top_hash is None:
+        raise InvalidArgument(
+            f"expected_top_hash is {expected[:200]!r}, which names no revision of {package.name} by its hash.",
+            next_step=f"Give the hash of the latest revision that you have seen; package_log of {package.name} lists them.",
+        )
+    return named.top_hash
 
 
 def registry_address(call: Call, registry: str | None) -> str:
@@ -70,6 +132,7 @@ def registry_address(call: Call, registry: str | None) -> str:
     return parse_registry(_below_first_root(call, text))
 
 
+_HASH: Final = re.compile(r"@?[0-9A-Fa-f]{1,64}")
 Target = PackageUri | str
 """A package, or a file or folder in one; or the URL of an object."""
 
@@ -88,17 +151,17 @@ async def object_target(
     Raises InvalidArgument for both or neither of uri and package, InvalidUri, InvalidName, ObjectNotFound.
     """
     if either("uri", "package", given={"uri": uri, "package": package}) == "package":
-        return package_address(call, package or "", registry, path)
+        return await package_address(call, package or "", registry, path)
     text = lower_scheme((uri or "").strip())
     if text.startswith("quilt+"):
-        return package_address(call, text, registry, path)
+        return await package_address(call, text, registry, path)
     if is_link(text):
         link = CatalogLink.parse(text)
         if link.package is not None or link.uri is not None:
-            return package_address(call, text, registry, path)
+            return await package_address(call, text, registry, path)
         text = str(PhysicalKey(parse_registry(text).removeprefix("s3://"), link.path, link.version))
     elif (path or registry is not None) and names_package(text):
-        return package_address(call, text, registry, path)
+        return await package_address(call, text, registry, path)
     if path or registry is not None:
         raise InvalidArgument(
             f"{'path' if path else 'registry'} belongs to a package, and uri names an object: {text[:200]!r}.",
@@ -106,7 +169,7 @@ async def object_target(
         )
     if has_scheme(text):
         return text
-    if not names_package(text) or is_path(text):
+    if is_path(text) or not (names_package(text) or names_hash(text)):
         return _below_first_root(call, text)
     return await _package_or_file(call, text)
 
@@ -130,29 +193,40 @@ async def new_object_address(call: Call, uri: str) -> str:
 
 
 async def source_origin(call: Call, text: str) -> str:
-    """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text
-    is a path, but with a revision (``ns/name@hash``) it is a package. Raises as ``object_target``."""
+    """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text of
+    the form of a package's name is the package when no such file or folder is there; when both are, it is refused. Raises as
+    ``object_target``."""
     origin = lower_scheme(text)
     if is_link(origin):
         return str(await object_target(call, origin))
-    if names_revision(origin):
+    if names_revision(origin) or (names_hash(origin) and not has_wildcard(origin)):
         return str(await _package_or_file(call, origin))
+    if names_package(origin) and not has_wildcard(origin):
+        return str(await _package_or_file(call, origin, or_else=origin))
     return origin
 
 
-async def _package_or_file(call: Call, text: str) -> Target:
-    """What a plain text names that could be a package or a relative path. Costs a request for the package's pointer."""
-    package = parse_package(text, call.ops.default_registry)
+async def _package_or_file(call: Call, text: str, or_else: str | None = None) -> Target:
+    """What a plain text names that could be a package or a relative path; ``or_else`` where it is a path, or nothing that is
+    there. Costs a request for the package's pointer."""
     url = _below_first_root(call, text) if call.settings.local_roots() else None
     is_file = url is not None and await _has_object(call, url)
-    is_package = await _has_package(call, package, text)
+    try:
+        package = parse_package(text, call.ops.default_registry)
+        is_package = await _has_package(call, package, text)
+    except (AccessError, AuthenticationError, InvalidUri):
+        if or_else is None and not is_file:
+            raise
+        return or_else or url or text
     if is_package and is_file:
         raise InvalidArgument(
             f"{text[:200]!r} names a package, {package}, and a file or folder, ./{text[:200]}.",
             next_step=f"Write {package} for the package, or ./{text[:200]} for the file or folder.",
         )
-    if is_package or (names_revision(text) and not is_file):
+    if is_package or (or_else is None and names_revision(text) and not is_file):
         return package
+    if or_else is not None:
+        return or_else
     if url is not None and is_file:
         return url
     raise ObjectNotFound(

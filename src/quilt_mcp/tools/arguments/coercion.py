@@ -6,7 +6,7 @@ Taken is what can mean one thing only (decision 025):
     "10", "true"                       where a number or a boolean is wanted, spelled exactly so
     '["a"]', '{"k": 1}'                JSON text, where a list or an object is wanted
     "data/", {"from": "data/"}         one item where a list is wanted; a text for an item whose one required field is a text
-    ""                                 for an optional address, as if it was not given
+    ""                                 for an optional address or choice of rows, as if it was not given
     sessionId and the like             what hosts add to each call, ignored with a warning
 
 Nothing is looked for inside a free object (metadata): there a null, and a text that looks like a number, are data.
@@ -36,6 +36,10 @@ ADDRESSES: Final = frozenset(
         "after",
         "prefix",
         "cursor",
+        "find",
+        "rows",
+        "where",
+        "columns",
     }
 )
 """Arguments that name something: empty, they name nothing, as if they were not given. Not the name that a copy is made under: a

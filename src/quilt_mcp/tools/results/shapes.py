@@ -47,6 +47,26 @@ def hash_text(top_hash: str | None, detail: bool) -> str | None:
     return top_hash if top_hash is None or detail else top_hash[:SHORT]
 
 
+def verdict(verified: bool | None) -> bool | str:
+    """What ``verified`` says wherever it stands: True where all bytes were hashed and have the recorded hash (a revision's
+    manifest its top hash, a file its entry's), False where they were not or have another, "pending" where they are to be."""
+    return "pending" if verified is None else verified
+
+
+def verdict_of_row(top_hash: str | None, verified: bool | None, detail: bool) -> bool | str | None:
+    """A list reads no manifest: without ``detail`` it tells damage alone, which somebody found before."""
+    return verdict(verified) if top_hash and (detail or verified is False) else None
+
+
+def damage(revisions: Iterable[tuple[str, str | None, bool | None]]) -> tuple[str, ...]:
+    """Warnings of rows, by name and top hash, whose manifest is known to be damaged."""
+    return tuple(
+        f"damaged: the manifest of {name}@{(top_hash or '')[:SHORT]} is not what its hash says; package_verify tells more."
+        for name, top_hash, verified in dict.fromkeys(revisions)
+        if verified is False
+    )
+
+
 def is_changed(text: str) -> bool:
     """Whether it is shown other than it is, so that what is shown cannot be passed back."""
     return printable(text) != text
@@ -65,7 +85,7 @@ def package_json(one: PackageListing, *, detail: bool = False) -> dict[str, Any]
     return present(
         name=one.name,
         top_hash=hash_text(one.top_hash, detail),
-        verified=one.verified,
+        verified=verdict_of_row(one.top_hash, one.verified, detail),
         modified=time_text(one.modified),
         message=one.message,
         entries=totals and totals.entries,
@@ -79,7 +99,7 @@ def revision_json(one: Revision, path: str = "", *, detail: bool = False) -> dic
     change = one.change
     return present(
         top_hash=hash_text(one.top_hash, detail),
-        verified=one.verified,
+        verified=verdict_of_row(one.top_hash, one.verified, detail),
         timestamp=time_text(one.timestamp),
         message=one.message,
         latest=True if LATEST in one.tags else None,
