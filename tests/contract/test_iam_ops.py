@@ -38,7 +38,7 @@ class TestIamOpsOnCeph(OnCeph, BucketContract, WritingContract):
 
 
 @pytest.mark.nightly
-class TestIamOpsAnsweringOnCeph(OnCeph, AnsweringContract):
+class TestIamOpsAnsweringOnCeph(OnCeph, BucketContract, AnsweringContract):
     pass
 
 

@@ -57,7 +57,7 @@ class TestQuilt3Ops(WithSession, BucketContract, WritingContract):
 
 
 @pytest.mark.nightly
-class TestQuilt3OpsAnswering(WithSession, AnsweringContract):
+class TestQuilt3OpsAnswering(WithSession, BucketContract, AnsweringContract):
     versioned = False
 
 

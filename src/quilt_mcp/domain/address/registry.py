@@ -27,6 +27,8 @@ def parse_registry(text: str) -> str:
         url = f"s3://{link.bucket}" if link.uri is None else lower_scheme(link.uri)
     if url.startswith("quilt+"):
         url = url.partition("#")[0].removeprefix("quilt+")
+    if "\0" in url:
+        _refuse(text, "it holds a NUL character")
     url = os.path.expanduser(url)
     if url.startswith("/"):
         return file_url(folded(text, url, _refuse))

@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 import anyio
@@ -100,7 +101,25 @@ class KeyPlacement:
             return True
         self._asked.add(key)
         known = None if is_copied else before
-        return await self._stored_before(item, known, found, item.size, item.content) is not None
+
+        async def etag() -> str | None:
+            """That the item's bytes have, sent or copied in one piece."""
+            if is_copied:
+                return await self._etag_of(item)
+            content = item.content
+            if content is None and _is_small_file(item):
+                read = await to_thread.run_sync(read_small_files, self._stores, [item], limiter=self._reading)
+                content = read[item.logical_key].content if item.logical_key in read else None
+            return None if content is None else _md5(content)
+
+        return await self._stored_before(item, known, found, item.size, etag) is not None
+
+    async def _etag_of(self, item: Incoming) -> str | None:
+        origin = item.physical_key
+        if origin is None or origin.bucket is None:
+            return None
+        store, key = self._stores.locate(origin)
+        return _whole((await store.stat(key, version=origin.version_id)).etag)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
@@ -186,7 +205,7 @@ class KeyPlacement:
         content, found = read.content, read.hash
         check_content(item.record, content, found)
         async with self._alone(found):
-            stored = await self._stored_before(item, before, found, len(content), content)
+            stored = await self._stored_before(item, before, found, len(content), partial(_md5_of, content))
             if stored is not None:
                 return stored, 0
             stat = await self._store.put(await self._key(item, found), content)
@@ -229,7 +248,12 @@ class KeyPlacement:
         return self._entry(item, stat, found), size
 
     async def _stored_before(
-        self, item: Incoming, before: Entry | None, found: Hash, size: int, content: bytes | None = None
+        self,
+        item: Incoming,
+        before: Entry | None,
+        found: Hash,
+        size: int,
+        etag: Callable[[], Awaitable[str | None]] | None = None,
     ) -> Entry | None:
         """The entry of the same content where the bucket holds it already; None where it must be sent.
 
@@ -246,7 +270,8 @@ class KeyPlacement:
         stat = there.stat
         if there.hash is not None:
             return self._entry(item, stat, found) if there.hash == found else None
-        is_same = content is not None and stat.etag.strip('"') == _md5(content)
+        # A server that keeps no checksums still has an etag, which tells content that was sent in one piece.
+        is_same = etag is not None and _whole(stat.etag) is not None and _whole(stat.etag) == await etag()
         if not is_same or (stat.version is None and await self._keeps_versions()):
             # Also where versions could not be listed: the entry is to name one.
             stored = await self._uploads.stored(stat.key, stat.version, found)
@@ -342,7 +367,9 @@ class KeyPlacement:
             )
             progress = share(progress, stat.size / 2, 0.5)
         async with self._alone(known):
-            stored = await self._stored_before(item, None, known, stat.size)
+            stored = await self._stored_before(
+                item, None, known, stat.size, partial(_same, _whole(stat.etag))
+            )
             if stored is not None:
                 return stored, 0
             key = object_key(known)
@@ -384,6 +411,20 @@ class KeyPlacement:
 def _is_small_file(item: Incoming) -> bool:
     key = item.physical_key
     return key is not None and key.bucket is None and item.size < MULTIPART_FROM
+
+
+async def _same(etag: str | None) -> str | None:
+    return etag
+
+
+async def _md5_of(content: bytes) -> str:
+    return _md5(content)
+
+
+def _whole(etag: str | None) -> str | None:
+    """The etag of an object that came in one piece, without its quotes; None of another."""
+    bare = (etag or "").strip('"')
+    return bare if bare and "-" not in bare else None
 
 
 def _md5(content: bytes) -> str:

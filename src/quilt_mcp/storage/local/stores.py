@@ -137,11 +137,7 @@ class LocalStores:
         return root, "/".join(real.relative_to(root).parts)
 
     def _resolved(self, path: str) -> Path:
-        if not can_be_path(path):
-            raise InvalidUri(
-                f"{path!a} cannot be a path: it holds a NUL character or half of a surrogate pair.",
-                next_step="Make the same call with another path.",
-            )
+        _require_path(path)
         return _real(self._working_folder / os.path.expanduser(path))
 
     def _local_path(self, physical_key: PhysicalKey) -> str:
@@ -168,7 +164,8 @@ class LocalStores:
         return _found(iter([replace(file, relative=Path(path).name)]), passed_over, closed, is_single=True)
 
     def _origin_path(self, origin: str) -> tuple[str, bool]:
-        """The path that an origin names, and whether it may be a glob."""
+        """The path that an origin names, and whether it may be a glob. Raises InvalidUri."""
+        _require_path(origin)
         is_glob = has_wildcard(origin)
         if origin.startswith("file:") or "://" in origin:
             return self._local_path(parse_glob_url(origin) if is_glob else parse_object(origin)), is_glob
@@ -206,6 +203,14 @@ def _found(
 def _some(sentences: list[str]) -> str:
     more = f" and {len(sentences) - _SHOWN} more" if len(sentences) > _SHOWN else ""
     return f"{'; '.join(sentences[:_SHOWN])}{more}"
+
+
+def _require_path(text: str) -> None:
+    if not can_be_path(text):
+        raise InvalidUri(
+            f"{text!a} cannot be a path: it holds a NUL character or half of a surrogate pair.",
+            next_step="Make the same call with another path.",
+        )
 
 
 def _real(path: Path) -> Path:
