@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from shell import COMMAND, Shell, on_a_terminal
+from shell import COMMAND, Shell, on_a_terminal, seen_on_a_terminal
 
 from quilt_mcp.cli.people import cell, cut, facts, human_size, human_time, table
 
@@ -160,6 +162,48 @@ def test_a_bar_tells_bytes_and_rate_of_a_single_large_file_and_leaves_nothing_be
     assert "━" in seen and re.search(r"/300\.0 MB", seen) and re.search(r"MB/s", seen)
     assert "━" not in seen.rpartition("\x1b[2K")[2]
     assert "MB/s" not in on_a_terminal(shell, "put", "team/big2", "big.bin", "-w", "-q")
+
+
+def test_a_bar_counts_the_files_where_there_are_many(shell: Shell) -> None:
+    """On one line of 80 columns, whatever it tells."""
+    folder = shell.here / "many"
+    folder.mkdir()
+    (shell.here / "other").mkdir()
+    for number in range(300):
+        (folder / f"{number:03}.bin").write_bytes(os.urandom(200_000))
+    for typed in (
+        ("put", "team/many", "many/", "-w"),
+        ("verify", "team/many"),
+        ("get", "team/many", "copy", "-w"),
+        ("cp", "team/many", "team/copied", "--to-registry", "./other", "-w"),
+    ):
+        seen = plain(on_a_terminal(shell, *typed, columns=80).replace("\r", "\n"))
+        bars = [line for line in seen if "━" in line]
+        assert any(re.search(r"/60\.0 MB .*\d+ of 300 files", line) for line in bars), (typed, seen)
+        assert max(len(line) for line in bars) <= 80
+
+
+def test_a_person_is_told_of_work_that_tells_nothing_itself_but_not_below_a_pager() -> None:
+    script = """
+import anyio
+from quilt_mcp.cli import progress
+
+progress.PATIENCE = 0.01
+
+async def work():
+    for wanted in (True, False):
+        async with progress.terminal_progress(wanted=wanted) as report:
+            await anyio.sleep(0.5)
+            await report(1, 2, "bytes read")
+            await anyio.sleep(0.5)
+        print("done")
+
+anyio.run(work)
+"""
+    seen = seen_on_a_terminal([sys.executable, "-c", script], dict(os.environ) | {"TERM": "xterm-256color"})
+    first, _, second = seen.partition("done")
+    assert "at work" in first and "read" in first
+    assert "at work" not in second and "read" not in second
 
 
 def test_on_a_terminal_the_program_alone_tells_what_it_is(shell: Shell) -> None:

@@ -18,6 +18,7 @@ from narrowing_contract import NarrowingContract
 from object_contract import ObjectContract
 from packages_contract import PackagesContract
 from patch_contract import PatchContract
+from progress_contract import ProgressContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
@@ -33,6 +34,7 @@ class WritingContract(
     DeletionContract,
     InstallContract,
     ObjectContract,
+    ProgressContract,
 ):
     """What asks most of a store: its conditions, its versions, what it copies by itself. CI holds to it each kind of store."""
 

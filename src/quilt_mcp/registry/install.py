@@ -130,7 +130,7 @@ class Installer:
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._tally.total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
-        self._tally.total = self._tally.done + survey.size
+        self._tally.total, self._tally.files = self._tally.done + survey.size, survey.count
         if not dry_run:
             missing = compress(manifest.entries(item.path), survey.is_missing)
             await self._install_all(missing, survey.count)
@@ -247,7 +247,8 @@ class Installer:
                 contents = await collect(small, _SMALL_AT_ONCE, self._fetch)
                 writing = partial(self._write_all, small, contents)
                 await anyio.to_thread.run_sync(writing, limiter=self._writers)
-                await self._tally.add(sum(map(size_of, small)))
+                sizes = [size_of(entry) for entry in small]
+                await self._tally.of(*sizes)(sum(sizes), None, "")
             for entry in group:
                 if not 0 < size_of(entry) <= _SMALL:
                     async with self._large:
@@ -274,6 +275,7 @@ class Installer:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
         hash_type = recorded_hash(entry).type
         relative = self._destination.at(entry.logical_key)
+        report = self._tally.of(size_of(entry))
         file = self._folder.new_file(relative)
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
@@ -285,11 +287,12 @@ class Installer:
                     size=size_of(entry),
                     version=place.version,
                     write=file.write_at,
-                    progress=self._tally.of_one(),
+                    progress=report,
                 )
                 check_hash(entry, found)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)
                 await anyio.to_thread.run_sync(placing)
+                await report(size_of(entry), None, "")
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)

@@ -99,7 +99,7 @@ class Verifier:
         if not manifest.verified:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
-        self._tally.total = item.size
+        self._tally.total, self._tally.files = item.size, item.entries or 1
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
@@ -125,7 +125,7 @@ class Verifier:
         small = [entry for entry in group if self._is_local(entry) and size_of(entry) < _LARGE]
         others = [entry for entry in group if not (self._is_local(entry) and size_of(entry) < _LARGE)]
         problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
-        report = self._tally.of_one()
+        report = self._tally.of(*map(size_of, group))
         problems += [await self._check(entry, report) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)

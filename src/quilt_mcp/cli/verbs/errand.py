@@ -35,8 +35,9 @@ class Errand:
     def is_quiet(self) -> bool:
         return self.options.quiet
 
-    async def call(self, **more: Any) -> Reply:
-        with terminal_progress(wanted=not self.is_quiet) as progress:
+    async def call(self, *, watched: bool = True, **more: Any) -> Reply:
+        """``watched``: False where a pager has the screen by now."""
+        async with terminal_progress(wanted=watched and not self.is_quiet) as progress:
             return await self.session.call(
                 self.verb.tool, {**self.arguments, **more}, progress, asker=Asker("command")
             )

@@ -102,7 +102,8 @@ async def pages(errand: Errand) -> AsyncIterator[Reply]:
     cursor: str | None = None
     while most is None or most > 0:
         more: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        reply = await errand.call(limit=size if most is None else min(size, most), **more)
+        limit = size if most is None else min(size, most)
+        reply = await errand.call(watched=cursor is None, limit=limit, **more)
         yield reply
         if reply.is_error:
             return
