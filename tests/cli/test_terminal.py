@@ -149,6 +149,45 @@ def test_what_removes_shows_what_and_asks(made: Shell, answer: str, left: int) -
     assert len(made.call("packages_list")["data"]["packages"]) == left
 
 
+def test_no_sentence_of_an_agent_and_no_json_stands_on_a_terminal(made: Shell) -> None:
+    made.make_package("team/read", **{"README.md": "# Read me", "a.txt": "a"})
+    lines = plain(on_a_terminal(made, "browse", "team/read", columns=80))
+    assert not any("instructions" in line or "{" in line for line in lines)
+    at = next(number for number, line in enumerate(lines) if line.startswith("extensions"))
+    assert lines[at].split(maxsplit=1) == ["extensions", ".md: 1 file, 9 B"]
+    assert lines[at + 1].strip() == ".txt: 1 file, 1 B"
+
+
+def test_a_comparison_says_what_with_what_in_words_that_can_be_typed(made: Shell) -> None:
+    before = made.call("package_browse", {"package": "team/data"})["data"]["top_hash"][:10]
+    made.call(
+        "package_patch", {"package": "team/data", "files": [{"path": "c", "text": "c"}]}, "--allow-write"
+    )
+    after = made.call("package_browse", {"package": "team/data"})["data"]["top_hash"][:10]
+    lines = plain(on_a_terminal(made, "diff", f"team/data@{before}", "team/data", columns=80))
+    assert f"before   team/data@{before}" in lines and f"after    team/data@{after}" in lines
+    assert "totals   1 added, 2 unchanged" in lines
+
+
+def test_changes_that_are_not_all_shown_say_of_how_many(shell: Shell) -> None:
+    for number in range(30):
+        (shell.here / f"{number:02}.txt").write_text("x")
+    lines = plain(on_a_terminal(shell, "put", "team/many", ".", "-w", columns=80))
+    assert any(re.fullmatch(r"changes, the first \d+ of 30", line) for line in lines)
+    assert not any(line.startswith(("changes total", "bytes to copy", "metadata changed")) for line in lines)
+
+
+def test_the_verb_that_was_typed_is_the_one_that_is_named(made: Shell) -> None:
+    assert "`quilt-mcp rollback` writes" in on_a_terminal(made, "rollback", "team/data", code=4)
+    assert "The root of team/data is a folder of 2 files." in on_a_terminal(made, "link", "team/data", code=2)
+
+
+def test_a_removal_that_is_only_planned_asks_nothing(made: Shell) -> None:
+    seen = on_a_terminal(made, "rm", "team/data", "--all", "-w", "--dry-run", typed="n")
+    assert "[y/N]" not in seen
+    assert "done     no" in plain(seen)
+
+
 def test_what_removes_does_not_ask_when_told_so(made: Shell) -> None:
     assert "[y/N]" not in on_a_terminal(made, "rm", "team/data", "--all", "-w", "-y")
     assert made.call("packages_list")["data"]["packages"] == []
@@ -244,6 +283,11 @@ def test_times_before_any_clock_are_shown_as_they_are() -> None:
         ("x", ["a", "b"], "a, b"),
         ("x", [1, "b"], '[1, "b"]'),
         ("totals", {"entries": 2, "bytes": 1500}, "2 files, 1.5 kB"),
+        ("totals", {"entries": 1, "bytes": 1}, "1 file, 1 B"),
+        ("totals", {"added": 0, "modified": 1, "unchanged": 1500}, "1 modified, 1,500 unchanged"),
+        ("counts", {"added": 0}, "nothing"),
+        ("metadata", {"added": 0}, "added=0"),
+        ("extensions", {".csv": [2, 1500], "": [1, 1]}, ".csv: 2 files, 1.5 kB\n(none): 1 file, 1 B"),
         ("hash", {"type": "SHA256", "value": "ab" * 32}, "SHA256:ababababab"),
         ("x", {"size": 1500, "n": 1, "t": "b"}, "size=1.5 kB  n=1  t=b"),
         ("x", {"a": {"b": 1}}, '{"a": {"b": 1}}'),

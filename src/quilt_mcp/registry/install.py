@@ -17,6 +17,7 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import InstallOutcome, Progress, Tally
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, SourceNotFound
 from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
@@ -160,7 +161,7 @@ class Installer:
                 differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
             raise AlreadyExists(
-                f"{differing_count} files in {self._destination.path} differ from the package's: {', '.join(differing)}.",
+                f"{counted(differing_count, 'file')} in {self._destination.path} not as in the package: {', '.join(differing)}.",
                 next_step="Set overwrite=true to replace them, or choose another dest.",
                 details={"dest": self._destination.path, "paths": differing, "count": differing_count},
             )

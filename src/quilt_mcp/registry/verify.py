@@ -21,6 +21,7 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress, Tally
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import (
     AccessError,
     AuthenticationError,
@@ -66,7 +67,7 @@ class _Unreadable:
 
     def __str__(self) -> str:
         return (
-            f"unreadable: {self.count} files were not looked at, which says nothing about their bytes. {self.error.message} "
+            f"unreadable: {counted(self.count, 'file')} not looked at, which says nothing about the bytes. {self.error.message} "
             f"{self.error.next_step}"
         )
 

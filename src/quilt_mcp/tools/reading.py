@@ -54,7 +54,7 @@ async def object_read(
     if isinstance(target, PackageUri) and (target.path is None or target.path.endswith("/")):
         raise NotAFile(
             f"{target} names {'a folder' if target.path else 'a package'}, not a file.",
-            next_step="package_browse lists the files in it; each entry has the uri to read.",
+            next_step="Name one of its files by path; package_browse lists them.",
         )
     if mode in ("rows", "find"):
         described, source = await _source(call, target)

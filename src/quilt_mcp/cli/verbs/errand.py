@@ -45,8 +45,8 @@ class Errand:
     def tell_warnings(self, structured: Mapping[str, Any]) -> None:
         """On standard error, so that what is piped is what was asked for."""
         for warning in () if self.is_quiet else structured.get("warnings", ()):
-            say(safe(f"warning: {for_people(warning)}") + "\n")
+            say(safe(f"warning: {for_people(warning, self.verb)}") + "\n")
 
     def failed(self, reply: Reply) -> int:
         """Tells the error, and answers its exit code."""
-        return tell(reply.structured["error"], self.typed)
+        return tell(reply.structured["error"], self.typed, self.verb)

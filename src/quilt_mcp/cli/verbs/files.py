@@ -43,7 +43,7 @@ async def show_file(errand: Errand) -> int:
         await _raw(errand, uri)
         return exits.OK
     except QuiltError as error:
-        return tell(error_reply(error, 1 << 20).structured["error"], errand.typed)
+        return tell(error_reply(error, 1 << 20).structured["error"], errand.typed, errand.verb)
 
 
 async def _raw(errand: Errand, uri: str) -> None:

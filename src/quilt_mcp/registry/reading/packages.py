@@ -13,6 +13,7 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.glob import Match, has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page, Totals
 from quilt_mcp.domain.metadata import at_pointers
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import InvalidArgument, QuiltError
 from quilt_mcp.registry.manifests.cache import SMALL, Enough
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, pointer_digest
@@ -117,7 +118,7 @@ class _PackageList:
             )
         if self._uncounted:
             self._warnings.append(
-                f"not_counted: the manifests of {self._uncounted} packages are too large to be counted in a listing."
+                f"not_counted: too large to be counted in a listing: {counted(self._uncounted, 'manifest')}."
             )
         last = encode_cursor(call, -self._rank(page[-1])[0], page[-1]) if more else None
         return Page(tuple(items), last, total, tuple(self._warnings))
