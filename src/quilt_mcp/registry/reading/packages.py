@@ -118,7 +118,7 @@ class _PackageList:
             )
         if self._uncounted:
             self._warnings.append(
-                f"not_counted: too large to be counted in a listing: {counted(self._uncounted, 'manifest')}."
+                f"not_counted: the manifests of {counted(self._uncounted, 'package')} are too large to be counted in a listing."
             )
         last = encode_cursor(call, -self._rank(page[-1])[0], page[-1]) if more else None
         return Page(tuple(items), last, total, tuple(self._warnings))
