@@ -75,14 +75,24 @@ def on_a_terminal(
     shell: Shell, *arguments: str, columns: int = 100, typed: str = "", code: int = 0, **variables: str
 ) -> str:
     """What a person sees: standard output and error are one terminal. ``typed``: the line that is given to a question."""
-    ours, theirs = pty.openpty()
     own = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(columns), "PAGER": "cat"}
-    environment = shell.environment | own | variables
+    return seen_on_a_terminal(
+        [COMMAND, *arguments], shell.environment | own | variables, typed=typed, code=code, cwd=shell.here
+    )
+
+
+def seen_on_a_terminal(
+    command: list[str],
+    environment: dict[str, str],
+    *,
+    typed: str = "",
+    code: int = 0,
+    cwd: Path | None = None,
+) -> str:
+    ours, theirs = pty.openpty()
     if typed:
         os.write(ours, f"{typed}\n".encode())
-    process = subprocess.Popen(
-        [COMMAND, *arguments], cwd=shell.here, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-    )
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     seen = b""
     while True:

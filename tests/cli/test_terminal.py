@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from shell import COMMAND, Shell, on_a_terminal
+from shell import COMMAND, Shell, on_a_terminal, seen_on_a_terminal
 
 from quilt_mcp.cli.people import cell, cut, facts, human_size, human_time, table
 
@@ -147,6 +149,45 @@ def test_what_removes_shows_what_and_asks(made: Shell, answer: str, left: int) -
     assert len(made.call("packages_list")["data"]["packages"]) == left
 
 
+def test_no_sentence_of_an_agent_and_no_json_stands_on_a_terminal(made: Shell) -> None:
+    made.make_package("team/read", **{"README.md": "# Read me", "a.txt": "a"})
+    lines = plain(on_a_terminal(made, "browse", "team/read", columns=80))
+    assert not any("instructions" in line or "{" in line for line in lines)
+    at = next(number for number, line in enumerate(lines) if line.startswith("extensions"))
+    assert lines[at].split(maxsplit=1) == ["extensions", ".md: 1 file, 9 B"]
+    assert lines[at + 1].strip() == ".txt: 1 file, 1 B"
+
+
+def test_a_comparison_says_what_with_what_in_words_that_can_be_typed(made: Shell) -> None:
+    before = made.call("package_browse", {"package": "team/data"})["data"]["top_hash"][:10]
+    made.call(
+        "package_patch", {"package": "team/data", "files": [{"path": "c", "text": "c"}]}, "--allow-write"
+    )
+    after = made.call("package_browse", {"package": "team/data"})["data"]["top_hash"][:10]
+    lines = plain(on_a_terminal(made, "diff", f"team/data@{before}", "team/data", columns=80))
+    assert f"before   team/data@{before}" in lines and f"after    team/data@{after}" in lines
+    assert "totals   1 added, 2 unchanged" in lines
+
+
+def test_changes_that_are_not_all_shown_say_of_how_many(shell: Shell) -> None:
+    for number in range(30):
+        (shell.here / f"{number:02}.txt").write_text("x")
+    lines = plain(on_a_terminal(shell, "put", "team/many", ".", "-w", columns=80))
+    assert any(re.fullmatch(r"changes, the first \d+ of 30", line) for line in lines)
+    assert not any(line.startswith(("changes total", "bytes to copy", "metadata changed")) for line in lines)
+
+
+def test_the_verb_that_was_typed_is_the_one_that_is_named(made: Shell) -> None:
+    assert "`quilt-mcp rollback` writes" in on_a_terminal(made, "rollback", "team/data", code=4)
+    assert "The root of team/data is a folder of 2 files." in on_a_terminal(made, "link", "team/data", code=2)
+
+
+def test_a_removal_that_is_only_planned_asks_nothing(made: Shell) -> None:
+    seen = on_a_terminal(made, "rm", "team/data", "--all", "-w", "--dry-run", typed="n")
+    assert "[y/N]" not in seen
+    assert "done     no" in plain(seen)
+
+
 def test_what_removes_does_not_ask_when_told_so(made: Shell) -> None:
     assert "[y/N]" not in on_a_terminal(made, "rm", "team/data", "--all", "-w", "-y")
     assert made.call("packages_list")["data"]["packages"] == []
@@ -160,6 +201,48 @@ def test_a_bar_tells_bytes_and_rate_of_a_single_large_file_and_leaves_nothing_be
     assert "━" in seen and re.search(r"/300\.0 MB", seen) and re.search(r"MB/s", seen)
     assert "━" not in seen.rpartition("\x1b[2K")[2]
     assert "MB/s" not in on_a_terminal(shell, "put", "team/big2", "big.bin", "-w", "-q")
+
+
+def test_a_bar_counts_the_files_where_there_are_many(shell: Shell) -> None:
+    """On one line of 80 columns, whatever it tells."""
+    folder = shell.here / "many"
+    folder.mkdir()
+    (shell.here / "other").mkdir()
+    for number in range(300):
+        (folder / f"{number:03}.bin").write_bytes(os.urandom(200_000))
+    for typed in (
+        ("put", "team/many", "many/", "-w"),
+        ("verify", "team/many"),
+        ("get", "team/many", "copy", "-w"),
+        ("cp", "team/many", "team/copied", "--to-registry", "./other", "-w"),
+    ):
+        seen = plain(on_a_terminal(shell, *typed, columns=80).replace("\r", "\n"))
+        bars = [line for line in seen if "━" in line]
+        assert any(re.search(r"/60\.0 MB .*\d+ of 300 files", line) for line in bars), (typed, seen)
+        assert max(len(line) for line in bars) <= 80
+
+
+def test_a_person_is_told_of_work_that_tells_nothing_itself_but_not_below_a_pager() -> None:
+    script = """
+import anyio
+from quilt_mcp.cli import progress
+
+progress.PATIENCE = 0.01
+
+async def work():
+    for wanted in (True, False):
+        async with progress.terminal_progress(wanted=wanted) as report:
+            await anyio.sleep(0.5)
+            await report(1, 2, "bytes read")
+            await anyio.sleep(0.5)
+        print("done")
+
+anyio.run(work)
+"""
+    seen = seen_on_a_terminal([sys.executable, "-c", script], dict(os.environ) | {"TERM": "xterm-256color"})
+    first, _, second = seen.partition("done")
+    assert "at work" in first and "read" in first
+    assert "at work" not in second and "read" not in second
 
 
 def test_on_a_terminal_the_program_alone_tells_what_it_is(shell: Shell) -> None:
@@ -200,6 +283,11 @@ def test_times_before_any_clock_are_shown_as_they_are() -> None:
         ("x", ["a", "b"], "a, b"),
         ("x", [1, "b"], '[1, "b"]'),
         ("totals", {"entries": 2, "bytes": 1500}, "2 files, 1.5 kB"),
+        ("totals", {"entries": 1, "bytes": 1}, "1 file, 1 B"),
+        ("totals", {"added": 0, "modified": 1, "unchanged": 1500}, "1 modified, 1,500 unchanged"),
+        ("counts", {"added": 0}, "nothing"),
+        ("metadata", {"added": 0}, "added=0"),
+        ("extensions", {".csv": [2, 1500], "": [1, 1]}, ".csv: 2 files, 1.5 kB\n(none): 1 file, 1 B"),
         ("hash", {"type": "SHA256", "value": "ab" * 32}, "SHA256:ababababab"),
         ("x", {"size": 1500, "n": 1, "t": "b"}, "size=1.5 kB  n=1  t=b"),
         ("x", {"a": {"b": 1}}, '{"a": {"b": 1}}'),

@@ -10,7 +10,7 @@ import pytest
 from ops_base import OpsContract, inline
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.plan import CopyRequest, CreateRequest, InlineFile, Source
+from quilt_mcp.domain.plan import CreateRequest, InlineFile, Source
 from quilt_mcp.errors import (
     AlreadyExists,
     DuplicateKey,
@@ -222,33 +222,6 @@ class CreateContract(OpsContract):
         monkeypatch.undo()
         if copy:
             await self.ops.create(request)
-
-    async def test_case_P6_progress_is_told_within_a_large_file(self) -> None:
-        """Every few megabytes, in making, making again, copying, verifying, installing and installing again. (What turns out
-        not to be needed, as what is stored already, is told in one step.)"""
-        size, step = 40 << 20, 9 << 20
-        self.write_files({"large": os.urandom(size)}, "data")
-        package, copied = self.uri("a/large"), PackageUri(self.other_registry, "a/copied")
-        request = CreateRequest(package, sources=(Source(f"{self.folder}/data/"),), overwrite=True)
-        changed = CreateRequest(package, sources=request.sources, files=inline({"f": "1"}), overwrite=True)
-        dest = str(self.dest)
-        for call in (
-            lambda progress: self.ops.create(request, progress),
-            lambda progress: self.ops.create(changed, progress),
-            lambda progress: self.ops.copy(CopyRequest(package, copied), progress),
-            lambda progress: self.ops.verify(package, progress=progress),
-            lambda progress: self.ops.install(package, dest, progress=progress),
-            lambda progress: self.ops.install(package, dest, progress=progress),
-        ):
-            told = [0.0]
-
-            async def progress(done: float, total: float | None, message: str) -> None:
-                told.append(done)  # noqa: B023 - used within this turn of the loop
-
-            await call(progress)
-            assert told == sorted(told)
-            assert told[-1] >= size
-            assert len({*told}) > size // step, told
 
     async def test_patterns_that_leave_no_file_are_told_as_that(self) -> None:
         folder = self.write_files(TREE, "data")

@@ -19,6 +19,7 @@ from object_contract import ObjectContract
 from packages_contract import PackagesContract
 from patch_contract import PatchContract
 from plan_contract import PlanContract
+from progress_contract import ProgressContract
 from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
@@ -34,6 +35,7 @@ class WritingContract(
     DeletionContract,
     InstallContract,
     ObjectContract,
+    ProgressContract,
 ):
     """What asks most of a store: its conditions, its versions, what it copies by itself. CI holds to it each kind of store."""
 

@@ -36,12 +36,17 @@ def standing(*folders: Path) -> set[str]:
 async def test_creating_verifying_and_installing_report_rising_progress(
     wire: str, place: Place, many: Path
 ) -> None:
-    name = f"long/progress-{wire}"
+    name, other = f"long/progress-{wire}", place.here / f"other-{wire}"
+    other.mkdir()
     async with connected(place, wire, "--allow-write") as client:
         for tool, arguments in (
             ("package_create", {"package": name, "sources": [{"from": f"{many}/"}]}),
             ("package_verify", {"package": name}),
             ("package_install", {"package": name, "dest": f"progress-{wire}"}),
+            (
+                "package_copy",
+                {"package": name, "to": f"{name}-copy", "to_registry": str(other)},
+            ),
         ):
             seen: list[tuple[float, float | None, str | None]] = []
 
@@ -57,6 +62,7 @@ async def test_creating_verifying_and_installing_report_rising_progress(
             of_a_total = [one for one in seen if one[1] is not None]  # the others say only that it is at work
             assert of_a_total[-1][0] == of_a_total[-1][1], tool
             assert all(message for _, _, message in seen)
+            assert str(of_a_total[-1][2]).endswith(f", {FILES} of {FILES} files"), tool
 
 
 @pytest.mark.parametrize("tool", ["package_create", "package_install"])

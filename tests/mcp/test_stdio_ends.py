@@ -17,6 +17,8 @@ import pytest
 from raw_stdio import INITIALIZED, OPENING, SERVER, RawServer, call, raw_server
 from serving import Place
 
+from quilt_mcp.server import surface
+
 SIZE = 3 << 30
 SOON = 20.0
 """Seconds: far below any time-out, the 45 of a silent S3 included, and far above what a loaded machine needs."""
@@ -218,15 +220,29 @@ def test_a_working_folder_that_vanishes_under_a_server_ends_no_call(place: Place
         assert server.ended() == ""
 
 
+LONG_CALLS: dict[str, dict[str, object]] = {
+    "package_create": {"package": "a/b", "files": [{"path": "a.txt", "text": "a"}]},
+    "package_patch": {"package": "a/b", "metadata": {"a": 1}},
+    "package_copy": {"package": "a/b", "to": "a/c"},
+    "package_install": {"package": "a/b", "dest": "copy"},
+    "package_verify": {"package": "a/b"},
+    "package_diff": {"before": "a/b", "after": "a/c"},
+    "package_browse": {"package": "a/b", "match": "*.csv", "sort": "-size"},
+    "package_log": {"package": "a/b", "path": "a.txt"},
+    "packages_list": {},
+}
+
+
 @contextmanager
-def asking_silent_s3(place: Place) -> Iterator[tuple[RawServer, socket.socket]]:
+def asking_silent_s3(place: Place, tool: str = "packages_list") -> Iterator[tuple[RawServer, socket.socket]]:
     """A server in the middle of a call to an S3 server that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-        with raw_server(place, "--registry", "s3://silent", AWS_ENDPOINT_URL=url, **keys) as server:
+        flags = ("--registry", "s3://silent", "--allow-write")
+        with raw_server(place, *flags, AWS_ENDPOINT_URL=url, **keys) as server:
             server.open()
-            server.say(call(5, "packages_list"))
+            server.say(call(5, tool, **LONG_CALLS[tool]))
             yield server, silent
 
 
@@ -239,11 +255,18 @@ def test_case_P5_a_dead_client_s_call_that_waits_for_S3_holds_no_process(place: 
         assert (server.process.returncode, said) == (0, "")
 
 
-def test_case_P6_a_silent_call_says_that_it_is_at_work_and_a_signal_ends_it(place: Place) -> None:
-    with asking_silent_s3(place) as (server, _):
+@pytest.mark.parametrize("tool", LONG_CALLS)
+def test_case_P6_a_silent_call_says_that_it_is_at_work_and_a_signal_ends_it(place: Place, tool: str) -> None:
+    with asking_silent_s3(place, tool) as (server, _):
         notes = [server.hear()["params"] for _ in range(2)]
         assert 0 <= notes[0]["progress"] < notes[1]["progress"]
         assert all(note["message"] for note in notes)
         server.process.send_signal(signal.SIGTERM)
         said = server.ended(SOON)
         assert (server.process.returncode, said) == (143, "")
+
+
+def test_case_P6_silence_is_shorter_than_a_person_waits_for_a_word() -> None:
+    """The first note within two seconds, and then one every three."""
+    assert surface.FIRST_BEAT + surface.BEAT_CHECK < 2
+    assert surface.HEARTBEAT + surface.BEAT_CHECK < 3

@@ -32,7 +32,7 @@ def run_call(settings: Settings, arguments: argparse.Namespace) -> int:
 async def _call(settings: Settings, tool: str, values: dict[str, Any]) -> Reply:
     from quilt_mcp.cli.progress import terminal_progress
 
-    with terminal_progress() as progress:
+    async with terminal_progress() as progress:
         return await Session(settings).call(tool, values, progress, asker=Asker("command"))
 
 

@@ -9,13 +9,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, cast
 
+from quilt_mcp.domain.printable import counted
+from quilt_mcp.tools.results.envelope import DATA
+
 HIDDEN: Final = frozenset({"uri", "physical_key"})
 """Long addresses that can be made from what is shown; JSON has them."""
 SIZES: Final = frozenset({"size", "old_size", "bytes", "bytes_to_copy", "bytes_copied"})
 SHORT: Final = 10
 """Digits of a hash, as many as every argument takes for it."""
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
-_NAMES: Final = {"top_hash": "revision", "old_path": "from", "old_size": "old size"}
+_NAMES: Final = {"top_hash": "revision", "old_path": "from", "timestamp": "modified"}
+_COUNTS: Final = frozenset({"totals", "counts", "actions", "checks"})
+"""What holds a number for each word."""
+_GOES_WITHOUT_SAYING: Final[Mapping[str, Any]] = {"note": DATA, "metadata_changed": False}
 _LEAST: Final = 8
 """Columns of the screen that are left to a value that has to be cut."""
 
@@ -64,12 +70,23 @@ def cell(key: str, value: Any) -> str:
     if isinstance(value, dict):
         mapping = cast("dict[str, Any]", value)
         if set(mapping) == {"entries", "bytes"}:
-            return f"{mapping['entries']:,} files, {human_size(mapping['bytes'])}"
+            return files_and_bytes(mapping["entries"], mapping["bytes"])
+        if key == "extensions":
+            return "\n".join(
+                f"{ending or '(none)'}: {files_and_bytes(*found)}" for ending, found in mapping.items()
+            )
+        if key in _COUNTS and all(isinstance(one, int) for one in mapping.values()):
+            said = [f"{number:,} {name_of(word)}" for word, number in mapping.items() if number]
+            return ", ".join(said) or "nothing"
         if set(mapping) == {"type", "value"}:
             return f"{mapping['type']}:{str(mapping['value'])[:SHORT]}"
         if all(not isinstance(one, dict | list) for one in mapping.values()):
             return "  ".join(f"{name}={_scalar(name, one)}" for name, one in mapping.items())
     return json.dumps(value, ensure_ascii=False)
+
+
+def files_and_bytes(files: int, size: int) -> str:
+    return f"{counted(files, 'file')}, {human_size(size)}"
 
 
 def name_of(key: str) -> str:
@@ -93,7 +110,7 @@ def table(
     the longest are cut, ending in '...'; the first is never cut, as it is what is copied."""
     cells = [[_line(cell(key, row.get(key))) for key in keys] for row in rows]
     heads = [name_of(key) for key in keys]
-    numeric = [all(isinstance(row.get(key), int | float | None) for row in rows) for key in keys]
+    numeric = [all(_is_number(row.get(key)) for row in rows) for key in keys]
     widths = [
         max([columns(line[at]) for line in cells] + [columns(heads[at]) if head else 0])
         for at in range(len(keys))
@@ -108,6 +125,9 @@ def facts(values: Mapping[str, Any]) -> list[str]:
     """A line for each value that says something, names aligned; lists and long texts over as many lines as they take. A count of
     nothing says something only of problems."""
     kept = {key: value for key, value in values.items() if value not in (None, [], {}, "")}
+    kept = {key: value for key, value in kept.items() if _GOES_WITHOUT_SAYING.get(key, None) != value}
+    if "bytes_copied" in values:
+        kept.pop("bytes_to_copy", None)
     kept = {
         key: value for key, value in kept.items() if value is False or value != 0 or key == "problem_count"
     }
@@ -157,6 +177,10 @@ def _aligned(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool
         space = " " * (widths[at] - columns(shown))
         parts.append(space + shown if numeric[at] else shown + space)
     return "  ".join(parts).rstrip()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | None) and not isinstance(value, bool)
 
 
 def _line(text: str) -> str:

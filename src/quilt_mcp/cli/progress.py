@@ -1,65 +1,59 @@
-"""A bar for long work, on standard error where that is a terminal: bytes, rate and time left, of a single large file too."""
+"""A bar for long work, on standard error where that is a terminal: bytes, rate, time left, files; of a single large file too."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
 
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import one_line
 
+PATIENCE: Final = 1.5
+"""Seconds without a report after which a person is told that something is being done."""
 
-@contextmanager
-def terminal_progress(*, wanted: bool = True) -> Generator[Progress]:
-    """A Progress that draws; one that does nothing when nobody watches. The bar appears with the first report."""
+
+@asynccontextmanager
+async def terminal_progress(*, wanted: bool = True) -> AsyncGenerator[Progress]:
+    """A Progress that draws; one that does nothing when nobody watches. The bar appears with the first report, or when there has
+    been none for a while."""
     if not wanted or not sys.stderr.isatty():
         yield no_progress
         return
-    bars = _Bars()
+    bar = _Bar()
     try:
-        yield bars.draw
+        async with anyio.create_task_group() as group:
+            group.start_soon(bar.wait)
+            yield bar.draw
+            group.cancel_scope.cancel()
     finally:
-        bars.stop()
+        bar.stop()
 
 
-class _Bars:
+class _Bar:
     """Nothing is drawn, and nothing imported, before there is something to tell."""
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
-        self._update: Callable[..., None] | None = None
+        self._update: Callable[[float, float | None, str], None] | None = None
 
     async def draw(self, done: float, total: float | None, message: str) -> None:
-        update = self._update or self._start()
-        update(completed=done, total=total, description=one_line(message).removeprefix("bytes "))
+        (self._update or self._start())(done, total, one_line(message).removeprefix("bytes "))
+
+    async def wait(self) -> None:
+        await anyio.sleep(PATIENCE)
+        if self._update is None:
+            await self.draw(0, None, "at work")
 
     def stop(self) -> None:
         if self._stop is not None:
             self._stop()
 
-    def _start(self) -> Callable[..., None]:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-        from rich.progress import Progress as Bars
+    def _start(self) -> Callable[[float, float | None, str], None]:
+        from quilt_mcp.cli.bars import start
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%"),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-        )
-        bars = Bars(*columns, console=Console(stderr=True), transient=True, expand=True)
-        self._update = partial(bars.update, bars.add_task(""))
-        self._stop = bars.stop
-        bars.start()
+        self._update, self._stop = start()
         return self._update

@@ -15,15 +15,18 @@ from quilt_mcp.tools.results.envelope import Block, Reply
 def render(reply: Reply, screen: Screen) -> None:
     data = cast("dict[str, Any]", reply.structured.get("data", {}))
     shown_in_block = {"text"} if len(reply.blocks) > 1 else set[str]()
-    plain = {key: value for key, value in data.items() if not is_rows(value) and key not in shown_in_block}
+    rows = {key: cast("list[dict[str, Any]]", value) for key, value in data.items() if is_rows(value)}
+    elsewhere = shown_in_block | rows.keys() | {f"{key}_total" for key in rows}
+    plain = {key: value for key, value in data.items() if key not in elsewhere}
     if "uri" in reply.structured and "page" not in reply.structured:
         plain["address"] = reply.structured["uri"]
     for line in facts(plain):
         name, gap, value = line.partition("  ")
         screen.line(screen.bold(name) + gap + value if name else line)
-    for key, value in data.items():
-        if is_rows(value):
-            show_rows(name_of(key), cast("list[dict[str, Any]]", value), screen)
+    for key, found in rows.items():
+        total = data.get(f"{key}_total", len(found))
+        more = f", the first {len(found):,} of {total:,}" if total > len(found) else ""
+        show_rows(name_of(key) + more, found, screen)
     for block in reply.blocks[1:]:
         show_block(block, screen)
 

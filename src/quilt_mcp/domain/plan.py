@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import accumulate
 from typing import Any, Literal, Protocol
 
 from quilt_mcp.domain.address import PackageUri
@@ -44,25 +46,32 @@ def share(progress: Progress, begin: float, share: float) -> Progress:
 
 
 class Tally:
-    """Adds up what several acts at once have done, and tells it as one."""
+    """Adds up what several acts at once have done, and tells it as one: bytes, and in the message how many of ``files``."""
 
-    def __init__(self, progress: Progress, total: float, message: str) -> None:
+    def __init__(self, progress: Progress, total: float, message: str, files: int = 0) -> None:
         self._progress = progress
         self._message = message
         self.total = total
         self.done = 0.0
+        self.files = files
+        self.files_done = 0
 
     async def add(self, more: float) -> None:
         self.done += more
-        await self._progress(self.done, self.total, self._message)
+        counted = f", {self.files_done:,} of {self.files:,} files" if self.files > 1 else ""
+        await self._progress(self.done, self.total, self._message + counted)
 
-    def of_one(self) -> Progress:
-        """For one act, which tells all that it has done so far. It may tell less than before."""
-        told = 0.0
+    def of(self, *sizes: int) -> Progress:
+        """For one act on files of these sizes, one after the other, which tells all bytes that it has done so far. It may tell
+        less than before. A file is done with its last byte."""
+        ends = list(accumulate(sizes))
+        told, ended = 0.0, 0
 
         async def report(done: float, total: float | None, message: str) -> None:
-            nonlocal told
+            nonlocal told, ended
             more, told = max(done - told, 0.0), max(done, told)
+            before, ended = ended, bisect_right(ends, told)
+            self.files_done += ended - before
             await self.add(more)
 
         return report

@@ -41,6 +41,11 @@ def one_line(text: str) -> str:
     return printable(text).replace("\r\n", "\\r\\n").replace("\n", "\\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 file", "1,200 files"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def address(url: str) -> str:
     """A URL or a path of one with what hides in it percent-encoded, so that it still names the same when it is copied."""
     return _SHOWN.sub(_percent_encoded, url)

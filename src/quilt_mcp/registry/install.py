@@ -18,6 +18,7 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import CHANGES_SHOWN, InstallOutcome, PlannedChange, Progress, Tally
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, QuiltError, SourceNotFound
 from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
@@ -158,7 +159,7 @@ class Installer:
         item = await anyio.to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         self._tally.total = item.size
         survey = await anyio.to_thread.run_sync(self._survey, manifest, item.path)
-        self._tally.total = self._tally.done + survey.size
+        self._tally.total, self._tally.files = self._tally.done + survey.size, survey.count
         left = ()
         if await anyio.to_thread.run_sync(self._destination.holds_anything):
             stands = self._destination.holds
@@ -193,7 +194,7 @@ class Installer:
                 differing = [*differing, entry.logical_key][:_SHOWN]
         if differing and not self._overwrite:
             raise AlreadyExists(
-                f"{differing_count} files in {self._destination.path} differ from the package's: {', '.join(differing)}.",
+                f"{counted(differing_count, 'file')} in {self._destination.path} not as in the package: {', '.join(differing)}.",
                 next_step="Set overwrite=true to replace them, or choose another dest.",
                 details={"dest": self._destination.path, "paths": differing, "count": differing_count},
             )
@@ -280,7 +281,8 @@ class Installer:
                 contents = await collect(small, _SMALL_AT_ONCE, self._fetch)
                 writing = partial(self._write_all, small, contents)
                 await anyio.to_thread.run_sync(writing, limiter=self._writers)
-                await self._tally.add(sum(map(size_of, small)))
+                sizes = [size_of(entry) for entry in small]
+                await self._tally.of(*sizes)(sum(sizes), None, "")
             for entry in group:
                 if not 0 < size_of(entry) <= _SMALL:
                     async with self._large:
@@ -307,6 +309,7 @@ class Installer:
         """Each byte is hashed on its way to the file, which stays invisible until its hash is right."""
         hash_type = recorded_hash(entry).type
         relative = self._destination.at(entry.logical_key)
+        report = self._tally.of(size_of(entry))
         file = self._folder.new_file(relative)
         with self._folder.typed_errors(relative):
             await anyio.to_thread.run_sync(file.__enter__)
@@ -318,11 +321,12 @@ class Installer:
                     size=size_of(entry),
                     version=place.version,
                     write=file.write_at,
-                    progress=self._tally.of_one(),
+                    progress=report,
                 )
                 check_hash(entry, found)
                 placing = partial(self._folder.place, file, relative, replace=self._overwrite)
                 await anyio.to_thread.run_sync(placing)
+                await report(size_of(entry), None, "")
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)

@@ -13,6 +13,7 @@ from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Item, Totals
 from quilt_mcp.domain.manifest.codec import MAX_RECORD_BYTES, decode_header
 from quilt_mcp.domain.names import validate_package_name
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import (
     AmbiguousHash,
     CorruptManifest,
@@ -275,7 +276,7 @@ class Registry:
             return pinned, entry
         item = await anyio.to_thread.run_sync(self.item, pinned, manifest, path)
         raise NotAFile(
-            f"{path or 'The root'!r} of {package.name} is a folder of {item.entries} files.",
+            f"{repr(path) if path else 'The root'} of {package.name} is a folder of {counted(item.entries or 0, 'file')}.",
             next_step=f"{browse_call(pinned)}, then object_read with the same package and the path of a row.",
             details={"uri": item.uri},
         )

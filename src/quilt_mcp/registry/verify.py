@@ -21,6 +21,7 @@ from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.listing import FileCheck, Item, Totals, Verification
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.domain.plan import Progress, Tally
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import (
     AccessError,
     AuthenticationError,
@@ -68,7 +69,7 @@ class _Unreadable:
 
     def __str__(self) -> str:
         return (
-            f"unreadable: {self.count} files were not looked at, which says nothing about their bytes. {self.error.message} "
+            f"unreadable: {counted(self.count, 'file')} not looked at, which says nothing about the bytes. {self.error.message} "
             f"{self.error.next_step}"
         )
 
@@ -103,12 +104,13 @@ class Verifier:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         if installed is not None and installed.is_file and item.type == "folder":
+            count = counted(item.entries or 0, "file")
             raise SourceNotFound(
-                f"{installed.path} is a file, and {item.path!r} of {package.name} is a folder of {item.entries} files.",
+                f"{installed.path} is a file, and {item.path!r} of {package.name} is a folder of {count}.",
                 next_step="Set path to the file that it is a copy of, or dest to the folder that the package was installed into.",
                 details={"dest": installed.path, "path": item.path},
             )
-        self._tally.total = item.size
+        self._tally.total, self._tally.files = item.size, item.entries or 1
         waiting = groups(manifest.entries(item.path), item.entries or 1, _FILES_AT_ONCE, size_of)
         await for_each(waiting, _FILES_AT_ONCE, self._check_group)
         if installed is not None and item.type == "folder":
@@ -134,7 +136,7 @@ class Verifier:
         small = [entry for entry in group if self._is_local(entry) and size_of(entry) < _LARGE]
         others = [entry for entry in group if not (self._is_local(entry) and size_of(entry) < _LARGE)]
         problems = await to_thread.run_sync(self._check_small, small, limiter=self._reading) if small else []
-        report = self._tally.of_one()
+        report = self._tally.of(*map(size_of, group))
         problems += [await self._check(entry, report) for entry in others]
         for problem in filter(None, problems):
             self._add(problem)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from quilt_mcp.domain.printable import printable
+from quilt_mcp.domain.printable import counted, printable
 
 _PIECE: Final = 4096
 """What a pipe that can be written to takes without waiting."""
@@ -70,7 +70,7 @@ class LogHandler(logging.Handler):
             # The message and its arguments do not fit.
             text = f"{record.levelname} {record.name}: a line that cannot be shown\n"
         if self._lost:
-            text = f"WARNING quilt_mcp: {self._lost} lines were lost, as nobody read them\n{text}"
+            text = f"WARNING quilt_mcp: nobody read {counted(self._lost, 'line')}, which went lost\n{text}"
         self._lost = (
             0
             if _write(text.encode("utf-8", "replace"), 0 if self._lost else _PATIENCE_MS)

@@ -251,8 +251,11 @@ PROGRESS_INTERVAL = 0.1
 PROGRESS_PATIENCE = 2.0
 """Seconds that a call waits for a client to take a notification. One that takes none is told no more: what the call holds, other
 calls wait for."""
-HEARTBEAT = 4.0
-"""Seconds of silence after which a call says that it is still at work: clients give up after a minute without a word."""
+FIRST_BEAT = 1.5
+HEARTBEAT = 2.5
+"""Seconds of silence after which a call says that it is still at work, at its begin and later on: a person is told something
+within two seconds, and then every three. Clients give up after a minute without a word."""
+BEAT_CHECK = 0.25
 
 
 @asynccontextmanager
@@ -280,8 +283,8 @@ async def progress_of(ctx: Context) -> AsyncGenerator[Progress]:
 
     async def beat() -> None:
         while True:
-            await anyio.sleep(HEARTBEAT / 4)
-            if time.monotonic() - told_at >= HEARTBEAT:
+            await anyio.sleep(BEAT_CHECK)
+            if time.monotonic() - told_at >= (FIRST_BEAT if told < 0 else HEARTBEAT):
                 trifle = max(0.001, told * 1e-12)
                 await tell(max(0.0, told + trifle), None, f"{doing}, for {time.monotonic() - began:.0f} s")
 

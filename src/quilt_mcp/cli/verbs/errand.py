@@ -35,8 +35,9 @@ class Errand:
     def is_quiet(self) -> bool:
         return self.options.quiet
 
-    async def call(self, **more: Any) -> Reply:
-        with terminal_progress(wanted=not self.is_quiet) as progress:
+    async def call(self, *, watched: bool = True, **more: Any) -> Reply:
+        """``watched``: False where a pager has the screen by now."""
+        async with terminal_progress(wanted=watched and not self.is_quiet) as progress:
             return await self.session.call(
                 self.verb.tool, {**self.arguments, **more}, progress, asker=Asker("command")
             )
@@ -44,8 +45,8 @@ class Errand:
     def tell_warnings(self, structured: Mapping[str, Any]) -> None:
         """On standard error, so that what is piped is what was asked for."""
         for warning in () if self.is_quiet else structured.get("warnings", ()):
-            say(safe(f"warning: {for_people(warning)}") + "\n")
+            say(safe(f"warning: {for_people(warning, self.verb)}") + "\n")
 
     def failed(self, reply: Reply) -> int:
         """Tells the error, and answers its exit code."""
-        return tell(reply.structured["error"], self.typed)
+        return tell(reply.structured["error"], self.typed, self.verb)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import anyio.to_thread
@@ -43,7 +43,7 @@ async def show_file(errand: Errand) -> int:
         await _raw(errand, uri)
         return exits.OK
     except QuiltError as error:
-        return tell(error_reply(error, 1 << 20).structured["error"], errand.typed)
+        return tell(error_reply(error, 1 << 20).structured["error"], errand.typed, errand.verb)
 
 
 async def _raw(errand: Errand, uri: str) -> None:
@@ -90,7 +90,8 @@ async def _on_terminal(errand: Errand) -> int:
     text = ""
     with paged(wanted=not errand.is_quiet) as screen:
         while offset is not None:
-            reply = await errand.call(**({"offset": offset} if offset else {}))
+            more: dict[str, Any] = {"offset": offset} if offset else {}
+            reply = await errand.call(watched=not offset, **more)
             if reply.is_error:
                 return errand.failed(reply)
             data = reply.structured["data"]

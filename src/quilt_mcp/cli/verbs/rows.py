@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
@@ -27,9 +28,19 @@ def rows_of(tool: ToolSpec, data: Mapping[str, Any]) -> list[Row]:
     return [{KIND: name.replace("_", " "), **row} for name in names for row in data[name]]
 
 
-def facts_of(tool: ToolSpec, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a result says beside its rows."""
-    return {name: value for name, value in data.items() if not _is_row_list(tool, name, data)}
+def facts_of(tool: ToolSpec, structured: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result says beside its rows. Of a comparison, what is compared with what."""
+    data: Mapping[str, Any] = structured["data"]
+    facts = {name: value for name, value in data.items() if not _is_row_list(tool, name, data)}
+    if "before" not in facts or "uri" not in structured:
+        return facts
+    return {"before": short_address(facts.pop("before")), "after": short_address(structured["uri"]), **facts}
+
+
+def short_address(uri: str) -> str:
+    """Of a revision, as ``ns/name@hash``, which every verb takes; anything else as it is."""
+    found = re.fullmatch(r"quilt\+[^#]*#package=([^&@]+)@([0-9a-f]{10})[0-9a-f]*", uri)
+    return f"{found[1]}@{found[2]}" if found else uri
 
 
 def merged(tool: ToolSpec, pages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
 
 
 async def _once(errand: Errand) -> int:
-    if errand.verb.asks and sys.stdin.isatty() and is_terminal() and not errand.options.yes:
+    is_meant = errand.options.yes if errand.verb.asks else True
+    if not is_meant and not errand.arguments.get("dry_run") and sys.stdin.isatty() and is_terminal():
         code = await _agreed(errand)
         if code is not None:
             return code
@@ -81,7 +82,7 @@ async def _rows(errand: Errand) -> int:
                 break
             data = reply.structured["data"]
             if is_first and isinstance(writer, Table) and not errand.is_quiet:
-                facts = replace(reply, structured={"data": facts_of(errand.tool, data)})
+                facts = replace(reply, structured={"data": facts_of(errand.tool, reply.structured)})
                 render(facts, screen)
             is_first = False
             writer.write(rows_of(errand.tool, data))
@@ -102,7 +103,8 @@ async def pages(errand: Errand) -> AsyncIterator[Reply]:
     cursor: str | None = None
     while most is None or most > 0:
         more: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        reply = await errand.call(limit=size if most is None else min(size, most), **more)
+        limit = size if most is None else min(size, most)
+        reply = await errand.call(watched=cursor is None, limit=limit, **more)
         yield reply
         if reply.is_error:
             return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from quilt_mcp.cli import exits
-from quilt_mcp.cli.verbs.table import verb_of
+from quilt_mcp.cli.verbs.table import Verb, verb_of
 from quilt_mcp.server.log import safe, say
 from quilt_mcp.tools import TOOLS
 
@@ -23,22 +24,24 @@ _ARGUMENT: Final = re.compile(
 )
 
 
-def tell(error: Mapping[str, Any], typed: Sequence[str] = ()) -> int:
+def tell(error: Mapping[str, Any], typed: Sequence[str] = (), verb: Verb | None = None) -> int:
     """Says on standard error what was wrong and what to type next; answers the exit code of the error's group. ``typed``: the
     words after the program's name."""
-    say(safe(f"error: {for_people(error['message'])} [{error['code']}]") + "\n")
-    next_step = _what_to_type(error, typed) or for_people(error["next_step"])
+    say(safe(f"error: {for_people(error['message'], verb)} [{error['code']}]") + "\n")
+    next_step = _what_to_type(error, typed) or for_people(error["next_step"], verb)
     if next_step:
         say(safe(f"next:  {next_step}") + "\n")
     return exits.BY_RECOVERY.get(error["recovery"], exits.REPORT)
 
 
-def for_people(text: str) -> str:
+def for_people(text: str, typed: Verb | None = None) -> str:
+    """``typed``: the verb at work, which names its tool where several do."""
     text = _BROWSE.sub(
         lambda found: f"Type: {shlex.join(['quilt-mcp', 'browse', *filter(None, found.groups())])}", text
     )
-    text = _TOOL.sub(_verb, text)
+    text = _TOOL.sub(partial(_command, typed), text)
     text = _ARGUMENT.sub(lambda found: "--" + found[1].replace("_", "-"), text)
+    text = text.replace("set --", "add --").replace("Set --", "Add --")
     text = text.replace("this server reads only", "writing is not switched on")
     text = text.replace("Start the server with --root", "Add --root")
     return text.replace("Make the same call with", "Type it again with").replace(
@@ -46,8 +49,8 @@ def for_people(text: str) -> str:
     )
 
 
-def _verb(found: re.Match[str]) -> str:
-    verb = verb_of(found[1])
+def _command(typed: Verb | None, found: re.Match[str]) -> str:
+    verb = typed if typed is not None and typed.tool == found[1] else verb_of(found[1])
     command = f"quilt-mcp {verb.name}" if verb else f"quilt-mcp call {found[1]}"
     return f"Use `{command}`" if found[0][0].isupper() else f"`{command}`"
 

@@ -13,6 +13,7 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.glob import Match, has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page, Totals
 from quilt_mcp.domain.metadata import at_pointers
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import AccessError, InvalidArgument, QuiltError
 from quilt_mcp.registry.layout import QUILT
 from quilt_mcp.registry.manifests.cache import SMALL, Enough
@@ -135,7 +136,7 @@ class _PackageList:
             )
         if self._uncounted:
             self._warnings.append(
-                f"not_counted: the manifests of {self._uncounted} packages are too large to be counted in a listing."
+                f"not_counted: the manifests of {counted(self._uncounted, 'package')} are too large to be counted in a listing."
             )
         last = encode_cursor(call, -self._rank(page[-1])[0], page[-1]) if more else None
         return Page(tuple(items), last, total, tuple(self._warnings))

@@ -84,11 +84,11 @@ async def take_in(
     finds it again.
     """
     stored = 0
-    tally = Tally(progress, arrivals.size, "bytes read")
+    tally = Tally(progress, arrivals.size, "bytes read", len(arrivals))
 
     async def store_group(group: Sequence[Incoming]) -> None:
         nonlocal stored
-        done, report = 0, tally.of_one()
+        done, report = 0, tally.of(*(item.size for item in group))
         finished: list[Entry] = []
         before = arrivals.replaced(*(item.logical_key for item in group))
         async with aclosing(placement.place(group, before, report)) as placed:
