@@ -33,7 +33,7 @@ class Session:
         self.settings = settings
         self._decider = Decider(settings)
         self._open_backend = open_backend
-        self._opened: dict[tuple[str, str, str], QuiltOps] = {}
+        self._opened: dict[tuple[str, str, str | None], QuiltOps] = {}
         self._opening = asyncio.Lock()
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state

@@ -24,10 +24,10 @@ from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
 from quilt_mcp.option import BackendName
 
-BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3"})
+BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3", "platform"})
 """The backends of this version. The others are looked for, named in the explanation, and passed over."""
-ORDER: Final[tuple[BackendName, ...]] = ("quilt3", "platform", "iam", "local")
-"""The order of the decision for a single user."""
+ORDER: Final[tuple[BackendName, ...]] = ("platform", "quilt3", "iam", "local")
+"""The order of the decision for a single user: what was given to this server stands before what is found on the machine."""
 _BY_NAME: Final = "--backend or QUILT_BACKEND"
 _ANONYMOUS: Final = "--anonymous (or QUILT_ANONYMOUS=1)"
 EXAMPLE_REGISTRY: Final = "s3://quilt-example"
@@ -188,8 +188,8 @@ class Decider:
 
     def _of_token(self, token: Token) -> Identity:
         where = urlsplit(token.access.catalog_url).netloc
-        registry = self._settings.default_registry or EXAMPLE_REGISTRY
-        return Identity("platform", f"{token.user} at {where}", registry, (), token.access)
+        principal = f"{token.user} at {where}"
+        return Identity("platform", principal, self._settings.default_registry, (), token.access)
 
     def _iam(self) -> Finding[Identity]:
         settings = self._settings

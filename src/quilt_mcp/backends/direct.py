@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -115,6 +116,7 @@ class DirectOps(ObjectOps):
         cursor: str | None,
         *,
         warnings: tuple[str, ...] = (),
+        titles: Mapping[str, str | None] = MappingProxyType({}),
     ) -> Page[RegistryListing]:
         """One page of ``urls``. Whether a bucket may be written is not known before something is."""
         start = decode_cursor(cursor, ("buckets",), int)[0] if cursor else 0
@@ -122,6 +124,7 @@ class DirectOps(ObjectOps):
         listings = tuple(
             RegistryListing(
                 url,
+                titles.get(url),
                 is_default=url == self.default_registry,
                 writable=None if self.writable and url.startswith("s3:") else self.writable,
             )
