@@ -44,6 +44,7 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
+from quilt_mcp.ops import SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -84,6 +85,8 @@ class DirectOps(ObjectOps):
         self.registries = registries
         """URLs of those that are configured."""
         self.default_registry = registries[0]
+        self.roles: SupportsRoles | None = None
+        self.search: SupportsSearch | None = None
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()

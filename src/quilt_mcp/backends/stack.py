@@ -4,17 +4,21 @@ keys that the stack gives them, as with IAM; links lead into the catalog, and th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
 from quilt_mcp.catalog.keys import StackKeys
+from quilt_mcp.catalog.search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link, Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.domain.search import Hit, SearchRequest
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.storage.store import Place
@@ -36,7 +40,8 @@ class StackOps(IamOps):
         super().__init__(access, registry, options, backend=backend)
         self._stack = stack
         self._keys = keys
-        self.roles = self
+        self.roles = _Roles(stack, keys, self._require_writes)
+        self.search = _Search(StackSearch(stack.graph))
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -50,16 +55,6 @@ class StackOps(IamOps):
         return self.registry_page(
             tuple(dict.fromkeys((*self.registries, *found))), limit, cursor, titles=titles
         )
-
-    async def signed_in(self) -> SignedIn:
-        return await asyncio.to_thread(self._stack.signed_in)
-
-    async def switch_role(self, role: str) -> SignedIn:
-        self._require_writes("role_switch")
-        done = await asyncio.to_thread(self._stack.switch_role, role)
-        if self._keys is not None:
-            self._keys.forget()
-        return done
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"catalog": self._stack.catalog_url, "way": "direct"}
@@ -88,3 +83,34 @@ class StackOps(IamOps):
             return None
         version = f"?version={quote(key.version_id, safe='')}" if key.version_id else ""
         return f"{catalog}/b/{key.bucket}/tree/{quote(key.path)}{version}"
+
+
+class _Roles:
+    """See ``ops.SupportsRoles``."""
+
+    def __init__(self, stack: Stack, keys: StackKeys | None, require_writes: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._keys = keys
+        self._require_writes = require_writes
+
+    async def signed_in(self) -> SignedIn:
+        return await asyncio.to_thread(self._stack.signed_in)
+
+    async def switch_role(self, role: str) -> SignedIn:
+        self._require_writes("role_switch")
+        done = await asyncio.to_thread(self._stack.switch_role, role)
+        if self._keys is not None:
+            self._keys.forget()
+        return done
+
+
+class _Search:
+    """See ``ops.SupportsSearch``."""
+
+    def __init__(self, search: StackSearch) -> None:
+        self._search = search
+
+    async def search(
+        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
+    ) -> Page[Hit]:
+        return await asyncio.to_thread(self._search.page, request, checked_limit(limit), cursor)
