@@ -16,11 +16,11 @@ from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.listing import Page
-from quilt_mcp.domain.search import SORTS, FoundFile, Hit, SearchRequest
+from quilt_mcp.domain.search import BEST, SORTS, FoundFile, Hit, SearchRequest
 from quilt_mcp.errors import InvalidArgument, StackRefused
 
 _ORDERS: Final = {
-    "": "BEST_MATCH",
+    BEST: "BEST_MATCH",
     "-modified": "NEWEST",
     "modified": "OLDEST",
     "name": "LEX_ASC",
@@ -155,7 +155,9 @@ def _count(number: object) -> int | None:
 
 
 def _ordering(sort: str) -> str | None:
-    return f"sys:{sort.lstrip('-')}:{'desc' if sort.startswith('-') else 'asc'}" if sort else None
+    if sort == BEST:
+        return None
+    return f"sys:{sort.lstrip('-')}:{'desc' if sort.startswith('-') else 'asc'}"
 
 
 def _bucket(registry: str) -> str:
@@ -171,7 +173,7 @@ def _bucket(registry: str) -> str:
 def _no_sort(request: SearchRequest, sorts: tuple[str, ...]) -> InvalidArgument:
     return InvalidArgument(
         f"Search over {request.scope} does not sort by {request.sort!r}.",
-        next_step=f"Sort by {', '.join(one for one in sorts if one)}, or leave it out for the best match.",
+        next_step=f"Sort by {', '.join(sorts)}.",
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 
 Scope = Literal["packages", "objects"]
 SCOPES: Final[tuple[Scope, ...]] = ("packages", "objects")
-SORTS: Final = ("", "name", "-name", "modified", "-modified", "size", "-size")
-"""Empty: the best match first."""
+BEST: Final = "best"
+"""The best match first."""
+SORTS: Final = (BEST, "name", "-name", "modified", "-modified", "size", "-size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class SearchRequest:
     scope: Scope = "packages"
     registries: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
-    sort: str = ""
+    sort: str = BEST
     all_revisions: bool = False
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.search import SCOPES, SORTS, Condition, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search import BEST, SCOPES, SORTS, Condition, FoundFile, Hit, Scope, SearchRequest
 from quilt_mcp.preview.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
@@ -27,7 +27,7 @@ async def search(
     scope: str = "packages",
     registries: Sequence[str] = (),
     where: str = "",
-    sort: str = "",
+    sort: str = BEST,
     all_revisions: bool = False,
     detail: bool = False,
     limit: int = 30,
@@ -84,11 +84,11 @@ SEARCH = ToolSpec(
     'stack\'s own language: words, "phrases", wild*cards, AND OR NOT, field:value; empty matches all. where narrows exactly: '
     "modified >= 2026-01-01 and name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer is a field of metadata).",
     arguments={
-        "query": {"type": "string"},
+        "query": {"type": "string", "description": "Words, or the stack's query language"},
         "scope": {"type": "string", "enum": list(SCOPES), "default": "packages"},
         "registries": {**listed(TEXT), "description": "Only these; default all in reach"},
         "where": {"type": "string", "description": "Comparisons joined by and"},
-        "sort": {"type": "string", "enum": list(SORTS), "default": "", "description": "Default: best match"},
+        "sort": {"type": "string", "enum": list(SORTS), "default": BEST},
         "all_revisions": {"type": "boolean", "default": False, "description": "Older ones too"},
         "detail": DETAIL,
         "limit": limit(30),

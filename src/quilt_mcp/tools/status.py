@@ -166,7 +166,7 @@ ROLE_SWITCH = ToolSpec(
     name="role_switch",
     title="Switch role",
     description="Takes another of the signed-in user's roles (status names them), for all of the user's sessions.",
-    arguments={"role": {"type": "string"}},
+    arguments={"role": {"type": "string", "description": "One of status's other_roles"}},
     required=("role",),
     data=fields(user=TEXT, role=TEXT, roles=listed(TEXT)),
     run=role_switch,
