@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from parts.stack import browse, control, execution
-from parts.stack.asking import Asking
+from parts.stack import browse, control
 from parts.stack.faults import Plan
+from parts.stack.gate import Gate
+from parts.stack.graph import execution
+from parts.stack.graph.asking import Asking
+from parts.stack.graph.profiles import STACK_VERSIONS
 from parts.stack.holdings import Holdings
-from parts.stack.profiles import STACK_VERSIONS
 from parts.stack.registry import Registry
 from parts.stack.state import Refused, State, User
 from parts.stack.struck import CONTROL, Struck
@@ -28,14 +30,21 @@ class Site:
     """``config`` changes single keys of ``config.json``."""
 
     def __init__(
-        self, state: State, region: str, secret: str, *, relative: bool, config: dict[str, Any]
+        self,
+        state: State,
+        region: str,
+        secret: str,
+        upstream: str,
+        *,
+        relative: bool,
+        config: dict[str, Any],
     ) -> None:
         self.state, self.region, self.secret = state, region, secret
         self.relative, self.config = relative, config
         self.holdings, self.plan = Holdings(), Plan()
         self.registry = Registry(state, self.holdings)
+        self.gate = Gate(state, upstream)
         self.struck: Struck | None = None
-        self.gate_url = ""
 
     def asgi(self) -> Struck:
         routes = [
@@ -53,7 +62,13 @@ class Site:
                 Route(f"/__reg{route.path}", route.endpoint, methods=list(route.methods or ()))
                 for route in routes[2:5]
             ]
-        self.struck = Struck(Starlette(routes=routes), self.state, self.plan)
+        pages = Starlette(routes=routes)
+
+        async def site(scope: Any, receive: Any, send: Any) -> None:
+            is_s3 = scope["type"] == "http" and Gate.is_proxied(scope["path"])
+            await (self.gate if is_s3 else pages)(scope, receive, send)
+
+        self.struck = Struck(site, self.state, self.plan)
         return self.struck
 
     async def catalog(self, request: Request) -> Response:

@@ -24,13 +24,16 @@ NEWEST = "26.8"
 
 
 class Stack:
-    """``url`` is catalog, registry and s3Proxy in one. Roles ``reader`` and ``writer`` are there: of all its buckets."""
+    """``url`` is catalog, registry and s3Proxy in one. Roles ``reader`` and ``writer`` are there: of all its buckets.
 
-    def __init__(self, url: str, secret: str, profile: str, buckets: list[str]) -> None:
+    ``s3_url`` is S3 as the keys that the stack hands out may use it: for these alone, and what their role allows.
+    """
+
+    def __init__(self, url: str, s3_url: str, secret: str, begun: dict[str, Any]) -> None:
         self.url = url
-        self.registry_url = url
+        self.s3_url = s3_url
         self._secret = secret
-        self._begun = {"profile": profile, "buckets": buckets}
+        self._begun = begun
 
     def _do(self, what: str, **given: Any) -> Any:
         body = json.dumps({"do": what, "with": given}).encode()
@@ -100,6 +103,11 @@ class Stack:
         """``method``, ``path``, ``operation``, ``bearer`` (was one sent) and ``headers`` of each, in order of coming."""
         return [one for one in self._do("requests") if path in (None, one["path"])]
 
+    def s3_requests(self) -> list[dict[str, Any]]:
+        """``method``, ``bucket``, ``key``, ``access_key`` and ``user`` (``None``: not the stack's keys) of what came at
+        ``s3_url`` or through the s3Proxy."""
+        return self._do("s3_requests")
+
     def forget(self) -> None:
         """The requests up to now."""
         self._do("forget")
@@ -120,8 +128,8 @@ def quilt_stack(
 ) -> Iterator[Stack]:
     """``relative``: config.json names paths, not addresses. ``config`` changes its keys. Starts in about two seconds."""
     secret, home = secrets.token_hex(16), tempfile.mkdtemp(prefix="quilt-stack-")
-    begun = {"profile": profile, "buckets": list(buckets)}
-    given = begun | {"region": s3.region, "secret": secret, "relative": relative, "config": config or {}}
+    begun: dict[str, Any] = {"profile": profile, "buckets": list(buckets), "config": config or {}}
+    given = begun | {"region": s3.region, "secret": secret, "relative": relative}
     inherited = {
         name: value for name, value in unmeasured().items() if not name.startswith(("AWS_", "QUILT_", "XDG_"))
     }
@@ -145,10 +153,11 @@ def quilt_stack(
     )
     assert process.stdin is not None and process.stdout is not None
     try:
-        port = process.stdout.readline().strip()
-        if not port:
+        ports = process.stdout.readline().split()
+        if not ports:
             raise RuntimeError(f"the stack did not start: exit status {process.wait(10)}")
-        yield Stack(f"http://127.0.0.1:{port}", secret, profile, list(buckets))
+        url, s3_url = (f"http://127.0.0.1:{port}" for port in ports)
+        yield Stack(url, s3_url, secret, begun)
     finally:
         process.stdin.close()  # which is its sign to end
         try:

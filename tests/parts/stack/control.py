@@ -64,14 +64,22 @@ def _requests(site: Site) -> list[dict[str, Any]]:
         return list(site.struck.requests)
 
 
+def _s3_requests(site: Site) -> list[dict[str, Any]]:
+    with site.gate.lock:
+        return list(site.gate.requests)
+
+
 def _forget(site: Site) -> None:
     assert site.struck is not None
     with site.struck.lock:
         site.struck.requests.clear()
+    with site.gate.lock:
+        site.gate.requests.clear()
 
 
-def _reset(site: Site, profile: str, buckets: list[str]) -> None:
+def _reset(site: Site, profile: str, buckets: list[str], config: dict[str, Any]) -> None:
     site.plan.clear()
+    site.config = config
     site.state.__init__(profile, buckets)  # type: ignore[misc]  # in place: everything holds this one
     _forget(site)
 
@@ -92,6 +100,7 @@ _ACTIONS: dict[str, Any] = {
     "fault": lambda site, fault: site.plan.add(fault),
     "clear_faults": lambda site: site.plan.clear(),
     "requests": _requests,
+    "s3_requests": _s3_requests,
     "forget": _forget,
     "reset": _reset,
 }

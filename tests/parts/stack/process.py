@@ -1,8 +1,9 @@
-"""The process that runs the stack. Its settings are its argument, as JSON; its port is one line on standard output; it ends
+"""The process that runs the stack. Its settings are its argument, as JSON; its ports are one line on standard output; it ends
 when its standard input closes."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -21,17 +22,31 @@ def end_with_standard_input() -> None:
     os._exit(0)
 
 
+async def serve(site: Site) -> None:
+    """The stack, and its gate to S3 on a port of its own."""
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    servers = [
+        uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
+        for app in (site.asgi(), site.gate)
+    ]
+    print(*(one.getsockname()[1] for one in listening), flush=True)
+    sys.stdout = sys.stderr  # quilt3 prints
+    await asyncio.gather(*(server.serve([one]) for server, one in zip(servers, listening, strict=True)))
+
+
 def main() -> None:
     given = json.loads(sys.argv[1])
-    state = State(given["profile"], given["buckets"])
-    site = Site(state, given["region"], given["secret"], relative=given["relative"], config=given["config"])
-    listening = socket.create_server(("127.0.0.1", 0))
+    site = Site(
+        State(given["profile"], given["buckets"]),
+        given["region"],
+        given["secret"],
+        os.environ["AWS_ENDPOINT_URL"],
+        relative=given["relative"],
+        config=given["config"],
+    )
     threading.Thread(target=end_with_standard_input, daemon=True).start()
-    config = uvicorn.Config(site.asgi(), log_level="critical", access_log=False, lifespan="off")
-    print(listening.getsockname()[1], flush=True)
-    sys.stdout = sys.stderr  # quilt3 prints
     with one_client():
-        uvicorn.Server(config).run([listening])
+        asyncio.run(serve(site))
 
 
 if __name__ == "__main__":

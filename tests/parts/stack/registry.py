@@ -11,10 +11,10 @@ from typing import Any
 
 import boto3
 
-from parts.stack.asking import Asking
+from parts.stack.graph.asking import Asking
 from parts.stack.holdings import Holdings
 from parts.stack.search import documents
-from parts.stack.search.matching import score
+from parts.stack.search.matching import check, score
 from parts.stack.search.query_string import Boolean, QuerySyntaxError, parse
 from parts.stack.state import CODE_SECONDS, KEY_SECONDS, Keys, Refused, State, Token, User
 
@@ -103,6 +103,7 @@ class Registry:
             raise Refused(400, "Unknown action")
         try:
             query = parse(text)
+            check(query)
             found = [
                 (points, one)
                 for one in self._indexed(asking, given.get("index", "_all"))

@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from parts.stack.faults import Fault, Plan
-from parts.stack.profiles import PROFILES
+from parts.stack.graph.profiles import PROFILES
 from parts.stack.state import State
 
 CONTROL = "/_control"

@@ -82,6 +82,21 @@ def score(query: Query, document: dict[str, Any], defaults: tuple[str, ...] = DE
             )
 
 
+def check(query: Query) -> None:
+    """Raises ``QuerySyntaxError`` for what no field could be compared with, whatever there is to search."""
+    match query:
+        case Boolean(clauses):
+            for clause in clauses:
+                check(clause.query)
+        case Term(field="_exists_") | Term(is_regex=False, pattern=str()):
+            pass
+        case Term(field=str(name)) | Range(field=str(name)):
+            for field in fields_of(name) if name != "*" else ():
+                _fits(query, KINDS[field], 0.0 if KINDS[field] in (NUMBER, DATE) else "")
+        case _:
+            pass
+
+
 def fields_of(name: str) -> tuple[str, ...]:
     if name == "*":
         return tuple(KINDS)
@@ -112,7 +127,7 @@ def _fits(query: Term | Range, kind: str, value: Any) -> bool:
                 return any(re.fullmatch(pattern.lower(), token) for token in tokens(value))
             return re.fullmatch(pattern, value, re.DOTALL) is not None
         except re.error as error:
-            raise QuerySyntaxError(f"Cannot parse a regular expression: {error}", 0) from None
+            raise QuerySyntaxError(f"Cannot parse a regular expression: {error}", None) from None
     if kind == KEYWORD:
         return value == query.text
     wanted, held = tokens(query.text), tokens(value)
@@ -134,12 +149,12 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise QuerySyntaxError(f"For input string: '{text}'", 0) from None
+        raise QuerySyntaxError(f"For input string: '{text}'", None) from None
 
 
 def _date(text: str) -> float:
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
-        raise QuerySyntaxError(f"failed to parse date field [{text}]", 0) from None
+        raise QuerySyntaxError(f"failed to parse date field [{text}]", None) from None
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

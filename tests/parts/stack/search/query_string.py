@@ -14,8 +14,10 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class QuerySyntaxError(Exception):
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(f"{message} at column {position}")
+    """``position`` is ``None`` where a value is wrong, and not its place."""
+
+    def __init__(self, message: str, position: int | None) -> None:
+        super().__init__(message if position is None else f"{message} at column {position}")
         self.position = position
 
 

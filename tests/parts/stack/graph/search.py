@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from parts.stack.asking import Asking, invalid_input, operation_error
+from parts.stack.graph import facets
+from parts.stack.graph.asking import Asking, invalid_input, operation_error
 from parts.stack.holdings import Failure
-from parts.stack.resolvers import facets
 from parts.stack.search import documents
 from parts.stack.search.documents import Document, kind_of
-from parts.stack.search.matching import score
+from parts.stack.search.matching import check, score
 from parts.stack.search.query_string import Boolean, Query, QuerySyntaxError, parse
 from parts.stack.state import moment
 
@@ -34,7 +34,9 @@ def _in_reach(asking: Asking, wanted: list[str] | None) -> list[str]:
 
 
 def _read(text: str | None) -> Query:
-    return parse(text or "")
+    query = parse(text or "")
+    check(query)
+    return query
 
 
 def _malformed(error: QuerySyntaxError, path: str = "searchString") -> dict[str, Any]:

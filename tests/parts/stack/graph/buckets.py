@@ -7,9 +7,9 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from parts.stack.asking import Asking, invalid_input, operation_error
+from parts.stack.graph.asking import Asking, invalid_input, operation_error
+from parts.stack.graph.session import signed_in
 from parts.stack.holdings import Failure
-from parts.stack.resolvers.session import signed_in
 from parts.stack.state import new_bucket
 
 
@@ -39,7 +39,7 @@ def _collaborator(user: Any) -> dict[str, str]:
 
 
 def _policies(asking: Asking, bucket: str) -> list[dict[str, Any]]:
-    from parts.stack.resolvers import roles
+    from parts.stack.graph import roles
 
     of_bucket = []
     for policy in asking.state.policies.values():
@@ -50,7 +50,7 @@ def _policies(asking: Asking, bucket: str) -> list[dict[str, Any]]:
 
 
 def _roles(asking: Asking, bucket: str) -> list[dict[str, Any]]:
-    from parts.stack.resolvers import roles
+    from parts.stack.graph import roles
 
     of_bucket = []
     for role in asking.state.roles.values():

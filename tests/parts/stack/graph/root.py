@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from parts.stack.resolvers import admin, buckets, packages, roles, search, session
+from parts.stack.graph import admin, buckets, packages, roles, search, session
 
 ROOT: dict[str, Any] = {}
 for _module in (session, buckets, packages, search, roles, admin):

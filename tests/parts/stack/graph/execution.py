@@ -15,10 +15,10 @@ from graphql import (
 )
 from graphql.language import DocumentNode, OperationDefinitionNode
 
-from parts.stack.asking import Asking
 from parts.stack.faults import Fault
-from parts.stack.profiles import schema
-from parts.stack.resolvers import ROOT
+from parts.stack.graph.asking import Asking
+from parts.stack.graph.profiles import schema
+from parts.stack.graph.root import ROOT
 
 Answer = tuple[int, dict[str, Any]]
 

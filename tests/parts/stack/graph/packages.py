@@ -10,9 +10,9 @@ from graphql import GraphQLError
 from quilt3.packages import Package, PackageEntry
 from quilt3.util import PhysicalKey, QuiltException
 
-from parts.stack.asking import Asking, invalid_input, operation_error
+from parts.stack.graph.asking import Asking, invalid_input, operation_error
+from parts.stack.graph.session import signed_in
 from parts.stack.holdings import FAILURES, Failure, Pointer, failure_of
-from parts.stack.resolvers.session import signed_in
 from parts.stack.state import moment
 
 
@@ -206,7 +206,7 @@ def promote(
         top_hash = asking.holdings.promote(params, src, destPrefix)
     except AssertionError:
         raise GraphQLError("Internal Server Error") from None
-    except Exception as error:
+    except FAILURES as error:
         return operation_error(failure_of(error))
     return _pushed(asking, params, top_hash)
 

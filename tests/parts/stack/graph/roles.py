@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from parts.stack.asking import OK, Asking, invalid_input, operation_error
+from parts.stack.graph import buckets
+from parts.stack.graph.asking import OK, Asking, invalid_input, operation_error
 from parts.stack.holdings import Failure
-from parts.stack.resolvers import buckets
 from parts.stack.state import EVERY_BUCKET, Policy, Role
 
 _RESERVED = ("admin", "default")

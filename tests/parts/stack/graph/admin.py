@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from parts.stack.asking import OK, Asking, invalid_input, operation_error
+from parts.stack.graph import buckets, roles
+from parts.stack.graph.asking import OK, Asking, invalid_input, operation_error
+from parts.stack.graph.session import api_key, chosen_keys
 from parts.stack.holdings import Failure
-from parts.stack.resolvers import buckets, roles
-from parts.stack.resolvers.session import api_key, chosen_keys
 from parts.stack.state import User, moment
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 from graphql import GraphQLError
 
-from parts.stack.asking import OK, Asking, invalid_input, operation_error
+from parts.stack.graph.asking import OK, Asking, invalid_input, operation_error
 from parts.stack.holdings import Failure, failure_of
 from parts.stack.state import ApiKey, BrowsingSession, User, moment
 
