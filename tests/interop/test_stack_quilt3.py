@@ -221,7 +221,7 @@ except admin.Quilt3AdminError as error:
         bucket=(bucket := moto.make_bucket()),
     )
     assert result[:4] == ["Cells", [bucket], ["Cells and more", None], None]
-    assert "BucketDoesNotExist" in result[4]
+    assert "does not exist" in result[4]
 
 
 def test_it_administers_tabulator_tables_and_open_query(quilt3: Quilt3, stack: Stack, bucket: str) -> None:

@@ -46,6 +46,20 @@ class Stack:
             with error:
                 raise LookupError(error.read().decode()) from None
 
+    def ask(self, document: str, bearer: str | None = None, **variables: Any) -> dict[str, Any]:
+        """GraphQL by a client of the test's own: what is answered, whatever the status."""
+        body = json.dumps({"query": document, "variables": variables}).encode()
+        headers = {"Content-Type": "application/json"}
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        request = urllib.request.Request(f"{self.url}/graphql", body, headers, method="POST")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return json.load(error)
+
     def add_role(self, name: str, permissions: dict[str, str]) -> str:
         """``permissions`` are READ or READ_WRITE by bucket. Its id."""
         return self._do("add_role", name=name, permissions=permissions)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 NOT_AUTHENTICATED = (
@@ -28,13 +29,14 @@ class Fault:
     times: int | None = None
     status: int | None = None
     body: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
     cut: int | None = None
     """The answer's length is told rightly, and ends after so many bytes."""
     silence: float = 0.0
     """Seconds before the answer begins."""
-    null: str | None = None
-    """``Type.field`` that is null, or, with ``error``, fails: the data is partial then."""
+    field: str | None = None
+    """``Type.field`` that is ``value`` then, or, with ``error``, fails: the data is partial."""
+    value: Any = None
     error: str | None = None
     no_introspection: bool = False
     profile: str | None = None
@@ -54,12 +56,12 @@ def no_credentials() -> Fault:
 
 def nobody() -> Fault:
     """A dead session that is answered with 200."""
-    return Fault("/graphql", null="Query.me")
+    return Fault("/graphql", field="Query.me")
 
 
 def no_listing(error: str | None = None) -> Fault:
     """``contentsFlatMap`` is null; with ``error`` because it failed."""
-    return Fault("/graphql", null="PackageRevision.contentsFlatMap", error=error)
+    return Fault("/graphql", field="PackageRevision.contentsFlatMap", error=error)
 
 
 def too_many(seconds: int, times: int | None = 1, path: str = "*") -> Fault:

@@ -77,8 +77,8 @@ def _is_operation(document: DocumentNode, name: str | None) -> bool:
 
 
 def _struck(faults: list[Fault]) -> Any:
-    """Makes the fields null, or fail, that faults name."""
-    by_field = {fault.null: fault for fault in faults if fault.null}
+    """Gives the fields that faults name another value, or makes them fail."""
+    by_field = {fault.field: fault for fault in faults if fault.field}
 
     def resolve(next_: Any, source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
         fault = by_field.get(f"{info.parent_type.name}.{info.field_name}")
@@ -86,6 +86,6 @@ def _struck(faults: list[Fault]) -> Any:
             return next_(source, info, **arguments)
         if fault.error is not None:
             raise GraphQLError(fault.error)
-        return None
+        return fault.value
 
     return resolve
