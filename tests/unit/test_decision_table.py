@@ -221,6 +221,12 @@ def check(
             assert made.explanation[0].chosen and "asked for by" in made.explanation[0].reason
             assert all("Not looked for" in one.reason for one in made.explanation[1:]), combination
         return
+    if (
+        token == "malformed" and "platform" in built
+    ):  # who gives a token means to be that user and nobody else
+        assert isinstance(made, AuthenticationError) and TOKEN[token].says in made.message, combination
+        assert f"`{TOKEN[token].fix}`" in made.next_step, combination
+        return
     assert isinstance(made, Identity), f"{combination}: {made}"
     order: tuple[BackendName, ...] = ("platform", "quilt3", "iam", "local")
     expected = next(kind for kind in order if found[kind].principal is not None and kind in built)
@@ -273,14 +279,13 @@ def test_required_credentials_list_what_was_tried_and_what_mends_each(
     machine: Machine, quilt3: str, aws: str
 ) -> None:
     machine.have_aws(aws)
-    for token in ("none", "malformed"):
-        machine.have_quilt3(quilt3)
-        made = machine.decide(machine.settings(token, require_auth=True), Asker(), ALL)
-        assert isinstance(made, AuthenticationError)
-        for found in (QUILT3[quilt3], TOKEN[token], AWS[aws]):
-            assert found.says in made.message
-            assert f"`{found.fix}`" in made.next_step
-        assert [one["kind"] for one in made.details["candidates"]] == ["platform", "quilt3", "iam", "local"]
+    machine.have_quilt3(quilt3)
+    made = machine.decide(machine.settings("none", require_auth=True), Asker(), ALL)
+    assert isinstance(made, AuthenticationError)
+    for found in (QUILT3[quilt3], TOKEN["none"], AWS[aws]):
+        assert found.says in made.message
+        assert f"`{found.fix}`" in made.next_step
+    assert [one["kind"] for one in made.details["candidates"]] == ["platform", "quilt3", "iam", "local"]
 
 
 def test_the_default_registry_says_which_backends_make_sense(machine: Machine) -> None:

@@ -17,7 +17,7 @@ from quilt_mcp.auth.bearer import GivenToken, SignIn
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings, quilt3_folder
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import AuthenticationError, QuiltError
 
 if TYPE_CHECKING:
     from quilt_mcp.auth.aws import AwsCredentials
@@ -155,10 +155,10 @@ class Sources:
         fix = "export QUILT_JWT_TOKEN=..."
         claims = jwt_claims(token)
         if claims is None:
-            return Finding(f"{what} is not a JWT.", fix)
+            return _unusable(f"{what} is not a JWT.", fix)
         expires = claims.get("exp")
         if isinstance(expires, int | float) and expires <= time.time():
-            return Finding(f"{what} has expired.", fix)
+            return _unusable(f"{what} has expired.", fix)
         # Two tokens that claim the same user may differ in all that counts, so the name tells them apart.
         user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
         return Finding(f"{what} is a JWT.", found=self._token(catalog, token, user, SignIn(what, fix)))
@@ -168,7 +168,7 @@ class Sources:
 
         fix = "export QUILT_API_KEY=qk_..."
         if not is_api_key(key):
-            return Finding(f"{what} is not an API key (qk_...).", fix)
+            return _unusable(f"{what} is not an API key (qk_...).", fix)
         user = f"API key #{fingerprint(key)}"
         return Finding(f"{what} is an API key.", found=self._token(catalog, key, user, SignIn(what, fix)))
 
@@ -184,3 +184,9 @@ def _catalog(url: str) -> str | Finding[Token]:
         return check_url(url, "QUILT_CATALOG_URL")
     except QuiltError as error:
         return Finding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
+
+
+def _unusable(reason: str, fix: str) -> Finding[Token]:
+    """A token that was given and cannot be used: an error, as whoever gave it meant to be that user and nobody else."""
+    error = AuthenticationError(reason, next_step=f"Run `{fix}`.", details={"command": fix})
+    return Finding(reason, fix, error=error)
