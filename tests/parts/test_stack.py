@@ -31,21 +31,6 @@ query Revision($bucket: String!, $name: String!, $hash: String = "latest", $max:
   }
 }
 """
-PACKAGES = """
-query Search($text: String, $latest: Boolean = false, $ordering: PackageOrdering, $size: Int = 30) {
-  searchPackages(searchString: $text, latestOnly: $latest) {
-    __typename
-    ... on InvalidInput { errors { path name message context } }
-    ... on PackagesSearchResultSet {
-      total
-      firstPage(size: $size, ordering: $ordering) {
-        ... on PackagesSearchResultSetPage { cursor hits { name hash comment } }
-        ... on InvalidInput { errors { name } }
-      }
-    }
-  }
-}
-"""
 
 
 @pytest.fixture
@@ -196,6 +181,24 @@ def test_s3_is_reached_through_the_stacks_proxy(
     assert http.get(path).status_code == 403
 
 
+def test_an_archived_object_is_restored_by_who_may_write(
+    stack: Stack, bearer: str, moto: S3Access, bucket: str
+) -> None:
+    with moto.boto() as s3:
+        s3.put_object(Bucket=bucket, Key="cold", Body=b"x", StorageClass="GLACIER")
+    restore = """mutation($bucket: String!, $days: Int!) {
+        restoreObject(bucket: $bucket, key: "cold", tier: BULK, days: $days) {
+            __typename ... on RestoreObjectSuccess { alreadyRestored } ... on OperationError { name } } }"""
+
+    def said(days: int = 3) -> dict[str, Any]:
+        return stack.ask(restore, bearer, bucket=bucket, days=days)["data"]["restoreObject"]
+
+    assert said(91)["__typename"] == "InvalidInput"
+    assert said()["alreadyRestored"] is False
+    stack.set_role("ada", "reader")
+    assert said()["name"] == "Forbidden"
+
+
 # packages
 
 
@@ -292,6 +295,9 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     part = http.get(path, headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
     assert http.get(f"/browse/{session}/none").status_code == 404
+    stack.set_browse_redirects(True)
+    assert http.get(path).status_code == 302
+    assert http.get(path, follow_redirects=True).content == b"0123456789"
     stack.ask("mutation($id: ID!) { browsingSessionDispose(id: $id) { __typename } }", bearer, id=session)
     assert http.get(path).status_code == 404
     guess = stack.ask(begin, bearer, scope=f"s3://{bucket}#package=lab/cells&hash={top_hash}")
@@ -300,44 +306,6 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     assert (
         stack.ask(begin, bearer, scope=scope)["data"]["browsingSessionCreate"]["name"] == "BucketNotBrowsable"
     )
-
-
-# search
-
-
-def test_packages_are_found_sorted_and_paged(stack: Stack, bearer: str, bucket: str) -> None:
-    for number, name in enumerate(("lab/one", "lab/two", "lab/three")):
-        create(stack, bearer, bucket, name, message=f"round {number}", userMeta={"n": number})
-
-    def found(**given: Any) -> dict[str, Any]:
-        return stack.ask(PACKAGES, bearer, **given)["data"]["searchPackages"]
-
-    def names(**given: Any) -> list[str]:
-        return [hit["name"] for hit in found(**given)["firstPage"]["hits"]]
-
-    assert names(text="round AND lab", ordering="sys:name:asc") == ["lab/one", "lab/three", "lab/two"]
-    assert names(text="ptr_name:lab\\/t*", ordering="usr:/n:number:desc") == ["lab/three", "lab/two"]
-    assert found(text="nowhere")["__typename"] == "EmptySearchResultSet"
-    assert found(ordering="sys:comment:asc")["firstPage"]["errors"] == [{"name": "UnsupportedSort"}]
-    assert found(ordering="by name")["firstPage"]["errors"] == [{"name": "ordering"}]
-    first = found(size=2, ordering="sys:name:asc")
-    assert (first["total"], [hit["name"] for hit in first["firstPage"]["hits"]]) == (
-        3,
-        ["lab/one", "lab/three"],
-    )
-    more = """query($after: String!) { searchMorePackages(after: $after) {
-        ... on PackagesSearchResultSetPage { cursor hits { name } } } }"""
-    rest = stack.ask(more, bearer, after=first["firstPage"]["cursor"])["data"]["searchMorePackages"]
-    assert rest == {"cursor": None, "hits": [{"name": "lab/two"}]}
-
-
-@pytest.mark.parametrize(
-    "text", ["key:results/*", "ext:.csv AND (", "size:abc", "foo:bar:baz", '"open', "a)", "AND b"]
-)
-def test_a_malformed_search_is_invalid_input(stack: Stack, bearer: str, bucket: str, text: str) -> None:
-    answer = stack.ask(PACKAGES, bearer, text=text)["data"]["searchPackages"]
-    assert answer["__typename"] == "InvalidInput"
-    assert answer["errors"][0]["path"] == "searchString"
 
 
 # releases

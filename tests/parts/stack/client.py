@@ -102,6 +102,10 @@ class Stack:
     def set_profile(self, profile: str) -> None:
         self._do("profile", profile=profile)
 
+    def set_browse_redirects(self, on: bool) -> None:
+        """Bytes are answered by a redirect to S3, as by a registry without its proxy before it."""
+        self._do("browse_redirects", on=on)
+
     def set_config(self, **change: Any) -> None:
         """Keys of config.json."""
         self._do("config", change=change)
