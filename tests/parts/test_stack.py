@@ -298,6 +298,11 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     stack.set_browse_redirects(True)
     assert http.get(path).status_code == 302
     assert http.get(path, follow_redirects=True).content == b"0123456789"
+    refresh = "mutation($id: ID!, $ttl: Int!) { browsingSessionRefresh(id: $id, ttl: $ttl) { __typename } }"
+    stack.ask(refresh, bearer, id=session, ttl=0)
+    assert http.get(path).status_code == 404
+    stack.ask(refresh, bearer, id=session, ttl=180)
+    assert http.get(path).status_code == 302
     stack.ask("mutation($id: ID!) { browsingSessionDispose(id: $id) { __typename } }", bearer, id=session)
     assert http.get(path).status_code == 404
     guess = stack.ask(begin, bearer, scope=f"s3://{bucket}#package=lab/cells&hash={top_hash}")

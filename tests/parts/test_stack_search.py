@@ -122,6 +122,11 @@ def test_a_malformed_search_is_invalid_input(stack: Stack, bearer: str, bucket: 
     answer = stack.ask(PACKAGES, bearer, text=text)["data"]["searchPackages"]
     assert answer["__typename"] == "InvalidInput"
     assert answer["errors"][0]["path"] == "searchString"
+    stack.set_profile("1.69")
+    older = stack.ask(
+        "query($text: String) { searchPackages(searchString: $text) { __typename } }", bearer, text=text
+    )
+    assert older["errors"][0]["message"] == "Internal Server Error"
 
 
 def test_user_metadata_is_filtered_by_and_told_in_facets(stack: Stack, bearer: str, bucket: str) -> None:

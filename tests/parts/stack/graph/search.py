@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from graphql import GraphQLError
+
 from parts.stack.graph import facets
 from parts.stack.graph.asking import Asking, invalid_input, operation_error
 from parts.stack.holdings import Failure
@@ -300,6 +302,8 @@ def _search(info: Any, kind: str, typename: str, given: dict[str, Any]) -> dict[
     try:
         found = _KINDS[kind][0](asking, given)
     except QuerySyntaxError as error:
+        if asking.state.profile != "26.8":
+            raise GraphQLError("Internal Server Error") from None  # as all did before 26.7
         return _malformed(error)
     except ValueError as error:
         return operation_error(Failure("InvalidFilter", str(error)))
