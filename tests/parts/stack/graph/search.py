@@ -135,7 +135,7 @@ def find_packages(asking: Asking, given: dict[str, Any]) -> list[Found]:
                 _meta_fits(predicate, one.user_meta) for predicate in given.get("userMetaFilters") or ()
             ):
                 continue
-            points = score(query, one.fields) + sum(score(query, entry.fields) for entry in one.entries[:100])
+            points = score(query, one.fields) + sum(score(query, entry.fields) for entry in one.entries)
             if points or query == Boolean(()):
                 found.append((points, one))
     return sorted(found, key=lambda pair: (-pair[0], -pair[1].hit["modified"], pair[1].id))
