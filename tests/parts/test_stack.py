@@ -35,7 +35,15 @@ query Revision($bucket: String!, $name: String!, $hash: String = "latest", $max:
 
 @pytest.fixture
 def http(stack: Stack) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=stack.url, trust_env=False) as client:
+    """To the registry."""
+    with httpx2.Client(base_url=stack.registry_url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[httpx2.Client]:
+    """To the s3Proxy."""
+    with httpx2.Client(base_url=stack.proxy_url, trust_env=False) as client:
         yield client
 
 
@@ -170,15 +178,15 @@ def test_keys_open_what_their_role_may_and_nothing_else(
 
 
 def test_s3_is_reached_through_the_stacks_proxy(
-    stack: Stack, bearer: str, http: httpx2.Client, moto: S3Access, bucket: str
+    stack: Stack, bearer: str, http: httpx2.Client, proxy: httpx2.Client, moto: S3Access, bucket: str
 ) -> None:
     access = keys(http, moto, stack, bearer)
     path = f"/{bucket}.s3.us-east-1.amazonaws.com/raw/a%20b.txt"
     signed = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={access.access_key}/20261126/us-east-1/s3/aws4_request"
     }
-    assert http.get(path, headers=signed).content == b"0123456789"
-    assert http.get(path).status_code == 403
+    assert proxy.get(path, headers=signed).content == b"0123456789"
+    assert proxy.get(path).status_code == 403
 
 
 def test_an_archived_object_is_restored_by_who_may_write(
@@ -281,7 +289,7 @@ def test_a_revision_is_promoted_to_a_successor_alone_and_deleted(
 
 
 def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
-    stack: Stack, bearer: str, bucket: str, http: httpx2.Client
+    stack: Stack, bearer: str, bucket: str, proxy: httpx2.Client
 ) -> None:
     top_hash = create(stack, bearer, bucket)["revision"]["hash"]
     begin = """mutation($scope: String!) { browsingSessionCreate(scope: $scope) {
@@ -289,22 +297,22 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     scope = f"quilt+s3://{bucket}#package=lab/cells@{top_hash}"
     session = stack.ask(begin, bearer, scope=scope)["data"]["browsingSessionCreate"]["id"]
     path = f"/browse/{session}/data/a%20b.txt"
-    assert http.get(path, headers=as_bearer(bearer)).status_code == 401
-    http.post("/browse/set_browse_cookie", headers=as_bearer(bearer))
-    assert http.get(path).content == b"0123456789"
-    part = http.get(path, headers={"Range": "bytes=2-4"})
+    assert proxy.get(path, headers=as_bearer(bearer)).status_code == 401
+    proxy.post("/browse/set_browse_cookie", headers=as_bearer(bearer))
+    assert proxy.get(path).content == b"0123456789"
+    part = proxy.get(path, headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
-    assert http.get(f"/browse/{session}/none").status_code == 404
+    assert proxy.get(f"/browse/{session}/none").status_code == 404
     stack.set_browse_redirects(True)
-    assert http.get(path).status_code == 302
-    assert http.get(path, follow_redirects=True).content == b"0123456789"
+    assert proxy.get(path).status_code == 302
+    assert proxy.get(path, follow_redirects=True).content == b"0123456789"
     refresh = "mutation($id: ID!, $ttl: Int!) { browsingSessionRefresh(id: $id, ttl: $ttl) { __typename } }"
     stack.ask(refresh, bearer, id=session, ttl=0)
-    assert http.get(path).status_code == 404
+    assert proxy.get(path).status_code == 404
     stack.ask(refresh, bearer, id=session, ttl=180)
-    assert http.get(path).status_code == 302
+    assert proxy.get(path).status_code == 302
     stack.ask("mutation($id: ID!) { browsingSessionDispose(id: $id) { __typename } }", bearer, id=session)
-    assert http.get(path).status_code == 404
+    assert proxy.get(path).status_code == 404
     guess = stack.ask(begin, bearer, scope=f"s3://{bucket}#package=lab/cells&hash={top_hash}")
     assert guess["data"]["browsingSessionCreate"]["__typename"] == "InvalidInput"
     stack.change_bucket(bucket, browsable=False)
@@ -323,14 +331,25 @@ def test_an_unknown_field_is_a_validation_error(stack: Stack, bearer: str) -> No
     )
 
 
+def test_the_configuration_names_the_other_hosts(stack: Stack) -> None:
+    config = httpx2.get(f"{stack.url}/config.json", trust_env=False).json()
+    assert (config["registryUrl"], config["s3Proxy"]) == (stack.registry_url, stack.proxy_url)
+    assert config["mode"] == "PRODUCT"
+    for page in ("/api/me", "/browse/x/y"):
+        assert httpx2.get(stack.url + page, trust_env=False).headers["content-type"].startswith("text/html")
+
+
 def test_addresses_in_the_configuration_may_be_relative(moto: S3Access) -> None:
     with quilt_stack(moto, relative=True, config={"noDownload": True}) as stack:
         stack.add_user("ada")
         config = httpx2.get(f"{stack.url}/config.json", trust_env=False).json()
-        assert (config["registryUrl"], config["noDownload"], config["mode"]) == ("/__reg", True, "PRODUCT")
+        assert config["noDownload"] is True
         headers = as_bearer(stack.token("ada"))
-        answer = httpx2.get(f"{stack.url}/__reg/api/me", headers=headers, trust_env=False)
+        answer = httpx2.get(f"{stack.url}{config['registryUrl']}/api/me", headers=headers, trust_env=False)
         assert answer.json()["current_user"] == "ada"
+        cookie = f"{stack.url}{config['s3Proxy']}/browse/set_browse_cookie"
+        assert httpx2.post(cookie, headers=headers, trust_env=False).status_code == 204
+        assert [one["path"] for one in stack.requests()][1:] == ["/api/me", "/browse/set_browse_cookie"]
 
 
 # what goes wrong
@@ -408,9 +427,14 @@ def test_the_release_and_the_buckets_change_in_the_middle(stack: Stack, bearer: 
 
 def test_what_came_is_told(stack: Stack, bearer: str, http: httpx2.Client) -> None:
     stack.ask(ME, bearer)
-    http.get("/config.json")
-    told = [(one["method"], one["path"], one["operation"], one["bearer"]) for one in stack.requests()]
-    assert told == [("POST", "/graphql", "Me", True), ("GET", "/config.json", None, False)]
+    http.get("/api/me")
+    told = [
+        [one[name] for name in ("host", "method", "path", "operation", "bearer")] for one in stack.requests()
+    ]
+    assert told == [
+        ["registry", "POST", "/graphql", "Me", True],
+        ["registry", "GET", "/api/me", None, False],
+    ]
     assert bearer not in str(stack.requests())
     stack.forget()
     assert stack.requests() == []
