@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import parse, validate
+from quilt3._graphql_client import client
 
 from parts.quilt3_process import Quilt3, Quilt3Failed
 from parts.s3_access import S3Access
 from parts.stack import Stack
+from parts.stack.graph.profiles import PROFILES, schema
+
+LATER = {
+    "2025-autumn": (
+        {"bucketGet", "bucketsList", "bucketAdd", "bucketUpdate"}
+        | {"apiKeysList", "apiKeyGet", "apiKeyCreate", "apiKeyRevoke"}
+        | {"adminApiKeysList", "adminApiKeyGet", "adminApiKeyRevoke"}
+    )
+}
+"""Operations of quilt3 8.0 that are newer than a release."""
 
 SIGNED_IN = """
 quilt3.config(arguments["catalog"])
@@ -298,3 +311,13 @@ except quilt3.api_keys.APIKeyError as error:
 """
     result = quilt3.run(script, catalog=stack.url, code=stack.code("ada"))
     assert result == ["qk_", "laptop", "ada@example.com", [], True]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_quilt3s_own_operations_fit_the_releases_that_have_them(profile: str) -> None:
+    """They were generated from the real schema: whatever they name, ours must have."""
+    source = Path(client.__file__).read_text()
+    documents = [parse(found) for found in re.findall(r'gql\(\s*"""(.*?)"""', source, re.DOTALL)]
+    assert len(documents) > 40
+    unknown = {one.definitions[0].name.value for one in documents if validate(schema(profile), one)}
+    assert unknown == LATER.get(profile, set())

@@ -9,11 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from graphql import parse, validate, validate_schema
 
 from parts.s3_access import S3Access
 from parts.stack import Fault, Stack, faults, quilt_stack
-from parts.stack.graph.profiles import PROFILES, schema
 
 ME = "query Me { me { name role { name } } }"
 CREATE = """
@@ -33,26 +31,19 @@ query Revision($bucket: String!, $name: String!, $hash: String = "latest", $max:
   }
 }
 """
-PACKAGES = """
-query Search($text: String, $latest: Boolean = false, $ordering: PackageOrdering, $size: Int = 30) {
-  searchPackages(searchString: $text, latestOnly: $latest) {
-    __typename
-    ... on InvalidInput { errors { path name message context } }
-    ... on PackagesSearchResultSet {
-      total
-      firstPage(size: $size, ordering: $ordering) {
-        ... on PackagesSearchResultSetPage { cursor hits { name hash comment } }
-        ... on InvalidInput { errors { name } }
-      }
-    }
-  }
-}
-"""
 
 
 @pytest.fixture
 def http(stack: Stack) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=stack.url, trust_env=False) as client:
+    """To the registry."""
+    with httpx2.Client(base_url=stack.registry_url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[httpx2.Client]:
+    """To the s3Proxy."""
+    with httpx2.Client(base_url=stack.proxy_url, trust_env=False) as client:
         yield client
 
 
@@ -187,15 +178,33 @@ def test_keys_open_what_their_role_may_and_nothing_else(
 
 
 def test_s3_is_reached_through_the_stacks_proxy(
-    stack: Stack, bearer: str, http: httpx2.Client, moto: S3Access, bucket: str
+    stack: Stack, bearer: str, http: httpx2.Client, proxy: httpx2.Client, moto: S3Access, bucket: str
 ) -> None:
     access = keys(http, moto, stack, bearer)
     path = f"/{bucket}.s3.us-east-1.amazonaws.com/raw/a%20b.txt"
     signed = {
         "Authorization": f"AWS4-HMAC-SHA256 Credential={access.access_key}/20261126/us-east-1/s3/aws4_request"
     }
-    assert http.get(path, headers=signed).content == b"0123456789"
-    assert http.get(path).status_code == 403
+    assert proxy.get(path, headers=signed).content == b"0123456789"
+    assert proxy.get(path).status_code == 403
+
+
+def test_an_archived_object_is_restored_by_who_may_write(
+    stack: Stack, bearer: str, moto: S3Access, bucket: str
+) -> None:
+    with moto.boto() as s3:
+        s3.put_object(Bucket=bucket, Key="cold", Body=b"x", StorageClass="GLACIER")
+    restore = """mutation($bucket: String!, $days: Int!) {
+        restoreObject(bucket: $bucket, key: "cold", tier: BULK, days: $days) {
+            __typename ... on RestoreObjectSuccess { alreadyRestored } ... on OperationError { name } } }"""
+
+    def said(days: int = 3) -> dict[str, Any]:
+        return stack.ask(restore, bearer, bucket=bucket, days=days)["data"]["restoreObject"]
+
+    assert said(91)["__typename"] == "InvalidInput"
+    assert said()["alreadyRestored"] is False
+    stack.set_role("ada", "reader")
+    assert said()["name"] == "Forbidden"
 
 
 # packages
@@ -280,7 +289,7 @@ def test_a_revision_is_promoted_to_a_successor_alone_and_deleted(
 
 
 def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
-    stack: Stack, bearer: str, bucket: str, http: httpx2.Client
+    stack: Stack, bearer: str, bucket: str, proxy: httpx2.Client
 ) -> None:
     top_hash = create(stack, bearer, bucket)["revision"]["hash"]
     begin = """mutation($scope: String!) { browsingSessionCreate(scope: $scope) {
@@ -288,14 +297,22 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     scope = f"quilt+s3://{bucket}#package=lab/cells@{top_hash}"
     session = stack.ask(begin, bearer, scope=scope)["data"]["browsingSessionCreate"]["id"]
     path = f"/browse/{session}/data/a%20b.txt"
-    assert http.get(path, headers=as_bearer(bearer)).status_code == 401
-    http.post("/browse/set_browse_cookie", headers=as_bearer(bearer))
-    assert http.get(path).content == b"0123456789"
-    part = http.get(path, headers={"Range": "bytes=2-4"})
+    assert proxy.get(path, headers=as_bearer(bearer)).status_code == 401
+    proxy.post("/browse/set_browse_cookie", headers=as_bearer(bearer))
+    assert proxy.get(path).content == b"0123456789"
+    part = proxy.get(path, headers={"Range": "bytes=2-4"})
     assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"234", "bytes 2-4/10")
-    assert http.get(f"/browse/{session}/none").status_code == 404
+    assert proxy.get(f"/browse/{session}/none").status_code == 404
+    stack.set_browse_redirects(True)
+    assert proxy.get(path).status_code == 302
+    assert proxy.get(path, follow_redirects=True).content == b"0123456789"
+    refresh = "mutation($id: ID!, $ttl: Int!) { browsingSessionRefresh(id: $id, ttl: $ttl) { __typename } }"
+    stack.ask(refresh, bearer, id=session, ttl=0)
+    assert proxy.get(path).status_code == 404
+    stack.ask(refresh, bearer, id=session, ttl=180)
+    assert proxy.get(path).status_code == 302
     stack.ask("mutation($id: ID!) { browsingSessionDispose(id: $id) { __typename } }", bearer, id=session)
-    assert http.get(path).status_code == 404
+    assert proxy.get(path).status_code == 404
     guess = stack.ask(begin, bearer, scope=f"s3://{bucket}#package=lab/cells&hash={top_hash}")
     assert guess["data"]["browsingSessionCreate"]["__typename"] == "InvalidInput"
     stack.change_bucket(bucket, browsable=False)
@@ -304,72 +321,7 @@ def test_bytes_come_by_a_browsing_session_with_its_cookie_and_in_ranges(
     )
 
 
-# search
-
-
-def test_packages_are_found_sorted_and_paged(stack: Stack, bearer: str, bucket: str) -> None:
-    for number, name in enumerate(("lab/one", "lab/two", "lab/three")):
-        create(stack, bearer, bucket, name, message=f"round {number}", userMeta={"n": number})
-
-    def found(**given: Any) -> dict[str, Any]:
-        return stack.ask(PACKAGES, bearer, **given)["data"]["searchPackages"]
-
-    def names(**given: Any) -> list[str]:
-        return [hit["name"] for hit in found(**given)["firstPage"]["hits"]]
-
-    assert names(text="round AND lab", ordering="sys:name:asc") == ["lab/one", "lab/three", "lab/two"]
-    assert names(text="ptr_name:lab\\/t*", ordering="usr:/n:number:desc") == ["lab/three", "lab/two"]
-    assert found(text="nowhere")["__typename"] == "EmptySearchResultSet"
-    assert found(ordering="sys:comment:asc")["firstPage"]["errors"] == [{"name": "UnsupportedSort"}]
-    assert found(ordering="by name")["firstPage"]["errors"] == [{"name": "ordering"}]
-    first = found(size=2, ordering="sys:name:asc")
-    assert (first["total"], [hit["name"] for hit in first["firstPage"]["hits"]]) == (
-        3,
-        ["lab/one", "lab/three"],
-    )
-    more = """query($after: String!) { searchMorePackages(after: $after) {
-        ... on PackagesSearchResultSetPage { cursor hits { name } } } }"""
-    rest = stack.ask(more, bearer, after=first["firstPage"]["cursor"])["data"]["searchMorePackages"]
-    assert rest == {"cursor": None, "hits": [{"name": "lab/two"}]}
-
-
-@pytest.mark.parametrize(
-    "text", ["key:results/*", "ext:.csv AND (", "size:abc", "foo:bar:baz", '"open', "a)", "AND b"]
-)
-def test_a_malformed_search_is_invalid_input(stack: Stack, bearer: str, bucket: str, text: str) -> None:
-    answer = stack.ask(PACKAGES, bearer, text=text)["data"]["searchPackages"]
-    assert answer["__typename"] == "InvalidInput"
-    assert answer["errors"][0]["path"] == "searchString"
-
-
 # releases
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_each_release_is_a_schema(profile: str) -> None:
-    assert validate_schema(schema(profile)) == []
-
-
-@pytest.mark.parametrize(
-    ("document", "releases"),
-    [
-        ("{ me { apiKeys { userEmail } } }", ["1.67", "1.69", "26.8"]),
-        ("{ buckets { collaborators { permissionLevel } } }", ["1.69", "26.8"]),
-        ("{ bucketConfigs { collaborators { permissionLevel } } }", ["2025-autumn", "1.67"]),
-        ("{ bucketConfigs { prefixes } }", ["1.67", "1.69", "26.8"]),
-        (PACKAGES, ["26.8"]),
-        (
-            "{ searchPackages { ... on PackagesSearchResultSet { firstPage(order: NEWEST) { cursor } } } }",
-            ["2025-autumn", "1.67", "1.69"],
-        ),
-        (
-            'mutation { restoreObject(bucket: "", key: "", tier: BULK, days: 1) { __typename } }',
-            ["26.8"],
-        ),
-    ],
-)
-def test_what_came_later_or_went_is_unknown_elsewhere(document: str, releases: list[str]) -> None:
-    assert [profile for profile in PROFILES if not validate(schema(profile), parse(document))] == releases
 
 
 def test_an_unknown_field_is_a_validation_error(stack: Stack, bearer: str) -> None:
@@ -379,14 +331,25 @@ def test_an_unknown_field_is_a_validation_error(stack: Stack, bearer: str) -> No
     )
 
 
+def test_the_configuration_names_the_other_hosts(stack: Stack) -> None:
+    config = httpx2.get(f"{stack.url}/config.json", trust_env=False).json()
+    assert (config["registryUrl"], config["s3Proxy"]) == (stack.registry_url, stack.proxy_url)
+    assert config["mode"] == "PRODUCT"
+    for page in ("/api/me", "/browse/x/y"):
+        assert httpx2.get(stack.url + page, trust_env=False).headers["content-type"].startswith("text/html")
+
+
 def test_addresses_in_the_configuration_may_be_relative(moto: S3Access) -> None:
     with quilt_stack(moto, relative=True, config={"noDownload": True}) as stack:
         stack.add_user("ada")
         config = httpx2.get(f"{stack.url}/config.json", trust_env=False).json()
-        assert (config["registryUrl"], config["noDownload"], config["mode"]) == ("/__reg", True, "PRODUCT")
+        assert config["noDownload"] is True
         headers = as_bearer(stack.token("ada"))
-        answer = httpx2.get(f"{stack.url}/__reg/api/me", headers=headers, trust_env=False)
+        answer = httpx2.get(f"{stack.url}{config['registryUrl']}/api/me", headers=headers, trust_env=False)
         assert answer.json()["current_user"] == "ada"
+        cookie = f"{stack.url}{config['s3Proxy']}/browse/set_browse_cookie"
+        assert httpx2.post(cookie, headers=headers, trust_env=False).status_code == 204
+        assert [one["path"] for one in stack.requests()][1:] == ["/api/me", "/browse/set_browse_cookie"]
 
 
 # what goes wrong
@@ -464,9 +427,14 @@ def test_the_release_and_the_buckets_change_in_the_middle(stack: Stack, bearer: 
 
 def test_what_came_is_told(stack: Stack, bearer: str, http: httpx2.Client) -> None:
     stack.ask(ME, bearer)
-    http.get("/config.json")
-    told = [(one["method"], one["path"], one["operation"], one["bearer"]) for one in stack.requests()]
-    assert told == [("POST", "/graphql", "Me", True), ("GET", "/config.json", None, False)]
+    http.get("/api/me")
+    told = [
+        [one[name] for name in ("host", "method", "path", "operation", "bearer")] for one in stack.requests()
+    ]
+    assert told == [
+        ["registry", "POST", "/graphql", "Me", True],
+        ["registry", "GET", "/api/me", None, False],
+    ]
     assert bearer not in str(stack.requests())
     stack.forget()
     assert stack.requests() == []

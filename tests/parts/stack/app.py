@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from parts.stack import browse, control
 from parts.stack.faults import Plan
@@ -23,7 +23,7 @@ from parts.stack.graph.profiles import STACK_VERSIONS
 from parts.stack.holdings import Holdings
 from parts.stack.registry import Registry
 from parts.stack.state import Refused, State, User
-from parts.stack.struck import CONTROL, Struck
+from parts.stack.struck import CONTROL, REGISTRY, S3_PROXY, Struck
 
 
 class Site:
@@ -45,50 +45,58 @@ class Site:
         self.registry = Registry(state, self.holdings)
         self.gate = Gate(state, upstream)
         self.struck: Struck | None = None
+        self.urls: dict[str, str] = {}
 
-    def asgi(self) -> Struck:
-        routes = [
-            Route("/", self.catalog),
-            Route("/config.json", self.config_json),
+    def asgi(self, ports: dict[int, str]) -> Struck:
+        """One for all hosts; ``ports`` names them. With relative addresses the catalog is all three."""
+        registry = [
             Route("/graphql", self.graphql, methods=["POST"]),
             Route("/api/{rest:path}", self.api, methods=["GET", "POST"]),
-            Route("/login", self.catalog),
+            Route("/login", self.page),
+        ]
+        bytes_ = [
             Route("/browse/set_browse_cookie", self.set_cookie, methods=["POST"]),
             Route("/browse/{session}/{key:path}", self.browse),
-            Route(CONTROL, self.control, methods=["POST"]),
         ]
+        catalog: list[BaseRoute] = [Route("/config.json", self.config_json)]
+        proxy = self._with_s3(Starlette(routes=bytes_))
         if self.relative:
-            routes += [
-                Route(f"/__reg{route.path}", route.endpoint, methods=list(route.methods or ()))
-                for route in routes[2:5]
-            ]
-        pages = Starlette(routes=routes)
+            catalog += [Mount(REGISTRY, routes=registry), Mount(S3_PROXY, app=proxy)]
+        hosts: dict[str, Any] = {
+            "catalog": Starlette(routes=[*catalog, Route("/{rest:path}", self.page)]),
+            "registry": Starlette(routes=[*registry, *bytes_]),
+            "s3proxy": proxy,
+        }
+        self.urls = {name: f"http://127.0.0.1:{port}" for port, name in ports.items()}
+        control = Starlette(routes=[Route(CONTROL, self.control, methods=["POST"])])
+        self.struck = Struck(hosts, ports, control, self.state, self.plan)
+        return self.struck
 
+    def _with_s3(self, pages: Any) -> Any:
         async def site(scope: Any, receive: Any, send: Any) -> None:
             is_s3 = scope["type"] == "http" and Gate.is_proxied(scope["path"])
             await (self.gate if is_s3 else pages)(scope, receive, send)
 
-        self.struck = Struck(site, self.state, self.plan)
-        return self.struck
+        return site
 
-    async def catalog(self, request: Request) -> Response:
+    async def page(self, request: Request) -> Response:
+        """The catalog answers so whatever it is asked for."""
         return HTMLResponse("<!doctype html><title>Quilt</title>")
 
     async def config_json(self, request: Request) -> Response:
-        here = str(request.base_url).rstrip("/")
-        root = "" if self.relative else here
+        urls = {"registry": REGISTRY, "s3proxy": S3_PROXY, "catalog": ""} if self.relative else self.urls
         said = {
             "alwaysRequiresAuth": True,
             "analyticsBucket": "test-stack-analyticsbucket-1",
-            "apiGatewayEndpoint": f"{root}/__lambda",
+            "apiGatewayEndpoint": f"{urls['catalog']}/__lambda",
             "mixpanelToken": "",
             "mode": "PRODUCT",
             "passwordAuth": "ENABLED",
             "ssoAuth": "DISABLED",
             "ssoProviders": "",
             "region": self.region,
-            "registryUrl": "/__reg" if self.relative else here,
-            "s3Proxy": root or "/",
+            "registryUrl": urls["registry"],
+            "s3Proxy": urls["s3proxy"],
             "serviceBucket": "test-stack-servicebucket-1",
             "stackVersion": STACK_VERSIONS[self.state.profile],
         }
@@ -156,7 +164,7 @@ class Site:
         except Refused as refused:
             return _refused(refused)
         answer = Response(status_code=204)
-        answer.set_cookie(browse.COOKIE, browse.new_cookie(self.state, user), path="/browse", httponly=True)
+        answer.set_cookie(browse.COOKIE, browse.new_cookie(self.state, user), path="/", httponly=True)
         return answer
 
     async def browse(self, request: Request) -> Response:

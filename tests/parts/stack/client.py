@@ -24,14 +24,13 @@ NEWEST = "26.8"
 
 
 class Stack:
-    """``url`` is catalog, registry and s3Proxy in one. Roles ``reader`` and ``writer`` are there: of all its buckets.
+    """``url`` is the catalog's. Roles ``reader`` and ``writer`` are there: of all its buckets.
 
     ``s3_url`` is S3 as the keys that the stack hands out may use it: for these alone, and what their role allows.
     """
 
-    def __init__(self, url: str, s3_url: str, secret: str, begun: dict[str, Any]) -> None:
-        self.url = url
-        self.s3_url = s3_url
+    def __init__(self, urls: list[str], secret: str, begun: dict[str, Any]) -> None:
+        self.url, self.registry_url, self.proxy_url, self.s3_url = urls
         self._secret = secret
         self._begun = begun
 
@@ -52,7 +51,7 @@ class Stack:
         headers = {"Content-Type": "application/json"}
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
-        request = urllib.request.Request(f"{self.url}/graphql", body, headers, method="POST")
+        request = urllib.request.Request(f"{self.registry_url}/graphql", body, headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
@@ -102,6 +101,10 @@ class Stack:
     def set_profile(self, profile: str) -> None:
         self._do("profile", profile=profile)
 
+    def set_browse_redirects(self, on: bool) -> None:
+        """Bytes are answered by a redirect to S3, as by a registry without its proxy before it."""
+        self._do("browse_redirects", on=on)
+
     def set_config(self, **change: Any) -> None:
         """Keys of config.json."""
         self._do("config", change=change)
@@ -114,7 +117,8 @@ class Stack:
         self._do("clear_faults")
 
     def requests(self, path: str | None = None) -> list[dict[str, Any]]:
-        """``method``, ``path``, ``operation``, ``bearer`` (was one sent) and ``headers`` of each, in order of coming."""
+        """In order of coming: ``host`` (catalog, registry or s3proxy), ``method``, ``path``, ``operation``, ``headers``, and
+        ``bearer``: whether one was sent."""
         return [one for one in self._do("requests") if path in (None, one["path"])]
 
     def s3_requests(self) -> list[dict[str, Any]]:
@@ -140,7 +144,10 @@ def quilt_stack(
     relative: bool = False,
     config: dict[str, Any] | None = None,
 ) -> Iterator[Stack]:
-    """``relative``: config.json names paths, not addresses. ``config`` changes its keys. Starts in about two seconds."""
+    """``relative``: config.json names paths of the catalog, not other hosts. ``config`` changes its keys.
+
+    Starts in about two seconds.
+    """
     secret, home = secrets.token_hex(16), tempfile.mkdtemp(prefix="quilt-stack-")
     begun: dict[str, Any] = {"profile": profile, "buckets": list(buckets), "config": config or {}}
     given = begun | {"region": s3.region, "secret": secret, "relative": relative}
@@ -170,8 +177,7 @@ def quilt_stack(
         ports = process.stdout.readline().split()
         if not ports:
             raise RuntimeError(f"the stack did not start: exit status {process.wait(10)}")
-        url, s3_url = (f"http://127.0.0.1:{port}" for port in ports)
-        yield Stack(url, s3_url, secret, begun)
+        yield Stack([f"http://127.0.0.1:{port}" for port in ports], secret, begun)
     finally:
         process.stdin.close()  # which is its sign to end
         try:

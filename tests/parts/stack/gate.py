@@ -14,7 +14,7 @@ from parts.stack.state import READ_WRITE, Keys, State
 
 _CREDENTIAL = re.compile(rb"Credential=([^/,]+)/")
 _PRESIGNED = re.compile(rb"X-Amz-Credential=([^%/&]+)")
-_PROXIED = re.compile(rb"/([^/]+)\.s3\.[\w-]+\.amazonaws\.com(/.*)?")
+_PROXIED = re.compile(rb"(?:/__s3proxy)?/([^/]+)\.s3\.[\w-]+\.amazonaws\.com(/.*)?")
 _OWN = (b"host", b"connection", b"expect", b"transfer-encoding", b"keep-alive")
 _ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>{}</Message></Error>'
 

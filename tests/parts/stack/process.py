@@ -22,16 +22,24 @@ def end_with_standard_input() -> None:
     os._exit(0)
 
 
+HOSTS = ("catalog", "registry", "s3proxy")
+
+
 async def serve(site: Site) -> None:
-    """The stack, and its gate to S3 on a port of its own."""
-    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    servers = [
-        uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off"))
-        for app in (site.asgi(), site.gate)
-    ]
-    print(*(one.getsockname()[1] for one in listening), flush=True)
+    """The stack's hosts, and its gate to S3, each on a port of its own."""
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in (*HOSTS, "gate")]
+    ports = [one.getsockname()[1] for one in listening]
+    stack = site.asgi(dict(zip(ports, HOSTS, strict=False)))
+    print(*ports, flush=True)
     sys.stdout = sys.stderr  # quilt3 prints
-    await asyncio.gather(*(server.serve([one]) for server, one in zip(servers, listening, strict=True)))
+    await asyncio.gather(
+        *(
+            uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off")).serve(
+                [one]
+            )
+            for app, one in zip((stack, stack, stack, site.gate), listening, strict=True)
+        )
+    )
 
 
 def main() -> None:

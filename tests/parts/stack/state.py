@@ -156,6 +156,7 @@ class State:
         self.default_role: str | None = None
         self.sso: dict[str, Any] | None = None
         self.open_query = False
+        self.browse_redirects = False
         self.rules = {"omics": True, "ro-crate": False}
         self.add_role("reader", {EVERY_BUCKET: READ})
         self.add_role("writer", {EVERY_BUCKET: READ_WRITE})

@@ -12,25 +12,32 @@ from parts.stack.graph.profiles import PROFILES
 from parts.stack.state import State
 
 CONTROL = "/_control"
+REGISTRY = "/__reg"
+S3_PROXY = "/__s3proxy"
 
 
 class Struck:
-    """ASGI around ASGI. What strikes a request is in ``scope["faults"]``."""
+    """ASGI around the ASGI of each host, which is told by its port. What strikes a request is in ``scope["faults"]``."""
 
-    def __init__(self, app: Any, state: State, plan: Plan) -> None:
-        self.app, self.state, self.plan = app, state, plan
+    def __init__(
+        self, hosts: dict[str, Any], ports: dict[int, str], control: Any, state: State, plan: Plan
+    ) -> None:
+        self.hosts, self.ports, self.control = hosts, ports, control
+        self.state, self.plan = state, plan
         self.requests: list[dict[str, Any]] = []
         self.lock = threading.Lock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        host = self.ports[scope["server"][1]]
         if scope["type"] != "http" or scope["path"] == CONTROL:
-            await self.app(scope, receive, send)
+            await self.control(scope, receive, send)
             return
         body = await _whole(receive)
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        operation = _operation(body) if scope["path"] == "/graphql" else None
-        self._note(scope, headers, operation)
-        faults = self.plan.strike(scope["path"], operation)
+        path = scope["path"].removeprefix(REGISTRY).removeprefix(S3_PROXY)
+        operation = _operation(body) if path == "/graphql" else None
+        self._note(host, scope["method"], path, headers, operation)
+        faults = self.plan.strike(path, operation)
         for fault in faults:
             self._change(fault)
             await asyncio.sleep(fault.silence)
@@ -40,12 +47,15 @@ class Struck:
         if answered is not None:
             await _send(answered, send)
             return
-        await self.app(scope, _again(body, receive), send if cut is None else _Cut(send, cut))
+        await self.hosts[host](scope, _again(body, receive), send if cut is None else _Cut(send, cut))
 
-    def _note(self, scope: Any, headers: dict[str, str], operation: str | None) -> None:
+    def _note(
+        self, host: str, method: str, path: str, headers: dict[str, str], operation: str | None
+    ) -> None:
         noted = {
-            "method": scope["method"],
-            "path": scope["path"],
+            "host": host,
+            "method": method,
+            "path": path,
             "operation": operation,
             "bearer": "authorization" in headers,
             "headers": {

@@ -181,10 +181,11 @@ def _rule(info: Any, name: str) -> dict[str, Any] | None:
     return next((rule for rule in _rules(info.context) if rule["name"] == name), None)
 
 
-def _toggle(info: Any, name: str, enabled: bool) -> dict[str, Any] | None:
-    if name in info.context.state.rules:
-        info.context.state.rules[name] = enabled
-    return _rule(info, name)
+def _toggle(info: Any, name: str, enabled: bool) -> dict[str, Any]:
+    if name not in info.context.state.rules:
+        return operation_error(Failure("NotFound", f"there is no rule {name}"))
+    info.context.state.rules[name] = enabled
+    return {"__typename": "PackagerEventRule", "name": name, "enabled": enabled}
 
 
 def _keys(asking: Asking) -> list[dict[str, Any]]:
@@ -217,7 +218,7 @@ def queries(asking: Asking) -> dict[str, Any]:
 
 def _set_open_query(info: Any, enabled: bool) -> dict[str, Any]:
     info.context.state.open_query = enabled
-    return queries(info.context)
+    return {"tabulatorOpenQuery": enabled}
 
 
 def mutations() -> dict[str, Any]:

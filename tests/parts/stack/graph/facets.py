@@ -12,8 +12,7 @@ _SORTABLE = ("NUMBER", "DATETIME", "KEYWORD", "BOOLEAN")
 
 
 def _extents(values: list[Any], written: Any = float) -> dict[str, Any]:
-    held = [value for value in values if value is not None]
-    return {"min": written(min(held)), "max": written(max(held))} if held else {"min": None, "max": None}
+    return {"min": written(min(values)), "max": written(max(values))}
 
 
 def _values(values: list[Any]) -> dict[str, Any]:

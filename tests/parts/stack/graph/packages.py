@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError
 from quilt3.packages import Package, PackageEntry
-from quilt3.util import PhysicalKey, QuiltException
+from quilt3.util import QuiltException
 
 from parts.stack.graph.asking import Asking, invalid_input, operation_error
 from parts.stack.graph.session import signed_in
@@ -34,10 +34,11 @@ def packages(info: Any, bucket: str, filter: str | None = None) -> dict[str, Any
 
 def _ordered(asking: Asking, bucket: str, names: list[str], order: str) -> list[dict[str, Any]]:
     found = [one for name in names if (one := of_name(asking, bucket, name))]
-    return found if order == "NAME" else sorted(found, key=lambda one: one["modified"], reverse=True)
+    return found if order != "MODIFIED" else sorted(found, key=lambda one: one["modified"], reverse=True)
 
 
-def _page(items: list[Any], number: int, size: int) -> list[Any]:
+def _page(items: list[Any], number: int | None, size: int | None) -> list[Any]:
+    number, size = 1 if number is None else number, 30 if size is None else size
     if number < 1 or size < 1:
         raise GraphQLError("a page has a number and a size from 1 on")
     return items[(number - 1) * size : number * size]
@@ -63,7 +64,7 @@ def of_name(asking: Asking, bucket: str, name: str) -> dict[str, Any] | None:
                 revision(asking, bucket, name, pointer) for pointer in _page(pointers, number, perPage)
             ],
         },
-        "revision": lambda info, hashOrTag: _revision(asking, bucket, name, hashOrTag),
+        "revision": lambda info, hashOrTag: _revision(asking, bucket, name, hashOrTag or "latest"),
         "accessCounts": None,
     }
 
@@ -93,16 +94,12 @@ def revision(asking: Asking, bucket: str, name: str, pointer: Pointer) -> dict[s
         "dir": lambda info, path: _dir(whole(), path.strip("/")),
         "file": lambda info, path: _file(whole(), path.strip("/")),
         "accessCounts": None,
-        "contentsFlatMap": lambda info, max: _flat_map(whole(), max),
+        "contentsFlatMap": lambda info, max: _flat_map(whole(), 1000 if max is None else max),
     }
 
 
 def _workflow(kept: dict[str, Any] | None) -> dict[str, Any] | None:
-    if kept is None:
-        return None
-    place = PhysicalKey.from_url(kept["config"])
-    config = {"bucket": place.bucket, "key": place.path, "version": place.version_id}
-    return {"config": config, "id": kept["id"]}
+    return None if kept is None else {"config": kept["config"], "id": kept["id"]}
 
 
 def _inside(whole: Package, path: str) -> Package | PackageEntry | None:

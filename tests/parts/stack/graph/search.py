@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
+from graphql import GraphQLError
+
 from parts.stack.graph import facets
 from parts.stack.graph.asking import Asking, invalid_input, operation_error
 from parts.stack.holdings import Failure
@@ -133,7 +135,7 @@ def find_packages(asking: Asking, given: dict[str, Any]) -> list[Found]:
                 _meta_fits(predicate, one.user_meta) for predicate in given.get("userMetaFilters") or ()
             ):
                 continue
-            points = score(query, one.fields) + sum(score(query, entry.fields) for entry in one.entries[:100])
+            points = score(query, one.fields) + sum(score(query, entry.fields) for entry in one.entries)
             if points or query == Boolean(()):
                 found.append((points, one))
     return sorted(found, key=lambda pair: (-pair[0], -pair[1].hit["modified"], pair[1].id))
@@ -239,7 +241,7 @@ def sorted_by(found: list[Found], kind: str, sort: Any) -> Iterable[Found]:
     def value(pair: Found) -> Any:
         if where == "usr":
             value = pair[1].user_meta.get(field[0])
-            return value if value is not None and kind_of(value) == field[1].upper() else None
+            return value if value is not None and kind_of(value) == stored(field[1]) else None
         held = pair[1].hit.get(_SORTS.get(field, field))
         return (held or {}).get("id") if field == "workflow" else held
 
@@ -248,11 +250,9 @@ def sorted_by(found: list[Found], kind: str, sort: Any) -> Iterable[Found]:
     return [*sorted(having, key=value, reverse=direction == "desc"), *lacking]
 
 
-def ordering_of(text: str | None) -> Any:
+def ordering_of(text: Any) -> Any:
     """``sys:<field>:<direction>`` or ``usr:<pointer>:<kind>:<direction>``, read from the right."""
-    if text is None:
-        return None
-    rest, _, direction = text.rpartition(":")
+    rest, _, direction = text.rpartition(":") if isinstance(text, str) else ("", "", "")
     if direction in ("asc", "desc") and rest.startswith("sys:"):
         field = rest.removeprefix("sys:")
         if field == "comment":
@@ -260,20 +260,36 @@ def ordering_of(text: str | None) -> Any:
         if field in (*_SORTS, "workflow"):
             return ["sys", field, direction]
     pointer, _, kind = rest.rpartition(":")
-    if direction in ("asc", "desc") and pointer.startswith("usr:/"):
-        if kind == "text":
-            raise Failure("UnsupportedSort", "packages are not sorted by text")
-        if kind in ("number", "datetime", "keyword", "boolean"):
-            return ["usr", [pointer.removeprefix("usr:"), kind], direction]
+    if direction in ("asc", "desc") and pointer.startswith("usr:/") and kind in _META_KINDS:
+        return ["usr", [pointer.removeprefix("usr:"), kind], direction]
     raise Failure("ordering", f"{text!r} is no ordering")
 
 
-def _first_page(asking: Asking, kind: str, given: dict[str, Any]) -> Callable[..., dict[str, Any]]:
-    def first_page(info: Any, size: int | None = 30, order: Any = None, ordering: str | None = None) -> Any:
-        try:
-            sort = ordering_of(ordering) if ordering is not None else order
-        except Failure as error:
-            return invalid_input("ordering", error.name, error.message)
+def _check_kind(found: list[Found], sort: Any) -> None:
+    """A text is sorted where it is kept as a keyword."""
+    where, field, _ = sort
+    if where == "usr":
+        pointer, kind = field
+        kinds = {kind_of(one.user_meta[pointer]) for _, one in found if pointer in one.user_meta}
+        if stored(kind) not in kinds:
+            raise Failure("UnsupportedSort", f"{pointer} is not kept as {kind}")
+
+
+def stored(kind: str) -> str:
+    return "KEYWORD" if kind == "text" else kind.upper()
+
+
+def _first_page(
+    asking: Asking, kind: str, given: dict[str, Any], found: list[Found]
+) -> Callable[..., dict[str, Any]]:
+    def first_page(info: Any, size: int | None = 30, order: Any = None, ordering: Any = None) -> Any:
+        sort = order
+        if ordering is not None:
+            try:
+                sort = ordering_of(ordering)
+                _check_kind(found, sort)
+            except Failure as error:
+                return invalid_input("ordering", error.name, error.message)
         return _page(asking, kind, given, sort, 0, size)
 
     return first_page
@@ -286,6 +302,8 @@ def _search(info: Any, kind: str, typename: str, given: dict[str, Any]) -> dict[
     try:
         found = _KINDS[kind][0](asking, given)
     except QuerySyntaxError as error:
+        if asking.state.profile != "26.8":
+            raise GraphQLError("Internal Server Error") from None  # as all did before 26.7
         return _malformed(error)
     except ValueError as error:
         return operation_error(Failure("InvalidFilter", str(error)))
@@ -298,7 +316,7 @@ def _search(info: Any, kind: str, typename: str, given: dict[str, Any]) -> dict[
         "filteredUserMetaFacets": lambda info, path, type=None: facets.filtered(
             [one for _, one in found], path, type
         ),
-        "firstPage": _first_page(asking, kind, given),
+        "firstPage": _first_page(asking, kind, given, found),
     }
 
 

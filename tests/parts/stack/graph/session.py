@@ -165,6 +165,20 @@ def restore_object(
     return {"__typename": "RestoreObjectSuccess", "alreadyRestored": restored}
 
 
+def status(info: Any) -> dict[str, Any]:
+    now = moment(time.time())
+    report = {"timestamp": now, "renderedReportLocation": {"bucket": "test-stack-status", "key": "1.html"}}
+    canary = dict.fromkeys(("name", "region", "group", "title", "description", "schedule"), "search")
+    return {
+        "__typename": "Status",
+        "canaries": [canary | {"ok": True, "lastRun": now}],
+        "latestStats": {"passed": 1, "failed": 0, "running": 0},
+        "stats": {"datetimes": [now], "passed": [1], "failed": [0]},
+        "reports": {"total": 1, "page": [report]},
+        "reportsBucket": "test-stack-status",
+    }
+
+
 _CONFIG = {
     "contentIndexingSettings": {
         "extensions": [".csv", ".json", ".md", ".txt"],
@@ -178,7 +192,7 @@ ROOT = {
     "me": me,
     "config": _CONFIG,
     "subscription": lambda info: {"active": True, "timestamp": moment(time.time())},
-    "status": {"__typename": "Unavailable"},
+    "status": status,
     "switchRole": switch_role,
     "apiKeyCreate": api_key_create,
     "apiKeyRevoke": api_key_revoke,

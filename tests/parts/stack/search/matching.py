@@ -126,8 +126,8 @@ def _fits(query: Term | Range, kind: str, value: Any) -> bool:
             if kind == TEXT:
                 return any(re.fullmatch(pattern.lower(), token) for token in tokens(value))
             return re.fullmatch(pattern, value, re.DOTALL) is not None
-        except re.error as error:
-            raise QuerySyntaxError(f"Cannot parse a regular expression: {error}", None) from None
+        except re.error:
+            return False
     if kind == KEYWORD:
         return value == query.text
     wanted, held = tokens(query.text), tokens(value)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 _SPACE = " \t\n\r　"
 _NO_START = _SPACE + '+-!():^[]"{}~*?\\/'
+_ENDS_WORD = _SPACE + '!():^[]"{}~/'
+_WORDS = ("AND", "OR", "NOT", "&&", "||")
+_WILD = re.compile(r"(?<!\\)(?:\\\\)*[*?]")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -93,14 +96,14 @@ class _Parser:
             end = self.place + len(word)
             if self.text.startswith(word, self.place):
                 follows = self.text[end : end + 1]
-                if (
-                    not word.isalpha()
-                    or not follows
-                    or follows in _NO_START.replace("*", "").replace("?", "")
-                ):
-                    self.place = end
-                    self.space()
-                    return word
+                if word in ("+", "-", "!"):
+                    if follows and follows in _SPACE:
+                        continue  # stands alone: a term
+                elif follows and follows not in _ENDS_WORD:
+                    continue
+                self.place = end
+                self.space()
+                return word
         return None
 
     def clauses(self, field: str | None) -> Query:
@@ -127,17 +130,20 @@ class _Parser:
 
     def clause(self, field: str | None) -> Query:
         start = self.place
-        if self.peek() == "*" and self.text.startswith("*:", self.place):
-            self.place += 2
+        if every := re.compile(rf"\*[{_SPACE}]*:").match(self.text, self.place):
+            self.place = every.end()
+            self.space()
             field = "*"
         elif self.peek() and (self.peek() not in _NO_START or self.peek() == "\\"):
             name = self.raw_term()
-            if self.peek() == ":" and "*" not in name and "?" not in name:
+            self.space()
+            if self.peek() == ":" and not _WILD.search(name):
                 self.place += 1
                 self.space()
                 field = unescaped(name)
             else:
                 self.place = start
+        marks = "^"
         if self.peek() == "(":
             self.place += 1
             self.space()
@@ -147,16 +153,33 @@ class _Parser:
             self.place += 1
         else:
             query = self.term(field)
-        if self.peek() == "^":
-            self.number()
-        self.space()
+            marks = "^~" if isinstance(query, Term) else "^"
+        self.strength(marks)
         return query
+
+    def strength(self, marks: str) -> None:
+        """Boost and slop, each once. They change how well something fits, not what."""
+        self.space()
+        while (mark := self.peek()) and mark in marks:
+            marks = marks.replace(mark, "")
+            if mark == "^":
+                self.number()
+            else:
+                self.slop()
+            self.space()
 
     def number(self) -> None:
         self.place += 1
         found = _NUMBER.match(self.text, self.place)
-        if found:
-            self.place = found.end()
+        if not found:
+            raise self.unexpected()
+        self.place = found.end()
+
+    def slop(self) -> None:
+        """Whatever a term is made of; only a number means something."""
+        self.place += 1
+        while self.peek() and (self.peek() in "+-" or self.peek() not in _NO_START):
+            self.place += 1
 
     def raw_term(self) -> str:
         start = self.place
@@ -181,17 +204,23 @@ class _Parser:
         if letter == '"':
             query: Query = Term(field, unescaped(self.until('"')), is_phrase=True)
         elif letter == "/":
-            query = Term(field, self.until("/"), is_regex=True)
-        elif letter in ("[", "{") and letter:
-            query = self.range(field)
+            start, query = self.place, Term(field, self.until("/"), is_regex=True)
+            try:
+                re.compile(query.text.lstrip("*+?"))  # Lucene takes one that repeats nothing as it is
+            except re.error as error:
+                raise QuerySyntaxError(f"Cannot parse '{self.text}': {error}", start) from None
+        elif letter and letter in "[{":
+            return self.range(field)
         else:
+            start = self.place
             raw = self.raw_term()
-            if not raw:
+            if not raw and letter and letter in "+-!" and self.text[start + 1 : start + 2] in tuple(_SPACE):
+                raw = letter
+                self.place += 1
+            if not raw or raw in _WORDS:
+                self.place = start
                 raise self.unexpected()
-            wild = re.search(r"(?<!\\)(?:\\\\)*[*?]", raw)
-            query = Term(field, unescaped(raw), pattern_of(raw) if wild else None)
-        if self.peek() == "~":
-            self.number()
+            query = Term(field, unescaped(raw), pattern_of(raw) if _WILD.search(raw) else None)
         return query
 
     def until(self, mark: str) -> str:
