@@ -14,6 +14,7 @@
     │   ├── TooCostly             too_costly            looking into the file takes more memory or time than a call may
     │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
     │   ├── WorkflowConfigInvalid workflow_config       the workflow configuration itself is broken
+    │   ├── StackRefused          stack_refused         a Quilt stack does not take a request, and says why
     │   └── NotFound
     │       ├── RegistryNotFound  registry_not_found
     │       ├── PackageNotFound   package_not_found
@@ -35,6 +36,7 @@
     │   ├── StorageUnavailable    storage_unavailable   the store failed, timed out or throttled
     │   ├── StorageFull           storage_full          no space left, or a quota is used up
     │   ├── StorageBusy           storage_busy          another process holds the lock
+    │   ├── StackFailed           stack_failed          a Quilt stack failed in the middle of an answer
     │   ├── OutcomeUnknown        outcome_unknown       the store fell silent as it was told to commit: look, then decide
     │   └── ObjectArchived        object_archived       in an archive storage class, to be restored first
     ├── Conflict                  resolve a conflict
@@ -127,6 +129,10 @@ class WorkflowConfigInvalid(InputError):
     code = "workflow_config"
 
 
+class StackRefused(InputError):
+    code = "stack_refused"
+
+
 class NotFound(InputError):
     code = "not_found"
 
@@ -213,6 +219,10 @@ class StorageFull(RetryableError):
 
 class StorageBusy(RetryableError):
     code = "storage_busy"
+
+
+class StackFailed(RetryableError):
+    code = "stack_failed"
 
 
 class OutcomeUnknown(RetryableError):

@@ -24,6 +24,7 @@ from quilt_mcp.domain.listing import (
     RegistryWorkflows,
     Verification,
 )
+from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.plan import (
     Commit,
     CopyRequest,
@@ -36,6 +37,32 @@ from quilt_mcp.domain.plan import (
     PutOutcome,
     no_progress,
 )
+from quilt_mcp.domain.search import Hit, SearchRequest
+
+
+class SupportsRoles(Protocol):
+    """A user of a stack, who may have several roles."""
+
+    async def signed_in(self) -> SignedIn:
+        """Whom the stack takes the caller for. Raises AuthenticationError where it is nobody to it."""
+        ...
+
+    async def switch_role(self, role: str) -> SignedIn:
+        """For every session of the user, a browser's too. Raises ReadOnly, StackRefused."""
+        ...
+
+
+class SupportsSearch(Protocol):
+    async def search(
+        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
+    ) -> Page[Hit]:
+        """One page of what matches, in the order of ``request.sort``. ``total`` None: not told. Raises InvalidArgument for a
+        field, a comparison or an order that the search lacks, StackRefused for a query that it calls malformed."""
+        ...
+
+
+ABILITIES = ("roles", "search")
+"""What not every backend has: attributes of QuiltOps, None where missing."""
 
 
 class QuiltOps(Protocol):
@@ -53,6 +80,12 @@ class QuiltOps(Protocol):
     def writable(self) -> bool:
         """Whether writes are switched on. Verbs that write raise ReadOnly when they are not; dry runs work either way."""
         ...
+
+    @property
+    def roles(self) -> SupportsRoles | None: ...
+
+    @property
+    def search(self) -> SupportsSearch | None: ...
 
     # -- packages, reading --
 

@@ -16,7 +16,7 @@ from quilt_mcp.auth.identity import Asker, Identity
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import InternalError, QuiltError
-from quilt_mcp.ops import QuiltOps
+from quilt_mcp.ops import ABILITIES, QuiltOps
 from quilt_mcp.tools import find
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Reply, error_reply
@@ -33,7 +33,7 @@ class Session:
         self.settings = settings
         self._decider = Decider(settings)
         self._open_backend = open_backend
-        self._opened: dict[tuple[str, str, str], QuiltOps] = {}
+        self._opened: dict[tuple[str, str, str | None], QuiltOps] = {}
         self._opening = asyncio.Lock()
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
@@ -59,6 +59,14 @@ class Session:
         identity = await asyncio.to_thread(self.identity, asker)
         return Call(await self.ops(identity), self.settings, identity, progress)
 
+    async def abilities(self, *, asker: Asker = Asker()) -> frozenset[str]:  # noqa: B008 - frozen and without state
+        """What the asker's backend can do beside what all can; nothing while it cannot be had."""
+        try:
+            ops = (await self.open_call(asker=asker)).ops
+        except QuiltError:
+            return frozenset()
+        return frozenset(one for one in ABILITIES if getattr(ops, one) is not None)
+
     def _open(self, identity: Identity) -> QuiltOps:
         if self._open_backend is not None:
             return self._open_backend(identity, self.settings)
@@ -83,7 +91,9 @@ class Session:
             spec = find(name)
             understood, warnings = spec.understand(arguments)
             spec.check_writes(self.settings.allow_write)
-            return await spec.answer(await self.open_call(progress, asker=asker), understood, warnings)
+            opened = await self.open_call(progress, asker=asker)
+            spec.check_needs(opened)
+            return await spec.answer(opened, understood, warnings)
         except QuiltError as error:
             return error_reply(error, budget)
         except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw must not end the server

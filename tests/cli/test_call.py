@@ -82,7 +82,7 @@ def test_without_a_tool_all_tools_are_listed_and_writing_ones_marked(shell: Shel
         (("package_create", "--arg", "package=team/new"), "read_only", 4),
         (("package_create", "--arg", "package=a/b", "--args", '{"sources": [{"from": "/etc/hosts"}]}', "--allow-write"),
          "outside_roots", 4),
-        (("status", "--backend", "platform"), "not_supported", 4),
+        (("status", "--backend", "platform"), "sign_in", 3),
         (("status", "--max-response-tokens", "1"), "invalid_argument", 2),
     ],
 )  # fmt: skip

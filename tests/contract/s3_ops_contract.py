@@ -80,9 +80,10 @@ class OnBuckets(S3Objects, OpsContract):
         self.registry = f"s3://{self.bucket}"
         self.ops, self.reader = (
             open_ops(
-                server.environment(),
+                self.environment(server),
                 session,
                 self.backend,
+                **self.signed_in_by(),
                 default_registry=self.registry,
                 roots=(allowed,),
                 allow_write=writable,
@@ -91,6 +92,14 @@ class OnBuckets(S3Objects, OpsContract):
             )
             for writable in (True, False)
         )
+
+    def environment(self, server: S3Access) -> dict[str, str]:
+        """What the backend's process would see."""
+        return server.environment()
+
+    def signed_in_by(self) -> dict[str, Any]:
+        """Settings that say who the user is; called when the bucket is there."""
+        return {}
 
     @cached_property
     def other_registry(self) -> str:  # type: ignore[override]

@@ -183,7 +183,7 @@ def home(tmp_path: Path, registry: QuiltRegistry) -> Home:
 
 def test_a_session_that_lasts_is_used_as_it_is(home: Home, registry: QuiltRegistry) -> None:
     home.sign_in(expires_in=120)
-    assert home.session().bearer() == registry.access_token
+    assert home.session().token() == registry.access_token
     assert not registry.requests
 
 
@@ -192,7 +192,7 @@ def test_a_token_with_less_than_a_minute_left_is_refreshed_and_saved_for_quilt3(
     home: Home, registry: QuiltRegistry, left: float
 ) -> None:
     home.sign_in(expires_in=left)
-    assert home.session().bearer() == registry.access_token
+    assert home.session().token() == registry.access_token
     saved = home.auth()
     assert saved[registry.url]["refresh_token"] == registry.refresh_token == "refresh-1"
     assert saved[registry.url]["access_token"] == registry.access_token
@@ -213,7 +213,7 @@ result = [quilt3.logged_in(), session.headers["Authorization"]]
 """
     for turn in range(1, 5):
         if turn % 2:
-            assert home.session().bearer() == registry.access_token
+            assert home.session().token() == registry.access_token
         else:
             catalog, header = home.quilt3.run(theirs)
             assert (catalog, header) == (CATALOG, f"Bearer {registry.access_token}")
@@ -297,7 +297,7 @@ def telling():
     print("locking", flush=True)
     return locked()
 session._files.locked = telling
-print(session.bearer())
+print(session.token())
 """
     first = home.start(script)
     assert registry.arrived.wait(30)
@@ -321,7 +321,7 @@ def test_a_token_that_quilt3_used_first_is_no_sign_out(home: Home, registry: Qui
     held, registry.held = registry.held, None
     answers: list[Any] = []
     session = home.session()
-    ours = threading.Thread(target=lambda: answers.append(outcome(session.bearer, (QuiltError,))))
+    ours = threading.Thread(target=lambda: answers.append(outcome(session.token, (QuiltError,))))
     ours.start()
     assert registry.refused.wait(30)
     held.set()
@@ -346,7 +346,7 @@ def counted(call):
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **named)
     return counting
-session.bearer
+session.token
 from quilt_mcp.auth import quilt3_files
 import httpx2, yaml, socket, ssl
 exchange = session._registry.exchange
@@ -356,7 +356,7 @@ def exchanged(*arguments):
         setattr(os, name, counted(getattr(os, name)))
     return new
 session._registry.exchange = exchanged
-session.bearer()
+session.token()
 """
     left_something = False
     for at in range(1, 30):
@@ -393,7 +393,7 @@ def test_a_folder_that_takes_no_file_costs_no_token(home: Home, registry: QuiltR
         home.folder / ".quilt-mcp.lock"
     ).mkdir()  # root may write to any folder, and nobody may write to this one as a file
     with pytest.raises(AuthenticationError, match="could not be saved") as caught:
-        home.session().bearer()
+        home.session().token()
     assert str(home.folder) in caught.value.next_step
     assert registry.requests == {}
 
@@ -405,7 +405,7 @@ import resource
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import httpx2, yaml, ssl
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-print(session.bearer() == session.bearer(), session.bearer())
+print(session.token() == session.token(), session.token())
 """
     out, error = home.start(script).communicate(timeout=60)
     assert out.split() == ["True", registry.access_token], error
@@ -420,7 +420,7 @@ def test_a_link_to_a_file_elsewhere_stays_a_link(home: Home, registry: QuiltRegi
     elsewhere.mkdir()
     shutil.move(home.folder / AUTH, elsewhere / "quilt-auth.json")
     (home.folder / AUTH).symlink_to(elsewhere / "quilt-auth.json")
-    home.session().bearer()
+    home.session().token()
     assert (home.folder / AUTH).is_symlink()
     assert home.auth()[registry.url]["refresh_token"] == registry.refresh_token
 
@@ -431,7 +431,7 @@ def test_a_sign_out_is_seen_at_the_next_call(home: Home, registry: QuiltRegistry
     session.keys()
     home.quilt3.run("quilt3.logout()")
     assert session.saved() is None
-    for ask in (session.bearer, session.keys):
+    for ask in (session.token, session.keys):
         with pytest.raises(AuthenticationError, match="signed out"):
             ask()
 
@@ -456,7 +456,7 @@ def test_a_registry_that_fails_is_told_without_its_words_or_our_token(
     home.sign_in(expires_in=0)
     before = home.auth()
     with pytest.raises(QuiltError, match=said) as caught:
-        home.session().bearer()
+        home.session().token()
     told = f"{caught.value} {caught.value.next_step} {caught.value.details}"
     assert "refresh-0" not in told
     assert caught.value.next_step
@@ -478,7 +478,7 @@ def test_a_token_is_sent_nowhere_but_over_https_or_to_this_machine(home: Home, u
     (home.folder / CONFIG).write_text(f"registryUrl: '{url}'\n")
     home.write_auth({url: {**ENTRY, "expires_at": 0}})
     with pytest.raises(QuiltError, match="registryUrl"):
-        home.session().bearer()
+        home.session().token()
 
 
 def test_neither_tokens_nor_keys_show_in_what_is_printed(home: Home, registry: QuiltRegistry) -> None:

@@ -11,6 +11,7 @@ from parts.ceph import CephCluster, absence, ceph_cluster
 from parts.moto_server import moto_server
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
+from parts.stack import Stack, quilt_stack
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,19 @@ def moto_proxy(moto: S3Access) -> Iterator[Proxy]:
 def s3(moto: S3Access, moto_proxy: Proxy) -> S3Access:
     """moto through the proxy."""
     return moto.via(moto_proxy.url)
+
+
+@pytest.fixture(scope="session")
+def _one_stack(moto: S3Access) -> Iterator[Stack]:
+    with quilt_stack(moto) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(_one_stack: Stack) -> Stack:
+    """A Quilt stack of the newest release, without buckets and users."""
+    _one_stack.reset()
+    return _one_stack
 
 
 @pytest.fixture(scope="session")

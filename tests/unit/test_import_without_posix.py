@@ -41,7 +41,7 @@ for use in (lambda: LocalStore(Path("registry")), lambda: LocalStores([Path("/")
 
 @pytest.mark.parametrize(
     "module",
-    ["quilt_mcp.backends.iam", "quilt_mcp.backends.quilt3", "quilt_mcp.storage.s3.stores", "quilt_mcp.cli"],
+    ["quilt_mcp.backends.iam", "quilt_mcp.backends.stack", "quilt_mcp.storage.s3.stores", "quilt_mcp.cli"],
 )
 def test_a_way_to_s3_is_imported_and_a_local_folder_refused(module: str) -> None:
     done = subprocess.run(

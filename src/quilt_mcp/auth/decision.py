@@ -4,8 +4,9 @@ Nothing else in the tree looks at credentials. Candidates are asked in order, th
 passed over is recorded with its reason, which ``status`` and ``doctor`` show.
 
 A candidate that has served calls of this process and then *fails* (expired, refused, out of reach) is an error, never a reason
-to go on under another identity. One that is *gone* (signed out, a variable unset) is passed over like any other. A folder that
-was named as the default registry is served all the same, by no identity.
+to go on under another identity; and so is a token given to this server that is none, or has expired. One that is *gone* (signed
+out, a variable unset) is passed over like any other. A folder that was named as the default registry is served all the same, by
+no identity.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
 from quilt_mcp.option import BackendName
 
-BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3"})
+BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3", "platform"})
 """The backends of this version. The others are looked for, named in the explanation, and passed over."""
-ORDER: Final[tuple[BackendName, ...]] = ("quilt3", "platform", "iam", "local")
-"""The order of the decision for a single user."""
+ORDER: Final[tuple[BackendName, ...]] = ("platform", "quilt3", "iam", "local")
+"""The order of the decision for a single user: what was given to this server stands before what is found on the machine."""
 _BY_NAME: Final = "--backend or QUILT_BACKEND"
 _ANONYMOUS: Final = "--anonymous (or QUILT_ANONYMOUS=1)"
+_GIVEN: Final[BackendName] = "platform"
+"""Whose credentials are given to this server, not found on the machine: that they cannot be used is an error from the start."""
 EXAMPLE_REGISTRY: Final = "s3://quilt-example"
 
 
@@ -77,7 +80,7 @@ class Decider:
             if finding.found is not None:
                 self._serves = kind
                 return replace(finding.found, explanation=(*passed, Candidate(kind, True, finding.reason)))
-            if finding.error is not None and kind == self._serves:
+            if finding.error is not None and kind in (self._serves, _GIVEN):
                 if not self._default_is_folder():
                     raise finding.error
                 # The folder asks for no identity. What needs one is refused until this one holds again, and goes to no other.
@@ -179,7 +182,10 @@ class Decider:
         settings = self._settings
         finding = self._sources.token(settings)
         if finding.found is None:
-            return Finding(finding.reason, finding.fix if "platform" in self._built else "")
+            is_built = "platform" in self._built
+            return Finding(
+                finding.reason, finding.fix if is_built else "", error=finding.error if is_built else None
+            )
         if (other := self._other_wish("platform")) is not None:
             return other
         if "platform" not in self._built:
@@ -188,8 +194,8 @@ class Decider:
 
     def _of_token(self, token: Token) -> Identity:
         where = urlsplit(token.access.catalog_url).netloc
-        registry = self._settings.default_registry or EXAMPLE_REGISTRY
-        return Identity("platform", f"{token.user} at {where}", registry, (), token.access)
+        principal = f"{token.user} at {where}"
+        return Identity("platform", principal, self._settings.default_registry, (), token.access)
 
     def _iam(self) -> Finding[Identity]:
         settings = self._settings

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
+    from quilt_mcp.auth.bearer import Bearer
     from quilt_mcp.storage.s3.clients import KeySource
 
 
@@ -35,13 +35,13 @@ class Candidate:
 class Identity:
     """``principal`` is a name to show and the key that backends are cached by; it holds no secret.
 
-    ``registry`` is the default registry, as given (a URL or a folder). ``credentials`` is what the backend of ``kind``
-    needs: S3Access for iam, QuiltAccess for quilt3, TokenAccess for platform, None for local.
+    ``registry`` is the default registry, as given (a URL or a folder); None: the stack's first bucket. ``credentials`` is what
+    the backend of ``kind`` needs: S3Access for iam, QuiltAccess for quilt3, TokenAccess for platform, None for local.
     """
 
     kind: BackendName
     principal: str
-    registry: str
+    registry: str | None
     explanation: tuple[Candidate, ...]
     credentials: Any = field(default=None, repr=False)
 
@@ -63,7 +63,7 @@ class S3Access:
 
 @dataclass(frozen=True, slots=True)
 class QuiltAccess:
-    """A session with a Quilt stack. ``bearer`` answers an access token that is good now, as ``S3Access.keys`` does keys.
+    """A session with a Quilt stack, and its AWS keys.
 
     ``catalog_url`` None: quilt3's configuration names none, so there are no links into a catalog.
     """
@@ -71,12 +71,13 @@ class QuiltAccess:
     s3: S3Access
     registry_url: str
     catalog_url: str | None
-    bearer: Callable[[], str] = field(repr=False)
+    bearer: Bearer = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenAccess:
-    """A token and the catalog it belongs to."""
+    """A token and the catalog it belongs to. ``s3``: where S3 is, without keys, which the stack gives."""
 
     catalog_url: str
-    token: str = field(repr=False)
+    bearer: Bearer = field(repr=False)
+    s3: S3Access

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+from quilt_mcp.auth.bearer import SignIn
 from quilt_mcp.auth.quilt3_files import AUTH, CREDENTIALS, LOGIN, Quilt3Files, Stamp, Tokens
-from quilt_mcp.auth.registry_http import RegistryHttp, when
+from quilt_mcp.auth.registry_http import SAVED_SESSION, RegistryHttp, when
 from quilt_mcp.auth.token import claimed_user
 from quilt_mcp.errors import AuthenticationError, StorageBusy, StorageUnavailable
 from quilt_mcp.storage.s3.clients import AwsKeys
@@ -95,7 +96,11 @@ class Quilt3Session:
         """Whether its access token can be used as it is."""
         return self._fresh(self._tokens(session))
 
-    def bearer(self) -> str:
+    @property
+    def sign_in(self) -> SignIn:
+        return SAVED_SESSION
+
+    def token(self) -> str:
         """An access token that is good for a minute at least.
 
         Raises AuthenticationError (signed out, or the registry refuses to refresh), StorageUnavailable.
@@ -104,8 +109,13 @@ class Quilt3Session:
             tokens = self._tokens(self._present())
             return (tokens if self._fresh(tokens) else self._refresh(None)).access_token
 
+    def renew(self, refused: str, host: str) -> str:
+        """Another access token than ``refused``, which the stack no longer takes. Raises as ``token``."""
+        with self._lock:
+            return self._refresh(refused).access_token
+
     def keys(self) -> AwsKeys:
-        """AWS keys of the session's role. Raises as ``bearer``."""
+        """AWS keys of the session's role. Raises as ``token``."""
         with self._lock:
             session = self._present()
             known = self._known_keys(session)
@@ -137,7 +147,7 @@ class Quilt3Session:
         )
 
     def _ask_keys(self, session: SavedSession) -> AwsKeys:
-        bearer = self.bearer()
+        bearer = self.token()
         try:
             keys = self._registry.aws_keys(session.registry_url, bearer)
         except AuthenticationError:

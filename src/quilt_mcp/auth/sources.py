@@ -13,10 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from quilt_mcp.auth.bearer import GivenToken, SignIn
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings, quilt3_folder
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import AuthenticationError, QuiltError
 
 if TYPE_CHECKING:
     from quilt_mcp.auth.aws import AwsCredentials
@@ -105,15 +106,15 @@ class Sources:
         saved = session.saved()
         if saved is None:
             return Finding(_NO_SESSION, "quilt3 login")
-        from quilt_mcp.auth.registry_http import check_url
+        from quilt_mcp.auth.stack_http import check_url
 
         check_url(saved.registry_url, "registryUrl of quilt3's config.yml")
         if not session.is_fresh(saved):
-            session.bearer()
+            session.token()
         # quilt3's own boto3 goes by these variables and profiles, too.
         place = self.aws.access(anonymous=True)
         s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url, place.ca_bundle)
-        access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session.bearer)
+        access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session)
         return Finding("", found=QuiltSession(access, saved.user, saved.default_registry))
 
     def token(self, settings: Settings) -> Finding[Token]:
@@ -129,8 +130,8 @@ class Sources:
         if isinstance(catalog, Finding):
             return catalog
         if settings.jwt_token:
-            return _jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
-        return _api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
+            return self._jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
+        return self._api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
 
     def request_token(self, settings: Settings, token: str | None) -> Finding[Token]:
         """The token of an HTTP request, and of nobody else."""
@@ -142,11 +143,42 @@ class Sources:
         if token is None:
             return Finding("This server asks each request for a token.")
         what = "The request's token"
-        return _api_key(catalog, token, what) if token.startswith("qk_") else _jwt(catalog, token, what)
+        return (
+            self._api_key(catalog, token, what)
+            if token.startswith("qk_")
+            else self._jwt(catalog, token, what)
+        )
+
+    def _jwt(self, catalog: str, token: str, what: str) -> Finding[Token]:
+        from quilt_mcp.auth.token import claimed_user, fingerprint, jwt_claims
+
+        fix = "export QUILT_JWT_TOKEN=..."
+        claims = jwt_claims(token)
+        if claims is None:
+            return _unusable(f"{what} is not a JWT.", fix)
+        expires = claims.get("exp")
+        if isinstance(expires, int | float) and expires <= time.time():
+            return _unusable(f"{what} has expired.", fix)
+        # Two tokens that claim the same user may differ in all that counts, so the name tells them apart.
+        user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
+        return Finding(f"{what} is a JWT.", found=self._token(catalog, token, user, SignIn(what, fix)))
+
+    def _api_key(self, catalog: str, key: str, what: str) -> Finding[Token]:
+        from quilt_mcp.auth.token import fingerprint, is_api_key
+
+        fix = "export QUILT_API_KEY=qk_..."
+        if not is_api_key(key):
+            return _unusable(f"{what} is not an API key (qk_...).", fix)
+        user = f"API key #{fingerprint(key)}"
+        return Finding(f"{what} is an API key.", found=self._token(catalog, key, user, SignIn(what, fix)))
+
+    def _token(self, catalog: str, token: str, user: str, sign_in: SignIn) -> Token:
+        place = self.aws.access(anonymous=True)
+        return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user)
 
 
 def _catalog(url: str) -> str | Finding[Token]:
-    from quilt_mcp.auth.registry_http import check_url
+    from quilt_mcp.auth.stack_http import check_url
 
     try:
         return check_url(url, "QUILT_CATALOG_URL")
@@ -154,25 +186,7 @@ def _catalog(url: str) -> str | Finding[Token]:
         return Finding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
 
 
-def _jwt(catalog: str, token: str, what: str) -> Finding[Token]:
-    from quilt_mcp.auth.token import claimed_user, fingerprint, jwt_claims
-
-    fix = "export QUILT_JWT_TOKEN=..."
-    claims = jwt_claims(token)
-    if claims is None:
-        return Finding(f"{what} is not a JWT.", fix)
-    expires = claims.get("exp")
-    if isinstance(expires, int | float) and expires <= time.time():
-        return Finding(f"{what} has expired.", fix)
-    # Two tokens that claim the same user may differ in all that counts, so the name tells them apart.
-    user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
-    return Finding(f"{what} is a JWT.", found=Token(TokenAccess(catalog, token), user))
-
-
-def _api_key(catalog: str, key: str, what: str) -> Finding[Token]:
-    from quilt_mcp.auth.token import fingerprint, is_api_key
-
-    if not is_api_key(key):
-        return Finding(f"{what} is not an API key (qk_...).", "export QUILT_API_KEY=qk_...")
-    user = f"API key #{fingerprint(key)}"
-    return Finding(f"{what} is an API key.", found=Token(TokenAccess(catalog, key), user))
+def _unusable(reason: str, fix: str) -> Finding[Token]:
+    """A token that was given and cannot be used: an error, as whoever gave it meant to be that user and nobody else."""
+    error = AuthenticationError(reason, next_step=f"Run `{fix}`.", details={"command": fix})
+    return Finding(reason, fix, error=error)

@@ -2,36 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quilt_mcp.auth.identity import Identity
+from quilt_mcp.auth.identity import Identity, QuiltAccess, TokenAccess
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import NotSupported
 
 if TYPE_CHECKING:
     from quilt_mcp.backends.direct import DirectOps
+    from quilt_mcp.backends.options import Options
+    from quilt_mcp.catalog.stack import Stack
 
 
 def open(identity: Identity, settings: Settings) -> DirectOps:
-    """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start."""
+    """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start.
+
+    Asks a stack where the identity is one of its users and no registry is named. Raises as ``Stack`` does.
+    """
     from quilt_mcp.backends.options import Options
 
-    registry, credentials, options = identity.registry, identity.credentials, Options.of(settings)
+    options = Options.of(settings)
     match identity.kind:
         case "local":
             from quilt_mcp.backends.local import LocalOps
 
-            return LocalOps(registry, options)
+            return LocalOps(_named(identity), options)
         case "iam":
             from quilt_mcp.backends.iam import IamOps
 
-            return IamOps(credentials, registry, options)
+            return IamOps(identity.credentials, _named(identity), options)
         case "quilt3":
-            from quilt_mcp.backends.quilt3 import Quilt3Ops
-
-            return Quilt3Ops(credentials, registry, options)
+            return _of_session(identity, identity.credentials, options)
         case "platform":
-            raise NotSupported(
-                "The platform backend is not part of this version.",
-                next_step="Use the local backend: QUILT_BACKEND=local.",
-            )
+            return _of_token(identity, identity.credentials, options)
+
+
+def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
+    from quilt_mcp.backends.stack import StackOps
+    from quilt_mcp.catalog.stack import Stack
+
+    stack = Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
+    return StackOps(stack, access.s3, _named(identity), options, backend="quilt3")
+
+
+def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
+    from quilt_mcp.backends.stack import StackOps
+    from quilt_mcp.catalog.keys import StackKeys
+    from quilt_mcp.catalog.stack import Stack
+
+    stack = Stack(access.bearer, catalog_url=access.catalog_url)
+    keys = StackKeys(stack)
+    s3 = replace(access.s3, keys=keys.keys, region=stack.config().region or access.s3.region)
+    registry = identity.registry or _first_bucket(stack)
+    return StackOps(stack, s3, registry, options, backend="platform", keys=keys)
+
+
+def _first_bucket(stack: Stack) -> str:
+    buckets = stack.buckets()
+    if not buckets:
+        raise NotSupported(
+            f"The stack at {stack.host} shows this user no buckets, and no registry is named.",
+            next_step="Name one with --registry or QUILT_DEFAULT_REGISTRY, or ask an administrator for a role with buckets.",
+        )
+    return f"s3://{buckets[0].name}"
+
+
+def _named(identity: Identity) -> str:
+    assert identity.registry is not None, f"{identity.kind} has a registry from the decision"
+    return identity.registry

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -51,6 +52,7 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
+from quilt_mcp.ops import SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -91,6 +93,8 @@ class DirectOps(ObjectOps):
         self.registries = registries
         """URLs of those that are configured."""
         self.default_registry = registries[0]
+        self.roles: SupportsRoles | None = None
+        self.search: SupportsSearch | None = None
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()
@@ -123,6 +127,7 @@ class DirectOps(ObjectOps):
         cursor: str | None,
         *,
         warnings: tuple[str, ...] = (),
+        titles: Mapping[str, str | None] = MappingProxyType({}),
     ) -> Page[RegistryListing]:
         """One page of ``urls``. Whether a bucket may be written is not known before something is."""
         start = decode_cursor(cursor, ("buckets",), int)[0] if cursor else 0
@@ -130,6 +135,7 @@ class DirectOps(ObjectOps):
         listings = tuple(
             RegistryListing(
                 url,
+                titles.get(url),
                 is_default=url == self.default_registry,
                 writable=None if self.writable and url.startswith("s3:") else self.writable,
             )

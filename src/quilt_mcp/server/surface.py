@@ -90,7 +90,7 @@ class _Surface:
         self._asker = asker
         self._schemas = {one.name: one.input_schema() for one in TOOLS}
         self._schemas |= {former: self._schemas[name] for former, name in FORMER_NAMES.items()}
-        self._tools = [_tool(one) for one in available(writes=session.settings.allow_write)]
+        self._tools = {one.name: _tool(one) for one in TOOLS}
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         return self._schemas.get(name)
@@ -98,11 +98,13 @@ class _Surface:
     async def list_tools(
         self, ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=self._tools)
+        abilities = await self._session.abilities(asker=self._asker)
+        listed = available(writes=self._session.settings.allow_write, abilities=abilities)
+        return types.ListToolsResult(tools=[self._tools[one.name] for one in listed])
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name not in self._schemas:
-            names = ", ".join(one.name for one in self._tools)
+            names = ", ".join(one.name for one in (await self.list_tools(ctx, None)).tools)
             raise MCPError(
                 types.INVALID_PARAMS,
                 f"Unknown tool: {printable(params.name[:100])!r}. The tools are: {names}.",

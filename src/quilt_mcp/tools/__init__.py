@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.changes import (
@@ -14,8 +16,9 @@ from quilt_mcp.tools.installing import PACKAGE_INSTALL
 from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
 from quilt_mcp.tools.reading import OBJECT_READ
+from quilt_mcp.tools.searching import SEARCH
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.status import REGISTRY_LIST, STATUS, WORKFLOW_LIST
+from quilt_mcp.tools.status import REGISTRY_LIST, ROLE_SWITCH, STATUS, WORKFLOW_LIST
 
 TOOLS: tuple[ToolSpec, ...] = (
     STATUS,
@@ -29,21 +32,23 @@ TOOLS: tuple[ToolSpec, ...] = (
     OBJECT_READ,
     OBJECT_LINK,
     WORKFLOW_LIST,
+    SEARCH,
     PACKAGE_CREATE,
     PACKAGE_PATCH,
     PACKAGE_COPY,
     PACKAGE_DELETE,
     PACKAGE_INSTALL,
     OBJECT_PUT,
+    ROLE_SWITCH,
 )
 
 FORMER_NAMES = {"bucket_list": "registry_list"}
 """Names that tools had, which are understood and not listed."""
 
 
-def available(*, writes: bool) -> tuple[ToolSpec, ...]:
+def available(*, writes: bool, abilities: Collection[str] = ()) -> tuple[ToolSpec, ...]:
     """The tools that are listed."""
-    return tuple(one for one in TOOLS if writes or not one.writes)
+    return tuple(one for one in TOOLS if (writes or not one.writes) and set(one.needs) <= set(abilities))
 
 
 def find(name: str) -> ToolSpec:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quilt_mcp.errors import ReadOnly
+from quilt_mcp.errors import NotSupported, ReadOnly
 from quilt_mcp.tools.arguments.coercion import coerce
 from quilt_mcp.tools.arguments.schema import check
 from quilt_mcp.tools.call import Call
@@ -38,6 +38,8 @@ class ToolSpec:
     definitions: Mapping[str, Schema] = field(default_factory=dict[str, Schema])
     former: Mapping[str, str] = field(default_factory=dict[str, str])
     """Former names of arguments, which are not listed and go on working."""
+    needs: tuple[str, ...] = ()
+    """Abilities of the ops (``ops.ABILITIES``) without which it is neither listed nor called."""
 
     @property
     def paged(self) -> bool:
@@ -79,6 +81,16 @@ class ToolSpec:
             raise ReadOnly(
                 f"{self.name} writes, and this server reads only.",
                 next_step="Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1.",
+            )
+
+    def check_needs(self, call: Call) -> None:
+        """Raises NotSupported."""
+        missing = [one for one in self.needs if getattr(call.ops, one) is None]
+        if missing:
+            raise NotSupported(
+                f"{self.name} takes a Quilt stack, and the {call.ops.backend} backend has none.",
+                next_step="Sign in to a stack: `quilt3 login`, or QUILT_API_KEY with QUILT_CATALOG_URL.",
+                details={"backend": call.ops.backend, "needs": list(self.needs)},
             )
 
     async def answer(self, call: Call, arguments: dict[str, Any], warnings: tuple[str, ...] = ()) -> Reply:

@@ -1,10 +1,12 @@
-"""status, registry_list, workflow_list: who I am, why, what I can do, what is in reach and what it demands."""
+"""status, registry_list, workflow_list, role_switch: who I am, why, what I can do, what is in reach and what it demands."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from quilt_mcp import __version__
+from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.errors import AuthenticationError, QuiltError
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
@@ -15,10 +17,15 @@ from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, REGISTRY, SWITCH,
 
 async def status(call: Call, *, detail: bool = False) -> Answer:
     identity, settings = call.identity, call.settings
+    signed_in, warnings = await _signed_in(call)
     chosen = next((one.reason for one in identity.explanation if one.chosen), None)
     return Answer(
         present(
             principal=identity.principal,
+            role=signed_in and signed_in.role,
+            other_roles=[one for one in signed_in.roles if one != signed_in.role] or None
+            if signed_in
+            else None,
             backend=call.ops.backend,
             why=chosen,
             registry=call.ops.default_registry,
@@ -26,8 +33,20 @@ async def status(call: Call, *, detail: bool = False) -> Answer:
             roots=[str(root) for root in settings.local_roots()],
         )
         | (_details(call) if detail else {}),
-        warnings=settings.notices(),
+        warnings=(*settings.notices(), *warnings),
     )
+
+
+async def _signed_in(call: Call) -> tuple[SignedIn | None, tuple[str, ...]]:
+    """Whom a stack takes the caller for; where it cannot be asked, a warning."""
+    if call.ops.roles is None:
+        return None, ()
+    try:
+        return await call.ops.roles.signed_in(), ()
+    except AuthenticationError:
+        raise
+    except QuiltError as error:
+        return None, (f"stack_not_asked: {error.message}",)
 
 
 def _details(call: Call) -> dict[str, Any]:
@@ -63,6 +82,8 @@ STATUS = ToolSpec(
     required=(),
     data=fields(
         principal=TEXT,
+        role=TEXT,
+        other_roles=listed(TEXT),
         backend=TEXT,
         why=TEXT,
         registry=TEXT,
@@ -128,4 +149,27 @@ WORKFLOW_LIST = ToolSpec(
         successors=listed(fields(registry=TEXT, title=TEXT)),
     ),
     run=workflow_list,
+)
+
+
+async def role_switch(call: Call, *, role: str) -> Answer:
+    roles = call.ops.roles
+    assert roles is not None, "the tool is called where there is this ability"
+    done = await roles.switch_role(role)
+    return Answer(
+        present(user=done.name, role=done.role, roles=list(done.roles)),
+        warnings=("everywhere: the role holds for all of this user's sessions, a browser's too.",),
+    )
+
+
+ROLE_SWITCH = ToolSpec(
+    name="role_switch",
+    title="Switch role",
+    description="Takes another of the signed-in user's roles (status names them), for all of the user's sessions.",
+    arguments={"role": {"type": "string", "description": "One of status's other_roles"}},
+    required=("role",),
+    data=fields(user=TEXT, role=TEXT, roles=listed(TEXT)),
+    run=role_switch,
+    writes=True,
+    needs=("roles",),
 )

@@ -38,6 +38,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("diff", "package_diff", "before after", LOOK, "Compare two revisions or packages.", "diff me/first@1f2e3d4c5b me/first"),
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),
+    Verb("search", "search", "[query]", LOOK, "Find packages or objects in a Quilt stack.", "search organoid --where \"modified >= 2026-01-01\""),
     Verb("workflows", "workflow_list", "[registry]", LOOK, "Show what a registry demands of its packages.", "workflows s3://your-bucket"),
     Verb("cat", "object_read", "uri", FILES, "Write a whole file to standard output.", "cat me/first/notes.txt", how="cat"),
     Verb("head", "object_read", "uri", FILES, "Write the first lines of a file.", "head me/first/table.csv -n 5", how="head"),
@@ -48,6 +49,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("cp", "package_copy", "package to", CHANGE, "Copy a package to another name or registry.", "cp me/first team/first -w"),
     Verb("rollback", "package_copy", "package", CHANGE, "Make an older revision the latest again.", "rollback me/first@1f2e3d4c5b -w", fixed={"to": None, "to_registry": None}),
     Verb("rm", "package_delete", "package", CHANGE, "Delete a revision, or a package. Stored bytes stay.", "rm me/first@1f2e3d4c5b -w", asks=True),
+    Verb("role", "role_switch", "role", CHANGE, "Take another of your roles in the Quilt stack.", "role analyst -w"),
 )  # fmt: skip
 
 

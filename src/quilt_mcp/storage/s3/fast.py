@@ -6,13 +6,14 @@ It is imported at first use.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-from quilt_mcp.errors import InvalidName
+from quilt_mcp.errors import AuthenticationError, InvalidName
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
@@ -53,8 +54,9 @@ class FastBucket:
             action = "s3:GetObjectVersion"
             options["version"] = version
         errors = partial(s3_errors, self._name, key, action)
-        with errors():
-            found = await import_module("obstore").get_async(await self._store(), key, options=options)
+        async with self._own_errors():
+            with errors():
+                found = await import_module("obstore").get_async(await self._store(), key, options=options)
         meta = found.meta
         if not meta["e_tag"]:
             raise not_s3(self._name)  # which gives each object one
@@ -81,11 +83,22 @@ class FastBucket:
             mode = "create"
         elif if_match is not None:
             mode = {"e_tag": if_match}
-        with s3_errors(self._name, key, "s3:PutObject"):
-            done = await import_module("obstore").put_async(
-                await self._store(), key, body, mode=mode, use_multipart=False
-            )
+        async with self._own_errors():
+            with s3_errors(self._name, key, "s3:PutObject"):
+                done = await import_module("obstore").put_async(
+                    await self._store(), key, body, mode=mode, use_multipart=False
+                )
         return ObjectStat(key, len(body), done["e_tag"] or "", datetime.now(UTC), done["version"])
+
+    @asynccontextmanager
+    async def _own_errors(self) -> AsyncGenerator[None]:
+        """obstore tells of a source of keys that fails as of one that has none; the source is asked why."""
+        try:
+            yield
+        except AuthenticationError:
+            if self._clients.keys is not None:
+                await in_thread(self._clients.keys)
+            raise
 
     async def _store(self) -> Any:
         if self._opened is None:

@@ -1,0 +1,147 @@
+"""StackHttp: what is sent to a Quilt stack and what comes back, through one client.
+
+https only (or http on loopback), no redirects, bounded in time and size. No error carries anything that was sent or answered.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import threading
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from quilt_mcp import __version__
+from quilt_mcp.errors import InvalidArgument, StorageUnavailable
+
+_CONNECT_SECONDS: Final = 5
+_ANSWER_SECONDS: Final = 15
+_ANSWER_BYTES: Final = 1 << 20
+_IDLE_SECONDS: Final = 30
+
+
+def check_url(url: str, what: str) -> str:
+    """The URL without a closing slash. Raises InvalidArgument unless it is https, or http on loopback."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = None, None
+    if parts is None or not host or parts.scheme not in {"http", "https"}:
+        raise InvalidArgument(f"{what} is not a URL.", next_step="Give it as https://host.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidArgument(
+            f"{what} holds more than a host and a path.", next_step="Give it as https://host."
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise InvalidArgument(
+            f"{what} is {parts.scheme}://{host}, and secrets are sent over https only.",
+            next_step=f"Use https://{host}.",
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whatever its status. ``host`` is whom it came from; ``retry_after`` in seconds, where it was told."""
+
+    host: str
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+
+    def json(self, next_step: str) -> dict[str, Any]:
+        """The JSON object that it is. Raises StorageUnavailable for anything else."""
+        if 300 <= self.status < 400:
+            raise self.strange("a redirect, which is not followed", next_step)
+        if self.status != 200:
+            raise self.strange(f"status {self.status}", next_step)
+        try:
+            value: Any = json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise self.strange("something that is not JSON", next_step) from None
+        if not isinstance(value, dict):
+            raise self.strange("something that is not a JSON object", next_step)
+        return cast("dict[str, Any]", value)
+
+    def strange(self, what: str, next_step: str) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The Quilt stack at {self.host} answered with {what}.",
+            next_step=next_step,
+            details={"host": self.host},
+        )
+
+
+class StackHttp:
+    """Safe to share between threads. The client is made at the first call, and closed with what made it."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._making = threading.Lock()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        bearer: str | None = None,
+        form: Mapping[str, str] | None = None,
+        body: object = None,
+        most: int = _ANSWER_BYTES,
+    ) -> Answer:
+        """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
+        Raises StorageUnavailable."""
+        import httpx2
+
+        host = urlsplit(url).netloc
+        headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        given: dict[str, Any] = {"headers": headers}
+        given |= {"data": dict(form)} if form is not None else {}
+        given |= {"json": body} if body is not None else {}
+        try:
+            with self._open().stream(method, url, **given) as answer:
+                status: int = answer.status_code
+                found = Answer(host, status, b"", _seconds(answer.headers.get("Retry-After")))
+                read = bytearray()
+                for chunk in answer.iter_bytes():
+                    read += chunk
+                    if len(read) > most:
+                        raise found.strange("an answer that does not end", "Ask for less at once.")
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            raise StorageUnavailable(
+                f"The Quilt stack at {host} cannot be reached ({type(error).__name__}).",
+                next_step="Check the network and the proxy, then try again.",
+                details={"host": host},
+            ) from None
+        return Answer(host, status, bytes(read), found.retry_after)
+
+    def _open(self) -> Any:
+        import httpx2
+
+        with self._making:
+            if self._client is None:
+                self._client = httpx2.Client(
+                    timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+                    limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
+                    follow_redirects=False,
+                    headers={"Accept": "application/json", "User-Agent": f"quilt-mcp/{__version__}"},
+                )
+                weakref.finalize(self, self._client.close)
+            return self._client
+
+
+def _seconds(text: str | None) -> float | None:
+    """Retry-After as seconds; a date in it is not worth its clock."""
+    return float(text) if text is not None and text.isdecimal() and len(text) < 6 else None

@@ -1,0 +1,116 @@
+"""The backends of a Quilt stack's users, by the session of ``quilt3 login`` or by a token. Data goes straight to S3 with the AWS
+keys that the stack gives them, as with IAM; links lead into the catalog, and the stack is asked for what only it knows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.backends.iam import IamOps
+from quilt_mcp.backends.objects import checked_limit
+from quilt_mcp.backends.options import Options
+from quilt_mcp.catalog.keys import StackKeys
+from quilt_mcp.catalog.search import StackSearch
+from quilt_mcp.catalog.stack import Stack
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.listing import Link, Page, RegistryListing
+from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.domain.search import Hit, SearchRequest
+from quilt_mcp.errors import QuiltError
+from quilt_mcp.option import BackendName
+from quilt_mcp.storage.store import Place
+
+
+class StackOps(IamOps):
+    """IamOps with what a stack adds: the buckets that a role shows, links into the catalog, roles."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        access: S3Access,
+        registry: str,
+        options: Options,
+        *,
+        backend: BackendName,
+        keys: StackKeys | None = None,
+    ) -> None:
+        super().__init__(access, registry, options, backend=backend)
+        self._stack = stack
+        self._keys = keys
+        self.roles = _Roles(stack, keys, self._require_writes)
+        self.search = _Search(StackSearch(stack.graph))
+
+    async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
+        """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
+        try:
+            buckets = await asyncio.to_thread(self._stack.buckets)
+        except QuiltError as error:
+            warning = f"stack_not_asked: {error.message} Only configured registries are shown."
+            return self.registry_page(self.registries, limit, cursor, warnings=(warning,))
+        titles = {f"s3://{one.name}": one.title for one in buckets}
+        found = [f"s3://{one.name}" for one in buckets if self._allowed is None or one.name in self._allowed]
+        return self.registry_page(
+            tuple(dict.fromkeys((*self.registries, *found))), limit, cursor, titles=titles
+        )
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"catalog": self._stack.catalog_url, "way": "direct"}
+
+    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
+        """The catalog's page of the file: it does not expire, and who opens it signs in there."""
+        page = self._page(uri)
+        if page is None:
+            return await super()._link(place, uri, expires_in)
+        return Link(page, "catalog", None, uri)
+
+    def _page(self, uri: str) -> str | None:
+        """Source of the paths: the catalog's own routes (``/b/BUCKET/packages/NAME/tree/HASH/PATH``, ``/b/BUCKET/tree/KEY``)."""
+        catalog = self._stack.catalog_url
+        if catalog is None:
+            return None
+        if uri.startswith("quilt+"):
+            package = PackageUri.parse(uri)
+            if not package.registry.startswith("s3://"):
+                return None
+            bucket = package.registry.removeprefix("s3://")
+            path = quote(package.path or "")
+            return f"{catalog}/b/{bucket}/packages/{package.name}/tree/{package.top_hash}/{path}"
+        key = PhysicalKey.parse(uri)
+        if key.bucket is None:
+            return None
+        version = f"?version={quote(key.version_id, safe='')}" if key.version_id else ""
+        return f"{catalog}/b/{key.bucket}/tree/{quote(key.path)}{version}"
+
+
+class _Roles:
+    """See ``ops.SupportsRoles``."""
+
+    def __init__(self, stack: Stack, keys: StackKeys | None, require_writes: Callable[[str], None]) -> None:
+        self._stack = stack
+        self._keys = keys
+        self._require_writes = require_writes
+
+    async def signed_in(self) -> SignedIn:
+        return await asyncio.to_thread(self._stack.signed_in)
+
+    async def switch_role(self, role: str) -> SignedIn:
+        self._require_writes("role_switch")
+        done = await asyncio.to_thread(self._stack.switch_role, role)
+        if self._keys is not None:
+            self._keys.forget()
+        return done
+
+
+class _Search:
+    """See ``ops.SupportsSearch``."""
+
+    def __init__(self, search: StackSearch) -> None:
+        self._search = search
+
+    async def search(
+        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
+    ) -> Page[Hit]:
+        return await asyncio.to_thread(self._search.page, request, checked_limit(limit), cursor)

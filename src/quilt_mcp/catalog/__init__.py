@@ -1,0 +1,1 @@
+"""The catalog: a Quilt stack's configuration, GraphQL and search, asked with one bearer."""

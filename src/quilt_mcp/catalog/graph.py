@@ -1,0 +1,145 @@
+"""Graph: a stack's GraphQL, asked with documents that stand in files of their own.
+
+Releases differ in what they take, and introspection may be off. So a call names its documents newest first, and one that the
+stack's validation refuses gives way to the next; what a stack takes is remembered until it no longer does.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, cast
+
+from quilt_mcp.auth.bearer import Bearer
+from quilt_mcp.auth.stack_http import Answer, StackHttp
+from quilt_mcp.catalog.shapes import object_of, objects_of
+from quilt_mcp.domain.printable import printable
+from quilt_mcp.errors import (
+    NotSupported,
+    PermissionDenied,
+    QuiltError,
+    StackFailed,
+    StorageUnavailable,
+)
+
+_ANSWER_BYTES: Final = 64 << 20
+_ATTEMPTS: Final = 3
+_PAUSE: Final = 0.3
+_LONGEST_PAUSE: Final = 5.0
+_AGAIN: Final = frozenset({429, 502, 503, 504})
+_LOOK: Final = "Try again; if it stays so, is a proxy in the way, or is this no Quilt registry?"
+_REFUSED: Final = re.compile(
+    r"Cannot query field|Unknown (?:argument|type|field|directive)|is not defined by type"
+)
+_LONGEST_REASON: Final = 500
+
+
+class Graph:
+    """Safe to share between threads. Blocks."""
+
+    def __init__(self, http: StackHttp, url: Callable[[], str], bearer: Bearer) -> None:
+        self._http = http
+        self._url = url
+        self._bearer = bearer
+        self._taken: dict[tuple[str, ...], str] = {}
+        self._lock = threading.Lock()
+
+    def query(self, *documents: str, **variables: Any) -> dict[str, Any]:
+        """``data`` of the first of some documents (newest first) that this stack takes. Tried again where that may help.
+
+        Data that came with errors is an error: nothing is built on part of an answer. Raises AuthenticationError,
+        PermissionDenied, NotSupported (this stack takes none of the documents), StackFailed, StorageUnavailable.
+        """
+        return self._ask(documents, variables, _ATTEMPTS)
+
+    def mutate(self, *documents: str, **variables: Any) -> dict[str, Any]:
+        """As ``query``, never sent twice unless the stack has said that nothing was done."""
+        return self._ask(documents, variables, 1)
+
+    def _ask(self, documents: Sequence[str], variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
+        known = self._taken.get(tuple(documents))
+        for name in sorted(documents, key=lambda one: one != known):
+            value = self._answer(name, variables, attempts)
+            errors = value.get("errors")
+            if errors and _is_refused(errors):
+                continue
+            with self._lock:
+                self._taken[tuple(documents)] = name
+            if errors:
+                raise _failed(errors)
+            data = value.get("data")
+            if not isinstance(data, dict):
+                raise _failed([{"message": "no data"}])
+            return cast("dict[str, Any]", data)
+        raise NotSupported(
+            f"This stack's release has nothing that answers {documents[0]}.",
+            next_step="Call status with detail=true for the stack's version; ask its administrator to upgrade it.",
+            details={"document": documents[0]},
+        )
+
+    def _answer(self, name: str, variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
+        body = {"query": _document(name), "operationName": name, "variables": dict(variables)}
+        token = self._bearer.token()
+        is_renewed = False
+        while True:
+            try:
+                answer = self._http.send(
+                    "POST", f"{self._url()}/graphql", bearer=token, body=body, most=_ANSWER_BYTES
+                )
+            except StorageUnavailable:
+                attempts -= 1
+                if attempts < 1:
+                    raise
+                time.sleep(_PAUSE)
+                continue
+            if answer.status == 401:
+                if is_renewed:
+                    raise self._bearer.sign_in.refused(answer.host)
+                token, is_renewed = self._bearer.renew(token, answer.host), True
+            elif answer.status in _AGAIN and attempts > 1:
+                attempts -= 1
+                time.sleep(min(_LONGEST_PAUSE, answer.retry_after or _PAUSE))
+            else:
+                return _value(answer)
+
+
+def _value(answer: Answer) -> dict[str, Any]:
+    if answer.status == 403:
+        raise PermissionDenied(
+            f"The Quilt registry {answer.host} knows this user and refuses the request.",
+            next_step="Ask an administrator of the stack whether the account is active.",
+            details={"host": answer.host},
+        )
+    if answer.status == 400:  # where some servers put errors of validation
+        answer = Answer(answer.host, 200, answer.body)
+    return answer.json(_LOOK)
+
+
+def _is_refused(errors: object) -> bool:
+    """Whether the document itself was refused, so that nothing was carried out."""
+    return any(
+        object_of(one.get("extensions")).get("code") == "GRAPHQL_VALIDATION_FAILED"
+        or _REFUSED.search(str(one.get("message")))
+        for one in objects_of(errors)
+    )
+
+
+def _failed(errors: object) -> QuiltError:
+    said = object_of(next(iter(objects_of(errors)), None))
+    path = said.get("path")
+    where = printable(".".join(map(str, cast("list[Any]", path)))) if isinstance(path, list) else None
+    reason = printable(str(said.get("message", "no reason"))[:_LONGEST_REASON])
+    return StackFailed(
+        f"The Quilt stack could not answer{f' ({where})' if where else ''}: {reason}",
+        next_step="Try once more; if it stays so, tell an administrator of the stack.",
+        details={"reason": reason} | ({"path": where} if where else {}),
+    )
+
+
+@cache
+def _document(name: str) -> str:
+    return files("quilt_mcp.catalog").joinpath("documents", f"{name}.graphql").read_text()

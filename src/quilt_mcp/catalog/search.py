@@ -1,0 +1,189 @@
+"""StackSearch: a stack's own search over the packages and objects of its buckets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from quilt_mcp.auth.registry_http import when
+from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.catalog.predicates import filters
+from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
+from quilt_mcp.catalog.unions import result
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.listing import Page
+from quilt_mcp.domain.search import BEST, SORTS, FoundFile, Hit, SearchRequest
+from quilt_mcp.errors import InvalidArgument, StackRefused
+
+_ORDERS: Final = {
+    BEST: "BEST_MATCH",
+    "-modified": "NEWEST",
+    "modified": "OLDEST",
+    "name": "LEX_ASC",
+    "-name": "LEX_DESC",
+}
+"""How releases before 26.8 spell an order, of which size has none."""
+_SLASH: Final = re.compile(r"(?<!\\)/")
+_MATCHED: Final = {"comment": "message", "meta": "metadata", "contents": "content", "logicalKey": "path"}
+
+
+class StackSearch:
+    """Blocks. Query strings are the stack's own (Elasticsearch's query_string) and pass unchanged, but for slashes."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def page(self, request: SearchRequest, limit: int, cursor: str | None) -> Page[Hit]:
+        """One request. ``total`` None: the stack does not tell. Raises InvalidArgument, StackRefused (it calls the query
+        malformed), and as ``Graph.query``."""
+        call = ("search", *_marks(request))
+        if cursor is not None:
+            return self._more(request, limit, decode_cursor(cursor, call, str)[0], call)
+        try:
+            return self._first(request, request.text, limit, call)
+        except StackRefused:
+            escaped = _SLASH.sub(r"\\/", request.text)
+            if escaped == request.text:
+                raise
+            # A slash opens a regular expression there, and whoever writes a path means none.
+            page = self._first(request, escaped, limit, call)
+            said = (
+                f"escaped: the stack reads / as a regular expression's beginning, so {escaped} was searched."
+            )
+            return Page(page.items, page.next_cursor, page.total, (said, *page.warnings))
+
+    def _first(
+        self, request: SearchRequest, text: str, limit: int, call: tuple[str | bool, ...]
+    ) -> Page[Hit]:
+        own, metadata = filters(request.scope, request.conditions)
+        variables: dict[str, Any] = {
+            "buckets": [_bucket(one) for one in request.registries] or None,
+            "text": text or None,
+            "filter": own or None,
+            "size": limit,
+            "order": _ORDERS.get(request.sort),
+        }
+        if request.sort not in SORTS:
+            raise _no_sort(request, SORTS)
+        documents = ["SearchObjects"]
+        if request.scope == "packages":
+            variables |= {
+                "metadata": metadata or None,
+                "latestOnly": not request.all_revisions,
+                "ordering": _ordering(request.sort),
+            }
+            documents = ["SearchPackages", *(["SearchPackagesByEnum"] if request.sort in _ORDERS else [])]
+        elif request.sort not in _ORDERS:
+            raise _no_sort(request, tuple(_ORDERS))
+        found = object_of(self._graph.query(*documents, **variables).get("search"))
+        if found.get("__typename") == "EmptySearchResultSet":
+            return Page((), None, 0, ())
+        found = result(found, "PackagesSearchResultSet", "ObjectsSearchResultSet")
+        first = object_of(found.get("firstPage"))
+        if "__typename" in first:
+            first = result(first, "PackagesSearchResultSetPage")
+        total = found.get("total")
+        known = total if isinstance(total, int) and total >= 0 else None
+        return self._page(request, first, known, call)
+
+    def _more(
+        self, request: SearchRequest, limit: int, after: str, call: tuple[str | bool, ...]
+    ) -> Page[Hit]:
+        name = "SearchMorePackages" if request.scope == "packages" else "SearchMoreObjects"
+        page = result(
+            self._graph.query(name, after=after, size=limit).get("page"),
+            "PackagesSearchResultSetPage",
+            "ObjectsSearchResultSetPage",
+        )
+        return self._page(request, page, None, call)
+
+    def _page(
+        self,
+        request: SearchRequest,
+        page: Mapping[str, Any],
+        total: int | None,
+        call: tuple[str | bool, ...],
+    ) -> Page[Hit]:
+        read = _package if request.scope == "packages" else _object
+        hits = [read(one) for one in objects_of(page.get("hits"))]
+        after = text_of(page.get("cursor"))
+        return Page(tuple(hits), None if after is None else encode_cursor(call, after), total, ())
+
+
+def _package(hit: Mapping[str, Any]) -> Hit:
+    uri = PackageUri(f"s3://{hit['bucket']}", str(hit["name"]), top_hash=text_of(hit.get("hash")))
+    return Hit(
+        str(uri),
+        _count(hit.get("size")),
+        when(hit.get("modified")),
+        _matched(hit.get("matchLocations")),
+        _count(hit.get("totalEntriesCount")),
+        text_of(hit.get("comment")),
+        _metadata(hit.get("meta")),
+        tuple(
+            FoundFile(path, _count(one.get("size")), _matched(one.get("matchLocations")))
+            for one in objects_of(hit.get("matchingEntries"))
+            if (path := text_of(one.get("logicalKey"))) is not None
+        ),
+    )
+
+
+def _object(hit: Mapping[str, Any]) -> Hit:
+    version = text_of(hit.get("version"))
+    key = PhysicalKey(str(hit["bucket"]), str(hit["key"]), None if version == "null" else version)
+    return Hit(str(key), _count(hit.get("size")), when(hit.get("modified")))
+
+
+def _metadata(text: object) -> dict[str, Any] | None:
+    """The search index holds it as JSON text."""
+    try:
+        return object_of(json.loads(text)) or None if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _matched(places: object) -> tuple[str, ...]:
+    return tuple(_MATCHED.get(name, name) for name, is_there in object_of(places).items() if is_there is True)
+
+
+def _count(number: object) -> int | None:
+    return int(number) if isinstance(number, int | float) and number >= 0 else None
+
+
+def _ordering(sort: str) -> str | None:
+    if sort == BEST:
+        return None
+    return f"sys:{sort.lstrip('-')}:{'desc' if sort.startswith('-') else 'asc'}"
+
+
+def _bucket(registry: str) -> str:
+    parts = urlsplit(registry)
+    if parts.scheme != "s3":
+        raise InvalidArgument(
+            f"{registry} is no bucket, and the stack searches its buckets only.",
+            next_step="Name registries as s3://bucket, or none to search all.",
+        )
+    return parts.netloc
+
+
+def _no_sort(request: SearchRequest, sorts: tuple[str, ...]) -> InvalidArgument:
+    return InvalidArgument(
+        f"Search over {request.scope} does not sort by {request.sort!r}.",
+        next_step=f"Sort by {', '.join(sorts)}.",
+    )
+
+
+def _marks(request: SearchRequest) -> tuple[str | bool, ...]:
+    """What a cursor belongs to."""
+    return (
+        request.text,
+        request.scope,
+        ",".join(request.registries),
+        repr(request.conditions),
+        request.sort,
+        request.all_revisions,
+    )

@@ -1,0 +1,17 @@
+"""JSON of a stack as it is meant: what is of another shape counts as not there."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+
+def object_of(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def objects_of(value: object) -> list[dict[str, Any]]:
+    return [object_of(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
+
+
+def text_of(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,125 @@
+"""Stack: one Quilt stack as one user sees it: what it is, who is asking, which buckets that shows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from quilt_mcp.auth.bearer import Bearer
+from quilt_mcp.auth.stack_http import StackHttp, check_url
+from quilt_mcp.catalog.config import StackConfig
+from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
+from quilt_mcp.catalog.unions import result
+from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.errors import Misconfigured, StorageUnavailable
+
+_LOOK: Final = (
+    "Try again; if it stays so, set QUILT_CATALOG_URL to the address at which the catalog opens in a browser."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """``relevance``: the stack's own order, highest first; below zero: not to be shown first."""
+
+    name: str
+    title: str | None
+    relevance: float
+
+
+class Stack:
+    """Safe to share between threads. Every call may block; config.json is asked once.
+
+    ``catalog_url`` or ``registry_url`` has to be there. Without a catalog (quilt3's configuration may name none) there is no
+    config.json to ask, and what it would say is not known.
+    """
+
+    def __init__(
+        self,
+        bearer: Bearer,
+        *,
+        catalog_url: str | None,
+        registry_url: str | None = None,
+        http: StackHttp | None = None,
+    ) -> None:
+        self.catalog_url = catalog_url.rstrip("/") if catalog_url else None
+        self._registry_url = registry_url
+        self._http = http or StackHttp()
+        self._config: StackConfig | None = None
+        self._lock = threading.Lock()
+        self.bearer = bearer
+        self.http = self._http
+        self.graph = Graph(self._http, self.registry_url, bearer)
+
+    def registry_url(self) -> str:
+        """Where requests go: as quilt3's configuration says, else as the catalog's. Raises as ``config``."""
+        return self._registry_url or self.config().registry_url
+
+    def config(self) -> StackConfig:
+        """What the catalog says of its stack. Raises Misconfigured (no catalog is named, or this is no stack's),
+        StorageUnavailable."""
+        with self._lock:
+            if self._config is None:
+                self._config = self._ask_config()
+            return self._config
+
+    def _ask_config(self) -> StackConfig:
+        if self.catalog_url is None:
+            raise Misconfigured(
+                "quilt3's configuration names no catalog.",
+                next_step="Run `quilt3 config https://your-catalog`.",
+                details={"command": "quilt3 config https://your-catalog"},
+            )
+        url = check_url(self.catalog_url, "The catalog's URL")
+        answer = self._http.send("GET", f"{url}/config.json")
+        try:
+            return StackConfig.read(url, answer.json(_LOOK))
+        except StorageUnavailable:
+            if answer.status in {429, 500, 502, 503, 504}:
+                raise
+            raise Misconfigured(
+                f"{url} is not the catalog of a Quilt stack: it answers config.json with "
+                f"{'what is not JSON' if answer.status == 200 else f'status {answer.status}'}.",
+                next_step="Set QUILT_CATALOG_URL to the address at which the stack's catalog opens in a browser.",
+                details={"catalog_url": url},
+            ) from None
+
+    def signed_in(self) -> SignedIn:
+        """Who the stack takes the bearer for. Raises AuthenticationError where it is nobody to it."""
+        return self._signed_in(self.graph.query("Me").get("me"))
+
+    def switch_role(self, role: str) -> SignedIn:
+        """For every session of this user, a browser's too. Raises StackRefused."""
+        answer = self.graph.mutate("SwitchRole", role=role).get("switchRole")
+        return self._signed_in(result(answer, "Me"))
+
+    def buckets(self) -> Sequence[Bucket]:
+        """Those that the user's role shows, in the stack's order. A hint: S3 has the last word."""
+        data = self.graph.query("Buckets", "BucketConfigs")
+        found = [
+            Bucket(name, text_of(row.get("title")), float(row.get("relevanceScore") or 0))
+            for row in objects_of(data.get("buckets", data.get("bucketConfigs")))
+            if (name := text_of(row.get("name"))) is not None
+        ]
+        return sorted(found, key=lambda one: (-one.relevance, one.name))
+
+    def _signed_in(self, me: object) -> SignedIn:
+        found = object_of(me)
+        if not found:
+            raise self.bearer.sign_in.refused(self.host)
+        names = [text_of(one.get("name")) for one in objects_of(found.get("roles"))]
+        return SignedIn(
+            str(found.get("name") or ""),
+            str(found.get("email") or ""),
+            text_of(object_of(found.get("role")).get("name")),
+            tuple(name for name in names if name is not None),
+            found.get("isAdmin") is True,
+        )
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.catalog_url or self._registry_url or "").netloc

@@ -1,0 +1,39 @@
+"""Each GraphQL document against the schema of each release: valid, or a sibling of an older spelling is."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import pytest
+from graphql import parse, validate
+
+from parts.stack.graph.profiles import PROFILES, schema
+
+DOCUMENTS = {
+    one.name.removesuffix(".graphql"): one.read_text()
+    for one in files("quilt_mcp.catalog").joinpath("documents").iterdir()
+    if one.name.endswith(".graphql")
+}
+OLDER = {"SearchPackages": "SearchPackagesByEnum", "Buckets": "BucketConfigs"}
+
+
+def is_valid(name: str, profile: str) -> bool:
+    return not validate(schema(profile), parse(DOCUMENTS[name]))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", sorted(set(DOCUMENTS) - set(OLDER.values())))
+def test_a_document_is_valid_in_every_release_or_an_older_one_is(name: str, profile: str) -> None:
+    assert is_valid(name, profile) or is_valid(OLDER[name], profile)
+
+
+@pytest.mark.parametrize("older", OLDER.values())
+def test_no_document_outlives_the_releases_that_need_it(older: str) -> None:
+    newer = next(name for name, one in OLDER.items() if one == older)
+    assert any(is_valid(older, profile) and not is_valid(newer, profile) for profile in PROFILES)
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_a_document_holds_one_operation_of_its_own_name(name: str) -> None:
+    operations = [one for one in parse(DOCUMENTS[name]).definitions if one.kind == "operation_definition"]
+    assert [one.name.value for one in operations] == [name]  # type: ignore[attr-defined]

@@ -1,0 +1,320 @@
+"""The tools for a user of a Quilt stack, by API key, over the stack of the tests."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parts.quilt3_process import Quilt3
+from parts.s3_access import S3Access
+from parts.stack import Fault, Stack
+from parts.stack.faults import (
+    NOT_AUTHENTICATED,
+    bad_gateway,
+    no_credentials,
+    nobody,
+    too_many,
+    unauthorized,
+)
+from quilt_mcp.catalog import keys as keys_module
+from quilt_mcp.config import Settings
+from quilt_mcp.session import Session
+
+PUSH = """
+import quilt3
+for number, (name, message, meta) in enumerate(arguments["packages"]):
+    package = quilt3.Package()
+    with open("reads.csv", "w") as reads:
+        reads.write("a,b\\n" + "1,2\\n" * (number + 1))
+    package.set("data/reads.csv", "reads.csv")
+    package.set_meta(meta)
+    package.push(name, registry=arguments["registry"], message=message, force=True)
+"""
+PACKAGES = [
+    ["lab/organoids", "confocal stacks of organoids", {"assay": {"lot": "B33"}, "plates": 3}],
+    ["lab/controls", "controls of the confocal run", {"assay": {"lot": "B34"}, "plates": 12}],
+    ["other/genomes", "assembled genomes", {"plates": 7}],
+]
+
+
+@pytest.fixture(scope="module")
+def bucket(moto: S3Access, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Pushed by quilt3."""
+    bucket = moto.make_bucket()
+    quilt3 = Quilt3(tmp_path_factory.mktemp("pusher"), moto)
+    quilt3.run(PUSH, packages=PACKAGES, registry=f"s3://{bucket}")
+    return bucket
+
+
+@pytest.fixture
+def ada(stack: Stack, bucket: str) -> Stack:
+    """A user with two roles, of a stack that has one bucket."""
+    stack.add_bucket(bucket)
+    stack.change_bucket(bucket, title="Plants & more")
+    stack.add_user("ada", roles=("writer", "reader"))
+    return stack
+
+
+class User:
+    """Calls tools as a server that was started with these settings and variables does."""
+
+    def __init__(
+        self, stack: Stack, server: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
+    ) -> None:
+        for name, value in replace(server, url=stack.s3_url).environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nobody"))
+        given = {"catalog_url": stack.url, "allow_write": True, "cache_dir": tmp_path / "cache"} | more
+        self.session = Session(Settings(**given))
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        return asyncio.run(self.session.call(tool, arguments)).structured
+
+
+@pytest.fixture
+def user(ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> User:
+    return User(ada, moto, tmp_path, monkeypatch, api_key=ada.api_key("ada"))
+
+
+def names(answer: dict[str, Any]) -> list[str]:
+    return [row["package"].split("@")[0] for row in answer["data"]["hits"]]
+
+
+def test_status_tells_the_user_the_role_and_the_others(user: User, bucket: str) -> None:
+    told = user.call("status")["data"]
+    assert (told["backend"], told["role"], told["other_roles"]) == ("platform", "writer", ["reader"])
+    assert told["registry"] == f"s3://{bucket}", "the stack's first bucket, as none is named"
+
+
+def test_the_registries_are_the_buckets_of_the_role_with_their_titles(user: User, bucket: str) -> None:
+    rows = {row["registry"]: row for row in user.call("registry_list")["data"]["registries"]}
+    assert rows[f"s3://{bucket}"]["title"] == "Plants & more"
+
+
+def test_words_find_packages_and_what_is_found_is_an_address(user: User) -> None:
+    found = user.call("search", query="confocal")
+    assert sorted(names(found)) == ["lab/controls", "lab/organoids"]
+    assert found["page"]["total"] == 2
+    for row in found["data"]["hits"]:
+        opened = user.call("package_browse", package=row["package"])
+        assert opened["data"]["message"] == row["message"]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("/assay/lot = B33", ["lab/organoids"]),
+        ("/plates >= 7", ["lab/controls", "other/genomes"]),
+        ("name like 'lab/%'", ["lab/controls", "lab/organoids"]),
+        ("name in ('lab/controls', 'other/genomes') and /plates <= 7", ["other/genomes"]),
+        ("modified >= 2020-01-01", ["lab/controls", "lab/organoids", "other/genomes"]),
+        ("modified <= 2020-01-01", []),
+    ],
+)
+def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) -> None:
+    assert sorted(names(user.call("search", where=where))) == expected
+
+
+@pytest.mark.parametrize(("where", "said"), [
+    ("entires > 3", "Did you mean entries"),
+    ("name contains 'x'", "Use =, in and like"),
+    ("size = 'big'", "a number should stand"),
+    ("modified >= tomorrow", "a date"),
+    ("/plates = 3 and /plates = 4", "two conditions"),
+])  # fmt: skip
+def test_a_condition_that_the_stack_lacks_is_an_error_and_never_left_out(
+    user: User, where: str, said: str
+) -> None:
+    error = user.call("search", where=where)["error"]
+    assert error["code"] == "invalid_argument"
+    assert said in error["message"] + error["next_step"]
+
+
+def test_pages_add_up_to_the_whole_each_by_one_request(user: User, ada: Stack) -> None:
+    whole = names(user.call("search", sort="name"))
+    ada.forget()
+    seen, cursor, pages = [], None, 0
+    while True:
+        page = user.call("search", sort="name", limit=2, **({"cursor": cursor} if cursor else {}))
+        seen += names(page)
+        pages += 1
+        cursor = page["page"]["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == whole == ["lab/controls", "lab/organoids", "other/genomes"]
+    assert len([one for one in ada.requests("/graphql") if "Search" in str(one["operation"])]) == pages
+
+
+@pytest.mark.parametrize("profile", ["2025-autumn", "1.67", "1.69", "26.8"])
+def test_every_release_is_searched(user: User, ada: Stack, profile: str) -> None:
+    ada.set_profile(profile)
+    assert names(user.call("search", query="genomes")) == ["other/genomes"]
+    assert names(user.call("search", sort="name")) == ["lab/controls", "lab/organoids", "other/genomes"]
+
+
+def test_a_stack_that_is_upgraded_while_we_run_is_met_at_the_next_call(user: User, ada: Stack) -> None:
+    for profile in ("1.69", "26.8", "2025-autumn"):
+        ada.set_profile(profile)
+        assert names(user.call("search", query="genomes")) == ["other/genomes"]
+
+
+def test_an_order_that_a_release_lacks_is_told(user: User, ada: Stack) -> None:
+    ada.set_profile("1.69")
+    assert user.call("search", sort="-size")["error"]["code"] == "not_supported"
+
+
+def test_a_path_as_a_query_is_escaped_and_that_is_said(user: User) -> None:
+    found = user.call("search", query="data/reads", scope="objects")
+    assert "error" not in found
+    assert any(one.startswith("escaped: ") and r"data\/reads" in one for one in found["warnings"])
+
+
+def test_a_query_that_the_stack_calls_malformed_is_told_with_its_reason(user: User) -> None:
+    error = user.call("search", query="name:(lab AND")["error"]
+    assert error["code"] == "stack_refused" and error["details"]["errors"][0]["reason"]
+
+
+def test_objects_are_found_with_their_versions(user: User, bucket: str) -> None:
+    found = user.call("search", query="reads", scope="objects", where="ext = .csv")
+    assert found["data"]["hits"], found
+    for row in found["data"]["hits"]:
+        assert row["uri"].startswith(f"s3://{bucket}/")
+        assert user.call("object_read", uri=row["uri"])["data"]["size"] == row["size"]
+
+
+@pytest.mark.anyio
+async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_path: Path) -> None:
+    assert await user.session.abilities() == {"roles", "search"}
+    local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
+    assert await local.abilities() == frozenset()
+
+
+def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> None:
+    local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
+    error = asyncio.run(local.call("search", {"query": "x"})).structured["error"]
+    assert error["code"] == "not_supported" and "quilt3 login" in error["next_step"]
+
+
+def test_switching_the_role_takes_the_rights_with_it(user: User) -> None:
+    made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
+    assert "error" not in user.call("package_create", package="ada/one", **made)
+    assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
+    assert user.call("package_create", package="ada/two", **made)["error"]["code"] == "permission_denied"
+    assert user.call("role_switch", role="nobody")["error"]["code"] == "stack_refused"
+
+
+def test_a_role_that_was_switched_elsewhere_is_seen(
+    user: User, ada: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.0)
+    made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
+    assert "error" not in user.call("package_create", package="ada/three", **made)
+    ada.set_role("ada", "reader")
+    assert user.call("package_create", package="ada/four", **made)["error"]["code"] == "permission_denied"
+
+
+def test_a_revoked_key_is_refused_by_the_stack_and_no_other_identity_steps_in(
+    ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variables hold AWS keys."""
+    key = ada.api_key("ada")
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=key)
+    ada.revoke(key)
+    ada.forget()
+    for tool in ("status", "packages_list", "search"):
+        assert user.call(tool)["error"]["code"] == "sign_in"
+    assert ada.s3_requests() == []
+
+
+def test_where_the_stack_gives_no_keys_nothing_is_signed_with_those_of_the_environment(
+    user: User, ada: Stack, bucket: str
+) -> None:
+    ada.fault(no_credentials())
+    for tool, arguments in [
+        ("packages_list", {}),
+        ("package_browse", {"package": "lab/organoids"}),
+        ("object_list", {"location": f"s3://{bucket}/"}),
+        ("object_put", {"uri": f"s3://{bucket}/x", "text": "1"}),
+        ("package_create", {"package": "a/b", "files": [{"path": "f", "text": "1"}]}),
+    ]:
+        error = user.call(tool, **arguments)["error"]
+        assert error["code"] == "permission_denied", (tool, error)
+        assert "no AWS credentials" in error["message"]
+    assert ada.s3_requests() == []
+
+
+@pytest.mark.parametrize("text", NOT_AUTHENTICATED)
+def test_each_401_asks_to_sign_in(user: User, ada: Stack, text: str) -> None:
+    ada.fault(unauthorized(text, "/graphql"))
+    error = user.call("search", query="x")["error"]
+    assert (error["code"], error["details"]["command"]) == ("sign_in", "export QUILT_API_KEY=qk_...")
+
+
+def test_a_dead_session_that_answers_200_asks_to_sign_in(user: User, ada: Stack) -> None:
+    ada.fault(nobody())
+    assert user.call("status")["error"]["code"] == "sign_in"
+
+
+@pytest.mark.parametrize(
+    "fault", [too_many(0, path="/graphql"), bad_gateway(path="/graphql")], ids=["429", "502"]
+)
+def test_what_passes_is_asked_again(user: User, ada: Stack, fault: Fault) -> None:
+    user.call("status")
+    ada.fault(fault)
+    assert names(user.call("search", query="genomes")) == ["other/genomes"]
+
+
+@pytest.mark.parametrize("fault", [
+    bad_gateway(None, "/graphql"),
+    Fault("/graphql", cut=10),
+    Fault("/graphql", field="PackagesSearchResultSet.total", error="a shard failed"),
+])  # fmt: skip
+def test_what_stays_broken_is_told_and_nothing_partial_is_believed(
+    user: User, ada: Stack, fault: Fault
+) -> None:
+    user.call("status")
+    ada.fault(fault)
+    assert user.call("search", query="genomes")["error"]["code"] in ("storage_unavailable", "stack_failed")
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    (Fault("/config.json", body="<html>hello</html>", status=200), "not JSON"),
+    (Fault("/config.json", body="{}", status=200), "names no registry"),
+    (Fault("/config.json", body="", status=404), "status 404"),
+    (Fault("/config.json", status=302, body="", headers={"Location": "http://127.0.0.1:9/"}), "status 302"),
+    (Fault("/config.json", status=200, body='{"registryUrl": "http://example.org"}'), "https"),
+])  # fmt: skip
+def test_a_catalog_that_is_none_is_a_setting_to_mend(user: User, ada: Stack, fault: Fault, said: str) -> None:
+    ada.fault(fault)
+    error = user.call("packages_list")["error"]
+    assert error["code"] == "misconfigured" and said in error["message"], error
+
+
+def test_a_link_leads_into_the_catalog(user: User, ada: Stack, bucket: str) -> None:
+    link = user.call("object_link", uri="lab/organoids/data/reads.csv")["data"]
+    assert link["url"].startswith(f"{ada.url}/b/{bucket}/packages/lab/organoids/tree/")
+
+
+def test_a_call_costs_what_it_must(user: User, ada: Stack) -> None:
+    """config.json once, the keys and the role once, whatever is called how often."""
+    user.call("status")
+    ada.forget()
+    for _ in range(3):
+        user.call("packages_list")
+        user.call("package_browse", package="lab/organoids")
+    asked = [one["path"] for one in ada.requests() if not one["path"].startswith("/_")]
+    assert asked.count("/config.json") == 0
+    assert asked.count("/api/auth/get_credentials") == 1
+    assert asked.count("/graphql") == 1, asked
+
+
+def test_sixteen_calls_at_once_fetch_the_keys_once(user: User, ada: Stack) -> None:
+    async def many() -> None:
+        await asyncio.gather(*(user.session.call("packages_list", {}) for _ in range(16)))
+
+    asyncio.run(many())
+    assert len(ada.requests("/api/auth/get_credentials")) == 1
