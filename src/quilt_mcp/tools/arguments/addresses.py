@@ -194,8 +194,8 @@ async def new_object_address(call: Call, uri: str) -> str:
 
 async def source_origin(call: Call, text: str) -> str:
     """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text of
-    the form of a package's name is the package when no such file or folder is there; when both are, it is refused. Raises as
-    ``object_target``."""
+    the form of a package's name (without a revision) is the package when no such file or folder is there: a folder is packaged
+    under its own name again and again. Raises as ``object_target``."""
     origin = lower_scheme(text)
     if is_link(origin):
         return str(await object_target(call, origin))
@@ -211,6 +211,8 @@ async def _package_or_file(call: Call, text: str, or_else: str | None = None) ->
     there. Costs a request for the package's pointer."""
     url = _below_first_root(call, text) if call.settings.local_roots() else None
     is_file = url is not None and await _has_object(call, url)
+    if or_else is not None and is_file:
+        return or_else
     try:
         package = parse_package(text, call.ops.default_registry)
         is_package = await _has_package(call, package, text)
