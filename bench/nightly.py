@@ -3,7 +3,11 @@ to be in the log (C1), in a folder and in a bucket on moto behind the tests' pro
 it likes, and how much of ours that was (C5); and packages generated, published by quilt3 and read by us, and the other way round,
 to equal top hashes and manifest bytes, in a folder and in a bucket (C10).
 
+The tests themselves run by `make nightly ARGS=--junitxml=FILE`; ``--tests FILE`` keeps how that ended, with the commit that
+it ran at.
+
 python bench/nightly.py [--folder 32x50] [--bucket 32x50] [--beside-quilt3 8x10] [--packages 5000] [--only bucket ...]
+                        [--tests FILE COMMIT]
 
 What ``--only`` leaves out keeps the figures of its last run, so each part names the commit it was run at.
 """
@@ -21,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from harness import RESULTS, commit, report
 
@@ -86,6 +91,17 @@ def interop(place: str, packages: int) -> dict[str, Any]:
     return {"packages each way": packages, "different": 0, "seconds": round(seconds, 1)}
 
 
+def tests_of(file: str) -> dict[str, Any]:
+    """How a run of the whole profile ended."""
+    [suite] = ElementTree.parse(file).getroot().iter("testsuite")
+    return {
+        "tests": int(suite.attrib["tests"]),
+        "failed": int(suite.attrib["failures"]) + int(suite.attrib["errors"]),
+        "skipped": int(suite.attrib["skipped"]),
+        "seconds": round(float(suite.attrib["time"])),
+    }
+
+
 def last_figures() -> dict[str, Any]:
     """By part, each with its commit."""
     if not LAST.exists():
@@ -105,6 +121,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop", "interop-bucket")
     )
+    parser.add_argument("--tests", nargs=2, metavar=("FILE", "COMMIT"))
     given = parser.parse_args()
     parts: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
         "folder": ("race in a folder", lambda: run(given.folder, in_a_folder)),
@@ -114,7 +131,10 @@ if __name__ == "__main__":
         "interop-bucket": ("interop in a bucket", lambda: interop("bucket", given.packages)),
     }
     figures = last_figures()
-    for name in given.only or parts:
+    if given.tests:
+        file, at = given.tests
+        figures["tests"] = {"commit": at} | tests_of(file)
+    for name in given.only or (() if given.tests else parts):
         title, measure = parts[name]
         figures[title] = {"commit": commit()} | measure()
     report("nightly", figures)
