@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requirements/build.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE := 22.23.3
-NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
+  @modelcontextprotocol/sdk@1.32.2 mcp-remote@0.15.1
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE) $(NODE_PINS)" | cksum | cut -d ' ' -f 1)
 SHELLS := zsh fish
 CEPH := ceph-mon ceph-osd radosgw ceph-common
@@ -115,7 +116,7 @@ $(DEV_STAMP): $(RUNTIME_STAMP)
 # No package's script is run. The package `node` has one, which installs the binary's own package: that is named here instead.
 NODE_BINARY = $$(node -p '(process.platform + process.arch == "darwinarm64" ? "node-bin-" : "node-") + process.platform + "-" + process.arch')@$(NODE)
 $(NODE_STAMP):
-	@echo "Installing the conformance suite and MCP Inspector into node_modules"
+	@echo "Installing the conformance suite and other clients into node_modules"
 	@mkdir -p node_modules
 	@npm install --ignore-scripts --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(NODE_BINARY) $(NODE_PINS)
 	@rm -f node_modules/ready-* && touch $@
