@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import json
 import random
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +82,84 @@ def test_real_files_are_answered_for_whole_and_cut_and_damaged(kind: str) -> Non
                     answered += "answer" in found
     assert len(files) >= (20 if kind in ("image", "text", "json", "archive") else 3), files
     assert answered > len(files)
+
+
+def parquet(tmp_path: Path) -> bytes:
+    import duckdb
+
+    file = tmp_path / "made.parquet"
+    duckdb.execute(f"COPY (SELECT i, 'text ' || i AS t FROM range(2000) r(i)) TO '{file}' (FORMAT parquet)")
+    return file.read_bytes()
+
+
+def picture(tmp_path: Path) -> bytes:
+    from PIL import Image
+
+    file = tmp_path / "made.tiff"
+    Image.effect_noise((60, 40), 50).convert("I;16").save(file)
+    return file.read_bytes()
+
+
+NOTEBOOK = json.dumps(
+    {
+        "nbformat": 4,
+        "metadata": {},
+        "cells": [
+            {"cell_type": "markdown", "source": ["# Title\n", "text"]},
+            {"cell_type": "code", "source": "1/0", "outputs": [{"output_type": "error", "ename": "E"}]},
+        ],
+    }
+).encode()
+VCF = (
+    b"##fileformat=VCFv4.2\n##INFO=<ID=DP,Number=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    + b"1\t100\trs1\tA\tC\t9\tPASS\tDP=3\n" * 30
+)
+BAM = gzip.compress(b"BAM\1" + (20).to_bytes(4, "little") + b"@HD\tVN:1.6\n@SQ\tSN:1" + bytes(200))
+MADE: dict[str, tuple[str, Callable[[Path], bytes]]] = {
+    "csv": ("made.csv", lambda _: b"a,b\n" + b"1,x\n" * 60),
+    "jsonl": ("made.jsonl", lambda _: b'{"a": 1, "b": [1, 2]}\n' * 60),
+    "notebook": ("made.ipynb", lambda _: NOTEBOOK),
+    "vcf": ("made.vcf", lambda _: VCF),
+    "bam": ("made.bam", lambda _: BAM),
+    "parquet": ("made.parquet", parquet),
+    "image": ("made.tiff", picture),
+}
+
+
+def odd_forms(whole: bytes) -> Iterator[bytes]:
+    """Ragged, empty, of another encoding or ending, cut and spoilt: what people upload."""
+    yield from (b"", b"\n", b"\0", b" " * 300, b"\xff\xfe", b"\xef\xbb\xbf" + whole)
+    yield from (whole[: len(whole) * part // 8] for part in range(1, 8))
+    yield from (
+        whole[1:],
+        whole[len(whole) // 2 :],
+        whole + whole,
+        whole + b"\0" * 999,
+        bytes(reversed(whole)),
+    )
+    yield from (whole.replace(b"\n", b"\r\n"), whole.replace(b",", b";"), whole.replace(b"1", b"\xe9"))
+    yield from (whole.replace(b"\n", b",extra,more\n", 7), whole.replace(b"a", b"\xf0\x9f\x8c\xb1"))
+    yield from (gzip.compress(whole), gzip.compress(whole)[:-9], bz2.compress(whole))
+    yield from (whole.decode("latin-1").encode("utf-16"), b'"' + whole, whole.replace(b"{", b"[" * 400))
+    chance = random.Random(3)
+    for _ in range(4):
+        spoilt = bytearray(whole)
+        for _ in range(9):
+            spoilt[chance.randrange(len(spoilt))] = chance.randrange(256)
+        yield bytes(spoilt)
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_made_odd_files_are_answered_for_by_each_reader(kind: str, tmp_path: Path) -> None:
+    name, make = MADE[kind]
+    whole = make(tmp_path)
+    forms = list(odd_forms(whole))
+    assert len(forms) >= 20
+    for content in (whole, *forms):
+        held = Held(name, content)
+        for question in questions(name):
+            found = answer_to(held.file(), {"kind": kind, **question})
+            assert found.keys() in ({"answer"}, {"fault"}), (question, content[:80])
+    assert answer_to(Held(name, whole).file(), {"kind": kind, "question": "inside", "first": 3}).keys() == {
+        "answer"
+    }
