@@ -387,7 +387,7 @@ PACKAGE_COPY = ToolSpec(
         "registry": REGISTRY,
         "to": {"type": "string", "description": "ns/name; default: the same"},
         "to_registry": {"type": "string", "description": "Registry to copy to; default: the same"},
-        "message": {"type": "string", "description": "Default: the source's"},
+        "message": {"type": "string", "description": "Default: the source's; a rollback takes none"},
         "workflow": _WORKFLOW,
         "overwrite": {
             "type": "boolean",

@@ -328,7 +328,7 @@ PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
     description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how; "
-    "a file is followed through renames.",
+    "a file is followed through renames. Each is compared with the one before it in time, past rollbacks too.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
