@@ -17,7 +17,7 @@ from serving import Connect, Place, result
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import UNSET
-from quilt_mcp.server.surface import build
+from quilt_mcp.server.surface import build, listed_tool
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.spec import ToolSpec
@@ -46,6 +46,21 @@ WRITING = {
     "package_install",
     "object_put",
 }
+
+
+WITH_A_STACK = {"search": 1_200, "role_switch": 300}
+"""Tools that a stack's users alone have, and how many bytes a model may read of each."""
+
+
+def as_listed(name: str) -> dict[str, Any]:
+    return listed_tool(SPECS[name]).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@pytest.mark.parametrize(("name", "most"), WITH_A_STACK.items())
+async def test_what_a_model_reads_of_a_stacks_tool_stays_below_its_limit(name: str, most: int) -> None:
+    tool = as_listed(name)
+    shown = {part: tool[part] for part in ("name", "description", "inputSchema")}
+    assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()) <= most
 
 
 async def listing(*, writes: bool) -> list[dict[str, Any]]:
@@ -88,7 +103,7 @@ async def test_each_listed_tool_is_the_one_that_was_reviewed() -> None:
     """One file a tool below ``golden``. UPDATE_GOLDEN=1 writes them anew."""
     found = {
         f"{tool['name']}.json": json.dumps(tool, indent=1, ensure_ascii=False) + "\n"
-        for tool in await listing(writes=True)
+        for tool in [*await listing(writes=True), *map(as_listed, WITH_A_STACK)]
     }
     if os.environ.get("UPDATE_GOLDEN"):
         for stale in GOLDEN.glob("*.json"):

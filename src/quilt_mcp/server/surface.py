@@ -90,7 +90,7 @@ class _Surface:
         self._asker = asker
         self._schemas = {one.name: one.input_schema() for one in TOOLS}
         self._schemas |= {former: self._schemas[name] for former, name in FORMER_NAMES.items()}
-        self._tools = {one.name: _tool(one) for one in TOOLS}
+        self._tools = {one.name: listed_tool(one) for one in TOOLS}
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         return self._schemas.get(name)
@@ -218,7 +218,7 @@ class _Surface:
             raise _protocol_error(error, about) from None
 
 
-def _tool(spec: ToolSpec) -> types.Tool:
+def listed_tool(spec: ToolSpec) -> types.Tool:
     return types.Tool(
         name=spec.name,
         description=spec.description,

@@ -86,8 +86,8 @@ SEARCH = ToolSpec(
     arguments={
         "query": {"type": "string", "description": "Words, or the stack's query language"},
         "scope": {"type": "string", "enum": list(SCOPES), "default": "packages"},
-        "registries": {**listed(TEXT), "description": "Only these; default all in reach"},
-        "where": {"type": "string", "description": "Comparisons joined by and"},
+        "registries": {**listed(TEXT), "description": "Default: all in reach"},
+        "where": {"type": "string", "description": "Comparisons"},
         "sort": {"type": "string", "enum": list(SORTS), "default": BEST},
         "all_revisions": {"type": "boolean", "default": False, "description": "Older ones too"},
         "detail": DETAIL,
