@@ -60,9 +60,15 @@ class Session:
         return Call(await self.ops(identity), self.settings, identity, progress)
 
     async def abilities(self, *, asker: Asker = Asker()) -> frozenset[str]:  # noqa: B008 - frozen and without state
-        """What the asker's backend can do beside what all can; nothing while it cannot be had."""
+        """What the asker's backend can do beside what all can; nothing while it cannot be had. One that can do no more is not
+        opened for it."""
+        from quilt_mcp.backends import WITH_ABILITIES
+
         try:
-            ops = (await self.open_call(asker=asker)).ops
+            identity = await asyncio.to_thread(self.identity, asker)
+            if identity.kind not in WITH_ABILITIES:
+                return frozenset()
+            ops = await self.ops(identity)
         except QuiltError:
             return frozenset()
         return frozenset(one for one in ABILITIES if getattr(ops, one) is not None)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from quilt_mcp.auth.identity import Identity, QuiltAccess, TokenAccess
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import NotSupported
+from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
     from quilt_mcp.backends.direct import DirectOps
     from quilt_mcp.backends.options import Options
     from quilt_mcp.catalog.stack import Stack
+
+WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"quilt3", "platform"})
+"""The backends that may have abilities which others lack; a listing need not open any other."""
 
 
 def open(identity: Identity, settings: Settings) -> DirectOps:
