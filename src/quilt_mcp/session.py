@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from quilt_mcp.tools.results.envelope import Reply, error_reply
 
 logger = logging.getLogger("quilt_mcp")
 
+LISTING_SECONDS = 5.0
+"""How long a listing of tools waits for a backend that may have more of them."""
+_Key = tuple[str, str, str | None, str]
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
 
@@ -33,8 +37,8 @@ class Session:
         self.settings = settings
         self._decider = Decider(settings)
         self._open_backend = open_backend
-        self._opened: dict[tuple[str, str, str | None], QuiltOps] = {}
-        self._opening = asyncio.Lock()
+        self._opened: dict[_Key, QuiltOps] = {}
+        self._opening: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
         """Decided anew for each request: a session saved or a variable set since is seen. Blocks and raises as
@@ -43,8 +47,8 @@ class Session:
 
     async def ops(self, identity: Identity) -> QuiltOps:
         """The backend of this identity, opened at its first use."""
-        key = (identity.kind, identity.principal, identity.registry)
-        async with self._opening:
+        key = (identity.kind, identity.principal, identity.registry, identity.scope)
+        async with self._opening[key]:
             if key not in self._opened:
                 self._opened[key] = await asyncio.to_thread(self._open, identity)
             return self._opened[key]
@@ -65,11 +69,12 @@ class Session:
         from quilt_mcp.backends import WITH_ABILITIES
 
         try:
-            identity = await asyncio.to_thread(self.identity, asker)
-            if identity.kind not in WITH_ABILITIES:
-                return frozenset()
-            ops = await self.ops(identity)
-        except QuiltError:
+            async with asyncio.timeout(LISTING_SECONDS):
+                identity = await asyncio.to_thread(self.identity, asker)
+                if identity.kind not in WITH_ABILITIES:
+                    return frozenset()
+                ops = await self.ops(identity)
+        except (QuiltError, TimeoutError):
             return frozenset()
         return frozenset(one for one in ABILITIES if getattr(ops, one) is not None)
 

@@ -183,11 +183,16 @@ async def test_a_source_is_a_path_or_a_package_and_never_guessed(connect: Connec
 
     async with connect("--allow-write") as client:
         assert await paths("./demo/flowers") == ["of_a_folder"]
-        assert await paths("demo/large/long.txt") == ["long.txt"]
-        assert "long.txt" in await paths("demo/large")
+        assert await paths("demo/large@latest/long.txt") == ["long.txt"]
         assert await paths("demo/flowers/*_folder") == ["of_a_folder"]
         for source in ("demo/flowers", "demo/flowers/of_a_folder"):
             assert await paths(source) == ["of_a_folder"], "a folder can be packaged under its own name twice"
+        for source in ("demo/large/long.txt", "demo/large"):
+            gone = await failure(client, "package_create", package="s/s", sources=[source], dry_run=True)
+            assert gone["code"] == "source_not_found", (
+                "an older package never stands in for a folder that is gone"
+            )
+            assert f"{source}@latest" in gone["next_step"] or "/long" in source
         gone = await failure(client, "package_create", package="s/s", sources=["no/such/f"], dry_run=True)
         assert gone["code"] == "source_not_found"
         assert await paths("demo/flowers@latest/docs") == ["notes.txt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,10 @@ def test_words_find_packages_and_what_is_found_is_an_address(user: User) -> None
         ("name in ('lab/controls', 'other/genomes') and /plates <= 7", ["other/genomes"]),
         ("modified >= 2020-01-01", ["lab/controls", "lab/organoids", "other/genomes"]),
         ("modified <= 2020-01-01", []),
+        ("/assay/lot contains '33'", ["lab/organoids"]),
+        ("/assay/lot like 'B__'", ["lab/controls", "lab/organoids"]),
+        ("/assay/lot like '*33'", []),
+        ("size > 0 and entries < 2", ["lab/controls", "lab/organoids", "other/genomes"]),
     ],
 )
 def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) -> None:
@@ -121,7 +126,8 @@ def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) 
 
 @pytest.mark.parametrize(("where", "said"), [
     ("entires > 3", "Did you mean entries"),
-    ("name contains 'x'", "Use =, in and like"),
+    ("message = 'confocal stacks of organoids'", "query='comment:word'"),
+    ("/plates > 7", "Use =, >= and <="),
     ("size = 'big'", "a number should stand"),
     ("modified >= tomorrow", "a date"),
     ("/plates = 3 and /plates = 4", "two conditions"),
@@ -199,21 +205,27 @@ def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> N
     assert error["code"] == "not_supported" and "quilt3 login" in error["next_step"]
 
 
-def test_switching_the_role_takes_the_rights_with_it(user: User) -> None:
+def test_switching_the_role_takes_the_rights_with_it(user: User, bucket: str) -> None:
     made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
     assert "error" not in user.call("package_create", package="ada/one", **made)
+    assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/one", text="1")
     assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
     assert user.call("package_create", package="ada/two", **made)["error"]["code"] == "permission_denied"
+    put = user.call("object_put", uri=f"s3://{bucket}/put/two", text="1")
+    assert put["error"]["code"] == "permission_denied", "obstore has new keys, too"
     assert user.call("role_switch", role="nobody")["error"]["code"] == "stack_refused"
 
 
 def test_a_role_that_was_switched_elsewhere_is_seen(
-    user: User, ada: Stack, monkeypatch: pytest.MonkeyPatch
+    user: User, ada: Stack, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.0)
     made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
     assert "error" not in user.call("package_create", package="ada/three", **made)
+    assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/three", text="1")
     ada.set_role("ada", "reader")
+    put = user.call("object_put", uri=f"s3://{bucket}/put/four", text="1")
+    assert put["error"]["code"] == "permission_denied"
     assert user.call("package_create", package="ada/four", **made)["error"]["code"] == "permission_denied"
 
 
@@ -292,6 +304,75 @@ def test_a_catalog_that_is_none_is_a_setting_to_mend(user: User, ada: Stack, fau
     ada.fault(fault)
     error = user.call("packages_list")["error"]
     assert error["code"] == "misconfigured" and said in error["message"], error
+
+
+def test_a_key_that_is_revoked_while_it_is_used_ends_what_it_signed(
+    ada: Stack, moto: S3Access, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.0)
+    key = ada.api_key("ada")
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=key)
+    assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/five", text="1")
+    ada.revoke(key)
+    assert user.call("object_put", uri=f"s3://{bucket}/put/six", text="1")["error"]["code"] == "sign_in"
+
+
+def test_only_buckets_of_the_allow_list_are_searched_listed_and_taken_for_the_default(
+    ada: Stack, moto: S3Access, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = moto.make_bucket()
+    ada.add_bucket(other)
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=ada.api_key("ada"), allowed_buckets=(other,))
+    assert user.call("status")["data"]["registry"] == f"s3://{other}"
+    assert user.call("search")["data"]["hits"] == []
+    assert user.call("search", registries=[f"s3://{bucket}"])["error"]["code"] == "permission_denied"
+    assert bucket not in str(user.call("registry_list")["data"]["registries"])
+
+
+def test_a_path_of_any_depth_is_no_regular_expression_and_one_that_is_meant_stays(user: User) -> None:
+    found = user.call("search", query="data/reads/x", scope="objects")
+    assert any(r"data\/reads\/x" in one for one in found["warnings"])
+    meant = user.call("search", query="comment:/confoc.*/")
+    assert not any(one.startswith("escaped") for one in meant.get("warnings", ()))
+
+
+def test_what_the_stack_names_wrongly_is_counted_and_the_rest_answered(user: User, ada: Stack) -> None:
+    for value in ("a.b/c d", "single", None):
+        ada.fault(Fault("/graphql", field="SearchHitPackage.name", value=value, times=1))
+        answered = user.call("search", query="genomes")
+        assert "error" in answered or any(one.startswith("odd_hits: 1 ") for one in answered["warnings"])
+        ada.clear_faults()
+    assert names(user.call("search", query="genomes")) == ["other/genomes"]
+
+
+@pytest.mark.parametrize("code", ["FORBIDDEN", "UNAUTHENTICATED"])
+def test_what_the_stack_forbids_is_not_told_as_passing(user: User, ada: Stack, code: str) -> None:
+    body = json.dumps({"data": None, "errors": [{"message": "no", "extensions": {"code": code}}]})
+    user.call("status")
+    ada.fault(Fault("/graphql", status=200, body=body))
+    assert user.call("search", query="x")["error"]["code"] == "permission_denied"
+
+
+@pytest.mark.parametrize("status", [404, 405, 422])
+def test_what_the_registry_never_takes_is_a_setting_to_mend(user: User, ada: Stack, status: int) -> None:
+    user.call("status")
+    ada.fault(Fault("/graphql", status=status, body="<html></html>"))
+    assert user.call("search", query="x")["error"]["code"] == "misconfigured"
+
+
+def test_a_session_of_quilt3_takes_the_rights_of_the_new_role_at_once(
+    ada: Stack, moto: S3Access, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quilt3 = Quilt3(tmp_path / "home", replace(moto, url=ada.s3_url))
+    script = "quilt3.config(arguments['url']); quilt3.session.login_with_token(arguments['code'])"
+    quilt3.run(script, url=ada.url, code=ada.code("ada"))
+    user = User(ada, moto, tmp_path, monkeypatch, default_registry=f"s3://{bucket}", catalog_url=None)
+    monkeypatch.setenv("XDG_DATA_HOME", quilt3.environment["XDG_DATA_HOME"])
+    assert user.call("status")["data"]["backend"] == "quilt3"
+    assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/seven", text="1")
+    assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
+    put = user.call("object_put", uri=f"s3://{bucket}/put/eight", text="1")
+    assert put["error"]["code"] == "permission_denied"
 
 
 def test_a_link_leads_into_the_catalog(user: User, ada: Stack, bucket: str) -> None:

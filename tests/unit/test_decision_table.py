@@ -408,3 +408,26 @@ def test_a_version_without_the_backend_asks_nobody(machine: Machine) -> None:
     assert isinstance(made, Identity) and made.kind == "local"
     assert all("cannot use them yet" in one.reason for one in made.explanation if not one.chosen)
     assert not machine.registry.requests
+
+
+@pytest.mark.parametrize("catalog", [None, "catalog.example", "http://catalog.example"])
+def test_a_token_that_belongs_nowhere_is_an_error_and_never_another_identity(
+    machine: Machine, catalog: str | None
+) -> None:
+    machine.have_aws("variables")
+    machine.have_quilt3("valid")
+    made = machine.decide(Settings(api_key=SERVER_KEY, catalog_url=catalog), Asker(), ALL)
+    assert isinstance(made, AuthenticationError) and "QUILT_CATALOG_URL" in made.message
+    assert made.details["command"] == "export QUILT_CATALOG_URL=https://your-catalog"
+
+
+def test_identities_that_are_shown_alike_are_told_apart(machine: Machine) -> None:
+    """Two registries of one catalog, two tokens of one user: what was opened for one serves no other."""
+    made = [
+        machine.decide(Settings(jwt_token=token, catalog_url=CATALOG + path), Asker(), ALL)
+        for token, path in ((SERVER_JWT, ""), (SERVER_JWT, "/a"), (REQUEST_JWT, ""))
+    ]
+    assert len({one.scope for one in made if isinstance(one, Identity)}) == 3
+    machine.have_quilt3("valid")
+    one = machine.decide(machine.settings("none"), Asker(), ALL)
+    assert isinstance(one, Identity) and machine.registry.url in one.scope

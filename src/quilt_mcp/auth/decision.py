@@ -175,7 +175,9 @@ class Decider:
         principal = f"{session.user or 'quilt3 session'} at {where}"
         return Finding(
             f"quilt3 is signed in at {where}.{named}",
-            found=Identity("quilt3", principal, registry, (), access),
+            found=Identity(
+                "quilt3", principal, registry, (), access, f"{access.catalog_url} {access.registry_url}"
+            ),
         )
 
     def _platform(self) -> Finding[Identity]:
@@ -195,7 +197,8 @@ class Decider:
     def _of_token(self, token: Token) -> Identity:
         where = urlsplit(token.access.catalog_url).netloc
         principal = f"{token.user} at {where}"
-        return Identity("platform", principal, self._settings.default_registry, (), token.access)
+        scope = f"{token.access.catalog_url} {token.digest}"
+        return Identity("platform", principal, self._settings.default_registry, (), token.access, scope)
 
     def _iam(self) -> Finding[Identity]:
         settings = self._settings

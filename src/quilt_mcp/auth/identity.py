@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +34,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``principal`` is a name to show and the key that backends are cached by; it holds no secret.
+    """``principal`` is a name to show; it holds no secret. Backends are kept by it, the kind, the registry and ``scope``.
 
     ``registry`` is the default registry, as given (a URL or a folder); None: the stack's first bucket. ``credentials`` is what
     the backend of ``kind`` needs: S3Access for iam, QuiltAccess for quilt3, TokenAccess for platform, None for local.
@@ -44,6 +45,8 @@ class Identity:
     registry: str | None
     explanation: tuple[Candidate, ...]
     credentials: Any = field(default=None, repr=False)
+    scope: str = field(default="", repr=False)
+    """What tells apart identities that are shown alike: a stack's whole addresses, the hash of a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class QuiltAccess:
     registry_url: str
     catalog_url: str | None
     bearer: Bearer = field(repr=False)
+    renew_keys: Callable[[], object] = field(repr=False)
+    """Has the AWS keys asked for anew, after the user's role was switched."""
 
 
 @dataclass(frozen=True, slots=True)

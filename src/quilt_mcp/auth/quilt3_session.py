@@ -128,6 +128,11 @@ class Quilt3Session:
                     return known
                 raise
 
+    def renew_keys(self) -> AwsKeys:
+        """New ones, for quilt3 too, as the role that the ones before were of is no longer taken. Raises as ``token``."""
+        with self._lock:
+            return self._ask_keys(self._present())
+
     def _known_keys(self, session: SavedSession) -> AwsKeys | None:
         known = [session.saved_keys] if session.saved_keys is not None else []
         if self._held is not None and self._held.session == self._tokens(session).refresh_token:

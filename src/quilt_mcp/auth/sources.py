@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,10 +41,11 @@ class QuiltSession:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``user``: a name to show, different for any two tokens."""
+    """``user``: a name to show. ``digest``: of the token, different for any two."""
 
     access: TokenAccess
     user: str
+    digest: str
 
 
 class Sources:
@@ -114,7 +116,7 @@ class Sources:
         # quilt3's own boto3 goes by these variables and profiles, too.
         place = self.aws.access(anonymous=True)
         s3 = S3Access(session.keys, saved.region or place.region, place.endpoint_url, place.ca_bundle)
-        access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session)
+        access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session, session.renew_keys)
         return Finding("", found=QuiltSession(access, saved.user, saved.default_registry))
 
     def token(self, settings: Settings) -> Finding[Token]:
@@ -122,7 +124,7 @@ class Sources:
         if not (settings.jwt_token or settings.api_key):
             return Finding("Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_...")
         if not settings.catalog_url:
-            return Finding(
+            return _unusable(
                 "A token is set, but not QUILT_CATALOG_URL, which says where it belongs.",
                 "export QUILT_CATALOG_URL=https://your-catalog",
             )
@@ -174,7 +176,8 @@ class Sources:
 
     def _token(self, catalog: str, token: str, user: str, sign_in: SignIn) -> Token:
         place = self.aws.access(anonymous=True)
-        return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user)
+        digest = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user, digest)
 
 
 def _catalog(url: str) -> str | Finding[Token]:
@@ -183,7 +186,7 @@ def _catalog(url: str) -> str | Finding[Token]:
     try:
         return check_url(url, "QUILT_CATALOG_URL")
     except QuiltError as error:
-        return Finding(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
+        return _unusable(error.message, "export QUILT_CATALOG_URL=https://your-catalog")
 
 
 def _unusable(reason: str, fix: str) -> Finding[Token]:

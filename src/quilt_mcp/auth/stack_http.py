@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +17,15 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from quilt_mcp import __version__
-from quilt_mcp.errors import InvalidArgument, StorageUnavailable
+from quilt_mcp.errors import InvalidArgument, Misconfigured, StorageUnavailable
 
+_HEADER: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final = 15
 _ANSWER_BYTES: Final = 1 << 20
 _IDLE_SECONDS: Final = 30
+_WHOLE_SECONDS: Final = 50.0
+"""From the first byte sent to the last one read, however slowly they come."""
 
 
 def check_url(url: str, what: str) -> str:
@@ -63,9 +68,15 @@ class Answer:
     retry_after: float | None = None
 
     def json(self, next_step: str) -> dict[str, Any]:
-        """The JSON object that it is. Raises StorageUnavailable for anything else."""
+        """The JSON object that it is. Raises StorageUnavailable for anything else, and Misconfigured for what stays so."""
         if 300 <= self.status < 400:
             raise self.strange("a redirect, which is not followed", next_step)
+        if 400 <= self.status < 500 and self.status not in (408, 429):
+            raise Misconfigured(
+                f"The Quilt stack at {self.host} answered with status {self.status}: it does not take such requests.",
+                next_step="Check QUILT_CATALOG_URL, or quilt3's catalog; `quilt-mcp doctor` says which is used.",
+                details={"host": self.host},
+            )
         if self.status != 200:
             raise self.strange(f"status {self.status}", next_step)
         try:
@@ -105,7 +116,13 @@ class StackHttp:
         Raises StorageUnavailable."""
         import httpx2
 
+        if bearer is not None and _HEADER.fullmatch(bearer) is None:
+            raise InvalidArgument(
+                "The token holds characters that no token has (a blank, a line end, a letter that is not ASCII).",
+                next_step="Copy it again, whole and by itself.",
+            )
         host = urlsplit(url).netloc
+        until = time.monotonic() + _WHOLE_SECONDS
         headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
         given: dict[str, Any] = {"headers": headers}
         given |= {"data": dict(form)} if form is not None else {}
@@ -117,7 +134,7 @@ class StackHttp:
                 read = bytearray()
                 for chunk in answer.iter_bytes():
                     read += chunk
-                    if len(read) > most:
+                    if len(read) > most or time.monotonic() > until:
                         raise found.strange("an answer that does not end", "Ask for less at once.")
         except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             raise StorageUnavailable(

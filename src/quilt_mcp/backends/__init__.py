@@ -44,26 +44,34 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
 
 def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
     from quilt_mcp.backends.stack import StackOps
+    from quilt_mcp.catalog.keys import asked_before_each_use
     from quilt_mcp.catalog.stack import Stack
 
     stack = Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
-    return StackOps(stack, access.s3, _named(identity), options, backend="quilt3")
+    s3 = (
+        access.s3
+        if access.s3.keys is None
+        else replace(access.s3, keys=asked_before_each_use(access.s3.keys))
+    )
+    return StackOps(stack, s3, _named(identity), options, backend="quilt3", renew_keys=access.renew_keys)
 
 
 def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
     from quilt_mcp.backends.stack import StackOps
-    from quilt_mcp.catalog.keys import StackKeys
+    from quilt_mcp.catalog.keys import StackKeys, asked_before_each_use
     from quilt_mcp.catalog.stack import Stack
 
     stack = Stack(access.bearer, catalog_url=access.catalog_url)
     keys = StackKeys(stack)
-    s3 = replace(access.s3, keys=keys.keys, region=stack.config().region or access.s3.region)
-    registry = identity.registry or _first_bucket(stack)
-    return StackOps(stack, s3, registry, options, backend="platform", keys=keys)
+    s3 = replace(
+        access.s3, keys=asked_before_each_use(keys.keys), region=stack.config().region or access.s3.region
+    )
+    registry = identity.registry or _first_bucket(stack, options)
+    return StackOps(stack, s3, registry, options, backend="platform", renew_keys=keys.forget)
 
 
-def _first_bucket(stack: Stack) -> str:
-    buckets = stack.buckets()
+def _first_bucket(stack: Stack, options: Options) -> str:
+    buckets = [one for one in stack.buckets() if options.allowed is None or one.name in options.allowed]
     if not buckets:
         raise NotSupported(
             f"The stack at {stack.host} shows this user no buckets, and no registry is named.",

@@ -12,7 +12,6 @@ from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
-from quilt_mcp.catalog.keys import StackKeys
 from quilt_mcp.catalog.search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
@@ -35,13 +34,12 @@ class StackOps(IamOps):
         options: Options,
         *,
         backend: BackendName,
-        keys: StackKeys | None = None,
+        renew_keys: Callable[[], object],
     ) -> None:
         super().__init__(access, registry, options, backend=backend)
         self._stack = stack
-        self._keys = keys
-        self.roles = _Roles(stack, keys, self._require_writes)
-        self.search = _Search(StackSearch(stack.graph))
+        self.roles = _Roles(stack, renew_keys, self._require_writes)
+        self.search = _Search(StackSearch(stack.graph, self._allowed))
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -88,9 +86,11 @@ class StackOps(IamOps):
 class _Roles:
     """See ``ops.SupportsRoles``."""
 
-    def __init__(self, stack: Stack, keys: StackKeys | None, require_writes: Callable[[str], None]) -> None:
+    def __init__(
+        self, stack: Stack, renew_keys: Callable[[], object], require_writes: Callable[[str], None]
+    ) -> None:
         self._stack = stack
-        self._keys = keys
+        self._renew_keys = renew_keys
         self._require_writes = require_writes
 
     async def signed_in(self) -> SignedIn:
@@ -99,8 +99,7 @@ class _Roles:
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")
         done = await asyncio.to_thread(self._stack.switch_role, role)
-        if self._keys is not None:
-            self._keys.forget()
+        await asyncio.to_thread(self._renew_keys)
         return done
 
 

@@ -36,6 +36,7 @@ _REFUSED: Final = re.compile(
     r"Cannot query field|Unknown (?:argument|type|field|directive)|is not defined by type"
 )
 _LONGEST_REASON: Final = 500
+_DENIED: Final = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
 
 
 class Graph:
@@ -65,7 +66,7 @@ class Graph:
         for name in sorted(documents, key=lambda one: one != known):
             value = self._answer(name, variables, attempts)
             errors = value.get("errors")
-            if errors and _is_refused(errors):
+            if errors and value.get("data") is None and _is_refused(errors):
                 continue
             with self._lock:
                 self._taken[tuple(documents)] = name
@@ -122,8 +123,11 @@ def _value(answer: Answer) -> dict[str, Any]:
 def _is_refused(errors: object) -> bool:
     """Whether the document itself was refused, so that nothing was carried out."""
     return any(
-        object_of(one.get("extensions")).get("code") == "GRAPHQL_VALIDATION_FAILED"
-        or _REFUSED.search(str(one.get("message")))
+        one.get("path") is None
+        and (
+            object_of(one.get("extensions")).get("code") == "GRAPHQL_VALIDATION_FAILED"
+            or _REFUSED.search(str(one.get("message")))
+        )
         for one in objects_of(errors)
     )
 
@@ -133,6 +137,12 @@ def _failed(errors: object) -> QuiltError:
     path = said.get("path")
     where = printable(".".join(map(str, cast("list[Any]", path)))) if isinstance(path, list) else None
     reason = printable(str(said.get("message", "no reason"))[:_LONGEST_REASON])
+    if object_of(said.get("extensions")).get("code") in _DENIED:
+        return PermissionDenied(
+            f"The Quilt stack does not do that for this user: {reason}",
+            next_step="Ask an administrator of the stack, or call role_switch where status shows another role.",
+            details={"reason": reason},
+        )
     return StackFailed(
         f"The Quilt stack could not answer{f' ({where})' if where else ''}: {reason}",
         next_step="Try once more; if it stays so, tell an administrator of the stack.",

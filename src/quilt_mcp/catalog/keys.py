@@ -11,14 +11,25 @@ from typing import Final
 
 from quilt_mcp.auth.registry_http import RegistryHttp
 from quilt_mcp.catalog.stack import Stack
-from quilt_mcp.errors import AuthenticationError, StorageUnavailable
-from quilt_mcp.storage.s3.clients import AwsKeys
+from quilt_mcp.errors import AuthenticationError, Misconfigured, StackFailed, StorageUnavailable
+from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
 
 ROLE_SECONDS: Final = 60.0
 """How long after a switch of the role elsewhere, or after a token was revoked, the old keys may still be used."""
 _MARGIN: Final = timedelta(minutes=5)
-_ASKED_AGAIN: Final = timedelta(minutes=10)
-"""Keys are told to end so soon that clients ask here before each use, which costs nothing: so a change of the role is seen."""
+_ASKED_AGAIN: Final = timedelta(minutes=4)
+"""Keys are told to end so soon that clients ask here before each use, which costs nothing: so a change of the role is seen.
+obstore keeps what ends in more than five minutes, botocore what ends in more than fifteen."""
+
+
+def asked_before_each_use(source: KeySource) -> KeySource:
+    """The same keys, told to end soon."""
+
+    def keys() -> AwsKeys:
+        found, soon = source(), datetime.now(UTC) + _ASKED_AGAIN
+        return replace(found, expires=min(found.expires or soon, soon))
+
+    return keys
 
 
 class StackKeys:
@@ -38,14 +49,16 @@ class StackKeys:
         with self._lock:
             now = self._clock()
             if self._keys is None or self._left(self._keys) < _MARGIN:
-                self._keys, self._role, self._looked = self._ask(), self._current_role(), now
+                # The role first: keys of a role that was taken up in between only look older than they are.
+                self._role = self._current_role()
+                self._keys, self._looked = self._ask(), now
             elif now - self._looked >= ROLE_SECONDS:
                 role = self._current_role()
                 if role != self._role:
+                    self._keys = None
                     self._keys, self._role = self._ask(), role
                 self._looked = now
-            soon = datetime.now(UTC) + _ASKED_AGAIN
-            return replace(self._keys, expires=min(self._keys.expires or soon, soon))
+            return self._keys
 
     def forget(self) -> None:
         """After a switch of the role."""
@@ -64,7 +77,7 @@ class StackKeys:
     def _current_role(self) -> str | None:
         try:
             return self._stack.signed_in().role
-        except StorageUnavailable:
+        except (StorageUnavailable, StackFailed, Misconfigured):
             return self._role  # the keys still hold, and S3 may be in reach when the stack is not
 
     def _left(self, keys: AwsKeys) -> timedelta:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from quilt_mcp.domain.names import suggest
@@ -18,18 +19,21 @@ _FIELDS: Final[Mapping[Scope, Mapping[str, str]]] = {
         "size": "number",
         "entries": "number",
         "modified": "datetime",
-        "comment": "text",
     },
     "objects": {
         "key": "keyword",
         "ext": "keyword",
         "size": "number",
         "modified": "datetime",
-        "content": "text",
         "deleted": "boolean",
     },
 }
-_ALSO: Final = {"message": "comment", "path": "key", "extension": "ext"}
+_ALSO: Final = {"path": "key", "extension": "ext"}
+_WORDS: Final = {"message": "comment", "comment": "comment", "content": "content"}
+"""Texts that the stack searches by words only, so by its query: an exact comparison is not to be had."""
+_WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
+_WILD: Final = re.compile(r"[\\*?]")
 
 
 def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -56,6 +60,11 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
 
 
 def _unknown(scope: Scope, field: str) -> InvalidArgument:
+    if field in _WORDS:
+        return InvalidArgument(
+            f"{field} is searched by its words, not compared.",
+            next_step=f"Put it into query, as query='{_WORDS[field]}:word'.",
+        )
     near = suggest(field, list(_FIELDS[scope]))
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     return InvalidArgument(
@@ -66,14 +75,13 @@ def _unknown(scope: Scope, field: str) -> InvalidArgument:
 
 def _kind_of(condition: Condition) -> str:
     """The type under which the stack has indexed such a value: text that is a date counts as one."""
-    if condition.operator == "contains":
-        return "text"
     value = condition.values[0] if condition.values else ""
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
         return "number"
-    return "datetime" if _moment(value) is not None else "keyword"
+    is_date = condition.operator not in ("contains", "like") and _moment(value) is not None
+    return "datetime" if is_date else "keyword"
 
 
 def _add(predicate: dict[str, Any], kind: str, condition: Condition) -> None:
@@ -82,28 +90,38 @@ def _add(predicate: dict[str, Any], kind: str, condition: Condition) -> None:
         case "keyword", "=" | "in":
             _put(predicate, "terms", [str(value) for value in values], condition)
         case "keyword", "like":
-            _put(predicate, "wildcard", str(values[0]).replace("%", "*").replace("_", "?"), condition)
-        case "text", "contains" | "=":
-            _put(predicate, "queryString", str(values[0]), condition)
+            pattern = _literal(values[0]).replace("%", "*").replace("_", "?")
+            _put(predicate, "wildcard", pattern, condition)
+        case "keyword", "contains":
+            _put(predicate, "wildcard", f"*{_literal(values[0])}*", condition)
         case "boolean", "=" if isinstance(values[0], bool):
             _put(predicate, "true" if values[0] else "false", True, condition)
         case "number" | "datetime", ">=" | "<=" | "=":
-            value = _bound(kind, condition)
-            for name in {">=": ("gte",), "<=": ("lte",), "=": ("gte", "lte")}[operator]:
-                _put(predicate, name, value, condition)
-        case "number", ">" | "<" if isinstance(values[0], int) and not isinstance(values[0], bool):
+            first, last = _bounds(kind, condition)
+            if operator != "<=":
+                _put(predicate, "gte", first, condition)
+            if operator != ">=":
+                _put(predicate, "lte", last, condition)
+        case "number", ">" | "<" if condition.field in _WHOLE_NUMBERS and type(values[0]) is int:
             step, name = (1, "gte") if operator == ">" else (-1, "lte")
             _put(predicate, name, values[0] + step, condition)
         case _:
             raise _lacks(condition, kind)
 
 
-def _bound(kind: str, condition: Condition) -> object:
+def _literal(value: object) -> str:
+    return _WILD.sub(r"\\\g<0>", str(value))
+
+
+def _bounds(kind: str, condition: Condition) -> tuple[object, object]:
+    """The first and the last value that equal the condition's: of a date alone, its whole day."""
     value = condition.values[0]
     if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    if kind == "datetime" and (moment := _moment(value)) is not None:
-        return moment
+        return value, value
+    if kind == "datetime" and (found := _moment(value)) is not None:
+        is_day = len(str(value)) == len("2026-01-31")
+        last = found + timedelta(days=1, milliseconds=-1) if is_day else found
+        return _spelled(found), _spelled(last)
     wanted = "a number" if kind == "number" else "a date, as 2026-01-31 or 2026-01-31T12:00:00Z"
     raise InvalidArgument(
         f"{condition.field} {condition.operator} {value!r}: {wanted} should stand there.",
@@ -120,20 +138,23 @@ def _put(predicate: dict[str, Any], name: str, value: object, condition: Conditi
     predicate[name] = value
 
 
-def _moment(value: object) -> str | None:
-    if not isinstance(value, str) or len(value) < 8:
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str) or _DATE.fullmatch(value) is None:
         return None
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return found.isoformat() if found.tzinfo is not None else f"{found.isoformat()}Z"
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _spelled(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _lacks(condition: Condition, kind: str) -> InvalidArgument:
     can = {
-        "keyword": "=, in and like",
-        "text": "contains",
+        "keyword": "=, in, like and contains",
         "number": "=, >= and <=",
         "datetime": "=, >= and <=",
         "boolean": "= true or = false",

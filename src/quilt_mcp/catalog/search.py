@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,11 +14,12 @@ from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.predicates import filters
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
-from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_package, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.listing import Page
+from quilt_mcp.domain.printable import counted, printable
 from quilt_mcp.domain.search import BEST, SORTS, FoundFile, Hit, SearchRequest
-from quilt_mcp.errors import InvalidArgument, StackRefused
+from quilt_mcp.errors import InvalidArgument, PermissionDenied, QuiltError
 
 _ORDERS: Final = {
     BEST: "BEST_MATCH",
@@ -27,15 +29,31 @@ _ORDERS: Final = {
     "-name": "LEX_DESC",
 }
 """How releases before 26.8 spell an order, of which size has none."""
-_SLASH: Final = re.compile(r"(?<!\\)/")
+_SLASH: Final = re.compile(r"(?<=[^\s\\:(/])/(?=[^\s)/])")
+"""One inside a word. The stack reads a slash as the beginning of a regular expression, and whoever writes a path means none; one
+that stands between blanks is left to open and close what it does there."""
 _MATCHED: Final = {"comment": "message", "meta": "metadata", "contents": "content", "logicalKey": "path"}
 
 
 class StackSearch:
     """Blocks. Query strings are the stack's own (Elasticsearch's query_string) and pass unchanged, but for slashes."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, allowed: Collection[str] | None = None) -> None:
+        """``allowed``: the only buckets that are searched."""
         self._graph = graph
+        self._allowed = allowed
+
+    def _buckets(self, registries: Collection[str]) -> list[str] | None:
+        named = [_bucket(one) for one in registries]
+        if self._allowed is None:
+            return named or None
+        if outside := [one for one in named if one not in self._allowed]:
+            raise PermissionDenied(
+                f"{outside[0]} is not one of the buckets that this server may use.",
+                next_step="Ask the person who runs it; QUILT_ALLOWED_BUCKETS names them.",
+                details={"bucket": outside[0]},
+            )
+        return named or sorted(self._allowed)
 
     def page(self, request: SearchRequest, limit: int, cursor: str | None) -> Page[Hit]:
         """One request. ``total`` None: the stack does not tell. Raises InvalidArgument, StackRefused (it calls the query
@@ -43,25 +61,19 @@ class StackSearch:
         call = ("search", *_marks(request))
         if cursor is not None:
             return self._more(request, limit, decode_cursor(cursor, call, str)[0], call)
-        try:
-            return self._first(request, request.text, limit, call)
-        except StackRefused:
-            escaped = _SLASH.sub(r"\\/", request.text)
-            if escaped == request.text:
-                raise
-            # A slash opens a regular expression there, and whoever writes a path means none.
-            page = self._first(request, escaped, limit, call)
-            said = (
-                f"escaped: the stack reads / as a regular expression's beginning, so {escaped} was searched."
-            )
-            return Page(page.items, page.next_cursor, page.total, (said, *page.warnings))
+        escaped = _SLASH.sub(r"\\/", request.text)
+        page = self._first(request, escaped, limit, call)
+        if escaped == request.text:
+            return page
+        said = f"escaped: the stack reads / as the beginning of a regular expression, so {printable(escaped)} was searched."
+        return replace(page, warnings=(said, *page.warnings))
 
     def _first(
         self, request: SearchRequest, text: str, limit: int, call: tuple[str | bool, ...]
     ) -> Page[Hit]:
         own, metadata = filters(request.scope, request.conditions)
         variables: dict[str, Any] = {
-            "buckets": [_bucket(one) for one in request.registries] or None,
+            "buckets": self._buckets(request.registries),
             "text": text or None,
             "filter": own or None,
             "size": limit,
@@ -109,13 +121,27 @@ class StackSearch:
         call: tuple[str | bool, ...],
     ) -> Page[Hit]:
         read = _package if request.scope == "packages" else _object
-        hits = [read(one) for one in objects_of(page.get("hits"))]
+        rows = objects_of(page.get("hits"))
+        hits = [hit for one in rows if (hit := read(one)) is not None]
+        odd = len(rows) - len(hits)
+        warnings = (
+            (f"odd_hits: {counted(odd, 'result')} of the stack name nothing that there can be.",)
+            if odd
+            else ()
+        )
         after = text_of(page.get("cursor"))
-        return Page(tuple(hits), None if after is None else encode_cursor(call, after), total, ())
+        return Page(tuple(hits), None if after is None else encode_cursor(call, after), total, warnings)
 
 
-def _package(hit: Mapping[str, Any]) -> Hit:
-    uri = PackageUri(f"s3://{hit['bucket']}", str(hit["name"]), top_hash=text_of(hit.get("hash")))
+def _package(hit: Mapping[str, Any]) -> Hit | None:
+    """None for what can be no package's."""
+    try:
+        registry = parse_registry(f"s3://{hit.get('bucket')}")
+        uri = parse_package(f"{hit.get('name')}@{hit.get('hash')}", registry)
+    except QuiltError:
+        return None
+    if uri.top_hash is None or uri.path is not None:
+        return None
     return Hit(
         str(uri),
         _count(hit.get("size")),
@@ -132,10 +158,12 @@ def _package(hit: Mapping[str, Any]) -> Hit:
     )
 
 
-def _object(hit: Mapping[str, Any]) -> Hit:
-    version = text_of(hit.get("version"))
-    key = PhysicalKey(str(hit["bucket"]), str(hit["key"]), None if version == "null" else version)
-    return Hit(str(key), _count(hit.get("size")), when(hit.get("modified")))
+def _object(hit: Mapping[str, Any]) -> Hit | None:
+    bucket, key, version = (text_of(hit.get(name)) for name in ("bucket", "key", "version"))
+    if bucket is None or key is None or not is_bucket(bucket):
+        return None
+    place = PhysicalKey(bucket, key, None if version == "null" else version)
+    return Hit(str(place), _count(hit.get("size")), when(hit.get("modified")))
 
 
 def _metadata(text: object) -> dict[str, Any] | None:
@@ -151,7 +179,9 @@ def _matched(places: object) -> tuple[str, ...]:
 
 
 def _count(number: object) -> int | None:
-    return int(number) if isinstance(number, int | float) and number >= 0 else None
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return None
+    return int(number) if 0 <= number < 1e18 else None
 
 
 def _ordering(sort: str) -> str | None:

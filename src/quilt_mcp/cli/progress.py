@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
@@ -39,9 +39,16 @@ class _Bar:
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._update: Callable[[float, float | None, str], None] | None = None
+        self._is_broken = False
 
     async def draw(self, done: float, total: float | None, message: str) -> None:
-        (self._update or self._start())(done, total, one_line(message).removeprefix("bytes "))
+        """A terminal that cannot show it (its encoding, its end) is no reason for the work to fail: nothing is drawn any more."""
+        if self._is_broken:
+            return
+        try:
+            (self._update or self._start())(done, total, one_line(message).removeprefix("bytes "))
+        except (OSError, ValueError):
+            self._is_broken = True
 
     async def wait(self) -> None:
         await anyio.sleep(PATIENCE)
@@ -50,7 +57,8 @@ class _Bar:
 
     def stop(self) -> None:
         if self._stop is not None:
-            self._stop()
+            with suppress(OSError, ValueError):
+                self._stop()
 
     def _start(self) -> Callable[[float, float | None, str], None]:
         from quilt_mcp.cli.bars import start

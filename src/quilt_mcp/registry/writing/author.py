@@ -213,7 +213,9 @@ class Author:
                 next_step="Give add, remove, rename, metadata, entry_metadata or a message.",
             )
         latest = await self.registry.pointers.latest(name)
-        wanted = request.expected_top_hash or (latest.top_hash if latest else None)
+        wanted = request.expected_top_hash
+        if wanted is None and latest is not None:
+            wanted = latest.top_hash
         try:
             _, base = await self.registry.open(PackageUri(self.registry.url, name, top_hash=wanted))
         except UNREADABLE as error:

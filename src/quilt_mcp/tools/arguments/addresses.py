@@ -105,8 +105,16 @@ async def compared_addresses(
 def guard_hash(expected: str | None, package: PackageUri) -> str | None:
     """The hash that an ``expected_top_hash`` names, alone or as ``ns/name@hash`` of the package that is changed. Raises
     InvalidArgument for another package's, InvalidUri, InvalidName."""
-    if expected is None or "/" not in expected:
-        return expected and expected.strip().lstrip("@")
+    if expected is None:
+        return None
+    if "/" not in expected:
+        alone = expected.strip().lstrip("@")
+        if not alone:
+            raise InvalidArgument(
+                f"expected_top_hash is {expected[:200]!r}, which names no revision.",
+                next_step="Give the hash of the latest revision that you have seen, or leave it out to build on the latest.",
+            )
+        return alone
     named = parse_package(expected.strip(), package.registry)
     if (named.registry, named.name) != (package.registry, package.name) or named.top_hash is None:
         raise InvalidArgument(
@@ -194,41 +202,34 @@ async def new_object_address(call: Call, uri: str) -> str:
 
 async def source_origin(call: Call, text: str) -> str:
     """Where a source's files come from, as the engine reads it: a path or glob as it is, a URL, or a quilt+ URI. A plain text of
-    the form of a package's name (without a revision) is the package when no such file or folder is there: a folder is packaged
-    under its own name again and again. Raises as ``object_target``."""
+    the form of a package's name is the package when it names a revision, too: without one it is a path alone, so that a folder
+    which is gone or out of reach is never stood in for by an older package of its name. Raises as ``object_target``."""
     origin = lower_scheme(text)
     if is_link(origin):
         return str(await object_target(call, origin))
     if names_revision(origin) or (names_hash(origin) and not has_wildcard(origin)):
         return str(await _package_or_file(call, origin))
-    if names_package(origin) and not has_wildcard(origin):
-        return str(await _package_or_file(call, origin, or_else=origin))
     return origin
 
 
-async def _package_or_file(call: Call, text: str, or_else: str | None = None) -> Target:
-    """What a plain text names that could be a package or a relative path; ``or_else`` where it is a path, or nothing that is
-    there. Costs a request for the package's pointer."""
+async def _package_or_file(call: Call, text: str) -> Target:
+    """What a plain text names that could be a package or a relative path. Costs a request for the package's pointer."""
     url = _below_first_root(call, text) if call.settings.local_roots() else None
     is_file = url is not None and await _has_object(call, url)
-    if or_else is not None and is_file:
-        return or_else
     try:
         package = parse_package(text, call.ops.default_registry)
         is_package = await _has_package(call, package, text)
     except (AccessError, AuthenticationError, InvalidUri):
-        if or_else is None and not is_file:
+        if not is_file:
             raise
-        return or_else or url or text
+        return url or text
     if is_package and is_file:
         raise InvalidArgument(
             f"{text[:200]!r} names a package, {package}, and a file or folder, ./{text[:200]}.",
             next_step=f"Write {package} for the package, or ./{text[:200]} for the file or folder.",
         )
-    if is_package or (or_else is None and names_revision(text) and not is_file):
+    if is_package or (names_revision(text) and not is_file):
         return package
-    if or_else is not None:
-        return or_else
     if url is not None and is_file:
         return url
     raise ObjectNotFound(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from quilt_mcp.domain.diff import changed_fields, is_same_file, is_same_json
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
@@ -21,7 +21,7 @@ from quilt_mcp.domain.metadata import changed_meta, with_user_meta
 from quilt_mcp.domain.names import validate_logical_key, walk_bytes, walk_key
 from quilt_mcp.domain.plan import CHANGES_SHOWN, Action, PlannedChange
 from quilt_mcp.domain.walk import directory_order, duplicate_key, file_and_folder
-from quilt_mcp.errors import EntryNotFound, InvalidMetadata
+from quilt_mcp.errors import EntryNotFound, InvalidMetadata, TooLarge
 from quilt_mcp.registry.manifests.finder import LineFinder
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.writing.arrivals import Incoming
@@ -30,6 +30,8 @@ from quilt_mcp.registry.writing.drafts.outcome import NO_FILES, Counts, Outcome,
 from quilt_mcp.registry.writing.drafts.refusals import asked_twice, nothing_at, rename_meets
 from quilt_mcp.registry.writing.drafts.spans import Span, covers, without
 
+MOST_EDITED: Final = 250_000
+"""Files whose metadata one call may change: some 0.7 KB of memory each."""
 Piece = Span | Entry
 """What a new manifest is made of: lines of the parent, and entries between them."""
 
@@ -183,6 +185,11 @@ class Draft:
         if is_met or is_same_json(edited.meta, entry.meta):
             return
         self._edited[key] = edited
+        if len(self._edited) > MOST_EDITED:
+            raise TooLarge(
+                f"Metadata would be set on more than {MOST_EDITED:,} files, which one call does not hold in memory.",
+                next_step="Set it on fewer at a time, folder by folder, each in a call of its own.",
+            )
         self._counts.add("metadata", entry.size or 0)
         self._counts.note(key, "metadata", entry.size, metadata=(entry.user_meta, edited.user_meta))
 
