@@ -26,7 +26,7 @@ from quilt_mcp.errors import InvalidName, NotSupported, QuiltError
 
 Request = CreateRequest | PatchRequest | CopyRequest
 ROUNDS = 8
-GOOD, BAD = 6, 1
+GOOD, BAD = 9, 1
 """How often a part of a request is as it should be, and how often not."""
 LONG = "/".join(["n" * 200] * 5)
 """A logical key that a manifest takes, and S3 not with a package's name before it."""

@@ -50,21 +50,19 @@ def test_a_broken_quilt3_configuration_counts_as_none(quilt3: Path, text: str) -
 
 def test_what_is_found_but_cannot_be_used_is_told(quilt3: Path) -> None:
     (quilt3 / "auth.json").write_text("{}")
-    told = reasons(
-        Settings(api_key="qk_secret", catalog_url="https://catalog.example"),
-        {"AWS_PROFILE": "lab", "USER": "ada"},
-    )
+    told = reasons(Settings(), {"AWS_PROFILE": "lab", "USER": "ada"})
     assert told["quilt3"] == "No saved quilt3 session was found."
-    assert "cannot use them yet" in told["platform"]
+    assert "Neither QUILT_JWT_TOKEN nor QUILT_API_KEY" in told["platform"]
     assert "lab" in told["iam"]
-    assert "secret" not in str(told)
+    with pytest.raises(AuthenticationError, match="is not an API key") as caught:
+        decide(Settings(api_key="qk_ secret", catalog_url="https://catalog.example"), Asker(), {})
+    assert "secret" not in str(caught.value.details) + str(caught.value)
 
 
 def test_what_is_switched_off_is_not_looked_for(quilt3: Path) -> None:
     (quilt3 / "auth.json").write_text("{}")
-    told = reasons(Settings(disable_quilt3_session=True, api_key="qk_1"), {"USER": "ada"})
+    told = reasons(Settings(disable_quilt3_session=True), {"USER": "ada"})
     assert told["quilt3"] == "QUILT_DISABLE_QUILT3_SESSION is set."
-    assert "not QUILT_CATALOG_URL" in told["platform"]
 
 
 def test_a_backend_asked_for_by_name_is_that_one_or_an_error(quilt3: Path) -> None:
@@ -72,7 +70,7 @@ def test_a_backend_asked_for_by_name_is_that_one_or_an_error(quilt3: Path) -> No
     assert (identity.kind, identity.explanation[0].chosen) == ("local", True)
     with pytest.raises(AuthenticationError, match="AWS"):
         decide(Settings(backend="iam"), Asker(), {"AWS_EC2_METADATA_DISABLED": "true"})
-    with pytest.raises(NotSupported, match="platform"):
+    with pytest.raises(AuthenticationError, match="platform"):
         decide(Settings(backend="platform"), Asker(), {})
     with pytest.raises(NotSupported, match="serves folders only"):
         decide(Settings(backend="local", default_registry="s3://bucket"), Asker(), {})
@@ -82,17 +80,16 @@ def test_required_credentials_that_are_not_there_are_an_error_that_lists_what_wa
     with pytest.raises(AuthenticationError) as caught:
         decide(Settings(require_auth=True), Asker(), {})
     assert [one["kind"] for one in caught.value.details["candidates"]] == [
-        "quilt3",
         "platform",
+        "quilt3",
         "iam",
         "local",
     ]
 
 
 def test_http_serves_one_person_only_when_told_so(quilt3: Path) -> None:
-    with pytest.raises(AuthenticationError, match="no users") as caught:
+    with pytest.raises(AuthenticationError, match="names no catalog"):
         decide(Settings(), Asker("http"), {})
-    assert "--single-user" in caught.value.next_step
     assert decide(Settings(single_user=True), Asker("http"), {"USER": "ada"}).kind == "local"
 
 

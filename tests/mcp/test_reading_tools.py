@@ -23,7 +23,7 @@ async def test_status_says_who_serves_and_why(connect: Connect, place: Place) ->
         whole = (await result(client, "status", detail=True))["data"]
     assert (data["backend"], data["registry"], data["writes"]) == ("local", place.url, False)
     assert data["why"] and data["roots"] == [str(place.here)] and "passed_over" not in data
-    assert [one["backend"] for one in whole["passed_over"]] == ["quilt3", "platform", "iam"]
+    assert [one["backend"] for one in whole["passed_over"]] == ["platform", "quilt3", "iam"]
     assert all(one["reason"] for one in whole["passed_over"])
 
 

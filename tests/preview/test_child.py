@@ -220,7 +220,6 @@ async def test_a_wide_table_is_described_by_its_first_columns() -> None:
         ("100:120", (100, 120)),
         ("7:", (7, 107)),
         ("0:0", (0, 0)),
-        ("9:3", (9, 9)),
     ],
 )
 def test_a_range_of_rows_is_read_as_a_slice(span: str | None, wanted: tuple[int, int]) -> None:

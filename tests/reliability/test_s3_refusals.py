@@ -21,7 +21,9 @@ from parts.faults import Answer
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
 from quilt_mcp import backends
+from quilt_mcp.auth.bearer import GivenToken
 from quilt_mcp.auth.identity import Asker, Identity, QuiltAccess, S3Access
+from quilt_mcp.auth.registry_http import SAVED_SESSION
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
 from quilt_mcp.storage.s3.clients import AwsKeys
@@ -349,7 +351,7 @@ async def test_who_agreed_to_pay_pays_with_a_quilt3_session_too(
     bucket = moto.make_bucket()
     keys = AwsKeys(moto.access_key, moto.secret_key)
     s3 = S3Access(lambda: keys, moto.region, moto_proxy.url)
-    access = QuiltAccess(s3, "https://registry.example", None, lambda: "")
+    access = QuiltAccess(s3, "https://registry.example", None, GivenToken("", SAVED_SESSION), lambda: keys)
     identity = Identity("quilt3", "me", f"s3://{bucket}", (), access)
     ops = backends.open(identity, Settings(requester_pays=True, cache_dir=tmp_path))
     with moto_proxy.recording() as seen:

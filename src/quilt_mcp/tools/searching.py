@@ -85,10 +85,15 @@ SEARCH = ToolSpec(
     "modified >= 2026-01-01 and name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer is a field of metadata).",
     arguments={
         "query": {"type": "string", "description": "Words, or the stack's query language"},
-        "scope": {"type": "string", "enum": list(SCOPES), "default": "packages"},
+        "scope": {
+            "type": "string",
+            "enum": list(SCOPES),
+            "default": "packages",
+            "description": "What to find",
+        },
         "registries": {**listed(TEXT), "description": "Default: all in reach"},
         "where": {"type": "string", "description": "Comparisons"},
-        "sort": {"type": "string", "enum": list(SORTS), "default": BEST},
+        "sort": {"type": "string", "enum": list(SORTS), "default": BEST, "description": "Order"},
         "all_revisions": {"type": "boolean", "default": False, "description": "Older ones too"},
         "detail": DETAIL,
         "limit": limit(30),

@@ -25,7 +25,6 @@ from quilt_mcp.domain.address import (
 from quilt_mcp.domain.glob import has_wildcard
 from quilt_mcp.errors import (
     AccessError,
-    AuthenticationError,
     InvalidArgument,
     InvalidName,
     InvalidUri,
@@ -219,7 +218,7 @@ async def _package_or_file(call: Call, text: str) -> Target:
     try:
         package = parse_package(text, call.ops.default_registry)
         is_package = await _has_package(call, package, text)
-    except (AccessError, AuthenticationError, InvalidUri):
+    except InvalidUri:
         if not is_file:
             raise
         return url or text
