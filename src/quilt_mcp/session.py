@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from quilt_mcp.auth.decision import Decider
@@ -18,6 +19,7 @@ from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import InternalError, QuiltError
 from quilt_mcp.ops import ABILITIES, QuiltOps
+from quilt_mcp.storage.workers import in_thread
 from quilt_mcp.tools import find
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Reply, error_reply
@@ -50,7 +52,7 @@ class Session:
         key = (identity.kind, identity.principal, identity.registry, identity.scope)
         async with self._opening[key]:
             if key not in self._opened:
-                self._opened[key] = await asyncio.to_thread(self._open, identity)
+                self._opened[key] = await in_thread(partial(self._open, identity))
             return self._opened[key]
 
     async def open_call(
@@ -60,7 +62,7 @@ class Session:
         asker: Asker = Asker(),  # noqa: B008 - frozen and without state
     ) -> Call:
         """What a tool or resource works with. Raises as ``decide`` and as opening the backend does."""
-        identity = await asyncio.to_thread(self.identity, asker)
+        identity = await in_thread(partial(self.identity, asker))
         return Call(await self.ops(identity), self.settings, identity, progress)
 
     async def abilities(self, *, asker: Asker = Asker()) -> frozenset[str]:  # noqa: B008 - frozen and without state
@@ -70,7 +72,7 @@ class Session:
 
         try:
             async with asyncio.timeout(LISTING_SECONDS):
-                identity = await asyncio.to_thread(self.identity, asker)
+                identity = await in_thread(partial(self.identity, asker))
                 if identity.kind not in WITH_ABILITIES:
                     return frozenset()
                 ops = await self.ops(identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from quilt_mcp.catalog import keys as keys_module
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
 
+OBSTORE = 0.2
+"""Seconds after which obstore asks its source of keys again, however soon they end."""
 PUSH = """
 import quilt3
 for number, (name, message, meta) in enumerate(arguments["packages"]):
@@ -210,6 +213,7 @@ def test_switching_the_role_takes_the_rights_with_it(user: User, bucket: str) ->
     assert "error" not in user.call("package_create", package="ada/one", **made)
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/one", text="1")
     assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
+    time.sleep(OBSTORE)
     assert user.call("package_create", package="ada/two", **made)["error"]["code"] == "permission_denied"
     put = user.call("object_put", uri=f"s3://{bucket}/put/two", text="1")
     assert put["error"]["code"] == "permission_denied", "obstore has new keys, too"
@@ -224,6 +228,7 @@ def test_a_role_that_was_switched_elsewhere_is_seen(
     assert "error" not in user.call("package_create", package="ada/three", **made)
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/three", text="1")
     ada.set_role("ada", "reader")
+    time.sleep(OBSTORE)
     put = user.call("object_put", uri=f"s3://{bucket}/put/four", text="1")
     assert put["error"]["code"] == "permission_denied"
     assert user.call("package_create", package="ada/four", **made)["error"]["code"] == "permission_denied"
@@ -314,6 +319,7 @@ def test_a_key_that_is_revoked_while_it_is_used_ends_what_it_signed(
     user = User(ada, moto, tmp_path, monkeypatch, api_key=key)
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/five", text="1")
     ada.revoke(key)
+    time.sleep(OBSTORE)
     assert user.call("object_put", uri=f"s3://{bucket}/put/six", text="1")["error"]["code"] == "sign_in"
 
 
@@ -338,7 +344,7 @@ def test_a_path_of_any_depth_is_no_regular_expression_and_one_that_is_meant_stay
 
 def test_what_the_stack_names_wrongly_is_counted_and_the_rest_answered(user: User, ada: Stack) -> None:
     for value in ("a.b/c d", "single", None):
-        ada.fault(Fault("/graphql", field="SearchHitPackage.name", value=value, times=1))
+        ada.fault(Fault("/graphql", "SearchPackages", field="SearchHitPackage.name", value=value))
         answered = user.call("search", query="genomes")
         assert "error" in answered or any(one.startswith("odd_hits: 1 ") for one in answered["warnings"])
         ada.clear_faults()
@@ -371,8 +377,112 @@ def test_a_session_of_quilt3_takes_the_rights_of_the_new_role_at_once(
     assert user.call("status")["data"]["backend"] == "quilt3"
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/seven", text="1")
     assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
+    time.sleep(OBSTORE)
     put = user.call("object_put", uri=f"s3://{bucket}/put/eight", text="1")
     assert put["error"]["code"] == "permission_denied"
+
+
+def test_a_user_whose_role_has_no_buckets_gets_out_of_it(
+    ada: Stack, moto: S3Access, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada.add_role("empty", {})
+    ada.add_user("eve", roles=("empty", "reader"))
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=ada.api_key("eve"))
+    assert user.call("status")["data"]["other_roles"] == ["reader"]
+    assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
+    time.sleep(OBSTORE)
+    again = User(ada, moto, tmp_path, monkeypatch, api_key=ada.api_key("eve"))
+    assert again.call("status")["data"]["registry"] == f"s3://{bucket}"
+
+
+def test_what_a_stack_repeats_of_a_request_holds_no_token(
+    ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ada.api_key("ada")
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=key)
+    user.call("status")
+    for body in (
+        {"errors": [{"message": f"bad header Authorization: Bearer {key}"}]},
+        {
+            "data": {
+                "search": {"__typename": "OperationError", "name": "X", "message": key, "context": {"h": key}}
+            }
+        },
+    ):
+        ada.fault(Fault("/graphql", status=200, body=json.dumps(body)))
+        answered = user.call("search", query="x")
+        assert answered["error"]["code"] in ("stack_failed", "stack_refused") and key not in str(answered)
+        ada.clear_faults()
+
+
+@pytest.mark.parametrize(
+    "page", [None, {"__typename": "PackagesSearchResultSetPage", "cursor": None, "hits": None}]
+)
+def test_a_search_that_is_answered_in_part_is_not_believed(user: User, ada: Stack, page: Any) -> None:
+    user.call("status")
+    found = {"__typename": "PackagesSearchResultSet", "total": 5, "firstPage": page}
+    ada.fault(Fault("/graphql", status=200, body=json.dumps({"data": {"search": found}})))
+    assert user.call("search", query="x")["error"]["code"] == "stack_failed"
+
+
+def test_a_page_of_thirty_hits_is_read_in_three_kilobytes(user: User, ada: Stack, bucket: str) -> None:
+    user.call("status")
+    hit = {
+        "bucket": bucket, "name": "imaging/confocal-run", "hash": "0123456789abcdef" * 4, "size": 5.0,
+        "modified": "2026-01-31T12:00:00Z", "totalEntriesCount": 3, "comment": "second delivery of the organoids",
+        "meta": None, "matchLocations": {"name": True, "comment": True, "meta": False, "workflow": False},
+        "matchingEntries": [],
+    }  # fmt: skip
+    page = {"__typename": "PackagesSearchResultSetPage", "cursor": "next", "hits": [hit] * 30}
+    found = {"__typename": "PackagesSearchResultSet", "total": 300, "firstPage": page}
+    ada.fault(Fault("/graphql", status=200, body=json.dumps({"data": {"search": found}})))
+    answered = user.call("search", query="x")
+    assert len(answered["data"]["hits"]) == 30
+    assert len(json.dumps(answered, separators=(",", ":"))) <= 4_000
+
+
+def test_a_stack_that_falls_silent_holds_up_one_call_and_no_other(
+    user: User, ada: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.call("packages_list")
+    monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.2)
+    ada.fault(Fault("/graphql", silence=3.0))
+    ada.forget()
+
+    async def many() -> list[bool]:
+        await asyncio.sleep(0.3)
+        replies = await asyncio.gather(*(user.session.call("packages_list", {}) for _ in range(6)))
+        return [one.is_error for one in replies]
+
+    monkeypatch.setattr(keys_module, "ROLE_SECONDS", 60.0)
+    assert asyncio.run(many()) == [False] * 6
+
+
+def test_calls_that_wait_for_keys_share_a_failure(user: User, ada: Stack) -> None:
+    ada.fault(no_credentials())
+
+    async def many() -> None:
+        await asyncio.gather(*(user.session.call("packages_list", {}) for _ in range(16)))
+
+    asyncio.run(many())
+    assert len(ada.requests("/api/auth/get_credentials")) <= 2
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("qk_a b", "is not an API key"), ("qk_\u00e9", "is not an API key")]
+)
+def test_a_token_that_no_header_takes_is_a_token_to_copy_again(
+    ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, said: str
+) -> None:
+    user = User(ada, moto, tmp_path, monkeypatch, api_key=key)
+    error = user.call("packages_list")["error"]
+    assert error["code"] == "sign_in" and said in error["message"]
+
+
+@pytest.mark.parametrize("query", ["\ud800", "size"])
+def test_a_query_of_no_text_and_a_number_without_end_are_refused_here(user: User, query: str) -> None:
+    given = {"where": "size >= 1e999"} if query == "size" else {"query": query}
+    assert user.call("search", **given)["error"]["code"] == "invalid_argument"
 
 
 def test_a_link_leads_into_the_catalog(user: User, ada: Stack, bucket: str) -> None:

@@ -152,10 +152,10 @@ class Sources:
         )
 
     def _jwt(self, catalog: str, token: str, what: str) -> Finding[Token]:
-        from quilt_mcp.auth.token import claimed_user, fingerprint, jwt_claims
+        from quilt_mcp.auth.token import claimed_user, fingerprint, is_token, jwt_claims
 
         fix = "export QUILT_JWT_TOKEN=..."
-        claims = jwt_claims(token)
+        claims = jwt_claims(token) if is_token(token) else None
         if claims is None:
             return _unusable(f"{what} is not a JWT.", fix)
         expires = claims.get("exp")

@@ -35,9 +35,10 @@ def check_url(url: str, what: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = None, None
-    if parts is None or not host or parts.scheme not in {"http", "https"}:
+    is_clean = url.isprintable() and " " not in url
+    if parts is None or not host or not is_clean or parts.scheme not in {"http", "https"}:
         raise InvalidArgument(f"{what} is not a URL.", next_step="Give it as https://host.")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if parts.username or parts.password or "?" in url or "#" in url:
         raise InvalidArgument(
             f"{what} holds more than a host and a path.", next_step="Give it as https://host."
         )
@@ -136,7 +137,12 @@ class StackHttp:
                     read += chunk
                     if len(read) > most or time.monotonic() > until:
                         raise found.strange("an answer that does not end", "Ask for less at once.")
-        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+        except UnicodeError:
+            raise InvalidArgument(
+                "A text of the request holds half of a surrogate pair, which no other program reads.",
+                next_step="Make the same call with another text.",
+            ) from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise StorageUnavailable(
                 f"The Quilt stack at {host} cannot be reached ({type(error).__name__}).",
                 next_step="Check the network and the proxy, then try again.",

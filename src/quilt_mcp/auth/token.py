@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, cast
 
 _LONGEST_TOKEN: Final = 16 << 10
-_API_KEY: Final = re.compile(r"qk_[A-Za-z0-9._~+/=-]+")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
 def claimed_user(access_token: str) -> str | None:
@@ -42,9 +42,14 @@ def jwt_claims(token: str) -> dict[str, Any] | None:
     return decoded[1]
 
 
+def is_token(text: str) -> bool:
+    """Whether a header takes it (RFC 6750)."""
+    return len(text) <= _LONGEST_TOKEN and _TOKEN.fullmatch(text) is not None
+
+
 def is_api_key(token: str) -> bool:
-    """Whether it may be one: what follows the mark is the stack's own, of characters that a header takes (RFC 6750)."""
-    return len(token) <= _LONGEST_TOKEN and _API_KEY.fullmatch(token) is not None
+    """Whether it may be one: what follows the mark is the stack's own."""
+    return token.startswith("qk_") and len(token) > 3 and is_token(token)
 
 
 def fingerprint(secret: str) -> str:

@@ -72,6 +72,10 @@ def _of_token(identity: Identity, access: TokenAccess, options: Options) -> Dire
 
 def _first_bucket(stack: Stack, options: Options) -> str:
     buckets = [one for one in stack.buckets() if options.allowed is None or one.name in options.allowed]
+    if not buckets and options.local_registry is not None:
+        return (
+            options.local_registry
+        )  # so that status tells of the user's other roles, and role_switch leads to one
     if not buckets:
         raise NotSupported(
             f"The stack at {stack.host} shows this user no buckets, and no registry is named.",

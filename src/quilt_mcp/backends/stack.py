@@ -3,8 +3,8 @@ keys that the stack gives them, as with IAM; links lead into the catalog, and th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from quilt_mcp.domain.search import Hit, SearchRequest
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.storage.store import Place
+from quilt_mcp.storage.workers import in_thread
 
 
 class StackOps(IamOps):
@@ -44,7 +45,7 @@ class StackOps(IamOps):
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
         try:
-            buckets = await asyncio.to_thread(self._stack.buckets)
+            buckets = await in_thread(self._stack.buckets)
         except QuiltError as error:
             warning = f"stack_not_asked: {error.message} Only configured registries are shown."
             return self.registry_page(self.registries, limit, cursor, warnings=(warning,))
@@ -94,12 +95,12 @@ class _Roles:
         self._require_writes = require_writes
 
     async def signed_in(self) -> SignedIn:
-        return await asyncio.to_thread(self._stack.signed_in)
+        return await in_thread(self._stack.signed_in)
 
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")
-        done = await asyncio.to_thread(self._stack.switch_role, role)
-        await asyncio.to_thread(self._renew_keys)
+        done = await in_thread(partial(self._stack.switch_role, role))
+        await in_thread(self._renew_keys)
         return done
 
 
@@ -112,4 +113,4 @@ class _Search:
     async def search(
         self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
     ) -> Page[Hit]:
-        return await asyncio.to_thread(self._search.page, request, checked_limit(limit), cursor)
+        return await in_thread(partial(self._search.page, request, checked_limit(limit), cursor))

@@ -44,9 +44,9 @@ class StackConfig:
         def absolute(url: str, name: str) -> str:
             try:
                 return check_url(urljoin(catalog_url + "/", url), f"{name} of the catalog's config.json")
-            except InvalidArgument as error:
+            except (InvalidArgument, ValueError) as error:
                 raise Misconfigured(
-                    error.message,
+                    f"{name} of the catalog's config.json is no URL that secrets may be sent to: https://host.",
                     next_step="Ask an administrator of the stack.",
                     details={"catalog_url": catalog_url},
                 ) from error

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, cast
@@ -105,7 +106,8 @@ class Graph:
                 attempts -= 1
                 time.sleep(min(_LONGEST_PAUSE, answer.retry_after or _PAUSE))
             else:
-                return _value(answer)
+                # What a stack repeats of a request must not bring the token before a model.
+                return _value(replace(answer, body=answer.body.replace(token.encode(), b"[token]")))
 
 
 def _value(answer: Answer) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def _is_refused(errors: object) -> bool:
 def _failed(errors: object) -> QuiltError:
     said = object_of(next(iter(objects_of(errors)), None))
     path = said.get("path")
-    where = printable(".".join(map(str, cast("list[Any]", path)))) if isinstance(path, list) else None
+    where = printable(".".join(map(str, cast("list[Any]", path)))[:200]) if isinstance(path, list) else None
     reason = printable(str(said.get("message", "no reason"))[:_LONGEST_REASON])
     if object_of(said.get("extensions")).get("code") in _DENIED:
         return PermissionDenied(

@@ -11,25 +11,22 @@ from typing import Final
 
 from quilt_mcp.auth.registry_http import RegistryHttp
 from quilt_mcp.catalog.stack import Stack
-from quilt_mcp.errors import AuthenticationError, Misconfigured, StackFailed, StorageUnavailable
+from quilt_mcp.errors import AuthenticationError, Misconfigured, QuiltError, StackFailed, StorageUnavailable
 from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
 
 ROLE_SECONDS: Final = 60.0
 """How long after a switch of the role elsewhere, or after a token was revoked, the old keys may still be used."""
 _MARGIN: Final = timedelta(minutes=5)
+_AT_LEAST: Final = 30.0
+_SHARED_SECONDS: Final = 2.0
 _ASKED_AGAIN: Final = timedelta(minutes=4)
 """Keys are told to end so soon that clients ask here before each use, which costs nothing: so a change of the role is seen.
 obstore keeps what ends in more than five minutes, botocore what ends in more than fifteen."""
 
 
 def asked_before_each_use(source: KeySource) -> KeySource:
-    """The same keys, told to end soon."""
-
-    def keys() -> AwsKeys:
-        found, soon = source(), datetime.now(UTC) + _ASKED_AGAIN
-        return replace(found, expires=min(found.expires or soon, soon))
-
-    return keys
+    """The same keys, told to end soon; not sooner, as the source vouches for them, whatever this machine's clock says."""
+    return lambda: replace(source(), expires=datetime.now(UTC) + _ASKED_AGAIN)
 
 
 class StackKeys:
@@ -43,27 +40,51 @@ class StackKeys:
         self._keys: AwsKeys | None = None
         self._role: str | None = None
         self._looked = 0.0
+        self._asked = 0.0
+        self._failed: tuple[float, QuiltError] | None = None
 
     def keys(self) -> AwsKeys:
         """Raises AuthenticationError, PermissionDenied (the stack gives this user none), StorageUnavailable."""
         with self._lock:
             now = self._clock()
-            if self._keys is None or self._left(self._keys) < _MARGIN:
-                # The role first: keys of a role that was taken up in between only look older than they are.
-                self._role = self._current_role()
-                self._keys, self._looked = self._ask(), now
-            elif now - self._looked >= ROLE_SECONDS:
-                role = self._current_role()
-                if role != self._role:
-                    self._keys = None
-                    self._keys, self._role = self._ask(), role
-                self._looked = now
-            return self._keys
+            if self._keys is None or self._ends(self._keys, now):
+                return self._renewed()
+            if now - self._looked < ROLE_SECONDS:
+                return self._keys
+            # Whoever comes meanwhile has the keys that are held, so that a stack which falls silent holds up one call alone.
+            self._looked, held, before = now, self._keys, self._role
+        role = self._current_role(before)
+        if role == before:
+            return held
+        with self._lock:
+            return self._renewed() if self._keys is held else self._keys or self._renewed()
+
+    def _renewed(self) -> AwsKeys:
+        """Whoever waited for the lock while this failed is told the same, and asks no more."""
+        now = self._clock()
+        if self._failed is not None and now - self._failed[0] < _SHARED_SECONDS:
+            raise self._failed[1]
+        self._keys = None
+        try:
+            # The role first: keys of a role that was taken up in between only look older than they are.
+            self._role = self._current_role(self._role)
+            self._keys = self._ask()
+        except QuiltError as error:
+            self._failed = (self._clock(), error)
+            raise
+        self._asked = self._looked = self._clock()
+        return self._keys
+
+    def _ends(self, keys: AwsKeys, now: float) -> bool:
+        """Keys that a stack gives for a few minutes only (or that this machine's clock takes for old) are not asked for anew at
+        each use."""
+        left = timedelta.max if keys.expires is None else keys.expires - datetime.now(UTC)
+        return left < _MARGIN and now - self._asked >= _AT_LEAST
 
     def forget(self) -> None:
         """After a switch of the role."""
         with self._lock:
-            self._keys = None
+            self._keys = self._failed = None
 
     def _ask(self) -> AwsKeys:
         bearer = self._stack.bearer
@@ -74,11 +95,8 @@ class StackKeys:
         except AuthenticationError:
             return self._registry.aws_keys(url, bearer.renew(token, self._stack.host))
 
-    def _current_role(self) -> str | None:
+    def _current_role(self, before: str | None) -> str | None:
         try:
-            return self._stack.signed_in().role
+            return self._stack.signed_in(patiently=False).role
         except (StorageUnavailable, StackFailed, Misconfigured):
-            return self._role  # the keys still hold, and S3 may be in reach when the stack is not
-
-    def _left(self, keys: AwsKeys) -> timedelta:
-        return timedelta.max if keys.expires is None else keys.expires - datetime.now(UTC)
+            return before  # the keys still hold, and S3 may be in reach when the stack is not

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from quilt_mcp.catalog.shapes import number_of
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.search import Condition, Scope
 from quilt_mcp.errors import InvalidArgument
@@ -116,7 +117,7 @@ def _literal(value: object) -> str:
 def _bounds(kind: str, condition: Condition) -> tuple[object, object]:
     """The first and the last value that equal the condition's: of a date alone, its whole day."""
     value = condition.values[0]
-    if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind == "number" and number_of(value) is not None:
         return value, value
     if kind == "datetime" and (found := _moment(value)) is not None:
         is_day = len(str(value)) == len("2026-01-31")

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.predicates import filters
-from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
+from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_package, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.listing import Page
 from quilt_mcp.domain.printable import counted, printable
 from quilt_mcp.domain.search import BEST, SORTS, FoundFile, Hit, SearchRequest
-from quilt_mcp.errors import InvalidArgument, PermissionDenied, QuiltError
+from quilt_mcp.errors import InvalidArgument, PermissionDenied, QuiltError, StackFailed
 
 _ORDERS: Final = {
     BEST: "BEST_MATCH",
@@ -32,7 +32,16 @@ _ORDERS: Final = {
 _SLASH: Final = re.compile(r"(?<=[^\s\\:(/])/(?=[^\s)/])")
 """One inside a word. The stack reads a slash as the beginning of a regular expression, and whoever writes a path means none; one
 that stands between blanks is left to open and close what it does there."""
-_MATCHED: Final = {"comment": "message", "meta": "metadata", "contents": "content", "logicalKey": "path"}
+_MATCHED: Final = {
+    "name": "name",
+    "comment": "message",
+    "meta": "metadata",
+    "workflow": "workflow",
+    "logicalKey": "path",
+    "physicalKey": "physical_key",
+    "contents": "content",
+}
+_LONGEST_CURSOR: Final = 16 << 10
 
 
 class StackSearch:
@@ -98,8 +107,8 @@ class StackSearch:
         first = object_of(found.get("firstPage"))
         if "__typename" in first:
             first = result(first, "PackagesSearchResultSetPage")
-        total = found.get("total")
-        known = total if isinstance(total, int) and total >= 0 else None
+        total = number_of(found.get("total"))
+        known = int(total) if total is not None and total >= 0 else None
         return self._page(request, first, known, call)
 
     def _more(
@@ -121,6 +130,12 @@ class StackSearch:
         call: tuple[str | bool, ...],
     ) -> Page[Hit]:
         read = _package if request.scope == "packages" else _object
+        after = text_of(page.get("cursor"))
+        if not isinstance(page.get("hits"), list) or len(after or "") > _LONGEST_CURSOR:
+            raise StackFailed(
+                "The Quilt stack answered a search in part only.",
+                next_step="Try once more; if it stays so, tell an administrator of the stack.",
+            )
         rows = objects_of(page.get("hits"))
         hits = [hit for one in rows if (hit := read(one)) is not None]
         odd = len(rows) - len(hits)
@@ -129,7 +144,6 @@ class StackSearch:
             if odd
             else ()
         )
-        after = text_of(page.get("cursor"))
         return Page(tuple(hits), None if after is None else encode_cursor(call, after), total, warnings)
 
 
@@ -162,6 +176,8 @@ def _object(hit: Mapping[str, Any]) -> Hit | None:
     bucket, key, version = (text_of(hit.get(name)) for name in ("bucket", "key", "version"))
     if bucket is None or key is None or not is_bucket(bucket):
         return None
+    if key.encode("utf-8", "replace").decode() != key:  # half of a surrogate pair: no key of S3 has it
+        return None
     place = PhysicalKey(bucket, key, None if version == "null" else version)
     return Hit(str(place), _count(hit.get("size")), when(hit.get("modified")))
 
@@ -175,13 +191,13 @@ def _metadata(text: object) -> dict[str, Any] | None:
 
 
 def _matched(places: object) -> tuple[str, ...]:
-    return tuple(_MATCHED.get(name, name) for name, is_there in object_of(places).items() if is_there is True)
+    there = object_of(places)
+    return tuple(shown for name, shown in _MATCHED.items() if there.get(name) is True)
 
 
 def _count(number: object) -> int | None:
-    if not isinstance(number, int | float) or isinstance(number, bool):
-        return None
-    return int(number) if 0 <= number < 1e18 else None
+    found = number_of(number)
+    return int(found) if found is not None and 0 <= found < 1e18 else None
 
 
 def _ordering(sort: str) -> str | None:

@@ -15,3 +15,10 @@ def objects_of(value: object) -> list[dict[str, Any]]:
 
 def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def number_of(value: object) -> float | None:
+    """A finite one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e300 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,14 +13,20 @@ from quilt_mcp.auth.bearer import Bearer
 from quilt_mcp.auth.stack_http import StackHttp, check_url
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.graph import Graph
-from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
+from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
+from quilt_mcp.domain.address import is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import Misconfigured, StorageUnavailable
+from quilt_mcp.errors import Misconfigured, QuiltError, StorageUnavailable
 
 _LOOK: Final = (
     "Try again; if it stays so, set QUILT_CATALOG_URL to the address at which the catalog opens in a browser."
 )
+
+
+_LONGEST_NAME: Final = 200
+_MOST_ROLES: Final = 100
+_SHARED_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Stack:
         self._registry_url = registry_url
         self._http = http or StackHttp()
         self._config: StackConfig | None = None
+        self._failed: tuple[float, QuiltError] | None = None
         self._lock = threading.Lock()
         self.bearer = bearer
         self.http = self._http
@@ -64,7 +72,13 @@ class Stack:
         StorageUnavailable."""
         with self._lock:
             if self._config is None:
-                self._config = self._ask_config()
+                if self._failed is not None and time.monotonic() - self._failed[0] < _SHARED_SECONDS:
+                    raise self._failed[1]  # whoever waited while this failed is told the same
+                try:
+                    self._config = self._ask_config()
+                except QuiltError as error:
+                    self._failed = (time.monotonic(), error)
+                    raise
             return self._config
 
     def _ask_config(self) -> StackConfig:
@@ -88,9 +102,10 @@ class Stack:
                 details={"catalog_url": url},
             ) from None
 
-    def signed_in(self) -> SignedIn:
+    def signed_in(self, *, patiently: bool = True) -> SignedIn:
         """Who the stack takes the bearer for. Raises AuthenticationError where it is nobody to it."""
-        return self._signed_in(self.graph.query("Me").get("me"))
+        ask = self.graph.query if patiently else self.graph.mutate
+        return self._signed_in(ask("Me").get("me"))
 
     def switch_role(self, role: str) -> SignedIn:
         """For every session of this user, a browser's too. Raises StackRefused."""
@@ -101,9 +116,9 @@ class Stack:
         """Those that the user's role shows, in the stack's order. A hint: S3 has the last word."""
         data = self.graph.query("Buckets", "BucketConfigs")
         found = [
-            Bucket(name, text_of(row.get("title")), float(row.get("relevanceScore") or 0))
+            Bucket(name, text_of(row.get("title")), number_of(row.get("relevanceScore")) or 0.0)
             for row in objects_of(data.get("buckets", data.get("bucketConfigs")))
-            if (name := text_of(row.get("name"))) is not None
+            if (name := text_of(row.get("name"))) is not None and is_bucket(name)
         ]
         return sorted(found, key=lambda one: (-one.relevance, one.name))
 
@@ -113,10 +128,10 @@ class Stack:
             raise self.bearer.sign_in.refused(self.host)
         names = [text_of(one.get("name")) for one in objects_of(found.get("roles"))]
         return SignedIn(
-            str(found.get("name") or ""),
-            str(found.get("email") or ""),
+            str(found.get("name") or "")[:_LONGEST_NAME],
+            str(found.get("email") or "")[:_LONGEST_NAME],
             text_of(object_of(found.get("role")).get("name")),
-            tuple(name for name in names if name is not None),
+            tuple(name[:_LONGEST_NAME] for name in names if name is not None)[:_MOST_ROLES],
             found.get("isAdmin") is True,
         )
 

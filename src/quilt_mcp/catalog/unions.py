@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -42,17 +43,19 @@ def _error(answer: Mapping[str, Any]) -> QuiltError:
         return _refused(objects_of(answer.get("errors")))
     name, reason = _text(answer.get("name") or kind), _text(answer.get("message") or kind)
     context = object_of(answer.get("context"))
-    about: dict[str, Any] = {"name": name, "reason": reason} | ({"context": context} if context else {})
+    about: dict[str, Any] = {"name": name, "reason": reason}
+    if context and len(json.dumps(context)) <= _LONGEST_REASON:
+        about["context"] = context
     aws = context if name == "AWSError" else {}
     code = str(aws.get("error_code") or name)
     said = _text(aws.get("error_message") or reason)
-    if code in _DENIED or aws.get("status_code") in {401, 403}:
+    if code in _DENIED or aws.get("status_code") in (401, 403):
         return PermissionDenied(
             f"The Quilt stack may not do that for this user: {said}",
             next_step="Ask an administrator of the stack for a role that may, or call role_switch where status shows another.",
             details=about,
         )
-    if code in _BUSY or aws.get("status_code") in {500, 503}:
+    if code in _BUSY or aws.get("status_code") in (500, 503):
         return StorageUnavailable(
             f"S3 failed the Quilt stack: {said}", next_step="Wait a moment, then call again.", details=about
         )
