@@ -244,7 +244,7 @@ PACKAGES_LIST = ToolSpec(
         },
         "where": {
             "type": "string",
-            "description": "instrument = 'MiSeq' and /run/year >= 2024: metadata; also its name, modified, message",
+            "description": "By metadata: instrument = 'MiSeq' and /run/year >= 2024; or own name, modified, message",
         },
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
         "sort": {"type": "string", "enum": ["name", "-modified"], "default": "name", "description": "Order"},
