@@ -217,14 +217,15 @@ async def package_verify(
         else ()
     )
     return Answer(
-        {
-            "ok": found.ok,
-            "manifest_ok": found.manifest_ok,
-            "checked": {"entries": found.checked.entries, "bytes": found.checked.bytes},
-            "checks": dict(found.checks),
-            "problem_count": found.problem_count,
-            "problems": [check_json(one) for one in found.problems[:MOST_PROBLEMS]],
-        },
+        present(
+            dest=found.dest,
+            ok=found.ok,
+            manifest_ok=found.manifest_ok,
+            checked={"entries": found.checked.entries, "bytes": found.checked.bytes},
+            checks=dict(found.checks),
+            problem_count=found.problem_count,
+            problems=[check_json(one) for one in found.problems[:MOST_PROBLEMS]],
+        ),
         uri=found.uri,
         records=("problems",),
         paged=False,
@@ -414,6 +415,7 @@ PACKAGE_VERIFY = ToolSpec(
     },
     required=("package",),
     data=fields(
+        dest=TEXT,
         ok=SWITCH,
         manifest_ok=SWITCH,
         checked=TOTALS,
