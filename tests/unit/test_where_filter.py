@@ -116,6 +116,14 @@ def test_a_field_that_nothing_has_is_told_with_those_that_are_near() -> None:
     assert wanted.unknown() == []
 
 
+def test_of_the_fields_that_there_are_a_thousand_are_remembered() -> None:
+    wanted = Filter(parse_where("instrment = MiSeq"))
+    wanted.takes({})
+    wanted.meet(f"field {number}" for number in range(1_000))
+    wanted.meet(["instrument"])
+    assert "Close to it" not in wanted.unknown()[0]
+
+
 def test_a_hostile_pattern_ends() -> None:
     assert not takes(f"a like '{'%a' * 50}b'", a="a" * 5_000)
 
