@@ -172,14 +172,24 @@ class PackagesContract(OpsContract):
         found = [one.name for page in pages for one in page.items]
         assert sorted(found) == ["rna/run-3", "wgs/run-6"]
 
-    async def test_a_package_that_cannot_be_looked_at_is_warned_of_and_not_found(self) -> None:
+    @pytest.mark.parametrize("limit", [1, 1000])
+    async def test_a_package_that_cannot_be_looked_at_is_warned_of_once_and_not_found(
+        self, limit: int
+    ) -> None:
         self.make_runs()
-        self.set_pointer("a/gone", "latest", NOWHERE)
         self.set_pointer("a/odd", "latest", "no hash")
-        self.set_pointer("a/unfinished", "1700000000", NOWHERE)
-        page = await self.ops.list_packages(self.registry, where=parse_where("nothing is null"))
-        assert [one.name for one in page.items] == [*RUNS]
-        assert sorted(warning.partition(":")[0] for warning in page.warnings) == [
+        self.set_pointer("x/gone", "latest", NOWHERE)
+        self.set_pointer("x/unfinished", "1700000000", NOWHERE)
+        names, warnings, cursor = list[str](), list[str](), None
+        while cursor is not None or not names:
+            page = await self.ops.list_packages(
+                self.registry, where=parse_where("nothing is null"), limit=limit, cursor=cursor
+            )
+            names += [one.name for one in page.items]
+            warnings += page.warnings
+            cursor = page.next_cursor
+        assert names == [*RUNS]
+        assert sorted(warning.partition(":")[0] for warning in warnings) == [
             "malformed_pointer", "missing_latest", "unreadable_manifest",
         ]  # fmt: skip
         page = await self.ops.list_packages(self.registry, where=parse_where("name = 'a/odd'"))

@@ -37,7 +37,8 @@ class Narrowing:
         """Of packages that met it, by top hash."""
         self.looked_at = self.read = 0
         """Packages, and bytes of manifests."""
-        self.warnings: list[str] = []
+        self.unread: dict[str, str] = {}
+        """Warnings of manifests that could not be read, by package."""
 
     def near(self, names: list[str], times: Mapping[str, datetime]) -> list[str]:
         """Those that may meet it, by what the listing tells."""
@@ -45,7 +46,7 @@ class Narrowing:
         return [name for name in names if self._in_listing.takes(_told(name, times.get(name)))]
 
     async def meeting(self, top_hashes: Mapping[str, str]) -> set[str]:
-        """Of packages with their latest revisions, those that meet it. A manifest that cannot be read is warned of."""
+        """Of packages with their latest revisions, those that meet it."""
         registry, found = self._registry, set[str]()
 
         async def header_of(top_hash: str) -> Header | QuiltError:
@@ -54,7 +55,7 @@ class Narrowing:
         headers = await collect([*top_hashes.values()], POINTER_READS_AT_ONCE, header_of)
         for (name, top_hash), header in zip(top_hashes.items(), headers, strict=True):
             if isinstance(header, QuiltError):
-                self.warnings.append(f"unreadable_manifest: {top_hash} ({name}): {header.code}.")
+                self.unread[name] = f"unreadable_manifest: {top_hash} ({name}): {header.code}."
             elif self._in_headers.takes(self._fields_of(header)):
                 self.headers[top_hash] = header
                 found.add(name)
@@ -72,7 +73,7 @@ class Narrowing:
     def told(self, *, is_first: bool) -> list[str]:
         """Warnings at the end of a page. That no package has a field is told of the first alone."""
         odd = [*self._in_listing.mistyped(), *self._in_headers.mistyped()]
-        return [*self.warnings, *odd, *(self._in_headers.unknown() if is_first else ())]
+        return [*odd, *(self._in_headers.unknown() if is_first else ())]
 
 
 def _told(name: str, time: datetime | None) -> dict[str, Any]:

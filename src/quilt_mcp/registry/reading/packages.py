@@ -195,7 +195,7 @@ class _PackageList:
             if self._registry.store.pages is None:
                 await self._read_latest(chunk)
             near = narrowing.near(chunk, self._times)
-            met = {*near}
+            met, unresolved = {*near}, set[str]()
             if narrowing.reads_headers:
                 await self._read_latest(near)
                 latest = {name: self._latest[name] for name in near}
@@ -205,10 +205,12 @@ class _PackageList:
                     if isinstance(one, Pointer) and one.top_hash
                 }
                 met = await narrowing.meeting(top_hashes)
-                for name in near:
-                    if name not in top_hashes:
-                        await self._listing(name)  # which warns of it
+                unresolved = {*near} - {*top_hashes}
             for end in chunk:
+                if end in unresolved:
+                    await self._listing(end)  # which warns of it
+                if end in narrowing.unread:
+                    self._warnings.append(narrowing.unread[end])
                 found += [end] if end in met else []
                 if len(found) == limit:
                     return found, end
