@@ -38,6 +38,7 @@ from quilt_mcp.domain.plan import (
     no_progress,
 )
 from quilt_mcp.domain.search import Hit, SearchRequest
+from quilt_mcp.domain.where import Condition
 
 
 class SupportsRoles(Protocol):
@@ -97,6 +98,7 @@ class QuiltOps(Protocol):
         *,
         prefix: str = "",
         match: str = "",
+        where: tuple[Condition, ...] = (),
         sort: str = "name",
         metadata: bool | tuple[str, ...] = False,
         detail: bool = False,
@@ -109,6 +111,12 @@ class QuiltOps(Protocol):
         or "-modified" (when latest was written). ``metadata``: that of each package's latest revision, True for all, or what
         stands at some JSON pointers, by pointer. ``detail``: its message, and its entries and bytes where its manifest is not
         too large. What is not in the listing is read for the page alone.
+
+        ``where``: only packages whose latest revision meets all of it; see ``domain.where.Filter`` for what is compared. A column
+        is a field of the metadata, a JSON pointer into it, or the package's own name, modified (ISO 8601, UTC) or message, also
+        where the metadata has such a field (then ``/name``). Rows tell what is compared. Reads headers in the order of
+        the listing, for 1,000 packages and some 64 MiB a call at most; a page that ends there has a ``next_cursor`` and the
+        warning ``listing_paused``, and may be empty. ``total`` is then known only where one page looked at all.
 
         ``total`` is known in a folder, and in a bucket with ``match`` or "-modified", for which its pointers are listed as a
         whole, up to 100,000 (then ``listing_cut`` warns). Where there is no

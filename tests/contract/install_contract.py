@@ -81,7 +81,9 @@ class InstallContract(OpsContract):
         assert self.installed() == FILES
         assert (outcome.installed, outcome.unchanged, outcome.bytes_copied) == (4, 0, 10)
         assert (outcome.done, outcome.uri) == (True, commit.uri)
-        assert (await self.ops.verify(self.uri("a/b"), dest=str(self.dest))).ok
+        verified = await self.ops.verify(self.uri("a/b"), dest=str(self.dest))
+        assert (verified.ok, verified.dest) == (True, outcome.dest)
+        assert (await self.ops.verify(self.uri("a/b"))).dest is None
 
     async def test_a_dry_run_installs_nothing_and_says_what_would_be(self) -> None:
         await self.create("a/b", FILES)

@@ -160,6 +160,14 @@ class WorkflowContract(OpsContract):
         with pytest.raises(WorkflowFailed) as caught:
             await self.ops.create(self.strict(package=self.uri("other/p")))
         assert caught.value.details["faults"][0]["rule"] == "handle_pattern"
+        takes = "Choose a name that matches the pattern; or pass workflow= one that takes this name: 'plain'"
+        assert caught.value.next_step == f"{takes}. workflow_list tells of them."
+        self.configure(required=False)
+        with pytest.raises(WorkflowFailed) as caught:
+            await self.ops.create(self.strict(package=self.uri("other/p")))
+        assert caught.value.next_step.startswith(
+            f"{takes}; or pass workflow=':none', as the registry demands none."
+        )
 
     async def test_a_patch_is_held_against_the_workflow_as_a_whole_revision(self) -> None:
         self.configure()

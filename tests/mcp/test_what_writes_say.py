@@ -185,6 +185,7 @@ async def test_a_verification_lists_some_of_many_problems_and_counts_all(
     async with connect() as client:
         done = await result(client, "package_verify", package="demo/large", dest="partly")
     data = done["data"]
+    assert data["dest"] == str(place.here / "partly")
     assert len(data["problems"]) == 50 and data["problem_count"] > 100
     assert data["problems"][0] == {"path": data["problems"][0]["path"], "problem": "missing"}
     assert any(one.startswith("cut: ") for one in done["warnings"])

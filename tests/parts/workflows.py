@@ -9,4 +9,4 @@ from quilt_mcp.domain.workflows.rules import WorkflowRules, find_faults, rejecti
 
 def check(rules: WorkflowRules, **revision: Any) -> None:
     if faults := find_faults(rules, **revision):
-        raise rejection(rules.id, faults)
+        raise rejection(rules, revision["name"], faults)

@@ -17,7 +17,7 @@ BROKEN_BY = {
     "layers": ("domain/climbs.py", "import quilt_mcp.storage.store"),
     "tools-know-ops": ("tools/knows.py", "import quilt_mcp.backends.direct"),
     "child-by-itself": ("preview/decode/tells.py", "import quilt_mcp.errors"),
-    "rooms-of-preview": ("preview/where.py", "import quilt_mcp.preview.looks"),
+    "rooms-of-preview": ("preview/kinds.py", "import quilt_mcp.preview.looks"),
     "engine-without-framework": ("registry/layout.py", "import rich"),
     "pure-domain": ("domain/reads.py", "import socket"),
     "rooms-of-the-registry": ("registry/manifests/writes.py", "import quilt_mcp.registry.writing.author"),

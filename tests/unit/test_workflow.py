@@ -90,6 +90,23 @@ def test_a_required_workflow_that_was_not_given_is_answered_with_the_choice() ->
     assert "'alpha', 'beta'" in refused.value.next_step
 
 
+def test_a_name_that_is_refused_is_answered_with_the_workflows_that_take_it() -> None:
+    pattern = "{name: N, handle_pattern: '%s'}"
+    config = ["version: '1'", "workflows:", f"  w: {pattern % '^w/'}", f"  odd: {pattern % '(a+)+$'}"]
+    with pytest.raises(WorkflowFailed) as refused:
+        run_in("\n".join(config), "b/b")
+    assert refused.value.next_step == "Choose a name that matches the pattern."
+    with pytest.raises(WorkflowFailed) as refused:
+        run_in("\n".join([*config, *(f"  z{number}: {pattern % '^b/'}" for number in range(11))]), "b/b")
+    assert "this name: 'z0', " in refused.value.next_step and "'z9', .... " in refused.value.next_step
+
+
+def run_in(config: str, name: str) -> None:
+    rules = select(parse_config(config.encode()), "w")
+    assert rules is not None
+    check(rules, name=name, message="m", user_meta=UNSET, entries=(), schemas={})
+
+
 def test_a_remote_configuration_cannot_name_local_schemas() -> None:
     config = parse_config(
         b'version: "1"\nworkflows: {w: {name: W, metadata_schema: m}}\nschemas: {m: {url: file:///etc/passwd}}\n'

@@ -51,6 +51,7 @@ from quilt_mcp.domain.plan import (
     Progress,
     no_progress,
 )
+from quilt_mcp.domain.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
 from quilt_mcp.ops import SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
@@ -151,6 +152,7 @@ class DirectOps(ObjectOps):
         *,
         prefix: str = "",
         match: str = "",
+        where: tuple[Condition, ...] = (),
         sort: str = "name",
         metadata: bool | tuple[str, ...] = False,
         detail: bool = False,
@@ -159,7 +161,7 @@ class DirectOps(ObjectOps):
     ) -> Page[PackageListing]:
         opened = self._registry(registry)
         try:
-            wanted = Wanted(prefix, match, sort, metadata, detail)
+            wanted = Wanted(prefix, match, sort, metadata, detail, where)
             return await list_packages(opened, wanted, checked_limit(limit), cursor)
         except RegistryNotFound as error:
             is_folder = opened.store.local_files is not None and not error.details.get("exists")

@@ -218,6 +218,8 @@ class Verification:
     warnings: tuple[str, ...] = ()
     checks: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many entries were checked by which hash type."""
+    dest: str | None = None
+    """The installed copy that was checked, where one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class Unset(Enum):
 
 
 UNSET = Unset.UNSET
+NO_WORKFLOW = ":none"
+"""A caller's word for no workflow. It can be none's id: a configuration's ids are made of letters, digits, '_' and '-'."""
 
 
 class Progress(Protocol):

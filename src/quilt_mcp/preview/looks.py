@@ -16,11 +16,11 @@ from functools import partial
 from itertools import islice
 from typing import Any, cast
 
+from quilt_mcp.domain.where import as_json, parse_where
 from quilt_mcp.errors import ColumnNotFound, InvalidArgument, NotATable, Undecodable
 from quilt_mcp.preview.child import ask
 from quilt_mcp.preview.kinds import TABLES, kind_of
 from quilt_mcp.preview.source import Source
-from quilt_mcp.preview.where import as_json, parse_where
 
 FIRST_ROWS = 5
 _FIRST_BYTES = 6_000

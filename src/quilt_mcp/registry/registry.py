@@ -143,11 +143,14 @@ class Registry:
             details={"package": name, "registry": self.url, "suggestions": close},
         )
 
-    async def header(self, top_hash: str) -> Header | QuiltError:
-        """The first line of a manifest; where it cannot be read, why."""
+    async def header(
+        self, top_hash: str, note_read: Callable[[int], None] = lambda size: None
+    ) -> Header | QuiltError:
+        """The first line of a manifest; where it cannot be read, why. ``note_read`` is told the bytes of each read."""
         try:
             for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
                 _, line = await self.store.get(manifest_key(top_hash), length=length)
+                note_read(len(line))
                 head, newline, _ = line.partition(b"\n")
                 if newline or len(line) < length:
                     return decode_header(head)

@@ -125,6 +125,7 @@ class Verifier:
             problems=tuple(sorted(self._problems, key=lambda problem: problem.path)),
             problem_count=self._problem_count,
             checks=dict(self._checks),
+            dest=None if installed is None else installed.path,
             warnings=(
                 *outside_roots(self._outside.values()),
                 *(str(cause) for cause in islice(self._unreadable.values(), _CAUSES_TOLD)),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from quilt_mcp import __version__
 from quilt_mcp.domain.address import parse_package
 from quilt_mcp.domain.plan import (
+    NO_WORKFLOW,
     UNSET,
     Commit,
     CopyRequest,
@@ -237,8 +238,6 @@ _AGENT_CONTEXT: Schema = {
     "description": "Note in the metadata who wrote it",
 }
 _MESSAGE: Schema = {"type": "string", "description": "For the log"}
-NO_WORKFLOW = ":none"
-"""The word for no workflow. It can be none's id: a configuration's ids are made of letters, digits, '_' and '-'."""
 _WORKFLOW: Schema = {
     "type": "string",
     "description": f"Id from workflow_list. Default: the one it has, or the registry's; {NO_WORKFLOW} skips it",

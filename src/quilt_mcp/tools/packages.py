@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
+from quilt_mcp.domain.where import parse_where
 from quilt_mcp.tools.arguments.addresses import compared_addresses, package_address, registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer
@@ -57,6 +58,7 @@ async def packages_list(
     *,
     registry: str | None = None,
     match: str = "",
+    where: str = "",
     prefix: str = "",
     sort: str = "name",
     metadata: Sequence[str] = (),
@@ -64,11 +66,12 @@ async def packages_list(
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
-    where = registry_address(call, registry)
+    url = registry_address(call, registry)
     page = await call.ops.list_packages(
-        where,
+        url,
         prefix=prefix,
         match=match,
+        where=parse_where(where) if where else (),
         sort=sort,
         metadata=True if "" in metadata else tuple(metadata) or False,
         detail=detail,
@@ -76,7 +79,7 @@ async def packages_list(
         cursor=cursor,
     )
     return Answer(
-        {"registry": where, "packages": [package_json(one, detail=detail) for one in page.items]},
+        {"registry": url, "packages": [package_json(one, detail=detail) for one in page.items]},
         records=("packages",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -214,14 +217,15 @@ async def package_verify(
         else ()
     )
     return Answer(
-        {
-            "ok": found.ok,
-            "manifest_ok": found.manifest_ok,
-            "checked": {"entries": found.checked.entries, "bytes": found.checked.bytes},
-            "checks": dict(found.checks),
-            "problem_count": found.problem_count,
-            "problems": [check_json(one) for one in found.problems[:MOST_PROBLEMS]],
-        },
+        present(
+            dest=found.dest,
+            ok=found.ok,
+            manifest_ok=found.manifest_ok,
+            checked={"entries": found.checked.entries, "bytes": found.checked.bytes},
+            checks=dict(found.checks),
+            problem_count=found.problem_count,
+            problems=[check_json(one) for one in found.problems[:MOST_PROBLEMS]],
+        ),
         uri=found.uri,
         records=("problems",),
         paged=False,
@@ -237,7 +241,11 @@ PACKAGES_LIST = ToolSpec(
         "registry": REGISTRY,
         "match": {
             "type": "string",
-            "description": "Words that all stand in the name, or a glob: organoid confocal, lab/*-2026",
+            "description": "Words that all stand in the name, or a glob: rna seq, lab/*-2026",
+        },
+        "where": {
+            "type": "string",
+            "description": "By metadata: instrument = 'MiSeq' and /run/year >= 2024; or own name, modified, message",
         },
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
         "sort": {"type": "string", "enum": ["name", "-modified"], "default": "name", "description": "Order"},
@@ -407,6 +415,7 @@ PACKAGE_VERIFY = ToolSpec(
     },
     required=("package",),
     data=fields(
+        dest=TEXT,
         ok=SWITCH,
         manifest_ok=SWITCH,
         checked=TOTALS,

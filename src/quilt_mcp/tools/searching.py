@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.search import BEST, SCOPES, SORTS, Condition, FoundFile, Hit, Scope, SearchRequest
-from quilt_mcp.preview.where import parse_where
+from quilt_mcp.domain.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer

@@ -18,13 +18,16 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import SchemaListing, SuccessorListing, WorkflowListing
 from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.plan import UNSET, Unset, WorkflowFault
+from quilt_mcp.domain.plan import NO_WORKFLOW, UNSET, Unset, WorkflowFault
 from quilt_mcp.domain.workflows.patterns import UnsafePattern, check_pattern, search
 from quilt_mcp.domain.workflows.schemas import config_faults, load_schema, never, schema_faults
 from quilt_mcp.domain.workflows.yaml import read_yaml
 from quilt_mcp.errors import InvalidArgument, InvalidUri, WorkflowConfigInvalid, WorkflowFailed
 
 SUPPORTED_VERSION: Final = (1, 1, 0)
+
+
+_OTHERS_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ class WorkflowConfig:
 class WorkflowRules:
     """What one workflow demands. ``id`` None: explicitly no workflow, where the registry allows that.
 
-    ``schemas`` are the (id, URL) to read before ``check``: the metadata schema first, each id once.
+    ``schemas`` are the (id, URL) to read before ``check``: the metadata schema first, each id once. ``others``: the other
+    workflows of the registry that a call can name, with their patterns of names.
     """
 
     id: str | None
@@ -117,6 +121,20 @@ class WorkflowRules:
     metadata_schema: str | None = None
     entries_schema: str | None = None
     schemas: tuple[tuple[str, str], ...] = ()
+    others: tuple[tuple[str, str | None], ...] = ()
+    may_be_skipped: bool = False
+
+    def ways_past_the_name(self, name: str) -> str:
+        """What helps where the pattern refuses a name: another name, and workflows that take this one."""
+        ways = ["Choose a name that matches the pattern"]
+        if fitting := [repr(one) for one, pattern in self.others if _may_take(pattern, name)]:
+            more = ", ..." if len(fitting) > _OTHERS_SHOWN else ""
+            ways.append(
+                f"pass workflow= one that takes this name: {', '.join(fitting[:_OTHERS_SHOWN])}{more}"
+            )
+        if self.may_be_skipped:
+            ways.append(f"pass workflow={NO_WORKFLOW!r}, as the registry demands none")
+        return f"{'; or '.join(ways)}.{' workflow_list tells of them.' if fitting else ''}"
 
 
 def parse_config(data: bytes) -> WorkflowConfig:
@@ -221,11 +239,12 @@ def find_faults(
     return tuple(found)
 
 
-def rejection(workflow: str | None, faults: tuple[WorkflowFault, ...]) -> WorkflowFailed:
+def rejection(rules: WorkflowRules, name: str, faults: tuple[WorkflowFault, ...]) -> WorkflowFailed:
     """The error for a revision that a write refuses. What is wrong stands once: of the first fault in the message, of the others
     in ``details.faults``, which has the place of each, the first one's too."""
-    first = faults[0]
-    why, next_step = first.message, _WAYS_OUT.get(first.rule, "")
+    first, workflow = faults[0], rules.id
+    why = first.message
+    next_step = rules.ways_past_the_name(name) if first.rule == "handle_pattern" else "Pass a message."
     if first.schema is not None:
         what = first.rule.removesuffix("_schema")
         where = (first.pointer or "/") + (f" (the entry {first.path!r})" if first.path else "")
@@ -240,12 +259,6 @@ def rejection(workflow: str | None, faults: tuple[WorkflowFault, ...]) -> Workfl
         next_step=next_step,
         details={"workflow": workflow, "faults": told},
     )
-
-
-_WAYS_OUT: Final = {
-    "is_message_required": "Pass a message.",
-    "handle_pattern": "Choose a name that matches the pattern.",
-}
 
 
 def header_value(
@@ -279,6 +292,10 @@ def _rules(config: WorkflowConfig, workflow: str, config_is_local: bool) -> Work
         metadata_schema=metadata_schema,
         entries_schema=entries_schema,
         schemas=tuple((schema_id, schema_url(config, schema_id, config_is_local)) for schema_id in wanted),
+        others=tuple(
+            (one, config.workflows[one].get("handle_pattern")) for one in config.names if one != workflow
+        ),
+        may_be_skipped=not config.is_required,
     )
 
 
@@ -295,6 +312,13 @@ def schema_url(config: WorkflowConfig, schema_id: str, config_is_local: bool) ->
     if key.bucket is None and not config_is_local:
         _config_invalid(f"the schema {schema_id!r} is a local file, and the registry is not")
     return url
+
+
+def _may_take(pattern: str | None, name: str) -> bool:
+    try:
+        return not pattern or search(pattern, name)
+    except UnsafePattern:
+        return False
 
 
 def _matches(pattern: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from json import dumps
 from typing import Final
 
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -14,10 +15,12 @@ from quilt_mcp.domain.glob import Match, has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page, Totals
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.printable import counted
+from quilt_mcp.domain.where import Condition, as_json
 from quilt_mcp.errors import AccessError, InvalidArgument, QuiltError
 from quilt_mcp.registry.layout import QUILT
 from quilt_mcp.registry.manifests.cache import SMALL, Enough
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, pointer_digest
+from quilt_mcp.registry.reading.narrowing import Narrowing, metadata_fields
 from quilt_mcp.registry.registry import Registry, shown
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import collect
@@ -26,7 +29,10 @@ SORTS: Final = ("name", "-modified")
 REQUESTS: Final = 100
 """Requests, each for up to a thousand pointers, that a listing of a bucket as a whole makes at most."""
 BYTES: Final = 64 << 20
-"""Bytes of manifests that a page with details looks through at most."""
+"""Bytes of manifests that a page with details looks through at most, and after which ``where`` looks no further."""
+LOOKED_AT: Final = 1_000
+"""Packages that ``where`` looks at for a page, at most."""
+_CHUNK: Final = 4 * POINTER_READS_AT_ONCE
 _OPENED_AT_ONCE: Final = 4
 
 
@@ -39,6 +45,18 @@ class Wanted:
     sort: str = "name"
     metadata: bool | tuple[str, ...] = False
     detail: bool = False
+    where: tuple[Condition, ...] = ()
+
+    @property
+    def shown(self) -> bool | tuple[str, ...]:
+        """What is told of the metadata: what is asked for, and what ``where`` compares."""
+        if self.metadata is True:
+            return True
+        return tuple(dict.fromkeys((*(self.metadata or ()), *metadata_fields(self.where)))) or self.metadata
+
+    @property
+    def shows_message(self) -> bool:
+        return self.detail or any(one.column == "message" for one in self.where)
 
     def check(self) -> None:
         """Raises InvalidArgument."""
@@ -64,10 +82,14 @@ async def list_packages(
 ) -> Page[PackageListing]:
     """Names near a prefix or match that fits none are told, and that there is no registry at all."""
     wanted.check()
-    page = await _PackageList(registry, wanted).page(limit, cursor)
+    found = _PackageList(registry, wanted)
+    page = await found.page(limit, cursor)
     asked = wanted.prefix or wanted.match
-    if page.items or cursor:
+    if page.items or cursor or page.next_cursor:
         return page
+    if found.looked_at:
+        said = f"no_match: none of {counted(found.looked_at, 'package')} looked at meets where."
+        return replace(page, warnings=(said, *page.warnings))
     if not await _is_registry(registry):
         said = (
             f"no_registry: {registry.url} has no folder {QUILT}, so it is no registry: there are no packages in it. Name another "
@@ -80,7 +102,10 @@ async def list_packages(
     hint = f" Close to it: {shown(close)}." if close else ""
     fault = f"starts with {wanted.prefix!r}" if wanted.prefix else f"fits {wanted.match!r}"
     both = f" and fits {wanted.match!r}" if wanted.prefix and wanted.match else ""
-    return replace(page, warnings=(*page.warnings, f"no_match: no package name {fault}{both}.{hint}"))
+    said = f"no_match: no package name {fault}{both}.{hint}"
+    if wanted.match:
+        said += " match looks at names alone: where compares metadata, and metadata shows it."
+    return replace(page, warnings=(*page.warnings, said))
 
 
 async def _is_registry(registry: Registry) -> bool:
@@ -103,14 +128,22 @@ class _PackageList:
         self._damaged: dict[str, str] = {}
         self._spent = 0
         self._uncounted = 0
+        self._narrowing = Narrowing(registry, wanted.where)
+
+    @property
+    def looked_at(self) -> int:
+        """Packages that were held against ``where``."""
+        return self._narrowing.looked_at
 
     async def page(self, limit: int, cursor: str | None) -> Page[PackageListing]:
         wanted, registry = self._wanted, self._registry
-        call = ("packages", registry.url, wanted.prefix, wanted.match, wanted.sort)
+        where = dumps(as_json(wanted.where))
+        call = ("packages", registry.url, wanted.prefix, wanted.match, wanted.sort, where)
         size, after = decode_cursor(cursor, call, int, str) if cursor else (0, "")
         is_whole = registry.store.pages is None or bool(wanted.match) or wanted.sort != "name"
         takes = wanted.takes()
-        found = await self._names(is_whole, after, limit)
+        most = LOOKED_AT if wanted.where else limit
+        found = await self._names(is_whole, after, most)
         names = [*filter(takes, found.names)]
         total = len(names) if is_whole and not found.more else None
         if wanted.sort == "-modified":
@@ -118,9 +151,20 @@ class _PackageList:
             names.sort(key=self._rank)
         rank = (-size, f"{after}/") if wanted.sort == "-modified" else (0, f"{after}/")
         start = bisect_right(names, rank, key=self._rank) if cursor and is_whole else 0
-        page = names[start : start + limit]
-        more = start + limit < len(names) if is_whole else found.more
-        wants_revision = wanted.detail or wanted.metadata is not False
+        page = names[start : start + most]
+        more = start + most < len(names) if is_whole else found.more
+        last = page[-1] if page else ""
+        if wanted.where:
+            page, end = await self._meeting(page, limit)
+            more, last = more or end != last, end
+            total = None if more or found.more or cursor else len(page)
+            self._warnings += self._narrowing.told(is_first=not cursor)
+            if more and len(page) < limit:
+                self._warnings.append(
+                    f"listing_paused: a call looks at {LOOKED_AT:,} packages at most, and {BYTES >> 20} MiB of manifests. Go on "
+                    "with next_cursor."
+                )
+        wants_revision = wanted.shows_message or wanted.shown is not False
         if registry.store.pages is None or wants_revision:
             await self._read_latest(page)
         items = [one for name in page if (one := await self._listing(name)) is not None]
@@ -138,8 +182,39 @@ class _PackageList:
             self._warnings.append(
                 f"not_counted: the manifests of {counted(self._uncounted, 'package')} are too large to be counted in a listing."
             )
-        last = encode_cursor(call, -self._rank(page[-1])[0], page[-1]) if more else None
-        return Page(tuple(items), last, total, tuple(self._warnings))
+        next_cursor = encode_cursor(call, -self._rank(last)[0], last) if more else None
+        return Page(tuple(items), next_cursor, total, tuple(self._warnings))
+
+    async def _meeting(self, names: list[str], limit: int) -> tuple[list[str], str]:
+        """Those that meet ``where``, ``limit`` at most, and the last one that was looked at for them."""
+        narrowing, found, end = self._narrowing, list[str](), ""
+        for begin in range(0, len(names), _CHUNK):
+            if narrowing.read > BYTES:
+                break
+            chunk = names[begin : begin + _CHUNK]
+            if self._registry.store.pages is None:
+                await self._read_latest(chunk)
+            near = narrowing.near(chunk, self._times)
+            met, unresolved = {*near}, set[str]()
+            if narrowing.reads_headers:
+                await self._read_latest(near)
+                latest = {name: self._latest[name] for name in near}
+                top_hashes = {
+                    name: one.top_hash
+                    for name, one in latest.items()
+                    if isinstance(one, Pointer) and one.top_hash
+                }
+                met = await narrowing.meeting(top_hashes)
+                unresolved = {*near} - {*top_hashes}
+            for end in chunk:
+                if end in unresolved:
+                    await self._listing(end)  # which warns of it
+                if end in narrowing.unread:
+                    self._warnings.append(narrowing.unread[end])
+                found += [end] if end in met else []
+                if len(found) == limit:
+                    return found, end
+        return found, end
 
     def _rank(self, name: str) -> tuple[int, str]:
         """Names are in the order of their folders' keys; sorted by time, the newest of them first."""
@@ -199,7 +274,7 @@ class _PackageList:
     async def _detailed(self, one: PackageListing) -> PackageListing:
         if one.top_hash is None:
             return one
-        registry, metadata = self._registry, self._wanted.metadata
+        registry, shown = self._registry, self._wanted.shown
         totals: Totals | None = None
         header: Header | QuiltError | None = None
         if self._wanted.detail:
@@ -211,16 +286,16 @@ class _PackageList:
             except QuiltError as error:
                 header = error
         if header is None:
-            header = await registry.header(one.top_hash)
+            header = self._narrowing.headers.get(one.top_hash) or await registry.header(one.top_hash)
         if isinstance(header, QuiltError):
             self._warnings.append(f"unreadable_manifest: {one.top_hash} ({one.name}): {header.code}.")
             return one
-        told = header.user_meta if metadata is True else at_pointers(header.user_meta, metadata or ())
+        told = header.user_meta if shown is True else at_pointers(header.user_meta, shown or ())
         return replace(
             one,
             totals=totals,
-            message=header.message if self._wanted.detail else None,
-            metadata=None if metadata is False else told,
+            message=header.message if self._wanted.shows_message else None,
+            metadata=None if shown is False else told,
             verified=registry.manifests.verdict(registry.store, one.top_hash),
         )
 

@@ -382,7 +382,7 @@ class Author:
         if refusal is not None:
             faults = (WorkflowFault("is_workflow_required", refusal.message),)
         elif chosen is not None and faults:
-            refusal = rejection(chosen.rules.id, faults)
+            refusal = rejection(chosen.rules, name, faults)
         if refusal is not None:
             told = f"workflow_rejects: the workflow refuses this revision, and so the write will be: see faults ({len(faults)})."
             warnings = (told, *warnings)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quilt_mcp.domain.where import MAX_CONDITIONS, Condition, parse_where
 from quilt_mcp.errors import InvalidWhere
-from quilt_mcp.preview.where import MAX_CONDITIONS, Condition, parse_where
 
 
 @pytest.mark.parametrize(
