@@ -37,8 +37,8 @@ from quilt_mcp.domain.plan import (
     PutOutcome,
     no_progress,
 )
-from quilt_mcp.domain.search import Hit, SearchRequest
-from quilt_mcp.domain.where import Condition
+from quilt_mcp.domain.search.request import Hit, SearchRequest
+from quilt_mcp.domain.search.where import Condition
 
 
 class SupportsRoles(Protocol):

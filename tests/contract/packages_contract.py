@@ -10,7 +10,7 @@ import pytest
 from ops_base import NOWHERE, OpsContract
 
 from quilt_mcp.domain.listing import PackageListing, Totals
-from quilt_mcp.domain.where import parse_where
+from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.registry.reading import packages
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quilt_mcp.domain.where import as_json, parse_where
+from quilt_mcp.domain.search.where import as_json, parse_where
 from quilt_mcp.preview.decode.file import File
 from quilt_mcp.preview.decode.process import answer_to
 from quilt_mcp.preview.kinds import kind_of

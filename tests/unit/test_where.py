@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.where import MAX_CONDITIONS, Condition, parse_where
+from quilt_mcp.domain.search.where import MAX_CONDITIONS, Condition, parse_where
 from quilt_mcp.errors import InvalidWhere
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.where import Condition, Filter, parse_where
+from quilt_mcp.domain.search.where import Condition, Filter, parse_where
 
 
 def takes(where: str, **fields: Any) -> bool:

@@ -51,7 +51,7 @@ from quilt_mcp.domain.plan import (
     Progress,
     no_progress,
 )
-from quilt_mcp.domain.where import Condition
+from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
 from quilt_mcp.ops import SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName

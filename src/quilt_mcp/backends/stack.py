@@ -17,7 +17,7 @@ from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link, Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.domain.search import Hit, SearchRequest
+from quilt_mcp.domain.search.request import Hit, SearchRequest
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.storage.store import Place

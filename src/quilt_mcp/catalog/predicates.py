@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from quilt_mcp.catalog.shapes import number_of
 from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.search import Condition, Scope
+from quilt_mcp.domain.search.request import Scope
+from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument
 
 _FIELDS: Final[Mapping[Scope, Mapping[str, str]]] = {
@@ -42,20 +43,20 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
     own: dict[str, Any] = {}
     metadata: dict[str, dict[str, Any]] = {}
     for one in conditions:
-        if one.field.startswith("/"):
+        if one.column.startswith("/"):
             if scope != "packages":
                 raise InvalidArgument(
-                    f"{one.field} is metadata of packages, and objects are searched.",
+                    f"{one.column} is metadata of packages, and objects are searched.",
                     next_step='Search with scope="packages".',
                 )
             kind = _kind_of(one)
-            place = metadata.setdefault(f"{one.field} {kind}", {"path": one.field, kind: {}})
+            place = metadata.setdefault(f"{one.column} {kind}", {"path": one.column, kind: {}})
             _add(place[kind], kind, one)
             continue
-        name = _ALSO.get(one.field, one.field)
+        name = _ALSO.get(one.column, one.column)
         kind = _FIELDS[scope].get(name)
         if kind is None:
-            raise _unknown(scope, one.field)
+            raise _unknown(scope, one.column)
         _add(own.setdefault(name, {}), kind, one)
     return own, list(metadata.values())
 
@@ -103,7 +104,7 @@ def _add(predicate: dict[str, Any], kind: str, condition: Condition) -> None:
                 _put(predicate, "gte", first, condition)
             if operator != ">=":
                 _put(predicate, "lte", last, condition)
-        case "number", ">" | "<" if condition.field in _WHOLE_NUMBERS and type(values[0]) is int:
+        case "number", ">" | "<" if condition.column in _WHOLE_NUMBERS and type(values[0]) is int:
             step, name = (1, "gte") if operator == ">" else (-1, "lte")
             _put(predicate, name, values[0] + step, condition)
         case _:
@@ -125,15 +126,15 @@ def _bounds(kind: str, condition: Condition) -> tuple[object, object]:
         return _spelled(found), _spelled(last)
     wanted = "a number" if kind == "number" else "a date, as 2026-01-31 or 2026-01-31T12:00:00Z"
     raise InvalidArgument(
-        f"{condition.field} {condition.operator} {value!r}: {wanted} should stand there.",
-        next_step=f"Compare {condition.field} with {wanted}.",
+        f"{condition.column} {condition.operator} {value!r}: {wanted} should stand there.",
+        next_step=f"Compare {condition.column} with {wanted}.",
     )
 
 
 def _put(predicate: dict[str, Any], name: str, value: object, condition: Condition) -> None:
     if name in predicate:
         raise InvalidArgument(
-            f"{condition.field} has two conditions of the same kind.",
+            f"{condition.column} has two conditions of the same kind.",
             next_step="Give one; several values stand in a list: name in ('a/b', 'a/c').",
         )
     predicate[name] = value
@@ -161,6 +162,6 @@ def _lacks(condition: Condition, kind: str) -> InvalidArgument:
         "boolean": "= true or = false",
     }[kind]
     return InvalidArgument(
-        f"The stack's search cannot compare {condition.field} by {condition.operator!r} with such a value.",
+        f"The stack's search cannot compare {condition.column} by {condition.operator!r} with such a value.",
         next_step=f"Use {can}.",
     )

@@ -18,7 +18,7 @@ from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_package, pars
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.listing import Page
 from quilt_mcp.domain.printable import counted, printable
-from quilt_mcp.domain.search import BEST, SORTS, FoundFile, Hit, SearchRequest
+from quilt_mcp.domain.search.request import BEST, SORTS, FoundFile, Hit, SearchRequest
 from quilt_mcp.errors import InvalidArgument, PermissionDenied, QuiltError, StackFailed
 
 _ORDERS: Final = {

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, cast
 
-from quilt_mcp.domain.where import as_json, parse_where
+from quilt_mcp.domain.search.where import as_json, parse_where
 from quilt_mcp.errors import ColumnNotFound, InvalidArgument, NotATable, Undecodable
 from quilt_mcp.preview.child import ask
 from quilt_mcp.preview.kinds import TABLES, kind_of

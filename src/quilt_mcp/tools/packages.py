@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from quilt_mcp.domain.where import parse_where
+from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import compared_addresses, package_address, registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.search import BEST, SCOPES, SORTS, Condition, FoundFile, Hit, Scope, SearchRequest
-from quilt_mcp.domain.where import parse_where
+from quilt_mcp.domain.search.request import BEST, SCOPES, SORTS, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
@@ -39,7 +39,7 @@ async def search(
         query,
         cast("Scope", scope),
         tuple(registry_address(call, one) for one in registries),
-        tuple(Condition(one.column, one.operator, one.values) for one in parse_where(where)) if where else (),
+        parse_where(where) if where else (),
         sort,
         all_revisions,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.metadata import at_pointers
-from quilt_mcp.domain.where import Condition, Filter
+from quilt_mcp.domain.search.where import Condition, Filter
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE
 from quilt_mcp.registry.registry import Registry

@@ -15,7 +15,7 @@ from quilt_mcp.domain.glob import Match, has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page, Totals
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.domain.where import Condition, as_json
+from quilt_mcp.domain.search.where import Condition, as_json
 from quilt_mcp.errors import AccessError, InvalidArgument, QuiltError
 from quilt_mcp.registry.layout import QUILT
 from quilt_mcp.registry.manifests.cache import SMALL, Enough

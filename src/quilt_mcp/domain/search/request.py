@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from quilt_mcp.domain.search.where import Condition
+
 Scope = Literal["packages", "objects"]
 SCOPES: Final[tuple[Scope, ...]] = ("packages", "objects")
 BEST: Final = "best"
@@ -15,18 +17,9 @@ SORTS: Final = (BEST, "name", "-name", "modified", "-modified", "size", "-size")
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
-    """A field, or a JSON pointer into packages' metadata, compared with a value: ``=``, ``<=``, ``>=``, ``<``, ``>``, ``in``,
-    ``like``."""
-
-    field: str
-    operator: str
-    values: tuple[str | int | float | bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """``registries`` empty: all in reach. ``all_revisions``: not the latest of each package alone."""
+    """``registries`` empty: all in reach. ``conditions`` are on fields of what is searched, or on JSON pointers into packages'
+    metadata. ``all_revisions``: not the latest of each package alone."""
 
     text: str
     scope: Scope = "packages"

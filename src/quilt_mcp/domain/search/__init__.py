@@ -1,0 +1,1 @@
+"""What is looked for: comparisons, and searches over registries."""
