@@ -209,7 +209,7 @@ def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> N
 
 
 def test_switching_the_role_takes_the_rights_with_it(user: User, bucket: str) -> None:
-    made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
+    made = {"files": [{"path": "f", "text": "1"}], "message": "m", "registry": f"s3://{bucket}"}
     assert "error" not in user.call("package_create", package="ada/one", **made)
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/one", text="1")
     assert user.call("role_switch", role="reader")["data"]["role"] == "reader"
@@ -224,7 +224,7 @@ def test_a_role_that_was_switched_elsewhere_is_seen(
     user: User, ada: Stack, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.0)
-    made = {"files": [{"path": "f", "text": "1"}], "message": "m"}
+    made = {"files": [{"path": "f", "text": "1"}], "message": "m", "registry": f"s3://{bucket}"}
     assert "error" not in user.call("package_create", package="ada/three", **made)
     assert "error" not in user.call("object_put", uri=f"s3://{bucket}/put/three", text="1")
     ada.set_role("ada", "reader")
@@ -256,7 +256,10 @@ def test_where_the_stack_gives_no_keys_nothing_is_signed_with_those_of_the_envir
         ("package_browse", {"package": "lab/organoids"}),
         ("object_list", {"location": f"s3://{bucket}/"}),
         ("object_put", {"uri": f"s3://{bucket}/x", "text": "1"}),
-        ("package_create", {"package": "a/b", "files": [{"path": "f", "text": "1"}]}),
+        (
+            "package_create",
+            {"package": "a/b", "registry": f"s3://{bucket}", "files": [{"path": "f", "text": "1"}]},
+        ),
     ]:
         error = user.call(tool, **arguments)["error"]
         assert error["code"] == "permission_denied", (tool, error)
@@ -483,6 +486,22 @@ def test_a_token_that_no_header_takes_is_a_token_to_copy_again(
 def test_a_query_of_no_text_and_a_number_without_end_are_refused_here(user: User, query: str) -> None:
     given = {"where": "size >= 1e999"} if query == "size" else {"query": query}
     assert user.call("search", **given)["error"]["code"] == "invalid_argument"
+
+
+def test_a_write_goes_to_no_bucket_by_guess(user: User, bucket: str) -> None:
+    """Which bucket a stack shows first is its administrators' choice, and may change."""
+    for tool, arguments in [
+        ("package_create", {"files": [{"path": "f", "text": "1"}]}),
+        ("package_patch", {"message": "m"}),
+        ("package_copy", {"to": "lab/copied"}),
+        ("package_delete", {"all": True}),
+    ]:
+        error = user.call(tool, package="lab/controls", dry_run=True, **arguments)["error"]
+        assert error["code"] == "invalid_argument" and f"s3://{bucket}" in error["next_step"], tool
+    named = user.call(
+        "package_patch", package=f"quilt+s3://{bucket}#package=lab/controls", message="m", dry_run=True
+    )
+    assert "error" not in named
 
 
 def test_a_link_leads_into_the_catalog(user: User, ada: Stack, bucket: str) -> None:

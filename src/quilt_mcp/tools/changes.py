@@ -21,7 +21,7 @@ from quilt_mcp.domain.plan import (
     Unset,
 )
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.tools.arguments.addresses import guard_hash, package_address, registry_address
+from quilt_mcp.tools.arguments.addresses import guard_hash, package_address, registry_address, written_address
 from quilt_mcp.tools.arguments.content import FILES, SOURCES, Items, bare, files_of, sources_of
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
@@ -62,7 +62,7 @@ async def package_create(
     dry_run: bool = False,
 ) -> Answer:
     request = CreateRequest(
-        package=await package_address(call, package, registry),
+        package=await written_address(call, package, registry),
         sources=await sources_of(call, sources),
         files=files_of(files),
         metadata=metadata,
@@ -100,7 +100,7 @@ async def package_patch(
     agent_context: bool = False,
     dry_run: bool = False,
 ) -> Answer:
-    address = await package_address(call, package, registry)
+    address = await written_address(call, package, registry)
     request = PatchRequest(
         package=address,
         expected_top_hash=guard_hash(expected_top_hash, address),
@@ -136,7 +136,8 @@ async def package_copy(
     copy: bool = True,
     dry_run: bool = False,
 ) -> Answer:
-    source = await package_address(call, package, registry)
+    read = package_address if to_registry is not None else written_address
+    source = await read(call, package, registry)
     where = source.registry if to_registry is None else registry_address(call, to_registry)
     target = parse_package(source.name if to is None else to.strip(), where)
     if to_registry is not None and target.registry != where:
@@ -170,7 +171,7 @@ async def package_delete(
     all: bool = False,
     dry_run: bool = False,
 ) -> Answer:
-    address = await package_address(call, package, registry)
+    address = await written_address(call, package, registry)
     outcome = await call.ops.delete(address, whole=all, dry_run=dry_run)
     return Answer(
         {

@@ -101,6 +101,17 @@ async def compared_addresses(
     return (other, named) if alone[0] else (named, other)
 
 
+async def written_address(call: Call, package: str, registry: str | None = None) -> PackageUri:
+    """As ``package_address``, of a package that is changed. Raises InvalidArgument where nobody names a registry: the first bucket of
+    a stack, which is read by default, may be another one tomorrow."""
+    if registry is None and call.identity.registry is None and not has_scheme(package.strip()):
+        raise InvalidArgument(
+            "No registry is named, here or in the server's settings, and a write goes to none by guess.",
+            next_step=f"Name it: registry={call.ops.default_registry!r}, or another of registry_list.",
+        )
+    return await package_address(call, package, registry)
+
+
 def guard_hash(expected: str | None, package: PackageUri) -> str | None:
     """The hash that an ``expected_top_hash`` names, alone or as ``ns/name@hash`` of the package that is changed. Raises
     InvalidArgument for another package's, InvalidUri, InvalidName."""
