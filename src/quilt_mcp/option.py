@@ -82,7 +82,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_DISABLE_QUILT3_SESSION",
         "switch",
         "off",
-        "Do not use the session that `quilt3 login` saved.",
+        "Do not use the session that `quilt-mcp login` or `quilt3 login` saved.",
     ),
     Option(
         "anonymous",

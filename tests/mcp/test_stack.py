@@ -196,7 +196,7 @@ async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_p
 def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> None:
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
     error = asyncio.run(local.call("search", {"query": "x"})).structured["error"]
-    assert error["code"] == "not_supported" and "quilt3 login" in error["next_step"]
+    assert error["code"] == "not_supported" and "quilt-mcp login" in error["next_step"]
 
 
 def test_switching_the_role_takes_the_rights_with_it(user: User) -> None:

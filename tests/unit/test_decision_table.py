@@ -46,10 +46,10 @@ class Found:
 
 
 QUILT3 = {
-    "none": Found("No saved quilt3 session was found", fix="quilt3 login"),
+    "none": Found("No saved quilt3 session was found", fix="quilt-mcp login https://your-catalog"),
     "valid": Found("signed in at catalog.example", "ada at catalog.example"),
     "expired": Found("signed in at catalog.example", "ada at catalog.example"),
-    "dead": Found("no longer accepts the saved session", fix="quilt3 login"),
+    "dead": Found("no longer accepts the saved session", fix="quilt-mcp login"),
     "disabled": Found("QUILT_DISABLE_QUILT3_SESSION is set", fix="unset QUILT_DISABLE_QUILT3_SESSION"),
 }
 TOKEN = {
@@ -317,7 +317,7 @@ def test_case_S2_a_folder_is_served_by_nobody_while_the_credentials_in_use_fail(
     machine.have_quilt3("dead")
     made = decider.decide(Asker())
     assert (made.kind, made.registry) == ("local", "/data")
-    assert made.explanation[1].fix == "quilt3 login"
+    assert made.explanation[1].fix == "quilt-mcp login"
     machine.have_quilt3("valid")
     assert decider.decide(Asker()).kind == "quilt3"
 

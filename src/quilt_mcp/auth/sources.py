@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from quilt_mcp.auth.bearer import GivenToken, SignIn
+from quilt_mcp.auth.bearer import LOGIN, LOGIN_AT, GivenToken, SignIn
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings, quilt3_folder
@@ -81,7 +81,7 @@ class Sources:
     def quilt3(self) -> Finding[QuiltSession]:
         """quilt3's session, refreshed if it has expired."""
         if self.quilt3_hint() is None:
-            return Finding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, LOGIN_AT)
         with self._lock:
             session = self._session
             stamp = session.stamp()
@@ -94,7 +94,7 @@ class Sources:
             try:
                 finding = self._look_at(session)
             except QuiltError as error:
-                fix = str(error.details.get("command") or ("" if error.retryable else "quilt3 login"))
+                fix = str(error.details.get("command") or ("" if error.retryable else LOGIN))
                 failed: Finding[QuiltSession] = Finding(error.message, fix, error=error)
                 # The stamp after, as a refused refresh may have touched the files.
                 self._failed = (session.stamp(), time.monotonic(), failed)
@@ -105,7 +105,7 @@ class Sources:
     def _look_at(self, session: Quilt3Session) -> Finding[QuiltSession]:
         saved = session.saved()
         if saved is None:
-            return Finding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, LOGIN_AT)
         from quilt_mcp.auth.stack_http import check_url
 
         check_url(saved.registry_url, "registryUrl of quilt3's config.yml")
