@@ -273,8 +273,9 @@ def test_a_folder_that_takes_no_file_is_found_before_the_code_is_spent(person: P
     in_the_way = person.shell.home / "file"
     in_the_way.write_text("")
     code = stack.code("ada")
-    status, said = person.refused("login", stack.url, code=code, XDG_DATA_HOME=str(in_the_way))
-    assert status == 4 and "cannot be written" in said and "chmod" in said
+    for given in ("", code):  # and before one is asked for
+        status, said = person.refused("login", stack.url, code=given, XDG_DATA_HOME=str(in_the_way))
+        assert status == 4 and "cannot be written" in said and "chmod" in said
     assert person.type("login", stack.url, code=code).returncode == 0
     (person.folder / ".quilt-mcp.lock").unlink()
     (person.folder / ".quilt-mcp.lock").mkdir()

@@ -119,8 +119,11 @@ class Sources:
 
     def token(self, settings: Settings) -> Finding[Token]:
         """A token of the settings. Whether its registry takes it is for the registry to say."""
-        if not (settings.jwt_token or settings.api_key):
-            return Finding("Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_...")
+        if not (settings.jwt_token or settings.api_key or settings.api_key_file):
+            return Finding(
+                "Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set, nor is QUILT_API_KEY_FILE.",
+                "export QUILT_API_KEY=qk_...",
+            )
         if not settings.catalog_url:
             return Finding(
                 "A token is set, but not QUILT_CATALOG_URL, which says where it belongs.",
@@ -131,6 +134,8 @@ class Sources:
             return catalog
         if settings.jwt_token:
             return self._jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
+        if settings.api_key_file is not None:
+            return self._key_file(catalog, settings.api_key_file)
         return self._api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
 
     def request_token(self, settings: Settings, token: str | None) -> Finding[Token]:
@@ -163,10 +168,21 @@ class Sources:
         user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
         return Finding(f"{what} is a JWT.", found=self._token(catalog, token, user, SignIn(what, fix)))
 
-    def _api_key(self, catalog: str, key: str, what: str) -> Finding[Token]:
+    def _key_file(self, catalog: str, file: Path) -> Finding[Token]:
+        """Read at each decision: whoever replaces the key in it is that user from the next call on."""
+        from quilt_mcp.auth.key_file import edit_command, read_key
+
+        try:
+            key = read_key(file)
+        except AuthenticationError as error:
+            return Finding(error.message, str(error.details["command"]), error=error)
+        return self._api_key(catalog, key, f"QUILT_API_KEY_FILE ({file})", edit_command(file))
+
+    def _api_key(
+        self, catalog: str, key: str, what: str, fix: str = "export QUILT_API_KEY=qk_..."
+    ) -> Finding[Token]:
         from quilt_mcp.auth.token import fingerprint, is_api_key
 
-        fix = "export QUILT_API_KEY=qk_..."
         if not is_api_key(key):
             return _unusable(f"{what} is not an API key (qk_...).", fix)
         user = f"API key #{fingerprint(key)}"
