@@ -9,77 +9,19 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from shell import COMMAND, Shell
+from person import Person
+from shell import COMMAND
 
-from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
 from parts.stack import Fault, Stack, quilt_stack
 from parts.stack.faults import no_credentials
 
 OTHER = "https://registry.elsewhere.example"
 ENTRY = {"refresh_token": "theirs-refresh", "access_token": "theirs-access", "expires_at": 4e9}
-
-
-@dataclass
-class Person:
-    """Types at a shell, and uses quilt3 in the same home."""
-
-    shell: Shell
-    quilt3: Quilt3
-    variables: dict[str, str]
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.variables["XDG_DATA_HOME"]) / "Quilt"
-
-    def type(self, *words: str, code: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.shell.run(*words, stdin=code, **(self.variables | variables))
-
-    def login(self, stack: Stack, name: str = "ada") -> str:
-        """What is said on both outputs."""
-        done = self.type("login", stack.url, code=stack.code(name) + "\n")
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
-
-    def refused(self, *words: str, code: str = "", **variables: str) -> tuple[int, str]:
-        done = self.type(*words, code=code, **variables)
-        assert done.returncode != 0 and done.stdout == ""
-        assert "next:" in done.stderr and "Traceback" not in done.stderr
-        return done.returncode, done.stderr
-
-    def file(self, name: str) -> Any:
-        return json.loads((self.folder / name).read_text())
-
-    def config(self) -> dict[str, Any]:
-        return yaml.safe_load((self.folder / "config.yml").read_text())
-
-    def status(self, **variables: str) -> dict[str, Any]:
-        done = self.type("call", "status", **variables)
-        return json.loads(done.stdout or done.stderr)
-
-    def quilt3_is_at(self) -> str | None:
-        return self.quilt3.run("result = quilt3.logged_in()")
-
-
-@pytest.fixture
-def person(shell: Shell, moto: S3Access, stack: Stack) -> Person:
-    """S3 is reached through the stack's gate, with no keys but those that the stack gives."""
-    quilt3 = Quilt3(shell.home, replace(moto, url=stack.s3_url))
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        del quilt3.environment[name]
-    shared = {
-        name: value
-        for name, value in quilt3.environment.items()
-        if name.startswith("AWS_") or name == "XDG_DATA_HOME"
-    }
-    stack.add_user("ada", ("writer", "reader"))
-    return Person(shell, quilt3, shared | {"QUILT_DEFAULT_REGISTRY": ""})
 
 
 def test_after_it_the_real_quilt3_pushes_and_our_tools_read_with_the_same_session(

@@ -32,6 +32,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What is probably not meant, under a short name, and what mends it."""
+
+    name: str
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """``principal`` is a name to show and the key that backends are cached by; it holds no secret.
 
@@ -44,6 +53,7 @@ class Identity:
     registry: str | None
     explanation: tuple[Candidate, ...]
     credentials: Any = field(default=None, repr=False)
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from quilt_mcp.errors import AuthenticationError, QuiltError
 
 if TYPE_CHECKING:
     from quilt_mcp.auth.aws import AwsCredentials
-    from quilt_mcp.auth.quilt3_session import Quilt3Session
+    from quilt_mcp.auth.quilt3_session import Quilt3Session, SavedSession
 
 _UNREACHABLE_FOR: Final = 5.0
 _REFUSED_FOR: Final = 300.0
@@ -117,6 +117,29 @@ class Sources:
         access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session)
         return Finding("", found=QuiltSession(access, saved.user, saved.default_registry))
 
+    def saved_session(self) -> SavedSession | None:
+        """What quilt3's files say, without network. None where they say nothing or cannot be read."""
+        if self.quilt3_hint() is None:
+            return None
+        with self._lock:
+            session = self._session
+        try:
+            return session.saved()
+        except QuiltError:
+            return None
+
+    def two_users(self, settings: Settings) -> tuple[str, str] | None:
+        """Whom the settings' token and the saved session of the same catalog claim, where that differs. Nobody is asked: an API
+        key claims nobody."""
+        if not settings.jwt_token or not settings.catalog_url or settings.disable_quilt3_session:
+            return None
+        from quilt_mcp.auth.token import claimed_apart
+
+        saved = self.saved_session()
+        if saved is None or not saved.catalog_url or not _is_one(saved.catalog_url, settings.catalog_url):
+            return None
+        return claimed_apart(settings.jwt_token, saved.tokens.access_token)
+
     def token(self, settings: Settings) -> Finding[Token]:
         """A token of the settings. Whether its registry takes it is for the registry to say."""
         if not (settings.jwt_token or settings.api_key or settings.api_key_file):
@@ -191,6 +214,11 @@ class Sources:
     def _token(self, catalog: str, token: str, user: str, sign_in: SignIn) -> Token:
         place = self.aws.access(anonymous=True)
         return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user)
+
+
+def _is_one(url: str, other: str) -> bool:
+    """Whether two addresses are one catalog's. A host's letters have no case."""
+    return url.rstrip("/").casefold() == other.rstrip("/").casefold()
 
 
 def _catalog(url: str) -> str | Finding[Token]:

@@ -12,7 +12,9 @@ from quilt_mcp.errors import NotSupported
 if TYPE_CHECKING:
     from quilt_mcp.backends.direct import DirectOps
     from quilt_mcp.backends.options import Options
+    from quilt_mcp.catalog.keys import StackKeys
     from quilt_mcp.catalog.stack import Stack
+    from quilt_mcp.storage.s3.clients import KeySource
 
 
 def open(identity: Identity, settings: Settings) -> DirectOps:
@@ -38,21 +40,48 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
             return _of_token(identity, identity.credentials, options)
 
 
-def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
-    from quilt_mcp.backends.stack import StackOps
+def stack_of(identity: Identity) -> tuple[Stack, KeySource] | None:
+    """The stack of an identity that is a stack's user, and what asks it for AWS keys. Nothing is asked yet."""
+    match identity.credentials:
+        case QuiltAccess() as access:
+            assert access.s3.keys is not None, "a session has keys"
+            return _stack_of_session(access), access.s3.keys
+        case TokenAccess() as access:
+            stack = _stack_of_token(access)
+            return stack, _keys_of(stack).keys
+        case _:
+            return None
+
+
+def _stack_of_session(access: QuiltAccess) -> Stack:
     from quilt_mcp.catalog.stack import Stack
 
-    stack = Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
-    return StackOps(stack, access.s3, _named(identity), options, backend="quilt3")
+    return Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
+
+
+def _stack_of_token(access: TokenAccess) -> Stack:
+    from quilt_mcp.catalog.stack import Stack
+
+    return Stack(access.bearer, catalog_url=access.catalog_url)
+
+
+def _keys_of(stack: Stack) -> StackKeys:
+    from quilt_mcp.catalog.keys import StackKeys
+
+    return StackKeys(stack)
+
+
+def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
+    from quilt_mcp.backends.stack import StackOps
+
+    return StackOps(_stack_of_session(access), access.s3, _named(identity), options, backend="quilt3")
 
 
 def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
     from quilt_mcp.backends.stack import StackOps
-    from quilt_mcp.catalog.keys import StackKeys
-    from quilt_mcp.catalog.stack import Stack
 
-    stack = Stack(access.bearer, catalog_url=access.catalog_url)
-    keys = StackKeys(stack)
+    stack = _stack_of_token(access)
+    keys = _keys_of(stack)
     s3 = replace(access.s3, keys=keys.keys, region=stack.config().region or access.s3.region)
     registry = identity.registry or _first_bucket(stack)
     return StackOps(stack, s3, registry, options, backend="platform", keys=keys)
