@@ -37,6 +37,7 @@ class Settings:
     catalog_url: str | None = None
     jwt_token: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    api_key_file: Path | None = None
     cache_dir: Path | None = None
     cache_bytes: int = 2 << 30
     max_response_tokens: int = 16_000
@@ -64,6 +65,11 @@ class Settings:
                 given[option.name] = _read(option, flag, option.flag or option.name)
             elif option.variable and (text := environ.get(option.variable)):
                 given[option.name] = _read(option, text, option.variable)
+        if given.keys() >= {"api_key", "api_key_file"}:
+            raise InvalidArgument(
+                "QUILT_API_KEY and QUILT_API_KEY_FILE are both set, and only one can be meant.",
+                next_step="Unset one of them.",
+            )
         settings = cls(**given)
         _check_ranges(settings)
         return settings
@@ -100,12 +106,12 @@ class Settings:
     def _unexpanded(self) -> Iterator[tuple[str, str]]:
         """Flags and their values that still hold a variable of the client's configuration, and name nothing that is there."""
         for option in OPTIONS:
-            if option.kind in ("text", "folder", "folders", "names"):
+            if option.kind in ("text", "file", "folder", "folders", "names"):
                 value: Any = getattr(self, option.name)
                 many: tuple[Any, ...] = value if option.kind in ("folders", "names") else (value,)
                 for text in map(str, many):
                     if _VARIABLE.search(text) and not os.path.exists(text):
-                        yield option.flag or option.name, text
+                        yield option.flag or option.variable or option.name, text
 
     def response_bytes(self) -> int:
         return self.max_response_tokens * BYTES_PER_TOKEN
@@ -177,7 +183,7 @@ def _read(option: Option, value: Any, source: str) -> Any:
                 raise InvalidArgument(
                     f"{source} is not a whole number: {value!r}.", next_step=f"Give {source} as digits."
                 ) from None
-        case "folder":
+        case "file" | "folder":
             return Path(value).expanduser().absolute()
         case "folders":
             many: Sequence[str] = value.split(":") if isinstance(value, str) else value

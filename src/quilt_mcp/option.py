@@ -20,7 +20,7 @@ class Option:
     name: str
     flag: str | None
     variable: str | None
-    kind: Literal["text", "switch", "integer", "folder", "folders", "names", "backend", "secret"]
+    kind: Literal["text", "switch", "integer", "file", "folder", "folders", "names", "backend", "secret"]
     default: str
     meaning: str
     serve_only: bool = False
@@ -82,7 +82,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_DISABLE_QUILT3_SESSION",
         "switch",
         "off",
-        "Do not use the session that `quilt3 login` saved.",
+        "Do not use the session that `quilt-mcp login` or `quilt3 login` saved.",
     ),
     Option(
         "anonymous",
@@ -118,6 +118,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("jwt_token", None, "QUILT_JWT_TOKEN", "secret", "none", "Session token of the catalog."),
     Option("api_key", None, "QUILT_API_KEY", "secret", "none", "API key (qk_...) of the catalog."),
+    Option(
+        "api_key_file",
+        None,
+        "QUILT_API_KEY_FILE",
+        "file",
+        "none",
+        "File whose first line is the API key, instead of QUILT_API_KEY. Only its owner may be allowed to read it (chmod 600).",
+    ),
     Option(
         "cache_dir",
         "--cache-dir",

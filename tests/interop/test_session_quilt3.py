@@ -121,7 +121,7 @@ def test_what_quilt3_takes_for_a_session_and_cannot_use_is_told(folder: Path, au
     assert not usable
     with pytest.raises(AuthenticationError, match=r"auth\.json") as caught:
         Quilt3Session(Quilt3Files(folder), RegistryHttp()).saved()
-    assert "quilt3 login" in caught.value.next_step
+    assert "quilt-mcp login" in caught.value.next_step
 
 
 @pytest.fixture

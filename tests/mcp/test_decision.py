@@ -118,6 +118,7 @@ def test_flags_win_over_the_environment_and_secrets_are_not_shown() -> None:
         ({"QUILT_MCP_MAX_RESPONSE_TOKENS": "10"}, "--max-response-tokens"),
         ({"QUILT_MCP_CACHE_BYTES": "many"}, "QUILT_MCP_CACHE_BYTES"),
         ({"QUILT_MCP_LOG_LEVEL": "loud"}, "log-level"),
+        ({"QUILT_API_KEY": "qk_x", "QUILT_API_KEY_FILE": "/key"}, "are both set"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(environ: dict[str, str], said: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -205,7 +208,7 @@ async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_p
 def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> None:
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
     error = asyncio.run(local.call("search", {"query": "x"})).structured["error"]
-    assert error["code"] == "not_supported" and "quilt3 login" in error["next_step"]
+    assert error["code"] == "not_supported" and "quilt-mcp login" in error["next_step"]
 
 
 def test_switching_the_role_takes_the_rights_with_it(user: User, bucket: str) -> None:
@@ -265,6 +268,67 @@ def test_where_the_stack_gives_no_keys_nothing_is_signed_with_those_of_the_envir
         assert error["code"] == "permission_denied", (tool, error)
         assert "no AWS credentials" in error["message"]
     assert ada.s3_requests() == []
+
+
+@pytest.fixture
+def key_file(ada: Stack, tmp_path: Path) -> Path:
+    file = tmp_path / "my key"
+    file.write_text(f"{ada.api_key('ada')}\nnot this line\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_the_key_of_a_file_is_a_token_like_any_other_and_is_read_anew(
+    ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_file: Path
+) -> None:
+    user = User(ada, moto, tmp_path, monkeypatch, api_key_file=key_file)
+    told = user.call("status")["data"]
+    assert (told["backend"], told["role"]) == ("platform", "writer")
+    assert str(key_file) in told["why"] and "qk_" not in str(told["principal"])
+    ada.add_user("bob", roles=("reader",))
+    key_file.write_text(ada.api_key("bob"))
+    assert user.call("status")["data"]["role"] == "reader"
+    ada.revoke(key_file.read_text())
+    error = user.call("status")["error"]
+    assert error["code"] == "sign_in" and error["details"]["command"] == f"\"${{EDITOR:-vi}}\" '{key_file}'"
+
+
+@pytest.mark.parametrize(("change", "said", "command"), [
+    (lambda file: file.chmod(0o640), "other accounts", "chmod 600 '{}'"),
+    (lambda file: file.chmod(0o604), "other accounts", "chmod 600 '{}'"),
+    (lambda file: file.unlink(), "No such file", "export QUILT_API_KEY_FILE="),
+    (lambda file: (file.unlink(), os.mkfifo(file, 0o600)), "is no file", "export QUILT_API_KEY_FILE="),
+    (lambda file: (file.unlink(), file.mkdir()), "is no file", "export QUILT_API_KEY_FILE="),
+    (lambda file: file.write_text("\nqk_canarykey\n"), "is empty", "EDITOR"),
+    (lambda file: file.write_text("canary key"), "is not an API key", "EDITOR"),
+    (lambda file: file.write_bytes(b"qk_canary\xff"), "is not an API key", "EDITOR"),
+    (lambda file: file.write_text("qk_canary" + "x" * 20_000), "is not an API key", "EDITOR"),
+])  # fmt: skip
+def test_a_key_file_that_cannot_be_used_is_an_error_and_nobody_else_serves(
+    ada: Stack,
+    moto: S3Access,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key_file: Path,
+    change: Callable[[Path], object],
+    said: str,
+    command: str,
+) -> None:
+    change(key_file)
+    error = User(ada, moto, tmp_path, monkeypatch, api_key_file=key_file).call("packages_list")["error"]
+    assert error["code"] == "sign_in" and said in error["message"]
+    assert command.format(key_file) in error["next_step"]
+    assert "canary" not in str(error)
+
+
+def test_a_key_file_inside_a_root_is_read_by_no_tool(
+    ada: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key_file: Path
+) -> None:
+    monkeypatch.setenv("QUILT_API_KEY_FILE", str(key_file))
+    user = User(ada, moto, tmp_path, monkeypatch, api_key_file=key_file, roots=(tmp_path,))
+    assert (
+        user.call("object_read", uri=f"file://{quote(str(key_file))}")["error"]["code"] == "credential_place"
+    )
 
 
 @pytest.mark.parametrize("text", NOT_AUTHENTICATED)

@@ -137,7 +137,7 @@ async def test_without_credentials_every_tool_says_how_to_sign_in_and_asks_nothi
 
 
 IDENTITY = {
-    "expired": (faults.EXPIRED_TOKEN, "expired", "quilt3 login"),
+    "expired": (faults.EXPIRED_TOKEN, "expired", "quilt-mcp login"),
     "clock skew": (faults.CLOCK_SKEW, "clock", "clock"),
     "unknown key": (Answer(403, "InvalidAccessKeyId"), "not known", "aws sso login"),
     "wrong secret": (Answer(403, "SignatureDoesNotMatch"), "secret key", "aws sso login"),

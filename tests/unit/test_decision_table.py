@@ -46,10 +46,10 @@ class Found:
 
 
 QUILT3 = {
-    "none": Found("No saved quilt3 session was found", fix="quilt3 login"),
+    "none": Found("No saved quilt3 session was found", fix="quilt-mcp login https://your-catalog"),
     "valid": Found("signed in at catalog.example", "ada at catalog.example"),
     "expired": Found("signed in at catalog.example", "ada at catalog.example"),
-    "dead": Found("no longer accepts the saved session", fix="quilt3 login"),
+    "dead": Found("no longer accepts the saved session", fix="quilt-mcp login"),
     "disabled": Found("QUILT_DISABLE_QUILT3_SESSION is set", fix="unset QUILT_DISABLE_QUILT3_SESSION"),
 }
 TOKEN = {
@@ -317,9 +317,61 @@ def test_case_S2_a_folder_is_served_by_nobody_while_the_credentials_in_use_fail(
     machine.have_quilt3("dead")
     made = decider.decide(Asker())
     assert (made.kind, made.registry) == ("local", "/data")
-    assert made.explanation[1].fix == "quilt3 login"
+    assert made.explanation[1].fix == "quilt-mcp login"
     machine.have_quilt3("valid")
     assert decider.decide(Asker()).kind == "quilt3"
+
+
+@pytest.mark.parametrize("by_name", [None, "platform", "quilt3"])
+def test_a_token_and_a_session_of_one_stack_that_claim_two_users_are_told(
+    machine: Machine, by_name: BackendName | None
+) -> None:
+    machine.have_quilt3("valid")
+    made = machine.decide(
+        machine.settings("JWT", backend=by_name, catalog_url="https://Catalog.Example/"), Asker(), ALL
+    )
+    assert isinstance(made, Identity)
+    (note,) = made.notes
+    assert note.name == "two_users" and "quilt-mcp logout" in note.fix
+    assert note.text.startswith("QUILT_JWT_TOKEN is canary-free-ada's and the saved session ada's")
+    assert note.text.endswith("by the session." if by_name == "quilt3" else "by the token.")
+
+
+def test_where_nothing_says_that_they_are_two_users_nothing_is_told(machine: Machine) -> None:
+    machine.have_quilt3("valid")
+    another = {"catalog_url": "https://other.example"}
+    email = ".".join(["e30", "eyJlbWFpbCI6ICJhQGIuYyJ9", "x"])
+    settings = {
+        "the same user": machine.settings("JWT", jwt_token=jwt(3, "ada")),
+        "other claims": machine.settings("JWT", jwt_token=email),
+        "an API key": machine.settings("API key"),
+        "another stack": machine.settings("JWT", **another),
+        "no token": machine.settings("none"),
+        "an HTTP request": machine.settings("JWT"),
+    }
+    for what, given in settings.items():
+        asker = Asker("http", REQUEST_JWT) if what == "an HTTP request" else Asker()
+        made = machine.decide(given, asker, ALL)
+        assert isinstance(made, Identity) and made.notes == (), what
+    session, config = machine.folder / "auth.json", machine.folder / "config.yml"
+
+    def changed(state: str) -> None:
+        match state:
+            case "disabled":
+                machine.quilt3 = state
+            case "broken":
+                machine.quilt3 = state
+                session.write_text("{[")
+            case "of no catalog":
+                machine.have_quilt3("valid")
+                config.write_text(f"registryUrl: {machine.registry.url}\n")
+            case _:
+                session.unlink()
+
+    for state in ("disabled", "broken", "of no catalog", "signed out"):
+        changed(state)
+        made = machine.decide(machine.settings("JWT"), Asker(), ALL)
+        assert isinstance(made, Identity) and made.notes == (), state
 
 
 def test_case_E5_another_server_than_aws_is_not_asked_for_the_example_registry(machine: Machine) -> None:

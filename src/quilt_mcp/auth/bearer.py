@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from quilt_mcp.errors import AuthenticationError
+
+LOGIN: Final = "quilt-mcp login"
+LOGIN_AT: Final = "quilt-mcp login https://your-catalog"
+"""Where no catalog is configured yet, or the configuration is broken: it writes that, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from quilt_mcp.auth.finding import Finding
-from quilt_mcp.auth.identity import Asker, Candidate, Identity, S3Access
+from quilt_mcp.auth.identity import Asker, Candidate, Identity, Note, S3Access
 from quilt_mcp.auth.sources import Sources, Token
 from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
@@ -33,6 +33,7 @@ _BY_NAME: Final = "--backend or QUILT_BACKEND"
 _ANONYMOUS: Final = "--anonymous (or QUILT_ANONYMOUS=1)"
 _GIVEN: Final[BackendName] = "platform"
 """Whose credentials are given to this server, not found on the machine: that they cannot be used is an error from the start."""
+_ONE_USER: Final = "Keep one of them: unset QUILT_JWT_TOKEN, or run `quilt-mcp logout`."
 EXAMPLE_REGISTRY: Final = "s3://quilt-example"
 
 
@@ -72,6 +73,9 @@ class Decider:
         """
         if asker.transport == "http" and not self._settings.single_user:
             return self._of_request(asker)
+        return self._noted(self._of_machine())
+
+    def _of_machine(self) -> Identity:
         if self._settings.backend is not None:
             return self._asked_for(self._settings.backend)
         passed: list[Candidate] = []
@@ -88,6 +92,20 @@ class Decider:
                 return self._folder_alone(passed, finding.error)
             passed.append(Candidate(kind, False, finding.reason, finding.fix))
         raise self._none_usable(passed)
+
+    def _noted(self, identity: Identity) -> Identity:
+        """With a note where a token and a saved session of one stack are two users': whoever set both may mean the other."""
+        if identity.kind not in ("platform", "quilt3"):
+            return identity
+        users = self._sources.two_users(self._settings)
+        if users is None:
+            return identity
+        used = "the token" if identity.kind == "platform" else "the session"
+        text = (
+            f"QUILT_JWT_TOKEN is {users[0]}'s and the saved session {users[1]}'s, both of one stack. "
+            f"Calls go by {used}."
+        )
+        return replace(identity, notes=(Note("two_users", text, _ONE_USER),))
 
     def _folder_alone(self, passed: list[Candidate], error: QuiltError) -> Identity:
         finding = self._local()

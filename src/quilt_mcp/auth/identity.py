@@ -33,6 +33,15 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What is probably not meant, under a short name, and what mends it."""
+
+    name: str
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """``principal`` is a name to show; it holds no secret. Backends are kept by it, the kind, the registry and ``scope``.
 
@@ -47,6 +56,7 @@ class Identity:
     credentials: Any = field(default=None, repr=False)
     scope: str = field(default="", repr=False)
     """What tells apart identities that are shown alike: a stack's whole addresses, the hash of a token."""
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

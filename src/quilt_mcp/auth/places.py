@@ -11,6 +11,7 @@ from quilt_mcp.config import quilt3_folder
 
 _SESSION_FILES: Final = ("auth.json", "credentials.json", "config.yml")
 _VARIABLES: Final = (
+    "QUILT_API_KEY_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_CONFIG_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",

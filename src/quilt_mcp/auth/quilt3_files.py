@@ -1,4 +1,4 @@
-"""Quilt3Files: the session that ``quilt3 login`` keeps, read from and saved to quilt3's own files.
+"""Quilt3Files: the session that ``quilt3 login`` or ``quilt-mcp login`` keeps, read from and saved to quilt3's own files.
 
     config.yml        registryUrl, navigator_url (the catalog), region, default_remote_registry
     auth.json         {registryUrl: {refresh_token, access_token, expires_at}}
@@ -19,16 +19,17 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
+from quilt_mcp.auth.bearer import LOGIN, LOGIN_AT
 from quilt_mcp.errors import AuthenticationError, StorageBusy
 from quilt_mcp.storage.private import OURS
 
 CONFIG: Final = "config.yml"
 AUTH: Final = "auth.json"
 CREDENTIALS: Final = "credentials.json"
-LOGIN: Final = "quilt3 login"
 _LOCK: Final = ".quilt-mcp.lock"
 _LOCK_SECONDS: Final = 40.0
 """Longer than one refresh may take, as the holder of the lock talks to the registry."""
@@ -161,9 +162,22 @@ class Quilt3Files:
         finally:
             made.discard()
 
+    def back_up(self, name: str) -> Path | None:
+        """A copy beside a file that is about to be replaced, readable by its owner only; None where there is no file. Raises
+        OSError."""
+        try:
+            content = (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        # quilt3's own form of such a name, closed to tools by its end as it may hold tokens.
+        copy = self.folder / f"{name}.backup.{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}{OURS}"
+        with os.fdopen(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+        return copy
+
     def _sweep(self) -> None:
         """What a killed process left behind; under the lock nobody else is writing one."""
-        for name in (AUTH, CREDENTIALS):
+        for name in (AUTH, CREDENTIALS, CONFIG):
             for left in Path(os.path.realpath(self.folder / name)).parent.glob(f".{name}.*.quilt-mcp"):
                 with suppress(OSError):
                     left.unlink()
@@ -188,7 +202,7 @@ class Quilt3Files:
         raise AssertionError
 
     def _broken(self, name: str, what: str) -> AuthenticationError:
-        fix = "quilt3 config https://your-catalog" if name == CONFIG else LOGIN
+        fix = LOGIN_AT if name == CONFIG else LOGIN
         return AuthenticationError(
             f"quilt3's {name} {what}.",
             next_step=f"Run `{fix}`, or set QUILT_DISABLE_QUILT3_SESSION=1.",
@@ -204,9 +218,13 @@ class Replacement:
         self._done = False
 
     def commit(self, content: Mapping[str, Any]) -> None:
-        """Raises OSError; then the file stands as it was."""
+        """As JSON. Raises OSError; then the file stands as it was."""
+        self.commit_text(json.dumps(content))
+
+    def commit_text(self, text: str) -> None:
+        """As ``commit``."""
         with os.fdopen(self._descriptor, "w", encoding="utf-8", closefd=False) as file:
-            json.dump(content, file)
+            file.write(text)
             file.flush()
             os.fchmod(self._descriptor, stat.S_IRUSR | stat.S_IWUSR)
             os.fsync(self._descriptor)

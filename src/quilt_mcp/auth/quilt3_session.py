@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from quilt_mcp.auth.bearer import SignIn
-from quilt_mcp.auth.quilt3_files import AUTH, CREDENTIALS, LOGIN, Quilt3Files, Stamp, Tokens
+from quilt_mcp.auth.bearer import LOGIN, SignIn
+from quilt_mcp.auth.quilt3_files import AUTH, CREDENTIALS, Quilt3Files, Stamp, Tokens
 from quilt_mcp.auth.registry_http import SAVED_SESSION, RegistryHttp, when
 from quilt_mcp.auth.token import claimed_user
 from quilt_mcp.errors import AuthenticationError, StorageBusy, StorageUnavailable
@@ -237,15 +237,9 @@ class Quilt3Session:
 
     def _save_keys(self, keys: AwsKeys) -> None:
         """Where quilt3 keeps them, for it and for our other processes; a folder that takes no file is no reason to fail."""
-        content = {
-            "access_key": keys.access_key,
-            "secret_key": keys.secret_key,
-            "token": keys.token,
-            "expiry_time": (keys.expires or datetime.now(UTC)).isoformat(),
-        }
         try:
             with self._files.locked(), self._files.replacing(CREDENTIALS) as replacement:
-                replacement.commit(content)
+                replacement.commit(keys_entry(keys))
         except (OSError, StorageBusy) as error:
             logger.info("AWS keys of the quilt3 session are not saved (%s)", type(error).__name__)
 
@@ -307,6 +301,16 @@ class Quilt3Session:
             tokens,
             keys,
         )
+
+
+def keys_entry(keys: AwsKeys) -> dict[str, Any]:
+    """What credentials.json holds."""
+    return {
+        "access_key": keys.access_key,
+        "secret_key": keys.secret_key,
+        "token": keys.token,
+        "expiry_time": (keys.expires or datetime.now(UTC)).isoformat(),
+    }
 
 
 def _read_keys(content: dict[str, Any]) -> AwsKeys | None:

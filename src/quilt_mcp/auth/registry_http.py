@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from quilt_mcp.auth.bearer import SignIn
-from quilt_mcp.auth.quilt3_files import LOGIN, Tokens
+from quilt_mcp.auth.bearer import LOGIN, SignIn
+from quilt_mcp.auth.quilt3_files import Tokens
 from quilt_mcp.auth.stack_http import Answer, StackHttp, check_url
 from quilt_mcp.errors import PermissionDenied
 from quilt_mcp.storage.s3.clients import AwsKeys

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from quilt_mcp.auth.bearer import GivenToken, SignIn
+from quilt_mcp.auth.bearer import LOGIN, LOGIN_AT, GivenToken, SignIn
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings, quilt3_folder
@@ -22,7 +22,7 @@ from quilt_mcp.errors import AuthenticationError, QuiltError
 
 if TYPE_CHECKING:
     from quilt_mcp.auth.aws import AwsCredentials
-    from quilt_mcp.auth.quilt3_session import Quilt3Session
+    from quilt_mcp.auth.quilt3_session import Quilt3Session, SavedSession
 
 _UNREACHABLE_FOR: Final = 5.0
 _REFUSED_FOR: Final = 300.0
@@ -83,7 +83,7 @@ class Sources:
     def quilt3(self) -> Finding[QuiltSession]:
         """quilt3's session, refreshed if it has expired."""
         if self.quilt3_hint() is None:
-            return Finding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, LOGIN_AT)
         with self._lock:
             session = self._session
             stamp = session.stamp()
@@ -96,7 +96,7 @@ class Sources:
             try:
                 finding = self._look_at(session)
             except QuiltError as error:
-                fix = str(error.details.get("command") or ("" if error.retryable else "quilt3 login"))
+                fix = str(error.details.get("command") or ("" if error.retryable else LOGIN))
                 failed: Finding[QuiltSession] = Finding(error.message, fix, error=error)
                 # The stamp after, as a refused refresh may have touched the files.
                 self._failed = (session.stamp(), time.monotonic(), failed)
@@ -107,7 +107,7 @@ class Sources:
     def _look_at(self, session: Quilt3Session) -> Finding[QuiltSession]:
         saved = session.saved()
         if saved is None:
-            return Finding(_NO_SESSION, "quilt3 login")
+            return Finding(_NO_SESSION, LOGIN_AT)
         from quilt_mcp.auth.stack_http import check_url
 
         check_url(saved.registry_url, "registryUrl of quilt3's config.yml")
@@ -119,10 +119,36 @@ class Sources:
         access = QuiltAccess(s3, saved.registry_url, saved.catalog_url, session, session.renew_keys)
         return Finding("", found=QuiltSession(access, saved.user, saved.default_registry))
 
+    def saved_session(self) -> SavedSession | None:
+        """What quilt3's files say, without network. None where they say nothing or cannot be read."""
+        if self.quilt3_hint() is None:
+            return None
+        with self._lock:
+            session = self._session
+        try:
+            return session.saved()
+        except QuiltError:
+            return None
+
+    def two_users(self, settings: Settings) -> tuple[str, str] | None:
+        """Whom the settings' token and the saved session of the same catalog claim, where that differs. Nobody is asked: an API
+        key claims nobody."""
+        if not settings.jwt_token or not settings.catalog_url or settings.disable_quilt3_session:
+            return None
+        from quilt_mcp.auth.token import claimed_apart
+
+        saved = self.saved_session()
+        if saved is None or not saved.catalog_url or not _is_one(saved.catalog_url, settings.catalog_url):
+            return None
+        return claimed_apart(settings.jwt_token, saved.tokens.access_token)
+
     def token(self, settings: Settings) -> Finding[Token]:
         """A token of the settings. Whether its registry takes it is for the registry to say."""
-        if not (settings.jwt_token or settings.api_key):
-            return Finding("Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set.", "export QUILT_API_KEY=qk_...")
+        if not (settings.jwt_token or settings.api_key or settings.api_key_file):
+            return Finding(
+                "Neither QUILT_JWT_TOKEN nor QUILT_API_KEY is set, nor is QUILT_API_KEY_FILE.",
+                "export QUILT_API_KEY=qk_...",
+            )
         if not settings.catalog_url:
             return _unusable(
                 "A token is set, but not QUILT_CATALOG_URL, which says where it belongs.",
@@ -133,6 +159,8 @@ class Sources:
             return catalog
         if settings.jwt_token:
             return self._jwt(catalog, settings.jwt_token, "QUILT_JWT_TOKEN")
+        if settings.api_key_file is not None:
+            return self._key_file(catalog, settings.api_key_file)
         return self._api_key(catalog, settings.api_key or "", "QUILT_API_KEY")
 
     def request_token(self, settings: Settings, token: str | None) -> Finding[Token]:
@@ -165,10 +193,21 @@ class Sources:
         user = f"{claimed_user(token) or 'token'} #{fingerprint(token)}"
         return Finding(f"{what} is a JWT.", found=self._token(catalog, token, user, SignIn(what, fix)))
 
-    def _api_key(self, catalog: str, key: str, what: str) -> Finding[Token]:
+    def _key_file(self, catalog: str, file: Path) -> Finding[Token]:
+        """Read at each decision: whoever replaces the key in it is that user from the next call on."""
+        from quilt_mcp.auth.key_file import edit_command, read_key
+
+        try:
+            key = read_key(file)
+        except AuthenticationError as error:
+            return Finding(error.message, str(error.details["command"]), error=error)
+        return self._api_key(catalog, key, f"QUILT_API_KEY_FILE ({file})", edit_command(file))
+
+    def _api_key(
+        self, catalog: str, key: str, what: str, fix: str = "export QUILT_API_KEY=qk_..."
+    ) -> Finding[Token]:
         from quilt_mcp.auth.token import fingerprint, is_api_key
 
-        fix = "export QUILT_API_KEY=qk_..."
         if not is_api_key(key):
             return _unusable(f"{what} is not an API key (qk_...).", fix)
         user = f"API key #{fingerprint(key)}"
@@ -178,6 +217,11 @@ class Sources:
         place = self.aws.access(anonymous=True)
         digest = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user, digest)
+
+
+def _is_one(url: str, other: str) -> bool:
+    """Whether two addresses are one catalog's. A host's letters have no case."""
+    return url.rstrip("/").casefold() == other.rstrip("/").casefold()
 
 
 def _catalog(url: str) -> str | Finding[Token]:

@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any, Final, cast
 
+_NAMES: Final = ("email", "username", "sub", "id")
 _LONGEST_TOKEN: Final = 16 << 10
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
@@ -16,10 +17,21 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 def claimed_user(access_token: str) -> str | None:
     """Name, else id, that a JWT carries about its user; None for anything else."""
     payload = jwt_claims(access_token)
-    for claim in ("email", "username", "sub", "id"):
+    for claim in _NAMES:
         value = (payload or {}).get(claim)
         if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 200:
             return value
+    return None
+
+
+def claimed_apart(token: str, other: str) -> tuple[str, str] | None:
+    """Two users whom two JWTs claim by the same claim; None where that is one user, or nothing can be compared."""
+    claims, others = jwt_claims(token) or {}, jwt_claims(other) or {}
+    for claim in _NAMES:
+        one, two = claims.get(claim), others.get(claim)
+        if one is not None and two is not None:
+            names = claimed_user(token), claimed_user(other)
+            return (names[0], names[1]) if one != two and names[0] and names[1] else None
     return None
 
 

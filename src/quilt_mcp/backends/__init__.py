@@ -13,7 +13,9 @@ from quilt_mcp.option import BackendName
 if TYPE_CHECKING:
     from quilt_mcp.backends.direct import DirectOps
     from quilt_mcp.backends.options import Options
+    from quilt_mcp.catalog.keys import StackKeys
     from quilt_mcp.catalog.stack import Stack
+    from quilt_mcp.storage.s3.clients import KeySource
 
 WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"quilt3", "platform"})
 """The backends that may have abilities which others lack; a listing need not open any other."""
@@ -42,30 +44,55 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
             return _of_token(identity, identity.credentials, options)
 
 
+def stack_of(identity: Identity) -> tuple[Stack, KeySource] | None:
+    """The stack of an identity that is a stack's user, and what asks it for AWS keys. Nothing is asked yet."""
+    match identity.credentials:
+        case QuiltAccess() as access:
+            assert access.s3.keys is not None, "a session has keys"
+            return _stack_of_session(access), access.s3.keys
+        case TokenAccess() as access:
+            stack = _stack_of_token(access)
+            return stack, _keys_of(stack).keys
+        case _:
+            return None
+
+
+def _stack_of_session(access: QuiltAccess) -> Stack:
+    from quilt_mcp.catalog.stack import Stack
+
+    return Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
+
+
+def _stack_of_token(access: TokenAccess) -> Stack:
+    from quilt_mcp.catalog.stack import Stack
+
+    return Stack(access.bearer, catalog_url=access.catalog_url)
+
+
+def _keys_of(stack: Stack) -> StackKeys:
+    from quilt_mcp.catalog.keys import StackKeys
+
+    return StackKeys(stack)
+
+
 def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
     from quilt_mcp.backends.stack import StackOps
     from quilt_mcp.catalog.keys import asked_before_each_use
-    from quilt_mcp.catalog.stack import Stack
 
-    stack = Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
-    s3 = (
-        access.s3
-        if access.s3.keys is None
-        else replace(access.s3, keys=asked_before_each_use(access.s3.keys))
-    )
+    assert access.s3.keys is not None, "a session has keys"
+    s3 = replace(access.s3, keys=asked_before_each_use(access.s3.keys))
+    stack = _stack_of_session(access)
     return StackOps(stack, s3, _named(identity), options, backend="quilt3", renew_keys=access.renew_keys)
 
 
 def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
     from quilt_mcp.backends.stack import StackOps
-    from quilt_mcp.catalog.keys import StackKeys, asked_before_each_use
-    from quilt_mcp.catalog.stack import Stack
+    from quilt_mcp.catalog.keys import asked_before_each_use
 
-    stack = Stack(access.bearer, catalog_url=access.catalog_url)
-    keys = StackKeys(stack)
-    s3 = replace(
-        access.s3, keys=asked_before_each_use(keys.keys), region=stack.config().region or access.s3.region
-    )
+    stack = _stack_of_token(access)
+    keys = _keys_of(stack)
+    region = stack.config().region or access.s3.region
+    s3 = replace(access.s3, keys=asked_before_each_use(keys.keys), region=region)
     registry = identity.registry or _first_bucket(stack, options)
     return StackOps(stack, s3, registry, options, backend="platform", renew_keys=keys.forget)
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from quilt_mcp.auth.stack_http import check_url
+from quilt_mcp.auth.stack_http import StackHttp, check_url
 from quilt_mcp.catalog.shapes import text_of
-from quilt_mcp.errors import InvalidArgument, Misconfigured
+from quilt_mcp.errors import InvalidArgument, Misconfigured, StorageUnavailable
 
-_FIX: Final = "Set QUILT_CATALOG_URL to the address at which the stack's catalog opens in a browser."
+_FIX: Final = (
+    "Name the catalog (QUILT_CATALOG_URL, or after login) by the address at which it opens in a browser."
+)
+_LOOK: Final = f"Try again; if it stays so: {_FIX[0].lower()}{_FIX[1:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +25,31 @@ class StackConfig:
     catalog_url: str
     registry_url: str
     s3_proxy: str | None = None
+    api_gateway: str | None = None
     region: str | None = None
     version: str | None = None
     is_open: bool = False
     no_download: bool = False
     crc64_checksums: bool = False
     package_root: str | None = None
+
+    @classmethod
+    def ask(cls, http: StackHttp, catalog_url: str) -> StackConfig:
+        """One request. Raises InvalidArgument for a URL that no secret may be sent to, Misconfigured where no stack's catalog
+        answers, StorageUnavailable."""
+        url = check_url(catalog_url, "The catalog's URL")
+        answer = http.send("GET", f"{url}/config.json")
+        try:
+            return cls.read(url, answer.json(_LOOK))
+        except StorageUnavailable:
+            if answer.status in {429, 500, 502, 503, 504}:
+                raise
+            raise Misconfigured(
+                f"{url} is not the catalog of a Quilt stack: it answers config.json with "
+                f"{'what is not JSON' if answer.status == 200 else f'status {answer.status}'}.",
+                next_step=_FIX,
+                details={"catalog_url": url},
+            ) from None
 
     @classmethod
     def read(cls, catalog_url: str, value: Mapping[str, Any]) -> StackConfig:
@@ -51,11 +73,12 @@ class StackConfig:
                     details={"catalog_url": catalog_url},
                 ) from error
 
-        proxy = text_of(value.get("s3Proxy"))
+        proxy, gateway = text_of(value.get("s3Proxy")), text_of(value.get("apiGatewayEndpoint"))
         return cls(
             catalog_url,
             absolute(registry, "registryUrl"),
             absolute(proxy, "s3Proxy") if proxy else None,
+            urljoin(catalog_url + "/", gateway) if gateway else None,
             text_of(value.get("region")),
             text_of(value.get("stackVersion")),
             is_open=value.get("mode") == "OPEN",

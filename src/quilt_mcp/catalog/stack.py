@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from quilt_mcp.auth.bearer import Bearer
-from quilt_mcp.auth.stack_http import StackHttp, check_url
+from quilt_mcp.auth.bearer import LOGIN_AT, Bearer
+from quilt_mcp.auth.stack_http import StackHttp
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import Misconfigured, QuiltError, StorageUnavailable
-
-_LOOK: Final = (
-    "Try again; if it stays so, set QUILT_CATALOG_URL to the address at which the catalog opens in a browser."
-)
-
+from quilt_mcp.errors import Misconfigured, QuiltError
 
 _LONGEST_NAME: Final = 200
 _MOST_ROLES: Final = 100
@@ -85,22 +80,10 @@ class Stack:
         if self.catalog_url is None:
             raise Misconfigured(
                 "quilt3's configuration names no catalog.",
-                next_step="Run `quilt3 config https://your-catalog`.",
-                details={"command": "quilt3 config https://your-catalog"},
+                next_step=f"Run `{LOGIN_AT}`.",
+                details={"command": LOGIN_AT},
             )
-        url = check_url(self.catalog_url, "The catalog's URL")
-        answer = self._http.send("GET", f"{url}/config.json")
-        try:
-            return StackConfig.read(url, answer.json(_LOOK))
-        except StorageUnavailable:
-            if answer.status in {429, 500, 502, 503, 504}:
-                raise
-            raise Misconfigured(
-                f"{url} is not the catalog of a Quilt stack: it answers config.json with "
-                f"{'what is not JSON' if answer.status == 200 else f'status {answer.status}'}.",
-                next_step="Set QUILT_CATALOG_URL to the address at which the stack's catalog opens in a browser.",
-                details={"catalog_url": url},
-            ) from None
+        return StackConfig.ask(self._http, self.catalog_url)
 
     def signed_in(self, *, patiently: bool = True) -> SignedIn:
         """Who the stack takes the bearer for. Raises AuthenticationError where it is nobody to it."""

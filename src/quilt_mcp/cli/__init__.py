@@ -105,6 +105,14 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
             from quilt_mcp.cli.call import run_call
 
             return run_call(settings, arguments)
+        case "login":
+            from quilt_mcp.cli.login import run_login
+
+            return run_login(settings)
+        case "logout":
+            from quilt_mcp.cli.login import run_logout
+
+            return run_logout(settings)
         case "doctor":
             from quilt_mcp.cli.doctor import run_doctor
 

@@ -125,6 +125,18 @@ def _fill_demo(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _fill_login(parser: argparse.ArgumentParser) -> None:
+    # It is the setting of that name, whose default (what was given before the command, the environment) it leaves alone.
+    parser.add_argument(
+        "catalog_url",
+        nargs="?",
+        default=argparse.SUPPRESS,
+        metavar="CATALOG",
+        help="Address at which the stack's catalog opens in a browser. Default: QUILT_CATALOG_URL, else the catalog that quilt3 "
+        "is configured for.",
+    )
+
+
 def _fill_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="Print JSON even on a terminal.")
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
@@ -169,6 +181,18 @@ COMMANDS: Final[tuple[Command, ...]] = (
         SETUP,
         "Show what was found: which backend and why, whether it can be read and written, how to fix it.",
         _fill_doctor,
+    ),
+    Command(
+        "login",
+        SETUP,
+        "Sign in to a Quilt stack with the code that its catalog shows in a browser; quilt3 is signed in by it, too.",
+        _fill_login,
+    ),
+    Command(
+        "logout",
+        SETUP,
+        "Sign out of a Quilt stack, and quilt3 with it.",
+        _fill_login,
     ),
     Command(
         "demo",

@@ -89,7 +89,7 @@ class ToolSpec:
         if missing:
             raise NotSupported(
                 f"{self.name} takes a Quilt stack, and the {call.ops.backend} backend has none.",
-                next_step="Sign in to a stack: `quilt3 login`, or QUILT_API_KEY with QUILT_CATALOG_URL.",
+                next_step="Sign in to a stack: `quilt-mcp login`, or QUILT_API_KEY with QUILT_CATALOG_URL.",
                 details={"backend": call.ops.backend, "needs": list(self.needs)},
             )
 

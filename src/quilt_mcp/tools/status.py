@@ -18,6 +18,7 @@ from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, REGISTRY, SWITCH,
 async def status(call: Call, *, detail: bool = False) -> Answer:
     identity, settings = call.identity, call.settings
     signed_in, warnings = await _signed_in(call)
+    noted = (f"{one.name}: {one.text} {one.fix}" for one in identity.notes)
     chosen = next((one.reason for one in identity.explanation if one.chosen), None)
     return Answer(
         present(
@@ -33,7 +34,7 @@ async def status(call: Call, *, detail: bool = False) -> Answer:
             roots=[str(root) for root in settings.local_roots()],
         )
         | (_details(call) if detail else {}),
-        warnings=(*settings.notices(), *warnings),
+        warnings=(*settings.notices(), *noted, *warnings),
     )
 
 

@@ -40,7 +40,7 @@ _STATUS: Final = re.compile(r"(?:status:? |Server returned non-2xx status code: 
 _CLIENTS: Final = {"obstore", "botocore", "boto3", "s3transfer"}
 _NO_LOCATION: Final = "Received redirect without LOCATION"
 
-_SIGN_IN: Final = "Sign in again (`aws sso login`, `quilt3 login`, or new keys)"
+_SIGN_IN: Final = "Sign in again (`aws sso login`, `quilt-mcp login`, or new keys)"
 _REFUSED_KEYS: Final = {
     "ExpiredToken": "the credentials have expired",
     "ExpiredTokenException": "the credentials have expired",
@@ -135,7 +135,7 @@ _FAILURES: Final = (
         "NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError "
         "SSOTokenLoadError UnauthorizedSSOTokenError UnauthenticatedError",
         "There are no usable AWS credentials for {thing} ({code}).",
-        "Sign in (`aws sso login`, `quilt3 login`, or set AWS keys); `quilt-mcp doctor` says what was tried.",
+        "Sign in (`aws sso login`, `quilt-mcp login`, or set AWS keys); `quilt-mcp doctor` says what was tried.",
     ),
     _NO_BUCKET,
     replace(_NO_OBJECT, signs="NoSuchVersion", message="There is no object {thing} in that version."),

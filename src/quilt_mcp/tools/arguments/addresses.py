@@ -102,8 +102,8 @@ async def compared_addresses(
 
 
 async def written_address(call: Call, package: str, registry: str | None = None) -> PackageUri:
-    """As ``package_address``, of a package that is changed. Raises InvalidArgument where nobody names a registry: the first bucket of
-    a stack, which is read by default, may be another one tomorrow."""
+    """As ``package_address``, of a package that is changed. Raises InvalidArgument where nobody names a registry: the first
+    bucket of a stack, which is read by default, may be another one tomorrow."""
     if registry is None and call.identity.registry is None and not has_scheme(package.strip()):
         raise InvalidArgument(
             "No registry is named, here or in the server's settings, and a write goes to none by guess.",

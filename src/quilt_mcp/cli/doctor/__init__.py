@@ -7,14 +7,16 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from quilt_mcp import __version__
 from quilt_mcp.auth.identity import Asker, Identity
+from quilt_mcp.backends import stack_of
 from quilt_mcp.cli import exits
+from quilt_mcp.cli.doctor.check import Check, failed
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
@@ -23,16 +25,6 @@ from quilt_mcp.server import signals
 from quilt_mcp.session import Session
 from quilt_mcp.storage.private import folder_problem
 from quilt_mcp.tools.results.envelope import clean, json_text
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """``ok`` None: neither good nor bad, only good to know. ``fix`` is empty unless something can be done."""
-
-    name: str
-    ok: bool | None
-    found: str
-    fix: str = ""
 
 
 def run_doctor(settings: Settings, *, as_json: bool) -> int:
@@ -54,13 +46,31 @@ async def examine(settings: Settings) -> list[Check]:
     try:
         identity = session.identity(Asker("command"))
     except QuiltError as error:
-        return [*checks, Check("backend", False, error.message, error.next_step)]
+        return [*checks, failed("backend", error)]
     checks += _decision(identity)
+    if (opened := stack_of(identity)) is None:
+        return [*checks, *await _registry(session, identity)]
+    from quilt_mcp.cli.doctor.stack import examine_stack
+
+    found = await examine_stack(*opened)
+    checks += found.checks
+    if not found.answers:
+        return checks
+    return [*checks, *await _registry(session, identity, gives_keys=found.gives_keys)]
+
+
+async def _registry(session: Session, identity: Identity, *, gives_keys: bool = True) -> list[Check]:
     try:
         ops = await session.ops(identity)
     except QuiltError as error:
-        return [*checks, Check("registry", False, error.message, error.next_step)]
-    return [*checks, await _reading(ops), await _writing(ops)]
+        return [failed("registry", error)]
+    is_reached = gives_keys or not ops.default_registry.startswith("s3://")
+    checks = [await _reading(ops), await _writing(ops)] if is_reached else []
+    if ops.search is None:
+        return checks
+    from quilt_mcp.cli.doctor.stack import examine_search
+
+    return [*checks, await examine_search(ops.search)]
 
 
 def _program() -> Check:
@@ -132,7 +142,7 @@ def _decision(identity: Identity) -> list[Check]:
     for candidate in identity.explanation:
         word = "chosen" if candidate.chosen else "passed over"
         checks.append(Check(f"  {candidate.kind}", None, f"{word}: {candidate.reason}", candidate.fix))
-    return checks
+    return [*checks, *(Check(note.name, None, note.text, note.fix) for note in identity.notes)]
 
 
 async def _reading(ops: QuiltOps) -> Check:
@@ -140,7 +150,7 @@ async def _reading(ops: QuiltOps) -> Check:
     try:
         page = await ops.list_packages(registry, limit=1000)
     except QuiltError as error:
-        return Check("read", False, error.message, error.next_step)
+        return failed("read", error)
     count = f"{'more than ' if page.next_cursor else ''}{len(page.items)} package{'' if len(page.items) == 1 else 's'}"
     return Check("read", True, " ".join((f"{registry}: {count}", *page.warnings)))
 
@@ -157,7 +167,7 @@ async def _writing(ops: QuiltOps) -> Check:
     try:
         await ops.put_object(f"{registry.rstrip('/')}/doctor-was-here", b"", dry_run=True)
     except QuiltError as error:
-        return Check("write", False, error.message, error.next_step)
+        return failed("write", error)
     if registry.startswith("file:"):
         folder = _standing(Path(unquote(urlsplit(registry).path)))
         fix = f"Permit it (chmod u+rwx {folder}), or name another registry with --registry."
