@@ -40,8 +40,8 @@ class StackConfig:
         url = check_url(catalog_url, "The catalog's URL")
         answer = http.send("GET", f"{url}/config.json")
         try:
-            return cls.read(url, answer.json(_LOOK))
-        except StorageUnavailable:
+            value = answer.json(_LOOK)
+        except (Misconfigured, StorageUnavailable):
             if answer.status in {429, 500, 502, 503, 504}:
                 raise
             raise Misconfigured(
@@ -50,6 +50,7 @@ class StackConfig:
                 next_step=_FIX,
                 details={"catalog_url": url},
             ) from None
+        return cls.read(url, value)
 
     @classmethod
     def read(cls, catalog_url: str, value: Mapping[str, Any]) -> StackConfig:
