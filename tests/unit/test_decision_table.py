@@ -327,7 +327,9 @@ def test_a_token_and_a_session_of_one_stack_that_claim_two_users_are_told(
     machine: Machine, by_name: BackendName | None
 ) -> None:
     machine.have_quilt3("valid")
-    made = machine.decide(machine.settings("JWT", backend=by_name, catalog_url="https://Catalog.Example/"), Asker(), ALL)
+    made = machine.decide(
+        machine.settings("JWT", backend=by_name, catalog_url="https://Catalog.Example/"), Asker(), ALL
+    )
     assert isinstance(made, Identity)
     (note,) = made.notes
     assert note.name == "two_users" and "quilt-mcp logout" in note.fix
