@@ -152,6 +152,21 @@ def test_a_stack_that_cannot_be_told_keeps_nobody_from_signing_out(person: Perso
     assert person.file("auth.json") == {}
 
 
+def test_the_catalog_may_be_a_flag_a_variable_or_a_word(person: Person, stack: Stack) -> None:
+    for words, variables in (
+        (("--catalog", stack.url, "login"), {}),
+        (("login",), {"QUILT_CATALOG_URL": stack.url + "/"}),
+        (
+            ("--catalog", "http://127.0.0.1:9", "login", stack.url),
+            {"QUILT_CATALOG_URL": "http://127.0.0.1:9"},
+        ),
+    ):
+        assert person.type(*words, code=stack.code("ada"), **variables).returncode == 0, words
+        assert person.type("logout", f"{stack.url}/").stdout.startswith("Signed out")
+    status, said = person.refused("login", stack.url.removeprefix("http://"), code="x")
+    assert status == 5 and "cannot be reached" in said, "https is what is meant"
+
+
 def test_a_wrong_or_used_code_is_refused_and_leaves_things_as_they_were(person: Person, stack: Stack) -> None:
     person.login(stack)
     before = {path.name: path.read_bytes() for path in person.folder.iterdir()}
@@ -292,13 +307,14 @@ def test_on_a_terminal_the_page_opens_without_a_shell_and_the_code_is_not_echoed
     assert person.quilt3_is_at() == stack.url
 
 
-@pytest.mark.parametrize("name", ["lynx", "missing"])
+@pytest.mark.parametrize("browser", ["/lynx %s", "/missing %s", None])
 def test_without_a_browser_of_its_own_window_the_address_is_shown(
-    person: Person, stack: Stack, tmp_path: Path, name: str
+    person: Person, stack: Stack, tmp_path: Path, browser: str | None
 ) -> None:
-    """One that draws in the terminal would take it."""
+    """One that draws in the terminal would take it. None: this machine has no browser."""
     (tmp_path / "lynx").write_text("#!/bin/sh\necho TAKEN\n")
     (tmp_path / "lynx").chmod(0o755)
-    status, seen = typed_on_a_terminal(person, stack.url, b"\x04", BROWSER=f"{tmp_path}/{name} %s")
+    chosen = {"BROWSER": f"{tmp_path}{browser}"} if browser else {"PATH": str(tmp_path / "empty")}
+    status, seen = typed_on_a_terminal(person, stack.url, b"\x04", **chosen)
     assert f"Open {stack.registry_url}/login" in seen and "TAKEN" not in seen
     assert status == 2 and "is no code" in seen

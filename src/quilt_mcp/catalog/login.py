@@ -196,7 +196,7 @@ def _revoke(tokens: Tokens, registry_url: str, http: StackHttp) -> tuple[str, ..
 
 
 def _check_code(code: str) -> None:
-    if is_api_key(code) and code.startswith("qk_"):
+    if is_api_key(code):
         raise InvalidArgument(
             "This is an API key, with which nobody signs in.",
             next_step="Put it into a file that only you can read (chmod 600) and set QUILT_API_KEY_FILE and QUILT_CATALOG_URL.",
