@@ -13,6 +13,8 @@ import pytest
 from parts.s3_access import S3Access
 from parts.stack import Fault, Stack, faults, quilt_stack
 
+pytestmark = pytest.mark.nightly
+
 ME = "query Me { me { name role { name } } }"
 CREATE = """
 mutation Create($params: PackagePushParams!, $src: PackageConstructSource!) {

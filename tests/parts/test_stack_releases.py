@@ -7,6 +7,8 @@ from graphql import parse, validate, validate_schema
 
 from parts.stack.graph.profiles import PROFILES, schema
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_each_release_is_a_schema(profile: str) -> None:

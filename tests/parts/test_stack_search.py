@@ -9,6 +9,8 @@ import pytest
 from parts.s3_access import S3Access
 from parts.stack import Stack
 
+pytestmark = pytest.mark.nightly
+
 CREATE = """
 mutation Create($params: PackagePushParams!, $src: PackageConstructSource!) {
   packageConstruct(params: $params, src: $src) { ... on PackagePushSuccess { revision { hash } } }
