@@ -45,12 +45,14 @@ async def test_registries_and_packages_made_by_quilt3_are_listed(connect: Connec
 
 async def test_packages_are_found_by_their_metadata_in_one_call(connect: Connect) -> None:
     async with connect() as client:
-        found = await result(client, "packages_list", where="species = 3 and /source/year < 1940")
+        found = await result(
+            client, "packages_list", prefix="demo/", where="species = 3 and /source/year < 1940"
+        )
         assert [(one["name"], one["metadata"]) for one in found["data"]["packages"]] == [
             ("demo/flowers", {"species": 3, "/source/year": 1936})
         ]
         assert found["page"] == {"next_cursor": None, "total": 1}
-        none = await result(client, "packages_list", where="species = 'setosa'")
+        none = await result(client, "packages_list", prefix="demo/", where="species = 'setosa'")
         assert [one.partition(":")[0] for one in none["warnings"]] == ["no_match", "other_type"]
         assert (await failure(client, "packages_list", where="species = 3 or x = 1"))[
             "code"

@@ -64,12 +64,6 @@ class Changes:
         for rename in renamed:
             self._rename(rename)
         for key in self.entry_metadata:
-            if has_wildcard(key) and key.endswith("/"):
-                raise InvalidArgument(
-                    f"{key!r} in entry_metadata could mean folders or the files in them.",
-                    next_step=f"Write {key + '**'!r} for the files, or each folder by its name.",
-                    details={"path": key},
-                )
             self.require_stays(_checked(key))
 
     def require_stays(self, key: str) -> None:
