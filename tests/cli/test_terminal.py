@@ -245,6 +245,30 @@ anyio.run(work)
     assert "at work" not in second and "read" not in second
 
 
+def test_a_bar_that_cannot_be_drawn_ends_no_work() -> None:
+    script = """
+import anyio
+from quilt_mcp.cli import bars, progress
+
+progress.PATIENCE = 0.01
+
+def start():
+    raise UnicodeEncodeError("latin-1", "x", 0, 1, "no such sign")
+
+bars.start = start
+
+async def work():
+    async with progress.terminal_progress() as report:
+        await anyio.sleep(0.3)
+        await report(1, 2, "bytes read")
+    print("done")
+
+anyio.run(work)
+"""
+    seen = seen_on_a_terminal([sys.executable, "-c", script], dict(os.environ) | {"TERM": "xterm-256color"})
+    assert "done" in seen and "Traceback" not in seen
+
+
 def test_on_a_terminal_the_program_alone_tells_what_it_is(shell: Shell) -> None:
     seen = on_a_terminal(shell)
     assert "MCP clients start this program" in seen and "browse" in seen

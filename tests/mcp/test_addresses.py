@@ -425,3 +425,17 @@ def addresses(value: Any) -> list[str]:
         return [found for one in value for found in addresses(one)]
     is_address = isinstance(value, str) and value.startswith(("quilt+", "file:", "s3:"))
     return [value] if is_address else []
+
+
+@pytest.mark.parametrize("guard", ["@", " @ ", "@@"])
+async def test_a_guard_that_guards_nothing_is_an_error(connect: Connect, guard: str) -> None:
+    async with connect("--allow-write") as client:
+        error = await failure(
+            client,
+            "package_patch",
+            package="demo/flowers",
+            message="m",
+            expected_top_hash=guard,
+            dry_run=True,
+        )
+        assert error["code"] == "invalid_argument"
