@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -239,10 +240,10 @@ async def test_verified_says_one_thing_wherever_it_stands(connect: Connect, plac
 
 
 async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
-    connect: Connect, place: Place
+    connect: Connect, place: Place, tmp_path: Path
 ) -> None:
-    folder = place.home / "hashing"
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path / "hashing"
+    folder.mkdir()
     own = Place(folder, folder / "registry", place.here, {})
     file = place.here / "to_be_hashed.txt"
     file.write_text("bytes")
@@ -264,10 +265,10 @@ async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
 
 
 async def test_a_damaged_manifest_is_marked_in_lists_without_being_asked(
-    connect: Connect, place: Place
+    connect: Connect, place: Place, tmp_path: Path
 ) -> None:
-    broken = Place(place.home / "damaged", place.home / "damaged" / "registry", place.here, {})
-    broken.home.mkdir(exist_ok=True)
+    broken = Place(tmp_path / "damaged", tmp_path / "damaged" / "registry", place.here, {})
+    broken.home.mkdir()
     async with connected(broken, "stdio-modern", "--allow-write") as client:
         made = await result(client, "package_create", package="d/d", files=[{"path": "f", "text": "x"}])
         top_hash = made["data"]["top_hash"]
