@@ -177,11 +177,11 @@ def test_what_is_listed_is_what_runs(spec: ToolSpec) -> None:
 async def test_listings_may_be_cached_by_anyone_and_results_say_how_long(connect: Connect, wire: str) -> None:
     """2026-07-28 asks for ttlMs and cacheScope; older eras do not know them."""
     async with connect() as client:
-        for listed in (
-            await client.list_tools(),
-            await client.list_prompts(),
-            await client.list_resources(),
-            await client.list_resource_templates(),
+        for listed, scope in (
+            (await client.list_tools(), "private"),
+            (await client.list_prompts(), "public"),
+            (await client.list_resources(), "public"),
+            (await client.list_resource_templates(), "public"),
         ):
             if wire.endswith("modern"):
-                assert (listed.ttl_ms, listed.cache_scope) == (300_000, "public")
+                assert (listed.ttl_ms, listed.cache_scope) == (300_000, scope)

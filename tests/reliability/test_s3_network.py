@@ -16,7 +16,7 @@ from s3_registry import NAME, S3Registry
 from parts.aws_front import AwsFront
 from parts.proxy import Proxy
 from parts.s3_access import S3Access as Server
-from quilt_mcp.auth.aws import AwsCredentials
+from quilt_mcp.auth.aws.credentials import AwsCredentials
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri

@@ -19,13 +19,13 @@ import pytest
 
 from parts.aws_endpoints import ROLE, START_URL, AwsEndpoints, write_sso_token
 from parts.quilt_registry import QuiltRegistry, jwt
-from quilt_mcp.auth import aws as aws_module
+from quilt_mcp.auth.aws import credentials as aws_module
 from quilt_mcp.auth.decision import Decider
 from quilt_mcp.auth.identity import Asker, Identity, QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.auth.sources import Sources
 from quilt_mcp.auth.token import fingerprint
 from quilt_mcp.config import Settings
-from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
+from quilt_mcp.errors import AuthenticationError, QuiltError, StorageUnavailable
 from quilt_mcp.option import BackendName
 
 CATALOG = "https://catalog.example"
@@ -71,8 +71,6 @@ AWS = {
     "SSO expired": Found("SSO sign-in of profile lab has expired", fix="aws sso login --profile lab"),
     "role": Found("The AWS profile lab gives a role", f"AWS role {ROLE} by profile lab"),
 }
-ALL: frozenset[BackendName] = frozenset({"local", "iam", "quilt3", "platform"})
-WITHOUT_PLATFORM = ALL - {"platform"}
 EXPLICIT: tuple[BackendName | None, ...] = (None, "local", "iam", "quilt3", "platform")
 
 
@@ -158,11 +156,9 @@ class Machine:
         }[token]
         return Settings(disable_quilt3_session=self.quilt3 == "disabled", **given | more)
 
-    def decide(
-        self, settings: Settings, asker: Asker, built: frozenset[BackendName]
-    ) -> Identity | QuiltError:
+    def decide(self, settings: Settings, asker: Asker) -> Identity | QuiltError:
         try:
-            made = Decider(settings, os.environ, built=built, sources=self.sources).decide(asker)
+            made = Decider(settings, os.environ, sources=self.sources).decide(asker)
         except QuiltError as error:
             made = error
         assert "canary-" not in repr(made).replace("canary-free", "") and "qk_canary" not in repr(made)
@@ -181,7 +177,7 @@ def machine(
 def test_every_combination_comes_out_as_the_table_says(machine: Machine, quilt3: str, aws: str) -> None:
     machine.have_aws(aws)
     machine.have_quilt3(quilt3)
-    for token, explicit, built in product(TOKEN, EXPLICIT, (ALL, WITHOUT_PLATFORM)):
+    for token, explicit in product(TOKEN, EXPLICIT):
         for transport in ("stdio", "command", "single-user http"):
             if quilt3 == "expired":  # the one before has refreshed it
                 machine.have_quilt3(quilt3)
@@ -191,9 +187,9 @@ def test_every_combination_comes_out_as_the_table_says(machine: Machine, quilt3:
             asker = Asker(
                 "command" if transport == "command" else "stdio" if transport == "stdio" else "http"
             )
-            made = machine.decide(settings, asker, built)
-            combination = f"{quilt3=} {token=} {aws=} {explicit=} {transport=} {sorted(built)}"
-            check(made, quilt3, token, aws, explicit, built, combination)
+            made = machine.decide(settings, asker)
+            combination = f"{quilt3=} {token=} {aws=} {explicit=} {transport=}"
+            check(made, quilt3, token, aws, explicit, combination)
 
 
 def check(
@@ -202,17 +198,13 @@ def check(
     token: str,
     aws: str,
     explicit: BackendName | None,
-    built: frozenset[BackendName],
     combination: str,
 ) -> None:
     found: dict[BackendName, Found] = {"quilt3": QUILT3[quilt3], "platform": TOKEN[token], "iam": AWS[aws]}
     found["local"] = Found("Needs no credentials", "local user ada")
     if explicit is not None:
         wanted = found[explicit]
-        if explicit not in built:
-            assert isinstance(made, NotSupported), combination
-            assert "not built" in made.message
-        elif wanted.principal is None:
+        if wanted.principal is None:
             assert isinstance(made, AuthenticationError), combination
             assert wanted.says in made.message and f"`{wanted.fix}`" in made.next_step, combination
         else:
@@ -221,27 +213,21 @@ def check(
             assert made.explanation[0].chosen and "asked for by" in made.explanation[0].reason
             assert all("Not looked for" in one.reason for one in made.explanation[1:]), combination
         return
-    if (
-        token == "malformed" and "platform" in built
-    ):  # who gives a token means to be that user and nobody else
+    if token == "malformed":  # who gives a token means to be that user and nobody else
         assert isinstance(made, AuthenticationError) and TOKEN[token].says in made.message, combination
         assert f"`{TOKEN[token].fix}`" in made.next_step, combination
         return
     assert isinstance(made, Identity), f"{combination}: {made}"
     order: tuple[BackendName, ...] = ("platform", "quilt3", "iam", "local")
-    expected = next(kind for kind in order if found[kind].principal is not None and kind in built)
+    expected = next(kind for kind in order if found[kind].principal is not None)
     assert (made.kind, made.principal) == (expected, found[expected].principal), combination
     assert [one.kind for one in made.explanation] == list(order[: order.index(expected) + 1]), combination
     assert [one.chosen for one in made.explanation] == [one.kind == expected for one in made.explanation], (
         combination
     )
     for one in made.explanation:
-        if one.kind not in built and found[one.kind].principal is not None:
-            assert "cannot use them yet" in one.reason, combination
-        else:
-            assert found[one.kind].says in one.reason, combination
-            usable = not one.chosen and one.kind in built
-            assert one.fix == (found[one.kind].fix if usable else ""), f"case_E9: {combination}"
+        assert found[one.kind].says in one.reason, combination
+        assert one.fix == ("" if one.chosen else found[one.kind].fix), f"case_E9: {combination}"
     access = {"quilt3": QuiltAccess, "platform": TokenAccess, "iam": S3Access, "local": type(None)}
     assert type(made.credentials) is access[made.kind]
     registries = {"platform": "None", "local": "/"}
@@ -260,7 +246,7 @@ def test_a_server_for_many_goes_by_the_token_of_the_request_and_nothing_else(
     for own, request, explicit in product(("JWT", "API key", "malformed"), REQUEST, EXPLICIT):
         settings = machine.settings(own, backend=explicit)
         asker = Asker("http", given[request])
-        made = machine.decide(settings, asker, ALL)
+        made = machine.decide(settings, asker)
         wanted = REQUEST[request]
         if wanted.principal is None:
             assert isinstance(made, AuthenticationError) and wanted.says in made.message
@@ -269,8 +255,6 @@ def test_a_server_for_many_goes_by_the_token_of_the_request_and_nothing_else(
             assert (made.kind, made.principal) == ("platform", wanted.principal)
             assert made.credentials.bearer.token() == given[request]
             assert [one.kind for one in made.explanation] == ["platform"]
-        refused = machine.decide(settings, asker, WITHOUT_PLATFORM)
-        assert isinstance(refused, AuthenticationError) and "no users" in refused.message
 
 
 @pytest.mark.parametrize("aws", ["none", "SSO expired"])
@@ -280,7 +264,7 @@ def test_required_credentials_list_what_was_tried_and_what_mends_each(
 ) -> None:
     machine.have_aws(aws)
     machine.have_quilt3(quilt3)
-    made = machine.decide(machine.settings("none", require_auth=True), Asker(), ALL)
+    made = machine.decide(machine.settings("none", require_auth=True), Asker())
     assert isinstance(made, AuthenticationError)
     for found in (QUILT3[quilt3], TOKEN["none"], AWS[aws]):
         assert found.says in made.message
@@ -291,19 +275,17 @@ def test_required_credentials_list_what_was_tried_and_what_mends_each(
 def test_the_default_registry_says_which_backends_make_sense(machine: Machine) -> None:
     machine.have_aws("variables")
     machine.have_quilt3("valid")
-    local = machine.decide(machine.settings("none", default_registry="/data"), Asker(), ALL)
+    local = machine.decide(machine.settings("none", default_registry="/data"), Asker())
     assert isinstance(local, Identity) and (local.kind, local.registry) == ("quilt3", "/data"), "case_E4"
-    remote = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker(), ALL)
+    remote = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker())
     assert isinstance(remote, Identity) and (remote.kind, remote.registry) == ("quilt3", "s3://mine")
     (machine.folder / "auth.json").unlink()
     machine.monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     machine.monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    nobody = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker(), ALL)
+    nobody = machine.decide(machine.settings("none", default_registry="s3://mine"), Asker())
     assert isinstance(nobody, AuthenticationError) and "folder" in nobody.next_step
     assert nobody.next_step.startswith("If s3://mine is public, start with --anonymous"), "case_E3"
-    by_name = machine.decide(
-        machine.settings("none", default_registry="s3://mine", backend="iam"), Asker(), ALL
-    )
+    by_name = machine.decide(machine.settings("none", default_registry="s3://mine", backend="iam"), Asker())
     assert isinstance(by_name, AuthenticationError) and "--anonymous" in by_name.next_step
 
 
@@ -312,7 +294,7 @@ def test_case_S2_a_folder_is_served_by_nobody_while_the_credentials_in_use_fail(
     machine.have_quilt3("valid")
     machine.have_aws("variables")
     settings = machine.settings("none", default_registry="/data")
-    decider = Decider(settings, os.environ, built=ALL, sources=machine.sources)
+    decider = Decider(settings, os.environ, sources=machine.sources)
     assert decider.decide(Asker()).kind == "quilt3"
     machine.have_quilt3("dead")
     made = decider.decide(Asker())
@@ -328,7 +310,7 @@ def test_a_token_and_a_session_of_one_stack_that_claim_two_users_are_told(
 ) -> None:
     machine.have_quilt3("valid")
     made = machine.decide(
-        machine.settings("JWT", backend=by_name, catalog_url="https://Catalog.Example/"), Asker(), ALL
+        machine.settings("JWT", backend=by_name, catalog_url="https://Catalog.Example/"), Asker()
     )
     assert isinstance(made, Identity)
     (note,) = made.notes
@@ -351,7 +333,7 @@ def test_where_nothing_says_that_they_are_two_users_nothing_is_told(machine: Mac
     }
     for what, given in settings.items():
         asker = Asker("http", REQUEST_JWT) if what == "an HTTP request" else Asker()
-        made = machine.decide(given, asker, ALL)
+        made = machine.decide(given, asker)
         assert isinstance(made, Identity) and made.notes == (), what
     session, config = machine.folder / "auth.json", machine.folder / "config.yml"
 
@@ -370,7 +352,7 @@ def test_where_nothing_says_that_they_are_two_users_nothing_is_told(machine: Mac
 
     for state in ("disabled", "broken", "of no catalog", "signed out"):
         changed(state)
-        made = machine.decide(machine.settings("JWT"), Asker(), ALL)
+        made = machine.decide(machine.settings("JWT"), Asker())
         assert isinstance(made, Identity) and made.notes == (), state
 
 
@@ -378,7 +360,7 @@ def test_case_E5_another_server_than_aws_is_not_asked_for_the_example_registry(m
     machine.have_aws("variables")
     machine.set(AWS_ENDPOINT_URL="http://127.0.0.1:1")
     for more in ({}, {"anonymous": True}):
-        made = machine.decide(machine.settings("none", **more), Asker(), ALL)
+        made = machine.decide(machine.settings("none", **more), Asker())
         assert isinstance(made, Identity) and made.registry == str(machine.folder / "packages")
         assert "--registry" in made.explanation[-1].reason
 
@@ -387,7 +369,7 @@ def test_the_registry_that_quilt3_is_configured_with_is_the_default(machine: Mac
     machine.have_quilt3("valid")
     with (machine.folder / "config.yml").open("a") as file:
         file.write("default_remote_registry: s3://team\nregion: eu-west-1\n")
-    made = machine.decide(machine.settings("none"), Asker(), ALL)
+    made = machine.decide(machine.settings("none"), Asker())
     assert isinstance(made, Identity) and made.registry == "s3://team"
     access = made.credentials
     assert (access.catalog_url, access.registry_url, access.s3.region) == (
@@ -402,7 +384,7 @@ def test_the_registry_that_quilt3_is_configured_with_is_the_default(machine: Mac
 def test_unsigned_requests_are_used_when_they_are_asked_for(machine: Machine) -> None:
     machine.have_quilt3("valid")
     machine.have_aws("variables")
-    made = machine.decide(machine.settings("JWT", anonymous=True), Asker(), ALL)
+    made = machine.decide(machine.settings("JWT", anonymous=True), Asker())
     assert isinstance(made, Identity)
     assert (made.kind, made.principal, made.credentials.keys) == ("iam", "anonymous", None)
     assert all("unsigned" in one.reason for one in made.explanation)
@@ -412,7 +394,7 @@ def test_credentials_in_use_that_fail_are_an_error_and_never_another_identity(ma
     """A session that ends in the middle of a conversation must not turn the next call into one on another registry."""
     machine.have_quilt3("valid")
     machine.have_aws("variables")
-    decider = Decider(machine.settings("none"), os.environ, built=ALL, sources=machine.sources)
+    decider = Decider(machine.settings("none"), os.environ, sources=machine.sources)
     assert decider.decide(Asker()).kind == "quilt3"
     machine.have_quilt3("dead")
     with pytest.raises(AuthenticationError, match="no longer accepts"):
@@ -431,7 +413,7 @@ def test_credentials_in_use_that_fail_are_an_error_and_never_another_identity(ma
 def test_credentials_that_are_gone_make_room_for_the_next(machine: Machine) -> None:
     machine.have_quilt3("valid")
     machine.have_aws("variables")
-    decider = Decider(machine.settings("none"), os.environ, built=ALL, sources=machine.sources)
+    decider = Decider(machine.settings("none"), os.environ, sources=machine.sources)
     assert decider.decide(Asker()).kind == "quilt3"
     (machine.folder / "auth.json").write_text("{}")
     assert decider.decide(Asker()).kind == "iam"
@@ -444,7 +426,7 @@ def test_credentials_that_are_gone_make_room_for_the_next(machine: Machine) -> N
 
 def test_a_session_that_is_refused_is_asked_about_once(machine: Machine) -> None:
     machine.have_quilt3("dead")
-    decider = Decider(machine.settings("none"), os.environ, built=ALL, sources=machine.sources)
+    decider = Decider(machine.settings("none"), os.environ, sources=machine.sources)
     machine.registry.requests.clear()
     for _ in range(5):
         assert decider.decide(Asker()).kind == "local"
@@ -468,7 +450,7 @@ def test_a_token_that_belongs_nowhere_is_an_error_and_never_another_identity(
 ) -> None:
     machine.have_aws("variables")
     machine.have_quilt3("valid")
-    made = machine.decide(Settings(api_key=SERVER_KEY, catalog_url=catalog), Asker(), ALL)
+    made = machine.decide(Settings(api_key=SERVER_KEY, catalog_url=catalog), Asker())
     assert isinstance(made, AuthenticationError) and "QUILT_CATALOG_URL" in made.message
     assert made.details["command"] == "export QUILT_CATALOG_URL=https://your-catalog"
 
@@ -476,10 +458,10 @@ def test_a_token_that_belongs_nowhere_is_an_error_and_never_another_identity(
 def test_identities_that_are_shown_alike_are_told_apart(machine: Machine) -> None:
     """Two registries of one catalog, two tokens of one user: what was opened for one serves no other."""
     made = [
-        machine.decide(Settings(jwt_token=token, catalog_url=CATALOG + path), Asker(), ALL)
+        machine.decide(Settings(jwt_token=token, catalog_url=CATALOG + path), Asker())
         for token, path in ((SERVER_JWT, ""), (SERVER_JWT, "/a"), (REQUEST_JWT, ""))
     ]
     assert len({one.scope for one in made if isinstance(one, Identity)}) == 3
     machine.have_quilt3("valid")
-    one = machine.decide(machine.settings("none"), Asker(), ALL)
+    one = machine.decide(machine.settings("none"), Asker())
     assert isinstance(one, Identity) and machine.registry.url in one.scope

@@ -20,7 +20,12 @@ installation in a client where that client's configuration is, a child that deco
 CLOSES = {"storage/local/credentials.py", "server/log.py", "cli/clients/install.py", "preview/child.py"}
 """Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
 out of a child's environment."""
-AWS_CLIENTS = {"storage/s3/clients.py", "auth/aws.py", "auth/aws_errors.py", "auth/aws_process.py"}
+AWS_CLIENTS = {
+    "storage/s3/clients.py",
+    "auth/aws/credentials.py",
+    "auth/aws/errors.py",
+    "auth/aws/process.py",
+}
 """Who may import AWS's libraries: the clients (which are given their keys) and the decision."""
 SETTINGS_ONLY = re.compile(r"QUILT_(JWT_TOKEN|API_KEY|DISABLE_QUILT3_SESSION|REQUIRE_AUTH)")
 FORBIDDEN_TEXT = re.compile(

@@ -25,8 +25,6 @@ from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.errors import AuthenticationError, NotSupported, QuiltError, StorageUnavailable
 from quilt_mcp.option import BackendName
 
-BUILT: Final[frozenset[BackendName]] = frozenset({"local", "iam", "quilt3", "platform"})
-"""The backends of this version. The others are looked for, named in the explanation, and passed over."""
 ORDER: Final[tuple[BackendName, ...]] = ("platform", "quilt3", "iam", "local")
 """The order of the decision for a single user: what was given to this server stands before what is found on the machine."""
 _BY_NAME: Final = "--backend or QUILT_BACKEND"
@@ -50,12 +48,10 @@ class Decider:
         settings: Settings,
         environ: Mapping[str, str] | None = None,
         *,
-        built: frozenset[BackendName] = BUILT,
         sources: Sources | None = None,
     ) -> None:
         self._settings = settings
         self._environ = os.environ if environ is None else environ
-        self._built = built
         self._sources = Sources(self._environ) if sources is None else sources
         self._serves: BackendName | None = None
         self._looks = {
@@ -119,11 +115,6 @@ class Decider:
 
     def _of_request(self, asker: Asker) -> Identity:
         """The request's own token or nothing: never the session, profile or folder of whoever runs the server."""
-        if "platform" not in self._built:
-            raise AuthenticationError(
-                "This HTTP server has no users: signing in with a token is not built into this version yet.",
-                next_step="Start it with --single-user on a loopback address.",
-            )
         finding = self._sources.request_token(self._settings, asker.token)
         if finding.found is None:
             raise AuthenticationError(finding.reason, next_step="Send 'Authorization: Bearer <token>'.")
@@ -131,12 +122,6 @@ class Decider:
         return replace(identity, explanation=(Candidate("platform", True, finding.reason),))
 
     def _asked_for(self, kind: BackendName) -> Identity:
-        if kind not in self._built:
-            raise NotSupported(
-                f"The {kind} backend was asked for by {_BY_NAME} and is not built into this version yet.",
-                next_step=f"Start without {_BY_NAME}, or with one of {', '.join(sorted(self._built))}.",
-                details={"backend": kind},
-            )
         finding = self._looks[kind]()
         if finding.found is None:
             message = f"The {kind} backend was asked for by {_BY_NAME} and cannot be used. {finding.reason}"
@@ -182,8 +167,6 @@ class Decider:
             return Finding("QUILT_DISABLE_QUILT3_SESSION is set.", "unset QUILT_DISABLE_QUILT3_SESSION")
         if (other := self._other_wish("quilt3")) is not None:
             return other
-        if "quilt3" not in self._built:
-            return self._not_built(self._sources.quilt3_hint(), "No saved quilt3 session was found.")
         finding = self._sources.quilt3()
         if (session := finding.found) is None:
             return Finding(finding.reason, finding.fix, error=finding.error)
@@ -202,14 +185,9 @@ class Decider:
         settings = self._settings
         finding = self._sources.token(settings)
         if finding.found is None:
-            is_built = "platform" in self._built
-            return Finding(
-                finding.reason, finding.fix if is_built else "", error=finding.error if is_built else None
-            )
+            return Finding(finding.reason, finding.fix, error=finding.error)
         if (other := self._other_wish("platform")) is not None:
             return other
-        if "platform" not in self._built:
-            return self._not_built("A token and QUILT_CATALOG_URL are set", "")
         return Finding(finding.reason, found=self._of_token(finding.found))
 
     def _of_token(self, token: Token) -> Identity:
@@ -223,9 +201,6 @@ class Decider:
         if (other := self._other_wish("iam")) is not None:
             return other
         aws = self._sources.aws
-        if "iam" not in self._built:
-            hint = "--anonymous was asked for" if settings.anonymous else aws.hint()
-            return self._not_built(hint, "No AWS credentials: no variables and no profiles.")
         access = aws.access(anonymous=settings.anonymous)
         registry, named = self._default_registry(access)
         if settings.anonymous:
@@ -272,9 +247,6 @@ class Decider:
             registry,
             f" No registry is named (--registry or QUILT_DEFAULT_REGISTRY), so the default is {registry}.",
         )
-
-    def _not_built(self, hint: str | None, nothing: str) -> Finding[Identity]:
-        return Finding(nothing if hint is None else f"{hint}, but this version cannot use them yet.")
 
 
 def _user_name(environ: Mapping[str, str]) -> str:

@@ -21,7 +21,7 @@ from quilt_mcp.config import Settings, quilt3_folder
 from quilt_mcp.errors import AuthenticationError, QuiltError
 
 if TYPE_CHECKING:
-    from quilt_mcp.auth.aws import AwsCredentials
+    from quilt_mcp.auth.aws.credentials import AwsCredentials
     from quilt_mcp.auth.quilt3_session import Quilt3Session, SavedSession
 
 _UNREACHABLE_FOR: Final = 5.0
@@ -59,7 +59,7 @@ class Sources:
 
     @cached_property
     def aws(self) -> AwsCredentials:
-        from quilt_mcp.auth.aws import AwsCredentials
+        from quilt_mcp.auth.aws.credentials import AwsCredentials
 
         return AwsCredentials(self._environ)
 
@@ -76,13 +76,12 @@ class Sources:
             self._folder = quilt3_folder()
         return self._folder
 
-    def quilt3_hint(self) -> str | None:
-        """What quilt3's session file says by being there."""
-        return "Saved quilt3 tokens were found" if (self._session_folder() / "auth.json").is_file() else None
+    def _has_session_file(self) -> bool:
+        return (self._session_folder() / "auth.json").is_file()
 
     def quilt3(self) -> Finding[QuiltSession]:
         """quilt3's session, refreshed if it has expired."""
-        if self.quilt3_hint() is None:
+        if not self._has_session_file():
             return Finding(_NO_SESSION, LOGIN_AT)
         with self._lock:
             session = self._session
@@ -121,7 +120,7 @@ class Sources:
 
     def saved_session(self) -> SavedSession | None:
         """What quilt3's files say, without network. None where they say nothing or cannot be read."""
-        if self.quilt3_hint() is None:
+        if not self._has_session_file():
             return None
         with self._lock:
             session = self._session

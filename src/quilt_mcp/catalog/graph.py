@@ -37,6 +37,7 @@ _REFUSED: Final = re.compile(
     r"Cannot query field|Unknown (?:argument|type|field|directive)|is not defined by type"
 )
 _LONGEST_REASON: Final = 500
+_SPREAD: Final = re.compile(r"\.\.\.([A-Z]\w*)")
 _DENIED: Final = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
 
 
@@ -58,8 +59,9 @@ class Graph:
         """
         return self._ask(documents, variables, _ATTEMPTS)
 
-    def mutate(self, *documents: str, **variables: Any) -> dict[str, Any]:
-        """As ``query``, never sent twice unless the stack has said that nothing was done."""
+    def once(self, *documents: str, **variables: Any) -> dict[str, Any]:
+        """As ``query``, for what changes something and for what nobody waits for: sent again only where the stack has said that
+        nothing was done."""
         return self._ask(documents, variables, 1)
 
     def _ask(self, documents: Sequence[str], variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Graph:
         )
 
     def _answer(self, name: str, variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
-        body = {"query": _document(name), "operationName": name, "variables": dict(variables)}
+        body = {"query": document(name), "operationName": name, "variables": dict(variables)}
         token = self._bearer.token()
         is_renewed = False
         while True:
@@ -153,5 +155,8 @@ def _failed(errors: object) -> QuiltError:
 
 
 @cache
-def _document(name: str) -> str:
-    return files("quilt_mcp.catalog").joinpath("documents", f"{name}.graphql").read_text()
+def document(name: str) -> str:
+    """The text of a document, with the fragment that it spreads, which stands in a file of its own."""
+    text = files("quilt_mcp.catalog").joinpath("documents", f"{name}.graphql").read_text()
+    fragments = dict.fromkeys(_SPREAD.findall(text))
+    return "\n".join([text, *(document(fragment) for fragment in fragments)])

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from quilt_mcp.auth.registry_http import RegistryHttp
+from quilt_mcp.catalog.failures import SharedFailure
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.errors import AuthenticationError, Misconfigured, QuiltError, StackFailed, StorageUnavailable
 from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
@@ -18,7 +19,6 @@ ROLE_SECONDS: Final = 60.0
 """How long after a switch of the role elsewhere, or after a token was revoked, the old keys may still be used."""
 _MARGIN: Final = timedelta(minutes=5)
 _AT_LEAST: Final = 30.0
-_SHARED_SECONDS: Final = 2.0
 _ASKED_AGAIN: Final = timedelta(minutes=4)
 """Keys are told to end so soon that clients ask here before each use, which costs nothing: so a change of the role is seen.
 obstore keeps what ends in more than five minutes, botocore what ends in more than fifteen."""
@@ -41,7 +41,7 @@ class StackKeys:
         self._role: str | None = None
         self._looked = 0.0
         self._asked = 0.0
-        self._failed: tuple[float, QuiltError] | None = None
+        self._failure = SharedFailure(clock)
 
     def keys(self) -> AwsKeys:
         """Raises AuthenticationError, PermissionDenied (the stack gives this user none), StorageUnavailable."""
@@ -53,25 +53,28 @@ class StackKeys:
                 return self._keys
             # Whoever comes meanwhile has the keys that are held, so that a stack which falls silent holds up one call alone.
             self._looked, held, before = now, self._keys, self._role
-        role = self._current_role(before)
+        try:
+            role = self._current_role(before)
+        except QuiltError:
+            self._drop(held)  # the stack no longer knows this user: nobody goes on with these keys
+            raise
         if role == before:
             return held
+        self._drop(held)
         with self._lock:
-            return self._renewed() if self._keys is held else self._keys or self._renewed()
+            return self._keys or self._renewed()
+
+    def _drop(self, held: AwsKeys) -> None:
+        with self._lock:
+            if self._keys is held:
+                self._keys = None
 
     def _renewed(self) -> AwsKeys:
-        """Whoever waited for the lock while this failed is told the same, and asks no more."""
-        now = self._clock()
-        if self._failed is not None and now - self._failed[0] < _SHARED_SECONDS:
-            raise self._failed[1]
         self._keys = None
-        try:
+        with self._failure.attempt():
             # The role first: keys of a role that was taken up in between only look older than they are.
             self._role = self._current_role(self._role)
             self._keys = self._ask()
-        except QuiltError as error:
-            self._failed = (self._clock(), error)
-            raise
         self._asked = self._looked = self._clock()
         return self._keys
 
@@ -84,7 +87,8 @@ class StackKeys:
     def forget(self) -> None:
         """After a switch of the role."""
         with self._lock:
-            self._keys = self._failed = None
+            self._keys = None
+            self._failure.forget()
 
     def _ask(self) -> AwsKeys:
         bearer = self._stack.bearer
@@ -97,6 +101,6 @@ class StackKeys:
 
     def _current_role(self, before: str | None) -> str | None:
         try:
-            return self._stack.signed_in(patiently=False).role
+            return self._stack.signed_in().role
         except (StorageUnavailable, StackFailed, Misconfigured):
             return before  # the keys still hold, and S3 may be in reach when the stack is not

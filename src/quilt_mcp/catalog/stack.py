@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,16 +11,16 @@ from urllib.parse import urlsplit
 from quilt_mcp.auth.bearer import LOGIN_AT, Bearer
 from quilt_mcp.auth.stack_http import StackHttp
 from quilt_mcp.catalog.config import StackConfig
+from quilt_mcp.catalog.failures import SharedFailure
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import Misconfigured, QuiltError
+from quilt_mcp.errors import Misconfigured
 
 _LONGEST_NAME: Final = 200
 _MOST_ROLES: Final = 100
-_SHARED_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Stack:
         self._registry_url = registry_url
         self._http = http or StackHttp()
         self._config: StackConfig | None = None
-        self._failed: tuple[float, QuiltError] | None = None
+        self._failure = SharedFailure()
         self._lock = threading.Lock()
         self.bearer = bearer
         self.http = self._http
@@ -67,13 +66,8 @@ class Stack:
         StorageUnavailable."""
         with self._lock:
             if self._config is None:
-                if self._failed is not None and time.monotonic() - self._failed[0] < _SHARED_SECONDS:
-                    raise self._failed[1]  # whoever waited while this failed is told the same
-                try:
+                with self._failure.attempt():
                     self._config = self._ask_config()
-                except QuiltError as error:
-                    self._failed = (time.monotonic(), error)
-                    raise
             return self._config
 
     def _ask_config(self) -> StackConfig:
@@ -85,14 +79,13 @@ class Stack:
             )
         return StackConfig.ask(self._http, self.catalog_url)
 
-    def signed_in(self, *, patiently: bool = True) -> SignedIn:
+    def signed_in(self) -> SignedIn:
         """Who the stack takes the bearer for. Raises AuthenticationError where it is nobody to it."""
-        ask = self.graph.query if patiently else self.graph.mutate
-        return self._signed_in(ask("Me").get("me"))
+        return self._signed_in(self.graph.once("Me").get("me"))
 
     def switch_role(self, role: str) -> SignedIn:
         """For every session of this user, a browser's too. Raises StackRefused."""
-        answer = self.graph.mutate("SwitchRole", role=role).get("switchRole")
+        answer = self.graph.once("SwitchRole", role=role).get("switchRole")
         return self._signed_in(result(answer, "Me"))
 
     def buckets(self) -> Sequence[Bucket]:

@@ -113,7 +113,7 @@ def check_exposure(settings: Settings) -> None:
     """Refuses to serve HTTP to anyone but the person at this machine. Raises AuthenticationError, InvalidArgument."""
     if not settings.single_user:
         raise AuthenticationError(
-            "Serving HTTP to several users needs their tokens, and signing in with a token is not built into this version yet.",
+            "Serving HTTP to several users, each by their own token, is not built into this version yet.",
             next_step="Add --single-user to serve only yourself, on a loopback address.",
         )
     if settings.host not in LOOPBACK:

@@ -52,7 +52,7 @@ YEAR_MS = 365 * 24 * 3600 * 1000
 _LISTS = CacheHint(ttl_ms=300_000, scope="public")
 CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
     "server/discover": _LISTS,
-    "tools/list": _LISTS,
+    "tools/list": CacheHint(ttl_ms=300_000, scope="private"),  # a stack's users have more of them
     "prompts/list": _LISTS,
     "resources/list": _LISTS,
     "resources/templates/list": _LISTS,

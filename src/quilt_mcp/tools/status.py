@@ -6,13 +6,24 @@ from typing import Any
 
 from quilt_mcp import __version__
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import AuthenticationError, QuiltError
+from quilt_mcp.errors import AuthenticationError, InvalidArgument, QuiltError
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Answer
 from quilt_mcp.tools.results.shapes import present, registry_json, workflow_json
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, REGISTRY, SWITCH, TEXT, fields, limit, listed
+from quilt_mcp.tools.vocabulary import (
+    CURSOR,
+    DETAIL,
+    DRY_RUN,
+    NUMBER,
+    REGISTRY,
+    SWITCH,
+    TEXT,
+    fields,
+    limit,
+    listed,
+)
 
 
 async def status(call: Call, *, detail: bool = False) -> Answer:
@@ -153,12 +164,19 @@ WORKFLOW_LIST = ToolSpec(
 )
 
 
-async def role_switch(call: Call, *, role: str) -> Answer:
+async def role_switch(call: Call, *, role: str, dry_run: bool = False) -> Answer:
     roles = call.ops.roles
     assert roles is not None, "the tool is called where there is this ability"
-    done = await roles.switch_role(role)
+    before = await roles.signed_in()
+    if role not in before.roles:
+        raise InvalidArgument(
+            f"{before.name} has no role {role[:200]!r}.",
+            next_step=f"Take one of {', '.join(before.roles)}.",
+            details={"role": before.role, "roles": list(before.roles)},
+        )
+    after = before if dry_run else await roles.switch_role(role)
     return Answer(
-        present(user=done.name, role=done.role, roles=list(done.roles)),
+        present(done=not dry_run, user=after.name, before=before.role, role=role if dry_run else after.role),
         warnings=("everywhere: the role holds for all of this user's sessions, a browser's too.",),
     )
 
@@ -166,10 +184,10 @@ async def role_switch(call: Call, *, role: str) -> Answer:
 ROLE_SWITCH = ToolSpec(
     name="role_switch",
     title="Switch role",
-    description="Takes another of the signed-in user's roles (status names them), for all of the user's sessions.",
-    arguments={"role": {"type": "string", "description": "One of status's other_roles"}},
+    description="Takes another role, for all of the user's sessions.",
+    arguments={"role": {"type": "string", "description": "One of status's other_roles"}, "dry_run": DRY_RUN},
     required=("role",),
-    data=fields(user=TEXT, role=TEXT, roles=listed(TEXT)),
+    data=fields(done=SWITCH, user=TEXT, before=TEXT, role=TEXT),
     run=role_switch,
     writes=True,
     needs=("roles",),

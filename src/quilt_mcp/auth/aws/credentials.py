@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from quilt_mcp.auth.aws_errors import explain, sign_in
-from quilt_mcp.auth.aws_files import PROFILE_VARIABLES, AwsFiles, Profile
-from quilt_mcp.auth.aws_process import bound_process
+from quilt_mcp.auth.aws.errors import explain, sign_in
+from quilt_mcp.auth.aws.files import PROFILE_VARIABLES, AwsFiles, Profile
+from quilt_mcp.auth.aws.process import bound_process
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
@@ -90,21 +90,6 @@ class AwsCredentials:
         self._source: KeySource | None = None
         self._place: tuple[Any, S3Access] | None = None
         self._asked_by_name = False
-
-    def hint(self) -> str | None:
-        """What there is to look into, from variables and the presence of files alone; None: nothing."""
-        for name in (
-            *_KEY_VARIABLES,
-            "AWS_WEB_IDENTITY_TOKEN_FILE",
-            *_CONTAINER_VARIABLES,
-            *PROFILE_VARIABLES,
-        ):
-            if self._environ.get(name):
-                return f"{name} is set"
-        files = AwsFiles(self._environ)
-        if files.exist():
-            return "There are AWS configuration files"
-        return "This machine is an EC2 instance" if self._on_ec2() else None
 
     def find(self, *, by_name: bool = False) -> Finding[str]:
         """The principal. Blocks: on botocore's import (once) and, for roles and SSO, on requests to AWS, bounded in time.
