@@ -433,17 +433,6 @@ def test_a_session_that_is_refused_is_asked_about_once(machine: Machine) -> None
     assert machine.registry.requests["/api/token"] == 1
 
 
-def test_a_version_without_the_backend_asks_nobody(machine: Machine) -> None:
-    """What this version cannot use it does not refresh, take on or look into."""
-    machine.have_quilt3("expired")
-    machine.have_aws("role")
-    machine.registry.requests.clear()
-    made = machine.decide(machine.settings("JWT"), Asker(), frozenset({"local"}))
-    assert isinstance(made, Identity) and made.kind == "local"
-    assert all("cannot use them yet" in one.reason for one in made.explanation if not one.chosen)
-    assert not machine.registry.requests
-
-
 @pytest.mark.parametrize("catalog", [None, "catalog.example", "http://catalog.example"])
 def test_a_token_that_belongs_nowhere_is_an_error_and_never_another_identity(
     machine: Machine, catalog: str | None

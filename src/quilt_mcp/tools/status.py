@@ -184,8 +184,8 @@ async def role_switch(call: Call, *, role: str, dry_run: bool = False) -> Answer
 ROLE_SWITCH = ToolSpec(
     name="role_switch",
     title="Switch role",
-    description="Takes another role, for all of the user's sessions.",
-    arguments={"role": {"type": "string", "description": "One of status's other_roles"}, "dry_run": DRY_RUN},
+    description="Takes another role in all sessions.",
+    arguments={"role": {"type": "string", "description": "Of status's roles"}, "dry_run": DRY_RUN},
     required=("role",),
     data=fields(done=SWITCH, user=TEXT, before=TEXT, role=TEXT),
     run=role_switch,
