@@ -134,10 +134,11 @@ class Sources:
         key claims nobody."""
         if not settings.jwt_token or not settings.catalog_url or settings.disable_quilt3_session:
             return None
+        from quilt_mcp.auth.stack_http import is_same_url
         from quilt_mcp.auth.token import claimed_apart
 
         saved = self.saved_session()
-        if saved is None or not saved.catalog_url or not _is_one(saved.catalog_url, settings.catalog_url):
+        if saved is None or not saved.catalog_url or not is_same_url(saved.catalog_url, settings.catalog_url):
             return None
         return claimed_apart(settings.jwt_token, saved.tokens.access_token)
 
@@ -216,11 +217,6 @@ class Sources:
         place = self.aws.access(anonymous=True)
         digest = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         return Token(TokenAccess(catalog, GivenToken(token, sign_in), place), user, digest)
-
-
-def _is_one(url: str, other: str) -> bool:
-    """Whether two addresses are one catalog's. A host's letters have no case."""
-    return url.rstrip("/").casefold() == other.rstrip("/").casefold()
 
 
 def _catalog(url: str) -> str | Finding[Token]:

@@ -50,6 +50,11 @@ def check_url(url: str, what: str) -> str:
     return url.rstrip("/")
 
 
+def is_same_url(url: str, other: str) -> bool:
+    """Whether two addresses are one place. A host's letters have no case, and no stack has paths that differ in theirs alone."""
+    return url.rstrip("/").casefold() == other.rstrip("/").casefold()
+
+
 def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

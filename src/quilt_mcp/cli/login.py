@@ -11,7 +11,7 @@ from quilt_mcp.auth.bearer import LOGIN_AT
 from quilt_mcp.auth.decision import decide
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.auth.quilt3_files import Quilt3Files
-from quilt_mcp.auth.stack_http import StackHttp
+from quilt_mcp.auth.stack_http import StackHttp, is_same_url
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.login import Login, Opened, sign_out
 from quilt_mcp.cli import exits
@@ -73,15 +73,11 @@ def _catalog(settings: Settings, files: Quilt3Files) -> str:
 def _registry(catalog: str, files: Quilt3Files, http: StackHttp) -> str:
     """Without network where quilt3's files know it. ``catalog`` may be a registry that somebody is signed in to."""
     known = files.registry_url()
-    if known and _is_same(str(files.config().get("navigator_url")).strip(), catalog):
+    if known and is_same_url(str(files.config().get("navigator_url")).strip(), catalog):
         return known
-    if any(_is_same(url, catalog) for url in files.auth()):
+    if any(is_same_url(url, catalog) for url in files.auth()):
         return catalog
     return StackConfig.ask(http, catalog).registry_url
-
-
-def _is_same(url: str, other: str) -> bool:
-    return url.rstrip("/") == other.rstrip("/")
 
 
 def _ask_code(page: str) -> str:

@@ -10,6 +10,7 @@ import anyio
 import anyio.from_thread
 
 from quilt_mcp.domain.diff import EntryChange
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.registry.layout import TIMESTAMP
 from quilt_mcp.registry.manifests.cache import Enough
@@ -59,7 +60,7 @@ async def left_behind(
     first = sorted(found)[:_SHOWN]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return (
-        f"left_behind: {len(found)} files of other revisions, which this one does not have, stand in the folder and stay there: "
+        f"left_behind: {counted(len(found), 'file')} of other revisions, not of this one, in the folder, left as found: "
         f"{', '.join(first)}{more}.",
     )
 
