@@ -380,8 +380,9 @@ class InstallContract(OpsContract):
             report = await self.ops.verify(self.uri("a/b", path=path), dest=str(self.dest / name))
             assert [(one.path, one.problem) for one in report.problems] == problems, name
             assert (report.ok, report.checked.entries) == (not problems, 1)
-        with pytest.raises(SourceNotFound, match="is a file"):
-            await self.ops.verify(self.uri("a/b", path="data"), dest=str(self.dest / "right.csv"))
+        for path in ("data", None):
+            with pytest.raises(SourceNotFound, match="is a file"):
+                await self.ops.verify(self.uri("a/b", path=path), dest=str(self.dest / "right.csv"))
         with pytest.raises(SourceNotFound):
             await self.ops.verify(self.uri("a/b", path="data/x.csv"), dest=str(self.dest / "none.csv"))
 

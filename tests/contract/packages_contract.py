@@ -97,6 +97,7 @@ class PackagesContract(OpsContract):
             ("message in (m1, m4)", "25"),
             ("message = m1 and year = 2024", "2"),
             ("modified > 2000-01-01", "123456"),
+            ("modified > '2000-01-01 23:59:59'", "123456"),
             ("modified < 2000-01-01 and year = 2024", ""),
         ],
     )
@@ -190,7 +191,7 @@ class PackagesContract(OpsContract):
             cursor = page.next_cursor
         assert names == [*RUNS]
         assert sorted(warning.partition(":")[0] for warning in warnings) == [
-            "malformed_pointer", "missing_latest", "unreadable_manifest",
+            "malformed_pointer", "missing_latest", "no_field", "unreadable_manifest",
         ]  # fmt: skip
         page = await self.ops.list_packages(self.registry, where=parse_where("name = 'a/odd'"))
         assert [one.name for one in page.items] == ["a/odd"]

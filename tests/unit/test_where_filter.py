@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.search.where import Condition, Filter, parse_where
+from quilt_mcp.domain.search.filter import Filter, TimeTest
+from quilt_mcp.domain.search.where import Condition, parse_where
+from quilt_mcp.errors import InvalidWhere
 
 
 def takes(where: str, **fields: Any) -> bool:
@@ -103,7 +106,7 @@ def test_values_of_another_type_are_told(where: str, values: list[Any], said: li
 
 
 def test_a_field_that_nothing_has_is_told_with_those_that_are_near() -> None:
-    wanted = Filter(parse_where("instrment = MiSeq and b is null"))
+    wanted = Filter(parse_where("instrment = MiSeq"))
     assert wanted.unknown() == wanted.mistyped() == []
     wanted.takes({})
     wanted.meet(["instrument", "year"])
@@ -163,3 +166,52 @@ def test_comparisons_are_those_of_python_among_values_of_one_type(
         Filter([Condition("a", operator, tuple(values))]).takes({"a": json.loads(json.dumps(value))})
         is expected
     )
+
+
+@pytest.mark.parametrize(
+    ("where", "meets"),
+    [
+        ("t >= 2026-09-21T14:13:20Z", True),
+        ("t > 2026-09-21T14:13:20Z", True),
+        ("t < '2026-09-21 14:13:21'", True),
+        ("t > '2026-09-21 23:00:00'", False),
+        ("t > '2026-09-21T16:30:00+05:00'", True),
+        ("t = 2026-09-21", True),
+        ("t != 2026-09-21", False),
+        ("t <= 2026-09-21", True),
+        ("t < 2026-09-21", False),
+        ("t > 2026-09-21", False),
+        ("t >= 2026-09-22", False),
+        ("t in (2026-01-01, 2026-09-21)", True),
+        ("t is null", False),
+        ("t is not null", True),
+    ],
+)
+def test_times_are_compared_as_moments_and_a_date_is_its_whole_day(where: str, meets: bool) -> None:
+    [condition] = parse_where(where)
+    moment = datetime(2026, 9, 21, 14, 13, 20, 500_000, tzinfo=UTC)
+    assert TimeTest(condition).holds(moment) is meets
+    assert TimeTest(condition).holds(None) is (where == "t is null")
+
+
+@pytest.mark.parametrize("where", ["t > 1790000000", "t = tomorrow", "t like '2026%'", "t contains 2026"])
+def test_a_moment_is_compared_with_nothing_but_a_time(where: str) -> None:
+    [condition] = parse_where(where)
+    with pytest.raises(InvalidWhere, match="no time"):
+        TimeTest(condition)
+
+
+def test_a_field_that_nothing_has_is_told_of_tests_of_null_too() -> None:
+    for where in ("speling is null", "speling is not null"):
+        filter_ = Filter(parse_where(where))
+        for _ in range(3):
+            filter_.takes({})
+        assert [one.partition(":")[0] for one in filter_.unknown()] == ["no_field"]
+
+
+def test_what_is_of_another_type_is_counted_by_type_and_advised_as_it_was_written() -> None:
+    filter_ = Filter(parse_where("x = 0012 and x = 0012"))
+    for value in ("a", "b", [], {}, 12):
+        filter_.takes({"x": value})
+    [said] = filter_.mistyped()
+    assert "text in 2 of 5 packages" in said and "'0012'" in said

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from quilt_mcp.catalog.shapes import number_of
 from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.search.filter import span_of
 from quilt_mcp.domain.search.request import Scope
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument
@@ -34,7 +35,6 @@ _ALSO: Final = {"path": "key", "extension": "ext"}
 _WORDS: Final = {"message": "comment", "comment": "comment", "content": "content"}
 """Texts that the stack searches by words only, so by its query: an exact comparison is not to be had."""
 _WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ].*)?")
 _WILD: Final = re.compile(r"[\\*?]")
 
 
@@ -82,7 +82,7 @@ def _kind_of(condition: Condition) -> str:
         return "boolean"
     if isinstance(value, int | float):
         return "number"
-    is_date = condition.operator not in ("contains", "like") and _moment(value) is not None
+    is_date = condition.operator not in ("contains", "like") and span_of(value) is not None
     return "datetime" if is_date else "keyword"
 
 
@@ -120,10 +120,8 @@ def _bounds(kind: str, condition: Condition) -> tuple[object, object]:
     value = condition.values[0]
     if kind == "number" and number_of(value) is not None:
         return value, value
-    if kind == "datetime" and (found := _moment(value)) is not None:
-        is_day = len(str(value)) == len("2026-01-31")
-        last = found + timedelta(days=1, milliseconds=-1) if is_day else found
-        return _spelled(found), _spelled(last)
+    if kind == "datetime" and isinstance(value, str) and (span := span_of(value)) is not None:
+        return _spelled(span[0]), _spelled(span[1])
     wanted = "a number" if kind == "number" else "a date, as 2026-01-31 or 2026-01-31T12:00:00Z"
     raise InvalidArgument(
         f"{condition.column} {condition.operator} {value!r}: {wanted} should stand there.",
@@ -138,16 +136,6 @@ def _put(predicate: dict[str, Any], name: str, value: object, condition: Conditi
             next_step="Give one; several values stand in a list: name in ('a/b', 'a/c').",
         )
     predicate[name] = value
-
-
-def _moment(value: object) -> datetime | None:
-    if not isinstance(value, str) or _DATE.fullmatch(value) is None:
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _spelled(moment: datetime) -> str:

@@ -97,16 +97,17 @@ class Verifier:
         """Everything at or below ``package.path``; a single file also against a single file of another name. A bad file is a
         problem in the answer, never an error; an installed copy that is not there is refused before anything is read."""
         if (installed := self._installed) is not None:
-            installed = await to_thread.run_sync(_found, installed, bool(package.path))
+            installed = await to_thread.run_sync(_found, installed)
             self._installed = installed
         pinned, manifest = await self._registry.read_anew(package)
         if not manifest.verified:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
         if installed is not None and installed.is_file and item.type == "folder":
+            where = repr(item.path) if item.path else "the root"
             count = counted(item.entries or 0, "file")
             raise SourceNotFound(
-                f"{installed.path} is a file, and {item.path!r} of {package.name} is a folder of {count}.",
+                f"{installed.path} is a file, and {where} of {package.name} is a folder of {count}.",
                 next_step="Set path to the file that it is a copy of, or dest to the folder that the package was installed into.",
                 details={"dest": installed.path, "path": item.path},
             )
@@ -281,9 +282,9 @@ class Verifier:
             self._problems.append(problem)
 
 
-def _found(installed: Destination, may_be_file: bool) -> Destination:
-    """The folder, or where that may be, the file that stands there. Raises SourceNotFound, OutsideRoots."""
-    if may_be_file and installed.relative:
+def _found(installed: Destination) -> Destination:
+    """The folder or the file that stands there. Raises SourceNotFound, OutsideRoots."""
+    if installed.relative:
         with suppress(NotAFile, SourceNotFound):
             installed.folder.stat(installed.relative)
             return replace(installed, is_file=True)

@@ -245,7 +245,7 @@ PACKAGES_LIST = ToolSpec(
         },
         "where": {
             "type": "string",
-            "description": "By metadata: instrument = 'MiSeq' and /run/year >= 2024; or own name, modified, message",
+            "description": "By metadata: instrument = 'MiSeq' and /run/year >= 2024; own name (field: /name), modified, message",
         },
         "prefix": {"type": "string", "description": "Only names that start so, as team/"},
         "sort": {"type": "string", "enum": ["name", "-modified"], "default": "name", "description": "Order"},
@@ -336,7 +336,7 @@ PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
     description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how; "
-    "a file is followed through renames. Each is compared with the one before it in time, past rollbacks too.",
+    "a file is followed through renames to free paths. Each is compared with the one before it in time, past rollbacks too.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,

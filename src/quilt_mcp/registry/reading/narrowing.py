@@ -8,13 +8,15 @@ from typing import Any, Final, cast
 
 from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.metadata import at_pointers
-from quilt_mcp.domain.search.where import Condition, Filter
+from quilt_mcp.domain.search.filter import Filter, TimeTest
+from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.workers import collect
 
 _IN_LISTING: Final = ("name", "modified")
+_TIME: Final = "modified"
 OWN: Final = (*_IN_LISTING, "message")
 """Columns that are a package's own; a field of its metadata that is called so is ``/name``."""
 
@@ -30,7 +32,8 @@ class Narrowing:
     def __init__(self, registry: Registry, where: tuple[Condition, ...]) -> None:
         self._registry = registry
         self._fields = metadata_fields(where)
-        self._in_listing = Filter([one for one in where if one.column in _IN_LISTING])
+        self._names = Filter([one for one in where if one.column == "name"])
+        self._times = [TimeTest(one) for one in where if one.column == _TIME]
         self._in_headers = Filter([one for one in where if one.column not in _IN_LISTING])
         self.reads_headers = any(one.column not in _IN_LISTING for one in where)
         self.headers: dict[str, Header] = {}
@@ -43,7 +46,12 @@ class Narrowing:
     def near(self, names: list[str], times: Mapping[str, datetime]) -> list[str]:
         """Those that may meet it, by what the listing tells."""
         self.looked_at += len(names)
-        return [name for name in names if self._in_listing.takes(_told(name, times.get(name)))]
+        return [
+            name for name in names if self._names.takes({"name": name}) and self._is_then(times.get(name))
+        ]
+
+    def _is_then(self, time: datetime | None) -> bool:
+        return all(test.holds(time) for test in self._times)
 
     async def meeting(self, top_hashes: Mapping[str, str]) -> set[str]:
         """Of packages with their latest revisions, those that meet it."""
@@ -72,9 +80,5 @@ class Narrowing:
 
     def told(self, *, is_first: bool) -> list[str]:
         """Warnings at the end of a page. That no package has a field is told of the first alone."""
-        odd = [*self._in_listing.mistyped(), *self._in_headers.mistyped()]
+        odd = [*self._names.mistyped(), *self._in_headers.mistyped()]
         return [*odd, *(self._in_headers.unknown() if is_first else ())]
-
-
-def _told(name: str, time: datetime | None) -> dict[str, Any]:
-    return {"name": name, "modified": time and time.isoformat().replace("+00:00", "Z")}

@@ -128,12 +128,14 @@ class _PackageList:
         self._damaged: dict[str, str] = {}
         self._spent = 0
         self._uncounted = 0
+        self._unread = 0
+        """Packages that could not be held against it."""
         self._narrowing = Narrowing(registry, wanted.where)
 
     @property
     def looked_at(self) -> int:
         """Packages that were held against ``where``."""
-        return self._narrowing.looked_at
+        return self._narrowing.looked_at - self._unread
 
     async def page(self, limit: int, cursor: str | None) -> Page[PackageListing]:
         wanted, registry = self._wanted, self._registry
@@ -157,7 +159,7 @@ class _PackageList:
         if wanted.where:
             page, end = await self._meeting(page, limit)
             more, last = more or end != last, end
-            total = None if more or found.more or cursor else len(page)
+            total = None if more or found.more or cursor or self._unread else len(page)
             self._warnings += self._narrowing.told(is_first=not cursor)
             if more and len(page) < limit:
                 self._warnings.append(
@@ -207,6 +209,7 @@ class _PackageList:
                 met = await narrowing.meeting(top_hashes)
                 unresolved = {*near} - {*top_hashes}
             for end in chunk:
+                self._unread += end in unresolved or end in narrowing.unread
                 if end in unresolved:
                     await self._listing(end)  # which warns of it
                 if end in narrowing.unread:
