@@ -88,6 +88,11 @@ class QuiltOps(Protocol):
     @property
     def search(self) -> SupportsSearch | None: ...
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what it was opened for holds no more (a role was switched): the next call opens another."""
+        ...
+
     # -- packages, reading --
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]: ...

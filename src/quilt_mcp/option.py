@@ -127,6 +127,14 @@ OPTIONS: tuple[Option, ...] = (
         "File whose first line is the API key, instead of QUILT_API_KEY. Only its owner may be allowed to read it (chmod 600).",
     ),
     Option(
+        "through_stack",
+        "--through-stack",
+        "QUILT_THROUGH_STACK",
+        "switch",
+        "off, unless the stack gives no AWS credentials",
+        "Ask a Quilt stack for packages and their bytes, and S3 for nothing: where only the stack is in reach.",
+    ),
+    Option(
         "cache_dir",
         "--cache-dir",
         "QUILT_MCP_CACHE_DIR",

@@ -51,7 +51,7 @@ class Session:
         """The backend of this identity, opened at its first use."""
         key = (identity.kind, identity.principal, identity.registry, identity.scope)
         async with self._opening[key]:
-            if key not in self._opened:
+            if key not in self._opened or self._opened[key].is_outdated:
                 self._opened[key] = await in_thread(partial(self._open, identity))
             return self._opened[key]
 

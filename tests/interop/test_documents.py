@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import pytest
 from graphql import parse, validate
 
 from parts.stack.graph.profiles import PROFILES, schema
-from quilt_mcp.catalog.graph import document
+from quilt_mcp.catalog.graph import document, documents
 
-NAMES = sorted(
-    one.name.removesuffix(".graphql")
-    for one in files("quilt_mcp.catalog").joinpath("documents").iterdir()
-    if "fragment " not in one.read_text()
-)
+NAMES = sorted(name for name in documents() if not document(name).startswith("fragment "))
 DOCUMENTS = {name: document(name) for name in NAMES}
 OLDER = {"SearchPackages": "SearchPackagesByEnum", "Buckets": "BucketConfigs"}
 

@@ -135,6 +135,10 @@ class FaultyStore:
     def pages(self) -> None:
         return None
 
+    @property
+    def entries(self) -> None:
+        return None
+
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
         return self._store.physical_key(key, version)
 

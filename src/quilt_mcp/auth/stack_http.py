@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -66,12 +66,18 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever its status. ``host`` is whom it came from; ``retry_after`` in seconds, where it was told."""
+    """What came back, whatever its status. ``host`` is whom it came from; ``headers`` by their names in small letters."""
 
     host: str
     status: int
     body: bytes = field(repr=False)
-    retry_after: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds, where they were told; a date is not worth its clock."""
+        told = self.headers.get("retry-after", "")
+        return float(told) if told.isdecimal() and len(told) < 6 else None
 
     def json(self, next_step: str) -> dict[str, Any]:
         """The JSON object that it is. Raises StorageUnavailable for anything else, and Misconfigured for what stays so."""
@@ -116,10 +122,11 @@ class StackHttp:
         bearer: str | None = None,
         form: Mapping[str, str] | None = None,
         body: object = None,
+        headers: Mapping[str, str] | None = None,
         most: int = _ANSWER_BYTES,
     ) -> Answer:
         """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
-        Raises StorageUnavailable."""
+        Cookies are kept for the host that gave them. Raises StorageUnavailable."""
         import httpx2
 
         if bearer is not None and _HEADER.fullmatch(bearer) is None:
@@ -129,14 +136,14 @@ class StackHttp:
             )
         host = urlsplit(url).netloc
         until = time.monotonic() + _WHOLE_SECONDS
-        headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        given: dict[str, Any] = {"headers": headers}
+        signed = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
+        given: dict[str, Any] = {"headers": {**(headers or {}), **signed}}
         given |= {"data": dict(form)} if form is not None else {}
         given |= {"json": body} if body is not None else {}
         try:
             with self._open().stream(method, url, **given) as answer:
                 status: int = answer.status_code
-                found = Answer(host, status, b"", _seconds(answer.headers.get("Retry-After")))
+                found = Answer(host, status, b"", dict(answer.headers))
                 read = bytearray()
                 for chunk in answer.iter_bytes():
                     read += chunk
@@ -153,7 +160,7 @@ class StackHttp:
                 next_step="Check the network and the proxy, then try again.",
                 details={"host": host},
             ) from None
-        return Answer(host, status, bytes(read), found.retry_after)
+        return replace(found, body=bytes(read))
 
     def _open(self) -> Any:
         import httpx2
@@ -168,8 +175,3 @@ class StackHttp:
                 )
                 weakref.finalize(self, self._client.close)
             return self._client
-
-
-def _seconds(text: str | None) -> float | None:
-    """Retry-After as seconds; a date in it is not worth its clock."""
-    return float(text) if text is not None and text.isdecimal() and len(text) < 6 else None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from quilt_mcp.auth.identity import Identity, QuiltAccess, TokenAccess
+from quilt_mcp.auth.identity import Identity, QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings
-from quilt_mcp.errors import NotSupported
+from quilt_mcp.errors import NotSupported, PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
@@ -76,25 +78,52 @@ def _keys_of(stack: Stack) -> StackKeys:
 
 
 def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> DirectOps:
-    from quilt_mcp.backends.stack import StackOps
-    from quilt_mcp.catalog.keys import asked_before_each_use
-
-    assert access.s3.keys is not None, "a session has keys"
-    s3 = replace(access.s3, keys=asked_before_each_use(access.s3.keys))
     stack = _stack_of_session(access)
-    return StackOps(stack, s3, _named(identity), options, backend="quilt3", renew_keys=access.renew_keys)
+    return _of_stack(stack, access.s3, _named(identity), options, "quilt3", access.renew_keys)
 
 
 def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
-    from quilt_mcp.backends.stack import StackOps
-    from quilt_mcp.catalog.keys import asked_before_each_use
-
     stack = _stack_of_token(access)
     keys = _keys_of(stack)
     region = stack.config().region or access.s3.region
-    s3 = replace(access.s3, keys=asked_before_each_use(keys.keys), region=region)
+    s3 = replace(access.s3, keys=keys.keys, region=region)
     registry = identity.registry or _first_bucket(stack, options)
-    return StackOps(stack, s3, registry, options, backend="platform", renew_keys=keys.forget)
+    return _of_stack(stack, s3, registry, options, "platform", keys.forget)
+
+
+def _of_stack(
+    stack: Stack,
+    s3: S3Access,
+    registry: str,
+    options: Options,
+    backend: BackendName,
+    renew_keys: Callable[[], object],
+) -> DirectOps:
+    """Straight to S3 where the stack gives AWS keys, through the stack where it says that it gives none, or where that is asked
+    for. Whoever comes by one way stays on it for the call."""
+    assert s3.keys is not None, "a stack gives keys, or says that it does not"
+    why = "QUILT_THROUGH_STACK is set" if options.through_stack else _refusal(s3.keys)
+    if why is None:
+        from quilt_mcp.backends.stack import StackOps
+        from quilt_mcp.catalog.keys import asked_before_each_use
+
+        direct = replace(s3, keys=asked_before_each_use(s3.keys))
+        return StackOps(stack, direct, registry, options, backend=backend, renew_keys=renew_keys)
+    from quilt_mcp.backends.through.ops import ThroughOps
+
+    host = urlsplit(s3.endpoint_url).hostname if s3.endpoint_url else None
+    return ThroughOps(stack, registry, options, backend=backend, why=why, renew_keys=renew_keys, s3_host=host)
+
+
+def _refusal(keys: KeySource) -> str | None:
+    """Why a stack gives this user no keys. What else goes wrong is no reason to go another way: the call tells it."""
+    try:
+        keys()
+    except PermissionDenied:
+        return "the stack gives this user no AWS credentials"
+    except QuiltError:
+        return None
+    return None
 
 
 def _first_bucket(stack: Stack, options: Options) -> str:

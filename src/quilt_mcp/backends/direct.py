@@ -96,6 +96,7 @@ class DirectOps(ObjectOps):
         self.default_registry = registries[0]
         self.roles: SupportsRoles | None = None
         self.search: SupportsSearch | None = None
+        self.is_outdated = False
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()
@@ -210,7 +211,7 @@ class DirectOps(ObjectOps):
     async def read(self, package: PackageUri, *, offset: int = 0, length: int | None = None) -> Content:
         registry = self._registry(package.registry)
         pinned, entry = await registry.file(package)
-        place = registry.locate(entry)
+        place = registry.locate(pinned, entry)
         wanted = checked_length(offset, length, entry.size or 0, str(pinned))
         stat, data = await place.store.get(place.key, offset=offset, length=wanted, version=place.version)
         check_size(entry, stat.size)
@@ -238,7 +239,7 @@ class DirectOps(ObjectOps):
         package = PackageUri.parse(uri)
         registry = self._registry(package.registry)
         pinned, entry = await registry.file(package)
-        found = await hash_place(registry.locate(entry), entry.hash, progress)
+        found = await hash_place(registry.locate(pinned, entry), entry.hash, progress)
         return replace(found, uri=str(pinned), recorded=entry.hash, recorded_size=entry.size)
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
@@ -246,7 +247,7 @@ class DirectOps(ObjectOps):
             package = PackageUri.parse(uri)
             registry = self._registry(package.registry)
             pinned, entry = await registry.file(package)
-            uri, place = str(pinned), registry.locate(entry)
+            uri, place = str(pinned), registry.locate(pinned, entry)
         else:
             place = self._place(uri)
         await place.store.stat(place.key, version=place.version)

@@ -3,12 +3,13 @@ keys that the stack gives them, as with IAM; links lead into the catalog, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
@@ -24,23 +25,25 @@ from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import in_thread
 
 
-class StackOps(IamOps):
-    """IamOps with what a stack adds: the buckets that a role shows, links into the catalog, roles."""
+class OfStack(DirectOps):
+    """DirectOps with what a stack adds: the buckets that a role shows, links into the catalog, roles, search."""
 
-    def __init__(
-        self,
-        stack: Stack,
-        access: S3Access,
-        registry: str,
-        options: Options,
-        *,
-        backend: BackendName,
-        renew_keys: Callable[[], object],
-    ) -> None:
-        super().__init__(access, registry, options, backend=backend)
+    _stack: Stack
+    _allowed: Collection[str] | None
+    _way: Literal["direct", "stack"]
+    _renew_keys: Callable[[], object]
+
+    def _join(self, stack: Stack, allowed: Collection[str] | None, renew_keys: Callable[[], object]) -> None:
         self._stack = stack
-        self.roles = _Roles(stack, renew_keys, self._require_writes)
-        self.search = _Search(StackSearch(stack.graph, self._allowed))
+        self._allowed = allowed
+        self._renew_keys = renew_keys
+        self.roles = _Roles(stack, self._role_switched, self._require_writes)
+        self.search = _Search(StackSearch(stack.graph, allowed))
+
+    def _role_switched(self) -> None:
+        """Another role may have other buckets, and AWS keys where this one has none."""
+        self._renew_keys()
+        self.is_outdated = True
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -56,7 +59,7 @@ class StackOps(IamOps):
         )
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"catalog": self._stack.catalog_url, "way": "direct"}
+        return super().describe() | {"catalog": self._stack.catalog_url, "way": self._way}
 
     async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
         """The catalog's page of the file: it does not expire, and who opens it signs in there."""
@@ -82,6 +85,25 @@ class StackOps(IamOps):
             return None
         version = f"?version={quote(key.version_id, safe='')}" if key.version_id else ""
         return f"{catalog}/b/{key.bucket}/tree/{quote(key.path)}{version}"
+
+
+class StackOps(OfStack, IamOps):
+    """Straight to S3, with the AWS keys that the stack gives."""
+
+    _way = "direct"
+
+    def __init__(
+        self,
+        stack: Stack,
+        access: S3Access,
+        registry: str,
+        options: Options,
+        *,
+        backend: BackendName,
+        renew_keys: Callable[[], object],
+    ) -> None:
+        super().__init__(access, registry, options, backend=backend)
+        self._join(stack, options.allowed, renew_keys)
 
 
 class _Roles:

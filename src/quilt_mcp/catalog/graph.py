@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Final, cast
 
 from quilt_mcp.auth.bearer import Bearer
@@ -157,6 +158,15 @@ def _failed(errors: object) -> QuiltError:
 @cache
 def document(name: str) -> str:
     """The text of a document, with the fragment that it spreads, which stands in a file of its own."""
-    text = files("quilt_mcp.catalog").joinpath("documents", f"{name}.graphql").read_text()
+    text = documents()[name].read_text()
     fragments = dict.fromkeys(_SPREAD.findall(text))
     return "\n".join([text, *(document(fragment) for fragment in fragments)])
+
+
+@cache
+def documents() -> dict[str, Traversable]:
+    """By the name of their operation, which is their file's."""
+    found = [files("quilt_mcp.catalog").joinpath("documents")]
+    for one in found:  # folders come in as they are met
+        found += one.iterdir() if one.is_dir() else ()
+    return {one.name.removesuffix(".graphql"): one for one in found if one.is_file()}

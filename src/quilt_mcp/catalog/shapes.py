@@ -13,6 +13,11 @@ def objects_of(value: object) -> list[dict[str, Any]]:
     return [object_of(one) for one in cast("list[Any]", value)] if isinstance(value, list) else []
 
 
+def rows_of(value: object) -> list[dict[str, Any]] | None:
+    """As ``objects_of``; None for what is no list."""
+    return objects_of(cast("list[Any]", value)) if isinstance(value, list) else None
+
+
 def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 

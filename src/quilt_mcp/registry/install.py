@@ -166,7 +166,7 @@ class Installer:
             left = await left_behind(self._registry, package.name, manifest, item.path, stands)
         if not dry_run:
             missing = compress(manifest.entries(item.path), survey.is_missing)
-            await self._install_all(missing, survey.count)
+            await self._install_all(pinned, missing, survey.count)
         unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
             str(pinned),
@@ -272,13 +272,13 @@ class Installer:
             details={"dest": self._destination.path, "path": place},
         )
 
-    async def _install_all(self, entries: Iterable[Entry], count: int) -> None:
+    async def _install_all(self, pinned: PackageUri, entries: Iterable[Entry], count: int) -> None:
         """``count``: how many there are."""
 
         async def install_group(group: Sequence[Entry]) -> None:
             small = [entry for entry in group if 0 < size_of(entry) <= _SMALL]
             if small:
-                contents = await collect(small, _SMALL_AT_ONCE, self._fetch)
+                contents = await collect(small, _SMALL_AT_ONCE, partial(self._fetch, pinned))
                 writing = partial(self._write_all, small, contents)
                 await anyio.to_thread.run_sync(writing, limiter=self._writers)
                 sizes = [size_of(entry) for entry in small]
@@ -286,12 +286,12 @@ class Installer:
             for entry in group:
                 if not 0 < size_of(entry) <= _SMALL:
                     async with self._large:
-                        await self._install_large(entry, self._registry.locate(entry))
+                        await self._install_large(entry, self._registry.locate(pinned, entry))
 
         await for_each(groups(entries, count, _FILES_AT_ONCE, size_of), _FILES_AT_ONCE, install_group)
 
-    async def _fetch(self, entry: Entry) -> bytes:
-        place = self._registry.locate(entry)
+    async def _fetch(self, pinned: PackageUri, entry: Entry) -> bytes:
+        place = self._registry.locate(pinned, entry)
         length = size_of(entry) + 1  # one byte more shows an object that has grown
         _, content = await place.store.get(place.key, length=length, version=place.version)
         return content

@@ -247,8 +247,8 @@ class Registry:
             details={"package": self.uri(pinned.name, pinned.top_hash), "path": path, "suggestions": close},
         )
 
-    def locate(self, entry: Entry) -> Place:
-        """Where an entry's bytes lie. A manifest is data: one in a bucket may not name files of this machine.
+    def locate(self, pinned: PackageUri, entry: Entry) -> Place:
+        """Where the bytes of an entry of that revision lie. A manifest is data: one in a bucket names no files of this machine.
 
         Raises CorruptManifest, OutsideRoots, NotSupported, PermissionDenied (a bucket outside the allow-list).
         """
@@ -267,6 +267,8 @@ class Registry:
                 next_step="Ask whoever pushed the package to push it with its files.",
                 details={"path": entry.logical_key, "physical_key": entry.physical_key},
             )
+        if self.store.entries is not None:
+            return self.store.entries.place(pinned, entry)
         store, path = self.stores.locate(key)
         return Place(store, path, key.version_id)
 

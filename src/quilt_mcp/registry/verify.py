@@ -44,6 +44,7 @@ from quilt_mcp.storage.hashing import hash_file
 from quilt_mcp.storage.local.confined import Kind
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.objects import hash_object
+from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import for_each, groups
 
 PROBLEMS_SHOWN = 200
@@ -81,6 +82,7 @@ class Verifier:
         self._registry = registry
         self._tally = Tally(progress, 0, "bytes verified")
         self._installed = installed
+        self._pinned: PackageUri | None = None
         self._problems: list[FileCheck] = []
         self._problem_count = 0
         self._outside: dict[str, str] = {}
@@ -100,6 +102,7 @@ class Verifier:
             installed = await to_thread.run_sync(_found, installed)
             self._installed = installed
         pinned, manifest = await self._registry.read_anew(package)
+        self._pinned = pinned
         if not manifest.verified:
             self._add(_wrong_manifest(manifest))
         item = await to_thread.run_sync(self._registry.item, pinned, manifest, package.path or "")
@@ -186,9 +189,13 @@ class Verifier:
     def _open(self, entry: Entry) -> int:
         if self._installed is not None:
             return self._installed.folder.open_file(self._installed.at(entry.logical_key))
-        place = self._registry.locate(entry)
+        place = self._locate(entry)
         assert place.store.local_files is not None, "a local physical key leads to local files"
         return place.store.local_files.open_file(place.key)
+
+    def _locate(self, entry: Entry) -> Place:
+        assert self._pinned is not None, "files are looked at once the revision is known"
+        return self._registry.locate(self._pinned, entry)
 
     async def _check(self, entry: Entry, progress: Progress) -> FileCheck | None:
         try:
@@ -210,7 +217,7 @@ class Verifier:
 
     async def _hash_object(self, entry: Entry, progress: Progress) -> tuple[int, Hash | None]:
         """The object's size, and its hash if that is the size expected. A large object of another size is not read."""
-        place, size = self._registry.locate(entry), size_of(entry)
+        place, size = self._locate(entry), size_of(entry)
         hash_type = entry.hash.type if entry.hash else ""
         hashing = partial(
             hash_object,

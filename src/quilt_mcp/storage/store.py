@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import QuiltError
 
@@ -66,6 +66,8 @@ class Store(Protocol):
     """Signed links to the objects; None where there are none."""
     pages: PageLister | None
     """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
+    entries: EntryPlaces | None
+    """Where files of packages are read by their logical keys, as their physical keys are out of reach; else None."""
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey: ...
 
@@ -201,6 +203,14 @@ class Place:
     store: Store
     key: str
     version: str | None = None
+
+
+class EntryPlaces(Protocol):
+    """The bytes of packages by revision and logical key."""
+
+    def place(self, pinned: PackageUri, entry: Entry) -> Place:
+        """Asks nobody."""
+        ...
 
 
 class Stores(Protocol):

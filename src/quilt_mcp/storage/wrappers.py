@@ -26,6 +26,7 @@ class ReadOnlyStore:
         self.intake: FileIntake | None = None if store.intake is None else self
         self.signer = store.signer
         self.pages = store.pages
+        self.entries = store.entries
         self.physical_key = store.physical_key
         self.stat = store.stat
         self.get = store.get

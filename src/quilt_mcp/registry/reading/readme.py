@@ -43,7 +43,7 @@ async def read_front(registry: Registry, package: PackageUri, manifest: Manifest
     async def read(entry: Entry | None) -> tuple[bytes, bool] | None:
         try:
             with anyio.fail_after(_SECONDS):
-                return entry and await _read(registry, entry)
+                return entry and await _read(registry, package, entry)
         except QuiltError as error:
             reason = f"{error.code}: {error.message}"
         except TimeoutError:
@@ -70,12 +70,12 @@ async def read_front(registry: Registry, package: PackageUri, manifest: Manifest
     return Front(shown, parsed, tuple(warnings))
 
 
-async def _read(registry: Registry, entry: Entry) -> tuple[bytes, bool]:
+async def _read(registry: Registry, package: PackageUri, entry: Entry) -> tuple[bytes, bool]:
     """The file, or its head where it is large; and whether its bytes are those that the manifest records."""
     asked = entry.physical_key, entry.hash
     found = registry.manifests.texts.get(asked)
     if found is None:
-        size, place = entry.size or 0, registry.locate(entry)
+        size, place = entry.size or 0, registry.locate(package, entry)
         length = size if size <= WHOLE else HEAD
         stat, content = await place.store.get(place.key, length=length, version=place.version)
         check_size(entry, stat.size)

@@ -90,8 +90,8 @@ class Sources:
         if address.startswith("quilt+"):
             uri = PackageUri.parse(address)
             registry = self._registries(uri.registry)
-            _, entry = await registry.file(uri)
-            registry.locate(entry)
+            pinned, entry = await registry.file(uri)
+            registry.locate(pinned, entry)
             return PhysicalKey.parse(entry.physical_key), entry
         found = await self._stores.find(address)
         if found.is_single:
@@ -166,7 +166,7 @@ class Sources:
             for entry in page:
                 relative = entry.logical_key[skipped:]
                 if choice.takes(relative):
-                    registry.locate(entry)
+                    registry.locate(pinned, entry)
                     key = _logical_key(source, relative, item.type == "file")
                     meta = with_user_meta(entry.meta, source.metadata)
                     address = PhysicalKey.parse(entry.physical_key)

@@ -23,7 +23,15 @@ from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.conditions import kept_conditions
 from quilt_mcp.storage.s3.fast import MOST_FAST_PUT, FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
-from quilt_mcp.storage.store import PIECE, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
+from quilt_mcp.storage.store import (
+    PIECE,
+    EntryPlaces,
+    FileIntake,
+    LinkSigner,
+    LocalFiles,
+    ObjectStat,
+    PageLister,
+)
 
 
 class S3Store:
@@ -31,6 +39,7 @@ class S3Store:
 
     local_files: LocalFiles | None = None
     intake: FileIntake | None = None
+    entries: EntryPlaces | None = None
 
     def __init__(self, bucket: str, clients: S3Clients) -> None:
         self.bucket = bucket

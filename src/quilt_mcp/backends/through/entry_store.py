@@ -1,0 +1,90 @@
+"""EntryStore: the files of one revision by their logical keys, as a browsing session of the stack brings them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NoReturn
+
+from quilt_mcp.catalog.sessions import PIECE, BrowsingSessions, Bytes
+from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.errors import NotSupported
+from quilt_mcp.storage.store import EntryPlaces, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
+from quilt_mcp.storage.workers import in_thread
+
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+class EntryStore:
+    """See ``store.Store``: it reads, by ranges, and knows no versions, as a revision names one. A request for each ``PIECE``."""
+
+    conditional_writes: bool | None = None
+    conditional_deletes: bool | None = None
+    local_files: LocalFiles | None = None
+    intake: FileIntake | None = None
+    signer: LinkSigner | None = None
+    pages: PageLister | None = None
+    entries: EntryPlaces | None = None
+
+    def __init__(self, sessions: BrowsingSessions, revision: PackageUri) -> None:
+        self._sessions = sessions
+        self._revision = revision
+        self.url = revision.registry
+
+    def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
+        """For messages: where the bytes really lie, only the manifest knows."""
+        return PhysicalKey(self.url.removeprefix("s3://"), key, version)
+
+    async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
+        return _stat(key, await self._read(key, 0, 1))
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
+    ) -> tuple[ObjectStat, bytes]:
+        first = await self._read(key, offset, PIECE if length is None else min(length, PIECE))
+        end = first.size if length is None else min(first.size, offset + length)
+        pieces = [first.data]
+        at = offset + len(first.data)
+        while first.data and at < end:
+            piece = await self._read(key, at, min(PIECE, end - at))
+            pieces.append(piece.data)
+            at += len(piece.data)
+        return _stat(key, first), pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def stream(
+        self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
+    ) -> AsyncIterator[bytes]:
+        left = length
+        while left is None or left > 0:
+            piece = await self._read(key, offset, PIECE if left is None else min(left, PIECE))
+            if not piece.data:
+                return
+            yield piece.data
+            offset += len(piece.data)
+            left = (piece.size - offset) if left is None else min(left - len(piece.data), piece.size - offset)
+
+    async def _read(self, key: str, offset: int, length: int) -> Bytes:
+        return await in_thread(partial(self._sessions.read, self._revision, key, offset, length))
+
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
+        _refuse()
+
+    async def list_folder(self, prefix: str = "", *, after: str = "", limit: int = 1000) -> NoReturn:
+        _refuse()
+
+    async def put(self, key: str, *_: Any, **__: Any) -> NoReturn:
+        _refuse()
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> NoReturn:
+        _refuse()
+
+
+def _stat(key: str, found: Bytes) -> ObjectStat:
+    return ObjectStat(key, found.size, found.etag, found.modified or _NEVER)
+
+
+def _refuse() -> NoReturn:
+    raise NotSupported(
+        "A browsing session reads single files.", next_step="Call package_browse for the files of a package."
+    )

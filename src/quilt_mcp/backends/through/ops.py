@@ -1,0 +1,154 @@
+"""ThroughOps: QuiltOps through a stack, for a user whom it gives no AWS credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from quilt_mcp.backends.objects import checked_limit
+from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.stack import OfStack
+from quilt_mcp.backends.through.folders import Folders
+from quilt_mcp.backends.through.listing import list_told
+from quilt_mcp.backends.through.told_registry import ToldRegistry
+from quilt_mcp.backends.through.told_stores import ToldStores
+from quilt_mcp.catalog.packages import StackPackages
+from quilt_mcp.catalog.sessions import BrowsingSessions
+from quilt_mcp.catalog.stack import Stack
+from quilt_mcp.domain.address import PackageUri, parse_registry
+from quilt_mcp.domain.listing import Browse, Content, Item, PackageListing, Page
+from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.errors import NotSupported
+from quilt_mcp.option import BackendName
+from quilt_mcp.registry.reading.packages import Wanted
+from quilt_mcp.registry.registry import Registry
+
+MISSING: Final = (
+    "objects of buckets",
+    "local and inline files into a package",
+    "workflow_list",
+    "metadata of folders in what is written",
+    "more than single folders of a revision with over 50,000 files",
+)
+"""What this way cannot do, for ``status``."""
+
+
+class ThroughOps(OfStack):
+    """DirectOps over what the stack tells. Beside its buckets, local folders are in reach as ever."""
+
+    _way = "stack"
+
+    def __init__(
+        self,
+        stack: Stack,
+        registry: str,
+        options: Options,
+        *,
+        backend: BackendName,
+        why: str,
+        renew_keys: Callable[[], object],
+        s3_host: str | None = None,
+    ) -> None:
+        """``why``: the reason for this way, for ``status``. Asks nothing yet."""
+        registries = options.registries(registry)
+        local = options.local_stores(registries)
+        self._packages = StackPackages(stack.graph)
+        self._told = ToldStores(self._packages, BrowsingSessions(stack, s3_host), local, options.allowed)
+        super().__init__(backend, registries, self._told, local, options)
+        self._join(stack, options.allowed, renew_keys)
+        self._why = why
+
+    def _registry(self, url: str) -> Registry:
+        canonical = parse_registry(url)
+        if canonical.startswith("file:"):
+            return super()._registry(url)
+        store = self._told.bucket(canonical.removeprefix("s3://"))
+        return ToldRegistry(store, self._stores, self._manifests, self._named)
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"why_this_way": self._why, "missing": list(MISSING)}
+
+    # -- reading --
+
+    async def list_packages(
+        self,
+        registry: str,
+        *,
+        prefix: str = "",
+        match: str = "",
+        where: tuple[Condition, ...] = (),
+        sort: str = "name",
+        metadata: bool | tuple[str, ...] = False,
+        detail: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[PackageListing]:
+        wanted = Wanted(prefix, match, sort, metadata, detail, where)
+        opened = self._registry(registry)
+        if not isinstance(opened, ToldRegistry):
+            return await super().list_packages(
+                registry,
+                prefix=prefix,
+                match=match,
+                where=where,
+                sort=sort,
+                metadata=metadata,
+                detail=detail,
+                limit=limit,
+                cursor=cursor,
+            )
+        return await list_told(self._packages, opened, wanted, checked_limit(limit), cursor)
+
+    async def browse(
+        self,
+        package: PackageUri,
+        *,
+        recursive: bool = False,
+        depth: int | None = None,
+        match: str = "",
+        sort: str = "path",
+        with_extensions: bool = False,
+        with_readme: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Browse:
+        try:
+            return await super().browse(
+                package,
+                recursive=recursive,
+                depth=depth,
+                match=match,
+                sort=sort,
+                with_extensions=with_extensions,
+                with_readme=with_readme,
+                limit=limit,
+                cursor=cursor,
+            )
+        except NotSupported as error:
+            if not _is_too_large(error) or recursive or match or sort != "path" or depth not in (None, 1):
+                raise
+        return await self._folders(package).browse(package, checked_limit(limit), cursor)
+
+    async def stat(self, package: PackageUri) -> Item:
+        try:
+            return await super().stat(package)
+        except NotSupported as error:
+            if not _is_too_large(error):
+                raise
+        return await self._folders(package).stat(package)
+
+    async def read(self, package: PackageUri, *, offset: int = 0, length: int | None = None) -> Content:
+        try:
+            return await super().read(package, offset=offset, length=length)
+        except NotSupported as error:
+            if not _is_too_large(error):
+                raise
+        return await self._folders(package).read(package, offset, length)
+
+    def _folders(self, package: PackageUri) -> Folders:
+        registry = self._registry(package.registry)
+        return Folders(self._packages, registry)
+
+
+def _is_too_large(error: NotSupported) -> bool:
+    return "entries" in error.details

@@ -1,0 +1,340 @@
+"""StackPackages: packages as a stack's GraphQL tells and changes them, for whoever has no way to S3.
+
+The stack tells less than S3 holds. A listing of a revision is whole or there is none; of one that is larger than the stack lists
+at once, only single folders are told, without hashes. Nothing is ever built on a part of an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from quilt_mcp.auth.registry_http import when
+from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, rows_of, text_of
+from quilt_mcp.catalog.unions import result
+from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
+from quilt_mcp.domain.listing import Totals
+from quilt_mcp.errors import RegistryNotFound, StackFailed
+
+MOST_LISTED: Final = 50_000
+"""Entries of a revision that are asked for at once."""
+LEVELS: Final = 5
+"""Of folders, whose metadata is told. Source: the document ``Contents``."""
+_AT_ONCE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPackage:
+    """A package and its latest revision. ``message``, ``metadata`` and ``totals`` where asked for."""
+
+    name: str
+    modified: datetime | None
+    top_hash: str | None
+    message: str | None = None
+    metadata: Any = None
+    totals: Totals | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRevision:
+    """``entries`` None: the stack does not count them."""
+
+    name: str
+    top_hash: str
+    modified: datetime
+    header: Header
+    entries: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldContents:
+    """All entries of a revision, and the metadata of its folders down to ``LEVELS``."""
+
+    header: Header
+    entries: tuple[Entry, ...]
+    folders: tuple[DirectoryMeta, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFile:
+    path: str
+    size: int
+    physical_key: str
+    metadata: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ToldFolder:
+    path: str
+    size: int
+    metadata: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A file or a folder of a revision; ``children`` of a folder, in the stack's order."""
+
+    revision: ToldRevision
+    totals: Totals
+    item: ToldFile | ToldFolder
+    children: tuple[ToldFile | ToldFolder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a revision is made of. ``workflow``: None the bucket's default, "" none."""
+
+    bucket: str
+    name: str
+    message: str | None
+    metadata: Any
+    workflow: str | None
+
+    def params(self) -> dict[str, Any]:
+        return {
+            "bucket": self.bucket,
+            "name": self.name,
+            "message": self.message,
+            "userMeta": self.metadata,
+            "workflow": self.workflow,
+        }
+
+
+class StackPackages:
+    """Blocks. Raises as ``Graph.query``; StackFailed for an answer that lacks what it must hold."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def page(
+        self,
+        bucket: str,
+        *,
+        number: int,
+        size: int,
+        pattern: str | None = None,
+        order: Literal["NAME", "MODIFIED"] = "NAME",
+        with_metadata: bool = False,
+        with_totals: bool = False,
+    ) -> tuple[list[ToldPackage], int]:
+        """A page of a bucket's packages (``number`` counts from 1), and how many there are. One request. Raises RegistryNotFound
+        for a bucket that the stack does not show to this user."""
+        found = self._graph.query(
+            "Packages",
+            bucket=bucket,
+            filter=pattern,
+            number=number,
+            size=size,
+            order=order,
+            withMetadata=with_metadata,
+            withTotals=with_totals,
+        ).get("packages")
+        if found is None:
+            raise RegistryNotFound(
+                f"The stack shows this user no bucket {bucket}.",
+                next_step="Call registry_list for those that it shows; role_switch, where status tells of other roles.",
+                details={"registry": f"s3://{bucket}"},
+            )
+        listed = object_of(found)
+        rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
+        if rows is None or total is None:
+            raise _in_part("its packages")
+        return [_package(one) for one in rows], int(total)
+
+    def revision(self, bucket: str, name: str, revision: str) -> ToldRevision | None:
+        """``revision``: a tag or a hash. None: no such package, bucket or revision. One request."""
+        package = object_of(
+            self._graph.query("Revision", bucket=bucket, name=name, revision=revision).get("package")
+        )
+        found = object_of(package.get("revision"))
+        return _revision(name, found) if found else None
+
+    def revisions(self, bucket: str, name: str) -> list[ToldRevision]:
+        """All of a package, newest first; none where there is no such package. A request for a thousand."""
+        found: list[ToldRevision] = []
+        number = 1
+        while True:
+            data = self._graph.query("Revisions", bucket=bucket, name=name, number=number, size=_AT_ONCE)
+            if data.get("package") is None:
+                return found
+            listed = object_of(object_of(data["package"]).get("revisions"))
+            rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
+            if rows is None or total is None:
+                raise _in_part(f"the revisions of {name}")
+            page = [_revision(name, one) for one in rows]
+            found += page
+            if len(found) >= total or not page:
+                return found
+            number += 1
+
+    def contents(self, bucket: str, name: str, top_hash: str) -> ToldContents | None:
+        """None where the revision has more than ``MOST_LISTED`` entries, or more than this stack lists. One request."""
+        package = object_of(
+            self._graph.query("Contents", bucket=bucket, name=name, revision=top_hash, most=MOST_LISTED).get(
+                "package"
+            )
+        )
+        found = object_of(package.get("revision"))
+        if text_of(found.get("hash")) != top_hash:
+            raise _in_part(f"the revision {top_hash} of {name}")
+        listed, count = found.get("contentsFlatMap"), number_of(found.get("totalEntries"))
+        if listed is None:
+            return None
+        entries = object_of(listed)
+        if listed != entries or (count is not None and int(count) != len(entries)):
+            raise _in_part(f"the files of {name}")
+        return ToldContents(
+            Header(object_of(found.get("metadata"))),
+            tuple(_entry(name, key, object_of(one)) for key, one in entries.items()),
+            tuple(_folders(object_of(found.get("dir")))),
+        )
+
+    def inside(self, bucket: str, name: str, revision: str, path: str) -> Inside | None:
+        """A file or folder. None: no such revision, or nothing at ``path``. One request."""
+        package = object_of(
+            self._graph.query("Inside", bucket=bucket, name=name, revision=revision, path=path).get("package")
+        )
+        found = object_of(package.get("revision"))
+        if not found:
+            return None
+        told = _revision(name, found)
+        totals = Totals(told.entries or 0, _size(found.get("totalBytes")))
+        if file := object_of(found.get("file")):
+            return Inside(told, totals, _file(file))
+        folder = object_of(found.get("dir"))
+        children = rows_of(folder.get("children"))
+        if not folder:
+            return None
+        if children is None:
+            raise _in_part(f"the folder {path!r} of {name}")
+        items = tuple(
+            _file(one) if one.get("__typename") == "PackageFile" else _folder(one) for one in children
+        )
+        return Inside(told, totals, _folder(folder), items)
+
+    def construct(self, pushed: Pushed, entries: Sequence[Entry]) -> str:
+        """Makes a revision of exactly these entries, whatever latest is: the stack checks nothing. The server completes a hash or
+        a version that is missing. Answers the top hash. Raises StackRefused, WorkflowFailed, PermissionDenied; sent once only."""
+        answer = self._graph.once(
+            "PackageConstruct",
+            params=pushed.params(),
+            src={"entries": [_constructed(one) for one in entries]},
+        ).get("packageConstruct")
+        return _pushed_hash(result(answer, "PackagePushSuccess"))
+
+    def promote(self, pushed: Pushed, bucket: str, name: str, top_hash: str) -> str:
+        """Copies a revision of another bucket, its files too where that bucket's configuration says so. Answers the top hash.
+        Raises as ``construct``."""
+        source = {"bucket": bucket, "name": name, "hash": top_hash}
+        answer = self._graph.once("PackagePromote", params=pushed.params(), src=source).get("packagePromote")
+        return _pushed_hash(result(answer, "PackagePushSuccess"))
+
+    def delete(self, bucket: str, name: str, top_hash: str) -> None:
+        """Takes one revision out of the log. Raises StackRefused, PermissionDenied; sent once only."""
+        answer = self._graph.once("PackageRevisionDelete", bucket=bucket, name=name, hash=top_hash)
+        result(answer.get("packageRevisionDelete"), "PackageRevisionDeleteSuccess")
+
+
+def _in_part(what: str) -> StackFailed:
+    return StackFailed(
+        f"The Quilt stack told {what} in part only, and nothing is built on a part.",
+        next_step="Try once more; if it stays so, tell an administrator of the stack.",
+    )
+
+
+def _package(row: Mapping[str, Any]) -> ToldPackage:
+    name = text_of(row.get("name"))
+    if name is None:
+        raise _in_part("a package")
+    latest = object_of(row.get("revision"))
+    count = number_of(latest.get("totalEntries"))
+    return ToldPackage(
+        name,
+        when(row.get("modified")),
+        text_of(latest.get("hash")),
+        text_of(latest.get("message")),
+        latest.get("userMeta"),
+        None if count is None else Totals(int(count), _size(latest.get("totalBytes"))),
+    )
+
+
+def _revision(name: str, found: Mapping[str, Any]) -> ToldRevision:
+    top_hash, modified = text_of(found.get("hash")), when(found.get("modified"))
+    if top_hash is None or modified is None:
+        raise _in_part(f"a revision of {name}")
+    count = number_of(found.get("totalEntries"))
+    header = Header(object_of(found.get("metadata")))
+    return ToldRevision(name, top_hash, modified, header, None if count is None else int(count))
+
+
+def _entry(name: str, logical_key: str, told: Mapping[str, Any]) -> Entry:
+    physical_key, size, found = (
+        text_of(told.get("physicalKey")),
+        told.get("size"),
+        object_of(told.get("hash")),
+    )
+    kind, value = text_of(found.get("type")), text_of(found.get("value"))
+    if physical_key is None or kind is None or value is None or number_of(size) is None:
+        raise _in_part(f"{logical_key!r} of {name}")
+    return Entry(logical_key, physical_key, _size(size), Hash(kind, value), object_of(told.get("meta")))
+
+
+def _folders(folder: Mapping[str, Any]) -> Iterator[DirectoryMeta]:
+    for child in objects_of(folder.get("children")):
+        path = text_of(child.get("path"))
+        if path is not None:
+            if child.get("metadata") is not None:
+                yield DirectoryMeta(f"{path.strip('/')}/", child["metadata"])
+            yield from _folders(child)
+
+
+def _file(found: Mapping[str, Any]) -> ToldFile:
+    path, physical_key = text_of(found.get("path")), text_of(found.get("physicalKey"))
+    if path is None or physical_key is None:
+        raise _in_part("a file")
+    return ToldFile(
+        path.strip("/"),
+        _size(found.get("size")),
+        physical_key,
+        object_of(found.get("metadata")).get("user_meta"),
+    )
+
+
+def _folder(found: Mapping[str, Any]) -> ToldFolder:
+    return ToldFolder(
+        str(found.get("path") or "").strip("/"), _size(found.get("size")), found.get("metadata")
+    )
+
+
+def _size(told: object) -> int:
+    """GraphQL has no integers of more than 32 bits, so sizes come as floats."""
+    size = number_of(told)
+    return int(size) if size is not None and size >= 0 else 0
+
+
+def _constructed(entry: Entry) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "logicalKey": entry.logical_key,
+        "physicalKey": entry.physical_key,
+        "meta": dict(entry.meta),
+    }
+    if entry.size is not None:
+        found["size"] = entry.size
+    if entry.hash is not None:
+        found["hash"] = {"type": entry.hash.type, "value": entry.hash.value}
+    return found
+
+
+def _pushed_hash(answer: Mapping[str, Any]) -> str:
+    top_hash = text_of(object_of(answer.get("revision")).get("hash"))
+    if top_hash is None:
+        raise StackFailed(
+            "The Quilt stack says that the revision is made, and not which it is.",
+            next_step="Call package_log to see it; do not write again before that.",
+            details={"answer": json.dumps(answer)[:500]},
+        )
+    return top_hash

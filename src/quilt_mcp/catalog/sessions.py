@@ -1,0 +1,213 @@
+"""BrowsingSessions: bytes of packages through a stack, for whoever has no way to S3.
+
+Source: the catalog's own way. A cookie of the s3Proxy for a bearer, a session for a revision, then ranges of its files at
+``{s3Proxy}/browse/{session}/{logical key}``. The proxy follows the registry's redirects to S3 itself, or leaves that to whoever
+asks.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from quilt_mcp.auth.stack_http import Answer, StackHttp, check_url
+from quilt_mcp.catalog.shapes import text_of
+from quilt_mcp.catalog.stack import Stack
+from quilt_mcp.catalog.unions import result
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.errors import (
+    InvalidArgument,
+    Misconfigured,
+    NotSupported,
+    ObjectNotFound,
+    PermissionDenied,
+    StackRefused,
+    StorageUnavailable,
+)
+
+PIECE: Final = 8 << 20
+"""Bytes that are asked for at once."""
+_SECONDS: Final = 180
+_USED_FOR: Final = 120.0
+_KEPT: Final = 32
+_ATTEMPTS: Final = 3
+_PAUSE: Final = 0.3
+_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
+_REDIRECTS: Final = frozenset({301, 302, 307})
+_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_S3: Final = re.compile(r".+\.amazonaws\.com(?:\.cn)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Some bytes of a file, and what is told of all of it."""
+
+    data: bytes
+    size: int
+    etag: str
+    modified: datetime | None
+
+
+class BrowsingSessions:
+    """Safe to share between threads. Blocks. ``s3_host``: where else than at AWS the stack's S3 may be."""
+
+    def __init__(self, stack: Stack, s3_host: str | None = None) -> None:
+        self._stack = stack
+        self._s3_host = s3_host
+        self._elsewhere = StackHttp()
+        """For what the proxy leads to: it gets neither the token nor a cookie."""
+        self._sessions: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._has_cookie = False
+        self._lock = threading.Lock()
+
+    def read(self, revision: PackageUri, path: str, offset: int, length: int) -> Bytes:
+        """At most ``length`` bytes (``PIECE`` at most) of a file of a revision, from ``offset`` on. A request, and one or two
+        more for the first of a revision.
+
+        Raises ObjectNotFound, PermissionDenied, NotSupported (the bucket is not browsable), AuthenticationError,
+        StorageUnavailable.
+        """
+        wanted = {"Range": f"bytes={offset}-{offset + max(1, length) - 1}"}
+        for left in reversed(range(_ATTEMPTS)):
+            url = f"{self._proxy()}/browse/{self._session(revision)}/{quote(path)}"
+            try:
+                answer = self._stack.http.send("GET", url, headers=wanted, most=length + PIECE)
+                if answer.status in _REDIRECTS:
+                    answer = self._followed(answer, url, wanted, length)
+            except StorageUnavailable:
+                if not left:
+                    raise
+                time.sleep(_PAUSE)
+                continue
+            if answer.status in (200, 206, 416):
+                return _bytes(answer, offset, length)
+            if answer.status not in (401, 404, *_AGAIN) or not left:
+                raise _refused(answer, path, revision)
+            self._forget(revision)  # which has ended, or the cookie has: both are had anew
+            if answer.status in _AGAIN:
+                time.sleep(answer.retry_after or _PAUSE)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _proxy(self) -> str:
+        proxy = self._stack.config().s3_proxy
+        if proxy is None:
+            raise NotSupported(
+                "This stack's config.json names no s3Proxy, so no file can be read through it.",
+                next_step="Ask an administrator of the stack.",
+            )
+        return proxy
+
+    def _session(self, revision: PackageUri) -> str:
+        """One that is good for a while yet."""
+        scope = f"quilt+{revision.registry}#package={revision.name}@{revision.top_hash}"
+        with self._lock:
+            known = self._sessions.get(scope)
+            if known is not None and time.monotonic() - known[1] < _USED_FOR:
+                return known[0]
+            if not self._has_cookie:
+                self._set_cookie()
+            begun = time.monotonic()
+            answer = self._stack.graph.query("BrowsingSessionCreate", scope=scope, ttl=_SECONDS)
+            try:
+                made = result(answer.get("browsingSessionCreate"), "BrowsingSession")
+            except StackRefused as error:
+                raise _not_browsable(error, revision) from None
+            session = text_of(made.get("id"))
+            if session is None or not session.isprintable() or "/" in session:
+                raise StorageUnavailable(
+                    "The Quilt stack answered with a browsing session that has no id.",
+                    next_step="Try once more; if it stays so, tell an administrator of the stack.",
+                )
+            self._sessions[scope] = session, begun
+            self._sessions.move_to_end(scope)
+            if len(self._sessions) > _KEPT:
+                self._sessions.popitem(last=False)
+            return session
+
+    def _set_cookie(self) -> None:
+        """Kept by the client, for the proxy alone."""
+        bearer, http = self._stack.bearer, self._stack.http
+        url, token = f"{self._proxy()}/browse/set_browse_cookie", bearer.token()
+        answer = http.send("POST", url, bearer=token)
+        if answer.status == 401:
+            answer = http.send("POST", url, bearer=bearer.renew(token, answer.host))
+        if answer.status == 401:
+            raise bearer.sign_in.refused(answer.host)
+        if answer.status not in (200, 204):
+            raise _refused(answer, "", None)
+        self._has_cookie = True
+
+    def _forget(self, revision: PackageUri) -> None:
+        with self._lock:
+            self._sessions.pop(f"quilt+{revision.registry}#package={revision.name}@{revision.top_hash}", None)
+            self._has_cookie = False
+
+    def _followed(self, answer: Answer, url: str, wanted: dict[str, str], length: int) -> Answer:
+        """What a redirect leads to, where that is S3: data and answers name no other host that is asked."""
+        target = answer.headers.get("location", "")
+        try:
+            host = urlsplit(target).hostname or ""
+            check_url(target.partition("?")[0].partition("#")[0], "The redirect")
+        except (InvalidArgument, ValueError):
+            host = ""
+        if not (_S3.fullmatch(host) or host in (urlsplit(url).hostname, self._s3_host)):
+            raise Misconfigured(
+                f"The Quilt stack at {answer.host} leads to what is not S3 for the bytes of a file.",
+                next_step="Ask an administrator of the stack.",
+                details={"host": answer.host},
+            )
+        return self._elsewhere.send("GET", target, headers=wanted, most=length + PIECE)
+
+
+def _bytes(answer: Answer, offset: int, length: int) -> Bytes:
+    told, size = _RANGE.fullmatch(answer.headers.get("content-range", "")), len(answer.body)
+    data = answer.body[offset : offset + length] if answer.status == 200 else answer.body[:length]
+    if answer.status != 200:
+        if told is None or (answer.status == 206 and told[1] != str(offset)):
+            raise answer.strange("another part of the file than was asked for", "Try once more.")
+        size = int(told[2])
+    if answer.status == 416:
+        data = b""
+    elif len(data) != max(0, min(length, size - offset)):
+        raise answer.strange("a part of the bytes only", "Try once more.")
+    modified: datetime | None = None
+    with suppress(ValueError):
+        modified = parsedate_to_datetime(answer.headers.get("last-modified", ""))
+    return Bytes(data, size, answer.headers.get("etag", ""), modified)
+
+
+def _refused(
+    answer: Answer, path: str, revision: PackageUri | None
+) -> ObjectNotFound | PermissionDenied | StorageUnavailable:
+    about = {"host": answer.host} | ({"path": path, "package": str(revision)} if revision else {})
+    if answer.status == 404:
+        return ObjectNotFound(
+            f"The Quilt stack has no bytes of {path!r}: the object is gone, or the revision is.",
+            next_step="Call package_verify, or ask whoever owns the bucket.",
+            details=about,
+        )
+    if answer.status in (401, 403):
+        return PermissionDenied(
+            f"The Quilt stack does not let this user read {path!r}.",
+            next_step="Ask an administrator of the stack for a role that may, or call role_switch where status shows another.",
+            details=about,
+        )
+    return answer.strange(f"status {answer.status} for the bytes of a file", "Try again in a moment.")
+
+
+def _not_browsable(error: StackRefused, revision: PackageUri) -> StackRefused | NotSupported:
+    if error.details.get("name") != "BucketNotBrowsable":
+        return error
+    return NotSupported(
+        f"{revision.registry} is not browsable, so the stack brings no bytes of its packages.",
+        next_step="Ask an administrator of the stack to make the bucket browsable, or for AWS credentials.",
+        details={"registry": revision.registry},
+    )
