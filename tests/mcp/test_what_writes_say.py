@@ -175,7 +175,7 @@ async def test_a_plan_of_an_installation_lists_files_and_what_stays_behind(
     assert "changes" not in done["data"]
     assert plan["data"]["changes"] == [{"path": "new.txt", "action": "add", "size": 1}]
     (told,) = plan["warnings"]
-    assert told.startswith("left_behind: 1 files ") and told.endswith("old.txt.")
+    assert told.startswith("left_behind: 1 file ") and told.endswith("old.txt.")
 
 
 async def test_a_verification_lists_some_of_many_problems_and_counts_all(
