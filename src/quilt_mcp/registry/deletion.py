@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Header
@@ -29,17 +29,27 @@ _SHOWN = 20
 """Revisions that an outcome lists."""
 
 
-async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_run: bool) -> DeleteOutcome:
-    """Deletes every pointer of the revision that a hash or tag names; ``whole``: of the package, named alone. Only keys of
-    exactly this package are ever named; siblings cannot be touched.
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a deletion is to do. ``doomed``: the pointers that go. ``heir``: the revision that becomes latest, where ``latest`` is
+    among them and another stays."""
 
-    Its latest pointer moves or goes first, under its etag: from then on the deletion counts, before it a refusal has changed
-    nothing. Then go the timestamps that were listed. Cut short in between, packages_list warns of ``missing_latest``, and a
-    second deletion completes it. A push that comes in between is refused, or keeps latest and its line of the log.
+    name: str
+    doomed: tuple[Pointer, ...]
+    latest: Pointer | None
+    heir: Pointer | None
+    outcome: DeleteOutcome
+    """As it is expected, and not done."""
 
-    Raises PackageNotFound, RevisionNotFound, AmbiguousHash, InvalidArgument for a path, and StaleParent when latest
-    moved meanwhile.
-    """
+    @property
+    def moves_latest(self) -> bool:
+        return self.latest is not None and self.latest in self.doomed
+
+
+async def plan_deletion(registry: Registry, package: PackageUri, *, whole: bool) -> Deletion:
+    """Of every pointer of the revision that a hash or tag names; ``whole``: of the package, named alone. Only keys of exactly
+    this package are ever named; siblings cannot be touched. Raises PackageNotFound, RevisionNotFound, AmbiguousHash,
+    InvalidArgument for a path."""
     name = validate_package_name(package.name)
     if package.path:
         raise InvalidArgument(
@@ -70,15 +80,29 @@ async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_ru
         PackageUri(registry.url, name, top_hash=package.top_hash, tag=package.tag),
         tuple(pointer.tag for pointer in doomed if pointer is not latest or heir is None),
         left.top_hash if left else None,
-        done=not dry_run,
+        done=False,
         revisions=await _revisions(registry, doomed),
         revisions_total=len({pointer.top_hash for pointer in doomed if pointer.top_hash}),
     )
+    return Deletion(name, tuple(doomed), latest, heir, outcome)
+
+
+async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_run: bool) -> DeleteOutcome:
+    """Carries out what ``plan_deletion`` finds.
+
+    The package's latest pointer moves or goes first, under its etag: from then on the deletion counts, before it a refusal has
+    changed nothing. Then go the timestamps that were listed. Cut short in between, packages_list warns of ``missing_latest``, and
+    a second deletion completes it. A push that comes in between is refused, or keeps latest and its line of the log.
+
+    Raises as ``plan_deletion``, and StaleParent when latest moved meanwhile.
+    """
+    planned = await plan_deletion(registry, package, whole=whole)
     if dry_run:
-        return outcome
-    stamps = [pointer for pointer in doomed if pointer is not latest]
+        return planned.outcome
+    name, latest, heir = planned.name, planned.latest, planned.heir
+    stamps = [pointer for pointer in planned.doomed if pointer is not latest]
     warnings: list[str] = []
-    if latest is not None and is_latest_doomed:
+    if latest is not None and planned.moves_latest:
         warnings += await _move_latest(registry.store, name, latest, heir)
         try:
             await _delete_all(registry.store, name, stamps)
@@ -87,7 +111,7 @@ async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_ru
             raise
         except QuiltError as error:
             # The same call again would take a tag for the revision that it names now.
-            rest = f"{name} with all=true" if whole else f"{name}@{top_hash}"
+            rest = f"{name} with all=true" if whole else f"{name}@{planned.doomed[0].top_hash}"
             error.next_step = (
                 f"latest has moved already. Call package_delete of {rest}, which deletes what is left of it."
             )
@@ -95,7 +119,8 @@ async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_ru
             raise
     else:
         await _delete_all(registry.store, name, stamps)
-    return await _settled(registry, name, stamps, replace(outcome, warnings=tuple(warnings)))
+    outcome = replace(planned.outcome, done=True, warnings=tuple(warnings))
+    return await _settled(registry, name, stamps, outcome)
 
 
 async def _ambiguous(registry: Registry, package: PackageUri) -> QuiltError:

@@ -27,9 +27,13 @@ class EntryStore:
     pages: PageLister | None = None
     entries: EntryPlaces | None = None
 
-    def __init__(self, sessions: BrowsingSessions, revision: PackageUri) -> None:
+    def __init__(
+        self, sessions: BrowsingSessions, revision: PackageUri, modified: datetime | None = None
+    ) -> None:
+        """``modified``: when the revision was made, for files of which the stack does not tell when they were."""
         self._sessions = sessions
         self._revision = revision
+        self._modified = modified or _NEVER
         self.url = revision.registry
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
@@ -37,7 +41,7 @@ class EntryStore:
         return PhysicalKey(self.url.removeprefix("s3://"), key, version)
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
-        return _stat(key, await self._read(key, 0, 1))
+        return self._stat(key, await self._read(key, 0, 1))
 
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
@@ -50,7 +54,7 @@ class EntryStore:
             piece = await self._read(key, at, min(PIECE, end - at))
             pieces.append(piece.data)
             at += len(piece.data)
-        return _stat(key, first), pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return self._stat(key, first), pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
@@ -67,6 +71,9 @@ class EntryStore:
     async def _read(self, key: str, offset: int, length: int) -> Bytes:
         return await in_thread(partial(self._sessions.read, self._revision, key, offset, length))
 
+    def _stat(self, key: str, found: Bytes) -> ObjectStat:
+        return ObjectStat(key, found.size, found.etag, found.modified or self._modified)
+
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[ObjectStat]:
         _refuse()
 
@@ -78,10 +85,6 @@ class EntryStore:
 
     async def delete(self, key: str, *, if_match: str | None = None) -> NoReturn:
         _refuse()
-
-
-def _stat(key: str, found: Bytes) -> ObjectStat:
-    return ObjectStat(key, found.size, found.etag, found.modified or _NEVER)
 
 
 def _refuse() -> NoReturn:

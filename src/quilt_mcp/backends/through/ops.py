@@ -8,20 +8,25 @@ from typing import Any, Final
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.stack import OfStack
+from quilt_mcp.backends.through.deletion import delete_told
 from quilt_mcp.backends.through.folders import Folders
 from quilt_mcp.backends.through.listing import list_told
+from quilt_mcp.backends.through.told_author import ToldAuthor
 from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_stores import ToldStores
+from quilt_mcp.catalog.objects import StackObjects
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.catalog.sessions import BrowsingSessions
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.listing import Browse, Content, Item, PackageListing, Page
+from quilt_mcp.domain.plan import Commit, CopyRequest, DeleteOutcome, Progress, no_progress
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import NotSupported
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.reading.packages import Wanted
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.writing.author import Author
 
 MISSING: Final = (
     "objects of buckets",
@@ -53,7 +58,9 @@ class ThroughOps(OfStack):
         registries = options.registries(registry)
         local = options.local_stores(registries)
         self._packages = StackPackages(stack.graph)
-        self._told = ToldStores(self._packages, BrowsingSessions(stack, s3_host), local, options.allowed)
+        sessions = BrowsingSessions(stack, s3_host)
+        objects = StackObjects(stack.graph)
+        self._told = ToldStores(self._packages, objects, sessions, local, options.allowed)
         super().__init__(backend, registries, self._told, local, options)
         self._join(stack, options.allowed, renew_keys)
         self._why = why
@@ -64,6 +71,12 @@ class ThroughOps(OfStack):
             return super()._registry(url)
         store = self._told.bucket(canonical.removeprefix("s3://"))
         return ToldRegistry(store, self._stores, self._manifests, self._named)
+
+    def _author(self, url: str) -> Author:
+        registry = self._registry(url)
+        if not isinstance(registry, ToldRegistry):
+            return super()._author(url)
+        return ToldAuthor(self._packages, registry, self._registry, self._scratch)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"why_this_way": self._why, "missing": list(MISSING)}
@@ -144,6 +157,31 @@ class ThroughOps(OfStack):
             if not _is_too_large(error):
                 raise
         return await self._folders(package).read(package, offset, length)
+
+    # -- writing --
+
+    async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
+        """With its files from one bucket into another: the stack promotes it."""
+        author = self._author(request.destination.registry)
+        source, destination = (one.registry for one in (request.source, request.destination))
+        is_between = all(one.startswith("s3://") for one in (source, destination)) and source != destination
+        if not (isinstance(author, ToldAuthor) and is_between and request.copy):
+            return await super().copy(request, progress)
+        self._require_writes("package_copy")
+        return await author.promote(request)
+
+    async def delete(
+        self, package: PackageUri, *, whole: bool = False, dry_run: bool = False
+    ) -> DeleteOutcome:
+        registry = self._registry(package.registry)
+        if not isinstance(registry, ToldRegistry):
+            return await super().delete(package, whole=whole, dry_run=dry_run)
+        if not dry_run:
+            self._require_writes("package_delete")
+        try:
+            return await delete_told(self._packages, registry, package, whole=whole, dry_run=dry_run)
+        finally:
+            self._named.forget(registry.store, package.name)
 
     def _folders(self, package: PackageUri) -> Folders:
         registry = self._registry(package.registry)

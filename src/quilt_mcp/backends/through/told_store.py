@@ -70,7 +70,8 @@ class ToldStore:
         return PhysicalKey(self.bucket, key, version)
 
     def place(self, pinned: PackageUri, entry: Entry) -> Place:
-        return Place(EntryStore(self._sessions, pinned), entry.logical_key)
+        told = self._revisions.get(pinned.top_hash or "")
+        return Place(EntryStore(self._sessions, pinned, told and told.modified), entry.logical_key)
 
     # -- reading --
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 import anyio.from_thread
@@ -43,7 +43,7 @@ from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.workflows import Workflows
+from quilt_mcp.registry.workflows import Workflow, Workflows
 from quilt_mcp.registry.writing.arrivals import Arrivals
 from quilt_mcp.registry.writing.backoff import Backoff
 from quilt_mcp.registry.writing.conflicts import overlaps, stale_parent, tell, what_changed
@@ -51,7 +51,7 @@ from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.drafts.transcript import find_top_hash
 from quilt_mcp.registry.writing.foresight import foresee
-from quilt_mcp.registry.writing.intake import Survey, placement_in, planned_in, take_in
+from quilt_mcp.registry.writing.intake import Placement, Survey, placement_in, planned_in, take_in
 from quilt_mcp.registry.writing.prepared import (
     Prepared,
     Request,
@@ -67,9 +67,26 @@ from quilt_mcp.registry.writing.prepared import (
 )
 from quilt_mcp.registry.writing.publish import Published, Publisher
 from quilt_mcp.registry.writing.sources import Sources
-from quilt_mcp.storage.store import Store, Stores
 
 _MERGES = 19
+
+
+class Publishes(Protocol):
+    """See ``Publisher``."""
+
+    async def publish(
+        self, name: str, header: Header, draft: Draft, parent: Pointer | None, *, replace_manifest: bool
+    ) -> Published: ...
+
+    async def roll_back(self, name: str, top_hash: str, parent: Pointer | None) -> Published: ...
+
+
+class ChoosesWorkflow(Protocol):
+    """See ``Workflows``."""
+
+    async def choose(
+        self, workflow: str | Unset | None, kept: str | Unset | None = UNSET
+    ) -> Workflow | None: ...
 
 
 class Author:
@@ -85,8 +102,8 @@ class Author:
         self.registry = registry
         self._registries = registries
         self._scratch = scratch
-        self.publisher = Publisher(registry.store, scratch, clock)
-        self._workflows = Workflows(registry.store, registry.stores)
+        self.publisher: Publishes = Publisher(registry.store, scratch, clock)
+        self._workflows: ChoosesWorkflow = Workflows(registry.store, registry.stores)
 
     async def plan(self, request: Request) -> Plan:
         """What the workflow has against the revision stands in the plan. Raises AlreadyExists for a name that is taken, unless
@@ -99,7 +116,7 @@ class Author:
         async with self._drafted(request) as first:
             prepared = accepted(await self._on_latest(request, first, first.parent))
             name = first.plan.package.name
-            placement = placement_in(*self._placing(name, first.arrivals), copy=request.copy)
+            placement = self._placement(name, first.arrivals, copy=request.copy)
             stored, notices = await take_in(first.arrivals, placement, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan = replace(prepared.plan, top_hash=published.top_hash, bytes_to_copy=stored)
@@ -118,7 +135,7 @@ class Author:
         """The plan, with all that can be known without sending bytes."""
         arrivals, plan = prepared.arrivals, prepared.plan
         if len(arrivals):
-            placement = planned_in(*self._placing(plan.package.name, arrivals), copy=request.copy)
+            placement = self._planned(plan.package.name, arrivals, copy=request.copy)
             to_copy, warnings = await foresee(arrivals, placement, self.registry.stores, copy=request.copy)
             plan = replace(plan, bytes_to_copy=to_copy, warnings=(*plan.warnings, *warnings))
         if arrivals.is_finished and request.agent_context is None:  # which tells the time of the write
@@ -136,8 +153,13 @@ class Author:
         told = await anyio.to_thread.run_sync(nothing_changed, prepared, plan)
         return replace(plan, warnings=(*plan.warnings, *told))
 
-    def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
-        return self.registry.store, self.registry.stores, name, self._scratch, arrivals
+    def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
+        registry = self.registry
+        return placement_in(registry.store, registry.stores, name, self._scratch, arrivals, copy=copy)
+
+    def _planned(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
+        registry = self.registry
+        return planned_in(registry.store, registry.stores, name, self._scratch, arrivals, copy=copy)
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared
@@ -306,7 +328,7 @@ class Author:
             whole = Source(str(pinned))
             await Sources(self.registry.stores, self._registries).expand((whole,), (), arrivals)
         elif origin.store.local_files is not None and self.registry.store.local_files is None:
-            survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
+            survey = await self._planned(name, arrivals, copy=request.copy).survey()
             await anyio.to_thread.run_sync(survey_in_place, manifest, survey)
         changes = Changes(none, moved_bytes=arrivals if len(arrivals) else None)
         draft = Draft(Header(manifest.header.fields), manifest, changes)
@@ -376,7 +398,7 @@ class Author:
         header = Header({**fields, **edits, "message": message})
         survey: Survey = nothing
         if len(arrivals):
-            survey = await planned_in(*self._placing(name, arrivals), copy=request.copy).survey()
+            survey = await self._planned(name, arrivals, copy=request.copy).survey()
         checking = partial(check_draft, draft, header, chosen, name, arrivals, survey)
         bytes_to_copy, faults = await anyio.to_thread.run_sync(checking)
         if refusal is not None:

@@ -1,0 +1,122 @@
+"""ToldAuthor: makes revisions through a stack. Plans are the engine's own; the stack writes what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+from quilt_mcp.backends.through.told_publisher import ToldPublisher
+from quilt_mcp.backends.through.told_store import DIRECT
+from quilt_mcp.catalog.packages import StackPackages
+from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.plan import UNSET, Commit, CopyRequest, Plan, Progress, Unset
+from quilt_mcp.domain.workflows.rules import WorkflowRules
+from quilt_mcp.errors import NotSupported
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.registry.workflows import Workflow
+from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.registry.writing.intake import Placement, Survey
+from quilt_mcp.registry.writing.prepared import Prepared, Request
+
+UNCHECKED: Final = (
+    "through_stack: the stack makes the revision. It holds it against the bucket's workflow only then, and replaces whatever is "
+    "latest by then: latest is looked at just before and after, and between the two another's write may be overtaken."
+)
+IN_PLACE: Final = (
+    "in_place: files that come in are referred to where they lie, as the stack copies no bytes into a package. What the stack "
+    "hashes is not known before."
+)
+
+
+class ToldAuthor(Author):
+    def __init__(
+        self,
+        packages: StackPackages,
+        registry: Registry,
+        registries: Callable[[str], Registry],
+        scratch: Path,
+    ) -> None:
+        super().__init__(registry, registries, scratch)
+        self._told = ToldPublisher(packages, registry)
+        self.publisher = self._told
+        self._workflows = _ToldWorkflows()
+
+    async def plan(self, request: Request) -> Plan:
+        plan = await super().plan(request)
+        return replace(plan, warnings=(*plan.warnings, UNCHECKED))
+
+    async def promote(self, request: CopyRequest) -> Commit:
+        """From another bucket, by the stack, which copies the files where the source's configuration says so. Raises as
+        ``write``."""
+        async with self._drafted(request) as first:
+            origin = self._registries(request.source.registry)
+            source = replace(request.source, tag=None, top_hash=await origin.resolve(request.source))
+            name = first.plan.package.name
+            published = await self._told.promote(name, source, first.header, first.parent)
+            plan = replace(first.plan, top_hash=published.top_hash, bytes_to_copy=0)
+            return Commit(
+                plan=plan,
+                uri=self.registry.uri(plan.package.name, published.top_hash),
+                top_hash=published.top_hash,
+                bytes_copied=0,
+                created=published.created,
+                warnings=(*plan.warnings, *published.warnings),
+            )
+
+    async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
+        warnings = (IN_PLACE,) if len(prepared.arrivals) and not isinstance(request, CopyRequest) else ()
+        plan = replace(prepared.plan, warnings=(*prepared.plan.warnings, *warnings))
+        return await self._counted(request, prepared, plan)
+
+    def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
+        return _InPlace()
+
+    _planned = _placement
+
+
+class _InPlace:
+    """See ``intake.Placement``: nothing is stored."""
+
+    async def survey(self) -> Survey:
+        return _survey
+
+    async def notices(self, stored: int) -> tuple[str, ...]:
+        return (IN_PLACE,)
+
+    async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
+        return True
+
+    async def place(
+        self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
+    ) -> AsyncGenerator[tuple[Entry, int]]:
+        for item in items:
+            yield item.unread(), 0
+
+
+def _survey(item: Incoming) -> int:
+    """Raises NotSupported for what does not lie in a bucket."""
+    if item.physical_key is None or item.physical_key.bucket is None:
+        _refuse(item)
+    return 0
+
+
+def _refuse(item: Incoming) -> NoReturn:
+    raise NotSupported(
+        f"{item.logical_key!r} comes from {item.origin if item.physical_key else 'the call itself'}, and the stack takes no "
+        "bytes: a revision is made of objects of its buckets, and of files of packages there.",
+        next_step=f"Leave it out. {DIRECT}",
+        details={"path": item.logical_key, "way": "stack"},
+    )
+
+
+class _ToldWorkflows:
+    """The stack tells nothing of a bucket's workflows. It checks the one that is named, or the bucket's default."""
+
+    async def choose(self, workflow: str | Unset | None, kept: str | Unset | None = UNSET) -> Workflow | None:
+        chosen = kept if isinstance(workflow, Unset) else workflow
+        if isinstance(chosen, Unset):
+            return None
+        return Workflow(WorkflowRules(chosen), {}, {"id": chosen})
