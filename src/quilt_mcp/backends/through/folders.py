@@ -14,7 +14,7 @@ from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import Browse, Content, Item, Page, Totals
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.names import walk_key
-from quilt_mcp.errors import EntryNotFound, NotAFile
+from quilt_mcp.errors import EntryNotFound, InvalidArgument, NotAFile
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.workers import in_thread
 
@@ -32,10 +32,9 @@ class Folders:
         self._registry = registry
 
     async def browse(self, package: PackageUri, limit: int, cursor: str | None) -> Browse:
-        call = ("told folder", self._registry.url, package.name, package.path or "")
         at = 0
         if cursor:
-            top_hash, at = decode_cursor(cursor, call, str, int)
+            top_hash, at = decode_cursor(cursor, _call(package), str, int)
             package = PackageUri(package.registry, package.name, top_hash=top_hash, path=package.path)
         pinned, inside = await self._inside(package)
         header, item = inside.revision.header, inside.item
@@ -56,7 +55,7 @@ class Folders:
             path=self._item(pinned, item).path,
             page=Page(
                 tuple(self._item(pinned, one) for one in rows),
-                encode_cursor(call, top_hash, end) if end < len(children) else None,
+                encode_cursor(_call(package), top_hash, end) if end < len(children) else None,
                 len(children),
                 () if cursor else (NOT_VERIFIED,),
             ),
@@ -115,6 +114,18 @@ class Folders:
             physical_key=told.physical_key if is_file else None,
             uri=self._registry.uri(pinned.name, pinned.top_hash, path or None),
         )
+
+
+def is_of_folders(package: PackageUri, cursor: str) -> bool:
+    try:
+        decode_cursor(cursor, _call(package), str, int)
+    except InvalidArgument:
+        return False
+    return True
+
+
+def _call(package: PackageUri) -> tuple[str, ...]:
+    return ("told folder", package.registry, package.name, (package.path or "").strip("/"))
 
 
 def _walk(told: ToldFile | ToldFolder) -> str:

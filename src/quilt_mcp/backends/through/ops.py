@@ -9,7 +9,7 @@ from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.stack import OfStack
 from quilt_mcp.backends.through.deletion import delete_told
-from quilt_mcp.backends.through.folders import Folders
+from quilt_mcp.backends.through.folders import Folders, is_of_folders
 from quilt_mcp.backends.through.listing import list_told
 from quilt_mcp.backends.through.told_author import ToldAuthor
 from quilt_mcp.backends.through.told_registry import ToldRegistry
@@ -125,6 +125,8 @@ class ThroughOps(OfStack):
         limit: int = 100,
         cursor: str | None = None,
     ) -> Browse:
+        if cursor and is_of_folders(package, cursor):
+            return await self._folders(package).browse(package, checked_limit(limit), cursor)
         try:
             return await super().browse(
                 package,

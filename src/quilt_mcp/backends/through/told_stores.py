@@ -17,7 +17,9 @@ from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages, in_thread
 
-FROM_INDEX: Final = "from_index: objects are taken as the stack's search index knows them, which follows the bucket by some minutes."
+FROM_INDEX: Final = (
+    "from_index: objects are taken as the stack's search index knows them, which may be some minutes behind."
+)
 _PAGE: Final = 500
 
 

@@ -1,0 +1,645 @@
+"""The tools for a user whom a Quilt stack gives no AWS credentials: GraphQL and browsing sessions serve them. What is read was
+written by quilt3, and what is written is read by quilt3."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parts.quilt3_process import Quilt3
+from parts.s3_access import S3Access
+from parts.stack import Fault, Stack
+from parts.stack.faults import bad_gateway, no_credentials, no_listing
+from quilt_mcp.backends.through import entry_store, told_store
+from quilt_mcp.catalog import packages as packages_module
+from quilt_mcp.config import Settings
+from quilt_mcp.session import Session
+
+PUSH = """
+import os, quilt3
+package = quilt3.Package()
+for path, (text, meta) in arguments["files"].items():
+    os.makedirs(os.path.dirname("files/" + path), exist_ok=True)
+    with open("files/" + path, "w") as file:
+        file.write(text)
+    package.set(path, "files/" + path, meta=meta)
+package.set_meta(arguments["meta"])
+to = {"registry": arguments["registry"], "message": arguments["message"]}
+pushed = package.push(arguments["name"], force=True, **to)
+result = pushed.top_hash
+if arguments["folders"]:  # which a push forgets
+    for folder, meta in arguments["folders"].items():
+        pushed[folder].set_meta(meta)
+    result = pushed.build(arguments["name"], **to)
+"""
+BROWSE = """
+import quilt3
+package = quilt3.Package.browse(arguments["name"], registry=arguments["registry"], top_hash=arguments.get("top_hash"))
+result = {
+    "hash": package.top_hash,
+    "meta": package.meta,
+    "message": package._meta.get("message"),
+    "files": {path: [entry.meta, entry.get_bytes().decode(), str(entry.physical_key)] for path, entry in package.walk()},
+}
+"""
+LOG = """
+import quilt3
+found = sorted(quilt3.list_package_versions(arguments["name"], arguments["registry"]))
+result = [top_hash for tag, top_hash in found if tag != "latest"]
+"""
+FILES = {
+    "README.md": ["# Plants\n", {}],
+    "data/reads.csv": ["plate,count\nA,1\nB,2\n", {"unit": "cells", "ratio": 1.0}],
+    "data/deep/notes.txt": ["measured in spring\n", {}],
+}
+"""Each with its metadata."""
+STRICT = """version:
+  base: "1"
+is_workflow_required: false
+workflows:
+  strict:
+    name: Strict
+    is_message_required: true
+"""
+
+
+class Lab:
+    """One bucket of the stack, quilt3 with AWS keys of its own, and a user without any who calls tools."""
+
+    def __init__(
+        self, stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
+    ) -> None:
+        self.stack, self.moto, self.folder = stack, moto, tmp_path
+        self.bucket = moto.make_bucket()
+        self.registry = f"s3://{self.bucket}"
+        self.quilt3 = Quilt3(tmp_path / "quilt3", moto)
+        stack.add_bucket(self.bucket)
+        stack.add_user("ada", roles=("writer", "reader"))
+        stack.fault(no_credentials())
+        for name, value in replace(moto, url=stack.s3_url).environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nobody"))
+        self.settings = Settings(
+            catalog_url=stack.url,
+            api_key=stack.api_key("ada"),
+            allow_write=True,
+            cache_dir=tmp_path / "cache",
+            roots=(tmp_path,),
+            **({"default_registry": self.registry} | more),
+        )
+        self.session = Session(self.settings)
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        return asyncio.run(self.session.call(tool, arguments)).structured
+
+    def push(self, name: str, message: str = "", **more: Any) -> str:
+        given = {"files": FILES, "folders": {}, "meta": {"lot": "B33", "ratio": 2.0}} | more
+        return self.quilt3.run(PUSH, name=name, registry=self.registry, message=message, **given)
+
+    def browsed(self, name: str, **more: Any) -> dict[str, Any]:
+        return self.quilt3.run(BROWSE, name=name, registry=self.registry, **more)
+
+    def log(self, name: str) -> list[str]:
+        return self.quilt3.run(LOG, name=name, registry=self.registry)
+
+    def put(self, key: str, content: bytes) -> None:
+        with self.moto.boto() as s3:
+            s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+
+    def configure(self, workflows: str) -> None:
+        self.put(".quilt/workflows/config.yml", workflows.encode())
+
+    def asked(self) -> list[str]:
+        """The operations and paths that the stack was asked for, without the sign-in."""
+        told = [one["operation"] or one["path"].split("/")[1] for one in self.stack.requests()]
+        return [one for one in told if one not in ("config.json", "api", "Me", "Buckets")]
+
+
+@pytest.fixture
+def lab(stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return Lab(stack, moto, tmp_path, monkeypatch)
+
+
+# -- which way --
+
+
+def test_status_tells_the_way_and_why_and_what_it_lacks(lab: Lab) -> None:
+    told = lab.call("status", detail=True)["data"]
+    assert (told["backend"], told["role"], told["registry"]) == ("platform", "writer", lab.registry)
+    assert told["abilities"]["way"] == "stack"
+    assert told["abilities"]["why_this_way"] == "the stack gives this user no AWS credentials"
+    assert told["abilities"]["missing"]
+
+
+def test_nothing_is_signed_with_the_keys_that_stand_in_the_environment(lab: Lab) -> None:
+    lab.push("lab/plants")
+    for tool, arguments in [
+        ("packages_list", {}),
+        ("package_browse", {"package": "lab/plants"}),
+        ("object_read", {"package": "lab/plants", "path": "README.md"}),
+        ("object_list", {"location": f"{lab.registry}/"}),
+        ("object_read", {"path": f"{lab.registry}/lab/plants/README.md"}),
+        ("object_put", {"uri": f"{lab.registry}/x", "text": "x"}),
+        ("package_create", {"package": "lab/new", "files": [{"path": "a", "text": "x"}]}),
+        ("workflow_list", {}),
+    ]:
+        lab.call(tool, **arguments)
+    assert lab.stack.s3_requests() == []
+
+
+def test_a_user_who_has_credentials_goes_through_the_stack_where_that_is_asked_for(
+    stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(stack, moto, tmp_path, monkeypatch, through_stack=True)
+    stack.clear_faults()
+    top_hash = lab.push("lab/plants")
+    assert lab.call("package_browse", package="lab/plants")["data"]["top_hash"] == top_hash
+    assert (
+        lab.call("status", detail=True)["data"]["abilities"]["why_this_way"] == "QUILT_THROUGH_STACK is set"
+    )
+    assert lab.stack.s3_requests() == []
+
+
+def test_after_a_switch_of_the_role_the_way_is_found_anew(lab: Lab) -> None:
+    assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "stack"
+    lab.stack.clear_faults()
+    lab.call("role_switch", role="reader")
+    assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "direct"
+
+
+# -- reading --
+
+
+def test_a_folder_is_read_as_quilt3_wrote_it_and_verified(lab: Lab) -> None:
+    top_hash = lab.push("lab/plants", "spring", folders={"data": {"site": "north"}})
+    root = lab.call("package_browse", package="lab/plants")["data"]
+    assert (root["top_hash"], root["verified"], root["message"]) == (top_hash, True, "spring")
+    assert root["metadata"] == {"lot": "B33", "ratio": 2.0}
+    assert root["readme"] == "# Plants\n"
+    assert [one.get("metadata") for one in root["entries"] if one["path"] == "data/"] == [{"site": "north"}]
+    whole = lab.call("package_browse", package="lab/plants", recursive=True, detail=True)["data"]["entries"]
+    judge = lab.browsed("lab/plants")["files"]
+    assert {one["path"]: [one.get("metadata", {}), one["physical_key"]] for one in whole} == {
+        path: [meta, place] for path, (meta, _, place) in judge.items()
+    }
+
+
+def test_browsing_asks_once_for_a_revision_and_then_only_which_is_latest(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.call("package_browse", package="lab/plants", path="data/")
+    lab.stack.forget()
+    lab.call("package_browse", package="lab/plants", path="data/")
+    assert lab.asked() == ["Revision"]
+
+
+def test_files_are_read_through_the_stack_and_verified(lab: Lab) -> None:
+    lab.push("lab/plants")
+    read = lab.call("object_read", package="lab/plants", path="data/reads.csv")["data"]
+    assert (read["text"], read["verified"], read["metadata"]) == (
+        *FILES["data/reads.csv"][:1],
+        True,
+        FILES["data/reads.csv"][1],
+    )
+    rows = lab.call(
+        "object_read", package="lab/plants", path="data/reads.csv", mode="rows", where="count > 1"
+    )["data"]
+    assert rows["rows"] == [["B", 2]]
+    part = lab.call("object_read", package="lab/plants", path="README.md", offset=2, length=3)["data"]
+    assert part["text"] == "Pla"
+
+
+@pytest.mark.parametrize("redirects", [False, True], ids=["the proxy follows", "the client follows"])
+def test_a_package_is_verified_and_installed_through_the_stack(
+    lab: Lab, redirects: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.stack.set_browse_redirects(redirects)
+    monkeypatch.setattr(entry_store, "PIECE", 1000)
+    big = "0123456789abcdef" * 160
+    lab.push("lab/plants", files=FILES | {"big.txt": [big, {}], "empty.txt": ["", {}]})
+    report = lab.call("package_verify", package="lab/plants")["data"]
+    assert report["ok"] and report["checked"]["entries"] == 5
+    lab.call("package_install", package="lab/plants", dest=str(lab.folder / "there"))
+    assert (lab.folder / "there/data/reads.csv").read_text() == FILES["data/reads.csv"][0]
+    assert (lab.folder / "there/big.txt").read_text() == big
+    assert (lab.folder / "there/empty.txt").read_text() == ""
+
+
+def test_names_with_odd_characters_are_read(lab: Lab) -> None:
+    odd = "data/a b+c%41 #1?ü.txt"
+    lab.push("lab/plants", files={odd: ["odd\n", {}]})
+    assert lab.call("object_read", package="lab/plants", path=odd)["data"]["text"] == "odd\n"
+
+
+def test_the_log_the_tags_and_short_hashes_are_told(lab: Lab) -> None:
+    hashes = [lab.push("lab/plants", message, meta={"n": n}) for n, message in enumerate(["one", "two"])]
+    rows = lab.call("package_log", package="lab/plants")
+    assert [(one["top_hash"], one["message"]) for one in rows["data"]["revisions"]] == [
+        (hashes[1][:10], "two"),
+        (hashes[0][:10], "one"),
+    ]
+    assert rows["page"]["total"] == 2
+    old = lab.call("package_browse", package=f"lab/plants@{hashes[0][:8]}")["data"]
+    assert (old["top_hash"], old["metadata"]) == (hashes[0], {"n": 0})
+    compared = lab.call("package_diff", before=f"lab/plants@{hashes[0][:8]}", after="lab/plants")["data"]
+    assert compared["package_metadata"] == [{"field": "/n", "before": 0, "after": 1}]
+
+
+def test_packages_are_listed_with_totals_by_one_request(lab: Lab) -> None:
+    for name in ("lab/a", "lab/b", "other/c"):
+        lab.push(name, f"of {name}", meta={"name": name, "n": len(name)})
+    lab.call("status")
+    lab.stack.forget()
+    page = lab.call("packages_list", detail=True, metadata=["n"], limit=2)
+    assert lab.asked() == ["Packages"]
+    assert [(one["name"], one["metadata"], one["message"]) for one in page["data"]["packages"]] == [
+        ("lab/a", {"n": 5}, "of lab/a"),
+        ("lab/b", {"n": 5}, "of lab/b"),
+    ]
+    assert page["data"]["packages"][0]["entries"] == 3
+    assert page["page"]["total"] == 3
+    rest = lab.call("packages_list", detail=True, metadata=["n"], limit=2, cursor=page["page"]["next_cursor"])
+    assert [one["name"] for one in rest["data"]["packages"]] == ["other/c"]
+    assert rest["page"]["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "expected"),
+    [
+        ({"prefix": "lab/"}, ["lab/a", "lab/b"]),
+        ({"match": "/B"}, ["lab/b"]),
+        ({"match": "*/c"}, ["other/c"]),
+        ({"where": "n > 5"}, ["other/c"]),
+        ({"where": "message contains 'lab'"}, ["lab/a", "lab/b"]),
+        ({"where": "modified < 2020-01-01"}, []),
+        ({"where": "name = 'lab/a'", "prefix": "lab/"}, ["lab/a"]),
+    ],
+)
+def test_a_listing_is_narrowed_as_anywhere(lab: Lab, narrowed: dict[str, str], expected: list[str]) -> None:
+    for name in ("lab/a", "lab/b", "other/c"):
+        lab.push(name, f"of {name}", meta={"n": len(name)})
+    found = lab.call("packages_list", **narrowed)
+    assert [one["name"] for one in found["data"]["packages"]] == expected
+    assert bool(found.get("warnings")) == (not expected)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "code", "said"),
+    [
+        ("package_browse", {"package": "lab/plant"}, "package_not_found", "lab/plants"),
+        ("package_browse", {"package": "lab/plants@0123456"}, "revision_not_found", "package_log"),
+        ("package_browse", {"package": "lab/plants", "path": "dat"}, "entry_not_found", "data"),
+        ("object_read", {"package": "lab/plants", "path": "data"}, "not_a_file", "package_browse"),
+        ("packages_list", {"registry": "s3://nowhere-at-all"}, "registry_not_found", "registry_list"),
+        (
+            "package_browse",
+            {"package": "a/b", "registry": "s3://nowhere-at-all"},
+            "registry_not_found",
+            "registry_list",
+        ),
+        ("object_list", {"location": "s3://{bucket}/"}, "not_supported", "AWS credentials"),
+        ("workflow_list", {}, "not_supported", "AWS credentials"),
+    ],
+)
+def test_what_is_not_there_and_what_the_way_lacks_is_told_with_a_way_on(
+    lab: Lab, tool: str, arguments: dict[str, str], code: str, said: str
+) -> None:
+    lab.push("lab/plants")
+    given = {name: value.format(bucket=lab.bucket) for name, value in arguments.items()}
+    error = lab.call(tool, **given)["error"]
+    assert error["code"] == code
+    assert said in error["message"] + error["next_step"]
+
+
+def test_a_bucket_that_is_not_browsable_says_so(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.stack.change_bucket(lab.bucket, browsable=False)
+    error = lab.call("object_read", package="lab/plants", path="README.md")["error"]
+    assert error["code"] == "not_supported"
+    assert "browsable" in error["message"]
+
+
+def test_what_only_the_allowed_buckets_may_show_is_kept(
+    stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = Lab(
+        stack, moto, tmp_path, monkeypatch, allowed_buckets=("another",), default_registry="s3://another"
+    )
+    assert lab.call("packages_list", registry=lab.registry)["error"]["code"] == "permission_denied"
+
+
+# -- a revision that is not told whole --
+
+
+@pytest.fixture
+def small_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (packages_module, told_store):
+        monkeypatch.setattr(module, "MOST_LISTED", 2)
+
+
+@pytest.mark.usefixtures("small_listings")
+def test_a_revision_too_large_to_be_listed_is_browsed_folder_by_folder_and_not_verified(lab: Lab) -> None:
+    lab.push("lab/plants", "spring")
+    first = lab.call("package_browse", package="lab/plants", limit=1)
+    assert first["data"]["verified"] is False
+    assert any(one.startswith("not_verified") for one in first["warnings"])
+    rest = lab.call("package_browse", package="lab/plants", cursor=first["page"]["next_cursor"])
+    paths = [one["path"] for page in (first, rest) for one in page["data"]["entries"]]
+    assert paths == ["README.md", "data/"]
+    inner = lab.call("package_browse", package="lab/plants", path="data")["data"]["entries"]
+    assert [one["path"] for one in inner] == ["data/deep/", "data/reads.csv"]
+    read = lab.call("object_read", package="lab/plants", path="data/reads.csv")["data"]
+    assert read["text"] == FILES["data/reads.csv"][0]
+    assert not read.get("verified")
+
+
+@pytest.mark.usefixtures("small_listings")
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("package_browse", {"recursive": True}),
+        ("package_verify", {}),
+        ("package_install", {"dest": "there"}),
+        ("package_patch", {"message": "x"}),
+        ("package_copy", {"to": "lab/other"}),
+    ],
+)
+def test_nothing_is_built_on_a_revision_that_is_not_told_whole(
+    lab: Lab, tool: str, arguments: dict[str, Any]
+) -> None:
+    before = lab.push("lab/plants")
+    error = lab.call(tool, package="lab/plants", **arguments)["error"]
+    assert error["code"] == "not_supported"
+    assert "AWS credentials" in error["next_step"]
+    assert lab.log("lab/plants") == [before]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        no_listing("the index of this bucket is being made"),
+        Fault("/graphql", operation="Contents", field="PackageRevision.contentsFlatMap", value={}),
+        Fault("/graphql", operation="Contents", field="PackageRevision.contentsFlatMap", value="nothing"),
+    ],
+    ids=["null with an error", "fewer than are counted", "of another shape"],
+)
+def test_a_listing_told_in_part_is_an_error_and_a_patch_of_it_writes_nothing(lab: Lab, fault: Fault) -> None:
+    before = lab.push("lab/plants")
+    lab.stack.fault(fault)
+    for tool, arguments in (("package_browse", {}), ("package_patch", {"remove": ["README.md"]})):
+        assert lab.call(tool, package="lab/plants", **arguments)["error"]["code"] == "stack_failed"
+    assert lab.log("lab/plants") == [before]
+
+
+def test_a_listing_that_has_another_hash_is_shown_as_not_verified_and_nothing_is_done_with_it(
+    lab: Lab,
+) -> None:
+    before = lab.push("lab/plants")
+    lie = {
+        path: {"physicalKey": f"{lab.registry}/x", "size": 1, "hash": {"type": "SHA256", "value": "00"}}
+        for path in FILES
+    }
+    lab.stack.fault(
+        Fault("/graphql", operation="Contents", field="PackageRevision.contentsFlatMap", value=lie)
+    )
+    assert lab.call("package_browse", package="lab/plants")["data"]["verified"] is False
+    for tool, arguments in (
+        ("object_read", {"path": "README.md"}),
+        ("package_patch", {"remove": ["README.md"]}),
+        ("package_copy", {"to": "lab/other"}),
+    ):
+        assert lab.call(tool, package="lab/plants", **arguments)["error"]["code"] == "corrupt_manifest"
+    assert lab.log("lab/plants") == [before]
+
+
+# -- writing --
+
+
+def test_a_patch_changes_what_it_says_and_keeps_all_else(lab: Lab) -> None:
+    before = lab.push("lab/plants", "spring")
+    given: dict[str, Any] = {
+        "package": "lab/plants",
+        "expected_top_hash": before,
+        "remove": ["data/deep/"],
+        "rename": [{"from": "README.md", "to": "ABOUT.md"}],
+        "metadata": {"lot": "B34"},
+        "entry_metadata": {"data/reads.csv": {"unit": "colonies"}},
+        "message": "summer",
+    }
+    planned = lab.call("package_patch", **given, dry_run=True)
+    assert any(one.startswith("through_stack") for one in planned["warnings"])
+    done = lab.call("package_patch", **given)
+    told = ("removed", "renamed", "kept", "totals", "changes")
+    assert {one: done["data"][one] for one in told} == {one: planned["data"][one] for one in told}
+    now = lab.browsed("lab/plants")
+    assert now["hash"] == done["data"]["top_hash"]
+    assert (now["meta"], now["message"]) == ({"lot": "B34", "ratio": 2.0}, "summer")
+    assert {path: (meta, text) for path, (meta, text, _) in now["files"].items()} == {
+        "ABOUT.md": ({}, "# Plants\n"),
+        "data/reads.csv": ({"unit": "colonies", "ratio": 1.0}, FILES["data/reads.csv"][0]),
+    }
+    assert lab.log("lab/plants") == [before, now["hash"]]
+
+
+def test_files_that_stay_keep_the_very_hashes_places_and_full_metadata_that_they_had(lab: Lab) -> None:
+    lab.push("lab/plants", "spring")
+    judge = "result = {k: [e.as_dict()] for k, e in quilt3.Package.browse(arguments['name'], arguments['registry']).walk()}"
+    asked = {"name": "lab/plants", "registry": lab.registry}
+    before = lab.quilt3.run(judge, **asked)
+    lab.call("package_patch", package="lab/plants", message="the same files")
+    assert lab.quilt3.run(judge, **asked) == before
+
+
+def test_a_package_is_made_of_files_of_others_and_of_objects(lab: Lab) -> None:
+    lab.push("lab/plants", "spring")
+    lab.put("raw/plate 1.csv", b"x,y\n")
+    lab.put("raw/plate2.csv", b"z\n")
+    done = lab.call(
+        "package_create",
+        package="lab/new",
+        sources=[
+            {"from": "lab/plants@latest/data/", "to": "plants/"},
+            {"from": f"{lab.registry}/raw/", "to": "raw/"},
+            {"from": f"{lab.registry}/raw/plate2.csv", "to": "one.csv"},
+        ],
+        metadata={"made": "through"},
+        message="new",
+    )
+    assert any(one.startswith("in_place") for one in done["warnings"])
+    now = lab.browsed("lab/new")
+    assert {path: text for path, (_, text, _) in now["files"].items()} == {
+        "one.csv": "z\n",
+        "plants/deep/notes.txt": "measured in spring\n",
+        "plants/reads.csv": FILES["data/reads.csv"][0],
+        "raw/plate 1.csv": "x,y\n",
+        "raw/plate2.csv": "z\n",
+    }
+    assert now["meta"] == {"made": "through"}
+    assert now["hash"] == done["data"]["top_hash"]
+    assert lab.call("package_verify", package="lab/new")["data"]["ok"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"files": [{"path": "a", "text": "x"}]},
+        {"sources": ["here.txt"]},
+        {"sources": ["s3://{bucket}/no/such"]},
+    ],
+    ids=["inline", "a local file", "no object"],
+)
+def test_what_cannot_come_in_is_refused_by_the_plan_already(lab: Lab, given: dict[str, Any]) -> None:
+    (lab.folder / "here.txt").write_text("x")
+    sources = {
+        name: [one.format(bucket=lab.bucket) if isinstance(one, str) else one for one in many]
+        for name, many in given.items()
+    }
+    for dry_run in (True, False):
+        error = lab.call("package_create", package="lab/new", **sources, dry_run=dry_run)["error"]
+        assert error["code"] in ("not_supported", "source_not_found")
+    assert lab.log("lab/new") == []
+
+
+def test_an_existing_name_is_not_overwritten_unasked(lab: Lab) -> None:
+    before = lab.push("lab/plants")
+    source = {"package": "lab/plants", "sources": ["lab/plants@latest/README.md"]}
+    assert lab.call("package_create", **source)["error"]["code"] == "already_exists"
+    done = lab.call("package_create", **source, overwrite=True)["data"]
+    assert lab.log("lab/plants") == [before, done["top_hash"]]
+
+
+def test_a_parent_that_moved_is_a_conflict_and_disjoint_changes_are_merged_when_asked(lab: Lab) -> None:
+    first = lab.push("lab/plants")
+    second = lab.push("lab/plants", files=FILES | {"more.txt": ["more", {}]})
+    patch = {"package": "lab/plants", "expected_top_hash": first, "remove": ["README.md"]}
+    error = lab.call("package_patch", **patch)["error"]
+    assert error["code"] == "stale_parent"
+    assert lab.log("lab/plants") == [first, second]
+    lab.call("package_patch", **patch, merge=True)
+    assert sorted(lab.browsed("lab/plants")["files"]) == ["data/deep/notes.txt", "data/reads.csv", "more.txt"]
+
+
+def test_folders_with_metadata_are_not_written_without_it(lab: Lab) -> None:
+    lab.push("lab/plants", folders={"data": {"site": "north"}})
+    before = lab.log("lab/plants")
+    error = lab.call("package_patch", package="lab/plants", message="x")["error"]
+    assert error["code"] == "not_supported"
+    assert "folder" in error["message"].lower()
+    assert lab.log("lab/plants") == before
+    done = lab.call("package_patch", package="lab/plants", entry_metadata={"data/": None}, message="x")
+    assert lab.log("lab/plants") == [*before, done["data"]["top_hash"]]
+
+
+def test_a_revision_becomes_latest_again_as_a_new_line(lab: Lab) -> None:
+    first = lab.push("lab/plants", "one", meta={"n": 1})
+    second = lab.push("lab/plants", "two", meta={"n": 2})
+    done = lab.call("package_copy", package=f"lab/plants@{first}")
+    assert any(one.startswith("published_again") for one in done["warnings"])
+    assert lab.browsed("lab/plants")["hash"] == first
+    assert lab.log("lab/plants") == [first, second, first]
+
+
+def test_a_package_gets_another_name_in_its_bucket(lab: Lab) -> None:
+    first = lab.push("lab/plants", "one")
+    done = lab.call("package_copy", package="lab/plants", to="lab/copy")["data"]
+    assert done["top_hash"] == first
+    assert lab.browsed("lab/copy")["hash"] == first
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_revision_or_all_of_a_package_is_deleted(lab: Lab, whole: bool) -> None:
+    first = lab.push("lab/plants", "one", meta={"n": 1})
+    second = lab.push("lab/plants", "two", meta={"n": 2})
+    sibling = lab.push("lab/plants2", "sibling")
+    asked: dict[str, Any] = {"package": "lab/plants" if whole else f"lab/plants@{second}", "all": whole}
+    planned = lab.call("package_delete", **asked, dry_run=True)["data"]
+    assert lab.log("lab/plants") == [first, second]
+    done = lab.call("package_delete", **asked)["data"]
+    assert {**planned, "done": True} == done
+    assert lab.log("lab/plants") == ([] if whole else [first])
+    assert lab.log("lab/plants2") == [sibling]
+    if not whole:
+        assert lab.call("package_browse", package="lab/plants")["data"]["top_hash"] == first
+
+
+def test_a_reader_is_refused_and_nothing_is_written(lab: Lab) -> None:
+    before = lab.push("lab/plants")
+    lab.stack.add_role("looker", {lab.bucket: "READ"})
+    lab.stack.add_user("ada", roles=("looker",))
+    for tool, arguments in (
+        ("package_patch", {"package": "lab/plants", "message": "x"}),
+        ("package_delete", {"package": f"lab/plants@{before}"}),
+    ):
+        assert lab.call(tool, **arguments)["error"]["code"] == "permission_denied"
+    assert lab.log("lab/plants") == [before]
+
+
+def test_a_workflow_that_refuses_is_told_with_its_reason(lab: Lab) -> None:
+    before = lab.push("lab/plants", meta={"n": "none"})
+    lab.configure(STRICT)
+    error = lab.call("package_patch", package="lab/plants", workflow="strict", metadata={"n": 1})["error"]
+    assert error["code"] in ("workflow_failed", "stack_refused")
+    assert "essage" in error["message"]
+    assert lab.log("lab/plants") == [before]
+    done = lab.call(
+        "package_patch", package="lab/plants", workflow="strict", message="said", metadata={"n": 1}
+    )
+    assert lab.browsed("lab/plants")["hash"] == done["data"]["top_hash"]
+
+
+def test_a_stack_that_falls_silent_in_a_write_is_never_asked_twice(lab: Lab) -> None:
+    before = lab.push("lab/plants")
+    lab.call("package_browse", package="lab/plants")
+    lab.stack.fault(replace(bad_gateway(times=None), path="/graphql", operation="PackageConstruct"))
+    lab.stack.forget()
+    error = lab.call("package_patch", package="lab/plants", message="x")["error"]
+    assert (error["code"], error["retryable"]) == ("outcome_unknown", False)
+    assert "package_log" in error["next_step"]
+    assert lab.asked().count("PackageConstruct") == 1
+    assert lab.log("lab/plants") == [before]
+
+
+def test_a_read_that_the_proxy_fails_once_is_made_again(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.stack.fault(bad_gateway(times=1, path="/browse/*/README.md"))
+    assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
+
+
+def test_a_browsing_session_that_has_ended_is_had_anew(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.call("object_read", package="lab/plants", path="README.md")
+    lab.stack.fault(
+        Fault("/browse/*/README.md", times=1, status=404, body='{"message": "Session not found"}')
+    )
+    assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
+
+
+def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:
+    lab.push("lab/plants")
+    for target in ("http://169.254.169.254/latest/meta-data", "https://example.org/", "file:///etc/passwd"):
+        lab.stack.clear_faults()
+        lab.stack.fault(
+            no_credentials(), Fault("/browse/*/README.md", status=302, headers={"Location": target})
+        )
+        error = lab.call("object_read", package="lab/plants", path="README.md")["error"]
+        assert error["code"] == "misconfigured"
+
+
+def test_another_bucket_is_promoted_to_only_where_the_configuration_says_so(lab: Lab) -> None:
+    top_hash = lab.push("lab/plants", "one")
+    other = lab.moto.make_bucket()
+    lab.stack.add_bucket(other)
+    lab.stack.add_user("ada", roles=("writer",))
+    given = {"package": "lab/plants", "to_registry": f"s3://{other}"}
+    error = lab.call("package_copy", **given)["error"]
+    assert error["code"] == "outcome_unknown"
+    assert "no workflow configuration" in error["next_step"]
+    lab.configure(f"{STRICT}successors:\n  s3://{other}:\n    title: Other\n")
+    done = lab.call("package_copy", **given)["data"]
+    found = lab.quilt3.run(BROWSE, name="lab/plants", registry=f"s3://{other}")
+    assert found["hash"] == done["top_hash"]
+    assert all(place.startswith(f"s3://{other}/") for _, _, place in found["files"].values())
+    assert top_hash
