@@ -41,13 +41,21 @@ class ToldPackage:
 
 @dataclass(frozen=True, slots=True)
 class ToldRevision:
-    """``entries`` None: the stack does not count them."""
+    """``header`` None: not asked for. ``entries`` None: the stack does not count them."""
 
     name: str
     top_hash: str
     modified: datetime
-    header: Header
+    header: Header | None
     entries: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldLog:
+    """All revisions of a package, newest first, and the one that latest names. Both empty where there is no such package."""
+
+    revisions: tuple[ToldRevision, ...]
+    latest: ToldRevision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +161,29 @@ class StackPackages:
         found = object_of(package.get("revision"))
         return _revision(name, found) if found else None
 
-    def revisions(self, bucket: str, name: str) -> list[ToldRevision]:
-        """All of a package, newest first; none where there is no such package. A request for a thousand."""
+    def log(self, bucket: str, name: str) -> ToldLog:
+        """A request for a thousand revisions; where one of them cannot be told as a whole, another without their headers."""
+        try:
+            return self._log("Revisions", bucket, name)
+        except StackFailed:
+            return self._log("RevisionHashes", bucket, name)
+
+    def _log(self, document: str, bucket: str, name: str) -> ToldLog:
         found: list[ToldRevision] = []
         number = 1
         while True:
-            data = self._graph.query("Revisions", bucket=bucket, name=name, number=number, size=_AT_ONCE)
-            if data.get("package") is None:
-                return found
-            listed = object_of(object_of(data["package"]).get("revisions"))
+            data = self._graph.query(document, bucket=bucket, name=name, number=number, size=_AT_ONCE)
+            package = object_of(data.get("package"))
+            if not package:
+                return ToldLog((), None)
+            latest, listed = object_of(package.get("latest")), object_of(package.get("revisions"))
             rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
             if rows is None or total is None:
                 raise _in_part(f"the revisions of {name}")
             page = [_revision(name, one) for one in rows]
             found += page
             if len(found) >= total or not page:
-                return found
+                return ToldLog(tuple(found), _revision(name, latest) if latest else None)
             number += 1
 
     def contents(self, bucket: str, name: str, top_hash: str) -> ToldContents | None:
@@ -267,7 +282,7 @@ def _revision(name: str, found: Mapping[str, Any]) -> ToldRevision:
     if top_hash is None or modified is None:
         raise _in_part(f"a revision of {name}")
     count = number_of(found.get("totalEntries"))
-    header = Header(object_of(found.get("metadata")))
+    header = Header(object_of(found["metadata"])) if "metadata" in found else None
     return ToldRevision(name, top_hash, modified, header, None if count is None else int(count))
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import DeleteOutcome
 from quilt_mcp.errors import OutcomeUnknown, QuiltError, StackFailed, StorageUnavailable
 from quilt_mcp.registry.deletion import plan_deletion
-from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.workers import in_thread
 
 
 async def delete_told(
-    packages: StackPackages, registry: Registry, package: PackageUri, *, whole: bool, dry_run: bool
+    packages: StackPackages, registry: ToldRegistry, package: PackageUri, *, whole: bool, dry_run: bool
 ) -> DeleteOutcome:
     """As ``registry.deletion.delete``, but under no condition: a push that comes in between is not refused. A whole package goes
     revision by revision, the oldest first: cut short, what is left is a package still, and the same call goes on.
@@ -41,5 +41,6 @@ async def delete_told(
             if gone:
                 error.next_step = f"{gone} of {len(hashes)} revisions are deleted already. {error.next_step}"
             raise
+    registry.forget_pointers()
     found = await registry.pointers.latest(name)
     return replace(planned.outcome, done=True, latest=found and found.top_hash)

@@ -46,6 +46,8 @@ class EntryStore:
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> tuple[ObjectStat, bytes]:
+        if length == 0:  # a range has a byte at least
+            return await self.stat(key), b""
         first = await self._read(key, offset, PIECE if length is None else min(length, PIECE))
         end = first.size if length is None else min(first.size, offset + length)
         pieces = [first.data]

@@ -10,7 +10,7 @@ from quilt_mcp.backends.objects import checked_length
 from quilt_mcp.catalog.packages import Inside, StackPackages, ToldFile, ToldFolder
 from quilt_mcp.domain.address import PackageUri, browse_call
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
-from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.listing import Browse, Content, Item, Page, Totals
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.names import walk_key
@@ -37,7 +37,7 @@ class Folders:
             top_hash, at = decode_cursor(cursor, _call(package), str, int)
             package = PackageUri(package.registry, package.name, top_hash=top_hash, path=package.path)
         pinned, inside = await self._inside(package)
-        header, item = inside.revision.header, inside.item
+        header, item = inside.revision.header or Header({}), inside.item
         children = [item] if isinstance(item, ToldFile) else sorted(inside.children, key=_walk)
         rows = children[at : at + limit]
         end = at + len(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from quilt_mcp.backends.through.told_publisher import ToldPublisher
+from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_store import DIRECT
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.domain.entry import Entry, Hash
@@ -35,7 +36,7 @@ class ToldAuthor(Author):
     def __init__(
         self,
         packages: StackPackages,
-        registry: Registry,
+        registry: ToldRegistry,
         registries: Callable[[str], Registry],
         scratch: Path,
     ) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_store import DIRECT
 from quilt_mcp.catalog.packages import LEVELS, Pushed, StackPackages
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Header
 from quilt_mcp.errors import NotSupported, OutcomeUnknown, QuiltError, StackFailed, StorageUnavailable
 from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.publish import COMMIT_SECONDS, Published
@@ -28,7 +28,7 @@ class ToldPublisher:
     """See ``author.Publishes``. Not atomic with the look at the parent: what another publishes in the moment between is not
     refused. It stays in the log, and a warning names it."""
 
-    def __init__(self, packages: StackPackages, registry: Registry) -> None:
+    def __init__(self, packages: StackPackages, registry: ToldRegistry) -> None:
         self._packages = packages
         self._registry = registry
         self._bucket = registry.url.removeprefix("s3://")
@@ -101,6 +101,7 @@ class ToldPublisher:
         act: Callable[[], str],
         warnings: tuple[str, ...] = (),
     ) -> Published:
+        self._registry.forget_pointers()
         latest = await self._registry.pointers.latest(name)
         if (latest and latest.top_hash) != (parent and parent.top_hash):
             raise stale_parent(name, parent and parent.top_hash, latest)
@@ -118,10 +119,10 @@ class ToldPublisher:
     async def _read_back(self, name: str, top_hash: str, parent: str | None) -> tuple[str, ...]:
         """What another published in the moments around the write."""
         try:
-            log = await in_thread(partial(self._packages.revisions, self._bucket, name))
+            log = await in_thread(partial(self._packages.log, self._bucket, name))
         except QuiltError as error:
             return (f"not_read_back: the revision is made; reading the log back failed ({error.code}).",)
-        hashes = [one.top_hash for one in log]
+        hashes = [one.top_hash for one in log.revisions]
         if top_hash not in hashes:
             return (f"not_in_log: the stack made {top_hash}, and does not tell of it in the log (yet).",)
         at = hashes.index(top_hash)

@@ -23,6 +23,10 @@ class ToldRegistry(Registry):
         self._told.about(package.name)
         return await super().resolve(package)
 
+    def forget_pointers(self) -> None:
+        """What latest is, and the log, are asked for again."""
+        self._told.forget_pointers()
+
     async def open_ahead(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
         """As ``Registry.open_ahead``, but a listing that does not hash to the revision's name is shown as not verified: it may
         be whole and only told in another spelling. Nothing else is done with it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final, NoReturn
 
@@ -37,7 +37,7 @@ _NAMES: Final = 1_000
 
 
 class ToldStore:
-    """See ``store.Store``; one for each call, so that a call sees one state of a package's log.
+    """See ``store.Store``; one for each call, which sees one state of a package's log until it forgets it.
 
     Its objects are the pointers of packages and their manifests, made from what the stack tells: of the same revision the same
     lines, if the stack tells all of it. The size of a manifest is a guess before it is read. Whatever else a bucket holds, and
@@ -57,7 +57,8 @@ class ToldStore:
         self.entries: EntryPlaces | None = self
         self._packages = packages
         self._sessions = sessions
-        self._logs: dict[str, list[ToldRevision]] = {}
+        self._logs: dict[str, tuple[ToldRevision, ...]] = {}
+        self._tags: dict[tuple[str, str], ToldRevision | None] = {}
         self._revisions: dict[str, ToldRevision] = {}
         self._name = ""
         """The package that a manifest is asked for next: a stack knows no revision without one."""
@@ -87,8 +88,8 @@ class ToldStore:
             told = await self._pointer(key)
             stat, body = _pointer_stat(key, told), told.top_hash.encode()
         elif length is not None and offset == 0:  # for its first line, which is known without the others
-            told = await self._revision(key[len(MANIFESTS) :])
-            stat, body = _manifest_stat(key, told), _first_line(told.header)
+            told = await self._revision(key[len(MANIFESTS) :], with_header=True)
+            stat, body = _manifest_stat(key, told), _first_line(told.header or Header({}))
         else:
             told = await self._revision(key[len(MANIFESTS) :])
             stat, body = _manifest_stat(key, told), await self._manifest(told)
@@ -129,20 +130,25 @@ class ToldStore:
 
     # -- what is told --
 
-    async def _log(self, name: str) -> list[ToldRevision]:
-        """Newest first; asked for once."""
+    def forget_pointers(self) -> None:
+        self._logs.clear()
+        self._tags.clear()
+
+    async def _log(self, name: str) -> Sequence[ToldRevision]:
+        """Newest first; asked for once, with what latest is."""
         if name not in self._logs:
-            self._logs[name] = await in_thread(partial(self._packages.revisions, self.bucket, name))
-            self._revisions |= {one.top_hash: one for one in reversed(self._logs[name])}
+            told = await in_thread(partial(self._packages.log, self.bucket, name))
+            self._logs[name] = told.revisions
+            self._tags.setdefault((name, LATEST), told.latest)
+            self._revisions |= {one.top_hash: one for one in reversed(told.revisions)}
         self._name = name
         return self._logs[name]
 
     async def _pointer_stats(self, name: str) -> list[ObjectStat]:
         stamps = _stamps(await self._log(name))
         stats = [_pointer_stat(pointer_key(name, stamp), told) for stamp, told in stamps.items()]
-        if stats:
-            latest = await self._pointer(pointer_key(name, LATEST))
-            stats.append(_pointer_stat(pointer_key(name, LATEST), latest))
+        latest = self._tags.get((name, LATEST))
+        stats += [] if latest is None else [_pointer_stat(pointer_key(name, LATEST), latest)]
         return sorted(stats, key=lambda one: one.key)
 
     async def _pointer(self, key: str) -> ToldRevision:
@@ -151,8 +157,11 @@ class ToldStore:
             raise _not_told(f"{self.url}/{key}")
         if TIMESTAMP.fullmatch(tag):
             told = _stamps(await self._log(name)).get(tag)
+        elif (name, tag) in self._tags:
+            told = self._tags[name, tag]
         else:
             told = await in_thread(partial(self._packages.revision, self.bucket, name, tag))
+            self._tags[name, tag] = told
         self._name = name
         if told is None:
             raise ObjectNotFound(
@@ -162,9 +171,9 @@ class ToldStore:
             )
         return self._revisions.setdefault(told.top_hash, told)
 
-    async def _revision(self, top_hash: str) -> ToldRevision:
+    async def _revision(self, top_hash: str, *, with_header: bool = False) -> ToldRevision:
         known = self._revisions.get(top_hash)
-        if known is None and self._name:
+        if (known is None or (with_header and known.header is None)) and self._name:
             asking = partial(self._packages.revision, self.bucket, self._name, top_hash)
             known = await in_thread(asking)
         if known is None or known.top_hash != top_hash:
@@ -173,7 +182,8 @@ class ToldStore:
                 next_step="Call package_log for the revisions of the package.",
                 details={"registry": self.url, "package": self._name, "top_hash": top_hash},
             )
-        return self._revisions.setdefault(top_hash, known)
+        self._revisions[top_hash] = known
+        return known
 
     async def _manifest(self, told: ToldRevision) -> bytes:
         found = await in_thread(partial(self._packages.contents, self.bucket, told.name, told.top_hash))
@@ -196,7 +206,7 @@ def _first_line(header: Header) -> bytes:
     return f"{dump_line(dict(header.fields))}\n".encode("utf-8", "surrogatepass")
 
 
-def _stamps(log: list[ToldRevision]) -> dict[str, ToldRevision]:
+def _stamps(log: Sequence[ToldRevision]) -> dict[str, ToldRevision]:
     """By the names of their pointers, which are the times at which they were made: no two are of one second."""
     found: dict[str, ToldRevision] = {}
     last = 1 << 62
