@@ -4,6 +4,7 @@ written by quilt3, and what is written is read by quilt3."""
 from __future__ import annotations
 
 import asyncio
+import gzip
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,9 +107,9 @@ class Lab:
     def log(self, name: str) -> list[str]:
         return self.quilt3.run(LOG, name=name, registry=self.registry)
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes, **more: Any) -> None:
         with self.moto.boto() as s3:
-            s3.put_object(Bucket=self.bucket, Key=key, Body=content)
+            s3.put_object(Bucket=self.bucket, Key=key, Body=content, **more)
 
     def configure(self, workflows: str) -> None:
         self.put(".quilt/workflows/config.yml", workflows.encode())
@@ -226,6 +227,18 @@ def test_a_package_is_verified_and_installed_through_the_stack(
     assert (lab.folder / "there/data/reads.csv").read_text() == FILES["data/reads.csv"][0]
     assert (lab.folder / "there/big.txt").read_text() == big
     assert (lab.folder / "there/empty.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("redirects", [False, True], ids=["the proxy follows", "the client follows"])
+def test_a_file_that_names_an_encoding_is_read_as_it_lies(lab: Lab, redirects: bool) -> None:
+    lab.stack.set_browse_redirects(redirects)
+    lab.push("lab/plants")
+    packed = gzip.compress(b"plate,count\nA,1\n")
+    lab.put("packed.csv.gz", packed, ContentEncoding="gzip")
+    lab.call("package_patch", package="lab/plants", add=[f"{lab.registry}/packed.csv.gz"])
+    assert lab.call("package_verify", package="lab/plants")["data"]["ok"]
+    lab.call("package_install", package="lab/plants", path="packed.csv.gz", dest=str(lab.folder / "there"))
+    assert (lab.folder / "there/packed.csv.gz").read_bytes() == packed
 
 
 def test_names_with_odd_characters_are_read(lab: Lab) -> None:
@@ -615,6 +628,29 @@ def test_a_browsing_session_that_has_ended_is_had_anew(lab: Lab) -> None:
         Fault("/browse/*/README.md", times=1, status=404, body='{"message": "Session not found"}')
     )
     assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
+
+
+def test_bytes_that_are_not_the_recorded_ones_are_an_error(lab: Lab) -> None:
+    lab.push("lab/plants")
+    told = {"Content-Range": "bytes 0-8/9", "Content-Type": "text/markdown"}
+    lab.stack.fault(Fault("/browse/*/README.md", status=206, body="# Plantz\n", headers=told))
+    assert lab.call("object_read", package="lab/plants", path="README.md")["error"]["code"] == "hash_mismatch"
+    report = lab.call("package_verify", package="lab/plants")["data"]
+    assert [(one["path"], one["problem"]) for one in report["problems"]] == [("README.md", "hash")]
+    error = lab.call("package_install", package="lab/plants", dest=str(lab.folder / "there"))["error"]
+    assert error["code"] == "hash_mismatch"
+    assert not (lab.folder / "there/README.md").exists()
+
+
+@pytest.mark.parametrize("told", ["", "bytes 1-9/9", "bytes 0-8/7", "nonsense"])
+def test_a_range_that_is_not_the_one_asked_for_is_not_taken(lab: Lab, told: str) -> None:
+    lab.push("lab/plants")
+    headers = {"Content-Range": told} if told else {}
+    lab.stack.fault(Fault("/browse/*/README.md", status=206, body="# Plants\n", headers=headers))
+    assert lab.call("object_read", package="lab/plants", path="README.md")["error"]["code"] in (
+        "storage_unavailable",
+        "hash_mismatch",
+    )
 
 
 def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:

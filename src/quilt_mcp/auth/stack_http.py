@@ -124,9 +124,10 @@ class StackHttp:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         most: int = _ANSWER_BYTES,
+        is_file: bool = False,
     ) -> Answer:
         """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
-        Cookies are kept for the host that gave them. Raises StorageUnavailable."""
+        Cookies are kept for the host that gave them. ``is_file``: a file's own bytes are asked for, whatever encoding it names. Raises StorageUnavailable."""
         import httpx2
 
         if bearer is not None and _HEADER.fullmatch(bearer) is None:
@@ -145,7 +146,7 @@ class StackHttp:
                 status: int = answer.status_code
                 found = Answer(host, status, b"", dict(answer.headers))
                 read = bytearray()
-                for chunk in answer.iter_bytes():
+                for chunk in answer.iter_raw() if is_file else answer.iter_bytes():
                     read += chunk
                     if len(read) > most or time.monotonic() > until:
                         raise found.strange("an answer that does not end", "Ask for less at once.")

@@ -79,7 +79,7 @@ class BrowsingSessions:
         for left in reversed(range(_ATTEMPTS)):
             url = f"{self._proxy()}/browse/{self._session(revision)}/{quote(path)}"
             try:
-                answer = self._stack.http.send("GET", url, headers=wanted, most=length + PIECE)
+                answer = self._stack.http.send("GET", url, headers=wanted, most=length + PIECE, is_file=True)
                 if answer.status in _REDIRECTS:
                     answer = self._followed(answer, url, wanted, length)
             except StorageUnavailable:
@@ -164,7 +164,7 @@ class BrowsingSessions:
                 next_step="Ask an administrator of the stack.",
                 details={"host": answer.host},
             )
-        return self._elsewhere.send("GET", target, headers=wanted, most=length + PIECE)
+        return self._elsewhere.send("GET", target, headers=wanted, most=length + PIECE, is_file=True)
 
 
 def _bytes(answer: Answer, offset: int, length: int) -> Bytes:

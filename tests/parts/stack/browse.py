@@ -60,6 +60,8 @@ def read(
         "ETag": found["ETag"],
         "Accept-Ranges": "bytes",
     }
+    if "ContentEncoding" in found:
+        headers["Content-Encoding"] = found["ContentEncoding"]
     if "ContentRange" in found:
         headers["Content-Range"] = found["ContentRange"]
     return found["ResponseMetadata"]["HTTPStatusCode"], headers, found["Body"].iter_chunks(1 << 16)

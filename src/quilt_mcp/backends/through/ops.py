@@ -31,6 +31,7 @@ from quilt_mcp.registry.writing.author import Author
 MISSING: Final = (
     "objects of buckets",
     "local and inline files into a package",
+    "copies into a folder's registry (package_install brings files)",
     "workflow_list",
     "metadata of folders in what is written",
     "more than single folders of a revision with over 50,000 files",

@@ -19,7 +19,7 @@ from quilt_mcp.cli import exits
 from quilt_mcp.cli.doctor.check import Check, failed
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.printable import one_line
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import NotSupported, QuiltError
 from quilt_mcp.ops import QuiltOps
 from quilt_mcp.server import signals
 from quilt_mcp.session import Session
@@ -56,15 +56,15 @@ async def examine(settings: Settings) -> list[Check]:
     checks += found.checks
     if not found.answers:
         return checks
-    return [*checks, *await _registry(session, identity, gives_keys=found.gives_keys)]
+    return [*checks, *await _registry(session, identity, is_served=found.is_served)]
 
 
-async def _registry(session: Session, identity: Identity, *, gives_keys: bool = True) -> list[Check]:
+async def _registry(session: Session, identity: Identity, *, is_served: bool = True) -> list[Check]:
     try:
         ops = await session.ops(identity)
     except QuiltError as error:
         return [failed("registry", error)]
-    is_reached = gives_keys or not ops.default_registry.startswith("s3://")
+    is_reached = is_served or not ops.default_registry.startswith("s3://")
     checks = [await _reading(ops), await _writing(ops)] if is_reached else []
     if ops.search is None:
         return checks
@@ -166,6 +166,10 @@ async def _writing(ops: QuiltOps) -> Check:
     registry = ops.default_registry
     try:
         await ops.put_object(f"{registry.rstrip('/')}/doctor-was-here", b"", dry_run=True)
+    except NotSupported:
+        return Check(
+            "write", None, "switched on; the stack makes revisions, of what lies in its buckets already"
+        )
     except QuiltError as error:
         return failed("write", error)
     if registry.startswith("file:"):

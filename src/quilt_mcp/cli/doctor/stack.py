@@ -10,18 +10,19 @@ from quilt_mcp.cli.doctor.check import Check, failed
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.request import SearchRequest
-from quilt_mcp.errors import NotSupported, QuiltError
+from quilt_mcp.errors import NotSupported, PermissionDenied, QuiltError
 from quilt_mcp.ops import SupportsSearch
 from quilt_mcp.storage.s3.clients import KeySource
 
 
 @dataclass(frozen=True, slots=True)
 class StackChecks:
-    """``answers``: the stack can be asked more. ``gives_keys``: and so can S3. What either would say again is not asked."""
+    """``answers``: the stack can be asked more. ``is_served``: packages are in reach, by S3 or through the stack. What either
+    would say again is not asked."""
 
     checks: tuple[Check, ...]
     answers: bool = False
-    gives_keys: bool = False
+    is_served: bool = False
 
 
 async def examine_stack(stack: Stack, keys: KeySource) -> StackChecks:
@@ -35,10 +36,14 @@ async def examine_stack(stack: Stack, keys: KeySource) -> StackChecks:
     checks.append(Check("user", True, _told(who)))
     try:
         await asyncio.to_thread(keys)
+    except PermissionDenied as error:
+        said = "none are given to this user: packages are read and written through the stack"
+        checks.append(Check("aws keys", None, said, error.next_step))
+        return StackChecks(tuple(checks), answers=True, is_served=True)
     except QuiltError as error:
         return StackChecks((*checks, failed("aws keys", error)), answers=True)
     checks.append(Check("aws keys", True, f"given{f' to the role {who.role}' if who.role else ''}"))
-    return StackChecks(tuple(checks), answers=True, gives_keys=True)
+    return StackChecks(tuple(checks), answers=True, is_served=True)
 
 
 async def examine_search(search: SupportsSearch) -> Check:
