@@ -127,7 +127,8 @@ class StackHttp:
         is_file: bool = False,
     ) -> Answer:
         """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
-        Cookies are kept for the host that gave them. ``is_file``: a file's own bytes are asked for, whatever encoding it names. Raises StorageUnavailable."""
+        ``is_file``: a file's own bytes are asked for, whatever encoding it names. Cookies are kept for the host that gave them.
+        Raises StorageUnavailable."""
         import httpx2
 
         if bearer is not None and _HEADER.fullmatch(bearer) is None:
