@@ -132,7 +132,7 @@ def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) 
 
 @pytest.mark.parametrize(("where", "said"), [
     ("entires > 3", "Did you mean entries"),
-    ("message = 'confocal stacks of organoids'", "query='comment:word'"),
+    ("message = 'confocal stacks of organoids'", "query='mnfst_message:word'"),
     ("/plates > 7", "Use =, >= and <="),
     ("size = 'big'", "a number should stand"),
     ("modified >= tomorrow", "a date"),

@@ -12,12 +12,12 @@ from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
-from quilt_mcp.catalog.search import StackSearch
+from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link, Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.domain.search.request import Hit, SearchRequest
+from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.storage.store import Place
@@ -40,7 +40,9 @@ class StackOps(IamOps):
         super().__init__(access, registry, options, backend=backend)
         self._stack = stack
         self.roles = _Roles(stack, renew_keys, self._require_writes)
-        self.search = _Search(StackSearch(stack.graph, self._allowed))
+        self.search = _Search(
+            StackSearch(stack.graph, lambda: [one.name for one in stack.buckets()], self._allowed)
+        )
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -110,7 +112,6 @@ class _Search:
     def __init__(self, search: StackSearch) -> None:
         self._search = search
 
-    async def search(
-        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
-    ) -> Page[Hit]:
-        return await in_thread(partial(self._search.page, request, checked_limit(limit), cursor))
+    async def search(self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None) -> Found:
+        most = checked_limit(limit) if limit else 0
+        return await in_thread(partial(self._search.page, request, most, cursor))

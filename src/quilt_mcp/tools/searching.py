@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.search.request import BEST, SCOPES, SORTS, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search.facet import ALL, Facet, Facets
+from quilt_mcp.domain.search.request import BEST, SCOPES, FoundFile, Hit, Scope, SearchRequest
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
@@ -29,6 +30,7 @@ async def search(
     where: str = "",
     sort: str = BEST,
     all_revisions: bool = False,
+    facets: Sequence[str] = (),
     detail: bool = False,
     limit: int = 30,
     cursor: str | None = None,
@@ -42,11 +44,12 @@ async def search(
         parse_where(where) if where else (),
         sort,
         all_revisions,
+        tuple(facets) if cursor is None else (),
     )
     page = await searching.search(request, limit=limit, cursor=cursor)
     rows = [_row(one, detail, call.ops.default_registry) for one in page.items]
     return Answer(
-        {"hits": rows},
+        {**_facets(page.facets), "hits": rows},
         records=("hits",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -56,7 +59,12 @@ async def search(
 
 def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
     if not hit.uri.startswith("quilt+"):
-        return present(uri=hit.uri, size=hit.size, modified=time_text(hit.modified))
+        return present(
+            uri=hit.uri,
+            size=hit.size,
+            modified=time_text(hit.modified),
+            deleted=True if hit.is_deleted else None,
+        )
     package = PackageUri.parse(hit.uri)
     name = f"{package.name}@{hash_text(package.top_hash, detail)}"
     where = package.registry if detail or package.registry != default else None
@@ -68,6 +76,7 @@ def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
             modified=None if hit.modified is None else hit.modified.date().isoformat(),
             message=None if hit.message is None else hit.message[:_MESSAGE],
             files=[one.path for one in hit.files[:FILES_TOLD]] or None,
+            more_files=max(0, len(hit.files) - FILES_TOLD) or None,
         )
     return present(
         package=name,
@@ -82,6 +91,25 @@ def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
     )
 
 
+def _facets(found: Facets | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"facets": [_facet(one) for one in found.items]} | present(
+        facets_cut=True if found.is_cut else None
+    )
+
+
+def _facet(one: Facet) -> dict[str, Any]:
+    return present(
+        field=one.field,
+        type=one.kind,
+        min=one.low,
+        max=one.high,
+        values=list(one.values) or None,
+        more_values=one.more_values or None,
+    )
+
+
 def _file(one: FoundFile) -> dict[str, Any]:
     return present(path=one.path, size=one.size, matched=list(one.matched) or None)
 
@@ -89,27 +117,37 @@ def _file(one: FoundFile) -> dict[str, Any]:
 SEARCH = ToolSpec(
     name="search",
     title="Search",
-    description="Finds packages or objects by words of names, messages, metadata, paths, contents. query is the "
-    'stack\'s language: words, "phrases", wild*cards, AND OR NOT, field:value; empty matches all. where narrows exactly: '
-    "modified >= 2026-01-01 and name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer is a field of metadata).",
+    description="Finds packages or objects by words of names, messages, metadata, paths, contents. query: words, "
+    '"phrases", wild*cards, AND OR NOT, field:value; empty: all. where narrows exactly: modified >= 2026-01-01 and '
+    "name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer: metadata).",
     arguments={
-        "query": {"type": "string", "description": "Words, or more"},
+        "query": {"type": "string", "description": "Words"},
         "scope": {
             "type": "string",
             "enum": list(SCOPES),
             "default": "packages",
-            "description": "What to find",
+            "description": "Of what",
         },
-        "registries": {**listed(TEXT), "description": "Default: all in reach"},
+        "registries": {**listed(TEXT), "description": "Default: all"},
         "where": {"type": "string", "description": "Comparisons"},
-        "sort": {"type": "string", "enum": list(SORTS), "default": BEST, "description": "Order"},
+        "sort": {
+            "type": "string",
+            "default": BEST,
+            "description": "name, modified, size or /pointer; -: descending",
+        },
         "all_revisions": {"type": "boolean", "default": False, "description": "Old ones too"},
-        "detail": DETAIL,
-        "limit": limit(30),
+        "facets": {
+            **listed(TEXT),
+            "description": f'To filter by: fields, pointers; ["{ALL}"]: all',
+        },
+        "detail": {**DETAIL, "description": "All there is"},
+        "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
         "cursor": CURSOR,
     },
     required=(),
     data=fields(
+        facets=listed(fields(field=TEXT, type=TEXT, min={}, max={}, values=listed(TEXT), more_values=NUMBER)),
+        facets_cut={"type": "boolean"},
         hits=listed(
             fields(
                 package=TEXT,
@@ -121,9 +159,11 @@ SEARCH = ToolSpec(
                 message=TEXT,
                 matched=listed(TEXT),
                 files=listed({}),
+                more_files=NUMBER,
+                deleted={"type": "boolean"},
                 metadata={},
             )
-        )
+        ),
     ),
     run=search,
     needs=("search",),

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from quilt_mcp.catalog.shapes import number_of
 from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.search.facet import Kind
 from quilt_mcp.domain.search.filter import span_of
 from quilt_mcp.domain.search.request import Scope
 from quilt_mcp.domain.search.where import Condition
@@ -32,8 +33,8 @@ _FIELDS: Final[Mapping[Scope, Mapping[str, str]]] = {
     },
 }
 _ALSO: Final = {"path": "key", "extension": "ext"}
-_WORDS: Final = {"message": "comment", "comment": "comment", "content": "content"}
-"""Texts that the stack searches by words only, so by its query: an exact comparison is not to be had."""
+_WORDS: Final = {"message": "mnfst_message", "comment": "mnfst_message", "content": "content"}
+"""Texts that the stack searches by words only, so by its query, in which they have these names."""
 _WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
 _WILD: Final = re.compile(r"[\\*?]")
 
@@ -49,16 +50,21 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
                     f"{one.column} is metadata of packages, and objects are searched.",
                     next_step='Search with scope="packages".',
                 )
-            kind = _kind_of(one)
+            kind = kind_of(one)
             place = metadata.setdefault(f"{one.column} {kind}", {"path": one.column, kind: {}})
             _add(place[kind], kind, one)
             continue
-        name = _ALSO.get(one.column, one.column)
+        name = field_of(one.column)
         kind = _FIELDS[scope].get(name)
         if kind is None:
             raise _unknown(scope, one.column)
         _add(own.setdefault(name, {}), kind, one)
     return own, list(metadata.values())
+
+
+def field_of(column: str) -> str:
+    """As the stack calls it."""
+    return _ALSO.get(column, column)
 
 
 def _unknown(scope: Scope, field: str) -> InvalidArgument:
@@ -75,7 +81,7 @@ def _unknown(scope: Scope, field: str) -> InvalidArgument:
     )
 
 
-def _kind_of(condition: Condition) -> str:
+def kind_of(condition: Condition) -> Kind:
     """The type under which the stack has indexed such a value: text that is a date counts as one."""
     value = condition.values[0] if condition.values else ""
     if isinstance(value, bool):
