@@ -11,14 +11,17 @@ from quilt_mcp.domain.search.request import BEST, SCOPES, FoundFile, Hit, Scope,
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
-from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.envelope import Answer, json_text
 from quilt_mcp.tools.results.shapes import hash_text, present, time_text
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, TEXT, fields, limit, listed
 
-FILES_TOLD = 2
-"""Matching files that a package's row names."""
-_MESSAGE = 30
+_ROW_BYTES = 95
+"""Of a hit without detail, so that a page of 30 is read in 3 KB."""
+_MESSAGE = 12
+"""The least of a message that is worth telling. Where no file is told, a long name does not push it out."""
+_PATHS = 30
+"""Letters of paths that a row tells, or its first path however long that is."""
 
 
 async def search(
@@ -47,7 +50,8 @@ async def search(
         tuple(facets) if cursor is None else (),
     )
     page = await searching.search(request, limit=limit, cursor=cursor)
-    rows = [_row(one, detail, call.ops.default_registry) for one in page.items]
+    dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)
+    rows = [_row(one, detail, dated, call.ops.default_registry) for one in page.items]
     return Answer(
         {**_facets(page.facets), "hits": rows},
         records=("hits",),
@@ -57,7 +61,7 @@ async def search(
     )
 
 
-def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
+def _row(hit: Hit, detail: bool, dated: bool, default: str) -> dict[str, Any]:
     if not hit.uri.startswith("quilt+"):
         return present(
             uri=hit.uri,
@@ -69,15 +73,7 @@ def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
     name = f"{package.name}@{hash_text(package.top_hash, detail)}"
     where = package.registry if detail or package.registry != default else None
     if not detail:
-        # The day and the message's beginning: what tells one hit from another. A page of 30 is read in 3 KB.
-        return present(
-            package=name,
-            registry=where,
-            modified=None if hit.modified is None else hit.modified.date().isoformat(),
-            message=None if hit.message is None else hit.message[:_MESSAGE],
-            files=[one.path for one in hit.files[:FILES_TOLD]] or None,
-            more_files=max(0, len(hit.files) - FILES_TOLD) or None,
-        )
+        return _lean(hit, name, where, dated)
     return present(
         package=name,
         registry=where,
@@ -89,6 +85,29 @@ def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
         files=[_file(one) for one in hit.files] or None,
         metadata=hit.metadata,
     )
+
+
+def _lean(hit: Hit, name: str, registry: str | None, dated: bool) -> dict[str, Any]:
+    """What tells one hit from another: its files that matched, the beginning of its message in the room that is left, and its day
+    where days are asked about."""
+    paths = [one.path for one in hit.files[:2]]
+    if sum(map(len, paths)) > _PATHS:
+        paths = paths[:1]
+    row = present(
+        package=name,
+        registry=registry,
+        modified=hit.modified.date().isoformat() if dated and hit.modified else None,
+        files=paths or None,
+        more_files=len(hit.files) - len(paths) or None,
+    )
+    room = _ROW_BYTES - len(json_text({**row, "message": ""}))
+    if hit.message and (room >= _MESSAGE or not paths):
+        row["message"] = _cut(hit.message, max(_MESSAGE, room))
+    return row
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."
 
 
 def _facets(found: Facets | None) -> dict[str, Any]:

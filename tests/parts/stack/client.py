@@ -101,6 +101,10 @@ class Stack:
     def set_profile(self, profile: str) -> None:
         self._do("profile", profile=profile)
 
+    def set_graph_search(self, on: bool) -> None:
+        """Off: GraphQL has no search, as before July 2025. The registry's older one stays."""
+        self._do("graph_search", on=on)
+
     def set_browse_redirects(self, on: bool) -> None:
         """Bytes are answered by a redirect to S3, as by a registry without its proxy before it."""
         self._do("browse_redirects", on=on)

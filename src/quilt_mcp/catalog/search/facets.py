@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, cast
 
+from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.shapes import number_of, object_of, text_of
 from quilt_mcp.domain.metadata import is_within
 from quilt_mcp.domain.search.facet import ALL, Facet, Facets, Kind
@@ -96,4 +97,4 @@ def _number(value: object) -> float | None:
 
 def _moment(value: object) -> str | None:
     text = text_of(value)
-    return text if text is None or len(text) > 40 else text.replace("+00:00", "Z")
+    return None if text is None or when(text) is None else text.replace("+00:00", "Z")
