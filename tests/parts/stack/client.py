@@ -121,8 +121,8 @@ class Stack:
         self._do("clear_faults")
 
     def requests(self, path: str | None = None) -> list[dict[str, Any]]:
-        """In order of coming: ``host`` (catalog, registry or s3proxy), ``method``, ``path``, ``operation``, ``headers``, and
-        ``bearer``: whether one was sent."""
+        """In order of coming: ``host`` (catalog, registry or s3proxy), ``method``, ``path``, ``query``, ``operation``,
+        ``headers``, and ``bearer``: whether one was sent."""
         return [one for one in self._do("requests") if path in (None, one["path"])]
 
     def s3_requests(self) -> list[dict[str, Any]]:

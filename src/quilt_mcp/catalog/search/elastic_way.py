@@ -62,7 +62,7 @@ class ElasticWay:
                 details={"buckets": len(names)},
             )
         found = self._ask(query, text)
-        return self._read(request, found, start, limit, call, text)
+        return self._read(request, names, found, start, limit, call, text)
 
     def _ask(self, query: str, text: str) -> dict[str, Any]:
         answer = self._graph.get(f"{_PATH}?{query}")
@@ -92,6 +92,7 @@ class ElasticWay:
     def _read(
         self,
         request: SearchRequest,
+        names: Sequence[str],
         found: Mapping[str, Any],
         start: int,
         limit: int,
@@ -100,7 +101,7 @@ class ElasticWay:
     ) -> Found:
         rows = objects_of(found.get("hits"))
         read = _package if request.scope == "packages" else _object
-        items, odd = hits.read_all(rows, read)
+        items, odd = hits.read_all(rows, read, names)
         total = _total(found.get("total"))
         warnings = [
             "older_search: this stack's GraphQL has no search, so its older one was asked: what matched is not told."

@@ -75,7 +75,7 @@ class GraphWay:
         order = Order.parse(request.sort, request.scope)
         if cursor is not None:
             after, shown, total = decode_cursor(cursor, call, str, int, int)
-            return self._more(request, limit, after, shown, total or None, call)
+            return self._more(request, buckets, limit, after, shown, total or None, call)
         question = _Question(request, buckets, escaped(request.text), order)
         found = self._first(question, limit, call)
         if question.text == request.text:
@@ -117,10 +117,17 @@ class GraphWay:
         first = object_of(found.get("firstPage"))
         if "__typename" in first:
             first = result(first, "PackagesSearchResultSetPage")
-        return _with(self._read(request, first, 0, total, call, facets), *warnings)
+        return _with(self._read(request, question.buckets, first, 0, total, call, facets), *warnings)
 
     def _more(
-        self, request: SearchRequest, limit: int, after: str, shown: int, total: int | None, call: Call
+        self,
+        request: SearchRequest,
+        buckets: list[str] | None,
+        limit: int,
+        after: str,
+        shown: int,
+        total: int | None,
+        call: Call,
     ) -> Found:
         name = "SearchMorePackages" if request.scope == "packages" else "SearchMoreObjects"
         try:
@@ -128,7 +135,7 @@ class GraphWay:
         except NotSupported:
             raise SearchMissing from None
         page = result(answer, "PackagesSearchResultSetPage", "ObjectsSearchResultSetPage")
-        return self._read(request, page, shown, total, call, None)
+        return self._read(request, buckets, page, shown, total, call, None)
 
     def _ask(
         self,
@@ -153,7 +160,7 @@ class GraphWay:
             "hits": hits,
             "stats": stats,
         }
-        documents = ["SearchObjects"]
+        documents = ["SearchObjects"] if enum else []
         if request.scope == "packages":
             variables |= {
                 "metadata": metadata or None,
@@ -163,15 +170,12 @@ class GraphWay:
                 "pointer": pointer,
             }
             documents = ["SearchPackages", *(["SearchPackagesByEnum"] if enum else [])]
-        elif enum is None:
-            raise _lacks_order(order, request)
+        if not documents:
+            raise self._lacks_order(question)
         try:
             found = object_of(self._graph.query(*documents, **variables).get("search"))
         except NotSupported:
-            if enum is not None:
-                raise SearchMissing from None
-            self._ask(_Question(request, question.buckets, question.text, Order(BEST)), 1, hits=False)
-            raise _lacks_order(order, request) from None
+            raise (self._lacks_order(question) if enum is None else SearchMissing()) from None
         except StackFailed as error:
             raise _perhaps_malformed(error, question.text) from None
         if found.get("__typename") == "EmptySearchResultSet":
@@ -180,6 +184,19 @@ class GraphWay:
             return result(found, "PackagesSearchResultSet", "ObjectsSearchResultSet")
         except StackRefused as error:
             raise _malformed(error, question.text) from None
+
+    def _lacks_order(self, question: _Question) -> QuiltError:
+        """Costs a request: raises SearchMissing where there is no search at all."""
+        request, order = question.request, question.order
+        self._ask(_Question(request, question.buckets, question.text, Order(BEST)), 1, hits=False)
+        of_packages = request.scope == "packages"
+        whose = "This stack's release" if of_packages else "A stack"
+        later = " Stacks sort by metadata, size and entries from release 26.8 on." if of_packages else ""
+        return NotSupported(
+            f"{whose} does not sort {request.scope} by {'metadata' if order.is_metadata else order.field}.",
+            next_step=f"Sort by best, name, -name, modified or -modified, or narrow the search by where.{later}",
+            details={"sort": request.sort},
+        )
 
     def _sorted_by_metadata(
         self, question: _Question, limit: int
@@ -252,6 +269,7 @@ class GraphWay:
     def _read(
         self,
         request: SearchRequest,
+        buckets: list[str] | None,
         page: Mapping[str, Any],
         before: int,
         total: int | None,
@@ -266,7 +284,7 @@ class GraphWay:
                 next_step="Try once more; if it stays so, tell an administrator of the stack.",
             )
         rows = objects_of(page.get("hits"))
-        found, warnings = hits.read_all(rows, read)
+        found, warnings = hits.read_all(rows, read, buckets)
         shown = before + len(rows)
         if after is None and total is not None and shown < total:
             warnings.append(hits.ends_early(shown, total))
@@ -303,21 +321,6 @@ def _ordering(order: Order) -> str | None:
 
 def _with(found: Found, *warnings: str) -> Found:
     return Found(found.items, found.next_cursor, found.total, (*warnings, *found.warnings), found.facets)
-
-
-def _lacks_order(order: Order, request: SearchRequest) -> QuiltError:
-    of_release = "This stack's release" if request.scope == "packages" else "A stack"
-    field = "metadata" if order.is_metadata else order.field
-    later = (
-        " Stacks sort by metadata, size and entries from release 26.8 on."
-        if request.scope == "packages"
-        else ""
-    )
-    return NotSupported(
-        f"{of_release} does not sort {request.scope} by {field}.",
-        next_step=f"Sort by best, name, -name, modified or -modified, or narrow the search by where.{later}",
-        details={"sort": request.sort},
-    )
 
 
 def _malformed(error: StackRefused, text: str) -> StackRefused:

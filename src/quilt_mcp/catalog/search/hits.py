@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
@@ -58,14 +59,20 @@ def s3_object(hit: Mapping[str, Any]) -> Hit | None:
 
 
 def read_all(
-    rows: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Hit | None]
+    rows: Iterable[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any]], Hit | None],
+    buckets: Collection[str] | None,
 ) -> tuple[list[Hit], list[str]]:
-    """With what to warn of."""
+    """With what to warn of. What lies outside ``buckets`` (None: all) was not asked for, and is none."""
     found = [read(one) for one in rows]
-    kept = [one for one in found if one is not None]
+    kept = [one for one in found if one is not None and (buckets is None or _bucket(one) in buckets)]
     odd = len(found) - len(kept)
-    said = f"odd_hits: {counted(odd, 'result')} of the stack name nothing that there can be."
+    said = f"odd_hits: {counted(odd, 'result')} of the stack name nothing that there can be, or that was asked for."
     return kept, [said] if odd else []
+
+
+def _bucket(hit: Hit) -> str:
+    return urlsplit(hit.uri.removeprefix("quilt+")).netloc
 
 
 def ends_early(shown: int, total: int | None = None) -> str:

@@ -18,7 +18,7 @@ from quilt_mcp.domain.search.facet import check_wanted
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, QuiltError
 
-_LOOK_AGAIN: Final = 600.0
+LOOK_AGAIN: Final = 600.0
 """Seconds after which a stack that was searched the older way is asked for its GraphQL's search again: it may be upgraded."""
 
 _BUCKETS_SECONDS: Final = 60.0
@@ -131,7 +131,7 @@ class StackSearch:
 
     def _is_older(self) -> bool:
         with self._lock:
-            return self._older_since is not None and self._clock() - self._older_since < _LOOK_AGAIN
+            return self._older_since is not None and self._clock() - self._older_since < LOOK_AGAIN
 
     def _note(self, *, is_older: bool) -> None:
         with self._lock:
