@@ -181,9 +181,25 @@ def test_what_the_stack_cuts_is_told_and_what_is_named_is_asked_for(
         assert found["/field079"]["max"] == 79
 
 
-def test_too_many_facets_are_refused(user: User) -> None:
-    wanted = [f"/field{number}" for number in range(21)]
-    assert user.call("search", facets=wanted)["error"]["code"] == "invalid_argument"
+@pytest.mark.parametrize(("scope", "wanted", "said"), [
+    ("packages", [f"/field{number}" for number in range(21)], "more than 20"),
+    ("packages", ["modifed"], "Did you mean modified"),
+    ("packages", ["lot"], "a JSON pointer"),
+    ("objects", ["/lot"], "Name modified, size, ext; * is all"),
+])  # fmt: skip
+def test_facets_that_no_search_has_are_refused(user: User, scope: str, wanted: list[str], said: str) -> None:
+    error = user.call("search", scope=scope, facets=wanted)["error"]
+    assert error["code"] == "invalid_argument" and said in error["message"] + error["next_step"]
+
+
+def test_a_facet_that_nothing_has_is_told_with_what_is_near(user: User) -> None:
+    found = user.call("search", facets=["/assay/lott", "/plates"])
+    assert set(facets(found)) == {"/plates"}
+    assert found["warnings"] == ["no_facet: nothing that is found has /assay/lott. Close to it: /assay/lot."]
+
+
+def test_facets_may_be_asked_for_by_one_star(user: User) -> None:
+    assert "/plates" in facets(user.call("search", facets="*"))
 
 
 def keyword(path: str, values: Any, typename: str = "KeywordPackageUserMetaFacet") -> dict[str, Any]:

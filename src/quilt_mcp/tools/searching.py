@@ -157,7 +157,7 @@ SEARCH = ToolSpec(
         "all_revisions": {"type": "boolean", "default": False, "description": "Old ones too"},
         "facets": {
             **listed(TEXT),
-            "description": f'To filter by: fields, pointers; ["{ALL}"]: all',
+            "description": f"To filter by: fields, pointers or {ALL}",
         },
         "detail": {**DETAIL, "description": "All there is"},
         "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.shapes import number_of, object_of, text_of
 from quilt_mcp.domain.metadata import is_within
+from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.search.facet import ALL, Facet, Facets, Kind
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -67,6 +68,19 @@ def chosen(facets: Facets, wanted: Iterable[str]) -> Facets:
         return Facets(tuple(rows), facets.is_cut or len(facets.items) > _ROWS)
     rows = [one for one in facets.items if any(is_of(one, name) for name in names)]
     return Facets(tuple(_shortened(one, _MANY) for one in rows[:_ROWS]), len(rows) > _ROWS)
+
+
+def no_facet(facets: Facets, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Warnings of pointers that nothing which was found has."""
+    pointers = [one.field for one in facets.items if one.field.startswith("/")]
+    said: list[str] = []
+    for name in wanted:
+        if not name.startswith("/") or any(is_of(one, name) for one in facets.items):
+            continue
+        near = suggest(name, pointers)
+        close = f" Close to it: {', '.join(near)}." if near else ""
+        said.append(f"no_facet: nothing that is found has {name[:80]}.{close}")
+    return tuple(said)
 
 
 def is_of(facet: Facet, name: str) -> bool:

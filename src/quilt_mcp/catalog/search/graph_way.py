@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search import hits
-from quilt_mcp.catalog.search.facets import chosen, is_of, read_facet, read_facets, read_stats
+from quilt_mcp.catalog.search.facets import chosen, is_of, no_facet, read_facet, read_facets, read_stats
 from quilt_mcp.catalog.search.predicates import filters, kind_of
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
@@ -111,7 +111,8 @@ class GraphWay:
         if found is None:
             return Found((), None, 0, (), Facets(()) if request.facets else None)
         total = hits.count(found.get("total"))
-        facets = self._facets(question, found) if request.facets else None
+        facets, unknown = self._facets(question, found) if request.facets else (None, ())
+        warnings = (*warnings, *unknown)
         if limit < 1:
             return Found((), None, total, warnings, facets)
         first = object_of(found.get("firstPage"))
@@ -247,8 +248,9 @@ class GraphWay:
             details={"pointer": pointer, "near": near},
         )
 
-    def _facets(self, question: _Question, found: Mapping[str, Any]) -> Facets:
-        """Those that are wanted. What is named and not in the answer, as the stack tells a part of them, is asked for."""
+    def _facets(self, question: _Question, found: Mapping[str, Any]) -> tuple[Facets, tuple[str, ...]]:
+        """Those that are wanted, and warnings of pointers that nothing has. What is named and not in the answer, as the stack
+        tells a part of them, is asked for."""
         wanted = question.request.facets
         told = read_stats(object_of(found.get("stats")), read_facets(found.get("near")))
         lacking = [
@@ -259,7 +261,7 @@ class GraphWay:
         if ALL not in wanted and told.is_cut and lacking:
             more = [facet for one in lacking[:_MOST_ASKED] for facet in self._near(question, one)]
             told = Facets((*told.items, *more), told.is_cut)
-        return chosen(told, wanted)
+        return chosen(told, wanted), no_facet(told, wanted)
 
     def _near(self, question: _Question, pointer: str) -> Iterable[Facet]:
         question = _Question(question.request, question.buckets, question.text, Order(BEST))

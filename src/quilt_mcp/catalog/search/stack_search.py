@@ -14,8 +14,7 @@ from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search.elastic_way import ElasticWay
 from quilt_mcp.catalog.search.graph_way import GraphWay, SearchMissing
 from quilt_mcp.catalog.search.no_match import left_out, searched
-from quilt_mcp.domain.search.facet import check_wanted
-from quilt_mcp.domain.search.request import Found, SearchRequest
+from quilt_mcp.domain.search.request import Found, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, QuiltError
 
 LOOK_AGAIN: Final = 600.0
@@ -52,7 +51,7 @@ class StackSearch:
         Raises InvalidArgument, NotSupported (this stack cannot do that), PermissionDenied (a bucket that is not allowed),
         StackRefused (it calls the query malformed), and as ``Graph.query``.
         """
-        request = replace(request, facets=check_wanted(request.facets))
+        check_facets(request)
         named = self._named(request.registries)
         if self._is_older():
             with suppress(SearchMissing):

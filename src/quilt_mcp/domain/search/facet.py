@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from quilt_mcp.errors import InvalidArgument
-
 Kind = Literal["number", "datetime", "keyword", "text", "boolean"]
 ALL: Final = "*"
 """Asks for every facet that there is."""
-MAX_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +30,3 @@ class Facets:
 
     items: tuple[Facet, ...]
     is_cut: bool = False
-
-
-def check_wanted(wanted: tuple[str, ...]) -> tuple[str, ...]:
-    """Raises InvalidArgument."""
-    if len(wanted) > MAX_NAMED:
-        raise InvalidArgument(
-            f"facets names {len(wanted)} fields, more than {MAX_NAMED}.",
-            next_step=f'Name the first few, or ["{ALL}"] for all.',
-        )
-    return wanted

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from quilt_mcp.domain.listing import Page
 from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.search.facet import Facets
+from quilt_mcp.domain.search.facet import ALL, Facets
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument
 
@@ -22,6 +22,13 @@ SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
     "objects": ("name", "modified", "size"),
 }
 """Fields that a search may be sorted by, beside metadata of packages."""
+
+FACETS: Final[Mapping[Scope, tuple[str, ...]]] = {
+    "packages": ("modified", "size", "entries", "workflow"),
+    "objects": ("modified", "size", "ext"),
+}
+"""Fields whose facets there are, beside metadata of packages."""
+MAX_FACETS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +103,23 @@ class Found(Page[Hit]):
     """``facets``: of all that is found, where they were asked for; of a first page alone."""
 
     facets: Facets | None = None
+
+
+def check_facets(request: SearchRequest) -> None:
+    """Raises InvalidArgument for facets that no search over the request's scope could have."""
+    known = FACETS[request.scope]
+    pointer = ", or a JSON pointer into metadata, as /assay/lot" if request.scope == "packages" else ""
+    if len(request.facets) > MAX_FACETS:
+        raise InvalidArgument(
+            f"facets names {len(request.facets)} fields, more than {MAX_FACETS}.",
+            next_step=f"Name the first few, or {ALL} for all.",
+        )
+    for one in request.facets:
+        if one == ALL or one in known or (request.scope == "packages" and one.startswith("/")):
+            continue
+        near = suggest(one, known)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise InvalidArgument(
+            f"A search over {request.scope} has no facet {one[:80]!r}.",
+            next_step=f"{meant}Name {', '.join(known)}{pointer}; {ALL} is all of them.",
+        )
