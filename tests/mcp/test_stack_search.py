@@ -312,6 +312,27 @@ def test_what_tells_why_nothing_matches_costs_two_requests_and_may_fail(user: Us
     assert "any bucket that the stack shows you" in said(found)
 
 
+@pytest.mark.parametrize(("scope", "query", "told"), [
+    ("packages", "name:lab", "no field name; write ptr_name."),
+    ("packages", "confocal OR Comment:run", "no field Comment; write mnfst_message."),
+    ("packages", "ptr_nam:lab", "no field ptr_nam; write ptr_name"),
+    ("objects", "extension:.csv", "no field extension; write ext."),
+    ("objects", "s3:bucket", "no field s3; it has key, key_text, ext"),
+])  # fmt: skip
+def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
+    user: User, scope: str, query: str, told: str
+) -> None:
+    assert told in str(user.call("search", query=query, scope=scope)["warnings"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["ptr_name:lab*", '"name: x"', r"a\:b", "mnfst_stats.total_files:>0", "_exists_:ptr_name", "*:*"],
+)
+def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, query: str) -> None:
+    assert "no_field" not in str(user.call("search", query=query).get("warnings"))
+
+
 # what else a stack may answer
 
 
@@ -343,6 +364,7 @@ def test_a_total_that_is_not_told_is_none(user: User, ada: Stack, bucket: str) -
     page = {"__typename": "PackagesSearchResultSetPage", "cursor": "c", "hits": hits}
     found = {"__typename": "PackagesSearchResultSet", "total": -1, "firstPage": page}
     ada.fault(Fault("/graphql", status=200, body=json.dumps({"data": {"search": found}})))
+    assert "warnings" not in user.call("search", query="x", limit=0), "that nothing is shown says nothing"
     told = user.call("search", query="x")
     assert told["page"]["total"] is None and told["page"]["next_cursor"] and len(told["data"]["hits"]) == 1
 

@@ -14,6 +14,7 @@ from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search.elastic_way import ElasticWay
 from quilt_mcp.catalog.search.graph_way import GraphWay, SearchMissing
 from quilt_mcp.catalog.search.no_match import left_out, searched
+from quilt_mcp.catalog.search.query_fields import unknown_fields
 from quilt_mcp.domain.search.request import Found, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, QuiltError
 
@@ -53,6 +54,14 @@ class StackSearch:
         """
         check_facets(request)
         named = self._named(request.registries)
+        found = self._found(request, named, limit, cursor)
+        if cursor is not None:
+            return found
+        return replace(found, warnings=(*unknown_fields(request.text, request.scope), *found.warnings))
+
+    def _found(
+        self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
+    ) -> Found:
         if self._is_older():
             with suppress(SearchMissing):
                 return self._older(request, named, limit, cursor)
@@ -60,12 +69,12 @@ class StackSearch:
             call = ("search", *_marks(request))
             found = self._graph_way.page(request, named, limit, cursor, call)
         except SearchMissing:
-            found = self._first_older(request, named, limit, cursor)
-        else:
-            self._note(is_older=False)
-            if not found.items and found.total in (0, None) and cursor is None and found.next_cursor is None:
-                found = replace(found, warnings=(*found.warnings, *self._why_nothing(request, named)))
-        return found
+            return self._first_older(request, named, limit, cursor)
+        self._note(is_older=False)
+        is_nothing = found.total == 0 or (found.total is None and not found.items and limit > 0)
+        if cursor is not None or found.next_cursor is not None or not is_nothing:
+            return found
+        return replace(found, warnings=(*found.warnings, *self._why_nothing(request, named)))
 
     def _first_older(
         self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
