@@ -336,6 +336,11 @@ def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, que
 # what else a stack may answer
 
 
+def test_a_folder_is_no_bucket_to_search(user: User, tmp_path: Path) -> None:
+    error = user.call("search", registries=[tmp_path.as_uri()])["error"]
+    assert error["code"] in ("invalid_argument", "outside_roots")
+
+
 @pytest.mark.parametrize("profile", ["1.69", "26.8"])
 def test_a_malformed_query_is_told_with_what_helps(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)

@@ -221,8 +221,6 @@ class GraphWay:
         right = kinds[0] if kinds else guess
         if right != guess:
             found = ask(right)
-            if found is None:
-                return None, ()
         if len(self._kinds) < _MOST_KINDS:
             self._kinds[order.field] = right
         others = [one for one in kinds if one != right]
