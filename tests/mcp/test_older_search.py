@@ -172,6 +172,22 @@ def test_only_indexes_of_buckets_that_are_shown_and_allowed_are_named(
     assert index == [[",".join(sorted((bucket, other)))], [f"{other}_packages"], [f"{other}_packages"]]
 
 
+def test_a_role_that_was_switched_is_searched_with_its_own_buckets(
+    older: Stack, moto: S3Access, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = moto.make_bucket()
+    older.add_bucket(other)
+    older.add_role("one", {bucket: "READ"})
+    older.add_role("two", {other: "READ"})
+    older.add_user("eve", roles=("one", "two"))
+    user = User(older, moto, tmp_path, monkeypatch, api_key=older.api_key("eve"))
+    assert len(names(user.call("search"))) == 3
+    older.set_role("eve", "two")
+    assert user.call("search")["data"]["hits"] == []
+    older.fault(Fault(OLDER, status=403, body="{}"))
+    assert user.call("search")["error"]["code"] == "permission_denied"
+
+
 def test_no_text_of_a_caller_becomes_a_part_of_the_query(user: User, older: Stack) -> None:
     text = '"}}}, "terms": {"key": {"index": "other", "id": "1", "path": "x"}}'
     found = user.call(

@@ -47,7 +47,7 @@ async def search(
         parse_where(where) if where else (),
         sort,
         all_revisions,
-        tuple(facets) if cursor is None else (),
+        tuple(facets),
     )
     page = await searching.search(request, limit=limit, cursor=cursor)
     dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)

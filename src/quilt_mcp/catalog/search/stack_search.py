@@ -92,19 +92,36 @@ class StackSearch:
     def _older(
         self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
     ) -> Found:
+        shown = self._kept_shown()
+        try:
+            return self._older_in(shown, request, named, limit, cursor)
+        except PermissionDenied:
+            fresh = self._kept_shown(is_anew=True)
+            if fresh == shown:
+                raise
+            return self._older_in(fresh, request, named, limit, cursor)  # the role was switched meanwhile
+
+    def _older_in(
+        self,
+        shown: list[str],
+        request: SearchRequest,
+        named: list[str] | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Found:
         """Never asks for an index of a bucket that the stack does not show."""
         call = ("search the older way", *_marks(request))
-        shown = self._kept_shown()
         buckets = [one for one in shown if named is None or one in named]
         found = self._elastic_way.page(request, buckets, limit, cursor, call)
         if not found.items and found.total == 0 and cursor is None:
             found = replace(found, warnings=(*found.warnings, searched(request, named, shown)))
         return found
 
-    def _kept_shown(self) -> list[str]:
+    def _kept_shown(self, *, is_anew: bool = False) -> list[str]:
         with self._lock:
-            if self._buckets is not None and self._clock() - self._buckets[0] < _BUCKETS_SECONDS:
-                return self._buckets[1]
+            kept = None if is_anew else self._buckets
+        if kept is not None and self._clock() - kept[0] < _BUCKETS_SECONDS:
+            return kept[1]
         shown = sorted(self._shown_and_allowed())
         with self._lock:
             self._buckets = (self._clock(), shown)
