@@ -336,6 +336,16 @@ def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, que
 # what else a stack may answer
 
 
+def test_what_files_have_is_no_field_of_packages_and_is_one_of_objects(user: User) -> None:
+    for field in ("path", "ext"):
+        error = user.call("search", where=f"{field} like '%csv'")["error"]
+        assert error["code"] == "invalid_argument" and "entry_lk" in error["next_step"]
+        assert user.call("search", scope="objects", where=f"{field} like '%csv'")["data"]["hits"]
+    assert user.call("search", scope="objects", where="name like '%.csv'")["data"]["hits"]
+    near = user.call("search", scope="objects", where="name = 'nothing' and ext = '.csx'")
+    assert "ext is there .csv" in str(near["warnings"])
+
+
 def test_a_folder_is_no_bucket_to_search(user: User, tmp_path: Path) -> None:
     error = user.call("search", registries=[tmp_path.as_uri()])["error"]
     assert error["code"] in ("invalid_argument", "outside_roots")

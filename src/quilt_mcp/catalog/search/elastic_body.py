@@ -119,7 +119,7 @@ def _words(text: str, *fields: str) -> Query:
 
 def _loose(request: SearchRequest) -> set[str]:
     """Fields whose letters may be of either case."""
-    return {field_of(one.column) for one in request.conditions if one.operator == "contains"}
+    return {field_of(one.column, request.scope) for one in request.conditions if one.operator == "contains"}
 
 
 def _metadata(predicate: Mapping[str, Any], is_loose: bool) -> Query:

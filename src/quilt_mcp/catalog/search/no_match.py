@@ -49,7 +49,7 @@ def left_out(request: SearchRequest, total: int | None, facets: Facets) -> list[
     whole = "more" if total is None else counted(total, request.scope.removesuffix("s"))
     said = [f"no_match: without where {whole} would match."]
     for one in request.conditions:
-        fault = _of_metadata(one, facets) if one.column.startswith("/") else _of_field(one, facets)
+        fault = _of_metadata(one, facets) if one.column.startswith("/") else _of_field(one, request, facets)
         if fault is not None:
             said.append(f"no_match: {fault}")
     return said
@@ -71,8 +71,8 @@ def _of_metadata(condition: Condition, facets: Facets) -> str | None:
     return f"{_cut(pointer)} is of type {kinds} there, and is compared as {kind_of(condition)}.{fix}"
 
 
-def _of_field(condition: Condition, facets: Facets) -> str | None:
-    name = field_of(condition.column)
+def _of_field(condition: Condition, request: SearchRequest, facets: Facets) -> str | None:
+    name = field_of(condition.column, request.scope)
     found = next((one for one in facets.items if one.field == name), None)
     return None if found is None else _values(condition, found)
 

@@ -32,7 +32,10 @@ _FIELDS: Final[Mapping[Scope, Mapping[str, str]]] = {
         "deleted": "boolean",
     },
 }
-_ALSO: Final = {"path": "key", "extension": "ext"}
+_ALSO: Final[Mapping[Scope, Mapping[str, str]]] = {
+    "packages": {"package": "name", "top_hash": "hash"},
+    "objects": {"name": "key", "path": "key", "extension": "ext"},
+}
 _WORDS: Final = {"message": "mnfst_message", "comment": "mnfst_message", "content": "content"}
 """Texts that the stack searches by words only, so by its query, in which they have these names."""
 _WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
@@ -54,7 +57,7 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
             place = metadata.setdefault(f"{one.column} {kind}", {"path": one.column, kind: {}})
             _add(place[kind], kind, one)
             continue
-        name = field_of(one.column)
+        name = field_of(one.column, scope)
         kind = _FIELDS[scope].get(name)
         if kind is None:
             raise _unknown(scope, one.column)
@@ -62,9 +65,9 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
     return own, list(metadata.values())
 
 
-def field_of(column: str) -> str:
+def field_of(column: str, scope: Scope) -> str:
     """As the stack calls it."""
-    return _ALSO.get(column, column)
+    return _ALSO[scope].get(column, column)
 
 
 def _unknown(scope: Scope, field: str) -> InvalidArgument:
@@ -72,6 +75,11 @@ def _unknown(scope: Scope, field: str) -> InvalidArgument:
         return InvalidArgument(
             f"{field} is searched by its words, not compared.",
             next_step=f"Put it into query, as query='{_WORDS[field]}:word'.",
+        )
+    if scope == "packages" and field in ("path", "key", "ext", "extension"):
+        return InvalidArgument(
+            f"A package has no {field}: its files have.",
+            next_step="Put it into query, as query='entry_lk:*.csv'; or search with scope=objects.",
         )
     near = suggest(field, list(_FIELDS[scope]))
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
