@@ -37,7 +37,7 @@ from quilt_mcp.domain.plan import (
     PutOutcome,
     no_progress,
 )
-from quilt_mcp.domain.search.request import Hit, SearchRequest
+from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import Condition
 
 
@@ -54,11 +54,11 @@ class SupportsRoles(Protocol):
 
 
 class SupportsSearch(Protocol):
-    async def search(
-        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
-    ) -> Page[Hit]:
-        """One page of what matches, in the order of ``request.sort``. ``total`` None: not told. Raises InvalidArgument for a
-        field, a comparison or an order that the search lacks, StackRefused for a query that it calls malformed."""
+    async def search(self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None) -> Found:
+        """One page of what matches, in the order of ``request.sort``; ``limit`` 0: none, but the total and the facets. ``total``
+        None: not told. What matches nothing has a warning ``no_match``, which says where was searched. Raises InvalidArgument for
+        a field, a comparison or an order that the search lacks, NotSupported for an order or facets that this stack lacks,
+        StackRefused for a query that it calls malformed."""
         ...
 
 

@@ -101,9 +101,11 @@ def test_a_search_that_fails_is_told_from_one_that_a_release_lacks(
     stack.clear_faults()
     refused = '{"errors": [{"message": "Cannot query field \\"searchPackages\\" on type \\"Query\\"."}]}'
     stack.fault(Fault("/graphql", operation="SearchPackages*", status=200, body=refused))
+    assert checks(person, **key)["search"]["found"] == "finds 0 packages by its older search, without facets"
+    stack.fault(Fault("/api/search", status=404, body="{}"))
     found = checks(person, **key)
     assert found["search"]["ok"] is None and found["search"]["found"].startswith("switched off")
-    assert "upgrade" in found["search"]["fix"]
+    assert "packages_list" in found["search"]["fix"]
 
 
 def test_a_search_that_tells_no_total_answers(

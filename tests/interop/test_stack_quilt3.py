@@ -133,6 +133,10 @@ result = [
     said(bucket.search("hello")),
     said(bucket.search({{"query": {{"query_string": {{"query": "ext:.txt AND size:>13"}}}}}}, limit=5)),
 ]
+try:
+    result.append(bucket.search({{"query": {{"more_like_this": {{}}}}}}))
+except quilt3.util.QuiltException as error:
+    result.append(str(error))
 """
     found = quilt3.run(script, catalog=stack.url, code=stack.code("ada"), bucket=bucket, name="lab/cells")
     assert found == [
@@ -140,6 +144,7 @@ result = [
         ["lab/cells"],
         ["lab/cells/notes/hello.txt", "notes/hello.txt"],
         ["lab/cells/notes/hello.txt"],
+        "no [query] registered for [more_like_this]",
     ]
 
 

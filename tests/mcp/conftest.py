@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from serving import WIRES, Connect, Place, PlaceOnS3, connected, environment, stop_shared
+from stack_user import ada, bucket, user
 
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
 
+__all__ = ["ada", "bucket", "user"]
+"""Fixtures of a stack's user."""
 MAKER = Path(__file__).with_name("quilt3_registry.py")
 
 

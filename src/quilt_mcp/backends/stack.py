@@ -13,12 +13,12 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
-from quilt_mcp.catalog.search import StackSearch
+from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.listing import Link, Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.domain.search.request import Hit, SearchRequest
+from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.storage.store import Place
@@ -38,12 +38,15 @@ class OfStack(DirectOps):
         self._allowed = allowed
         self._renew_keys = renew_keys
         self.roles = _Roles(stack, self._role_switched, self._require_writes)
-        self.search = _Search(StackSearch(stack.graph, allowed))
+        self.search = _Search(StackSearch(stack.graph, self._shown, allowed))
 
     def _role_switched(self) -> None:
         """Another role may have other buckets, and AWS keys where this one has none."""
         self._renew_keys()
         self.is_outdated = True
+
+    def _shown(self) -> list[str]:
+        return [one.name for one in self._stack.buckets()]
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -132,7 +135,6 @@ class _Search:
     def __init__(self, search: StackSearch) -> None:
         self._search = search
 
-    async def search(
-        self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None
-    ) -> Page[Hit]:
-        return await in_thread(partial(self._search.page, request, checked_limit(limit), cursor))
+    async def search(self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None) -> Found:
+        most = checked_limit(limit) if limit else 0
+        return await in_thread(partial(self._search.page, request, most, cursor))

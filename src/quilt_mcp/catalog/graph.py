@@ -86,14 +86,22 @@ class Graph:
             details={"document": documents[0]},
         )
 
+    def get(self, path: str) -> Answer:
+        """What the registry answers beside GraphQL, whatever the status but 401 and 403: with the same bearer, and asked
+        again as ``query`` is. Raises AuthenticationError, PermissionDenied, StorageUnavailable."""
+        return self._sent("GET", path, None, _ATTEMPTS)
+
     def _answer(self, name: str, variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
         body = {"query": document(name), "operationName": name, "variables": dict(variables)}
+        return _value(self._sent("POST", "/graphql", body, attempts))
+
+    def _sent(self, method: str, path: str, body: object, attempts: int) -> Answer:
         token = self._bearer.token()
         is_renewed = False
         while True:
             try:
                 answer = self._http.send(
-                    "POST", f"{self._url()}/graphql", bearer=token, body=body, most=_ANSWER_BYTES
+                    method, f"{self._url()}{path}", bearer=token, body=body, most=_ANSWER_BYTES
                 )
             except StorageUnavailable:
                 attempts -= 1
@@ -108,18 +116,18 @@ class Graph:
             elif answer.status in _AGAIN and attempts > 1:
                 attempts -= 1
                 time.sleep(min(_LONGEST_PAUSE, answer.retry_after or _PAUSE))
+            elif answer.status == 403:
+                raise PermissionDenied(
+                    f"The Quilt registry {answer.host} knows this user and refuses the request.",
+                    next_step="Ask an administrator of the stack whether the account is active.",
+                    details={"host": answer.host},
+                )
             else:
                 # What a stack repeats of a request must not bring the token before a model.
-                return _value(replace(answer, body=answer.body.replace(token.encode(), b"[token]")))
+                return replace(answer, body=answer.body.replace(token.encode(), b"[token]"))
 
 
 def _value(answer: Answer) -> dict[str, Any]:
-    if answer.status == 403:
-        raise PermissionDenied(
-            f"The Quilt registry {answer.host} knows this user and refuses the request.",
-            next_step="Ask an administrator of the stack whether the account is active.",
-            details={"host": answer.host},
-        )
     if answer.status == 400:  # where some servers put errors of validation
         answer = Answer(answer.host, 200, answer.body)
     return answer.json(_LOOK)

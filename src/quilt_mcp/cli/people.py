@@ -108,7 +108,7 @@ def table(
 ) -> tuple[list[str], list[str]]:
     """The header line (where one is asked for) and a line for each row, in aligned columns. Where they are wider than ``width``
     the longest are cut, ending in '...'; the first is never cut, as it is what is copied."""
-    cells = [[_line(cell(key, row.get(key))) for key in keys] for row in rows]
+    cells = [[_line(cell(_meaning(key, row), row.get(key))) for key in keys] for row in rows]
     heads = [name_of(key) for key in keys]
     numeric = [all(_is_number(row.get(key)) for row in rows) for key in keys]
     widths = [
@@ -119,6 +119,12 @@ def table(
         _squeeze(widths, numeric, width - 2 * (len(keys) - 1))
     lines = [_aligned(line, widths, numeric) for line in cells]
     return ([_aligned(heads, widths, numeric)] if head else []), lines
+
+
+def _meaning(key: str, row: Row) -> str:
+    """The bounds of a field, as facets have them, are written as its values are."""
+    field = row.get("field")
+    return field if key in ("min", "max") and isinstance(field, str) and field in SIZES else key
 
 
 def facts(values: Mapping[str, Any]) -> list[str]:

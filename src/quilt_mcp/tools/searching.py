@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.search.request import BEST, SCOPES, SORTS, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search.facet import ALL, Facet, Facets
+from quilt_mcp.domain.search.request import BEST, SCOPES, FoundFile, Hit, Scope, SearchRequest
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
-from quilt_mcp.tools.results.envelope import Answer
+from quilt_mcp.tools.results.envelope import Answer, json_text
 from quilt_mcp.tools.results.shapes import hash_text, present, time_text
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, TEXT, fields, limit, listed
 
-FILES_TOLD = 2
-"""Matching files that a package's row names."""
-_MESSAGE = 30
+_ROW_BYTES = 95
+"""Of a hit without detail, so that a page of 30 is read in 3 KB."""
+_MESSAGE = 12
+"""The least of a message that is worth telling. Where no file is told, a long name does not push it out."""
+_PATHS = 30
+"""Letters of paths that a row tells, or its first path however long that is."""
 
 
 async def search(
@@ -29,6 +33,7 @@ async def search(
     where: str = "",
     sort: str = BEST,
     all_revisions: bool = False,
+    facets: Sequence[str] = (),
     detail: bool = False,
     limit: int = 30,
     cursor: str | None = None,
@@ -42,11 +47,13 @@ async def search(
         parse_where(where) if where else (),
         sort,
         all_revisions,
+        tuple(facets),
     )
     page = await searching.search(request, limit=limit, cursor=cursor)
-    rows = [_row(one, detail, call.ops.default_registry) for one in page.items]
+    dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)
+    rows = [_row(one, detail, dated, call.ops.default_registry) for one in page.items]
     return Answer(
-        {"hits": rows},
+        {**_facets(page.facets), "hits": rows},
         records=("hits",),
         next_cursor=page.next_cursor,
         total=page.total,
@@ -54,21 +61,19 @@ async def search(
     )
 
 
-def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
+def _row(hit: Hit, detail: bool, dated: bool, default: str) -> dict[str, Any]:
     if not hit.uri.startswith("quilt+"):
-        return present(uri=hit.uri, size=hit.size, modified=time_text(hit.modified))
+        return present(
+            uri=hit.uri,
+            size=hit.size,
+            modified=time_text(hit.modified),
+            deleted=True if hit.is_deleted else None,
+        )
     package = PackageUri.parse(hit.uri)
     name = f"{package.name}@{hash_text(package.top_hash, detail)}"
     where = package.registry if detail or package.registry != default else None
     if not detail:
-        # The day and the message's beginning: what tells one hit from another. A page of 30 is read in 3 KB.
-        return present(
-            package=name,
-            registry=where,
-            modified=None if hit.modified is None else hit.modified.date().isoformat(),
-            message=None if hit.message is None else hit.message[:_MESSAGE],
-            files=[one.path for one in hit.files[:FILES_TOLD]] or None,
-        )
+        return _lean(hit, name, where, dated)
     return present(
         package=name,
         registry=where,
@@ -82,6 +87,48 @@ def _row(hit: Hit, detail: bool, default: str) -> dict[str, Any]:
     )
 
 
+def _lean(hit: Hit, name: str, registry: str | None, dated: bool) -> dict[str, Any]:
+    """What tells one hit from another: its files that matched, the beginning of its message in the room that is left, and its day
+    where days are asked about."""
+    paths = [one.path for one in hit.files[:2]]
+    if sum(map(len, paths)) > _PATHS:
+        paths = paths[:1]
+    row = present(
+        package=name,
+        registry=registry,
+        modified=hit.modified.date().isoformat() if dated and hit.modified else None,
+        files=paths or None,
+        more_files=len(hit.files) - len(paths) or None,
+    )
+    room = _ROW_BYTES - len(json_text({**row, "message": ""}))
+    if hit.message and (room >= _MESSAGE or not paths):
+        row["message"] = _cut(hit.message, max(_MESSAGE, room))
+    return row
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."
+
+
+def _facets(found: Facets | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"facets": [_facet(one) for one in found.items]} | present(
+        facets_cut=True if found.is_cut else None
+    )
+
+
+def _facet(one: Facet) -> dict[str, Any]:
+    return present(
+        field=one.field,
+        type=one.kind,
+        min=one.low,
+        max=one.high,
+        values=list(one.values) or None,
+        more_values=one.more_values or None,
+    )
+
+
 def _file(one: FoundFile) -> dict[str, Any]:
     return present(path=one.path, size=one.size, matched=list(one.matched) or None)
 
@@ -89,27 +136,37 @@ def _file(one: FoundFile) -> dict[str, Any]:
 SEARCH = ToolSpec(
     name="search",
     title="Search",
-    description="Finds packages or objects by words of names, messages, metadata, paths, contents. query is the "
-    'stack\'s language: words, "phrases", wild*cards, AND OR NOT, field:value; empty matches all. where narrows exactly: '
-    "modified >= 2026-01-01 and name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer is a field of metadata).",
+    description="Finds packages or objects by words of names, messages, metadata, paths, contents. query: words, "
+    '"phrases", wild*cards, AND OR NOT, field:value; empty: all. where narrows exactly: modified >= 2026-01-01 and '
+    "name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer: metadata).",
     arguments={
-        "query": {"type": "string", "description": "Words, or more"},
+        "query": {"type": "string", "description": "Words"},
         "scope": {
             "type": "string",
             "enum": list(SCOPES),
             "default": "packages",
-            "description": "What to find",
+            "description": "Of what",
         },
-        "registries": {**listed(TEXT), "description": "Default: all in reach"},
+        "registries": {**listed(TEXT), "description": "Default: all"},
         "where": {"type": "string", "description": "Comparisons"},
-        "sort": {"type": "string", "enum": list(SORTS), "default": BEST, "description": "Order"},
+        "sort": {
+            "type": "string",
+            "default": BEST,
+            "description": "name, modified, size or /pointer; -: descending",
+        },
         "all_revisions": {"type": "boolean", "default": False, "description": "Old ones too"},
-        "detail": DETAIL,
-        "limit": limit(30),
+        "facets": {
+            **listed(TEXT),
+            "description": f"To filter by: fields, pointers or {ALL}",
+        },
+        "detail": {**DETAIL, "description": "All there is"},
+        "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
         "cursor": CURSOR,
     },
     required=(),
     data=fields(
+        facets=listed(fields(field=TEXT, type=TEXT, min={}, max={}, values=listed(TEXT), more_values=NUMBER)),
+        facets_cut={"type": "boolean"},
         hits=listed(
             fields(
                 package=TEXT,
@@ -121,9 +178,11 @@ SEARCH = ToolSpec(
                 message=TEXT,
                 matched=listed(TEXT),
                 files=listed({}),
+                more_files=NUMBER,
+                deleted={"type": "boolean"},
                 metadata={},
             )
-        )
+        ),
     ),
     run=search,
     needs=("search",),

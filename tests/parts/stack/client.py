@@ -101,6 +101,10 @@ class Stack:
     def set_profile(self, profile: str) -> None:
         self._do("profile", profile=profile)
 
+    def set_graph_search(self, on: bool) -> None:
+        """Off: GraphQL has no search, as before July 2025. The registry's older one stays."""
+        self._do("graph_search", on=on)
+
     def set_browse_redirects(self, on: bool) -> None:
         """Bytes are answered by a redirect to S3, as by a registry without its proxy before it."""
         self._do("browse_redirects", on=on)
@@ -117,8 +121,8 @@ class Stack:
         self._do("clear_faults")
 
     def requests(self, path: str | None = None) -> list[dict[str, Any]]:
-        """In order of coming: ``host`` (catalog, registry or s3proxy), ``method``, ``path``, ``operation``, ``headers``, and
-        ``bearer``: whether one was sent."""
+        """In order of coming: ``host`` (catalog, registry or s3proxy), ``method``, ``path``, ``query``, ``operation``,
+        ``headers``, and ``bearer``: whether one was sent."""
         return [one for one in self._do("requests") if path in (None, one["path"])]
 
     def s3_requests(self) -> list[dict[str, Any]]:

@@ -96,6 +96,7 @@ _ACTIONS: dict[str, Any] = {
     "set_role": _set_role,
     "set_active": _set_active,
     "profile": lambda site, profile: setattr(site.state, "profile", profile),
+    "graph_search": lambda site, on: setattr(site.state, "graph_search", on),
     "browse_redirects": lambda site, on: setattr(site.state, "browse_redirects", on),
     "config": lambda site, change: site.config.update(change),
     "fault": lambda site, fault: site.plan.add(fault),

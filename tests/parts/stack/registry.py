@@ -13,7 +13,7 @@ import boto3
 
 from parts.stack.graph.asking import Asking
 from parts.stack.holdings import Holdings
-from parts.stack.search import documents
+from parts.stack.search import documents, elastic
 from parts.stack.search.matching import check, score
 from parts.stack.search.query_string import Boolean, QuerySyntaxError, parse
 from parts.stack.state import CODE_SECONDS, KEY_SECONDS, Keys, Refused, State, Token, User
@@ -93,13 +93,12 @@ class Registry:
     # the older search
 
     def search(self, asking: Asking, given: dict[str, str]) -> dict[str, Any]:
-        """``action=search`` takes a query string; ``freeform`` a body, of which ``query_string`` and ``match_all`` are known."""
+        """``action=search`` takes a query string, ``freeform`` a body. An index that the user's role does not show is refused."""
         size, start = int(given.get("size", 10)), int(given.get("from", 0))
         text = given.get("query", "")
         if given.get("action") == "freeform":
-            query = json.loads(given["body"]).get("query", {"match_all": {}})
-            text = query.get("query_string", {}).get("query", "")
-        elif given.get("action") != "search":
+            return self._freeform(asking, given)
+        if given.get("action") != "search":
             raise Refused(400, "Unknown action")
         try:
             query = parse(text)
@@ -115,6 +114,25 @@ class Registry:
         hits = [_hit(points, one) for points, one in found[start : start + size]]
         total = {"value": len(found), "relation": "eq"}
         return {"took": 1, "timed_out": False, "hits": {"total": total, "max_score": 1.0, "hits": hits}}
+
+    def _freeform(self, asking: Asking, given: dict[str, str]) -> dict[str, Any]:
+        names = given.get("index", "_all").split(",")
+        shown = [name for bucket in asking.permissions for name in (bucket, f"{bucket}_packages")]
+        if names in (["_all"], ["*"]):
+            names = shown
+        if hidden := [name for name in names if name not in shown]:
+            raise Refused(403, f"no such index {hidden}")
+        held: list[elastic.Raw] = []
+        for name in names:
+            bucket = name.removesuffix("_packages")
+            of_kind = elastic.objects if name == bucket else elastic.packages
+            held += of_kind(self.holdings, bucket)
+        body = json.loads(given["body"])
+        body |= {name: int(given[name]) for name in ("size", "from") if name in given}
+        try:
+            return elastic.answer(body, held)
+        except (QuerySyntaxError, elastic.Unknown, KeyError) as error:
+            raise Refused(400, str(error)) from None
 
     def _indexed(self, asking: Asking, index: str) -> list[documents.Document]:
         names = index.split(",")

@@ -157,6 +157,7 @@ class State:
         self.sso: dict[str, Any] | None = None
         self.open_query = False
         self.browse_redirects = False
+        self.graph_search = True
         self.rules = {"omics": True, "ro-crate": False}
         self.add_role("reader", {EVERY_BUCKET: READ})
         self.add_role("writer", {EVERY_BUCKET: READ_WRITE})

@@ -36,7 +36,8 @@ class Struck:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(REGISTRY).removeprefix(S3_PROXY)
         operation = _operation(body) if path == "/graphql" else None
-        self._note(host, scope["method"], path, headers, operation)
+        query = scope["query_string"].decode("latin-1")
+        self._note(host, scope["method"], path, query, headers, operation)
         faults = self.plan.strike(path, operation)
         for fault in faults:
             self._change(fault)
@@ -50,12 +51,13 @@ class Struck:
         await self.hosts[host](scope, _again(body, receive), send if cut is None else _Cut(send, cut))
 
     def _note(
-        self, host: str, method: str, path: str, headers: dict[str, str], operation: str | None
+        self, host: str, method: str, path: str, query: str, headers: dict[str, str], operation: str | None
     ) -> None:
         noted = {
             "host": host,
             "method": method,
             "path": path,
+            "query": query,
             "operation": operation,
             "bearer": "authorization" in headers,
             "headers": {

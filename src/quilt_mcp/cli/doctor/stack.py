@@ -53,9 +53,9 @@ async def examine_search(search: SupportsSearch) -> Check:
         return Check("search", None, f"switched off: {error.message}", error.next_step)
     except QuiltError as error:
         return failed("search", error)
-    return Check(
-        "search", True, "answers" if page.total is None else f"finds {counted(page.total, 'package')}"
-    )
+    found = "answers" if page.total is None else f"finds {counted(page.total, 'package')}"
+    is_older = any(one.startswith("older_search") for one in page.warnings)
+    return Check("search", True, f"{found} by its older search, without facets" if is_older else found)
 
 
 def _catalog(stack: Stack) -> Check:

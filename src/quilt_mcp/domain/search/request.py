@@ -7,19 +7,61 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from quilt_mcp.domain.listing import Page
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.search.facet import ALL, Facets
 from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.errors import InvalidArgument
 
 Scope = Literal["packages", "objects"]
 SCOPES: Final[tuple[Scope, ...]] = ("packages", "objects")
 BEST: Final = "best"
 """The best match first."""
-SORTS: Final = (BEST, "name", "-name", "modified", "-modified", "size", "-size")
+SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
+    "packages": ("name", "modified", "size", "entries"),
+    "objects": ("name", "modified", "size"),
+}
+"""Fields that a search may be sorted by, beside metadata of packages."""
+
+FACETS: Final[Mapping[Scope, tuple[str, ...]]] = {
+    "packages": ("modified", "size", "entries", "workflow"),
+    "objects": ("modified", "size", "ext"),
+}
+"""Fields whose facets there are, beside metadata of packages."""
+MAX_FACETS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """``field``: BEST, one of SORTED_BY, or a JSON pointer into packages' metadata."""
+
+    field: str
+    is_descending: bool = False
+
+    @property
+    def is_metadata(self) -> bool:
+        return self.field.startswith("/")
+
+    @classmethod
+    def parse(cls, text: str, scope: Scope) -> Order:
+        """Of ``name``, ``-name``, ``/assay/lot`` or ``-/assay/lot``. Raises InvalidArgument."""
+        field = text.removeprefix("-")
+        if text == BEST or field in SORTED_BY[scope] or (scope == "packages" and field.startswith("/")):
+            return cls(field, text.startswith("-"))
+        near = suggest(field, [BEST, *SORTED_BY[scope]])
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        pointer = ", or a JSON pointer into metadata, as /assay/lot" if scope == "packages" else ""
+        raise InvalidArgument(
+            f"A search over {scope} is not sorted by {text[:80]!r}.",
+            next_step=f"{meant}Sort by {BEST}, {', '.join(SORTED_BY[scope])}{pointer}; with - before it, the greatest first.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """``registries`` empty: all in reach. ``conditions`` are on fields of what is searched, or on JSON pointers into packages'
-    metadata. ``all_revisions``: not the latest of each package alone."""
+    metadata. ``all_revisions``: not the latest of each package alone. ``facets``: fields and pointers whose facets are wanted
+    beside the first page, or ``facet.ALL``."""
 
     text: str
     scope: Scope = "packages"
@@ -27,6 +69,7 @@ class SearchRequest:
     conditions: tuple[Condition, ...] = ()
     sort: str = BEST
     all_revisions: bool = False
+    facets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +78,14 @@ class FoundFile:
 
     path: str
     size: int | None
-    matched: tuple[str, ...]
+    matched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A package's revision (``uri`` is a quilt+ one, with its hash) or an object (with its version, where that is told).
-    ``matched``: the fields that did, where the search tells them."""
+    ``matched``: the fields that did, where the search tells them. ``is_deleted``: the version is a mark that the object was
+    deleted."""
 
     uri: str
     size: int | None
@@ -51,3 +95,31 @@ class Hit:
     message: str | None = None
     metadata: Mapping[str, Any] | None = None
     files: tuple[FoundFile, ...] = ()
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Page[Hit]):
+    """``facets``: of all that is found, where they were asked for; of a first page alone."""
+
+    facets: Facets | None = None
+
+
+def check_facets(request: SearchRequest) -> None:
+    """Raises InvalidArgument for facets that no search over the request's scope could have."""
+    known = FACETS[request.scope]
+    pointer = ", or a JSON pointer into metadata, as /assay/lot" if request.scope == "packages" else ""
+    if len(request.facets) > MAX_FACETS:
+        raise InvalidArgument(
+            f"facets names {len(request.facets)} fields, more than {MAX_FACETS}.",
+            next_step=f"Name the first few, or {ALL} for all.",
+        )
+    for one in request.facets:
+        if one == ALL or one in known or (request.scope == "packages" and one.startswith("/")):
+            continue
+        near = suggest(one, known)
+        meant = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise InvalidArgument(
+            f"A search over {request.scope} has no facet {one[:80]!r}.",
+            next_step=f"{meant}Name {', '.join(known)}{pointer}; {ALL} is all of them.",
+        )

@@ -31,7 +31,7 @@ def answer(asking: Asking, request: Any, faults: list[Fault]) -> Answer:
         document = parse(request["query"])
     except GraphQLError as error:
         return 400, {"errors": [_coded(error, "GRAPHQL_PARSE_FAILED")]}
-    current = schema(asking.state.profile)
+    current = schema(asking.state.profile, has_search=asking.state.graph_search)
     errors = validate(current, document)
     if any(fault.no_introspection for fault in faults):
         errors += validate(current, document, [NoSchemaIntrospectionCustomRule])

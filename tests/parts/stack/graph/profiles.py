@@ -38,8 +38,9 @@ class _Pruned(Visitor):
         return None
 
 
-def document(profile: str) -> DocumentNode:
-    text = "\n".join(path.read_text() for path in sorted(_FOLDER.glob("*.graphql")))
+def document(profile: str, has_search: bool = True) -> DocumentNode:
+    paths = [path for path in sorted(_FOLDER.glob("*.graphql")) if has_search or path.stem != "search"]
+    text = "\n".join(path.read_text() for path in paths)
     return visit(parse(text, no_location=True), _Pruned(profile))
 
 
@@ -59,11 +60,11 @@ def _parse_record(value: Any) -> Any:
 
 
 @functools.cache
-def schema(profile: str) -> GraphQLSchema:
-    """``@admin`` is enforced here, so that the text alone says who may see what."""
+def schema(profile: str, has_search: bool = True) -> GraphQLSchema:
+    """``@admin`` is enforced here, so that the text alone says who may see what. Without search: as before July 2025."""
     from graphql import default_field_resolver
 
-    built = build_ast_schema(document(profile))
+    built = build_ast_schema(document(profile, has_search))
     for kind in built.type_map.values():
         if isinstance(kind, GraphQLScalarType) and kind.name == "JsonRecord":
             kind.coerce_input_value = kind.parse_value = _parse_record  # type: ignore[method-assign]

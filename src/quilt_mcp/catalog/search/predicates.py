@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from quilt_mcp.catalog.shapes import number_of
 from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.search.facet import Kind
 from quilt_mcp.domain.search.filter import span_of
 from quilt_mcp.domain.search.request import Scope
 from quilt_mcp.domain.search.where import Condition
@@ -31,9 +32,12 @@ _FIELDS: Final[Mapping[Scope, Mapping[str, str]]] = {
         "deleted": "boolean",
     },
 }
-_ALSO: Final = {"path": "key", "extension": "ext"}
-_WORDS: Final = {"message": "comment", "comment": "comment", "content": "content"}
-"""Texts that the stack searches by words only, so by its query: an exact comparison is not to be had."""
+_ALSO: Final[Mapping[Scope, Mapping[str, str]]] = {
+    "packages": {"package": "name", "top_hash": "hash"},
+    "objects": {"name": "key", "path": "key", "extension": "ext"},
+}
+_WORDS: Final = {"message": "mnfst_message", "comment": "mnfst_message", "content": "content"}
+"""Texts that the stack searches by words only, so by its query, in which they have these names."""
 _WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
 _WILD: Final = re.compile(r"[\\*?]")
 
@@ -49,11 +53,11 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
                     f"{one.column} is metadata of packages, and objects are searched.",
                     next_step='Search with scope="packages".',
                 )
-            kind = _kind_of(one)
+            kind = kind_of(one)
             place = metadata.setdefault(f"{one.column} {kind}", {"path": one.column, kind: {}})
             _add(place[kind], kind, one)
             continue
-        name = _ALSO.get(one.column, one.column)
+        name = field_of(one.column, scope)
         kind = _FIELDS[scope].get(name)
         if kind is None:
             raise _unknown(scope, one.column)
@@ -61,11 +65,21 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
     return own, list(metadata.values())
 
 
+def field_of(column: str, scope: Scope) -> str:
+    """As the stack calls it."""
+    return _ALSO[scope].get(column, column)
+
+
 def _unknown(scope: Scope, field: str) -> InvalidArgument:
     if field in _WORDS:
         return InvalidArgument(
             f"{field} is searched by its words, not compared.",
             next_step=f"Put it into query, as query='{_WORDS[field]}:word'.",
+        )
+    if scope == "packages" and field in ("path", "key", "ext", "extension"):
+        return InvalidArgument(
+            f"A package has no {field}: its files have.",
+            next_step="Put it into query, as query='entry_lk:*.csv'; or search with scope=objects.",
         )
     near = suggest(field, list(_FIELDS[scope]))
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
@@ -75,7 +89,7 @@ def _unknown(scope: Scope, field: str) -> InvalidArgument:
     )
 
 
-def _kind_of(condition: Condition) -> str:
+def kind_of(condition: Condition) -> Kind:
     """The type under which the stack has indexed such a value: text that is a date counts as one."""
     value = condition.values[0] if condition.values else ""
     if isinstance(value, bool):
