@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from json import dumps
 from typing import Any, Final, Literal, cast
@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.catalog.packages import StackPackages, ToldPackage
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.glob import has_wildcard
 from quilt_mcp.domain.listing import PackageListing, Page
 from quilt_mcp.domain.metadata import at_pointers
@@ -18,16 +19,17 @@ from quilt_mcp.domain.names import validate_package_name
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.filter import Filter, TimeTest
 from quilt_mcp.domain.search.where import as_json
-from quilt_mcp.errors import InvalidName
+from quilt_mcp.errors import InvalidName, StackFailed
+from quilt_mcp.registry.layout import LATEST
 from quilt_mcp.registry.reading.narrowing import metadata_fields
-from quilt_mcp.registry.reading.packages import Wanted
-from quilt_mcp.registry.registry import shown
-from quilt_mcp.storage.workers import in_thread
+from quilt_mcp.registry.reading.packages import Wanted, no_name_fits
+from quilt_mcp.storage.workers import collect, in_thread
 
 NAMES: Final = 1_000
 """Names that are asked for at once, where only some of them are wanted."""
 WITH_METADATA: Final = 200
 """Packages whose metadata is asked for at once."""
+_AT_ONCE: Final = 8
 REQUESTS: Final = 20
 """Requests that a call makes at most."""
 
@@ -48,73 +50,95 @@ class _Listing:
     wanted: Wanted
     limit: int
     warnings: list[str] = field(default_factory=list[str])
-    total: int | None = None
+    total: int = 0
+    """Of the bucket, as the stack counts them."""
+    unread: set[str] = field(default_factory=set[str])
+    """Packages of which the stack does not tell what is wanted."""
 
     async def page(self, cursor: str | None) -> Page[PackageListing]:
         wanted = self.wanted
-        call = (
-            "told",
-            self.registry.url,
-            wanted.prefix,
-            wanted.match,
-            wanted.sort,
-            dumps(as_json(wanted.where)),
-        )
-        is_whole = not (wanted.prefix or wanted.match or wanted.where)
-        at, size = 0, self.limit if is_whole else WITH_METADATA if wanted.where else NAMES
+        where = dumps(as_json(wanted.where))
+        call = ("told", self.registry.url, wanted.prefix, wanted.match, wanted.sort, where)
+        is_narrowed = bool(wanted.prefix or wanted.match or wanted.where)
+        begun, size = 0, self.limit if not is_narrowed else WITH_METADATA if wanted.where else NAMES
         if cursor:
-            at, size = decode_cursor(cursor, call, int, int)
+            begun, size = decode_cursor(cursor, call, int, int)
         narrowing = _Narrowing(wanted)
-        found: list[ToldPackage] = []
-        begun, paused = at, False
-        async for row in self._rows(at, size, 1 if is_whole else REQUESTS):
-            if row is None:
-                paused = True
+        found: dict[int, ToldPackage] = {}
+        """By their places in the stack's order; one more than the page has, where there is one more."""
+        total: int | None = None
+        first, left = begun // size * size, REQUESTS if is_narrowed else 1
+        while left:
+            rows = await self._rows(first, size)
+            fitting = {at: row for at, row in enumerate(rows, first) if self._takes(narrowing, row)}
+            if first == 0 and self.total <= size:
+                total = len(fitting)
+            found |= {at: row for at, row in fitting.items() if at >= begun}
+            first, left = first + size, left - 1
+            if len(found) > self.limit or first >= self.total or not rows:
                 break
-            at += 1
-            if narrowing.takes(row) and self._is_name(row):
-                found.append(row)
-                if len(found) == self.limit:
-                    break
-        more = paused or (self.total is not None and at < self.total)
-        if paused and not is_whole and len(found) < self.limit:
+        places = [*found]
+        is_paused = len(places) <= self.limit and first < self.total
+        following = places[self.limit] if len(places) > self.limit else first if is_paused else None
+        if is_paused and is_narrowed:
             self.warnings.append(
-                f"listing_paused: a call looks at {counted(at - begun, 'package')} at most. Go on with next_cursor."
+                f"listing_paused: a call looks at {REQUESTS * size:,} packages at most. Go on with next_cursor."
             )
         self.warnings += narrowing.told(is_first=not cursor)
-        if not (found or more or cursor):
-            self.warnings.append(await self._no_match(narrowing.looked_at))
-        total = self.total if is_whole else None if more or cursor else len(found)
+        if not is_narrowed:
+            total = self.total
+        elif total is None and not cursor and following is None:
+            total = len(found)
+        if not (found or cursor) and following is None:
+            self.warnings.insert(0, await self._no_match(narrowing.looked_at))
         return Page(
-            tuple(self._told(one) for one in found),
-            encode_cursor(call, at, size) if more else None,
+            tuple(self._told(found[at]) for at in places[: self.limit]),
+            None if following is None else encode_cursor(call, following, size),
             total,
             tuple(self.warnings),
         )
 
-    async def _rows(self, at: int, size: int, requests: int) -> AsyncIterator[ToldPackage | None]:
-        """From the ``at``-th on; None where a call has asked enough."""
-        order: Literal["NAME", "MODIFIED"] = "MODIFIED" if self.wanted.sort == "-modified" else "NAME"
-        for _ in range(requests):
-            asking = partial(
-                self.packages.page,
-                self.registry.store.url.removeprefix("s3://"),
-                number=at // size + 1,
-                size=size,
-                pattern=self._pattern(),
-                order=order,
-                with_metadata=self.wanted.shown is not False
-                or self.wanted.shows_message
-                or bool(self.wanted.where),
-                with_totals=self.wanted.detail,
-            )
+    def _takes(self, narrowing: _Narrowing, row: ToldPackage) -> bool:
+        return (
+            self._is_name(row)
+            and narrowing.takes(row)
+            and not (self.wanted.where and row.name in self.unread)
+        )
+
+    async def _rows(self, first: int, size: int) -> list[ToldPackage]:
+        """A page of the stack's; ``first`` is a multiple of ``size``. Where the stack fails at one of its packages, each is asked
+        for by itself."""
+        wanted = self.wanted
+        with_metadata = wanted.shown is not False or wanted.shows_message or bool(wanted.where)
+        order: Literal["NAME", "MODIFIED"] = "MODIFIED" if wanted.sort == "-modified" else "NAME"
+        asking = partial(
+            self.packages.page,
+            self.registry.store.url.removeprefix("s3://"),
+            number=first // size + 1,
+            size=size,
+            pattern=self._pattern(),
+            order=order,
+        )
+        try:
+            whole = partial(asking, with_metadata=with_metadata, with_totals=wanted.detail)
+            rows, self.total = await in_thread(whole)
+        except StackFailed:
+            if not (with_metadata or wanted.detail):
+                raise
             rows, self.total = await in_thread(asking)
-            for row in rows[at % size :]:
-                yield row
-            at += len(rows) - at % size
-            if not rows or at >= self.total:
-                return
-        yield None
+            rows = await collect(rows, _AT_ONCE, self._one)
+        return rows
+
+    async def _one(self, row: ToldPackage) -> ToldPackage:
+        bucket = self.registry.store.url.removeprefix("s3://")
+        try:
+            told = await in_thread(partial(self.packages.revision, bucket, row.name, LATEST))
+        except StackFailed as error:
+            self.unread.add(row.name)
+            self.warnings.append(f"unreadable_manifest: {row.top_hash} ({row.name}): {error.code}.")
+            return row
+        header = told.header if told and told.header else Header({})
+        return replace(row, message=header.message, metadata=header.user_meta)
 
     def _pattern(self) -> str | None:
         """What narrows names on the stack's side, where it cannot narrow too much: there it is a part of a name."""
@@ -133,9 +157,11 @@ class _Listing:
 
     def _told(self, row: ToldPackage) -> PackageListing:
         wanted, registry = self.wanted, self.registry
-        if row.top_hash is None:
+        if row.top_hash is None and row.name not in self.unread:
             self.warnings.append(f"missing_latest: the stack tells no latest revision of {row.name}.")
             return PackageListing(row.name, None, row.modified)
+        if row.top_hash is None or row.name in self.unread:
+            return PackageListing(row.name, row.top_hash, row.modified)
         found = row.metadata if wanted.shown is True else at_pointers(row.metadata, wanted.shown or ())
         return PackageListing(
             row.name,
@@ -154,8 +180,7 @@ class _Listing:
         if not asked:
             return f"no_match: the stack shows this user no package in {self.registry.url}."
         close = await self.registry.pointers.near(asked)
-        hint = f" Close to it: {shown(close)}." if close else ""
-        return f"no_match: no package name fits {asked!r}.{hint}"
+        return no_name_fits(wanted, close)
 
 
 class _Narrowing:

@@ -98,14 +98,19 @@ async def list_packages(
         return replace(page, warnings=(*page.warnings, said))
     if not asked:
         return page
-    close = await registry.pointers.near(asked)
+    said = no_name_fits(wanted, await registry.pointers.near(asked))
+    return replace(page, warnings=(*page.warnings, said))
+
+
+def no_name_fits(wanted: Wanted, close: list[str]) -> str:
+    """The warning where neither prefix nor match fits any name. ``close``: names near to what was meant."""
     hint = f" Close to it: {shown(close)}." if close else ""
     fault = f"starts with {wanted.prefix!r}" if wanted.prefix else f"fits {wanted.match!r}"
     both = f" and fits {wanted.match!r}" if wanted.prefix and wanted.match else ""
     said = f"no_match: no package name {fault}{both}.{hint}"
     if wanted.match:
         said += " match looks at names alone: where compares metadata, and metadata shows it."
-    return replace(page, warnings=(*page.warnings, said))
+    return said
 
 
 async def _is_registry(registry: Registry) -> bool:
