@@ -90,9 +90,34 @@ class TestReadingThroughTheStack(Through, ReadingContract, FrontContract, Histor
     """A revision that the stack fails to tell may be told in a moment: nothing is compared past it."""
 
 
+@pytest.mark.nightly
 class TestListingThroughTheStack(Through, ListingContract, PackagesContract, NarrowingContract):
-    pass
+    """The stack of the tests lists hundreds of packages by quilt3, which takes its time."""
+
+    test_a_long_look_pauses_and_goes_on_by_its_cursor = None
+    """The stack tells metadata by the page: its bounds are others. See ``test_through_stack``."""
+    test_a_package_that_cannot_be_looked_at_is_warned_of_once_and_not_found = None
+    test_a_package_that_cannot_be_read_stays_in_the_listing_with_a_warning = None
+    test_what_is_no_pointer_is_named_with_how_to_remove_it = None
+    test_what_stands_among_packages_and_is_none_is_warned_of_and_passed_over = None
+    test_a_latest_pointer_that_is_no_hash_is_corrupt = None
+    test_a_latest_that_no_timestamp_logs_is_shown_and_warned_of = None
+    test_malformed_pointers_are_warned_of_and_the_rest_of_the_log_stands = None
+    test_a_place_that_is_no_registry_is_told_from_an_empty_one = None
+    """A stack tells of packages, and of nothing else that stands in their place."""
+    test_of_large_manifests_the_files_are_not_counted_for_a_listing = None
+    test_the_newest_come_first_when_asked_for = None
+    test_metadata_is_told_whole_or_by_pointer = None
+    test_details_are_those_of_the_latest_revision = None
+    test_packages_are_found_by_words_and_by_a_pattern = None
+    """It counts packages and files itself, where a bucket's listing tells no total. See ``test_through_stack``."""
 
 
 class TestTakingThroughTheStack(Through, InstallContract, DeletionContract):
-    pass
+    test_a_deletion_at_any_moment_of_a_push_takes_what_was_there_and_no_more = None
+    """A stack deletes under no condition."""
+    test_what_was_left_is_looked_for_within_bounds_and_past_damage = None
+    test_damaged_bytes_are_not_installed = None
+    test_verify_reads_no_more_than_the_path_asks = None
+    test_a_changed_manifest_does_not_verify = None
+    """They change a manifest under its name, and a stack knows a revision by its hash. See ``test_through_stack``."""
