@@ -86,7 +86,8 @@ class Graph:
         )
 
     def _answer(self, name: str, variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
-        body = {"query": document(name), "operationName": name, "variables": dict(variables)}
+        operation = name.rpartition("/")[2]
+        body = {"query": document(name), "operationName": operation, "variables": dict(variables)}
         token = self._bearer.token()
         is_renewed = False
         while True:
@@ -156,7 +157,8 @@ def _failed(errors: object) -> QuiltError:
 
 @cache
 def document(name: str) -> str:
-    """The text of a document, with the fragment that it spreads, which stands in a file of its own."""
+    """The text of a document, with the fragments that it spreads, which stand in files of their own beside it."""
     text = files("quilt_mcp.catalog").joinpath("documents", f"{name}.graphql").read_text()
+    folder = name.rpartition("/")[0]
     fragments = dict.fromkeys(_SPREAD.findall(text))
-    return "\n".join([text, *(document(fragment) for fragment in fragments)])
+    return "\n".join([text, *(document(f"{folder}/{one}".lstrip("/")) for one in fragments)])
