@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.backends.administration import of_administrators, of_own_keys, of_tables
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
@@ -39,8 +40,20 @@ class StackOps(IamOps):
     ) -> None:
         super().__init__(access, registry, options, backend=backend)
         self._stack = stack
-        self.roles = _Roles(stack, renew_keys, self._require_writes)
+        self._user = _Roles(stack, renew_keys, self._require_writes, self._see)
+        self.roles = self._user
         self.search = _Search(StackSearch(stack.graph, self._allowed))
+
+    async def learn(self) -> None:
+        if self.keys is None:
+            await self._user.signed_in()
+
+    def _see(self, user: SignedIn) -> None:
+        """Whoever asks the stack who is signed in brings it here, so that one made an administrator is seen at the next look."""
+        graph, require = self._stack.graph, self._require_writes
+        self.keys = self.keys or of_own_keys(graph, self._local, require)
+        self.tables = self.tables or of_tables(graph, require)
+        self.admin = (self.admin or of_administrators(graph, require)) if user.is_admin else None
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
@@ -88,14 +101,21 @@ class _Roles:
     """See ``ops.SupportsRoles``."""
 
     def __init__(
-        self, stack: Stack, renew_keys: Callable[[], object], require_writes: Callable[[str], None]
+        self,
+        stack: Stack,
+        renew_keys: Callable[[], object],
+        require_writes: Callable[[str], None],
+        see: Callable[[SignedIn], None],
     ) -> None:
         self._stack = stack
+        self._see = see
         self._renew_keys = renew_keys
         self._require_writes = require_writes
 
     async def signed_in(self) -> SignedIn:
-        return await in_thread(self._stack.signed_in)
+        found = await in_thread(self._stack.signed_in)
+        self._see(found)
+        return found
 
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")

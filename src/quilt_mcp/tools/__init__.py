@@ -6,6 +6,9 @@ from collections.abc import Collection
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.tools.admin.keys import ADMIN_KEYS
+from quilt_mcp.tools.admin.tabulator import ADMIN_TABULATOR
+from quilt_mcp.tools.admin.users import ADMIN_USERS
 from quilt_mcp.tools.changes import (
     PACKAGE_COPY,
     PACKAGE_CREATE,
@@ -40,6 +43,9 @@ TOOLS: tuple[ToolSpec, ...] = (
     PACKAGE_INSTALL,
     OBJECT_PUT,
     ROLE_SWITCH,
+    ADMIN_TABULATOR,
+    ADMIN_KEYS,
+    ADMIN_USERS,
 )
 
 FORMER_NAMES = {"bucket_list": "registry_list"}

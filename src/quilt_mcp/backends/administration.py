@@ -1,0 +1,71 @@
+"""Administration: what a stack's administrators look after, and what each of its users may: own API keys, tabulator tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any, Final
+
+from quilt_mcp.catalog.admin.changing import Kind, carry_out
+from quilt_mcp.catalog.admin.keys import Keys
+from quilt_mcp.catalog.admin.tabulator import OpenQuery, Tables
+from quilt_mcp.catalog.admin.users import Users
+from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.domain.plan import AdminChange, AdminOutcome, Record
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.storage.local.secret_file import SecretFile
+from quilt_mcp.storage.local.stores import LocalStores
+from quilt_mcp.storage.workers import in_thread
+
+_PATIENCE: Final = 5.0
+"""Seconds that a cancelled change is waited for, so that what was sent has its answer."""
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Administration:
+    """See ``ops.SupportsAdministration``."""
+
+    def __init__(self, kinds: Mapping[str, Kind], require_writes: Callable[[str], None]) -> None:
+        self._kinds = kinds
+        self._require_writes = require_writes
+
+    async def list(self, kind: str, narrowed: Record = _NOTHING) -> Sequence[Record]:
+        return await in_thread(partial(self._kinds[kind].rows, narrowed))
+
+    async def get(self, kind: str, name: str, given: Record = _NOTHING) -> Record:
+        return await in_thread(partial(self._kinds[kind].look, name, given))
+
+    async def change(self, request: AdminChange, *, dry_run: bool = False) -> AdminOutcome:
+        if not dry_run:
+            self._require_writes(f"{request.action} of a {self._kinds[request.kind].noun}")
+        act = partial(carry_out, self._kinds[request.kind], request, dry_run=dry_run)
+        return await in_thread(act, patience=_PATIENCE)
+
+
+def of_administrators(graph: Graph, require_writes: Callable[[str], None]) -> Administration:
+    kinds: dict[str, Kind] = {
+        "user": Users(graph),
+        "open_query": OpenQuery(graph),
+        "key": Keys(graph),
+    }
+    return Administration(kinds, require_writes)
+
+
+def of_own_keys(graph: Graph, local: LocalStores, require_writes: Callable[[str], None]) -> Administration:
+    return Administration({"key": Keys(graph, partial(_vault, local))}, require_writes)
+
+
+def of_tables(graph: Graph, require_writes: Callable[[str], None]) -> Administration:
+    return Administration({"table": Tables(graph)}, require_writes)
+
+
+def _vault(local: LocalStores, path: str) -> SecretFile:
+    place = local.new_secret(path)
+    if ".quilt" in PurePath(place.path).parts:
+        raise InvalidArgument(
+            f"{place.path} lies in a registry's own folder (.quilt), which only package tools write.",
+            next_step="Choose another dest.",
+        )
+    return place
