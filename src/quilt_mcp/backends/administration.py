@@ -8,8 +8,12 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final
 
+from quilt_mcp.catalog.admin.buckets import Buckets
 from quilt_mcp.catalog.admin.changing import Kind, carry_out
 from quilt_mcp.catalog.admin.keys import Keys
+from quilt_mcp.catalog.admin.policies import Policies
+from quilt_mcp.catalog.admin.roles import Roles
+from quilt_mcp.catalog.admin.settings import EventRules, SingleSignOn, StackStatus
 from quilt_mcp.catalog.admin.tabulator import OpenQuery, Tables
 from quilt_mcp.catalog.admin.users import Users
 from quilt_mcp.catalog.graph import Graph
@@ -47,8 +51,14 @@ class Administration:
 def of_administrators(graph: Graph, require_writes: Callable[[str], None]) -> Administration:
     kinds: dict[str, Kind] = {
         "user": Users(graph),
+        "role": Roles(graph),
+        "policy": Policies(graph),
+        "bucket": Buckets(graph),
+        "sso": SingleSignOn(graph),
         "open_query": OpenQuery(graph),
         "key": Keys(graph),
+        "event_rule": EventRules(graph),
+        "status": StackStatus(graph),
     }
     return Administration(kinds, require_writes)
 

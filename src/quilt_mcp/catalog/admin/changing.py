@@ -113,6 +113,26 @@ def missing(noun: str, name: str, names: Iterable[str]) -> InvalidArgument:
     )
 
 
+def chosen(
+    noun: str, names: Sequence[str], known: Mapping[str, str], *, is_needed: bool = True
+) -> Mapping[str, str]:
+    """Of what is ``known`` (names by id), those that are named, each by its id or by a name that it alone has. Raises
+    InvalidArgument for a name of several, and for one of none where that ``is_needed``."""
+    found: dict[str, str] = {}
+    for name in names:
+        ids = [name] if name in known else [one for one, called in known.items() if called == name]
+        if len(ids) > 1:
+            raise InvalidArgument(
+                f"{len(ids)} things of the kind {noun} are called {name[:200]!r}.",
+                next_step=f"Name it by its id: {', '.join(ids[:10])}.",
+                details={"ids": ids},
+            )
+        if not ids and is_needed:
+            raise missing(noun, name, known.values())
+        found |= {one: known[one] for one in ids}
+    return found
+
+
 def inside(answer: Mapping[str, Any], *path: str) -> Any:
     """What stands in an answer, however deep. Raises StackFailed where the way there is missing."""
     found: Any = answer

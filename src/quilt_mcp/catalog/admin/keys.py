@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, chosen, gone, inside, missing
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
@@ -51,15 +51,12 @@ class Keys:
 
     def read(self, name: str, given: Record) -> Record | None:
         """By id, or by a name that one key alone has. When it was last used is left out, as that changes by itself."""
-        rows = self.rows({})
-        found = [one for one in rows if one["id"] == name] or [one for one in rows if one["name"] == name]
-        if len(found) > 1:
-            raise InvalidArgument(
-                f"{len(found)} API keys are called {name[:200]!r}.",
-                next_step=f"Name one by its id: {', '.join(one['id'] for one in found[:10])}.",
-                details={"ids": [one["id"] for one in found]},
-            )
-        return {field: value for field, value in found[0].items() if field != "last_used"} if found else None
+        rows = {one["id"]: one for one in self.rows({})}
+        known = {key: one["name"] for key, one in rows.items()}
+        key = next(iter(chosen(self.noun, [name], known, is_needed=False)), None)
+        return (
+            None if key is None else {field: rows[key][field] for field in rows[key] if field != "last_used"}
+        )
 
     def names(self, given: Record) -> Sequence[str]:
         return [one["name"] for one in self.rows({})]

@@ -14,8 +14,8 @@ from quilt_mcp.tools.results.envelope import Answer
 from quilt_mcp.tools.results.shapes import present
 from quilt_mcp.tools.vocabulary import SWITCH, TEXT, Schema, fields, listed
 
-DRY_RUN: Final[Schema] = {"type": "boolean", "default": False, "description": "Only tell before and after"}
-EXPECTED: Final[Schema] = {"type": "string", "description": "A dry run's state, to change no other"}
+DRY_RUN: Final[Schema] = {"type": "boolean", "default": False, "description": "Only plan"}
+EXPECTED: Final[Schema] = {"type": "string", "description": "state of a dry run"}
 ALWAYS: Final = frozenset({"action", "dry_run", "expected", "limit", "cursor"})
 
 
@@ -75,8 +75,8 @@ async def rows(
     key: str,
     narrowed: Record,
     *,
-    limit: int,
-    cursor: str | None,
+    limit: int = 1_000,
+    cursor: str | None = None,
     by: tuple[str, ...] = ("name",),
     shown: Sequence[str] = (),
 ) -> Answer:
@@ -99,7 +99,7 @@ def _place(row: Record, by: tuple[str, ...]) -> str:
 
 def _lean(row: Record, shown: Sequence[str]) -> dict[str, Any]:
     names = shown or tuple(row)
-    return {name: row[name] for name in names if row.get(name) not in (None, False, "", [], {})}
+    return {name: row[name] for name in names if row.get(name) not in (None, "", [], {})}
 
 
 async def change(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quilt_mcp.domain.plan import AdminChange
 from quilt_mcp.tools.admin.doing import (
     DRY_RUN,
@@ -50,10 +52,8 @@ async def admin_tabulator(
     assert tables is not None, "the tool is called where there is this ability"
     given["bucket"] = given["bucket"].removeprefix("s3://").rstrip("/")
     if action == "list":
-        found = await rows(
-            tables, "table", "tables", {"bucket": given["bucket"]}, limit=1_000, cursor=None, shown=("name",)
-        )
-        return Answer(found.data, records=found.records, paged=False)
+        found = await rows(tables, "table", "tables", {"bucket": given["bucket"]}, shown=("name",))
+        return replace(found, paged=False)
     if action == "get":
         return Answer({"table": dict(await tables.get("table", given["table"], given))})
     request = AdminChange("table", action, given["table"], given, expected)
@@ -85,7 +85,7 @@ _ARGUMENTS = {
 ADMIN_TABULATOR = ToolSpec(
     name="admin_tabulator",
     title="Tabulator tables",
-    description="Tables that SQL sees over the files of a bucket's packages. Changed by whoever may write to the bucket.",
+    description="SQL tables over the files of a bucket's packages. Whoever may write to it may change them.",
     arguments=_ARGUMENTS,
     required=("action",),
     data=data("tables", "table", open_query=SWITCH),
