@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
 from parts.stack import Stack
-from quilt_mcp.config import Settings
-from quilt_mcp.session import Session
 
 TABLE = """\
 schema: [{name: sample, type: STRING}]
@@ -26,95 +19,35 @@ Call = Callable[..., dict[str, Any]]
 Judge = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def bucket(moto: S3Access) -> str:
-    return moto.make_bucket()
-
-
-@pytest.fixture
-def people(stack: Stack, bucket: str) -> Stack:
-    """root, who administers; ada, who writes; eve, who reads."""
-    stack.add_bucket(bucket)
-    stack.add_user("root", admin=True)
-    stack.add_user("ada")
-    stack.add_user("eve", ["reader"])
-    return stack
-
-
-@pytest.fixture
-def opened(
-    people: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Session]:
-    """A session as a server has it that was started with these settings."""
-    for name, value in replace(moto, url=people.s3_url).environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nobody"))
-    home = tmp_path / "home"
-    home.mkdir()
-
-    def open_session(user: str, **more: Any) -> Session:
-        given = {"catalog_url": people.url, "cache_dir": tmp_path / "cache", "roots": (home,)}
-        given |= {"allow_write": True, "api_key": people.api_key(user, label=f"of {user}")}
-        return Session(Settings(**(given | more)))
-
-    return open_session
-
-
-@pytest.fixture
-def calls(opened: Callable[..., Session]) -> Callable[..., Call]:
-    def of_user(user: str, **more: Any) -> Call:
-        session = opened(user, **more)
-        return lambda tool, **arguments: asyncio.run(session.call(tool, arguments)).structured
-
-    return of_user
-
-
-@pytest.fixture
-def root(calls: Callable[..., Call]) -> Call:
-    return calls("root")
-
-
-@pytest.fixture
-def judge(people: Stack, moto: S3Access, tmp_path: Path) -> Judge:
-    """The real quilt3, as the administrator."""
-    client = Quilt3(tmp_path / "judge", replace(moto, url=people.s3_url))
-
-    def ask(script: str, **arguments: Any) -> Any:
-        begin = (
-            "quilt3.config(arguments['catalog'])\n"
-            "quilt3.session.login_with_api_key(arguments['key'])\n"
-            "import quilt3.admin as admin\n"
-        )
-        key = people.api_key("root", label="of the judge")
-        return client.run(begin + script, catalog=people.url, key=key, **arguments)
-
-    return ask
-
-
 def test_a_table_is_set_told_renamed_and_deleted_as_quilt3_sees_it(
-    calls: Callable[..., Call], judge: Judge, bucket: str
+    calls: Callable[..., Call], judge: Judge, stack_bucket: str
 ) -> None:
     """ada is no administrator."""
     ada = calls("ada")
     told = "result = [[one.name, one.config] for one in admin.tabulator.list_tables(arguments['bucket'])]"
-    made = ada("admin_tabulator", action="set", bucket=bucket, table="wells", config=TABLE)
+    made = ada("admin_tabulator", action="set", bucket=stack_bucket, table="wells", config=TABLE)
     assert made["data"] == {"done": True, "before": None, "after": {"name": "wells", "config": TABLE}}
-    assert judge(told, bucket=bucket) == [["wells", TABLE]]
-    assert ada("admin_tabulator", action="list", bucket=f"s3://{bucket}")["data"] == {
+    assert judge(told, bucket=stack_bucket) == [["wells", TABLE]]
+    assert ada("admin_tabulator", action="list", bucket=f"s3://{stack_bucket}")["data"] == {
         "tables": [{"name": "wells"}]
     }
     assert (
-        ada("admin_tabulator", action="get", bucket=bucket, table="wells")["data"]["table"]["config"] == TABLE
+        ada("admin_tabulator", action="get", bucket=stack_bucket, table="wells")["data"]["table"]["config"]
+        == TABLE
     )
-    renamed = ada("admin_tabulator", action="rename", bucket=bucket, table="wells", new_name="plates")
+    renamed = ada("admin_tabulator", action="rename", bucket=stack_bucket, table="wells", new_name="plates")
     assert (renamed["data"]["before"], renamed["data"]["after"]) == ({"name": "wells"}, {"name": "plates"})
-    assert judge(told, bucket=bucket) == [["plates", TABLE]]
-    planned = ada("admin_tabulator", action="delete", bucket=bucket, table="plates", dry_run=True)["data"]
+    assert judge(told, bucket=stack_bucket) == [["plates", TABLE]]
+    planned = ada("admin_tabulator", action="delete", bucket=stack_bucket, table="plates", dry_run=True)[
+        "data"
+    ]
     assert (planned["done"], planned["before"]["config"], planned["after"]) == (False, TABLE, None)
-    assert judge(told, bucket=bucket) == [["plates", TABLE]]
-    gone = ada("admin_tabulator", action="delete", bucket=bucket, table="plates", expected=planned["state"])
+    assert judge(told, bucket=stack_bucket) == [["plates", TABLE]]
+    gone = ada(
+        "admin_tabulator", action="delete", bucket=stack_bucket, table="plates", expected=planned["state"]
+    )
     assert gone["data"]["done"] is True
-    assert judge(told, bucket=bucket) == []
+    assert judge(told, bucket=stack_bucket) == []
 
 
 def test_a_new_keys_secret_stands_in_a_file_of_its_own_that_no_tool_reads(
@@ -174,7 +107,7 @@ result = None if one is None else [
 
 
 def test_roles_and_policies_are_made_changed_and_deleted_as_quilt3_sees_them(
-    root: Call, judge: Judge, bucket: str
+    root: Call, judge: Judge, stack_bucket: str
 ) -> None:
     told = """
 role = admin.roles.get("imaging")
@@ -186,16 +119,22 @@ result = [
 """
     assert root("admin_roles", action="create", name="imaging")["data"]["after"]["managed"] is True
     made = root(
-        "admin_policies", action="create", name="images", permissions={bucket: "READ"}, roles=["imaging"]
+        "admin_policies",
+        action="create",
+        name="images",
+        permissions={stack_bucket: "READ"},
+        roles=["imaging"],
     )
-    assert made["data"]["after"]["permissions"] == {bucket: "READ"}, made
-    assert judge(told) == [[["images"], "reader"], [[[bucket, "READ"]], ["imaging"]]]
-    wider = root("admin_policies", action="update", name="images", permissions={bucket: "READ_WRITE"})["data"]
+    assert made["data"]["after"]["permissions"] == {stack_bucket: "READ"}, made
+    assert judge(told) == [[["images"], "reader"], [[[stack_bucket, "READ"]], ["imaging"]]]
+    wider = root("admin_policies", action="update", name="images", permissions={stack_bucket: "READ_WRITE"})[
+        "data"
+    ]
     assert (wider["before"], wider["after"]) == (
-        {"permissions": {bucket: "READ"}},
-        {"permissions": {bucket: "READ_WRITE"}},
+        {"permissions": {stack_bucket: "READ"}},
+        {"permissions": {stack_bucket: "READ_WRITE"}},
     )
-    assert judge(told)[1] == [[[bucket, "READ_WRITE"]], ["imaging"]], "its roles are kept"
+    assert judge(told)[1] == [[[stack_bucket, "READ_WRITE"]], ["imaging"]], "its roles are kept"
     both = root("admin_roles", action="update", name="imaging", policies=["images", "of reader"])["data"]
     assert sorted(both["after"]["policies"].values()) == ["images", "of reader"]
     renamed = root("admin_roles", action="update", name="imaging", new_name="microscopy")["data"]
@@ -209,9 +148,9 @@ result = [
     listed = {one["name"]: one for one in root("admin_roles", action="list")["data"]["roles"]}
     assert listed["imaging"]["default"] is True and listed["reader"]["default"] is False
     role = root("admin_roles", action="get", name="imaging")["data"]["role"]
-    assert role["permissions"] == {bucket: "READ_WRITE"}
+    assert role["permissions"] == {stack_bucket: "READ_WRITE"}
     taken = root(
-        "admin_policies", action="update", name="images", permissions={bucket: None}, title="pictures"
+        "admin_policies", action="update", name="images", permissions={stack_bucket: None}, title="pictures"
     )
     assert taken["data"]["after"] == {"permissions": {}, "title": "pictures"}
     policy = root("admin_policies", action="get", name="pictures")["data"]["policy"]
@@ -278,7 +217,7 @@ result = one and [one.title, one.description, one.tags, one.relevance_score, one
     same = root("admin_buckets", action="update", name=new, config={"title": "Cells"})
     assert same["data"]["done"] is False and same["warnings"][0].startswith("nothing_changed")
     rows = root("admin_buckets", action="list")["data"]["buckets"]
-    assert {"name": new, "title": "Cells", "relevance_score": 0} in rows
+    assert {"name": new, "title": "Cells", "relevance_score": -1} in rows
     found = root("admin_buckets", action="get", name=new)["data"]["bucket"]
     assert found["policies"] == {"of reader": "READ", "of writer": "READ_WRITE"}
     assert root("admin_buckets", action="remove", name=new)["data"]["after"] is None
