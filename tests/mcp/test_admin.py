@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
 from parts.stack import Stack
 
@@ -57,6 +61,7 @@ def test_a_new_keys_secret_stands_in_a_file_of_its_own_that_no_tool_reads(
     dest = tmp_path / "home" / "laptop"
     planned = ada("admin_keys", action="create", name="laptop", dest=str(dest), dry_run=True)["data"]
     assert (planned["done"], planned["before"], planned["after"]["days"]) == (False, None, 90)
+    assert planned["after"]["file"] == f"{dest}.quilt-mcp"
     assert list(dest.parent.iterdir()) == []
     made = ada("admin_keys", action="create", name="laptop", dest="laptop", days=30)
     file = Path(made["data"]["after"]["file"])
@@ -273,3 +278,23 @@ def test_keys_of_everybody_are_listed_and_revoked_by_an_administrator(
     assert (planned["before"]["email"], planned["after"]) == ("ada@example.com", None)
     assert root("admin_keys", action="revoke_any", name="hers")["data"]["done"] is True
     assert judge("result = [one.name for one in admin.api_keys.list(email='ada@example.com')]") == []
+
+
+def test_a_session_of_quilt3_administers_as_an_api_key_does(
+    calls: Callable[..., Call],
+    people: Stack,
+    moto: S3Access,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stack_bucket: str,
+) -> None:
+    """The login is quilt3's own."""
+    quilt3 = Quilt3(tmp_path / "quilt3", replace(moto, url=people.s3_url))
+    script = "quilt3.config(arguments['url']); quilt3.session.login_with_token(arguments['code'])"
+    quilt3.run(script, url=people.url, code=people.code("root"))
+    root = calls("root", api_key=None, catalog_url=None, default_registry=f"s3://{stack_bucket}")
+    monkeypatch.setenv("XDG_DATA_HOME", quilt3.environment["XDG_DATA_HOME"])
+    assert root("status")["data"]["backend"] == "quilt3"
+    assert root("admin_users", action="set_active", name="eve", on=False)["data"]["done"] is True
+    assert root("admin_users", action="get", name="eve")["data"]["user"]["active"] is False
+    assert root("admin_keys", action="create", name="laptop", dest="laptop")["data"]["done"] is True

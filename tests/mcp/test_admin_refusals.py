@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 
 from parts.stack import Fault, Stack
+from parts.stack.faults import nobody
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.server.surface import build
 from quilt_mcp.session import Session
@@ -458,11 +459,34 @@ def test_a_key_whose_secret_cannot_be_written_is_revoked_again(
     assert list((tmp_path / "home").iterdir()) == []
 
 
-def test_a_key_without_a_secret_leaves_no_file(calls: Calls, people: Stack, tmp_path: Path) -> None:
+def test_a_key_that_can_be_neither_kept_nor_revoked_is_named(
+    calls: Calls, people: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Syscalls, fd: int) -> None:
+        raise OSError(5, os.strerror(5))
+
     ada = calls("ada")
-    people.fault(Fault("/graphql", field="APIKeyCreated.secret", value=""))
-    refused(ada("admin_keys", action="create", name="laptop", dest="laptop"), "outcome_unknown")
-    assert list((tmp_path / "home").iterdir()) == []
+    ada("admin_keys", action="list")
+    monkeypatch.setattr(Syscalls, "fsync", broken)
+    people.fault(Fault("/graphql", "KeyRevoke", status=502))
+    error = refused(ada("admin_keys", action="create", name="laptop", dest="laptop"), "invalid_argument")
+    people.clear_faults()
+    (kept,) = ada("admin_keys", action="list", name="laptop")["data"]["keys"]
+    assert error["details"]["id"] == kept["id"] and f"{kept['id']} could not be revoked" in error["message"]
+
+
+def test_a_session_that_died_meanwhile_is_told_to_sign_in(calls: Calls, people: Stack) -> None:
+    ada = calls("ada")
+    ada("admin_keys", action="list")
+    people.fault(nobody())
+    refused(ada("admin_keys", action="list"), "sign_in")
+
+
+def test_an_answer_in_part_is_not_believed(root: Call, people: Stack) -> None:
+    root("status")
+    people.fault(Fault("/graphql", "UserList", status=200, body='{"data": {"admin": {}}}'))
+    error = refused(root("admin_users", action="list"), "stack_failed")
+    assert error["details"] == {"missing": "user"}
 
 
 def test_no_answer_of_administration_has_a_secret(root: Call, people: Stack) -> None:

@@ -16,7 +16,7 @@ from quilt_mcp.catalog.admin.roles import Roles
 from quilt_mcp.catalog.admin.settings import EventRules, SingleSignOn, StackStatus
 from quilt_mcp.catalog.admin.tabulator import OpenQuery, Tables
 from quilt_mcp.catalog.admin.users import Users
-from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.plan import AdminChange, AdminOutcome, Record
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.local.secret_file import SecretFile
@@ -48,7 +48,8 @@ class Administration:
         return await in_thread(act, patience=_PATIENCE)
 
 
-def of_administrators(graph: Graph, require_writes: Callable[[str], None]) -> Administration:
+def of_administrators(stack: Stack, require_writes: Callable[[str], None]) -> Administration:
+    graph = stack.graph
     kinds: dict[str, Kind] = {
         "user": Users(graph),
         "role": Roles(graph),
@@ -56,19 +57,19 @@ def of_administrators(graph: Graph, require_writes: Callable[[str], None]) -> Ad
         "bucket": Buckets(graph),
         "sso": SingleSignOn(graph),
         "open_query": OpenQuery(graph),
-        "key": Keys(graph),
+        "key": Keys(stack),
         "event_rule": EventRules(graph),
         "status": StackStatus(graph),
     }
     return Administration(kinds, require_writes)
 
 
-def of_own_keys(graph: Graph, local: LocalStores, require_writes: Callable[[str], None]) -> Administration:
-    return Administration({"key": Keys(graph, partial(_vault, local))}, require_writes)
+def of_own_keys(stack: Stack, local: LocalStores, require_writes: Callable[[str], None]) -> Administration:
+    return Administration({"key": Keys(stack, partial(_vault, local))}, require_writes)
 
 
-def of_tables(graph: Graph, require_writes: Callable[[str], None]) -> Administration:
-    return Administration({"table": Tables(graph)}, require_writes)
+def of_tables(stack: Stack, require_writes: Callable[[str], None]) -> Administration:
+    return Administration({"table": Tables(stack.graph)}, require_writes)
 
 
 def _vault(local: LocalStores, path: str) -> SecretFile:

@@ -50,10 +50,10 @@ class StackOps(IamOps):
 
     def _see(self, user: SignedIn) -> None:
         """Whoever asks the stack who is signed in brings it here, so that one made an administrator is seen at the next look."""
-        graph, require = self._stack.graph, self._require_writes
-        self.keys = self.keys or of_own_keys(graph, self._local, require)
-        self.tables = self.tables or of_tables(graph, require)
-        self.admin = (self.admin or of_administrators(graph, require)) if user.is_admin else None
+        stack, require = self._stack, self._require_writes
+        self.keys = self.keys or of_own_keys(stack, self._local, require)
+        self.tables = self.tables or of_tables(stack, require)
+        self.admin = (self.admin or of_administrators(stack, require)) if user.is_admin else None
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""

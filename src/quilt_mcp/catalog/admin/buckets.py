@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, gone, inside
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
@@ -35,14 +35,14 @@ FIELDS: Final = {
 _ONLY_TO_ADD: Final = {"delay_scan": "delayScan"}
 
 
-class Buckets:
+class Buckets(Kind):
     """Before release 1.65 a configuration has no ``prefixes``."""
 
     noun = "bucket"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {
                 "add": Action(_added, self._add, on="absent"),
                 "update": Action(_updated, self._update),
@@ -66,7 +66,7 @@ class Buckets:
         """With the policies and roles that name it, by the level that they give."""
         found = self._get(name)
         if found is None:
-            raise missing(self.noun, name, self.names(given))
+            raise self.missing(name, given)
         return _configuration(found) | {
             "last_indexed": text_of(found.get("lastIndexed")),
             "policies": {
@@ -82,9 +82,6 @@ class Buckets:
     def read(self, name: str, given: Record) -> Record | None:
         found = self._get(name)
         return None if found is None else _configuration(found)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows(given)]
 
     def _get(self, name: str) -> dict[str, Any] | None:
         documents = (f"{_FOLDER}/BucketGet", f"{_FOLDER}/BucketGetWithoutPrefixes")

@@ -6,11 +6,13 @@ before it is sent; whoever changed it in between is told of, not overwritten.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, Literal, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
 
 from quilt_mcp.catalog.shapes import object_of
 from quilt_mcp.domain.manifest.codec import dump_sorted
@@ -39,29 +41,30 @@ class Action:
     on: Literal["there", "absent", "either"] = "there"
 
 
-class Kind(Protocol):
-    """A kind of things. ``read`` answers what administrators decide of one, and nothing that changes by itself (a last login), so
-    that two readings may be compared."""
+class Kind(ABC):
+    """A kind of things. ``called``: the field of a row that people know one by."""
 
-    @property
-    def noun(self) -> str: ...
+    noun: ClassVar[str]
+    called: ClassVar[str] = "name"
+    actions: Mapping[str, Action] = MappingProxyType({})
 
-    @property
-    def actions(self) -> Mapping[str, Action]: ...
+    @abstractmethod
+    def read(self, name: str, given: Record) -> Record | None:
+        """One as administrators decided it, without what changes by itself (a last login): two readings are compared."""
 
     def rows(self, narrowed: Record) -> Sequence[Record]:
-        """All that there are, each with what tells it from the others."""
-        ...
+        """All that there are, each with what tells it from the others. A stack has none of what it has one of."""
+        return ()
 
     def look(self, name: str, given: Record) -> Record:
         """All there is to tell of one. Raises InvalidArgument for a name that there is not."""
-        ...
+        found = self.read(name, given)
+        if found is None:
+            raise self.missing(name, given)
+        return found
 
-    def read(self, name: str, given: Record) -> Record | None: ...
-
-    def names(self, given: Record) -> Iterable[str]:
-        """For whoever mistyped one."""
-        ...
+    def missing(self, name: str, given: Record) -> InvalidArgument:
+        return missing(self.noun, name, [str(one[self.called]) for one in self.rows(given)])
 
 
 def carry_out(kind: Kind, request: AdminChange, *, dry_run: bool) -> AdminOutcome:
@@ -78,7 +81,7 @@ def carry_out(kind: Kind, request: AdminChange, *, dry_run: bool) -> AdminOutcom
             next_step="Change that one, or choose another name.",
         )
     if action.on == "there" and before is None:
-        raise missing(kind.noun, request.name, kind.names(request.given))
+        raise kind.missing(request.name, request.given)
     if request.expected is not None and request.expected != _mark(before):
         raise _changed(
             f"The {kind.noun} {request.name}", {"expected": request.expected, "state": _mark(before)}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, chosen, gone, inside, missing
-from quilt_mcp.catalog.graph import Graph
+from quilt_mcp.catalog.admin.changing import Action, Kind, chosen, gone, inside
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
+from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.plan import AdminChange, Record
-from quilt_mcp.errors import InvalidArgument, QuiltError, StackFailed
+from quilt_mcp.errors import InvalidArgument, QuiltError
 from quilt_mcp.storage.local.secret_file import SecretFile
 
 _FOLDER: Final = "admin/keys"
@@ -19,22 +20,27 @@ Vault = Callable[[str], SecretFile]
 """The place at a path for a secret that is still to come."""
 
 
-class Keys:
+class Keys(Kind):
     """``vault`` None: keys of everybody, which are looked at and revoked only."""
 
     noun = "API key"
 
-    def __init__(self, graph: Graph, vault: Vault | None = None) -> None:
-        self._graph = graph
+    def __init__(self, stack: Stack, vault: Vault | None = None) -> None:
+        self._stack = stack
+        self._graph = stack.graph
         self._vault = vault
         actions = {"revoke": Action(gone, self._revoke)}
         if vault is not None:
-            actions["create"] = Action(_created, self._create, on="absent")
-        self.actions: Mapping[str, Action] = MappingProxyType(actions)
+            create = partial(self._create, vault)
+            actions["create"] = Action(partial(_created, vault), create, on="absent")
+        self.actions = MappingProxyType(actions)
 
     def rows(self, narrowed: Record) -> Sequence[Record]:
         if self._vault is not None:
-            found = inside(self._graph.query(f"{_FOLDER}/KeyList"), "me", "apiKeys")
+            me = self._graph.query(f"{_FOLDER}/KeyList").get("me")
+            if me is None:
+                raise self._stack.nobody()
+            found = inside(me, "apiKeys")
         else:
             asked = {name: narrowed.get(name) for name in ("email", "name", "status")}
             answer = self._graph.query(f"{_FOLDER}/KeyListOfAll", **asked)
@@ -43,47 +49,40 @@ class Keys:
         wanted = {name: narrowed[name] for name in ("name", "status") if narrowed.get(name) is not None}
         return [one for one in rows if all(one[name] == value for name, value in wanted.items())]
 
-    def look(self, name: str, given: Record) -> Record:
-        found = self.read(name, given)
-        if found is None:
-            raise missing(self.noun, name, self.names(given))
-        return found
-
     def read(self, name: str, given: Record) -> Record | None:
         """By id, or by a name that one key alone has. When it was last used is left out, as that changes by itself."""
         rows = {one["id"]: one for one in self.rows({})}
         known = {key: one["name"] for key, one in rows.items()}
         key = next(iter(chosen(self.noun, [name], known, is_needed=False)), None)
         return (
-            None if key is None else {field: rows[key][field] for field in rows[key] if field != "last_used"}
+            None if key is None else {field: one for field, one in rows[key].items() if field != "last_used"}
         )
 
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows({})]
-
-    def _create(self, before: Record, after: Record, request: AdminChange) -> Record:
+    def _create(self, vault: Vault, before: Record, after: Record, request: AdminChange) -> Record:
         """The place for the secret is there before the key, so that there is never a key whose secret was lost; where the secret
         cannot be written after all, the key is revoked again."""
-        assert self._vault is not None, "it is an action of one's own keys alone"
-        with self._vault(after["file"]) as deposit:
+        with vault(after["file"]) as place:
             asked = {"name": after["name"], "expiresInDays": after["days"]}
             answer = self._graph.once(f"{_FOLDER}/KeyCreate", input=asked)
             made = result(answer.get("done"), "APIKeyCreated")
-            key, secret = _key(object_of(made.get("apiKey"))), text_of(made.get("secret"))
-            if secret is None:
-                raise StackFailed(
-                    "The stack made a key and told no secret.", next_step="Revoke it, and make another."
-                )
+            key = _key(object_of(made.get("apiKey")))
             try:
-                deposit.put(secret)
+                place.put(str(made.get("secret")))
             except QuiltError as error:
-                self._tell_revoked(key["id"])
-                raise InvalidArgument(
-                    f"The secret could not be written, and the key was revoked again. {error.message}",
-                    next_step="Give another dest.",
-                    details=error.details,
-                ) from error
-            return key | {"file": deposit.path}
+                raise self._undone(key["id"], error) from error
+            return key | {"file": place.path}
+
+    def _undone(self, key_id: str, error: QuiltError) -> InvalidArgument:
+        try:
+            self._tell_revoked(key_id)
+            said = "and the key was revoked again"
+        except QuiltError:
+            said = f"and the key {key_id} could not be revoked: revoke it"
+        return InvalidArgument(
+            f"The secret could not be written, {said}. {error.message}",
+            next_step="Give another dest.",
+            details={**error.details, "id": key_id},
+        )
 
     def _revoke(self, before: Record, after: Record, request: AdminChange) -> None:
         self._tell_revoked(before["id"])
@@ -111,5 +110,5 @@ def _key(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _created(before: Record, request: AdminChange) -> Record:
-    return {"name": request.name, "days": request.given["days"], "file": request.given["dest"]}
+def _created(vault: Vault, before: Record, request: AdminChange) -> Record:
+    return {"name": request.name, "days": request.given["days"], "file": vault(request.given["dest"]).path}

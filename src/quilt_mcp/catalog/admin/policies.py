@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, chosen, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, chosen, gone, inside
 from quilt_mcp.catalog.admin.named import POLICIES, levels, managed_roles
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import objects_of, text_of
@@ -18,14 +18,15 @@ _FOLDER: Final = "admin/policies"
 _LEVELS: Final = ("READ", "READ_WRITE")
 
 
-class Policies:
+class Policies(Kind):
     """A title may be that of several, an id is not."""
 
     noun = "policy"
+    called = "title"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {
                 "create": Action(self._created, self._create, on="absent"),
                 "update": Action(self._updated, self._update),
@@ -37,21 +38,12 @@ class Policies:
         found = objects_of(inside(self._graph.query(POLICIES), "policies"))
         return sorted(map(_policy, found), key=lambda one: (one["title"], one["id"]))
 
-    def look(self, name: str, given: Record) -> Record:
-        found = self.read(name, given)
-        if found is None:
-            raise missing(self.noun, name, self.names(given))
-        return found
-
     def read(self, name: str, given: Record) -> Record | None:
         rows = self.rows({})
         key = next(
             iter(chosen(self.noun, [name], {one["id"]: one["title"] for one in rows}, is_needed=False)), None
         )
         return next((one for one in rows if one["id"] == key), None)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["title"] for one in self.rows(given)]
 
     def _created(self, before: Record, request: AdminChange) -> Record:
         made: dict[str, Any] = {"title": request.name, "managed": "arn" not in request.given}

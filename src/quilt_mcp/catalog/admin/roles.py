@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, gone, inside
 from quilt_mcp.catalog.admin.named import ROLES, levels, policies
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
@@ -17,12 +17,12 @@ from quilt_mcp.errors import InvalidArgument
 _FOLDER: Final = "admin/roles"
 
 
-class Roles:
+class Roles(Kind):
     noun = "role"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {
                 "create": Action(self._created, self._create, on="absent"),
                 "update": Action(self._updated, self._update),
@@ -40,16 +40,13 @@ class Roles:
     def look(self, name: str, given: Record) -> Record:
         found = self._find(name)
         if found is None:
-            raise missing(self.noun, name, self.names(given))
+            raise self.missing(name, given)
         return found
 
     def read(self, name: str, given: Record) -> Record | None:
         """What its policies permit is theirs to tell, and no part of the role."""
         found = self._find(name)
         return None if found is None else {one: found[one] for one in found if one != "permissions"}
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows(given)]
 
     def _find(self, name: str) -> dict[str, Any] | None:
         rows = self.rows({})

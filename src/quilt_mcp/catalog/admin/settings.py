@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, gone, inside
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
@@ -15,20 +15,16 @@ from quilt_mcp.domain.plan import AdminChange, Record
 _FOLDER: Final = "admin/stack"
 
 
-class SingleSignOn:
+class SingleSignOn(Kind):
     """One text, in YAML; or none."""
 
     noun = "SSO configuration"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {"set": Action(_with_text, self._set, on="either"), "remove": Action(gone, self._remove)}
         )
-
-    def rows(self, narrowed: Record) -> Sequence[Record]:
-        found = self._get()
-        return [] if found is None else [_text(found)]
 
     def look(self, name: str, given: Record) -> Record:
         found = self._get()
@@ -38,10 +34,8 @@ class SingleSignOn:
         return _text(found) | {"by": uploader, "at": text_of(found.get("timestamp"))}
 
     def read(self, name: str, given: Record) -> Record | None:
-        return next(iter(self.rows(given)), None)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return ()
+        found = self._get()
+        return None if found is None else _text(found)
 
     def _get(self) -> dict[str, Any] | None:
         return object_of(inside(self._graph.query(f"{_FOLDER}/SsoGet"), "admin", "ssoConfig")) or None
@@ -64,30 +58,21 @@ def _with_text(before: Record, request: AdminChange) -> Record:
     return {"text": request.given["text"]}
 
 
-class EventRules:
+class EventRules(Kind):
     """Of the packager: which events make a package."""
 
     noun = "event rule"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType({"toggle": Action(_switched, self._toggle)})
+        self.actions = MappingProxyType({"toggle": Action(_switched, self._toggle)})
 
     def rows(self, narrowed: Record) -> Sequence[Record]:
         found = inside(self._graph.query(f"{_FOLDER}/EventRuleList"), "admin", "packager", "eventRules")
         return sorted(map(_rule, objects_of(found)), key=lambda one: one["name"])
 
-    def look(self, name: str, given: Record) -> Record:
-        found = self.read(name, given)
-        if found is None:
-            raise missing(self.noun, name, self.names(given))
-        return found
-
     def read(self, name: str, given: Record) -> Record | None:
         return next((one for one in self.rows(given) if one["name"] == name), None)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows(given)]
 
     def _toggle(self, before: Record, after: Record, request: AdminChange) -> Record:
         answer = self._graph.once(f"{_FOLDER}/EventRuleToggle", name=request.name, enabled=after["enabled"])
@@ -102,19 +87,15 @@ def _switched(before: Record, request: AdminChange) -> Record:
     return {**before, "enabled": request.given["on"]}
 
 
-class StackStatus:
+class StackStatus(Kind):
     """What the stack's own tests of itself say. It is looked at only."""
 
     noun = "status"
-    actions: Mapping[str, Action] = MappingProxyType({})
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def rows(self, narrowed: Record) -> Sequence[Record]:
-        return [self.look("", narrowed)]
-
-    def look(self, name: str, given: Record) -> Record:
+    def read(self, name: str, given: Record) -> Record:
         found = result(self._graph.query(f"{_FOLDER}/StackStatus").get("status"), "Status")
         stats, reports = object_of(found.get("latestStats")), object_of(found.get("reports"))
         newest = next(iter(objects_of(reports.get("page"))), None)
@@ -132,9 +113,3 @@ class StackStatus:
             "reports": number_of(reports.get("total")),
             "newest_report": object_of(newest).get("renderedReportLocation"),
         }
-
-    def read(self, name: str, given: Record) -> Record | None:
-        return self.look(name, given)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return ()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, gone, inside
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import object_of, objects_of
 from quilt_mcp.catalog.unions import result
@@ -16,14 +16,14 @@ from quilt_mcp.errors import RegistryNotFound
 _FOLDER: Final = "admin/tabulator"
 
 
-class Tables:
+class Tables(Kind):
     """Of the bucket that is given as ``bucket``. Whoever may write to it may change them; before release 1.64 administrators."""
 
     noun = "table"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {
                 "set": Action(_with_config, self._set, on="either"),
                 "rename": Action(_renamed, self._rename),
@@ -44,17 +44,8 @@ class Tables:
         rows = [{"name": str(one.get("name")), "config": str(one.get("config") or "")} for one in tables]
         return sorted(rows, key=lambda one: one["name"])
 
-    def look(self, name: str, given: Record) -> Record:
-        found = self.read(name, given)
-        if found is None:
-            raise missing(self.noun, name, self.names(given))
-        return found
-
     def read(self, name: str, given: Record) -> Record | None:
         return next((one for one in self.rows(given) if one["name"] == name), None)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows(given)]
 
     def _set(self, before: Record, after: Record, request: AdminChange) -> None:
         self._tell("TableSet", request, config=after["config"])
@@ -79,27 +70,18 @@ def _renamed(before: Record, request: AdminChange) -> Record:
     return {**before, "name": request.given["new_name"]}
 
 
-class OpenQuery:
+class OpenQuery(Kind):
     """One switch of the stack, an administrator's."""
 
     noun = "setting"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType({"set": Action(_switched, self._set)})
-
-    def rows(self, narrowed: Record) -> Sequence[Record]:
-        return [self.read("", narrowed)]
-
-    def look(self, name: str, given: Record) -> Record:
-        return self.read(name, given)
+        self.actions = MappingProxyType({"set": Action(_switched, self._set)})
 
     def read(self, name: str, given: Record) -> Record:
         answer = self._graph.query(f"{_FOLDER}/OpenQueryGet")
         return {"open_query": inside(answer, "admin", "tabulatorOpenQuery") is True}
-
-    def names(self, given: Record) -> Sequence[str]:
-        return ()
 
     def _set(self, before: Record, after: Record, request: AdminChange) -> Record:
         answer = self._graph.once(f"{_FOLDER}/OpenQuerySet", enabled=after["open_query"])

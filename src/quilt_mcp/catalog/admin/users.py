@@ -7,7 +7,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-from quilt_mcp.catalog.admin.changing import Action, gone, inside, missing
+from quilt_mcp.catalog.admin.changing import Action, Kind, gone, inside, missing
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
@@ -17,12 +17,12 @@ from quilt_mcp.errors import InvalidArgument
 _FOLDER: Final = "admin/users"
 
 
-class Users:
+class Users(Kind):
     noun = "user"
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self.actions: Mapping[str, Action] = MappingProxyType(
+        self.actions = MappingProxyType(
             {
                 "create": Action(_created, self._create, on="absent"),
                 "delete": Action(gone, self._delete),
@@ -43,7 +43,7 @@ class Users:
     def look(self, name: str, given: Record) -> Record:
         found = self._get(name)
         if found is None:
-            raise missing(self.noun, name, self.names(given))
+            raise self.missing(name, given)
         return _user(found) | {
             "sso_only": found.get("isSsoOnly") is True,
             "service": found.get("isService") is True,
@@ -56,9 +56,6 @@ class Users:
     def read(self, name: str, given: Record) -> Record | None:
         found = self._get(name)
         return None if found is None else _user(found)
-
-    def names(self, given: Record) -> Sequence[str]:
-        return [one["name"] for one in self.rows(given)]
 
     def _get(self, name: str) -> dict[str, Any] | None:
         found = inside(self._graph.query(f"{_FOLDER}/UserGet", name=name), "admin", "user", "get")
