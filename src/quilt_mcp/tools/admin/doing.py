@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -16,6 +17,7 @@ from quilt_mcp.tools.vocabulary import SWITCH, TEXT, Schema, fields, listed
 
 DRY_RUN: Final[Schema] = {"type": "boolean", "default": False, "description": "Only plan"}
 EXPECTED: Final[Schema] = {"type": "string", "description": "state of a dry run"}
+_NOTHING: Final[Record] = MappingProxyType({})
 ALWAYS: Final = frozenset({"action", "dry_run", "expected", "limit", "cursor"})
 
 
@@ -79,9 +81,10 @@ async def rows(
     cursor: str | None = None,
     by: tuple[str, ...] = ("name",),
     shown: Sequence[str] = (),
+    usual: Record = _NOTHING,
 ) -> Answer:
     """A page of what there is. ``by``: what tells rows apart, in whose order a cursor goes on, whatever came or went meanwhile.
-    ``shown``: the fields of a row, all of them by default; what is empty or false is left out."""
+    ``shown``: the fields of a row, all of them by default; what is empty or as ``usual`` is left out."""
     found = await desk.list(kind, narrowed)
     places = {_place(one, by): one for one in found}
     call = ("admin", kind, *(f"{name}={narrowed[name]}" for name in sorted(narrowed)))
@@ -89,7 +92,7 @@ async def rows(
     left = sorted(place for place in places if place > after)
     page = left[:limit]
     next_cursor = encode_cursor(call, page[-1]) if len(left) > limit else None
-    lean = [_lean(places[place], shown) for place in page]
+    lean = [_lean(places[place], shown, usual) for place in page]
     return Answer({key: lean}, records=(key,), next_cursor=next_cursor, total=len(found))
 
 
@@ -97,9 +100,9 @@ def _place(row: Record, by: tuple[str, ...]) -> str:
     return "\n".join(str(row.get(name, "")) for name in by)
 
 
-def _lean(row: Record, shown: Sequence[str]) -> dict[str, Any]:
-    names = shown or tuple(row)
-    return {name: row[name] for name in names if row.get(name) not in (None, "", [], {})}
+def _lean(row: Record, shown: Sequence[str], usual: Record) -> dict[str, Any]:
+    names = [name for name in shown or row if name in row]
+    return {name: row[name] for name in names if row[name] not in (None, "", [], {}, usual.get(name))}
 
 
 async def change(

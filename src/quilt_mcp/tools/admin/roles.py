@@ -57,7 +57,7 @@ async def admin_roles(
     assert admin is not None, "the tool is called where there is this ability"
     if action == "list":
         shown = ("name", "default", "arn", "policies")
-        found = await rows(admin, "role", "roles", {}, shown=shown)
+        found = await rows(admin, "role", "roles", {}, shown=shown, usual={"default": False})
         return replace(found, paged=False)
     if action == "get":
         return Answer({"role": dict(await admin.get("role", given["name"]))})

@@ -59,8 +59,8 @@ async def admin_users(
     admin = call.ops.admin
     assert admin is not None, "the tool is called where there is this ability"
     if action == "list":
-        found = await rows(admin, "user", "users", {}, limit=limit, cursor=cursor)
-        return found
+        usual = {"admin": False, "active": True}
+        return await rows(admin, "user", "users", {}, limit=limit, cursor=cursor, usual=usual)
     if action == "get":
         return Answer({"user": dict(await admin.get("user", given["name"]))})
     request = AdminChange("user", action, given["name"], given, expected)
