@@ -10,6 +10,7 @@ import pytest
 from admin_answers import refused
 from mcp import Client
 
+from parts.s3_access import S3Access
 from parts.stack import Fault, Stack
 from parts.stack.faults import nobody
 from quilt_mcp.auth.identity import Asker
@@ -425,3 +426,23 @@ def test_an_answer_in_part_is_not_believed(root: Call, people: Stack) -> None:
     people.fault(Fault("/graphql", "UserList", status=200, body='{"data": {"admin": {}}}'))
     error = refused(root("admin_users", action="list"), "stack_failed")
     assert error["details"] == {"missing": "user"}
+
+
+def test_buckets_beyond_the_allow_list_are_neither_shown_nor_configured(
+    calls: Calls, people: Stack, moto: S3Access, stack_bucket: str
+) -> None:
+    other = moto.make_bucket()
+    people.add_bucket(other)
+    root = calls("root", allowed_buckets=(stack_bucket,))
+    assert [one["name"] for one in root("admin_buckets", action="list")["data"]["buckets"]] == [stack_bucket]
+    for tool, arguments in [
+        ("admin_buckets", {"action": "get", "name": other}),
+        ("admin_buckets", {"action": "update", "name": other, "config": {"title": "x"}}),
+        ("admin_buckets", {"action": "remove", "name": other, "dry_run": True}),
+        ("admin_tabulator", {"action": "list", "bucket": other}),
+        ("admin_tabulator", {"action": "get", "bucket": other, "table": "wells"}),
+        ("admin_tabulator", {"action": "set", "bucket": other, "table": "wells", "config": TABLE}),
+    ]:
+        error = refused(root(tool, **arguments), "permission_denied")
+        assert other in error["message"] and "QUILT_ALLOWED_BUCKETS" in error["next_step"]
+    refused(root("admin_buckets", action="get", name="no bucket"), "invalid_uri")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from quilt_mcp.catalog.admin.tabulator import OpenQuery, Tables
 from quilt_mcp.catalog.admin.users import Users
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.plan import AdminChange, AdminOutcome, Record
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import InvalidArgument, QuiltError
 from quilt_mcp.storage.local.secret_file import SecretFile
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.workers import in_thread
@@ -28,27 +29,52 @@ _PATIENCE: Final = 5.0
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What this server may do, whatever its user may. ``writes``, given what is about to be done, raises ReadOnly; ``bucket``,
+    given a name, raises PermissionDenied for one that is not among those it may use, InvalidUri for what is none."""
+
+    writes: Callable[[str], None]
+    bucket: Callable[[str], object]
+
+
 class Administration:
     """See ``ops.SupportsAdministration``."""
 
-    def __init__(self, kinds: Mapping[str, Kind], require_writes: Callable[[str], None]) -> None:
+    def __init__(self, kinds: Mapping[str, Kind], bounds: Bounds) -> None:
         self._kinds = kinds
-        self._require_writes = require_writes
+        self._bounds = bounds
 
     async def list(self, kind: str, narrowed: Record = _NOTHING) -> Sequence[Record]:
-        return await in_thread(partial(self._kinds[kind].rows, narrowed))
+        self._require_bucket(kind, "", narrowed)
+        one_of = self._kinds[kind]
+        found = await in_thread(partial(one_of.rows, narrowed))
+        return [one for one in found if self._may(one_of.bucket(str(one[one_of.called]), narrowed))]
 
     async def get(self, kind: str, name: str, given: Record = _NOTHING) -> Record:
+        self._require_bucket(kind, name, given)
         return await in_thread(partial(self._kinds[kind].look, name, given))
 
     async def change(self, request: AdminChange, *, dry_run: bool = False) -> AdminOutcome:
+        self._require_bucket(request.kind, request.name, request.given)
         if not dry_run:
-            self._require_writes(f"{request.action} of a {self._kinds[request.kind].noun}")
+            self._bounds.writes(f"{request.action} of a {self._kinds[request.kind].noun}")
         act = partial(carry_out, self._kinds[request.kind], request, dry_run=dry_run)
         return await in_thread(act, patience=_PATIENCE)
 
+    def _require_bucket(self, kind: str, name: str, given: Record) -> None:
+        bucket = self._kinds[kind].bucket(name, given)
+        if bucket:
+            self._bounds.bucket(bucket)
 
-def of_administrators(stack: Stack, require_writes: Callable[[str], None]) -> Administration:
+    def _may(self, bucket: str | None) -> bool:
+        try:
+            return bucket is None or self._bounds.bucket(bucket) is not None
+        except QuiltError:
+            return False
+
+
+def of_administrators(stack: Stack, bounds: Bounds) -> Administration:
     graph = stack.graph
     kinds: dict[str, Kind] = {
         "user": Users(graph),
@@ -61,15 +87,15 @@ def of_administrators(stack: Stack, require_writes: Callable[[str], None]) -> Ad
         "event_rule": EventRules(graph),
         "status": StackStatus(graph),
     }
-    return Administration(kinds, require_writes)
+    return Administration(kinds, bounds)
 
 
-def of_own_keys(stack: Stack, local: LocalStores, require_writes: Callable[[str], None]) -> Administration:
-    return Administration({"key": Keys(stack, partial(_vault, local))}, require_writes)
+def of_own_keys(stack: Stack, local: LocalStores, bounds: Bounds) -> Administration:
+    return Administration({"key": Keys(stack, partial(_vault, local))}, bounds)
 
 
-def of_tables(stack: Stack, require_writes: Callable[[str], None]) -> Administration:
-    return Administration({"table": Tables(stack.graph)}, require_writes)
+def of_tables(stack: Stack, bounds: Bounds) -> Administration:
+    return Administration({"table": Tables(stack.graph)}, bounds)
 
 
 def _vault(local: LocalStores, path: str) -> SecretFile:

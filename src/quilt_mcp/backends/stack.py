@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.administration import of_administrators, of_own_keys, of_tables
+from quilt_mcp.backends.administration import Bounds, of_administrators, of_own_keys, of_tables
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
@@ -50,10 +50,10 @@ class StackOps(IamOps):
 
     def _see(self, user: SignedIn) -> None:
         """Whoever asks the stack who is signed in brings it here, so that one made an administrator is seen at the next look."""
-        stack, require = self._stack, self._require_writes
-        self.keys = self.keys or of_own_keys(stack, self._local, require)
-        self.tables = self.tables or of_tables(stack, require)
-        self.admin = (self.admin or of_administrators(stack, require)) if user.is_admin else None
+        bounds = Bounds(self._require_writes, lambda name: self._stores.registry(f"s3://{name}"))
+        self.keys = self.keys or of_own_keys(self._stack, self._local, bounds)
+        self.tables = self.tables or of_tables(self._stack, bounds)
+        self.admin = (self.admin or of_administrators(self._stack, bounds)) if user.is_admin else None
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""

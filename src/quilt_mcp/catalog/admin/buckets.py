@@ -50,6 +50,9 @@ class Buckets(Kind):
             }
         )
 
+    def bucket(self, name: str, given: Record) -> str:
+        return name
+
     def rows(self, narrowed: Record) -> Sequence[Record]:
         found = objects_of(inside(self._graph.query("BucketConfigs"), "bucketConfigs"))
         rows = [

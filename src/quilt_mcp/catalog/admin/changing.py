@@ -48,6 +48,10 @@ class Kind(ABC):
     called: ClassVar[str] = "name"
     actions: Mapping[str, Action] = MappingProxyType({})
 
+    def bucket(self, name: str, given: Record) -> str | None:
+        """The bucket that one is of: a server may be held to some."""
+        return None
+
     @abstractmethod
     def read(self, name: str, given: Record) -> Record | None:
         """One as administrators decided it, without what changes by itself (a last login): two readings are compared."""

@@ -31,6 +31,9 @@ class Tables(Kind):
             }
         )
 
+    def bucket(self, name: str, given: Record) -> str:
+        return given["bucket"]
+
     def rows(self, narrowed: Record) -> Sequence[Record]:
         bucket = narrowed["bucket"]
         found = object_of(self._graph.query(f"{_FOLDER}/TableList", bucket=bucket).get("bucketConfig"))

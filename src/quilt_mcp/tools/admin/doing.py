@@ -77,7 +77,7 @@ async def rows(
     key: str,
     narrowed: Record,
     *,
-    limit: int = 1_000,
+    limit: int | None = None,
     cursor: str | None = None,
     by: tuple[str, ...] = ("name",),
     shown: Sequence[str] = (),
@@ -91,7 +91,7 @@ async def rows(
     after = decode_cursor(cursor, call, str)[0] if cursor else ""
     left = sorted(place for place in places if place > after)
     page = left[:limit]
-    next_cursor = encode_cursor(call, page[-1]) if len(left) > limit else None
+    next_cursor = encode_cursor(call, page[-1]) if len(left) > len(page) else None
     lean = [_lean(places[place], shown, usual) for place in page]
     return Answer({key: lean}, records=(key,), next_cursor=next_cursor, total=len(found))
 
@@ -138,7 +138,7 @@ def told(outcome: AdminOutcome, dry_run: bool, note: str | None = None) -> Answe
 CHANGE: Final[Mapping[str, Schema]] = {"done": SWITCH, "before": {}, "after": {}, "state": TEXT}
 
 
-def data(many: str, one: str, **more: Schema) -> Schema:
+def data(many: str | None, one: str, **more: Schema) -> Schema:
     """Of a tool's result: rows, one thing, or a change."""
-    shown: dict[str, Schema] = {many: listed({}), one: {}}
+    shown: dict[str, Schema] = {many: listed({}), one: {}} if many else {one: {}}
     return fields(**shown, **CHANGE, **more)

@@ -52,7 +52,7 @@ async def admin_tabulator(
     assert tables is not None, "the tool is called where there is this ability"
     given["bucket"] = given["bucket"].removeprefix("s3://").rstrip("/")
     if action == "list":
-        found = await rows(tables, "table", "tables", {"bucket": given["bucket"]}, shown=("name",))
+        found = await rows(tables, "table", "tables", given, shown=("name",))
         return replace(found, paged=False)
     if action == "get":
         return Answer({"table": dict(await tables.get("table", given["table"], given))})
