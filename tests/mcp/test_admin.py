@@ -74,6 +74,8 @@ result = None if one is None else [
             {"action": "remove_roles", "roles": ["writer"], "role": "reader"},
             {"role": "reader", "extra_roles": []},
         ),
+        ({"action": "add_roles", "roles": ["writer"]}, {"extra_roles": ["writer"]}),
+        ({"action": "remove_roles", "roles": ["writer"]}, {"extra_roles": []}),
         ({"action": "set_admin", "on": True}, {"admin": True}),
         ({"action": "set_active", "on": False}, {"active": False}),
     ]:
@@ -142,6 +144,8 @@ result = [
     assert taken["data"]["after"] == {"permissions": {}, "title": "pictures"}
     policy = root("admin_policies", action="get", name="pictures")["data"]["policy"]
     assert list(policy["roles"].values()) == ["imaging"]
+    alone = root("admin_policies", action="update", name=policy["id"], roles=[])["data"]
+    assert (list(alone["before"]["roles"].values()), alone["after"]) == (["imaging"], {"roles": {}})
     planned = root("admin_policies", action="delete", name=policy["id"], dry_run=True)["data"]
     assert (planned["done"], planned["before"]["title"], planned["after"]) == (False, "pictures", None)
     assert root("admin_policies", action="delete", name=policy["id"])["data"]["done"] is True

@@ -231,6 +231,13 @@ def test_what_the_stack_does_not_take_is_told_with_its_reason(
     assert said in error["message"], error
 
 
+def test_single_sign_on_that_the_stack_keeps_is_told(root: Call, people: Stack) -> None:
+    """Null is how it says that there is none."""
+    root("admin_sso", action="set", text="version: '2'\nmappings: []\n")
+    people.fault(Fault("/graphql", field="AdminMutations.setSsoConfig", value=NAMED))
+    assert "the queue is gone" in refused(root("admin_sso", action="remove"), "stack_refused")["message"]
+
+
 def test_a_bad_table_is_told_with_its_place(calls: Calls, stack_bucket: str) -> None:
     given = {"action": "set", "bucket": stack_bucket, "table": "wells", "config": "schema: []"}
     error = refused(calls("ada")("admin_tabulator", **given), "stack_refused")

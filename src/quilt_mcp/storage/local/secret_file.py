@@ -53,5 +53,5 @@ class SecretFile:
     def __exit__(self, *raised: object) -> None:
         self._kernel.close(self._fd)
         if not self._is_put:
-            with suppress(FileNotFoundError), self._folder.directory(self._parts[:-1]) as above:
+            with suppress(OSError), self._folder.directory(self._parts[:-1]) as above:
                 self._kernel.unlink(self._parts[-1], dir_fd=above)
