@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -392,6 +393,22 @@ def test_a_name_that_several_things_have_takes_the_id(calls: Calls, people: Stac
     gone = ada("admin_keys", action="revoke", name=error["details"]["ids"][0])
     assert gone["data"]["done"] is True
     assert len(ada("admin_keys", action="list", name="twin")["data"]["keys"]) == 1
+
+
+def test_a_change_that_the_stack_takes_and_does_not_show_is_told(root: Call, people: Stack) -> None:
+    people.fault(Fault("/graphql", "UserSetEmail", field="User.email", value="eve@example.com"))
+    answer = root("admin_users", action="set_email", name="eve", email="new@example.com")
+    assert answer["data"]["done"] is True and answer["warnings"][0].startswith("not_seen")
+
+
+@pytest.mark.anyio
+async def test_calls_at_once_ask_who_is_signed_in_once(opened: Callable[..., Session], people: Stack) -> None:
+    session = opened("root")
+    await session.call("packages_list", {})
+    people.forget()
+    replies = await asyncio.gather(*(session.call("admin_users", {"action": "list"}) for _ in range(8)))
+    assert not any(one.is_error for one in replies)
+    assert [one["operation"] for one in people.requests("/graphql")].count("Me") == 1
 
 
 def test_a_user_who_is_gone_between_the_look_and_the_change_is_told(root: Call, people: Stack) -> None:

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+import anyio
+
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.administration import Bounds, of_administrators, of_own_keys, of_tables
 from quilt_mcp.backends.iam import IamOps
@@ -43,10 +45,12 @@ class StackOps(IamOps):
         self._user = _Roles(stack, renew_keys, self._require_writes, self._see)
         self.roles = self._user
         self.search = _Search(StackSearch(stack.graph, self._allowed))
+        self._learning = anyio.Lock()
 
     async def learn(self) -> None:
-        if self.keys is None:
-            await self._user.signed_in()
+        async with self._learning:
+            if self.keys is None:
+                await self._user.signed_in()
 
     def _see(self, user: SignedIn) -> None:
         """Whoever asks the stack who is signed in brings it here, so that one made an administrator is seen at the next look."""

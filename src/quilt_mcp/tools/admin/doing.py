@@ -122,7 +122,11 @@ def told(outcome: AdminOutcome, dry_run: bool, note: str | None = None) -> Answe
         if before is None or after is None or before.get(name) != after.get(name)
     ]
     notes = (note,) if note and names else ()
-    if not names and before == after:
+    if not names and outcome.done:
+        notes = (
+            "not_seen: the stack took the change, and what it answers shows none of it; look with action=get.",
+        )
+    elif not names:
         notes = ("nothing_changed: it is so already, and nothing was sent.",)
     return Answer(
         {

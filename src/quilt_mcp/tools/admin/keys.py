@@ -32,8 +32,8 @@ _MOST_DAYS = 365
 _OF_ALL = {"list_all": "list", "revoke_any": "revoke"}
 _SHOWN = ("id", "name", "email", "status", "expires", "last_used")
 _NOTES = {
-    "create": "secret: it stands in the file alone, for the person; no tool reads it. QUILT_API_KEY_FILE may name that file.",
-    "revoke": "at_once: what signs in with the key is refused from now on.",
+    "create": "secret: it goes into the file alone, for the person; no tool reads it. QUILT_API_KEY_FILE may name that file.",
+    "revoke": "at_once: the stack refuses a revoked key from that moment on.",
 }
 
 
