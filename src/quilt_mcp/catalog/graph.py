@@ -82,7 +82,7 @@ class Graph:
                 raise _failed([{"message": "no data"}])
             return cast("dict[str, Any]", data)
         raise NotSupported(
-            f"This stack's release has nothing that answers {documents[0]}.",
+            f"This stack's release has nothing that answers {documents[0].rpartition('/')[2]}.",
             next_step="Call status with detail=true for the stack's version; ask its administrator to upgrade it.",
             details={"document": documents[0]},
         )
