@@ -40,7 +40,7 @@ def tools_page() -> str:
         "",
         NOTE,
         "Results carry `data`, `page` (`next_cursor`, `total`), `warnings` and `uri`; failures carry `error`, see",
-        "[errors](errors.md). Tools marked *writes* are listed and allowed only with `--allow-write`.",
+        "[errors](errors.md). Tools and actions marked *writes* are listed and allowed only with `--allow-write`.",
         "",
         *table(
             ("tool", "does", ""),
@@ -68,6 +68,8 @@ def sentence(tool: ToolSpec) -> str:
 
 
 def marks(tool: ToolSpec) -> str:
+    if tool.writing:
+        return f"reads; writes, destructive: {', '.join(tool.writing)}"
     if not tool.writes:
         return "reads"
     return "writes, destructive" if tool.destructive else "writes"

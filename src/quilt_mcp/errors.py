@@ -41,6 +41,7 @@
     │   └── ObjectArchived        object_archived       in an archive storage class, to be restored first
     ├── Conflict                  resolve a conflict
     │   ├── StaleParent           stale_parent          the package moved on since the expected parent
+    │   ├── ChangedMeanwhile      changed_meanwhile     what a stack keeps is no longer as it was seen
     │   ├── AlreadyExists         already_exists        the name is taken and overwrite was not asked for
     │   └── PreconditionFailed    precondition_failed   a conditional write lost (internal to the engine)
     ├── IntegrityError            the data is not what it says it is
@@ -241,6 +242,10 @@ class Conflict(QuiltError):
 
 class StaleParent(Conflict):
     code = "stale_parent"
+
+
+class ChangedMeanwhile(Conflict):
+    code = "changed_meanwhile"
 
 
 class AlreadyExists(Conflict):

@@ -6,6 +6,8 @@ quilt+ URI; what any verb returns as an address is accepted by every other. Verb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from quilt_mcp.domain.address import PackageUri
@@ -26,6 +28,8 @@ from quilt_mcp.domain.listing import (
 )
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.plan import (
+    AdminChange,
+    AdminOutcome,
     Commit,
     CopyRequest,
     CreateRequest,
@@ -35,6 +39,7 @@ from quilt_mcp.domain.plan import (
     Plan,
     Progress,
     PutOutcome,
+    Record,
     no_progress,
 )
 from quilt_mcp.domain.search.request import Found, SearchRequest
@@ -62,7 +67,23 @@ class SupportsSearch(Protocol):
         ...
 
 
-ABILITIES = ("roles", "search")
+class SupportsAdministration(Protocol):
+    """Things of some kinds that are listed, looked at and changed. Each raises InvalidArgument for a thing that there is not,
+    StackRefused for what the stack does not take, PermissionDenied."""
+
+    async def list(self, kind: str, narrowed: Record = MappingProxyType({})) -> Sequence[Record]: ...
+
+    async def get(self, kind: str, name: str, given: Record = MappingProxyType({})) -> Record: ...
+
+    async def change(self, request: AdminChange, *, dry_run: bool = False) -> AdminOutcome:
+        """Reads the thing, merges what is given into it, and sends it where it still is as it was read. Not atomic: what others
+        change in the moment between is lost. Raises ChangedMeanwhile, OutcomeUnknown, ReadOnly."""
+        ...
+
+
+LEARNED = ("admin", "keys", "tables")
+"""Abilities that hang on who is signed in: ``learn`` finds out."""
+ABILITIES = ("roles", "search", *LEARNED)
 """What not every backend has: attributes of QuiltOps, None where missing."""
 
 
@@ -91,6 +112,27 @@ class QuiltOps(Protocol):
     @property
     def is_outdated(self) -> bool:
         """Whether what it was opened for holds no more (a role was switched): the next call opens another."""
+        ...
+
+    @property
+    def admin(self) -> SupportsAdministration | None:
+        """What administrators of a stack look after: ``user``, ``role``, ``policy``, ``bucket``, ``sso``, ``open_query``,
+        ``key`` (of everybody), ``event_rule``, ``status``."""
+        ...
+
+    @property
+    def keys(self) -> SupportsAdministration | None:
+        """The user's own API keys (``key``). The secret of a new one goes into a file of this machine and nowhere else."""
+        ...
+
+    @property
+    def tables(self) -> SupportsAdministration | None:
+        """Tabulator tables (``table``) of the buckets that the user may write to."""
+        ...
+
+    async def learn(self) -> None:
+        """Finds out, once, which of LEARNED there are; until then there are none. One request at most. Raises
+        AuthenticationError, StorageUnavailable, and may then be asked again."""
         ...
 
     # -- packages, reading --

@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -70,15 +71,14 @@ class Session:
         opened for it."""
         from quilt_mcp.backends import WITH_ABILITIES
 
-        try:
+        ops: QuiltOps | None = None
+        with suppress(QuiltError, TimeoutError):
             async with asyncio.timeout(LISTING_SECONDS):
                 identity = await in_thread(partial(self.identity, asker))
-                if identity.kind not in WITH_ABILITIES:
-                    return frozenset()
-                ops = await self.ops(identity)
-        except (QuiltError, TimeoutError):
-            return frozenset()
-        return frozenset(one for one in ABILITIES if getattr(ops, one) is not None)
+                if identity.kind in WITH_ABILITIES:
+                    ops = await self.ops(identity)
+                    await ops.learn()
+        return frozenset(one for one in ABILITIES if getattr(ops, one, None) is not None)
 
     def _open(self, identity: Identity) -> QuiltOps:
         if self._open_backend is not None:
@@ -103,9 +103,9 @@ class Session:
         try:
             spec = find(name)
             understood, warnings = spec.understand(arguments)
-            spec.check_writes(self.settings.allow_write)
+            spec.check_writes(self.settings.allow_write, understood)
             opened = await self.open_call(progress, asker=asker)
-            spec.check_needs(opened)
+            await spec.check_needs(opened)
             return await spec.answer(opened, understood, warnings)
         except QuiltError as error:
             return error_reply(error, budget)

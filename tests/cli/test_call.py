@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from shell import COMMAND, Shell, on_a_terminal
 
+from parts.s3_access import S3Access
+from parts.stack import Stack
 from quilt_mcp.tools import TOOLS
 
 
@@ -215,3 +219,22 @@ def test_long_work_shows_a_bar_on_a_terminal_and_leaves_none_behind(shell: Shell
     assert "━" in seen and "%" in seen
     last_screen = seen.rpartition("\x1b[2K")[2]
     assert "━" not in last_screen and "added" in last_screen
+
+
+def test_a_stack_is_administered_from_a_shell(shell: Shell, moto: S3Access, stack: Stack) -> None:
+    """An administrator's key in the environment is all it takes."""
+    stack.add_user("root", admin=True)
+    stack.add_user("ada")
+    own = replace(moto, url=stack.s3_url).environment() | {"QUILT_DEFAULT_REGISTRY": ""}
+    own |= {"QUILT_CATALOG_URL": stack.url, "QUILT_API_KEY": stack.api_key("root")}
+
+    def call(*arguments: str) -> tuple[int, dict[str, Any]]:
+        done = shell.run("call", "admin_users", *arguments, **own)
+        return done.returncode, json.loads(done.stdout)
+
+    code, listed = call("--args", '{"action": "list"}')
+    assert (code, [one["name"] for one in listed["data"]["users"]]) == (0, ["ada", "root"])
+    change = ("--arg", "action=set_admin", "--arg", "name=ada", "--arg", "on=true")
+    assert call(*change)[1]["error"]["code"] == "read_only"
+    assert call(*change, "--arg", "dry_run=true")[1]["data"]["after"] == {"admin": True}
+    assert call(*change, "--allow-write")[1]["data"]["done"] is True

@@ -50,6 +50,8 @@ WRITING = {
 
 WITH_A_STACK = {"search": 1_200, "role_switch": 300}
 """Tools that a stack's users alone have, and how many bytes a model may read of each."""
+ADMINISTRATION = [name for name in SPECS if name.startswith("admin_")]
+"""At most eight, which a model reads in 6 KB together."""
 
 
 def as_listed(name: str) -> dict[str, Any]:
@@ -61,6 +63,13 @@ async def test_what_a_model_reads_of_a_stacks_tool_stays_below_its_limit(name: s
     tool = as_listed(name)
     shown = {part: tool[part] for part in ("name", "description", "inputSchema")}
     assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()) <= most
+
+
+async def test_what_a_model_reads_of_administration_stays_below_its_limit() -> None:
+    tools = [as_listed(name) for name in ADMINISTRATION]
+    shown = [{part: tool[part] for part in ("name", "description", "inputSchema")} for tool in tools]
+    assert len(tools) <= 8
+    assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()) <= 6_000
 
 
 async def listing(*, writes: bool) -> list[dict[str, Any]]:
@@ -103,7 +112,7 @@ async def test_each_listed_tool_is_the_one_that_was_reviewed() -> None:
     """One file a tool below ``golden``. UPDATE_GOLDEN=1 writes them anew."""
     found = {
         f"{tool['name']}.json": json.dumps(tool, indent=1, ensure_ascii=False) + "\n"
-        for tool in [*await listing(writes=True), *map(as_listed, WITH_A_STACK)]
+        for tool in [*await listing(writes=True), *map(as_listed, [*WITH_A_STACK, *ADMINISTRATION])]
     }
     if os.environ.get("UPDATE_GOLDEN"):
         for stale in GOLDEN.glob("*.json"):
@@ -157,7 +166,7 @@ async def test_every_tool_is_annotated_and_every_write_tool_has_a_dry_run() -> N
             assert {"destructiveHint", "idempotentHint"} <= set(hints)
             assert tool["inputSchema"]["properties"]["dry_run"]["default"] is False
     destructive = {tool.name for tool in TOOLS if tool.destructive}
-    assert destructive == {"package_delete", "package_install", "object_put"}
+    assert destructive == {"package_delete", "package_install", "object_put", *ADMINISTRATION}
 
 
 @pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)

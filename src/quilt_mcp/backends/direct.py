@@ -53,7 +53,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
-from quilt_mcp.ops import SupportsRoles, SupportsSearch
+from quilt_mcp.ops import SupportsAdministration, SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -97,6 +97,9 @@ class DirectOps(ObjectOps):
         self.roles: SupportsRoles | None = None
         self.search: SupportsSearch | None = None
         self.is_outdated = False
+        self.admin: SupportsAdministration | None = None
+        self.keys: SupportsAdministration | None = None
+        self.tables: SupportsAdministration | None = None
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()
@@ -116,6 +119,9 @@ class DirectOps(ObjectOps):
 
     def _open_folder(self, path: str) -> Destination:
         return Destination(*self._local.folder(parse_folder(path)))
+
+    async def learn(self) -> None:
+        """Nobody is signed in."""
 
     # -- packages, reading --
 

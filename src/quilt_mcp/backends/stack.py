@@ -8,7 +8,10 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote
 
+import anyio
+
 from quilt_mcp.auth.identity import S3Access
+from quilt_mcp.backends.administration import Bounds, of_administrators, of_own_keys, of_tables
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
@@ -37,8 +40,22 @@ class OfStack(DirectOps):
         self._stack = stack
         self._allowed = allowed
         self._renew_keys = renew_keys
-        self.roles = _Roles(stack, self._role_switched, self._require_writes)
+        self._user = _Roles(stack, self._role_switched, self._require_writes, self._see)
+        self.roles = self._user
         self.search = _Search(StackSearch(stack.graph, self._shown, allowed))
+        self._learning = anyio.Lock()
+
+    async def learn(self) -> None:
+        async with self._learning:
+            if self.keys is None:
+                await self._user.signed_in()
+
+    def _see(self, user: SignedIn) -> None:
+        """Whoever asks the stack who is signed in brings it here, so that one made an administrator is seen at the next look."""
+        bounds = Bounds(self._require_writes, lambda name: self._stores.registry(f"s3://{name}"))
+        self.keys = self.keys or of_own_keys(self._stack, self._local, bounds)
+        self.tables = self.tables or of_tables(self._stack, bounds)
+        self.admin = (self.admin or of_administrators(self._stack, bounds)) if user.is_admin else None
 
     def _role_switched(self) -> None:
         """Another role may have other buckets, and AWS keys where this one has none."""
@@ -113,14 +130,21 @@ class _Roles:
     """See ``ops.SupportsRoles``."""
 
     def __init__(
-        self, stack: Stack, renew_keys: Callable[[], object], require_writes: Callable[[str], None]
+        self,
+        stack: Stack,
+        renew_keys: Callable[[], object],
+        require_writes: Callable[[str], None],
+        see: Callable[[SignedIn], None],
     ) -> None:
         self._stack = stack
+        self._see = see
         self._renew_keys = renew_keys
         self._require_writes = require_writes
 
     async def signed_in(self) -> SignedIn:
-        return await in_thread(self._stack.signed_in)
+        found = await in_thread(self._stack.signed_in)
+        self._see(found)
+        return found
 
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")

@@ -25,6 +25,7 @@ from quilt_mcp.errors import (
     PermissionDenied,
     QuiltError,
     StackFailed,
+    StackRefused,
     StorageUnavailable,
 )
 
@@ -37,6 +38,7 @@ _LOOK: Final = "Try again; if it stays so, is a proxy in the way, or is this no 
 _REFUSED: Final = re.compile(
     r"Cannot query field|Unknown (?:argument|type|field|directive)|is not defined by type"
 )
+_ODD_VALUE: Final = re.compile(r"Variable '?\$")
 _LONGEST_REASON: Final = 500
 _SPREAD: Final = re.compile(r"\.\.\.([A-Z]\w*)")
 _DENIED: Final = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
@@ -154,6 +156,12 @@ def _failed(errors: object) -> QuiltError:
         return PermissionDenied(
             f"The Quilt stack does not do that for this user: {reason}",
             next_step="Ask an administrator of the stack, or call role_switch where status shows another role.",
+            details={"reason": reason},
+        )
+    if where is None and _ODD_VALUE.match(reason):
+        return StackRefused(
+            f"The Quilt stack does not take this: {reason}",
+            next_step="Mend the value that it names.",
             details={"reason": reason},
         )
     return StackFailed(

@@ -17,7 +17,7 @@ from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import Misconfigured
+from quilt_mcp.errors import AuthenticationError, Misconfigured
 
 _LONGEST_NAME: Final = 200
 _MOST_ROLES: Final = 100
@@ -98,10 +98,14 @@ class Stack:
         ]
         return sorted(found, key=lambda one: (-one.relevance, one.name))
 
+    def nobody(self) -> AuthenticationError:
+        """To raise where the stack answers that the bearer is nobody."""
+        return self.bearer.sign_in.refused(self.host)
+
     def _signed_in(self, me: object) -> SignedIn:
         found = object_of(me)
         if not found:
-            raise self.bearer.sign_in.refused(self.host)
+            raise self.nobody()
         names = [text_of(one.get("name")) for one in objects_of(found.get("roles"))]
         return SignedIn(
             str(found.get("name") or "")[:_LONGEST_NAME],

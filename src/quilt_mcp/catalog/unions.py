@@ -1,4 +1,5 @@
-"""What a stack answers in place of a result, InvalidInput or OperationError: as errors of ours, its reason and place kept."""
+"""What a stack answers in place of a result (InvalidInput, OperationError, a failure that it names): as errors of ours, reason
+and place kept."""
 
 from __future__ import annotations
 
@@ -22,6 +23,30 @@ _DENIED: Final = frozenset({"Forbidden", "AccessDenied", "InsufficientPermission
 _BUSY: Final = frozenset(
     {"SlowDown", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
 )
+_REASONS: Final = {
+    "BucketAlreadyAdded": "the stack has this bucket already",
+    "BucketDoesNotExist": "there is no such bucket on S3, or the stack cannot see it",
+    "BucketFileExtensionsToIndexInvalid": "file_extensions_to_index holds what is no extension; each begins with a dot",
+    "BucketIndexContentBytesInvalid": "index_content_bytes is out of the stack's bounds",
+    "BucketNotFound": "the stack has no such bucket",
+    "IndexingInProgress": "the bucket is being indexed; wait until that is done",
+    "NotificationConfigurationError": "the bucket's notifications could not be configured",
+    "NotificationTopicNotFound": "there is no such SNS topic",
+    "RoleAssigned": "users have this role; give them another first",
+    "RoleDoesNotExist": "there is no such role",
+    "RoleHasTooManyPoliciesToAttach": "a role takes fewer policies than these",
+    "RoleIsManaged": "it is a managed role",
+    "RoleIsUnmanaged": "it is an unmanaged role",
+    "RoleNameExists": "another role has this name",
+    "RoleNameInvalid": "it is no name for a role",
+    "RoleNameReserved": "the stack keeps this name for itself",
+    "RoleNameUsedBySsoConfig": "the SSO configuration names this role; change that first",
+    "SnsInvalid": "sns_notification_arn is no ARN of an SNS topic",
+    "SsoConfigConflict": "the SSO configuration sets the default role; change that",
+    "SubscriptionInvalid": "the subscription to the bucket's notifications is not confirmed",
+    "Unavailable": "the stack does not tell this",
+}
+"""What is meant by a failure that a stack only names."""
 
 
 def result(answer: object, *kinds: str) -> dict[str, Any]:
@@ -41,7 +66,8 @@ def _error(answer: Mapping[str, Any]) -> QuiltError:
     kind = str(answer.get("__typename"))
     if kind == "InvalidInput":
         return _refused(objects_of(answer.get("errors")))
-    name, reason = _text(answer.get("name") or kind), _text(answer.get("message") or kind)
+    name = _text(answer.get("name") or kind)
+    reason = _text(answer.get("message") or _REASONS.get(kind) or kind)
     context = object_of(answer.get("context"))
     about: dict[str, Any] = {"name": name, "reason": reason}
     if context and len(json.dumps(context)) <= _LONGEST_REASON:

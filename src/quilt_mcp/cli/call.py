@@ -70,13 +70,9 @@ def list_tools(settings: Settings) -> int:
     """One line a tool; tools that write are marked, and said to be off when they are."""
     width = max(len(tool.name) for tool in TOOLS)
     for tool in TOOLS:
-        mark = (
-            ""
-            if not tool.writes
-            else " [writes]"
-            if settings.allow_write
-            else " [writes: needs --allow-write]"
-        )
+        marked = "writes" if tool.writes else "some actions write" if tool.writing else ""
+        off = "" if settings.allow_write else ": needs --allow-write"
+        mark = f" [{marked}{off}]" if marked else ""
         sys.stdout.write(f"{tool.name:<{width}}  {tool.title}{mark}\n")
     return exits.OK
 

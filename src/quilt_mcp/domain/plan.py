@@ -370,3 +370,31 @@ class PutOutcome:
     size: int
     done: bool
     replaced: bool
+
+
+Record = Mapping[str, Any]
+"""What a stack keeps of one thing that is administered (a user, a bucket's configuration), as JSON in the words of the tools."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminChange:
+    """One act of administration: ``action`` on the thing of a ``kind`` that ``name`` names, with what was ``given`` for it."""
+
+    kind: str
+    action: str
+    name: str
+    given: Record
+    expected: str | None = None
+    """The ``state`` that an earlier answer told: the thing has to be in it still."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminOutcome:
+    """How the thing is (None: there is none) and how it is to be, or was made. Equal: nothing was sent."""
+
+    before: Record | None
+    after: Record | None
+    done: bool
+    state: str
+    """Marks ``before``, for a guard in the call that follows a dry run."""
+    warnings: tuple[str, ...] = ()

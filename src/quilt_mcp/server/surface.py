@@ -90,7 +90,8 @@ class _Surface:
         self._asker = asker
         self._schemas = {one.name: one.input_schema() for one in TOOLS}
         self._schemas |= {former: self._schemas[name] for former, name in FORMER_NAMES.items()}
-        self._tools = {one.name: listed_tool(one) for one in TOOLS}
+        writes = session.settings.allow_write
+        self._tools = {one.name: listed_tool(one, writes=writes) for one in TOOLS}
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         return self._schemas.get(name)
@@ -218,12 +219,12 @@ class _Surface:
             raise _protocol_error(error, about) from None
 
 
-def listed_tool(spec: ToolSpec) -> types.Tool:
+def listed_tool(spec: ToolSpec, *, writes: bool = True) -> types.Tool:
     return types.Tool(
         name=spec.name,
         description=spec.description,
-        input_schema=spec.input_schema(),
-        annotations=types.ToolAnnotations.model_validate(spec.hints()),
+        input_schema=spec.input_schema(writes=writes),
+        annotations=types.ToolAnnotations.model_validate(spec.hints(writes=writes)),
     )
 
 

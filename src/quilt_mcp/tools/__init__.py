@@ -6,6 +6,12 @@ from collections.abc import Collection
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.tools.admin.buckets import ADMIN_BUCKETS
+from quilt_mcp.tools.admin.keys import ADMIN_KEYS
+from quilt_mcp.tools.admin.roles import ADMIN_POLICIES, ADMIN_ROLES
+from quilt_mcp.tools.admin.settings import ADMIN_PACKAGER, ADMIN_SSO
+from quilt_mcp.tools.admin.tabulator import ADMIN_TABULATOR
+from quilt_mcp.tools.admin.users import ADMIN_USERS
 from quilt_mcp.tools.changes import (
     PACKAGE_COPY,
     PACKAGE_CREATE,
@@ -40,6 +46,14 @@ TOOLS: tuple[ToolSpec, ...] = (
     PACKAGE_INSTALL,
     OBJECT_PUT,
     ROLE_SWITCH,
+    ADMIN_TABULATOR,
+    ADMIN_KEYS,
+    ADMIN_USERS,
+    ADMIN_ROLES,
+    ADMIN_POLICIES,
+    ADMIN_BUCKETS,
+    ADMIN_SSO,
+    ADMIN_PACKAGER,
 )
 
 FORMER_NAMES = {"bucket_list": "registry_list"}

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quilt_mcp.errors import NotSupported, ReadOnly
+from quilt_mcp.errors import NotSupported, PermissionDenied, ReadOnly
+from quilt_mcp.ops import LEARNED
 from quilt_mcp.tools.arguments.coercion import coerce
 from quilt_mcp.tools.arguments.schema import check
 from quilt_mcp.tools.call import Call
@@ -40,13 +41,25 @@ class ToolSpec:
     """Former names of arguments, which are not listed and go on working."""
     needs: tuple[str, ...] = ()
     """Abilities of the ops (``ops.ABILITIES``) without which it is neither listed nor called."""
+    writing: tuple[str, ...] = ()
+    """Values of the argument ``action`` that write, in a tool that also reads: where writes are off, they are not listed, and
+    allowed as dry runs only."""
+    for_writing: tuple[str, ...] = ()
+    """Arguments that those alone take."""
 
     @property
     def paged(self) -> bool:
         return "cursor" in self.arguments
 
-    def input_schema(self) -> dict[str, Any]:
-        schema: dict[str, Any] = {"type": "object", "properties": dict(self.arguments)}
+    def input_schema(self, *, writes: bool = True) -> dict[str, Any]:
+        """``writes`` False: as it is listed where they are off."""
+        arguments = dict(self.arguments)
+        if self.writing and not writes:
+            arguments = {name: one for name, one in arguments.items() if name not in self.for_writing}
+            action = arguments["action"]
+            read = [one for one in action["enum"] if one not in self.writing]
+            arguments["action"] = {**action, "enum": read}
+        schema: dict[str, Any] = {"type": "object", "properties": arguments}
         if self.required:
             schema["required"] = list(self.required)
         return schema
@@ -63,10 +76,11 @@ class ToolSpec:
             schema["$defs"] = dict(self.definitions)
         return schema
 
-    def hints(self) -> dict[str, bool]:
+    def hints(self, *, writes: bool = True) -> dict[str, bool]:
         """Annotations, by their names on the wire. The last two mean nothing for a tool that only reads."""
-        hints = {"readOnlyHint": not self.writes, "openWorldHint": self.open_world}
-        if self.writes:
+        may_write = self.writes or (writes and bool(self.writing))
+        hints = {"readOnlyHint": not may_write, "openWorldHint": self.open_world}
+        if may_write:
             hints |= {"destructiveHint": self.destructive, "idempotentHint": self.idempotent}
         return hints
 
@@ -76,22 +90,33 @@ class ToolSpec:
         coerced, warnings = coerce(schema, arguments, self.former)
         return check(schema, coerced), warnings
 
-    def check_writes(self, allowed: bool) -> None:
-        if self.writes and not allowed:
-            raise ReadOnly(
-                f"{self.name} writes, and this server reads only.",
-                next_step="Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1.",
-            )
+    def check_writes(self, allowed: bool, arguments: Mapping[str, Any]) -> None:
+        """Raises ReadOnly."""
+        action = arguments.get("action")
+        is_writing_action = action in self.writing and not arguments.get("dry_run")
+        if allowed or not (self.writes or is_writing_action):
+            return
+        doing = f"{self.name} with action={action}" if self.writing else self.name
+        dry = ", or set dry_run=true to see what it would change" if self.writing else ""
+        raise ReadOnly(
+            f"{doing} writes, and this server reads only.",
+            next_step=f"Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1{dry}.",
+        )
 
-    def check_needs(self, call: Call) -> None:
-        """Raises NotSupported."""
+    async def check_needs(self, call: Call) -> None:
+        """Raises NotSupported where the backend has no such thing, PermissionDenied where this user of a stack may not, and as
+        ``QuiltOps.learn``."""
+        if not {*self.needs}.isdisjoint(LEARNED):
+            await call.ops.learn()
         missing = [one for one in self.needs if getattr(call.ops, one) is None]
-        if missing:
+        if missing and call.ops.roles is None:
             raise NotSupported(
                 f"{self.name} takes a Quilt stack, and the {call.ops.backend} backend has none.",
                 next_step="Sign in to a stack: `quilt-mcp login`, or QUILT_API_KEY with QUILT_CATALOG_URL.",
                 details={"backend": call.ops.backend, "needs": list(self.needs)},
             )
+        if missing:
+            raise administrators_only(self.name)
 
     async def answer(self, call: Call, arguments: dict[str, Any], warnings: tuple[str, ...] = ()) -> Reply:
         """Runs, and when the page does not fit the budget, runs again for a page that does. Only reading tools page.
@@ -115,6 +140,13 @@ class ToolSpec:
                 found = shortened(found, made)
             made = reply(found, budget)
         return made
+
+
+def administrators_only(what: str) -> PermissionDenied:
+    return PermissionDenied(
+        f"{what} is for administrators of the Quilt stack, and this user is none.",
+        next_step="Ask an administrator of the stack. One who was made so just now calls status first, which looks again.",
+    )
 
 
 def shortened(answer: Answer, most: int) -> Answer:

@@ -23,10 +23,12 @@ from quilt_mcp.errors import (
     RegistryNotFound,
     SourceNotFound,
 )
-from quilt_mcp.storage.local.confined import can_be_path
+from quilt_mcp.storage.local.confined import ConfinedFolder, can_be_path, split_key
 from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.folder import LocalFolder
+from quilt_mcp.storage.local.secret_file import SecretFile
 from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.private import OURS
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages
 
@@ -108,6 +110,19 @@ class LocalStores:
         root, relative = self._below_root(path)
         folder = LocalFolder(root, roots=self._roots, checkpoint=check_cancelled, closed=self._closed)
         return folder, relative
+
+    def new_secret(self, path: str) -> SecretFile:
+        """A place for a secret at a local path, to which an ending is added that closes it to every tool. Raises OutsideRoots,
+        CredentialPlace, InvalidArgument for what names no file."""
+        root, relative = self._below_root(path.removesuffix(OURS))
+        if not relative or path.endswith("/"):
+            raise InvalidArgument(
+                f"{path} names a folder, and a new file is meant.",
+                next_step="Name a file in it that is still to come.",
+            )
+        return SecretFile(
+            ConfinedFolder(root, missing=SourceNotFound, closed=self._closed), split_key(relative)
+        )
 
     # -- inside --
 

@@ -10,11 +10,17 @@ from graphql import GraphQLError, GraphQLObjectType, GraphQLScalarType, GraphQLS
 from graphql.language import DirectiveDefinitionNode, DirectiveNode, DocumentNode, Node, Visitor, parse, visit
 from graphql.language.visitor import REMOVE
 
-RELEASES = ("2025-autumn", "1.65", "1.67", "1.69", "1.70", "26.8")
+RELEASES = ("2025-summer", "2025-autumn", "1.65", "1.67", "1.69", "1.70", "26.8")
 PROFILES = ("2025-autumn", "1.67", "1.69", "26.8")
 """Those that tests run. The rest are where something changed between two of them."""
 
-STACK_VERSIONS = {"2025-autumn": "1.64.2", "1.67": "1.67.1", "1.69": "1.69.0", "26.8": "26.8.0"}
+STACK_VERSIONS = {
+    "2025-summer": "1.63.0",
+    "2025-autumn": "1.64.2",
+    "1.67": "1.67.1",
+    "1.69": "1.69.0",
+    "26.8": "26.8.0",
+}
 
 _FOLDER = Path(__file__).with_name("schema")
 _MARKS = ("since", "until")
