@@ -52,7 +52,8 @@ class ToldRevision:
 
 @dataclass(frozen=True, slots=True)
 class ToldLog:
-    """All revisions of a package, newest first, and the one that latest names. Both empty where there is no such package."""
+    """All revisions of a package, newest first, and the one among them that latest names. Both empty where there is no such
+    package."""
 
     revisions: tuple[ToldRevision, ...]
     latest: ToldRevision | None
@@ -183,7 +184,8 @@ class StackPackages:
             page = [_revision(name, one) for one in rows]
             found += page
             if len(found) >= total or not page:
-                return ToldLog(tuple(found), _revision(name, latest) if latest else None)
+                named = text_of(latest.get("hash"))
+                return ToldLog(tuple(found), next((one for one in found if one.top_hash == named), None))
             number += 1
 
     def contents(self, bucket: str, name: str, top_hash: str) -> ToldContents | None:

@@ -139,7 +139,8 @@ class ToldStore:
         if name not in self._logs:
             told = await in_thread(partial(self._packages.log, self.bucket, name))
             self._logs[name] = told.revisions
-            self._tags.setdefault((name, LATEST), told.latest)
+            if told.latest is not None:
+                self._tags.setdefault((name, LATEST), told.latest)
             self._revisions |= {one.top_hash: one for one in reversed(told.revisions)}
         self._name = name
         return self._logs[name]
