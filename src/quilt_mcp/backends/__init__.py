@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quilt_mcp.catalog.stack import Stack
     from quilt_mcp.storage.s3.clients import KeySource
 
-WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"quilt3", "platform"})
+WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"iam", "quilt3", "platform"})
 """The backends that may have abilities which others lack; a listing need not open any other."""
 
 

@@ -53,7 +53,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
-from quilt_mcp.ops import SupportsRoles, SupportsSearch
+from quilt_mcp.ops import SupportsRestore, SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -71,7 +71,7 @@ from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
-from quilt_mcp.storage.store import Stores
+from quilt_mcp.storage.store import Place, Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 
@@ -96,6 +96,7 @@ class DirectOps(ObjectOps):
         self.default_registry = registries[0]
         self.roles: SupportsRoles | None = None
         self.search: SupportsSearch | None = None
+        self.restores: SupportsRestore | None = None
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()
@@ -242,15 +243,18 @@ class DirectOps(ObjectOps):
         return replace(found, uri=str(pinned), recorded=entry.hash, recorded_size=entry.size)
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
-        if uri.startswith("quilt+"):
-            package = PackageUri.parse(uri)
-            registry = self._registry(package.registry)
-            pinned, entry = await registry.file(package)
-            uri, place = str(pinned), registry.locate(entry)
-        else:
-            place = self._place(uri)
+        uri, place = await self.locate(uri)
         await place.store.stat(place.key, version=place.version)
         return await self._link(place, uri, expires_in)
+
+    async def locate(self, uri: str) -> tuple[str, Place]:
+        """Where the bytes lie of a file of a package (its URI pinned), or of an object."""
+        if not uri.startswith("quilt+"):
+            return uri, self._place(uri)
+        package = PackageUri.parse(uri)
+        registry = self._registry(package.registry)
+        pinned, entry = await registry.file(package)
+        return str(pinned), registry.locate(entry)
 
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None

@@ -12,6 +12,7 @@ from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.restores import Restores
 from quilt_mcp.catalog.search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
@@ -41,6 +42,7 @@ class StackOps(IamOps):
         self._stack = stack
         self.roles = _Roles(stack, renew_keys, self._require_writes)
         self.search = _Search(StackSearch(stack.graph, self._allowed))
+        self.restores = Restores(self.locate, self._require_writes, stack.restore)
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""

@@ -100,7 +100,7 @@ class Author:
             prepared = accepted(await self._on_latest(request, first, first.parent))
             name = first.plan.package.name
             placement = placement_in(*self._placing(name, first.arrivals), copy=request.copy)
-            stored, notices = await take_in(first.arrivals, placement, progress)
+            stored, notices = await take_in(first.arrivals, placement, self.registry.stores, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan = replace(prepared.plan, top_hash=published.top_hash, bytes_to_copy=stored)
             plan = await self._counted(request, prepared, plan)

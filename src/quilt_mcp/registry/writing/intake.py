@@ -13,11 +13,13 @@ from typing import Protocol
 
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, Tally
+from quilt_mcp.errors import ObjectArchived
+from quilt_mcp.registry.reach import with_others
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.registry.writing.by_key import KeyPlacement
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
 from quilt_mcp.storage.wrappers import ReadOnlyStore
 
@@ -76,7 +78,7 @@ def planned_in(
 
 
 async def take_in(
-    arrivals: Arrivals, placement: Placement, progress: Progress
+    arrivals: Arrivals, placement: Placement, stores: Stores, progress: Progress
 ) -> tuple[int, tuple[str, ...]]:
     """Stores the bytes of every file and finishes its entry. Answers how many bytes were newly stored, and the notices.
 
@@ -100,5 +102,11 @@ async def take_in(
         arrivals.finish(*finished)
 
     grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
-    await for_each(grouped, FILES_AT_ONCE, store_group)
+    try:
+        await for_each(grouped, FILES_AT_ONCE, store_group)
+    except ObjectArchived as refusal:
+        look = await placement.survey()
+        objects = (item.physical_key for item in arrivals if item.physical_key is not None and look(item))
+        places = (Place(*stores.locate(key), key.version_id) for key in objects)
+        raise await with_others(refusal, places) from refusal
     return stored, await placement.notices(stored)

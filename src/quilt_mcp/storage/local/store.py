@@ -46,6 +46,7 @@ from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
 from quilt_mcp.storage.store import (
     PIECE,
+    ArchiveKeeper,
     FileIntake,
     LinkSigner,
     Listing,
@@ -94,6 +95,7 @@ class LocalStore:
     conditional_deletes: bool | None = True
     signer: LinkSigner | None = None
     pages: PageLister | None = None
+    archive: ArchiveKeeper | None = None
 
     def __init__(
         self,

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.storage.s3.answers import bound_answers
+from quilt_mcp.storage.s3.answers.bounds import bound_answers
+from quilt_mcp.storage.s3.answers.listing import read_listings
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.listing_xml import read_listings
 from quilt_mcp.storage.s3.network import NOWHERE
 
 DEFAULT_REGION: Final = "us-east-1"

@@ -23,10 +23,18 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, Tally, no_progress
-from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
+from quilt_mcp.errors import (
+    HashMismatch,
+    NotSupported,
+    ObjectArchived,
+    PermissionDenied,
+    PreconditionFailed,
+    QuiltError,
+)
 from quilt_mcp.storage.hashing import changed_while_read, require_unchanged, written_while_read
 from quilt_mcp.storage.limits import limits
-from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
+from quilt_mcp.storage.s3.archives import Archives
+from quilt_mcp.storage.s3.boto import PATIENCE, BotoBucket, stat_of
 from quilt_mcp.storage.s3.network import fails_when_silent
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
@@ -173,8 +181,17 @@ class S3Uploads:
         """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
 
         A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
-        Raises HashMismatch for a source without versions that has another etag by now.
+        Raises HashMismatch for a source without versions that has another etag by now, ObjectArchived.
         """
+        try:
+            return await self._copy_pinned(key, source, size, etag, progress)
+        except ObjectArchived as refusal:
+            archives = Archives(BotoBucket(source.bucket or "", self._store.clients))
+            raise await archives.explained(refusal, source.path, source.version_id) from refusal
+
+    async def _copy_pinned(
+        self, key: str, source: PhysicalKey, size: int, etag: str, progress: Progress
+    ) -> Stored:
         if source.version_id is None:
             try:
                 return await self._copy(key, source, size, progress, CopySourceIfMatch=etag)
