@@ -69,6 +69,7 @@ from quilt_mcp.registry.rollback import Rollback
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
 from quilt_mcp.storage.store import Place, Stores
@@ -111,8 +112,14 @@ class DirectOps(ObjectOps):
             self._stores.registry(parse_registry(url)), self._stores, self._manifests, self._named
         )
 
-    def _author(self, url: str) -> Author:
-        return Author(self._registry(url), self._registry, self._scratch, self._clock)
+    async def _author(self, url: str) -> Author:
+        registry = self._registry(url)
+        rules = await self.house_rules(registry.url)
+        return Author(registry, self._registry, self._scratch, self._clock, rules)
+
+    async def house_rules(self, registry: str) -> HouseRules:
+        """Of whoever runs the registry; asked when something is to be written to it."""
+        return NO_RULES
 
     def _open_folder(self, path: str) -> Destination:
         return Destination(*self._local.folder(parse_folder(path)))
@@ -305,21 +312,21 @@ class DirectOps(ObjectOps):
     # -- packages, writing --
 
     async def plan_create(self, request: CreateRequest) -> Plan:
-        return await self._author(request.package.registry).plan(request)
+        return await (await self._author(request.package.registry)).plan(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_create")
-        return await self._author(request.package.registry).write(request, progress)
+        return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
-        return await self._author(request.package.registry).plan(request)
+        return await (await self._author(request.package.registry)).plan(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_patch")
-        return await self._author(request.package.registry).write(request, progress)
+        return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
-        author = self._author(request.destination.registry)
+        author = await self._author(request.destination.registry)
         if await self._rolls_back(request):
             return await Rollback(author, request).plan()
         plan = await author.plan(request)
@@ -327,7 +334,7 @@ class DirectOps(ObjectOps):
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
-        author = self._author(request.destination.registry)
+        author = await self._author(request.destination.registry)
         if await self._rolls_back(request):
             return await Rollback(author, request).write()
         notices = await self._source_notices(request.source)

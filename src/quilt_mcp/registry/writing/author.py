@@ -51,6 +51,7 @@ from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.drafts.transcript import find_top_hash
 from quilt_mcp.registry.writing.foresight import foresee
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.registry.writing.intake import Survey, placement_in, planned_in, take_in
 from quilt_mcp.registry.writing.prepared import (
     Prepared,
@@ -81,10 +82,12 @@ class Author:
         registries: Callable[[str], Registry],
         scratch: Path,
         clock: Callable[[], float] = time.time,
+        rules: HouseRules = NO_RULES,
     ) -> None:
         self.registry = registry
         self._registries = registries
         self._scratch = scratch
+        self._rules = rules
         self.publisher = Publisher(registry.store, scratch, clock)
         self._workflows = Workflows(registry.store, registry.stores)
 
@@ -92,7 +95,8 @@ class Author:
         """What the workflow has against the revision stands in the plan. Raises AlreadyExists for a name that is taken, unless
         ``overwrite``, and StaleParent when latest is not the parent that a patch expects and ``merge`` is off."""
         async with self._drafted(request) as first:
-            return await self._foreseen(request, await self._on_latest(request, first, first.parent))
+            plan = await self._foreseen(request, await self._on_latest(request, first, first.parent))
+            return replace(plan, warnings=(*plan.warnings, *self._rules.warnings))
 
     async def write(self, request: Request, progress: Progress = no_progress) -> Commit:
         """Carries the plan out. Raises as ``plan``, and WorkflowFailed."""
@@ -111,7 +115,7 @@ class Author:
                 bytes_copied=stored,
                 merged_onto=None if plan.parent == first.plan.parent else plan.parent,
                 created=published.created,
-                warnings=(*plan.warnings, *notices, *published.warnings),
+                warnings=(*plan.warnings, *notices, *published.warnings, *self._rules.warnings),
             )
 
     async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
@@ -136,8 +140,10 @@ class Author:
         told = await anyio.to_thread.run_sync(nothing_changed, prepared, plan)
         return replace(plan, warnings=(*plan.warnings, *told))
 
-    def _placing(self, name: str, arrivals: Arrivals) -> tuple[Store, Stores, str, Path, Arrivals]:
-        return self.registry.store, self.registry.stores, name, self._scratch, arrivals
+    def _placing(
+        self, name: str, arrivals: Arrivals
+    ) -> tuple[Store, Stores, str, Path, Arrivals, HouseRules]:
+        return self.registry.store, self.registry.stores, name, self._scratch, arrivals, self._rules
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared

@@ -18,6 +18,7 @@ from quilt_mcp.registry.reach import with_others
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.registry.writing.by_key import KeyPlacement
+from quilt_mcp.registry.writing.house_rules import HouseRules
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
@@ -36,6 +37,10 @@ class Placement(Protocol):
         """What answers how many bytes storing a file takes, at most, and raises what storing it would raise, as far as that is
         known without its bytes: a plan refuses what the write would. Asks the server once at most; the answer does not block.
         """
+        ...
+
+    async def hash_type(self) -> str:
+        """Of the entries of files that bring no hash with them."""
         ...
 
     async def notices(self, stored: int) -> tuple[str, ...]:
@@ -59,22 +64,36 @@ class Placement(Protocol):
 
 
 def placement_in(
-    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+    store: Store,
+    stores: Stores,
+    name: str,
+    scratch: Path,
+    arrivals: Arrivals,
+    rules: HouseRules,
+    *,
+    copy: bool,
 ) -> Placement:
     """The placement of one call for the package ``name`` and its ``arrivals``: by key in a bucket, by content where the store
     takes files in. ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
     if isinstance(store, S3Store):
-        return KeyPlacement(store, stores, name, copy, arrivals)
+        return KeyPlacement(store, stores, name, copy, arrivals, rules)
     assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 
 def planned_in(
-    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+    store: Store,
+    stores: Stores,
+    name: str,
+    scratch: Path,
+    arrivals: Arrivals,
+    rules: HouseRules,
+    *,
+    copy: bool,
 ) -> Placement:
     """The placement that a write would use, for its answers alone: in a registry that may only be read too."""
     behind = store.read_from if isinstance(store, ReadOnlyStore) else store
-    return placement_in(behind, stores, name, scratch, arrivals, copy=copy)
+    return placement_in(behind, stores, name, scratch, arrivals, rules, copy=copy)
 
 
 async def take_in(
