@@ -33,6 +33,7 @@ class Settings:
     disable_quilt3_session: bool = False
     anonymous: bool = False
     requester_pays: bool = False
+    s3_proxy: bool = False
     allowed_buckets: tuple[str, ...] = ()
     catalog_url: str | None = None
     jwt_token: str | None = field(default=None, repr=False)

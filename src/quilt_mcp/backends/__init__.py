@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from quilt_mcp.auth.identity import Identity, QuiltAccess, TokenAccess
 from quilt_mcp.config import Settings
-from quilt_mcp.errors import NotSupported
+from quilt_mcp.errors import Misconfigured, NotSupported
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
         case "iam":
             from quilt_mcp.backends.iam import IamOps
 
+            if options.s3_proxy:
+                raise _no_proxy("there is no stack here: AWS credentials are in use.")
             return IamOps(identity.credentials, _named(identity), options)
         case "quilt3":
             return _of_session(identity, identity.credentials, options)
@@ -80,8 +82,8 @@ def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> Di
     from quilt_mcp.catalog.keys import asked_before_each_use
 
     assert access.s3.keys is not None, "a session has keys"
-    s3 = replace(access.s3, keys=asked_before_each_use(access.s3.keys))
     stack = _stack_of_session(access)
+    s3 = replace(access.s3, keys=asked_before_each_use(access.s3.keys), **_way(stack, options))
     return StackOps(stack, s3, _named(identity), options, backend="quilt3", renew_keys=access.renew_keys)
 
 
@@ -92,9 +94,26 @@ def _of_token(identity: Identity, access: TokenAccess, options: Options) -> Dire
     stack = _stack_of_token(access)
     keys = _keys_of(stack)
     region = stack.config().region or access.s3.region
-    s3 = replace(access.s3, keys=asked_before_each_use(keys.keys), region=region)
+    s3 = replace(access.s3, keys=asked_before_each_use(keys.keys), region=region, **_way(stack, options))
     registry = identity.registry or _first_bucket(stack, options)
     return StackOps(stack, s3, registry, options, backend="platform", renew_keys=keys.forget)
+
+
+def _way(stack: Stack, options: Options) -> dict[str, str | None]:
+    """How S3 is reached where that is not as the environment says. Asks the stack, where its proxy is wanted."""
+    if not options.s3_proxy:
+        return {}
+    proxy = stack.config().s3_proxy
+    if proxy is None:
+        raise _no_proxy(f"the stack at {stack.host} names none in its config.json.")
+    return {"s3_proxy": proxy, "endpoint_url": None}
+
+
+def _no_proxy(why: str) -> Misconfigured:
+    return Misconfigured(
+        f"S3 is to be reached through the proxy of a Quilt stack, and {why}",
+        next_step="Leave out --s3-proxy (QUILT_S3_PROXY), or sign in to a stack that has one (`quilt-mcp login CATALOG`).",
+    )
 
 
 def _first_bucket(stack: Stack, options: Options) -> str:

@@ -39,6 +39,7 @@ class IamOps(DirectOps):
             endpoint_url=access.endpoint_url,
             region=access.region,
             ca_bundle=access.ca_bundle,
+            s3_proxy=access.s3_proxy,
             requester_pays=options.requester_pays,
         )
         self._allowed = options.allowed

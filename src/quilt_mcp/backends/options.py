@@ -19,7 +19,8 @@ class Options:
     """``roots``: the local folders in reach, beside a registry that is one. ``cache``: a folder for manifests, which are kept
     up to ``cache_bytes``, and for files in the making. ``allowed``: the only buckets that may be used, None for whatever the
     credentials open. ``closed``: places of credentials that the machine's configuration names.
-    ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other."""
+    ``s3_proxy``: S3 is reached through the stack. ``local_registry``: URL or folder of quilt3's local registry,
+    which a single user has beside any other."""
 
     roots: tuple[Path, ...]
     writable: bool
@@ -29,6 +30,7 @@ class Options:
     closed: tuple[Path, ...] = ()
     local_registry: str | None = None
     requester_pays: bool = False
+    s3_proxy: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Options:
@@ -39,6 +41,7 @@ class Options:
             cache_bytes=settings.cache_bytes,
             allowed=frozenset(settings.allowed_buckets) or None,
             requester_pays=settings.requester_pays,
+            s3_proxy=settings.s3_proxy,
             local_registry=None if settings.http and not settings.single_user else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )

@@ -51,6 +51,7 @@ class StackOps(IamOps):
     ) -> None:
         super().__init__(access, registry, options, backend=backend)
         self._stack = stack
+        self._way = "direct" if access.s3_proxy is None else "stack's S3 proxy"
         self._not_told: tuple[float, tuple[str, ...]] | None = None
         self.roles = _Roles(stack, renew_keys, self._require_writes)
         self.search = _Search(StackSearch(stack.graph, self._allowed))
@@ -70,7 +71,7 @@ class StackOps(IamOps):
         )
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"catalog": self._stack.catalog_url, "way": "direct"}
+        return super().describe() | {"catalog": self._stack.catalog_url, "way": self._way}
 
     async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
         """The catalog's page of the file: it does not expire, and who opens it signs in there. A link that downloads is made for
