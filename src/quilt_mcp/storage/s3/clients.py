@@ -18,8 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+from quilt_mcp.environment import proxy_before
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3.answers.bounds import bound_answers
 from quilt_mcp.storage.s3.answers.listing import read_listings
@@ -109,8 +109,7 @@ class S3Clients:
         obstore signs for the host that it asks."""
         if self.s3_proxy is not None:
             return True
-        parts = urlsplit(self.endpoint_url or "")
-        return parts.scheme in getproxies() and not proxy_bypass(parts.netloc)
+        return self.endpoint_url is not None and proxy_before(self.endpoint_url) is not None
 
     def region_of(self, bucket: str) -> str:
         """The bucket's own region, asked once. An S3-compatible server has the configured one."""
@@ -154,7 +153,7 @@ class S3Clients:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=PATIENT_SECONDS if patient else READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-            proxies=None if self.s3_proxy is None else _proxies_before(self.s3_proxy),
+            proxies=self._proxies(region),
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
@@ -224,6 +223,12 @@ class S3Clients:
             given["credential_provider"] = provide
         return import_module("obstore.store").S3Store(bucket, **given)
 
+    def _proxies(self, region: str) -> dict[str, str]:
+        """By scheme: the one before the host that is asked."""
+        url = self.s3_proxy or self.endpoint_url or f"https://s3.{region}.amazonaws.com"
+        proxy = proxy_before(url)
+        return {} if proxy is None else {urlsplit(url).scheme: proxy}
+
     def _authorities(self) -> bytes | None:
         """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
         if self.ca_bundle is None:
@@ -233,7 +238,8 @@ class S3Clients:
         except OSError as error:
             raise InvalidArgument(
                 f"The certificate bundle {self.ca_bundle} cannot be read: {error.strerror}.",
-                next_step="Set AWS_CA_BUNDLE to a file of certificates (PEM), or unset it.",
+                next_step="Set AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE, or SSL_CERT_FILE, whichever names it) to a file of "
+                "certificates (PEM), or unset it.",
                 details={"ca_bundle": self.ca_bundle},
             ) from error
 
@@ -241,11 +247,6 @@ class S3Clients:
 def _send_by(proxy: str, request: Any, **_: Any) -> None:
     """botocore's event, after a request was signed: its URL becomes a path of the stack's."""
     request.url = f"{proxy}/{request.url.partition('://')[2]}"
-
-
-def _proxies_before(url: str) -> dict[str, str]:
-    """Those of the environment. botocore would take the ones before AWS."""
-    return {} if proxy_bypass(urlsplit(url).netloc) else getproxies()
 
 
 def _new_session() -> Any:
