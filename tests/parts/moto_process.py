@@ -12,7 +12,8 @@
 9. Long listings are written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
 10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
     with every other.
-11. A restore that takes time (moto's state ``s3::keyrestore``) is under way from the moment it is asked for.
+11. A restore that takes time (moto's state ``s3::keyrestore``) is under way from the moment it is asked for, and what is answered to who
+    asks for one is no web page.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -80,6 +81,10 @@ class Corrected(responses.S3Response):
             if composite:
                 answered |= {"x-amz-checksum-sha256": composite, "x-amz-checksum-type": "COMPOSITE"}
         return status, answered, body
+
+    def _key_response_post(self, request: Any, body: bytes, bucket: str, query: Any, key: str) -> Any:
+        status, headers, content = super()._key_response_post(request, body, bucket, query, key)
+        return status, headers | ({"content-type": "application/xml"} if "restore" in query else {}), content
 
     def put_object(self) -> Any:
         self._refuse_a_wrong_sum()

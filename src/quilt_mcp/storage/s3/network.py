@@ -93,9 +93,8 @@ def not_s3(bucket: str) -> StorageUnavailable:
 def is_page(response: Mapping[str, Any]) -> bool:
     """Whether what botocore took for an answer is a web page."""
     about = response.get("ResponseMetadata", {})
-    headers = about.get("HTTPHeaders", {})
-    is_html = headers.get("content-type", "").startswith("text/html")
-    return is_html and about.get("HTTPStatusCode") != 204 and headers.get("content-length") != "0"
+    kind = about.get("HTTPHeaders", {}).get("content-type", "")
+    return kind.startswith("text/html") and about.get("HTTPStatusCode") != 204
 
 
 def _is_page(error: Exception) -> bool:
