@@ -12,8 +12,8 @@
 9. Long listings are written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
 10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
     with every other.
-11. A restore that takes time (moto's state ``s3::keyrestore``) is under way from the moment it is asked for, and what is answered to who
-    asks for one is no web page.
+11. A restore that takes time (moto's state ``s3::keyrestore``) is under way from the moment it is asked for, and the answer to
+    that is no web page.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
