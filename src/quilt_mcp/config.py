@@ -34,6 +34,7 @@ class Settings:
     anonymous: bool = False
     requester_pays: bool = False
     through_stack: bool = False
+    s3_proxy: bool = False
     allowed_buckets: tuple[str, ...] = ()
     catalog_url: str | None = None
     jwt_token: str | None = field(default=None, repr=False)

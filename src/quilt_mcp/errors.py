@@ -37,8 +37,8 @@
     │   ├── StorageFull           storage_full          no space left, or a quota is used up
     │   ├── StorageBusy           storage_busy          another process holds the lock
     │   ├── StackFailed           stack_failed          a Quilt stack failed in the middle of an answer
-    │   ├── OutcomeUnknown        outcome_unknown       the store fell silent as it was told to commit: look, then decide
-    │   └── ObjectArchived        object_archived       in an archive storage class, to be restored first
+    │   └── OutcomeUnknown        outcome_unknown       the store fell silent as it was told to commit: look, then decide
+    ├── ObjectArchived            object_archived       in an archive storage class: restore it first
     ├── Conflict                  resolve a conflict
     │   ├── StaleParent           stale_parent          the package moved on since the expected parent
     │   ├── ChangedMeanwhile      changed_meanwhile     what a stack keeps is no longer as it was seen
@@ -65,7 +65,8 @@ class QuiltError(Exception):
 
     code: ClassVar[str] = "error"
     recovery: ClassVar[str] = "report"
-    """What kind of act mends it: fix_input, sign_in, ask_access, retry, resolve_conflict, check_data, report."""
+    """What kind of act mends it: fix_input, sign_in, ask_access, retry, restore, resolve_conflict, check_data,
+    report."""
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -231,8 +232,9 @@ class OutcomeUnknown(RetryableError):
     retryable = False
 
 
-class ObjectArchived(RetryableError):
+class ObjectArchived(QuiltError):
     code = "object_archived"
+    recovery = "restore"
 
 
 class Conflict(QuiltError):

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.diff import Diff
 from quilt_mcp.domain.listing import (
+    STANDARD,
+    Archive,
     Browse,
     Content,
     ContentHash,
@@ -24,6 +26,7 @@ from quilt_mcp.domain.listing import (
     Page,
     RegistryListing,
     RegistryWorkflows,
+    RestoreOutcome,
     Verification,
 )
 from quilt_mcp.domain.people import SignedIn
@@ -81,9 +84,25 @@ class SupportsAdministration(Protocol):
         ...
 
 
+class SupportsRestore(Protocol):
+    """Objects in an archive storage class. ``uri``: a quilt+ URI of a file, or an object URI."""
+
+    async def look(self, uri: str) -> Archive | None:
+        """The state of an archived object; None of one that is not. One request for the object."""
+        ...
+
+    async def restore(
+        self, uri: str, *, tier: str = STANDARD, days: int = 1, dry_run: bool = False
+    ) -> RestoreOutcome:
+        """Asks for a copy that can be read for some days (1 to 90), or that the one there is stays so long. Idempotent: nothing
+        is asked of an object that is being restored, is restored for longer, or is not archived. Raises ReadOnly, InvalidArgument
+        (a tier that the storage class lacks, a number of days), NotSupported for a local file."""
+        ...
+
+
 LEARNED = ("admin", "keys", "tables")
 """Abilities that hang on who is signed in: ``learn`` finds out."""
-ABILITIES = ("roles", "search", *LEARNED)
+ABILITIES = ("roles", "search", "restores", *LEARNED)
 """What not every backend has: attributes of QuiltOps, None where missing."""
 
 
@@ -108,6 +127,9 @@ class QuiltOps(Protocol):
 
     @property
     def search(self) -> SupportsSearch | None: ...
+
+    @property
+    def restores(self) -> SupportsRestore | None: ...
 
     @property
     def is_outdated(self) -> bool:
@@ -266,7 +288,9 @@ class QuiltOps(Protocol):
         """
         ...
 
-    async def stat_object(self, uri: str) -> ObjectListing: ...
+    async def stat_object(self, uri: str) -> ObjectListing:
+        """With the state of an archived object."""
+        ...
 
     async def read_object(self, uri: str, *, offset: int = 0, length: int | None = None) -> Content: ...
 

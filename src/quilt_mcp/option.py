@@ -101,6 +101,15 @@ OPTIONS: tuple[Option, ...] = (
         "Agree to pay for requests to requester-pays buckets.",
     ),
     Option(
+        "s3_proxy",
+        "--s3-proxy",
+        "QUILT_S3_PROXY",
+        "switch",
+        "off",
+        "Reach S3 through the proxy of the Quilt stack, where only the stack is in reach. Slower, as one client alone can go "
+        "that way.",
+    ),
+    Option(
         "allowed_buckets",
         None,
         "QUILT_ALLOWED_BUCKETS",

@@ -13,8 +13,6 @@ from parts.quilt3_process import Quilt3
 from parts.quilt_registry import QuiltRegistry
 from parts.s3_access import S3Access
 
-CATALOG = "https://catalog.example"
-
 
 @pytest.fixture(scope="module")
 def registry() -> Iterator[QuiltRegistry]:
@@ -33,7 +31,7 @@ def signed_in(home: Path, registry: QuiltRegistry, config: str) -> Path:
 
 @pytest.fixture(scope="module")
 def session(registry: QuiltRegistry, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return signed_in(tmp_path_factory.mktemp("signed-in"), registry, f"navigator_url: {CATALOG}\n")
+    return signed_in(tmp_path_factory.mktemp("signed-in"), registry, f"navigator_url: {registry.url}\n")
 
 
 class WithSession(OnBuckets):
@@ -44,10 +42,10 @@ class WithSession(OnBuckets):
     def session(cls, session: Path) -> Path:
         return session
 
-    async def test_a_link_to_a_package_file_is_its_page_in_the_catalog(self) -> None:
+    async def test_a_link_to_a_package_file_is_its_page_in_the_catalog(self, registry: QuiltRegistry) -> None:
         made = await self.create("team/data", {"a b/é#.csv": "1"})
         link = await self.ops.link(str(self.uri("team/data", path="a b/é#.csv")))
-        page = f"{CATALOG}/b/{self.bucket}/packages/team/data/tree/{made.top_hash}/a%20b/%C3%A9%23.csv"
+        page = f"{registry.url}/b/{self.bucket}/packages/team/data/tree/{made.top_hash}/a%20b/%C3%A9%23.csv"
         assert (link.url, link.kind, link.expires) == (page, "catalog", None)
 
 
@@ -83,7 +81,7 @@ async def test_a_link_to_an_object_names_its_version(
     version = (await ops.stat_object(put.uri)).version
     assert version
     link = await ops.link(f"s3://{bucket}/raw/x.csv?versionId={version}")
-    assert link.url == f"{CATALOG}/b/{bucket}/tree/raw/x.csv?version={version}"
+    assert link.url == f"{registry.url}/b/{bucket}/tree/raw/x.csv?version={version}"
 
 
 @pytest.mark.anyio

@@ -19,8 +19,10 @@ OLDER = {
     "TableSet": "TableSetByAdmin",
     "TableRename": "TableRenameByAdmin",
 }
-SINCE = dict.fromkeys(("KeyCreate", "KeyList", "KeyListOfAll", "KeyRevoke", "KeyRevokeOfAny"), "1.67")
-"""What older releases have nothing for: API keys."""
+SINCE = dict.fromkeys(("KeyCreate", "KeyList", "KeyListOfAll", "KeyRevoke", "KeyRevokeOfAny"), "1.67") | {
+    "RestoreObject": "1.70"
+}
+"""What older releases have nothing for."""
 
 
 def is_valid(name: str, profile: str) -> bool:

@@ -143,7 +143,7 @@ def test_objects_are_found_with_their_versions(user: User, bucket: str) -> None:
 
 @pytest.mark.anyio
 async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_path: Path) -> None:
-    assert await user.session.abilities() == {"roles", "search", "keys", "tables"}
+    assert await user.session.abilities() == {"roles", "search", "restores", "keys", "tables"}
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
     assert await local.abilities() == frozenset()
 

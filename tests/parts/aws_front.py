@@ -136,7 +136,10 @@ class _Inside(BaseHTTPRequestHandler):
 
 
 def _certificates(folder: Path, regions: set[str]) -> Path:
-    """Writes the authority's certificate, and the server's beside its key (whose path is the answer)."""
+    """Writes the authority's certificate, and the server's beside its key (whose path is the answer). Those there stay."""
+    both = folder / "server.pem"
+    if both.exists():
+        return both
     now = datetime.now(UTC)
     own_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     own_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of the tests")])
@@ -165,7 +168,6 @@ def _certificates(folder: Path, regions: set[str]) -> Path:
     )
     server = certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "s3")]), server_key)
     signed = server.add_extension(names, critical=False).sign(own_key, hashes.SHA256())
-    both = folder / "server.pem"
     both.write_bytes(
         server_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

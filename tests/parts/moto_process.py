@@ -12,6 +12,8 @@
 9. Long listings are written out past the serializer of all operations, which takes a quarter of a millisecond for each key.
 10. No request waits until moto has listed the folder of its own modules, nor a write until every version of its key is compared
     with every other.
+11. A restore that takes time (moto's state ``s3::keyrestore``) is under way from the moment it is asked for, and the answer to
+    that is no web page.
 
 Prints its port as one line, and ends when its standard input closes, so it never outlives the test that started it.
 """
@@ -19,6 +21,7 @@ Prints its port as one line, and ends when its standard input closes, so it neve
 from __future__ import annotations
 
 import base64
+import datetime
 import hashlib
 import os
 import sys
@@ -78,6 +81,10 @@ class Corrected(responses.S3Response):
             if composite:
                 answered |= {"x-amz-checksum-sha256": composite, "x-amz-checksum-type": "COMPOSITE"}
         return status, answered, body
+
+    def _key_response_post(self, request: Any, body: bytes, bucket: str, query: Any, key: str) -> Any:
+        status, headers, content = super()._key_response_post(request, body, bucket, query, key)
+        return status, headers | ({"content-type": "application/xml"} if "restore" in query else {}), content
 
     def put_object(self) -> Any:
         self._refuse_a_wrong_sum()
@@ -159,6 +166,15 @@ def set_versions(self: Any, name: str, versions: list[Any]) -> None:
     dict.__setitem__(self, name, versions)
 
 
+_restore = models.FakeKey.restore
+
+
+def restore_in_time(self: Any, days: int) -> None:
+    if self.expiry_date is None:
+        self._status, self._time_progressed = "IN_PROGRESS", datetime.datetime.now()
+    _restore(self, days)
+
+
 class AnyCharacter(werkzeug_app.RegexConverter):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -182,6 +198,7 @@ def main() -> None:
         self
     )  # a listing of versions only notes on each whether it is the latest
     models.S3Backend.list_object_versions = list_named_versions
+    models.FakeKey.restore = restore_in_time
     utils._VersionedKeyStore.setlist = set_versions
     modules = tuple(backends.list_of_moto_modules())
     backends.list_of_moto_modules = lambda: modules

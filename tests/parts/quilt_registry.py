@@ -1,4 +1,5 @@
-"""A Quilt registry's two calls for credentials, on loopback: refresh tokens that work once, AWS keys for a good bearer.
+"""A Quilt registry's two calls for credentials, on loopback: refresh tokens that work once, AWS keys for a good bearer. It is its
+own catalog, as far as config.json goes.
 
 What the real one answers was recorded from quilt3 8.0; how long tokens last, whom it refuses and when it is slow is the test's.
 """
@@ -126,4 +127,6 @@ class QuiltRegistry:
                 "Expiration": (datetime.now(UTC) + self.keys_for).isoformat(),
             }
             return 200, kind, json.dumps(answer).encode()
+        if path == "/config.json":
+            return 200, kind, json.dumps({"registryUrl": self.url, "mode": "PRODUCT"}).encode()
         return 404, kind, b"{}"

@@ -482,11 +482,11 @@ async def test_an_archived_object_is_to_be_restored_first(
         moto_proxy.injecting(faults.GLACIER, operation="GetObject", bucket=elsewhere),
         moto_proxy.injecting(faults.GLACIER, operation="CopyObject", bucket=tools.bucket),
     ):
-        await broken(tools, top_hash, "object_archived", "unreadable")
+        await broken(tools, top_hash, "object_archived", "archived")
         copy = {"package": "a/c", "sources": [{"from": f"s3://{elsewhere}/in/"}]}
         error = await tools.failure("package_create", **copy)
-        assert (error["code"], error["retryable"]) == ("object_archived", True)
-        assert "restore-object" in error["next_step"]
+        assert (error["code"], error["retryable"]) == ("object_archived", False)
+        assert "object_restore" in error["next_step"]
         assert tools.registry.keys() == before
         # Where it lies it can be packaged: S3 keeps its checksum, so nobody has to read it.
         kept = {"Bucket": elsewhere, "Key": "in/archived", "Body": b"x", "ChecksumAlgorithm": "SHA256"}

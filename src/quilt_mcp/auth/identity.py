@@ -62,7 +62,7 @@ class Identity:
 @dataclass(frozen=True, slots=True)
 class S3Access:
     """How S3 is reached. ``keys`` None: unsigned requests. ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of
-    certificate authorities to trust, None for the system's.
+    certificate authorities to trust, None for the system's. ``s3_proxy``: a stack's URL that takes AWS's requests.
 
     ``keys`` answers keys that are good now, refreshing them where it must; it may block, and raises AuthenticationError
     (they ended and cannot be had anew) or StorageUnavailable (whoever gives them is out of reach).
@@ -72,6 +72,7 @@ class S3Access:
     region: str | None = None
     endpoint_url: str | None = None
     ca_bundle: str | None = None
+    s3_proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

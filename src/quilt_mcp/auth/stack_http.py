@@ -1,12 +1,14 @@
 """StackHttp: what is sent to a Quilt stack and what comes back, through one client.
 
 https only (or http on loopback), no redirects, bounded in time and size. No error carries anything that was sent or answered.
+Proxies and certificate authorities are those of ``environment``.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 import threading
 import time
@@ -17,7 +19,8 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from quilt_mcp import __version__
-from quilt_mcp.errors import InvalidArgument, Misconfigured, StorageUnavailable
+from quilt_mcp.environment import authorities, proxy_before
+from quilt_mcp.errors import InvalidArgument, Misconfigured, QuiltError, StorageUnavailable
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _CONNECT_SECONDS: Final = 5
@@ -108,10 +111,11 @@ class Answer:
 
 
 class StackHttp:
-    """Safe to share between threads. The client is made at the first call, and closed with what made it."""
+    """Safe to share between threads. The client of a proxy (or of none) is made at the first call, and closed with what made
+    it."""
 
     def __init__(self) -> None:
-        self._client: Any = None
+        self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()
 
     def send(
@@ -128,7 +132,7 @@ class StackHttp:
     ) -> Answer:
         """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
         ``is_file``: a file's own bytes are asked for, whatever encoding it names. Cookies are kept for the host that gave them.
-        Raises StorageUnavailable."""
+        Raises StorageUnavailable, and Misconfigured for a certificate that is not trusted and a proxy that cannot be used."""
         import httpx2
 
         if bearer is not None and _HEADER.fullmatch(bearer) is None:
@@ -143,7 +147,7 @@ class StackHttp:
         given |= {"data": dict(form)} if form is not None else {}
         given |= {"json": body} if body is not None else {}
         try:
-            with self._open().stream(method, url, **given) as answer:
+            with self._open(proxy_before(url)).stream(method, url, **given) as answer:
                 status: int = answer.status_code
                 found = Answer(host, status, b"", dict(answer.headers))
                 read = bytearray()
@@ -157,23 +161,75 @@ class StackHttp:
                 next_step="Make the same call with another text.",
             ) from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise StorageUnavailable(
-                f"The Quilt stack at {host} cannot be reached ({type(error).__name__}).",
-                next_step="Check the network and the proxy, then try again.",
-                details={"host": host},
-            ) from None
+            raise _lost(host, error) from None
         return replace(found, body=bytes(read))
 
-    def _open(self) -> Any:
+    def _open(self, proxy: str | None) -> Any:
         import httpx2
 
         with self._making:
-            if self._client is None:
-                self._client = httpx2.Client(
+            if proxy not in self._clients:
+                self._clients[proxy] = httpx2.Client(
+                    trust_env=False,
+                    proxy=None if proxy is None else _proxy(proxy),
+                    verify=_trusted(),
                     timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
                     limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
                     follow_redirects=False,
                     headers={"Accept": "application/json", "User-Agent": f"quilt-mcp/{__version__}"},
                 )
-                weakref.finalize(self, self._client.close)
-            return self._client
+                weakref.finalize(self, self._clients[proxy].close)
+            return self._clients[proxy]
+
+
+def _proxy(url: str) -> Any:
+    """Raises Misconfigured for a kind of proxy that there is no client for."""
+    import httpx2
+
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise Misconfigured(
+            "The environment names a proxy that is neither http:// nor https://, which requests to a Quilt stack cannot go by.",
+            next_step="Set HTTPS_PROXY to an HTTP proxy, or put the stack's host into NO_PROXY.",
+        )
+    return httpx2.Proxy(url)
+
+
+def _trusted() -> Any:
+    """The system's certificate authorities, and those that the environment names. Raises Misconfigured for a file of none."""
+    import httpx2
+
+    context = httpx2.create_ssl_context(trust_env=False)
+    for name, file in authorities(os.environ):
+        try:
+            context.load_verify_locations(file)
+        except OSError:  # as ssl.SSLError is
+            raise Misconfigured(
+                f"{name} names {file}, which cannot be read as a file of certificates.",
+                next_step=f"Set {name} to a file of certificates (PEM), or unset it.",
+                details={"ca_bundle": file},
+            ) from None
+    if folder := os.environ.get("SSL_CERT_DIR"):
+        context.load_verify_locations(capath=folder)
+    return context
+
+
+def _lost(host: str, error: Exception) -> QuiltError:
+    details = {"host": host}
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Misconfigured(
+            f"The Quilt stack at {host} shows a certificate that this machine does not trust.",
+            next_step="Set SSL_CERT_FILE to the certificates (PEM) of whoever signed it: your network's proxy, or "
+            "the stack's own authority.",
+            details=details,
+        )
+    if type(error).__name__ == "ProxyError":
+        return StorageUnavailable(
+            f"The Quilt stack at {host} is not let through by the proxy.",
+            next_step="Check HTTPS_PROXY (and NO_PROXY for hosts of your own), then try again.",
+            details=details,
+        )
+    return StorageUnavailable(
+        f"The Quilt stack at {host} cannot be reached ({type(error).__name__}).",
+        next_step="Check the network and the proxy, then try again.",
+        details=details,
+    )

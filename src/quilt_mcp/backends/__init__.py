@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from quilt_mcp.auth.identity import Identity, QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.config import Settings
-from quilt_mcp.errors import NotSupported, PermissionDenied, QuiltError
+from quilt_mcp.errors import Misconfigured, NotSupported, PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from quilt_mcp.catalog.stack import Stack
     from quilt_mcp.storage.s3.clients import KeySource
 
-WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"quilt3", "platform"})
+WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"iam", "quilt3", "platform"})
 """The backends that may have abilities which others lack; a listing need not open any other."""
 
 
@@ -39,6 +39,8 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
         case "iam":
             from quilt_mcp.backends.iam import IamOps
 
+            if options.s3_proxy:
+                raise _no_proxy("there is no stack here: AWS credentials are in use.")
             return IamOps(identity.credentials, _named(identity), options)
         case "quilt3":
             return _of_session(identity, identity.credentials, options)
@@ -107,7 +109,7 @@ def _of_stack(
         from quilt_mcp.backends.stack import StackOps
         from quilt_mcp.catalog.keys import asked_before_each_use
 
-        direct = replace(s3, keys=asked_before_each_use(s3.keys))
+        direct = replace(s3, keys=asked_before_each_use(s3.keys), **_way(stack, options))
         return StackOps(stack, direct, registry, options, backend=backend, renew_keys=renew_keys)
     from quilt_mcp.backends.through.ops import ThroughOps
 
@@ -124,6 +126,23 @@ def _refusal(keys: KeySource) -> str | None:
     except QuiltError:
         return None
     return None
+
+
+def _way(stack: Stack, options: Options) -> dict[str, str | None]:
+    """How S3 is reached where that is not as the environment says. Asks the stack, where its proxy is wanted."""
+    if not options.s3_proxy:
+        return {}
+    proxy = stack.config().s3_proxy
+    if proxy is None:
+        raise _no_proxy(f"the stack at {stack.host} names none in its config.json.")
+    return {"s3_proxy": proxy, "endpoint_url": None}
+
+
+def _no_proxy(why: str) -> Misconfigured:
+    return Misconfigured(
+        f"S3 is to be reached through the proxy of a Quilt stack, and {why}",
+        next_step="Leave out --s3-proxy (QUILT_S3_PROXY), or sign in to a stack that has one (`quilt-mcp login CATALOG`).",
+    )
 
 
 def _first_bucket(stack: Stack, options: Options) -> str:

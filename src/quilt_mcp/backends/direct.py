@@ -53,7 +53,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
-from quilt_mcp.ops import SupportsAdministration, SupportsRoles, SupportsSearch
+from quilt_mcp.ops import SupportsAdministration, SupportsRestore, SupportsRoles, SupportsSearch
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -69,9 +69,10 @@ from quilt_mcp.registry.rollback import Rollback
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
-from quilt_mcp.storage.store import Stores
+from quilt_mcp.storage.store import Place, Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 
@@ -100,6 +101,7 @@ class DirectOps(ObjectOps):
         self.admin: SupportsAdministration | None = None
         self.keys: SupportsAdministration | None = None
         self.tables: SupportsAdministration | None = None
+        self.restores: SupportsRestore | None = None
         self._local = local
         self._manifests = ManifestCache(options.cache, options.cache_bytes)
         self._named = NamedRevisions()
@@ -114,8 +116,14 @@ class DirectOps(ObjectOps):
             self._stores.registry(parse_registry(url)), self._stores, self._manifests, self._named
         )
 
-    def _author(self, url: str) -> Author:
-        return Author(self._registry(url), self._registry, self._scratch, self._clock)
+    async def _author(self, url: str) -> Author:
+        registry = self._registry(url)
+        rules = await self.house_rules(registry.url)
+        return Author(registry, self._registry, self._scratch, self._clock, rules)
+
+    async def house_rules(self, registry: str) -> HouseRules:
+        """Of whoever runs the registry; asked when something is to be written to it."""
+        return NO_RULES
 
     def _open_folder(self, path: str) -> Destination:
         return Destination(*self._local.folder(parse_folder(path)))
@@ -249,15 +257,18 @@ class DirectOps(ObjectOps):
         return replace(found, uri=str(pinned), recorded=entry.hash, recorded_size=entry.size)
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
-        if uri.startswith("quilt+"):
-            package = PackageUri.parse(uri)
-            registry = self._registry(package.registry)
-            pinned, entry = await registry.file(package)
-            uri, place = str(pinned), registry.locate(pinned, entry)
-        else:
-            place = self._place(uri)
+        uri, place = await self.locate(uri)
         await place.store.stat(place.key, version=place.version)
         return await self._link(place, uri, expires_in)
+
+    async def locate(self, uri: str) -> tuple[str, Place]:
+        """Where the bytes lie of a file of a package (its URI pinned), or of an object."""
+        if not uri.startswith("quilt+"):
+            return uri, self._place(uri)
+        package = PackageUri.parse(uri)
+        registry = self._registry(package.registry)
+        pinned, entry = await registry.file(package)
+        return str(pinned), registry.locate(pinned, entry)
 
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
@@ -308,21 +319,21 @@ class DirectOps(ObjectOps):
     # -- packages, writing --
 
     async def plan_create(self, request: CreateRequest) -> Plan:
-        return await self._author(request.package.registry).plan(request)
+        return await (await self._author(request.package.registry)).plan(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_create")
-        return await self._author(request.package.registry).write(request, progress)
+        return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
-        return await self._author(request.package.registry).plan(request)
+        return await (await self._author(request.package.registry)).plan(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_patch")
-        return await self._author(request.package.registry).write(request, progress)
+        return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
-        author = self._author(request.destination.registry)
+        author = await self._author(request.destination.registry)
         if await self._rolls_back(request):
             return await Rollback(author, request).plan()
         plan = await author.plan(request)
@@ -330,7 +341,7 @@ class DirectOps(ObjectOps):
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         self._require_writes("package_copy")
-        author = self._author(request.destination.registry)
+        author = await self._author(request.destination.registry)
         if await self._rolls_back(request):
             return await Rollback(author, request).write()
         notices = await self._source_notices(request.source)

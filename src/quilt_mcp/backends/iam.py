@@ -10,6 +10,7 @@ from anyio import to_thread
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.restores import Restores
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.errors import PermissionDenied
 from quilt_mcp.option import BackendName
@@ -38,11 +39,13 @@ class IamOps(DirectOps):
             endpoint_url=access.endpoint_url,
             region=access.region,
             ca_bundle=access.ca_bundle,
+            s3_proxy=access.s3_proxy,
             requester_pays=options.requester_pays,
         )
         self._allowed = options.allowed
         stores = S3Stores(self._clients, local, allowed=options.allowed)
         super().__init__(backend, registries, stores, local, options, clock=clock)
+        self.restores = Restores(self.locate, self._require_writes)
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and every bucket that s3:ListAllMyBuckets shows (where it is allowed)."""

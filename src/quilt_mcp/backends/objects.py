@@ -81,7 +81,14 @@ class ObjectOps:
 
     async def stat_object(self, uri: str) -> ObjectListing:
         place = self._place(uri)
-        return _object(place.store, await _stat(place))
+        if place.store.archive is None:
+            return _object(place.store, await _stat(place))
+        try:
+            stat, archive = await place.store.archive.stat(place.key, version=place.version)
+        except ObjectNotFound:
+            await _require_bucket(place)
+            raise
+        return replace(_object(place.store, stat), archive=archive)
 
     async def read_object(self, uri: str, *, offset: int = 0, length: int | None = None) -> Content:
         place = self._place(uri)
@@ -189,9 +196,13 @@ async def _stat(place: Place) -> ObjectStat:
     try:
         return await place.store.stat(place.key, version=place.version)
     except ObjectNotFound:
-        with suppress(PermissionDenied, StorageUnavailable):
-            await place.store.list_folder(limit=1)
+        await _require_bucket(place)
         raise
+
+
+async def _require_bucket(place: Place) -> None:
+    with suppress(PermissionDenied, StorageUnavailable):
+        await place.store.list_folder(limit=1)
 
 
 def _folder_uri(store: Store, folder: str) -> str:

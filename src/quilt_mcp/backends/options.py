@@ -19,8 +19,8 @@ class Options:
     """``roots``: the local folders in reach, beside a registry that is one. ``cache``: a folder for manifests, which are kept
     up to ``cache_bytes``, and for files in the making. ``allowed``: the only buckets that may be used, None for whatever the
     credentials open. ``closed``: places of credentials that the machine's configuration names.
-    ``through_stack``: whether a stack is asked for what it tells, though S3 might be in reach.
-    ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other."""
+    ``through_stack``: a stack is asked for what it tells, and S3 for nothing. ``s3_proxy``: S3 is reached through
+    the stack. ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other."""
 
     roots: tuple[Path, ...]
     writable: bool
@@ -31,6 +31,7 @@ class Options:
     local_registry: str | None = None
     requester_pays: bool = False
     through_stack: bool = False
+    s3_proxy: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> Options:
@@ -42,6 +43,7 @@ class Options:
             allowed=frozenset(settings.allowed_buckets) or None,
             requester_pays=settings.requester_pays,
             through_stack=settings.through_stack,
+            s3_proxy=settings.s3_proxy,
             local_registry=None if settings.http and not settings.single_user else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )

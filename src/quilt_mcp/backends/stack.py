@@ -3,9 +3,11 @@ keys that the stack gives them, as with IAM; links lead into the catalog, and th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
@@ -16,16 +18,26 @@ from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.restores import Restores
+from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
+from quilt_mcp.domain.checksums import CRC64NVME, SHA256_CHUNKED
 from quilt_mcp.domain.listing import Link, Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.domain.plan import InstallOutcome, Progress, no_progress
 from quilt_mcp.domain.search.request import Found, SearchRequest
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
+from quilt_mcp.registry.layout import is_registrys_own
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
+from quilt_mcp.storage.s3.fast import is_plain
 from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import in_thread
+
+_NOT_ASKED_AGAIN: Final = 60.0
+"""Seconds after which a catalog that could not be asked is asked again: no write after another waits for it."""
 
 
 class OfStack(DirectOps):
@@ -33,7 +45,7 @@ class OfStack(DirectOps):
 
     _stack: Stack
     _allowed: Collection[str] | None
-    _way: Literal["direct", "stack"]
+    _way: str
     _renew_keys: Callable[[], object]
 
     def _join(self, stack: Stack, allowed: Collection[str] | None, renew_keys: Callable[[], object]) -> None:
@@ -43,7 +55,9 @@ class OfStack(DirectOps):
         self._user = _Roles(stack, self._role_switched, self._require_writes, self._see)
         self.roles = self._user
         self.search = _Search(StackSearch(stack.graph, self._shown, allowed))
+        self.restores = Restores(self.locate, self._require_writes, stack.restore)
         self._learning = anyio.Lock()
+        self._not_told: tuple[float, tuple[str, ...]] | None = None
 
     async def learn(self) -> None:
         async with self._learning:
@@ -82,11 +96,60 @@ class OfStack(DirectOps):
         return super().describe() | {"catalog": self._stack.catalog_url, "way": self._way}
 
     async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
-        """The catalog's page of the file: it does not expire, and who opens it signs in there."""
+        """The catalog's page of the file: it does not expire, and who opens it signs in there. A link that downloads is made for
+        what has no page (without a catalog nobody forbids it)."""
         page = self._page(uri)
         if page is None:
             return await super()._link(place, uri, expires_in)
         return Link(page, "catalog", None, uri)
+
+    async def house_rules(self, registry: str) -> HouseRules:
+        """As config.json tells, asked at the first write; a catalog that cannot be asked keeps nobody from writing."""
+        if not registry.startswith("s3:"):
+            return NO_RULES
+        config, warnings = await self._told()
+        if config is None:
+            return HouseRules(warnings=warnings)
+        hash_type = CRC64NVME if config.crc64_checksums else SHA256_CHUNKED
+        root = (config.package_root or "").strip("/")
+        if root and (is_registrys_own(root) or not is_plain(f"{root}/x")):
+            warning = f"package_root: the stack's folder for package files ({root[:100]!r}) is none; they go to the root."
+            return HouseRules("", hash_type, (warning,))
+        return HouseRules(root, hash_type)
+
+    async def install(
+        self,
+        package: PackageUri,
+        dest: str,
+        *,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        progress: Progress = no_progress,
+    ) -> InstallOutcome:
+        """Raises PermissionDenied where the stack wants nothing downloaded."""
+        config, warnings = await self._told() if package.registry.startswith("s3:") else (None, ())
+        if config is not None and config.no_download:
+            raise PermissionDenied(
+                f"The stack at {self._stack.host} has downloads switched off (noDownload), so its packages are not installed.",
+                next_step="Read its files with object_read. An administrator of the stack may switch downloads on.",
+                details={"host": self._stack.host, "setting": "noDownload"},
+            )
+        done = await super().install(package, dest, overwrite=overwrite, dry_run=dry_run, progress=progress)
+        return replace(done, warnings=(*done.warnings, *warnings))
+
+    async def _told(self) -> tuple[StackConfig | None, tuple[str, ...]]:
+        """What the catalog tells of its stack; None where no catalog is named, or (then with a warning) it cannot be asked."""
+        if self._stack.catalog_url is None:
+            return None, ()
+        if self._not_told is not None and time.monotonic() - self._not_told[0] < _NOT_ASKED_AGAIN:
+            return None, self._not_told[1]
+        try:
+            return await in_thread(self._stack.config), ()
+        except QuiltError as error:
+            said = f"stack_not_asked: {error.message} What it wants of files is not known"
+            warnings = (f"{said} (packageRoot, crc64Checksums, noDownload).",)
+            self._not_told = (time.monotonic(), warnings)
+            return None, warnings
 
     def _page(self, uri: str) -> str | None:
         """Source of the paths: the catalog's own routes (``/b/BUCKET/packages/NAME/tree/HASH/PATH``, ``/b/BUCKET/tree/KEY``)."""
@@ -110,8 +173,6 @@ class OfStack(DirectOps):
 class StackOps(OfStack, IamOps):
     """Straight to S3, with the AWS keys that the stack gives."""
 
-    _way = "direct"
-
     def __init__(
         self,
         stack: Stack,
@@ -123,6 +184,7 @@ class StackOps(OfStack, IamOps):
         renew_keys: Callable[[], object],
     ) -> None:
         super().__init__(access, registry, options, backend=backend)
+        self._way = "direct" if access.s3_proxy is None else "stack's S3 proxy"
         self._join(stack, options.allowed, renew_keys)
 
 

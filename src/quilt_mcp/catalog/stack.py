@@ -15,12 +15,13 @@ from quilt_mcp.catalog.failures import SharedFailure
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
-from quilt_mcp.domain.address import is_bucket
+from quilt_mcp.domain.address import PhysicalKey, is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import AuthenticationError, Misconfigured
+from quilt_mcp.errors import AuthenticationError, Misconfigured, StackRefused
 
 _LONGEST_NAME: Final = 200
 _MOST_ROLES: Final = 100
+_UNDER_WAY: Final = "RestoreAlreadyInProgress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,20 @@ class Stack:
         """For every session of this user, a browser's too. Raises StackRefused."""
         answer = self.graph.once("SwitchRole", role=role).get("switchRole")
         return self._signed_in(result(answer, "Me"))
+
+    def restore(self, place: PhysicalKey, *, tier: str, days: int) -> bool:
+        """Asks the stack to restore an archived object. False: that was under way already. Raises NotSupported (releases before
+        1.70 have no such thing), PermissionDenied, StackRefused."""
+        given = {"bucket": place.bucket, "key": place.path, "version": place.version_id}
+        answer = self.graph.once("RestoreObject", **given, tier=tier.upper(), days=days).get("restoreObject")
+        try:
+            result(answer, "RestoreObjectSuccess")
+        except StackRefused as error:
+            said = {error.details.get("name"), object_of(error.details.get("context")).get("error_code")}
+            if _UNDER_WAY not in said:
+                raise
+            return False
+        return True
 
     def buckets(self) -> Sequence[Bucket]:
         """Those that the user's role shows, in the stack's order. A hint: S3 has the last word."""

@@ -10,6 +10,7 @@ ASK_ACCESS = 4
 RETRY = 5
 RESOLVE_CONFLICT = 6
 CHECK_DATA = 7
+RESTORE = 8
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -18,6 +19,7 @@ BY_RECOVERY: dict[str, int] = {
     "sign_in": SIGN_IN,
     "ask_access": ASK_ACCESS,
     "retry": RETRY,
+    "restore": RESTORE,
     "resolve_conflict": RESOLVE_CONFLICT,
     "check_data": CHECK_DATA,
     "report": REPORT,
@@ -32,6 +34,7 @@ MEANINGS: dict[int, str] = {
     RETRY: "wait and try again: storage unavailable, full or locked",
     RESOLVE_CONFLICT: "resolve a conflict: the package moved on, or the name is taken",
     CHECK_DATA: "the data is not what it says it is",
+    RESTORE: "restore it first: an object is in the archive",
     INTERRUPTED: "interrupted by Ctrl-C",
     TERMINATED: "ended by SIGTERM, unfinished files removed",
 }

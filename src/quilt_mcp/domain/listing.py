@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from quilt_mcp.domain.diff import DiffTotals, EntryChange
 from quilt_mcp.domain.entry import Hash
+
+STANDARD: Final = "standard"
+BULK: Final = "bulk"
+EXPEDITED: Final = "expedited"
+TIERS: Final = (STANDARD, BULK, EXPEDITED)
+MOST_DAYS: Final = 90
+DEEPEST: Final = "DEEP_ARCHIVE"
+_TIERED: Final = "INTELLIGENT_TIERING"
+_WAITS: Final = {
+    (False, EXPEDITED): "1 to 5 minutes",
+    (False, STANDARD): "3 to 5 hours",
+    (False, BULK): "5 to 12 hours",
+    (True, STANDARD): "within 12 hours",
+    (True, BULK): "within 48 hours",
+}
+"""By whether it is the deepest archive, and the tier: how long S3 says that a restore takes."""
 
 T = TypeVar("T")
 
@@ -140,6 +156,50 @@ class Browse:
     """What quilt_summarize.json holds."""
 
 
+ArchiveState = Literal["archived", "restoring", "restored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Of an object of a storage class (Glacier) whose bytes are to be restored before anybody can read them.
+
+    ``storage_class`` as S3 names it. ``tier``: the archive of an object whose class moves it by itself. ``until``: when the
+    restored copy is dropped, None where none can be read."""
+
+    storage_class: str
+    tier: str | None = None
+    restoring: bool = False
+    until: datetime | None = None
+
+    @property
+    def state(self) -> ArchiveState:
+        if self.until is not None:
+            return "restored"
+        return "restoring" if self.restoring else "archived"
+
+    @property
+    def is_readable(self) -> bool:
+        return self.until is not None
+
+    @property
+    def is_deepest(self) -> bool:
+        return (self.tier or self.storage_class).startswith(DEEPEST)
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether a restore moves the object itself for good, so that no days are told."""
+        return self.storage_class == _TIERED
+
+    def wait(self, tier: str) -> str | None:
+        """How long a restore takes; None where there is none of this tier."""
+        return _WAITS.get((self.is_deepest, tier))
+
+    def told(self) -> dict[str, Any]:
+        """As plain JSON."""
+        told: dict[str, Any] = {"storage_class": self.storage_class, "state": self.state}
+        return told | ({} if self.until is None else {"until": self.until.isoformat()})
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectListing:
     """An object, or a folder (common prefix, ``uri`` ends in '/'), of a bucket or a registry folder."""
@@ -150,6 +210,24 @@ class ObjectListing:
     modified: datetime | None = None
     version: str | None = None
     link: Link | None = None
+    archive: Archive | None = None
+    """Where it is asked about by itself; None of one that is not archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """``uri``: the object that is meant, in its version. ``archive`` as it was found before, None of one that is not archived.
+
+    ``state``: "asked" (now), "restoring" (by an earlier call), "restored", "archived" (a dry run: it would be asked), "plain".
+    ``wait``: how long S3 takes for what was, or would be, asked."""
+
+    uri: str
+    state: Literal["asked", "restoring", "restored", "archived", "plain"]
+    done: bool
+    archive: Archive | None = None
+    until: datetime | None = None
+    wait: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +277,18 @@ class FileCheck:
 
     path: str
     problem: Literal[
-        "missing", "size", "hash", "not_allowed", "unreadable", "unsupported_hash", "extra", "manifest"
+        "missing",
+        "size",
+        "hash",
+        "not_allowed",
+        "unreadable",
+        "archived",
+        "unsupported_hash",
+        "extra",
+        "manifest",
     ]
-    """``not_allowed``: this server may not look at the file, so it says nothing of it."""
+    """``archived``: it is to be restored before anybody can look at it. ``not_allowed``: this server may not look at the file, so
+    it says nothing of it."""
     expected: str | None = None
     found: str | None = None
 

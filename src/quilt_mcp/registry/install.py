@@ -16,13 +16,23 @@ import anyio.from_thread
 
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.listing import Item
 from quilt_mcp.domain.names import validate_logical_key
 from quilt_mcp.domain.plan import CHANGES_SHOWN, InstallOutcome, PlannedChange, Progress, Tally
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, InvalidName, NotAFile, QuiltError, SourceNotFound
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    InvalidName,
+    NotAFile,
+    ObjectArchived,
+    QuiltError,
+    SourceNotFound,
+)
 from quilt_mcp.registry.hazards import is_of_git, is_run
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.reach import with_others
 from quilt_mcp.registry.reading.left_behind import left_behind
 from quilt_mcp.registry.recorded import check_content, check_hash, recorded_hash
 from quilt_mcp.registry.registry import Registry
@@ -165,8 +175,12 @@ class Installer:
             stands = self._destination.holds
             left = await left_behind(self._registry, package.name, manifest, item.path, stands)
         if not dry_run:
-            missing = compress(manifest.entries(item.path), survey.is_missing)
-            await self._install_all(pinned, missing, survey.count)
+            missing = partial(_missing, manifest, item, survey)
+            try:
+                await self._install_all(pinned, missing(), survey.count)
+            except ObjectArchived as refusal:
+                places = map(partial(self._registry.locate, pinned), missing())
+                raise await with_others(refusal, places) from refusal
         unchanged = len(survey.is_missing) - survey.count
         return InstallOutcome(
             str(pinned),
@@ -330,6 +344,10 @@ class Installer:
             finally:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(file.__exit__, None, None, None)
+
+
+def _missing(manifest: Manifest, item: Item, survey: _Survey) -> Iterable[Entry]:
+    return compress(manifest.entries(item.path), survey.is_missing)
 
 
 def size_of(entry: Entry) -> int:

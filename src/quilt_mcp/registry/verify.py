@@ -30,6 +30,7 @@ from quilt_mcp.errors import (
     NotAFile,
     NotFound,
     NotSupported,
+    ObjectArchived,
     OutsideRoots,
     QuiltError,
     SourceNotFound,
@@ -91,6 +92,7 @@ class Verifier:
         self._checks: Counter[str] = Counter()
         self._unreadable: dict[tuple[str, str], _Unreadable] = {}
         """By what is wrong and what helps."""
+        self._archived = 0
         self._noting = threading.Lock()
         self._large = anyio.CapacityLimiter(_LARGE_AT_ONCE)
         self._reading = anyio.CapacityLimiter(_READERS)
@@ -132,6 +134,7 @@ class Verifier:
             dest=None if installed is None else installed.path,
             warnings=(
                 *outside_roots(self._outside.values()),
+                *self._archive_notices(),
                 *(str(cause) for cause in islice(self._unreadable.values(), _CAUSES_TOLD)),
             ),
         )
@@ -274,12 +277,23 @@ class Verifier:
         if isinstance(error, (OutsideRoots, CredentialPlace)) and self._installed is None:
             return FileCheck(entry.logical_key, "not_allowed", entry.physical_key, error.code)
         problem = FileCheck(entry.logical_key, "unreadable", entry.physical_key, _told(error))
+        if isinstance(error, ObjectArchived):
+            self._archived += 1
+            return FileCheck(entry.logical_key, "archived", None, _how_archived(error))
         if not isinstance(error, AccessError | AuthenticationError):
             return problem
         with self._noting:
             cause = self._unreadable.setdefault((error.code, error.next_step), _Unreadable(error))
             cause.count += 1
             return problem if cause.count == 1 else None
+
+    def _archive_notices(self) -> tuple[str, ...]:
+        if not self._archived:
+            return ()
+        return (
+            f"archived: {counted(self._archived, 'file')} not looked at, which says nothing about the bytes. Call object_restore "
+            "for each (uri ns/name/path), and verify again when they are restored.",
+        )
 
     def _add(self, problem: FileCheck) -> None:
         self._problem_count += 1
@@ -303,6 +317,10 @@ def _wrong_manifest(manifest: Manifest) -> FileCheck:
     return FileCheck(
         manifest_key(manifest.top_hash), "manifest", manifest.top_hash, manifest.index.found_hash
     )
+
+
+def _how_archived(error: ObjectArchived) -> str:
+    return f"{error.details.get('storage_class', 'archive')}, {error.details.get('state', 'archived')}"
 
 
 def _told(error: QuiltError) -> str:

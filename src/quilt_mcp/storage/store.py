@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Entry, Hash
+from quilt_mcp.domain.listing import Archive
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import QuiltError
 
@@ -64,6 +65,8 @@ class Store(Protocol):
     """How local files are stored by content; None where they go in by ``put``."""
     signer: LinkSigner | None
     """Signed links to the objects; None where there are none."""
+    archive: ArchiveKeeper | None
+    """Objects that are to be restored before they are read; None where there are none."""
     pages: PageLister | None
     """A flat listing by pages, where that is quicker than a few listings of folders; else None."""
     entries: EntryPlaces | None
@@ -184,6 +187,19 @@ class LinkSigner(Protocol):
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         """The link, and when it stops working (never later than the credentials do). No request; existence is not checked."""
+        ...
+
+
+class ArchiveKeeper(Protocol):
+    """Objects may be archived, and are read again only when they were restored."""
+
+    async def stat(self, key: str, *, version: str | None = None) -> tuple[ObjectStat, Archive | None]:
+        """As ``Store.stat``, with the state of an archived object; None of one that is not. One request."""
+        ...
+
+    async def restore(self, key: str, *, version: str | None, archive: Archive, tier: str, days: int) -> bool:
+        """Asks for a copy that can be read for so many days, or of a restored object that its copy is kept so long. False: one
+        was under way already. One request, charged for; it may take days until the copy is there."""
         ...
 
 

@@ -9,7 +9,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
-from quilt_mcp.storage.store import FileIntake, Store, Stores
+from quilt_mcp.storage.store import ArchiveKeeper, FileIntake, Store, Stores
 
 
 class ReadOnlyStore:
@@ -27,6 +27,7 @@ class ReadOnlyStore:
         self.signer = store.signer
         self.pages = store.pages
         self.entries = store.entries
+        self.archive: ArchiveKeeper | None = store.archive and ReadOnlyArchive(store.archive, self.url)
         self.physical_key = store.physical_key
         self.stat = store.stat
         self.get = store.get
@@ -50,11 +51,26 @@ class ReadOnlyStore:
         self._refuse("A local file")
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ReadOnly(
-            f"{what} was not written to {self.url}: this server only reads.",
-            next_step="Start the server with --allow-write (or QUILT_ALLOW_WRITE=1), then make the same call again.",
-            details={"registry": self.url},
-        )
+        raise _read_only(f"{what} was not written to {self.url}", self.url)
+
+
+class ReadOnlyArchive:
+    """Tells of what is archived, and restores nothing."""
+
+    def __init__(self, archive: ArchiveKeeper, url: str) -> None:
+        self.stat = archive.stat
+        self._url = url
+
+    async def restore(self, key: str, **_: object) -> NoReturn:
+        raise _read_only(f"{key!r} in {self._url} was not restored", self._url)
+
+
+def _read_only(what: str, url: str) -> ReadOnly:
+    return ReadOnly(
+        f"{what}: this server only reads.",
+        next_step="Start the server with --allow-write (or QUILT_ALLOW_WRITE=1), then make the same call again.",
+        details={"registry": url},
+    )
 
 
 class ReadOnlyStores:

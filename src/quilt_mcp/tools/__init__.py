@@ -19,7 +19,7 @@ from quilt_mcp.tools.changes import (
     PACKAGE_PATCH,
 )
 from quilt_mcp.tools.installing import PACKAGE_INSTALL
-from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT
+from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT, OBJECT_RESTORE
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
 from quilt_mcp.tools.reading import OBJECT_READ
 from quilt_mcp.tools.searching import SEARCH
@@ -45,6 +45,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     PACKAGE_DELETE,
     PACKAGE_INSTALL,
     OBJECT_PUT,
+    OBJECT_RESTORE,
     ROLE_SWITCH,
     ADMIN_TABULATOR,
     ADMIN_KEYS,

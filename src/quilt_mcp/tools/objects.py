@@ -1,4 +1,4 @@
-"""Objects: object_list, object_link and object_put. Reading one is in ``reading``."""
+"""Objects: object_list, object_link, object_put and object_restore. Reading one is in ``reading``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quilt_mcp.domain.address import PackageUri, browse_call
+from quilt_mcp.domain.listing import MOST_DAYS, STANDARD, TIERS
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.arguments.addresses import new_object_address, object_target
 from quilt_mcp.tools.arguments.content import inline_bytes
@@ -97,6 +98,31 @@ async def object_put(
     return Answer(data, uri=done.uri)
 
 
+async def object_restore(
+    call: Call,
+    *,
+    uri: str,
+    tier: str = STANDARD,
+    days: int = 7,
+    dry_run: bool = False,
+) -> Answer:
+    restores = call.ops.restores
+    assert restores is not None, "the tool is called where there is this ability"
+    target = await object_target(call, uri)
+    found = await restores.restore(str(target), tier=tier, days=days, dry_run=dry_run)
+    return Answer(
+        present(
+            done=found.done,
+            state=found.state,
+            storage_class=found.archive and found.archive.storage_class,
+            until=time_text(found.until),
+            takes=found.wait,
+        ),
+        uri=found.uri,
+        warnings=found.warnings,
+    )
+
+
 OBJECT_LIST = ToolSpec(
     name="object_list",
     title="List objects",
@@ -162,4 +188,31 @@ OBJECT_PUT = ToolSpec(
     run=object_put,
     writes=True,
     destructive=True,
+)
+OBJECT_RESTORE = ToolSpec(
+    name="object_restore",
+    title="Restore an archived object",
+    description="Makes an archived (Glacier) object readable.",
+    arguments={
+        "uri": {"type": "string", "description": "Any address"},
+        "tier": {
+            "type": "string",
+            "enum": [*TIERS],
+            "default": STANDARD,
+            "description": "How soon",
+        },
+        "days": {"type": "integer", "default": 7, "description": f"1 to {MOST_DAYS}"},
+        "dry_run": {"type": "boolean", "default": False, "description": "Only plan"},
+    },
+    required=("uri",),
+    data=fields(
+        done=SWITCH,
+        state={"enum": ["asked", "restoring", "restored", "archived", "plain"]},
+        storage_class=TEXT,
+        until=TEXT,
+        takes=TEXT,
+    ),
+    run=object_restore,
+    writes=True,
+    needs=("restores",),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from quilt_mcp.domain.address import PackageUri, browse_call, parse_object
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.media_types import media_type
-from quilt_mcp.errors import InvalidArgument, NotAFile
+from quilt_mcp.errors import InvalidArgument, NotAFile, QuiltError
 from quilt_mcp.preview.child import NotText
 from quilt_mcp.preview.decode.text import encoding
 from quilt_mcp.preview.decode.unpack import compression
@@ -57,8 +58,10 @@ async def object_read(
     mode = _asked(mode, hash, find, columns, rows, where)
     if mode == "info":
         answer = await _info(call, target, offset, length, budget // 5)
+        answer, is_readable = await _archived(call, target, answer)
         answer = await _hashed(call, answer) if hash else answer
-        return answer if offset or length is not None else await _with_inside(call, target, answer)
+        is_whole = offset == 0 and length is None
+        return await _with_inside(call, target, answer) if is_whole and is_readable else answer
     if isinstance(target, PackageUri) and (target.path is None or target.path.endswith("/")):
         raise _no_file(target)
     if mode in ("rows", "find"):
@@ -124,6 +127,25 @@ async def _hashed(call: Call, described: Answer) -> Answer:
         "package_verify tells which files of the package are so."
     )
     return replace(described, data=data, warnings=(*described.warnings, said))
+
+
+async def _archived(call: Call, target: Target, described: Answer) -> tuple[Answer, bool]:
+    """With the state of an archived file, and whether its bytes can be read. Of an entry its object is asked, in one request;
+    what that meets says nothing about the entry."""
+    archive = described.data.get("archive")
+    if isinstance(target, PackageUri) and call.ops.restores is not None and "hash" in described.data:
+        with suppress(QuiltError):
+            found = await call.ops.restores.look(described.uri or "")
+            archive = found and found.told()
+    if archive is None:
+        return described, True
+    data = {**described.data, "archive": archive}
+    if archive["state"] == "restored":
+        return replace(described, data=data), True
+    said = "archived: its bytes cannot be read before it is restored (object_restore)."
+    if archive["state"] == "restoring":
+        said = "archived: its restore is under way; ask again later."
+    return replace(described, data=data, warnings=(*described.warnings, said)), False
 
 
 async def _is_to_be_made_plain(call: Call, target: Target, content: Content | None = None) -> bool:
@@ -242,6 +264,7 @@ async def _look_up(call: Call, target: Target) -> Answer:
                 type=media_type(_name(target)),
                 size=found.size,
                 modified=time_text(found.modified),
+                archive=found.archive and found.archive.told(),
             ),
             uri=found.uri,
         )
@@ -318,6 +341,7 @@ OBJECT_READ = ToolSpec(
         hash=HASH,
         modified=TEXT,
         metadata={},
+        archive={},
         verified=SWITCH,
         offset=NUMBER,
         length=NUMBER,

@@ -24,6 +24,7 @@ from quilt_mcp.auth.aws.process import bound_process
 from quilt_mcp.auth.finding import Finding
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.auth.token import fingerprint
+from quilt_mcp.environment import CA_BUNDLE, OTHER_CA_BUNDLES
 from quilt_mcp.errors import AuthenticationError, QuiltError
 from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
 
@@ -47,8 +48,6 @@ _METADATA_ENDPOINT: Final = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _ENDPOINTS_OFF: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_CA_BUNDLE: Final = "AWS_CA_BUNDLE"
-_ANY_CA_BUNDLE: Final = "REQUESTS_CA_BUNDLE"
 _WATCHED: Final = (
     *_KEY_VARIABLES,
     *_TOKEN_VARIABLES,
@@ -57,8 +56,8 @@ _WATCHED: Final = (
     *PROFILE_VARIABLES,
     *_ENDPOINT_VARIABLES,
     *_REGION_VARIABLES,
-    _CA_BUNDLE,
-    _ANY_CA_BUNDLE,
+    CA_BUNDLE,
+    *OTHER_CA_BUNDLES,
     _ENDPOINTS_OFF,
     _METADATA_OFF,
     _METADATA_ENDPOINT,
@@ -155,9 +154,7 @@ class AwsCredentials:
             configured = files.endpoint_url(profile) if profile else None
         settings: Mapping[str, str] = profile.settings if profile else {}
         region = self._first(_REGION_VARIABLES) or settings.get("region")
-        authorities = (
-            self._first((_CA_BUNDLE,)) or settings.get("ca_bundle") or self._first((_ANY_CA_BUNDLE,))
-        )
+        authorities = self._first((CA_BUNDLE,)) or settings.get("ca_bundle") or self._first(OTHER_CA_BUNDLES)
         endpoint = self._first(_ENDPOINT_VARIABLES) or configured
         if self._environ.get(_ENDPOINTS_OFF, "").lower() == "true":
             endpoint = None

@@ -10,7 +10,15 @@ from typing import Any, NoReturn
 from quilt_mcp.catalog.sessions import PIECE, BrowsingSessions, Bytes
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.errors import NotSupported
-from quilt_mcp.storage.store import EntryPlaces, FileIntake, LinkSigner, LocalFiles, ObjectStat, PageLister
+from quilt_mcp.storage.store import (
+    ArchiveKeeper,
+    EntryPlaces,
+    FileIntake,
+    LinkSigner,
+    LocalFiles,
+    ObjectStat,
+    PageLister,
+)
 from quilt_mcp.storage.workers import in_thread
 
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -25,6 +33,7 @@ class EntryStore:
     intake: FileIntake | None = None
     signer: LinkSigner | None = None
     pages: PageLister | None = None
+    archive: ArchiveKeeper | None = None
     entries: EntryPlaces | None = None
 
     def __init__(

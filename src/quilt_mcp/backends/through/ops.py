@@ -61,8 +61,8 @@ class ThroughOps(OfStack):
         self._packages = StackPackages(stack.graph)
         sessions = BrowsingSessions(stack, s3_host)
         objects = StackObjects(stack.graph)
-        self._told = ToldStores(self._packages, objects, sessions, local, options.allowed)
-        super().__init__(backend, registries, self._told, local, options)
+        self._buckets = ToldStores(self._packages, objects, sessions, local, options.allowed)
+        super().__init__(backend, registries, self._buckets, local, options)
         self._join(stack, options.allowed, renew_keys)
         self._why = why
 
@@ -70,13 +70,13 @@ class ThroughOps(OfStack):
         canonical = parse_registry(url)
         if canonical.startswith("file:"):
             return super()._registry(url)
-        store = self._told.bucket(canonical.removeprefix("s3://"))
+        store = self._buckets.bucket(canonical.removeprefix("s3://"))
         return ToldRegistry(store, self._stores, self._manifests, self._named)
 
-    def _author(self, url: str) -> Author:
+    async def _author(self, url: str) -> Author:
         registry = self._registry(url)
         if not isinstance(registry, ToldRegistry):
-            return super()._author(url)
+            return await super()._author(url)
         return ToldAuthor(self._packages, registry, self._registry, self._scratch)
 
     def describe(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ class ThroughOps(OfStack):
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         """With its files from one bucket into another: the stack promotes it."""
-        author = self._author(request.destination.registry)
+        author = await self._author(request.destination.registry)
         source, destination = (one.registry for one in (request.source, request.destination))
         is_between = all(one.startswith("s3://") for one in (source, destination)) and source != destination
         if not (isinstance(author, ToldAuthor) and is_between and request.copy):

@@ -11,6 +11,7 @@ from quilt_mcp.backends.through.told_publisher import ToldPublisher
 from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_store import DIRECT
 from quilt_mcp.catalog.packages import StackPackages
+from quilt_mcp.domain.checksums import SHA256_CHUNKED
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import UNSET, Commit, CopyRequest, Plan, Progress, Unset
 from quilt_mcp.domain.workflows.rules import WorkflowRules
@@ -83,6 +84,9 @@ class _InPlace:
 
     async def survey(self) -> Survey:
         return _survey
+
+    async def hash_type(self) -> str:
+        return SHA256_CHUNKED  # nothing is hashed here
 
     async def notices(self, stored: int) -> tuple[str, ...]:
         return (IN_PLACE,)

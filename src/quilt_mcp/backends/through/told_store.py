@@ -16,6 +16,7 @@ from quilt_mcp.errors import NotSupported, ObjectNotFound
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, POINTERS, TIMESTAMP, pointer_key
 from quilt_mcp.registry.pointers import pointer_digest
 from quilt_mcp.storage.store import (
+    ArchiveKeeper,
     EntryPlaces,
     FileIntake,
     LinkSigner,
@@ -50,6 +51,7 @@ class ToldStore:
     intake: FileIntake | None = None
     signer: LinkSigner | None = None
     pages: PageLister | None = None
+    archive: ArchiveKeeper | None = None
 
     def __init__(self, packages: StackPackages, sessions: BrowsingSessions, bucket: str) -> None:
         self.bucket = bucket

@@ -49,6 +49,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("cp", "package_copy", "package to", CHANGE, "Copy a package to another name or registry.", "cp me/first team/first -w"),
     Verb("rollback", "package_copy", "package", CHANGE, "Make an older revision the latest again.", "rollback me/first@1f2e3d4c5b -w", fixed={"to": None, "to_registry": None}),
     Verb("rm", "package_delete", "package", CHANGE, "Delete a revision, or a package. Stored bytes stay.", "rm me/first@1f2e3d4c5b -w", asks=True),
+    Verb("restore", "object_restore", "uri", CHANGE, "Bring an object back from the archive (Glacier).", "restore me/first/raw.bam --days 7 -w"),
     Verb("role", "role_switch", "role", CHANGE, "Take another of your roles in the Quilt stack.", "role analyst -w"),
 )  # fmt: skip
 

@@ -51,6 +51,7 @@ from quilt_mcp.registry.writing.drafts.changes import Changes
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.drafts.transcript import find_top_hash
 from quilt_mcp.registry.writing.foresight import foresee
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.registry.writing.intake import Placement, Survey, placement_in, planned_in, take_in
 from quilt_mcp.registry.writing.prepared import (
     Prepared,
@@ -98,10 +99,12 @@ class Author:
         registries: Callable[[str], Registry],
         scratch: Path,
         clock: Callable[[], float] = time.time,
+        rules: HouseRules = NO_RULES,
     ) -> None:
         self.registry = registry
         self._registries = registries
         self._scratch = scratch
+        self._rules = rules
         self.publisher: Publishes = Publisher(registry.store, scratch, clock)
         self._workflows: ChoosesWorkflow = Workflows(registry.store, registry.stores)
 
@@ -109,7 +112,8 @@ class Author:
         """What the workflow has against the revision stands in the plan. Raises AlreadyExists for a name that is taken, unless
         ``overwrite``, and StaleParent when latest is not the parent that a patch expects and ``merge`` is off."""
         async with self._drafted(request) as first:
-            return await self._foreseen(request, await self._on_latest(request, first, first.parent))
+            plan = await self._foreseen(request, await self._on_latest(request, first, first.parent))
+            return replace(plan, warnings=(*plan.warnings, *self._rules.warnings))
 
     async def write(self, request: Request, progress: Progress = no_progress) -> Commit:
         """Carries the plan out. Raises as ``plan``, and WorkflowFailed."""
@@ -117,7 +121,7 @@ class Author:
             prepared = accepted(await self._on_latest(request, first, first.parent))
             name = first.plan.package.name
             placement = self._placement(name, first.arrivals, copy=request.copy)
-            stored, notices = await take_in(first.arrivals, placement, progress)
+            stored, notices = await take_in(first.arrivals, placement, self.registry.stores, progress)
             prepared, published = await self._publish(request, first, prepared)
             plan = replace(prepared.plan, top_hash=published.top_hash, bytes_to_copy=stored)
             plan = await self._counted(request, prepared, plan)
@@ -128,7 +132,7 @@ class Author:
                 bytes_copied=stored,
                 merged_onto=None if plan.parent == first.plan.parent else plan.parent,
                 created=published.created,
-                warnings=(*plan.warnings, *notices, *published.warnings),
+                warnings=(*plan.warnings, *notices, *published.warnings, *self._rules.warnings),
             )
 
     async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
@@ -154,12 +158,12 @@ class Author:
         return replace(plan, warnings=(*plan.warnings, *told))
 
     def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
-        registry = self.registry
-        return placement_in(registry.store, registry.stores, name, self._scratch, arrivals, copy=copy)
+        one, scratch, rules = self.registry, self._scratch, self._rules
+        return placement_in(one.store, one.stores, name, scratch, arrivals, rules, copy=copy)
 
     def _planned(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
-        registry = self.registry
-        return planned_in(registry.store, registry.stores, name, self._scratch, arrivals, copy=copy)
+        one, scratch, rules = self.registry, self._scratch, self._rules
+        return planned_in(one.store, one.stores, name, scratch, arrivals, rules, copy=copy)
 
     async def _publish(
         self, request: Request, first: Prepared, prepared: Prepared

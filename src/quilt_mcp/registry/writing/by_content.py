@@ -39,6 +39,9 @@ class ContentPlacement:
     async def notices(self, stored: int) -> tuple[str, ...]:
         return not_pinned(self._not_pinned)
 
+    async def hash_type(self) -> str:
+        return SHA256_CHUNKED
+
     async def survey(self) -> Callable[[Incoming], int]:
         root = self._store.physical_key("x").path.removesuffix("x")
 

@@ -1,4 +1,5 @@
-"""Key placement: files stored in a bucket at ``<package>/<logical key>``, pinned to the version that was written.
+"""Key placement: files stored in a bucket at ``<package>/<logical key>``, below the folder that a stack has
+for them, pinned to the version that was written.
 
 What is there already is not sent again: the parent's entry of the same content, or an object of the same size and checksum.
 Objects of the same bucket are referred to where they are, in a version that nobody can change; others are copied inside S3.
@@ -9,7 +10,6 @@ files are stored under the name of their own hash instead (``.quilt/objects/``),
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -29,13 +29,14 @@ from quilt_mcp.errors import InvalidName, NotSupported, ObjectNotFound, Permissi
 from quilt_mcp.registry.layout import OBJECTS, is_named_by, object_key
 from quilt_mcp.registry.recorded import check_content, check_file, check_hash, check_size, not_pinned
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
+from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.registry.writing.small_files import Read, read_small_files
 from quilt_mcp.storage.hashing import hash_file, written_while_read
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.objects import hash_object
 from quilt_mcp.storage.s3.conditions import NULL_VERSION
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads, Stored
+from quilt_mcp.storage.s3.uploads import MULTIPART_FROM, S3Uploads, Stored, etag_of, whole_etag
 from quilt_mcp.storage.store import ObjectStat, Stores
 from quilt_mcp.storage.workers import collect
 
@@ -53,11 +54,19 @@ _READERS = 2
 class KeyPlacement:
     """See ``intake.Placement``. One for each call: it lists what stands under the package's name once."""
 
-    def __init__(self, store: S3Store, stores: Stores, name: str, copy: bool, arrivals: Arrivals) -> None:
+    def __init__(
+        self,
+        store: S3Store,
+        stores: Stores,
+        name: str,
+        copy: bool,
+        arrivals: Arrivals,
+        rules: HouseRules = NO_RULES,
+    ) -> None:
         self._store = store
         self._stores = stores
-        self._uploads = S3Uploads(store)
-        self._name = name
+        self._folder = rules.folder_of(name)
+        self._rules = rules
         self._copy = copy
         self._arrivals = arrivals
         self._not_pinned: list[str] = []
@@ -83,7 +92,7 @@ class KeyPlacement:
                 return 0
             if by_name and (length := len(self._named(item).encode())) > _LONGEST_KEY:
                 raise InvalidName(
-                    f"{item.logical_key[:200]!r} cannot be stored in {self._store.url}: with the package's name before it, its "
+                    f"{item.logical_key[:200]!r} cannot be stored in {self._store.url}: with the package's folder before it, its "
                     f"key has {length} bytes, and S3 takes {_LONGEST_KEY}.",
                     next_step="Give it a shorter path (to of the source), or leave it out (exclude).",
                     details={"path": item.logical_key[:200], "bytes": length},
@@ -94,7 +103,7 @@ class KeyPlacement:
 
     async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
         is_copied = item.physical_key is not None and item.physical_key.bucket is not None
-        if found.type != SHA256_CHUNKED or (is_copied and await self._keeps_versions()):
+        if found.type != await self.hash_type() or (is_copied and await self._keeps_versions()):
             return False
         key = await self._key(item, found)
         if key in self._asked:
@@ -110,7 +119,7 @@ class KeyPlacement:
             if content is None and _is_small_file(item):
                 read = await to_thread.run_sync(read_small_files, self._stores, [item], limiter=self._reading)
                 content = read[item.logical_key].content if item.logical_key in read else None
-            return None if content is None else _md5(content)
+            return None if content is None else etag_of(content)
 
         return await self._stored_before(item, known, found, item.size, etag) is not None
 
@@ -119,7 +128,7 @@ class KeyPlacement:
         if origin is None or origin.bucket is None:
             return None
         store, key = self._stores.locate(origin)
-        return _whole((await store.stat(key, version=origin.version_id)).etag)
+        return whole_etag((await store.stat(key, version=origin.version_id)).etag)
 
     async def place(
         self, items: Sequence[Incoming], before: Mapping[str, Entry], progress: Progress
@@ -131,7 +140,8 @@ class KeyPlacement:
         async with limits().memory(sum(item.size for item in small)):
             read: dict[str, Read] = {}
             if small:
-                read = await to_thread.run_sync(read_small_files, self._stores, small, limiter=self._reading)
+                reading = partial(read_small_files, self._stores, small, await self.hash_type())
+                read = await to_thread.run_sync(reading, limiter=self._reading)
             others += [item for item in small if item.logical_key not in read]
 
             async def send(item: Incoming) -> tuple[Entry, int]:
@@ -147,7 +157,9 @@ class KeyPlacement:
     async def _place(self, item: Incoming, before: Entry | None, progress: Progress) -> tuple[Entry, int]:
         if item.physical_key is None:
             content = item.content or b""
-            return await self._place_read(item, before, Read(content, hash_bytes(content)))
+            return await self._place_read(
+                item, before, Read(content, hash_bytes(content, await self.hash_type()))
+            )
         source, key = self._stores.locate(item.physical_key)
         if (files := source.local_files) is not None:
             descriptor = await to_thread.run_sync(files.open_file, key)
@@ -187,12 +199,21 @@ class KeyPlacement:
     async def _keeps_versions(self) -> bool:
         return await self._store.listings.versioning() == "Enabled"
 
+    async def hash_type(self) -> str:
+        """What is stored by its hash has quilt's own, which nobody can forge."""
+        return self._rules.hash_type if await self._keeps_versions() else SHA256_CHUNKED
+
+    async def _uploads(self, recorded: Hash | None = None) -> S3Uploads:
+        """By the checksum that the entry will have, where that is one to send by."""
+        wanted = await self.hash_type()
+        return S3Uploads(self._store, SHA256_CHUNKED if recorded and recorded.type != wanted else wanted)
+
     async def _key(self, item: Incoming, found: Hash) -> str:
-        """Where the file goes. ``found`` is of type sha2-256-chunked."""
+        """Where the file goes. ``found`` is of ``hash_type``."""
         return self._named(item) if await self._keeps_versions() else object_key(found)
 
     def _named(self, item: Incoming) -> str:
-        return f"{self._name}/{item.logical_key}"
+        return f"{self._folder}/{item.logical_key}"
 
     def _entry(self, item: Incoming, stat: ObjectStat, found: Hash) -> Entry:
         # What is named by its hash needs no version; some servers name one ("null") that they then do not know.
@@ -233,7 +254,7 @@ class KeyPlacement:
         else:
             sizes = {size}  # the key is the hash
         if size in sizes:
-            found = await hash_file(descriptor, size, SHA256_CHUNKED, share(progress, 0, 0.5))
+            found = await hash_file(descriptor, size, await self.hash_type(), share(progress, 0, 0.5))
             progress = share(progress, size / 2, 0.5)
             await check_file(item.record, descriptor, size, found)
             async with self._alone(found):
@@ -241,9 +262,9 @@ class KeyPlacement:
                 if stored is not None:
                     return stored, 0
                 key = await self._key(item, found)
-                _, stat = await self._uploads.put_file(key, descriptor, progress, expected=found)
+                _, stat = await (await self._uploads()).put_file(key, descriptor, progress, expected=found)
                 return self._entry(item, stat, found), size
-        found, stat = await self._uploads.put_file(key, descriptor, progress, expected=None)
+        found, stat = await (await self._uploads()).put_file(key, descriptor, progress, expected=None)
         await check_file(item.record, descriptor, size, found)
         return self._entry(item, stat, found), size
 
@@ -268,14 +289,16 @@ class KeyPlacement:
         if there is None or there.stat.size != size:
             return None
         stat = there.stat
-        if there.hash is not None:
+        if there.hash is not None and there.hash.type == found.type:
             return self._entry(item, stat, found) if there.hash == found else None
         # A server that keeps no checksums still has an etag, which tells content that was sent in one piece.
-        is_same = etag is not None and _whole(stat.etag) is not None and _whole(stat.etag) == await etag()
+        is_same = (
+            etag is not None and whole_etag(stat.etag) is not None and whole_etag(stat.etag) == await etag()
+        )
         if not is_same or (stat.version is None and await self._keeps_versions()):
             # Also where versions could not be listed: the entry is to name one.
-            stored = await self._uploads.stored(stat.key, stat.version, found)
-            if stored.hash != found:
+            stored = await (await self._uploads()).stored(stat.key, stat.version, found)
+            if stored.hash != found and not (is_same and stored.stat.etag == stat.etag):
                 return None
             stat = replace(stat, version=stored.stat.version)
         return self._entry(item, stat, found)
@@ -290,7 +313,7 @@ class KeyPlacement:
         if key in listed or self._listed_to is None or key <= self._listed_to:
             return Stored(None, listed[key]) if key in listed else None
         with suppress(ObjectNotFound, PermissionDenied):
-            return await self._uploads.stored(key, None, expected)
+            return await (await self._uploads()).stored(key, None, expected)
         return None
 
     async def _listed_objects(self) -> dict[str, ObjectStat]:
@@ -302,12 +325,12 @@ class KeyPlacement:
         async with self._listing:
             if self._listed is None:
                 self._listed = {}
-                pages = self._store.listings.latest_versions(f"{self._name}/")
+                pages = self._store.listings.latest_versions(f"{self._folder}/")
                 with suppress(PermissionDenied):
                     async for page in pages:
                         self._listed |= {stat.key: stat for stat in page}
                         to = page[-1].key if page else self._listed_to or ""
-                        if len(self._arrivals) <= _FEW or to >= f"{self._name}/{self._arrivals.last}":
+                        if len(self._arrivals) <= _FEW or to >= f"{self._folder}/{self._arrivals.last}":
                             self._listed_to = to
                             break
             return self._listed
@@ -333,12 +356,14 @@ class KeyPlacement:
         if is_its_own and version is not None:
             return item.unread()
         is_named = is_named_by(recorded, key)
-        stored = await S3Uploads(source).stored(key, version, recorded)
+        hash_type = await self.hash_type()
+        stored = await S3Uploads(source, hash_type).stored(key, version, recorded)
         size, version = stored.stat.size, stored.stat.version
         check_size(item.record, size)
         found = recorded if is_its_own or is_named else stored.hash
-        wanted = recorded.type if recorded else SHA256_CHUNKED
-        if found is None or found.type != wanted:
+        wanted = recorded.type if recorded else hash_type
+        is_as_good = found is not None and recorded is None and found.type == SHA256_CHUNKED
+        if found is None or (found.type != wanted and not is_as_good):
             found = await hash_object(source, key, wanted, size=size, version=version, progress=progress)
         check_hash(item.record, found)
         if version in (None, NULL_VERSION) and not is_named:
@@ -368,7 +393,7 @@ class KeyPlacement:
             progress = share(progress, stat.size / 2, 0.5)
         async with self._alone(known):
             stored = await self._stored_before(
-                item, None, known, stat.size, partial(_same, _whole(stat.etag))
+                item, None, known, stat.size, partial(_same, whole_etag(stat.etag))
             )
             if stored is not None:
                 return stored, 0
@@ -388,8 +413,8 @@ class KeyPlacement:
     ) -> tuple[Entry, int]:
         """``known``: the hash that ``key`` is named by."""
         copying = share(progress, 0, 0.5)
-        copied = await self._uploads.copy(key, pinned, stat.size, stat.etag, copying)
-        found, wanted = copied.hash, item.hash.type if item.hash else SHA256_CHUNKED
+        copied = await (await self._uploads(item.hash)).copy(key, pinned, stat.size, stat.etag, copying)
+        found, wanted = copied.hash, item.hash.type if item.hash else await self.hash_type()
         if found is None or found.type != wanted:
             hashing = share(progress, stat.size / 2, 0.5)
             found = await hash_object(
@@ -418,15 +443,4 @@ async def _same(etag: str | None) -> str | None:
 
 
 async def _md5_of(content: bytes) -> str:
-    return _md5(content)
-
-
-def _whole(etag: str | None) -> str | None:
-    """The etag of an object that came in one piece, without its quotes; None of another."""
-    bare = (etag or "").strip('"')
-    return bare if bare and "-" not in bare else None
-
-
-def _md5(content: bytes) -> str:
-    """What S3 has as the etag of an object that was sent in one piece, unencrypted."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return etag_of(content)

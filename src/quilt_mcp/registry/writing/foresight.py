@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from anyio import from_thread, to_thread
 
-from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
+from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import HASHED_AHEAD
 from quilt_mcp.registry.layout import is_named_by
@@ -30,7 +30,7 @@ async def foresee(
     """
     few = len(arrivals) <= HASHED_AHEAD.entries
     reads = few and sum(map(_unread, arrivals)) <= HASHED_AHEAD.bytes
-    look = await placement.survey()
+    look, hash_type = await placement.survey(), await placement.hash_type()
     to_store = 0
     loose: list[str] = []
 
@@ -38,7 +38,7 @@ async def foresee(
         nonlocal to_store
         before = arrivals.replaced(*(item.logical_key for item in group))
         for item in group:
-            found, size = await _hash_of(item, stores, reads), look(item)
+            found, size = await _hash_of(item, stores, reads, hash_type), look(item)
             if found is not None:
                 arrivals.finish(item.entry(item.origin, item.size, found))
                 if size and few and await placement.is_stored(item, before.get(item.logical_key), found):
@@ -57,21 +57,21 @@ def _unread(item: Incoming) -> int:
     return item.size if item.hash is None and origin is not None and origin.bucket is None else 0
 
 
-async def _hash_of(item: Incoming, stores: Stores, reads: bool) -> Hash | None:
+async def _hash_of(item: Incoming, stores: Stores, reads: bool, hash_type: str) -> Hash | None:
     if item.hash is not None:
         return item.hash
     if item.physical_key is None:
-        return hash_bytes(item.content or b"")
+        return hash_bytes(item.content or b"", hash_type)
     store, key = stores.locate(item.physical_key)
     if store.local_files is None or not reads:
         return None
-    return await to_thread.run_sync(_hash_file, store.local_files, key, item.size)
+    return await to_thread.run_sync(_hash_file, store.local_files, key, item.size, hash_type)
 
 
-def _hash_file(files: LocalFiles, key: str, size: int) -> Hash:
+def _hash_file(files: LocalFiles, key: str, size: int, hash_type: str) -> Hash:
     descriptor = files.open_file(key)
     try:
-        return hash_open_file(descriptor, size, SHA256_CHUNKED, from_thread.check_cancelled)
+        return hash_open_file(descriptor, size, hash_type, from_thread.check_cancelled)
     finally:
         os.close(descriptor)
 

@@ -13,11 +13,14 @@ from typing import Protocol
 
 from quilt_mcp.domain.entry import Entry, Hash
 from quilt_mcp.domain.plan import Progress, Tally
+from quilt_mcp.errors import ObjectArchived
+from quilt_mcp.registry.reach import with_others
 from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.by_content import ContentPlacement
 from quilt_mcp.registry.writing.by_key import KeyPlacement
+from quilt_mcp.registry.writing.house_rules import HouseRules
 from quilt_mcp.storage.s3.store import S3Store
-from quilt_mcp.storage.store import Store, Stores
+from quilt_mcp.storage.store import Place, Store, Stores
 from quilt_mcp.storage.workers import for_each, groups
 from quilt_mcp.storage.wrappers import ReadOnlyStore
 
@@ -34,6 +37,10 @@ class Placement(Protocol):
         """What answers how many bytes storing a file takes, at most, and raises what storing it would raise, as far as that is
         known without its bytes: a plan refuses what the write would. Asks the server once at most; the answer does not block.
         """
+        ...
+
+    async def hash_type(self) -> str:
+        """Of the entries of files that bring no hash with them."""
         ...
 
     async def notices(self, stored: int) -> tuple[str, ...]:
@@ -57,26 +64,40 @@ class Placement(Protocol):
 
 
 def placement_in(
-    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+    store: Store,
+    stores: Stores,
+    name: str,
+    scratch: Path,
+    arrivals: Arrivals,
+    rules: HouseRules,
+    *,
+    copy: bool,
 ) -> Placement:
     """The placement of one call for the package ``name`` and its ``arrivals``: by key in a bucket, by content where the store
     takes files in. ``stores`` finds the sources; ``scratch`` is a local folder for copies on their way."""
     if isinstance(store, S3Store):
-        return KeyPlacement(store, stores, name, copy, arrivals)
+        return KeyPlacement(store, stores, name, copy, arrivals, rules)
     assert store.intake is not None, "neither a bucket nor a store that takes files in"
     return ContentPlacement(store, store.intake, stores, scratch, copy)
 
 
 def planned_in(
-    store: Store, stores: Stores, name: str, scratch: Path, arrivals: Arrivals, *, copy: bool
+    store: Store,
+    stores: Stores,
+    name: str,
+    scratch: Path,
+    arrivals: Arrivals,
+    rules: HouseRules,
+    *,
+    copy: bool,
 ) -> Placement:
     """The placement that a write would use, for its answers alone: in a registry that may only be read too."""
     behind = store.read_from if isinstance(store, ReadOnlyStore) else store
-    return placement_in(behind, stores, name, scratch, arrivals, copy=copy)
+    return placement_in(behind, stores, name, scratch, arrivals, rules, copy=copy)
 
 
 async def take_in(
-    arrivals: Arrivals, placement: Placement, progress: Progress
+    arrivals: Arrivals, placement: Placement, stores: Stores, progress: Progress
 ) -> tuple[int, tuple[str, ...]]:
     """Stores the bytes of every file and finishes its entry. Answers how many bytes were newly stored, and the notices.
 
@@ -100,5 +121,11 @@ async def take_in(
         arrivals.finish(*finished)
 
     grouped = groups(arrivals, len(arrivals), FILES_AT_ONCE, lambda item: item.size)
-    await for_each(grouped, FILES_AT_ONCE, store_group)
+    try:
+        await for_each(grouped, FILES_AT_ONCE, store_group)
+    except ObjectArchived as refusal:
+        look = await placement.survey()
+        objects = (item.physical_key for item in arrivals if item.physical_key is not None and look(item))
+        places = (Place(*stores.locate(key), key.version_id) for key in objects)
+        raise await with_others(refusal, places) from refusal
     return stored, await placement.notices(stored)

@@ -11,7 +11,7 @@ from itertools import groupby
 from anyio import from_thread
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.checksums import hash_bytes
+from quilt_mcp.domain.checksums import SHA256_CHUNKED, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import OutsideRoots
 from quilt_mcp.registry.writing.arrivals import Incoming
@@ -22,13 +22,15 @@ from quilt_mcp.storage.store import LocalFiles, Store, Stores
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file's bytes. ``hash`` is of type sha2-256-chunked."""
+    """A file's bytes and their hash."""
 
     content: bytes
     hash: Hash
 
 
-def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Read]:
+def read_small_files(
+    stores: Stores, items: Sequence[Incoming], hash_type: str = SHA256_CHUNKED
+) -> dict[str, Read]:
     """Reads and hashes the files, and answers them by logical key, without those that grow or have grown large by now.
 
     Opens a folder once for all neighbours in it. Blocks: for a worker thread.
@@ -48,7 +50,7 @@ def read_small_files(stores: Stores, items: Sequence[Incoming]) -> dict[str, Rea
                 finally:
                     os.close(descriptor)
                 if is_whole:
-                    found[item.logical_key] = Read(content, hash_bytes(content))
+                    found[item.logical_key] = Read(content, hash_bytes(content, hash_type))
     return found
 
 

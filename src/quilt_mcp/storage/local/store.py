@@ -46,6 +46,7 @@ from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
 from quilt_mcp.storage.store import (
     PIECE,
+    ArchiveKeeper,
     EntryPlaces,
     FileIntake,
     LinkSigner,
@@ -96,6 +97,7 @@ class LocalStore:
     signer: LinkSigner | None = None
     pages: PageLister | None = None
     entries: EntryPlaces | None = None
+    archive: ArchiveKeeper | None = None
 
     def __init__(
         self,

@@ -23,10 +23,10 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.storage.limits import limits
+from quilt_mcp.storage.s3.answers.listing import LISTED
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.listing_xml import LISTED
 from quilt_mcp.storage.s3.network import is_page, not_s3
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import in_thread
@@ -46,6 +46,7 @@ _REQUESTS: Final = {
     "complete_multipart_upload": ("s3:PutObject", "ETag"),
     "abort_multipart_upload": ("s3:AbortMultipartUpload", ""),
     "delete_object": ("s3:DeleteObject", ""),
+    "restore_object": ("s3:RestoreObject", ""),
 }
 """By boto3's method: the IAM action that the request needs, and what every S3 answers to it ('': nothing in particular)."""
 _READS: Final = ("get_object", "head_object", "get_object_attributes")
@@ -95,7 +96,7 @@ class BotoBucket:
         if key is not None:
             self._require_sendable(key)
             asked["Key"] = key
-        if "VersionId" in asked:
+        if "VersionId" in asked and method != "restore_object":
             needs = needs.replace("Object", "ObjectVersion")
         if self._clients.requester_pays and method != _NEVER_PAID:
             asked["RequestPayer"] = "requester"

@@ -18,12 +18,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+from quilt_mcp.environment import proxy_before
 from quilt_mcp.errors import InvalidArgument
-from quilt_mcp.storage.s3.answers import bound_answers
+from quilt_mcp.storage.s3.answers.bounds import bound_answers
+from quilt_mcp.storage.s3.answers.listing import read_listings
 from quilt_mcp.storage.s3.errors import s3_errors
-from quilt_mcp.storage.s3.listing_xml import read_listings
 from quilt_mcp.storage.s3.network import NOWHERE
 
 DEFAULT_REGION: Final = "us-east-1"
@@ -59,7 +59,8 @@ KeySource = Callable[[], AwsKeys]
 @dataclass(eq=False, repr=False)
 class S3Clients:
     """``keys`` None: unsigned requests (public buckets). ``endpoint_url`` None: AWS itself. ``ca_bundle``: a file of certificate
-    authorities to trust. What the environment says of these is not looked at here, nor by the clients that are made."""
+    authorities to trust. What the environment says of these is not looked at here, nor by the clients that are made.
+    ``s3_proxy``: where requests go, signed for AWS, as a Quilt stack forwards them (without ``endpoint_url``)."""
 
     keys: KeySource | None
     _: KW_ONLY
@@ -67,6 +68,7 @@ class S3Clients:
     region: str | None = None
     ca_bundle: str | None = None
     requester_pays: bool = False
+    s3_proxy: str | None = None
 
     def __post_init__(self) -> None:
         self._region = self.region or DEFAULT_REGION
@@ -98,14 +100,16 @@ class S3Clients:
 
     def by_path(self, bucket: str) -> bool:
         """Whether the bucket stands in the path of a request, not in the host's name."""
-        return self.endpoint_url is not None or "." in bucket
+        return self.endpoint_url is not None or self.s3_proxy is not None or "." in bucket
 
     @functools.cached_property
     def goes_by_proxy(self) -> bool:
-        """Whether a proxy of the environment stands before a server other than AWS. There obstore cannot be kept from following a
-        redirect to any host, and boto3 (which follows none) carries the bytes."""
-        parts = urlsplit(self.endpoint_url or "")
-        return parts.scheme in getproxies() and not proxy_bypass(parts.netloc)
+        """Whether boto3 alone carries the bytes. Where a proxy of the environment stands before a server other than AWS: there
+        obstore cannot be kept from following a redirect to any host, and boto3 follows none. And where a stack forwards them:
+        obstore signs for the host that it asks."""
+        if self.s3_proxy is not None:
+            return True
+        return self.endpoint_url is not None and proxy_before(self.endpoint_url) is not None
 
     def region_of(self, bucket: str) -> str:
         """The bucket's own region, asked once. An S3-compatible server has the configured one."""
@@ -149,13 +153,15 @@ class S3Clients:
             connect_timeout=CONNECT_SECONDS,
             read_timeout=PATIENT_SECONDS if patient else READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            proxies=self._proxies(region),
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
             s3={
                 "payload_signing_enabled": False,
                 "addressing_style": "path" if self.endpoint_url else "auto",
-            },
+            }
+            | ({} if self.s3_proxy is None else {"us_east_1_regional_endpoint": "regional"}),
             ignore_configured_endpoint_urls=True,
         )
         boto = import_module("boto3").Session(botocore_session=session)
@@ -166,6 +172,8 @@ class S3Clients:
             verify=self.ca_bundle if self._authorities() else None,
             config=config,
         )
+        if self.s3_proxy is not None:
+            client.meta.events.register("before-send.s3", functools.partial(_send_by, self.s3_proxy))
         read_listings(client)
         bound_answers(client, import_module("botocore.exceptions"))
         return client
@@ -215,6 +223,12 @@ class S3Clients:
             given["credential_provider"] = provide
         return import_module("obstore.store").S3Store(bucket, **given)
 
+    def _proxies(self, region: str) -> dict[str, str]:
+        """By scheme: the one before the host that is asked."""
+        url = self.s3_proxy or self.endpoint_url or f"https://s3.{region}.amazonaws.com"
+        proxy = proxy_before(url)
+        return {} if proxy is None else {urlsplit(url).scheme: proxy}
+
     def _authorities(self) -> bytes | None:
         """The certificate authorities to trust beside the system's. Raises InvalidArgument when they cannot be read."""
         if self.ca_bundle is None:
@@ -224,9 +238,15 @@ class S3Clients:
         except OSError as error:
             raise InvalidArgument(
                 f"The certificate bundle {self.ca_bundle} cannot be read: {error.strerror}.",
-                next_step="Set AWS_CA_BUNDLE to a file of certificates (PEM), or unset it.",
+                next_step="Set AWS_CA_BUNDLE (or REQUESTS_CA_BUNDLE, or SSL_CERT_FILE, whichever names it) to a file of "
+                "certificates (PEM), or unset it.",
                 details={"ca_bundle": self.ca_bundle},
             ) from error
+
+
+def _send_by(proxy: str, request: Any, **_: Any) -> None:
+    """botocore's event, after a request was signed: its URL becomes a path of the stack's."""
+    request.url = f"{proxy}/{request.url.partition('://')[2]}"
 
 
 def _new_session() -> Any:

@@ -142,9 +142,16 @@ _FAILURES: Final = (
     _NO_OBJECT,
     _Failure(
         ObjectArchived,
-        "InvalidObjectState",
-        "{thing} is in an archive storage class (Glacier) and has not been restored.",
-        "Restore it first (aws s3api restore-object, or the catalog's Restore), then make the same call again.",
+        "InvalidObjectState ObjectNotInActiveTierError",
+        "{thing} is in the archive (Glacier), and its bytes cannot be read before it is restored.",
+        "Call object_restore with uri='{thing}': it takes minutes to two days and is charged for. Make this call when "
+        "object_read with mode='info' tells state restored.",
+    ),
+    _Failure(
+        StorageUnavailable,
+        "GlacierExpeditedRetrievalNotAvailable",
+        "S3 has no room for an expedited restore of {thing} now.",
+        "Make the same call with tier='standard', or again in some minutes.",
     ),
     _Failure(
         Misconfigured,

@@ -11,9 +11,9 @@ from typing import Any, Final
 import anyio
 
 from quilt_mcp.errors import NotSupported, PermissionDenied
+from quilt_mcp.storage.s3.answers.listing import LISTED
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.conditions import NULL_VERSION
-from quilt_mcp.storage.s3.listing_xml import LISTED
 from quilt_mcp.storage.store import Listing, ObjectStat
 
 _NOT_ASKED: Final = "not asked"

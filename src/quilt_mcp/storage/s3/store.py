@@ -11,12 +11,14 @@ import anyio
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.errors import (
     NotSupported,
+    ObjectArchived,
     ObjectNotFound,
     PermissionDenied,
     QuiltError,
     StorageUnavailable,
 )
 from quilt_mcp.storage.errors import cut_short, lost_condition
+from quilt_mcp.storage.s3.archives import Archives
 from quilt_mcp.storage.s3.body import Body
 from quilt_mcp.storage.s3.boto import BotoBucket
 from quilt_mcp.storage.s3.clients import S3Clients
@@ -25,6 +27,7 @@ from quilt_mcp.storage.s3.fast import MOST_FAST_PUT, FastBucket, is_plain
 from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import (
     PIECE,
+    ArchiveKeeper,
     EntryPlaces,
     FileIntake,
     LinkSigner,
@@ -47,6 +50,8 @@ class S3Store:
         self.url = f"s3://{bucket}"
         self.boto = BotoBucket(bucket, clients)
         self.signer: LinkSigner | None = self.boto
+        self.archives = Archives(self.boto)
+        self.archive: ArchiveKeeper | None = self.archives
         self.listings = Listings(self.boto)
         self.pages: PageLister | None = self.listings
         self.list_folder = self.listings.folder
@@ -103,6 +108,8 @@ class S3Store:
         try:
             body = await self._open_body(key, offset, length, version)
             return body.stat, body
+        except ObjectArchived as refusal:
+            raise await self.archives.explained(refusal, key, version) from refusal
         except (NotSupported, StorageUnavailable) as refusal:
             # Servers refuse a range that begins behind the last byte.
             if refusal.details.get("silent"):

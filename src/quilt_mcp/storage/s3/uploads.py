@@ -7,6 +7,7 @@ with what was hashed; a multipart upload that fails or is cancelled is aborted.
 from __future__ import annotations
 
 import base64
+import hashlib
 import mmap
 import os
 import threading
@@ -23,10 +24,18 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.checksums import CHECKSUMS, SHA256_CHUNKED, Checksum, hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, Tally, no_progress
-from quilt_mcp.errors import HashMismatch, NotSupported, PermissionDenied, PreconditionFailed, QuiltError
+from quilt_mcp.errors import (
+    HashMismatch,
+    NotSupported,
+    ObjectArchived,
+    PermissionDenied,
+    PreconditionFailed,
+    QuiltError,
+)
 from quilt_mcp.storage.hashing import changed_while_read, require_unchanged, written_while_read
 from quilt_mcp.storage.limits import limits
-from quilt_mcp.storage.s3.boto import PATIENCE, stat_of
+from quilt_mcp.storage.s3.archives import Archives
+from quilt_mcp.storage.s3.boto import PATIENCE, BotoBucket, stat_of
 from quilt_mcp.storage.s3.network import fails_when_silent
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import ObjectStat
@@ -36,9 +45,6 @@ MULTIPART_FROM: Final = 8 << 20
 """Files of this size and more go up in parts (quilt3's own rule)."""
 _PARTS_AT_ONCE: Final = 8
 _ABORTING_SECONDS: Final = 5.0
-_SENT: Final = CHECKSUMS[SHA256_CHUNKED]
-"""The checksum by which uploads are sent and kept."""
-_SENT_FIELD: Final = f"Checksum{_SENT.s3_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,11 @@ class _OwnDescriptor:
 
 
 class S3Uploads:
-    """Writes whole objects into ``store``'s bucket."""
+    """Writes whole objects into ``store``'s bucket. ``hash_type``: the checksum by which they are sent, and S3 keeps them."""
 
-    def __init__(self, store: S3Store) -> None:
+    def __init__(self, store: S3Store, hash_type: str = SHA256_CHUNKED) -> None:
+        self._sent = CHECKSUMS[hash_type]
+        self._sent_field = f"Checksum{self._sent.s3_name}"
         self._store = store
         self._bucket = store.boto
 
@@ -118,24 +126,24 @@ class S3Uploads:
         if size < MULTIPART_FROM:
             content = await to_thread.run_sync(os.pread, descriptor, size + 1, 0)
             require_unchanged(descriptor, before, len(content))
-            found = hash_bytes(content)
+            found = hash_bytes(content, self._sent.name)
             _require_expected(found, expected, size)
             return found, await self._store.put(key, content)
-        part_size = _SENT.part_size(size)
+        part_size = self._sent.part_size(size)
         digests: dict[int, tuple[bytes, int]] = {}
 
         def send_now(upload: str, number: int) -> dict[str, Any]:
             start = (number - 1) * part_size
             length = min(part_size, size - start)
             with _PartBody(length) as body:
-                part = _SENT.part()
+                part = self._sent.part()
                 with memoryview(body) as memory:
                     read = file.read(memory, start)
                     part.update(memory)
                 if read != length:
                     raise changed_while_read(start + read, size)
                 digests[number] = (part.digest(), length)
-                checksum = {_SENT_FIELD: base64.b64encode(part.digest()).decode()}
+                checksum = {self._sent_field: base64.b64encode(part.digest()).decode()}
                 about: dict[str, Any] = {"UploadId": upload, "PartNumber": number}
                 sent = self._bucket.call_now("upload_part", key, Body=body, **about, **checksum)
             return {"ETag": sent["ETag"], **checksum}
@@ -150,7 +158,7 @@ class S3Uploads:
             _require_expected(sent_hash(), expected, size)
 
         def sent_hash() -> Hash:
-            return _SENT.of_parts(digests[number] for number in sorted(digests))
+            return self._sent.of_parts(digests[number] for number in sorted(digests))
 
         file = _OwnDescriptor(descriptor)
         try:
@@ -158,7 +166,7 @@ class S3Uploads:
         finally:
             file.close()
         found = sent_hash()
-        kept = done.get(_SENT_FIELD)
+        kept = done.get(self._sent_field)
         if kept is not None and kept.partition("-")[0] != found.value:
             raise HashMismatch(
                 f"{self._store.url}/{key} is not what was read: {kept}, read {found.value}.",
@@ -173,8 +181,17 @@ class S3Uploads:
         """A copy inside S3; no byte comes to this machine. In parts from 8 MiB on.
 
         A role that may not name versions (s3:GetObjectVersion) gets the latest, while it has the ``etag`` of the one wanted.
-        Raises HashMismatch for a source without versions that has another etag by now.
+        Raises HashMismatch for a source without versions that has another etag by now, ObjectArchived.
         """
+        try:
+            return await self._copy_pinned(key, source, size, etag, progress)
+        except ObjectArchived as refusal:
+            archives = Archives(BotoBucket(source.bucket or "", self._store.clients))
+            raise await archives.explained(refusal, source.path, source.version_id) from refusal
+
+    async def _copy_pinned(
+        self, key: str, source: PhysicalKey, size: int, etag: str, progress: Progress
+    ) -> Stored:
         if source.version_id is None:
             try:
                 return await self._copy(key, source, size, progress, CopySourceIfMatch=etag)
@@ -199,12 +216,12 @@ class S3Uploads:
             read = "s3:GetObjectVersion"
         given["action"] = f"s3:PutObject (and {read} on s3://{source.bucket}/{source.path})"
         if size < MULTIPART_FROM:
-            done = await self._bucket.call("copy_object", key, ChecksumAlgorithm=_SENT.s3_name, **given)
+            done = await self._bucket.call("copy_object", key, ChecksumAlgorithm=self._sent.s3_name, **given)
             result = done["CopyObjectResult"]
-            value = result.get(_SENT_FIELD)
-            found = None if value is None else _of_one_piece(_SENT, value, size)
+            value = result.get(self._sent_field)
+            found = None if value is None else _of_one_piece(self._sent, value, size)
             return Stored(found, stat_of(key, size, done | {"ETag": result["ETag"]}))
-        part_size = _SENT.part_size(size)
+        part_size = self._sent.part_size(size)
 
         async def send(upload: str, number: int) -> dict[str, Any]:
             start = (number - 1) * part_size
@@ -217,11 +234,11 @@ class S3Uploads:
                 **given,
             )
             part = sent["CopyPartResult"]
-            return {name: part[name] for name in ("ETag", _SENT_FIELD) if name in part}
+            return {name: part[name] for name in ("ETag", self._sent_field) if name in part}
 
         done = await self._multipart(key, size, send, progress)
-        value = str(done.get(_SENT_FIELD) or "").partition("-")[0]
-        return Stored(Hash(_SENT.name, value) if value else None, stat_of(key, size, done))
+        value = str(done.get(self._sent_field) or "").partition("-")[0]
+        return Stored(Hash(self._sent.name, value) if value else None, stat_of(key, size, done))
 
     async def _multipart(
         self,
@@ -233,10 +250,13 @@ class S3Uploads:
     ) -> dict[str, Any]:
         """``send`` is given the upload and the number of a part, from 1 on, and answers what S3 said of it. ``check`` is called
         when all are sent, before there is an object, and may raise."""
-        started = await self._bucket.call("create_multipart_upload", key, ChecksumAlgorithm=_SENT.s3_name)
+        whole = None if self._sent.chunked else "FULL_OBJECT"
+        started = await self._bucket.call(
+            "create_multipart_upload", key, ChecksumAlgorithm=self._sent.s3_name, ChecksumType=whole
+        )
         upload = started["UploadId"]
 
-        part_size = _SENT.part_size(size)
+        part_size = self._sent.part_size(size)
         tally = Tally(progress, size, "bytes stored")
 
         async def send_one(number: int) -> dict[str, Any]:
@@ -268,7 +288,7 @@ class S3Uploads:
         found = await self._bucket.call("head_object", key, ChecksumMode="ENABLED", VersionId=version)
         size: int = found["ContentLength"]
         stat = stat_of(key, size, {"VersionId": version} | found)
-        for checksum in CHECKSUMS.values():
+        for checksum in sorted(CHECKSUMS.values(), key=lambda one: one is not self._sent):
             kept = str(found.get(f"Checksum{checksum.s3_name}") or "")
             value, _, count = kept.partition("-")
             part_size = checksum.part_size(size)
@@ -316,3 +336,14 @@ def _require_expected(found: Hash, expected: Hash | None, size: int) -> None:
 def _of_one_piece(checksum: Checksum, kept: str, size: int) -> Hash:
     """By the digest that S3 keeps of an object in one piece."""
     return checksum.of_parts([(base64.b64decode(kept), size)] if size else [])
+
+
+def whole_etag(etag: str | None) -> str | None:
+    """The etag of an object that came in one piece, without its quotes; None of another."""
+    bare = (etag or "").strip('"')
+    return bare if bare and "-" not in bare else None
+
+
+def etag_of(content: bytes) -> str:
+    """What S3 has as the etag of an object that was sent in one piece, unencrypted."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

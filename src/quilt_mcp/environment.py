@@ -1,0 +1,46 @@
+"""What the environment says of the network, as one rule for every client: the proxy before a URL, and whose certificates are
+trusted beside the system's."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+CA_BUNDLE: Final = "AWS_CA_BUNDLE"
+"""AWS's own; what its profiles name comes after it."""
+OTHER_CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def authorities(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each variable that names a file of certificate authorities, and the file."""
+    for name in (CA_BUNDLE, *OTHER_CA_BUNDLES):
+        if environ.get(name):
+            yield name, environ[name]
+
+
+def proxy_before(url: str) -> str | None:
+    """The proxy of the environment that a request to the URL goes by. NO_PROXY as curl, requests and boto3 have it: hosts, with
+    a port or without, domains with all below them, '*'; and networks of addresses (10.0.0.0/8), as curl has those."""
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc) or _is_in(parts.hostname or "", proxies.get("no", "")):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_in(host: str, excepted: str) -> bool:
+    """Whether an address lies in one of the networks; a name never does, as it is not looked up."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    for one in excepted.split(","):
+        try:
+            if address in ipaddress.ip_network(one.strip(), strict=False):
+                return True
+        except ValueError:
+            continue  # a name
+    return False

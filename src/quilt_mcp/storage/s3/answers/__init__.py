@@ -1,0 +1,1 @@
+"""What S3 answers, as botocore is to take it: bounded, and listings read in one pass."""
