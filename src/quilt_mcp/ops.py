@@ -136,6 +136,10 @@ class QuiltOps(Protocol):
         """Whether what it was opened for holds no more (a role was switched): the next call opens another."""
         ...
 
+    async def look_again(self) -> None:
+        """Sees now and then whether it is outdated. Raises nothing but what ends a call anyhow."""
+        ...
+
     @property
     def admin(self) -> SupportsAdministration | None:
         """What administrators of a stack look after: ``user``, ``role``, ``policy``, ``bucket``, ``sso``, ``open_query``,

@@ -52,7 +52,10 @@ class Session:
         """The backend of this identity, opened at its first use."""
         key = (identity.kind, identity.principal, identity.registry, identity.scope)
         async with self._opening[key]:
-            if key not in self._opened or self._opened[key].is_outdated:
+            opened = self._opened.get(key)
+            if opened is not None:
+                await opened.look_again()
+            if opened is None or opened.is_outdated:
                 self._opened[key] = await in_thread(partial(self._open, identity))
             return self._opened[key]
 

@@ -17,6 +17,10 @@ _LOOK: Final = "Try again; is a proxy in the way, or is this no Quilt registry?"
 SAVED_SESSION: Final = SignIn("the saved session", LOGIN)
 
 
+class NoKeys(PermissionDenied):
+    """A stack knows who asks and gives them no AWS credentials, which says nothing of what else they may do."""
+
+
 class RegistryHttp:
     """Safe to share between threads."""
 
@@ -42,14 +46,13 @@ class RegistryHttp:
         return tokens
 
     def aws_keys(self, registry_url: str, bearer: str) -> AwsKeys:
-        """AWS credentials of the session's role. Raises as ``exchange``, and PermissionDenied where the registry knows who asks
-        and gives none."""
+        """AWS credentials of the session's role. Raises as ``exchange``, and NoKeys."""
         url = check_url(registry_url, "registryUrl of quilt3's config.yml")
         answer = self._http.send("GET", f"{url}/api/auth/get_credentials", bearer=bearer)
         if answer.status in {400, 401, 422}:
             raise self._sign_in.refused(answer.host)
         if answer.status == 403:
-            raise PermissionDenied(
+            raise NoKeys(
                 f"The Quilt registry {answer.host} gives no AWS credentials to this user.",
                 next_step="Ask an administrator of the stack whether the account is active and which buckets its role has.",
                 details={"host": answer.host},

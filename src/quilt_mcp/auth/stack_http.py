@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from quilt_mcp import __version__
 from quilt_mcp.environment import authorities, proxy_before
-from quilt_mcp.errors import InvalidArgument, Misconfigured, QuiltError, StorageUnavailable
+from quilt_mcp.errors import InvalidArgument, Misconfigured, QuiltError, StorageUnavailable, TooLarge
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _CONNECT_SECONDS: Final = 5
@@ -129,10 +129,14 @@ class StackHttp:
         headers: Mapping[str, str] | None = None,
         most: int = _ANSWER_BYTES,
         is_file: bool = False,
+        seconds: float | None = None,
     ) -> Answer:
         """One request, never repeated. ``url`` has passed ``check_url``; ``body`` is sent as JSON; ``most`` bytes are read.
-        ``is_file``: a file's own bytes are asked for, whatever encoding it names. Cookies are kept for the host that gave them.
-        Raises StorageUnavailable, and Misconfigured for a certificate that is not trusted and a proxy that cannot be used."""
+        ``is_file``: a file's own bytes are asked for, whatever encoding it names. ``seconds``: how long an answer may be waited
+        for, where that is longer than for others. Cookies are kept for the host that gave them.
+
+        Raises TooLarge for an answer of more than ``most`` bytes, StorageUnavailable, and Misconfigured for a certificate that is
+        not trusted and a proxy that cannot be used."""
         import httpx2
 
         if bearer is not None and _HEADER.fullmatch(bearer) is None:
@@ -141,9 +145,11 @@ class StackHttp:
                 next_step="Copy it again, whole and by itself.",
             )
         host = urlsplit(url).netloc
-        until = time.monotonic() + _WHOLE_SECONDS
+        until = time.monotonic() + (seconds or 0) + _WHOLE_SECONDS
         signed = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
-        given: dict[str, Any] = {"headers": {**(headers or {}), **signed}}
+        plain = {"Accept-Encoding": "identity"} if is_file else {}
+        given: dict[str, Any] = {"headers": {**plain, **(headers or {}), **signed}}
+        given |= {"timeout": httpx2.Timeout(seconds, connect=_CONNECT_SECONDS)} if seconds else {}
         given |= {"data": dict(form)} if form is not None else {}
         given |= {"json": body} if body is not None else {}
         try:
@@ -153,7 +159,13 @@ class StackHttp:
                 read = bytearray()
                 for chunk in answer.iter_raw() if is_file else answer.iter_bytes():
                     read += chunk
-                    if len(read) > most or time.monotonic() > until:
+                    if len(read) > most:
+                        raise TooLarge(
+                            f"The Quilt stack at {host} answers with more than {most:,} bytes, which are not read.",
+                            next_step="Ask for less at once.",
+                            details={"host": host},
+                        )
+                    if time.monotonic() > until:
                         raise found.strange("an answer that does not end", "Ask for less at once.")
         except UnicodeError:
             raise InvalidArgument(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from quilt_mcp.auth.identity import Identity, QuiltAccess, S3Access, TokenAccess
+from quilt_mcp.auth.registry_http import NoKeys
 from quilt_mcp.config import Settings
-from quilt_mcp.errors import Misconfigured, NotSupported, PermissionDenied, QuiltError
+from quilt_mcp.errors import Misconfigured, NotSupported, QuiltError
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from quilt_mcp.backends.options import Options
     from quilt_mcp.catalog.keys import StackKeys
     from quilt_mcp.catalog.stack import Stack
-    from quilt_mcp.storage.s3.clients import KeySource
+    from quilt_mcp.storage.s3.clients import AwsKeys, KeySource
 
 WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"iam", "quilt3", "platform"})
 """The backends that may have abilities which others lack; a listing need not open any other."""
@@ -39,8 +40,7 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
         case "iam":
             from quilt_mcp.backends.iam import IamOps
 
-            if options.s3_proxy:
-                raise _no_proxy("there is no stack here: AWS credentials are in use.")
+            _require_no_stack(options)
             return IamOps(identity.credentials, _named(identity), options)
         case "quilt3":
             return _of_session(identity, identity.credentials, options)
@@ -102,30 +102,59 @@ def _of_stack(
     renew_keys: Callable[[], object],
 ) -> DirectOps:
     """Straight to S3 where the stack gives AWS keys, through the stack where it says that it gives none, or where that is asked
-    for. Whoever comes by one way stays on it for the call."""
+    for. A call stays on its way; what was found is looked at again where it changes, or was not proven."""
     assert s3.keys is not None, "a stack gives keys, or says that it does not"
-    why = "QUILT_THROUGH_STACK is set" if options.through_stack else _refusal(s3.keys)
-    if why is None:
+    source = s3.keys
+    gives, is_proven = (False, True) if options.through_stack else _gives_keys(source)
+    if gives:
         from quilt_mcp.backends.stack import StackOps
         from quilt_mcp.catalog.keys import asked_before_each_use
 
-        direct = replace(s3, keys=asked_before_each_use(s3.keys), **_way(stack, options))
-        return StackOps(stack, direct, registry, options, backend=backend, renew_keys=renew_keys)
+        def keys() -> AwsKeys:
+            try:
+                return source()
+            except NoKeys:
+                ops.is_outdated = True  # another role has none: the next call goes through the stack
+                raise
+
+        direct = replace(s3, keys=asked_before_each_use(keys), **_way(stack, options))
+        ops = StackOps(stack, direct, registry, options, backend=backend, renew_keys=renew_keys)
+        ops.is_outdated = not is_proven
+        return ops
     from quilt_mcp.backends.through.ops import ThroughOps
 
-    host = urlsplit(s3.endpoint_url).hostname if s3.endpoint_url else None
-    return ThroughOps(stack, registry, options, backend=backend, why=why, renew_keys=renew_keys, s3_host=host)
+    return ThroughOps(
+        stack,
+        registry,
+        options,
+        backend=backend,
+        renew_keys=renew_keys,
+        gives_keys=None if options.through_stack else lambda: _gives_keys(source)[0],
+        s3_host=urlsplit(s3.endpoint_url).hostname if s3.endpoint_url else None,
+    )
 
 
-def _refusal(keys: KeySource) -> str | None:
-    """Why a stack gives this user no keys. What else goes wrong is no reason to go another way: the call tells it."""
+def _gives_keys(source: KeySource) -> tuple[bool, bool]:
+    """Whether a stack gives this user keys, and whether that is proven: what else goes wrong is no reason to go another way, and
+    the call tells it."""
     try:
-        keys()
-    except PermissionDenied:
-        return "the stack gives this user no AWS credentials"
+        source()
+    except NoKeys:
+        return False, True
     except QuiltError:
-        return None
-    return None
+        return True, False
+    return True, True
+
+
+def _require_no_stack(options: Options) -> None:
+    """Raises Misconfigured where AWS credentials are in use and a stack was meant."""
+    if options.s3_proxy:
+        raise _no_proxy("there is no stack here: AWS credentials are in use.")
+    if options.through_stack:
+        raise Misconfigured(
+            "Packages are to be had through a Quilt stack, and there is none here: AWS credentials are in use.",
+            next_step="Leave out --through-stack (QUILT_THROUGH_STACK), or sign in to a stack (`quilt-mcp login CATALOG`).",
+        )
 
 
 def _way(stack: Stack, options: Options) -> dict[str, str | None]:

@@ -107,6 +107,9 @@ class DirectOps(ObjectOps):
         self._named = NamedRevisions()
         self._clock = clock
 
+    async def look_again(self) -> None:
+        """Nothing of it changes but by a call of its own."""
+
     @property
     def _scratch(self) -> Path:
         return self._manifests.private.path() / SCRATCH

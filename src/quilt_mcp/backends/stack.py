@@ -210,9 +210,10 @@ class _Roles:
 
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")
-        done = await in_thread(partial(self._stack.switch_role, role))
-        await in_thread(self._renew_keys)
-        return done
+        try:
+            return await in_thread(partial(self._stack.switch_role, role))
+        finally:  # an answer that was lost may have switched it
+            await in_thread(self._renew_keys)
 
 
 class _Search:

@@ -62,15 +62,21 @@ class Graph:
         """
         return self._ask(documents, variables, _ATTEMPTS)
 
-    def once(self, *documents: str, **variables: Any) -> dict[str, Any]:
+    def once(self, *documents: str, seconds: float | None = None, **variables: Any) -> dict[str, Any]:
         """As ``query``, for what changes something and for what nobody waits for: sent again only where the stack has said that
-        nothing was done."""
-        return self._ask(documents, variables, 1)
+        nothing was done. ``seconds``: how long its answer may take, where that is longer than others'."""
+        return self._ask(documents, variables, 1, seconds)
 
-    def _ask(self, documents: Sequence[str], variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
+    def _ask(
+        self,
+        documents: Sequence[str],
+        variables: Mapping[str, Any],
+        attempts: int,
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
         known = self._taken.get(tuple(documents))
         for name in sorted(documents, key=lambda one: one != known):
-            value = self._answer(name, variables, attempts)
+            value = self._answer(name, variables, attempts, seconds)
             errors = value.get("errors")
             if errors and value.get("data") is None and _is_refused(errors):
                 continue
@@ -93,17 +99,26 @@ class Graph:
         again as ``query`` is. Raises AuthenticationError, PermissionDenied, StorageUnavailable."""
         return self._sent("GET", path, None, _ATTEMPTS)
 
-    def _answer(self, name: str, variables: Mapping[str, Any], attempts: int) -> dict[str, Any]:
+    def _answer(
+        self, name: str, variables: Mapping[str, Any], attempts: int, seconds: float | None
+    ) -> dict[str, Any]:
         body = {"query": document(name), "operationName": name, "variables": dict(variables)}
-        return _value(self._sent("POST", "/graphql", body, attempts))
+        return _value(self._sent("POST", "/graphql", body, attempts, seconds))
 
-    def _sent(self, method: str, path: str, body: object, attempts: int) -> Answer:
+    def _sent(
+        self, method: str, path: str, body: object, attempts: int, seconds: float | None = None
+    ) -> Answer:
         token = self._bearer.token()
         is_renewed = False
         while True:
             try:
                 answer = self._http.send(
-                    method, f"{self._url()}{path}", bearer=token, body=body, most=_ANSWER_BYTES
+                    method,
+                    f"{self._url()}{path}",
+                    bearer=token,
+                    body=body,
+                    most=_ANSWER_BYTES,
+                    seconds=seconds,
                 )
             except StorageUnavailable:
                 attempts -= 1

@@ -32,8 +32,11 @@ class StackObjects:
         self._graph = graph
 
     def at(self, bucket: str, key: str) -> IndexedObject | None:
-        """The object of exactly this key."""
-        return next(self._found(bucket, {"terms": [key]}, lambda one: one == key), None)
+        """The object of exactly this key. Raises StackFailed where the index knows two."""
+        found = [*self._found(bucket, {"terms": [key]}, lambda one: one == key)]
+        if len(found) > 1:
+            raise _in_part(f"two objects of one key ({key!r})")
+        return found[0] if found else None
 
     def below(self, bucket: str, prefix: str) -> Iterator[IndexedObject]:
         """Every object whose key starts with ``prefix``, in the order of keys. A request for some hundreds."""
@@ -47,22 +50,33 @@ class StackObjects:
         found = object_of(answer.get("search"))
         if found.get("__typename") == "EmptySearchResultSet":
             return
-        page = object_of(result(found, "ObjectsSearchResultSet").get("firstPage"))
+        found = result(found, "ObjectsSearchResultSet")
+        page, total, seen = object_of(found.get("firstPage")), number_of(found.get("total")), 0
         while True:
             rows = rows_of(page.get("hits"))
             if rows is None:
-                raise StackFailed(
-                    "The Quilt stack told the objects of a bucket in part only, and nothing is built on a part.",
-                    next_step="Try once more; if it stays so, tell an administrator of the stack.",
-                )
+                raise _in_part(f"the objects of {bucket}")
             for row in rows:
                 name, version = text_of(row.get("key")), text_of(row.get("version"))
                 size = number_of(row.get("size"))
-                is_there = row.get("deleted") is not True and row.get("bucket") == bucket
-                if is_there and name is not None and size is not None and fits(name):
+                seen += 1
+                if row.get("deleted") is True:
+                    continue
+                if name is None or size is None or row.get("bucket") != bucket:
+                    raise _in_part(f"an object of {bucket}")
+                if fits(name):
                     yield IndexedObject(name, None if version == "null" else version, int(size))
             after = text_of(page.get("cursor"))
             if after is None:
+                if total is not None and seen < total:
+                    raise _in_part(f"{seen:,} of {int(total):,} objects of {bucket}")
                 return
             more = self._graph.query("MoreObjectsByKey", after=after, size=_AT_ONCE).get("page")
             page = result(more, "ObjectsSearchResultSetPage")
+
+
+def _in_part(what: str) -> StackFailed:
+    return StackFailed(
+        f"The Quilt stack's search index told {what}, and nothing is built on a part.",
+        next_step="Take a narrower folder or pattern. If it stays so, tell an administrator of the stack.",
+    )

@@ -7,110 +7,39 @@ at once, only single folders are told, without hashes. Nothing is ever built on 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal
 
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.graph import Graph
-from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, rows_of, text_of
+from quilt_mcp.catalog.shapes import number_of, object_of, rows_of, text_of
+from quilt_mcp.catalog.told import (
+    Inside,
+    PushParams,
+    ToldContents,
+    ToldFile,
+    ToldFolder,
+    ToldLog,
+    ToldPackage,
+    ToldRevision,
+)
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
 from quilt_mcp.domain.listing import Totals
-from quilt_mcp.errors import RegistryNotFound, StackFailed
+from quilt_mcp.errors import RegistryNotFound, StackFailed, TooLarge
+from quilt_mcp.registry.layout import is_top_hash
 
 MOST_LISTED: Final = 50_000
 """Entries of a revision that are asked for at once."""
-LEVELS: Final = 5
+LEVELS: Final = 12
 """Of folders, whose metadata is told. Source: the document ``Contents``."""
 _AT_ONCE: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class ToldPackage:
-    """A package and its latest revision. ``message``, ``metadata`` and ``totals`` where asked for."""
-
-    name: str
-    modified: datetime | None
-    top_hash: str | None
-    message: str | None = None
-    metadata: Any = None
-    totals: Totals | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ToldRevision:
-    """``header`` None: not asked for. ``entries`` None: the stack does not count them."""
-
-    name: str
-    top_hash: str
-    modified: datetime
-    header: Header | None
-    entries: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToldLog:
-    """All revisions of a package, newest first, and the one among them that latest names. Both empty where there is no such
-    package."""
-
-    revisions: tuple[ToldRevision, ...]
-    latest: ToldRevision | None
-
-
-@dataclass(frozen=True, slots=True)
-class ToldContents:
-    """All entries of a revision, and the metadata of its folders down to ``LEVELS``."""
-
-    header: Header
-    entries: tuple[Entry, ...]
-    folders: tuple[DirectoryMeta, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ToldFile:
-    path: str
-    size: int
-    physical_key: str
-    metadata: Any
-
-
-@dataclass(frozen=True, slots=True)
-class ToldFolder:
-    path: str
-    size: int
-    metadata: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Inside:
-    """A file or a folder of a revision; ``children`` of a folder, in the stack's order."""
-
-    revision: ToldRevision
-    totals: Totals
-    item: ToldFile | ToldFolder
-    children: tuple[ToldFile | ToldFolder, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a revision is made of. ``workflow``: None the bucket's default, "" none."""
-
-    bucket: str
-    name: str
-    message: str | None
-    metadata: Any
-    workflow: str | None
-
-    def params(self) -> dict[str, Any]:
-        return {
-            "bucket": self.bucket,
-            "name": self.name,
-            "message": self.message,
-            "userMeta": self.metadata,
-            "workflow": self.workflow,
-        }
+_WITH_HEADERS: Final = 200
+_WRITE_SECONDS: Final = 300.0
+"""The stack hashes and copies before it answers."""
+_LISTINGS_AT_ONCE: Final = 2
+"""Each may take some hundred megabytes of memory while it is read."""
 
 
 class StackPackages:
@@ -118,6 +47,7 @@ class StackPackages:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self._listing = threading.BoundedSemaphore(_LISTINGS_AT_ONCE)
 
     def page(
         self,
@@ -163,17 +93,21 @@ class StackPackages:
         return _revision(name, found) if found else None
 
     def log(self, bucket: str, name: str) -> ToldLog:
-        """A request for a thousand revisions; where one of them cannot be told as a whole, another without their headers."""
+        """A request for each two hundred revisions; where their headers cannot be told, or are too large, without them."""
         try:
-            return self._log("Revisions", bucket, name)
-        except StackFailed:
-            return self._log("RevisionHashes", bucket, name)
+            return self._log("Revisions", bucket, name, _WITH_HEADERS)
+        except (StackFailed, TooLarge):
+            return self.hashes(bucket, name)
 
-    def _log(self, document: str, bucket: str, name: str) -> ToldLog:
+    def hashes(self, bucket: str, name: str) -> ToldLog:
+        """The log without headers and counts. A request for each thousand revisions."""
+        return self._log("RevisionHashes", bucket, name, _AT_ONCE)
+
+    def _log(self, document: str, bucket: str, name: str, size: int) -> ToldLog:
         found: list[ToldRevision] = []
         number = 1
         while True:
-            data = self._graph.query(document, bucket=bucket, name=name, number=number, size=_AT_ONCE)
+            data = self._graph.query(document, bucket=bucket, name=name, number=number, size=size)
             package = object_of(data.get("package"))
             if not package:
                 return ToldLog((), None)
@@ -181,20 +115,25 @@ class StackPackages:
             rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
             if rows is None or total is None:
                 raise _in_part(f"the revisions of {name}")
-            page = [_revision(name, one) for one in rows]
-            found += page
-            if len(found) >= total or not page:
+            if not rows and len(found) < total:
+                raise _in_part(f"the revisions of {name}")
+            found += [_revision(name, one) for one in rows]
+            if len(found) >= total:
                 named = text_of(latest.get("hash"))
                 return ToldLog(tuple(found), next((one for one in found if one.top_hash == named), None))
             number += 1
 
     def contents(self, bucket: str, name: str, top_hash: str) -> ToldContents | None:
-        """None where the revision has more than ``MOST_LISTED`` entries, or more than this stack lists. One request."""
-        package = object_of(
-            self._graph.query("Contents", bucket=bucket, name=name, revision=top_hash, most=MOST_LISTED).get(
-                "package"
-            )
-        )
+        """None where the revision has more than ``MOST_LISTED`` entries, more than this stack lists, or more than is read of an
+        answer. One request, of which few are made at once."""
+        try:
+            with self._listing:
+                answer = self._graph.query(
+                    "Contents", bucket=bucket, name=name, revision=top_hash, most=MOST_LISTED
+                )
+        except TooLarge:
+            return None
+        package = object_of(answer.get("package"))
         found = object_of(package.get("revision"))
         if text_of(found.get("hash")) != top_hash:
             raise _in_part(f"the revision {top_hash} of {name}")
@@ -207,7 +146,7 @@ class StackPackages:
         return ToldContents(
             Header(object_of(found.get("metadata"))),
             tuple(_entry(name, key, object_of(one)) for key, one in entries.items()),
-            tuple(_folders(object_of(found.get("dir")))),
+            tuple(_folders(name, found.get("dir"), LEVELS)),
         )
 
     def inside(self, bucket: str, name: str, revision: str, path: str) -> Inside | None:
@@ -233,22 +172,23 @@ class StackPackages:
         )
         return Inside(told, totals, _folder(folder), items)
 
-    def construct(self, pushed: Pushed, entries: Sequence[Entry]) -> str:
+    def construct(self, params: PushParams, entries: Sequence[Entry]) -> str:
         """Makes a revision of exactly these entries, whatever latest is: the stack checks nothing. The server completes a hash or
         a version that is missing. Answers the top hash. Raises StackRefused, WorkflowFailed, PermissionDenied; sent once only."""
         answer = self._graph.once(
             "PackageConstruct",
-            params=pushed.params(),
+            seconds=_WRITE_SECONDS,
+            params=params.told(),
             src={"entries": [_constructed(one) for one in entries]},
         ).get("packageConstruct")
         return _pushed_hash(result(answer, "PackagePushSuccess"))
 
-    def promote(self, pushed: Pushed, bucket: str, name: str, top_hash: str) -> str:
+    def promote(self, params: PushParams, bucket: str, name: str, top_hash: str) -> str:
         """Copies a revision of another bucket, its files too where that bucket's configuration says so. Answers the top hash.
         Raises as ``construct``."""
         source = {"bucket": bucket, "name": name, "hash": top_hash}
-        answer = self._graph.once("PackagePromote", params=pushed.params(), src=source).get("packagePromote")
-        return _pushed_hash(result(answer, "PackagePushSuccess"))
+        answer = self._graph.once("PackagePromote", seconds=_WRITE_SECONDS, params=params.told(), src=source)
+        return _pushed_hash(result(answer.get("packagePromote"), "PackagePushSuccess"))
 
     def delete(self, bucket: str, name: str, top_hash: str) -> None:
         """Takes one revision out of the log. Raises StackRefused, PermissionDenied; sent once only."""
@@ -300,13 +240,18 @@ def _entry(name: str, logical_key: str, told: Mapping[str, Any]) -> Entry:
     return Entry(logical_key, physical_key, _size(size), Hash(kind, value), object_of(told.get("meta")))
 
 
-def _folders(folder: Mapping[str, Any]) -> Iterator[DirectoryMeta]:
-    for child in objects_of(folder.get("children")):
+def _folders(name: str, folder: object, levels: int) -> Iterator[DirectoryMeta]:
+    """Of those below a folder. What is told in part would be taken for folders without metadata."""
+    children = rows_of(object_of(folder).get("children"))
+    if children is None:
+        raise _in_part(f"the folders of {name}")
+    for child in children:
         path = text_of(child.get("path"))
         if path is not None:
             if child.get("metadata") is not None:
                 yield DirectoryMeta(f"{path.strip('/')}/", child["metadata"])
-            yield from _folders(child)
+            if levels > 1:
+                yield from _folders(name, child, levels - 1)
 
 
 def _file(found: Mapping[str, Any]) -> ToldFile:
@@ -348,7 +293,7 @@ def _constructed(entry: Entry) -> dict[str, Any]:
 
 def _pushed_hash(answer: Mapping[str, Any]) -> str:
     top_hash = text_of(object_of(answer.get("revision")).get("hash"))
-    if top_hash is None:
+    if top_hash is None or not is_top_hash(top_hash):
         raise StackFailed(
             "The Quilt stack says that the revision is made, and not which it is.",
             next_step="Call package_log to see it; do not write again before that.",

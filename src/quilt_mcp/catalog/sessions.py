@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -29,8 +29,10 @@ from quilt_mcp.errors import (
     NotSupported,
     ObjectNotFound,
     PermissionDenied,
+    StackFailed,
     StackRefused,
     StorageUnavailable,
+    TooLarge,
 )
 
 PIECE: Final = 8 << 20
@@ -40,10 +42,15 @@ _USED_FOR: Final = 120.0
 _KEPT: Final = 32
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.3
+_LONGEST_PAUSE: Final = 5.0
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS: Final = frozenset({301, 302, 307})
+_ID: Final = re.compile(r"[A-Za-z0-9_.~-]{1,200}")
 _RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
-_S3: Final = re.compile(r".+\.amazonaws\.com(?:\.cn)?")
+_S3: Final = re.compile(
+    r"(?:[a-z0-9.-]+\.)?s3(?:-accelerate|-fips)?(?:\.dualstack)?(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?"
+)
+"""Hosts of S3 itself: at others below amazonaws.com anybody may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,10 @@ class BrowsingSessions:
         self._s3_host = s3_host
         self._elsewhere = StackHttp()
         """For what the proxy leads to: it gets neither the token nor a cookie."""
-        self._sessions: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._has_cookie = False
         self._lock = threading.Lock()
+        """For what is remembered: nothing is asked under it."""
 
     def read(self, revision: PackageUri, path: str, offset: int, length: int) -> Bytes:
         """At most ``length`` bytes (``PIECE`` at most) of a file of a revision, from ``offset`` on. A request, and one or two
@@ -76,12 +84,16 @@ class BrowsingSessions:
         StorageUnavailable.
         """
         wanted = {"Range": f"bytes={offset}-{offset + max(1, length) - 1}"}
+        is_new = False
         for left in reversed(range(_ATTEMPTS)):
-            url = f"{self._proxy()}/browse/{self._session(revision)}/{quote(path)}"
+            session = self._session(revision)
+            url = f"{self._proxy()}/browse/{session}/{quote(path)}"
             try:
                 answer = self._stack.http.send("GET", url, headers=wanted, most=length + PIECE, is_file=True)
                 if answer.status in _REDIRECTS:
                     answer = self._followed(answer, url, wanted, length)
+            except TooLarge as error:
+                raise _no_ranges(self._stack.host) from error
             except StorageUnavailable:
                 if not left:
                     raise
@@ -89,11 +101,13 @@ class BrowsingSessions:
                 continue
             if answer.status in (200, 206, 416):
                 return _bytes(answer, offset, length)
-            if answer.status not in (401, 404, *_AGAIN) or not left:
+            if answer.status in (401, 404) and not is_new and left:
+                is_new = True
+                self._forget(revision, session)  # which has ended, or the cookie has
+            elif answer.status in _AGAIN and left:
+                time.sleep(min(_LONGEST_PAUSE, answer.retry_after or _PAUSE))
+            else:
                 raise _refused(answer, path, revision)
-            self._forget(revision)  # which has ended, or the cookie has: both are had anew
-            if answer.status in _AGAIN:
-                time.sleep(answer.retry_after or _PAUSE)
         raise AssertionError("the last attempt returns or raises")
 
     def _proxy(self) -> str:
@@ -107,30 +121,31 @@ class BrowsingSessions:
 
     def _session(self, revision: PackageUri) -> str:
         """One that is good for a while yet."""
-        scope = f"quilt+{revision.registry}#package={revision.name}@{revision.top_hash}"
+        scope = _scope(revision)
         with self._lock:
-            known = self._sessions.get(scope)
-            if known is not None and time.monotonic() - known[1] < _USED_FOR:
-                return known[0]
+            held = self._sessions.setdefault(scope, _Session())
+            self._sessions.move_to_end(scope)
+            if len(self._sessions) > _KEPT:
+                self._sessions.popitem(last=False)
+        with held.making:  # by those alone who wait for this one
+            if held.id and time.monotonic() - held.begun < _USED_FOR:
+                return held.id
             if not self._has_cookie:
                 self._set_cookie()
-            begun = time.monotonic()
+            held.begun = time.monotonic()
             answer = self._stack.graph.query("BrowsingSessionCreate", scope=scope, ttl=_SECONDS)
             try:
                 made = result(answer.get("browsingSessionCreate"), "BrowsingSession")
             except StackRefused as error:
                 raise _not_browsable(error, revision) from None
-            session = text_of(made.get("id"))
-            if session is None or not session.isprintable() or "/" in session:
-                raise StorageUnavailable(
+            found = text_of(made.get("id"))
+            if found is None or _ID.fullmatch(found) is None:
+                raise StackFailed(
                     "The Quilt stack answered with a browsing session that has no id.",
                     next_step="Try once more; if it stays so, tell an administrator of the stack.",
                 )
-            self._sessions[scope] = session, begun
-            self._sessions.move_to_end(scope)
-            if len(self._sessions) > _KEPT:
-                self._sessions.popitem(last=False)
-            return session
+            held.id = found
+            return found
 
     def _set_cookie(self) -> None:
         """Kept by the client, for the proxy alone."""
@@ -145,9 +160,12 @@ class BrowsingSessions:
             raise _refused(answer, "", None)
         self._has_cookie = True
 
-    def _forget(self, revision: PackageUri) -> None:
+    def _forget(self, revision: PackageUri, session: str) -> None:
+        """Unless another has been made since."""
         with self._lock:
-            self._sessions.pop(f"quilt+{revision.registry}#package={revision.name}@{revision.top_hash}", None)
+            held = self._sessions.get(_scope(revision))
+        if held is not None and held.id == session:
+            held.id = ""
             self._has_cookie = False
 
     def _followed(self, answer: Answer, url: str, wanted: dict[str, str], length: int) -> Answer:
@@ -165,6 +183,20 @@ class BrowsingSessions:
                 details={"host": answer.host},
             )
         return self._elsewhere.send("GET", target, headers=wanted, most=length + PIECE, is_file=True)
+
+
+@dataclass(slots=True)
+class _Session:
+    """``id`` empty: it is still to be made."""
+
+    id: str = ""
+    begun: float = 0.0
+    making: threading.Lock = field(default_factory=threading.Lock)
+
+
+def _scope(revision: PackageUri) -> str:
+    """Source: the catalog's own spelling of a revision."""
+    return f"quilt+{revision.registry}#package={revision.name}@{revision.top_hash}"
 
 
 def _bytes(answer: Answer, offset: int, length: int) -> Bytes:
@@ -203,6 +235,14 @@ def _refused(
             details=about,
         )
     return answer.strange(f"status {answer.status} for the bytes of a file", "Try again in a moment.")
+
+
+def _no_ranges(host: str) -> NotSupported:
+    return NotSupported(
+        f"The Quilt stack at {host} brings whole files only, and this one is larger than is read at once.",
+        next_step="Ask an administrator of the stack, whose proxy should answer requests for a range.",
+        details={"host": host},
+    )
 
 
 def _not_browsable(error: StackRefused, revision: PackageUri) -> StackRefused | NotSupported:

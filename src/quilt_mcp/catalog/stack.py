@@ -92,8 +92,14 @@ class Stack:
     def restore(self, place: PhysicalKey, *, tier: str, days: int) -> bool:
         """Asks the stack to restore an archived object. False: that was under way already. Raises NotSupported (releases before
         1.70 have no such thing), PermissionDenied, StackRefused."""
-        given = {"bucket": place.bucket, "key": place.path, "version": place.version_id}
-        answer = self.graph.once("RestoreObject", **given, tier=tier.upper(), days=days).get("restoreObject")
+        answer = self.graph.once(
+            "RestoreObject",
+            bucket=place.bucket,
+            key=place.path,
+            version=place.version_id,
+            tier=tier.upper(),
+            days=days,
+        ).get("restoreObject")
         try:
             result(answer, "RestoreObjectSuccess")
         except StackRefused as error:

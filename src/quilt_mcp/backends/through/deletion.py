@@ -42,5 +42,9 @@ async def delete_told(
                 error.next_step = f"{gone} of {len(hashes)} revisions are deleted already. {error.next_step}"
             raise
     registry.forget_pointers()
-    found = await registry.pointers.latest(name)
+    try:
+        found = await registry.pointers.latest(name)
+    except QuiltError as error:
+        warning = f"not_read_back: the revisions are deleted, reading back failed ({error.code})."
+        return replace(planned.outcome, done=True, warnings=(*planned.outcome.warnings, warning))
     return replace(planned.outcome, done=True, latest=found and found.top_hash)

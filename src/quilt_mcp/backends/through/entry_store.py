@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from quilt_mcp.catalog.sessions import PIECE, BrowsingSessions, Bytes
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.errors import NotSupported
+from quilt_mcp.storage.hashing import written_while_read
 from quilt_mcp.storage.store import (
     ArchiveKeeper,
     EntryPlaces,
@@ -37,17 +38,22 @@ class EntryStore:
     entries: EntryPlaces | None = None
 
     def __init__(
-        self, sessions: BrowsingSessions, revision: PackageUri, modified: datetime | None = None
+        self,
+        sessions: BrowsingSessions,
+        revision: PackageUri,
+        physical_key: PhysicalKey,
+        modified: datetime | None = None,
     ) -> None:
-        """``modified``: when the revision was made, for files of which the stack does not tell when they were."""
+        """``physical_key``: where the entry's bytes lie, for messages. ``modified``: when the revision was made, for files of
+        which the stack does not tell when they were."""
         self._sessions = sessions
         self._revision = revision
         self._modified = modified or _NEVER
+        self._physical_key = physical_key
         self.url = revision.registry
 
     def physical_key(self, key: str, version: str | None = None) -> PhysicalKey:
-        """For messages: where the bytes really lie, only the manifest knows."""
-        return PhysicalKey(self.url.removeprefix("s3://"), key, version)
+        return self._physical_key
 
     async def stat(self, key: str, *, version: str | None = None) -> ObjectStat:
         return self._stat(key, await self._read(key, 0, 1))
@@ -59,10 +65,9 @@ class EntryStore:
             return await self.stat(key), b""
         first = await self._read(key, offset, PIECE if length is None else min(length, PIECE))
         end = first.size if length is None else min(first.size, offset + length)
-        pieces = [first.data]
-        at = offset + len(first.data)
-        while first.data and at < end:
-            piece = await self._read(key, at, min(PIECE, end - at))
+        pieces, at = [first.data], offset + len(first.data)
+        while at < end:
+            piece = self._next(first, await self._read(key, at, min(PIECE, end - at)))
             pieces.append(piece.data)
             at += len(piece.data)
         return self._stat(key, first), pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -70,14 +75,22 @@ class EntryStore:
     async def stream(
         self, key: str, *, offset: int = 0, length: int | None = None, version: str | None = None
     ) -> AsyncIterator[bytes]:
-        left = length
-        while left is None or left > 0:
-            piece = await self._read(key, offset, PIECE if left is None else min(left, PIECE))
-            if not piece.data:
-                return
+        if length == 0:
+            return
+        first = piece = await self._read(key, offset, PIECE if length is None else min(length, PIECE))
+        end = first.size if length is None else min(first.size, offset + length)
+        at = offset + len(first.data)
+        yield first.data
+        while at < end:
+            piece = self._next(first, await self._read(key, at, min(PIECE, end - at)))
+            at += len(piece.data)
             yield piece.data
-            offset += len(piece.data)
-            left = (piece.size - offset) if left is None else min(left - len(piece.data), piece.size - offset)
+
+    def _next(self, first: Bytes, piece: Bytes) -> Bytes:
+        """Of the same object as the first: the key may be written to meanwhile, where it names no version."""
+        if not piece.data or (piece.etag, piece.size) != (first.etag, first.size):
+            raise written_while_read(str(self._physical_key), first.size)
+        return piece
 
     async def _read(self, key: str, offset: int, length: int) -> Bytes:
         return await in_thread(partial(self._sessions.read, self._revision, key, offset, length))

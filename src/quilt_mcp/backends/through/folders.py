@@ -7,7 +7,8 @@ from functools import partial
 from typing import Final
 
 from quilt_mcp.backends.objects import checked_length
-from quilt_mcp.catalog.packages import Inside, StackPackages, ToldFile, ToldFolder
+from quilt_mcp.catalog.packages import StackPackages
+from quilt_mcp.catalog.told import Inside, ToldFile, ToldFolder
 from quilt_mcp.domain.address import PackageUri, browse_call
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry, Header
@@ -15,6 +16,7 @@ from quilt_mcp.domain.listing import Browse, Content, Item, Page, Totals
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.names import walk_key
 from quilt_mcp.errors import EntryNotFound, InvalidArgument, NotAFile
+from quilt_mcp.registry.recorded import check_size
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.workers import in_thread
 
@@ -25,7 +27,7 @@ NOT_VERIFIED: Final = (
 
 
 class Folders:
-    """Each call is two requests: which revision it is, and what is in the folder."""
+    """Each call is two requests after the ones that found the revision too large: which it is, and what is in the folder."""
 
     def __init__(self, packages: StackPackages, registry: Registry) -> None:
         self._packages = packages
@@ -76,8 +78,10 @@ class Folders:
                 next_step=f"{browse_call(pinned)}, then object_read with the path of a row.",
             )
         wanted = checked_length(offset, length, item.size, str(pinned))
-        place = self._registry.locate(pinned, Entry(item.path, item.physical_key, item.size, None))
+        entry = Entry(item.path, item.physical_key, item.size, None)
+        place = self._registry.locate(pinned, entry)
         stat, content = await place.store.get(place.key, offset=offset, length=wanted)
+        check_size(entry, stat.size)
         return Content(
             uri=str(pinned),
             data=content,

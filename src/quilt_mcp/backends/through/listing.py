@@ -9,7 +9,8 @@ from json import dumps
 from typing import Any, Final, Literal, cast
 
 from quilt_mcp.backends.through.told_registry import ToldRegistry
-from quilt_mcp.catalog.packages import StackPackages, ToldPackage
+from quilt_mcp.catalog.packages import StackPackages
+from quilt_mcp.catalog.told import ToldPackage
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.glob import has_wildcard
@@ -127,12 +128,17 @@ class _Listing:
                 raise
             rows, self.total = await in_thread(asking)
             rows = await collect(rows, _AT_ONCE, self._one)
+            if wanted.detail:
+                self.warnings.append(
+                    "not_counted: the stack fails at one of the packages, so files are not counted here."
+                )
         return rows
 
     async def _one(self, row: ToldPackage) -> ToldPackage:
         bucket = self.registry.store.url.removeprefix("s3://")
         try:
-            told = await in_thread(partial(self.packages.revision, bucket, row.name, LATEST))
+            revision = row.top_hash or LATEST
+            told = await in_thread(partial(self.packages.revision, bucket, row.name, revision))
         except StackFailed as error:
             self.unread.add(row.name)
             self.warnings.append(f"unreadable_manifest: {row.top_hash} ({row.name}): {error.code}.")
@@ -141,9 +147,8 @@ class _Listing:
         return replace(row, message=header.message, metadata=header.user_meta)
 
     def _pattern(self) -> str | None:
-        """What narrows names on the stack's side, where it cannot narrow too much: there it is a part of a name."""
-        text = self.wanted.prefix or next(iter(self.wanted.match.split()), "")
-        return None if not text or has_wildcard(text) else text
+        """What narrows names on the stack's side, where it is a part of a name: no match, which takes no heed of case."""
+        return None if has_wildcard(self.wanted.prefix) else self.wanted.prefix or None
 
     def _is_name(self, row: ToldPackage) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,20 +14,22 @@ from quilt_mcp.backends.through.folders import Folders, is_of_folders
 from quilt_mcp.backends.through.listing import list_told
 from quilt_mcp.backends.through.told_author import ToldAuthor
 from quilt_mcp.backends.through.told_registry import ToldRegistry
+from quilt_mcp.backends.through.told_store import TooManyFiles
 from quilt_mcp.backends.through.told_stores import ToldStores
+from quilt_mcp.catalog.keys import ROLE_SECONDS
 from quilt_mcp.catalog.objects import StackObjects
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.catalog.sessions import BrowsingSessions
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, parse_registry
-from quilt_mcp.domain.listing import Browse, Content, Item, PackageListing, Page
-from quilt_mcp.domain.plan import Commit, CopyRequest, DeleteOutcome, Progress, no_progress
+from quilt_mcp.domain.listing import Browse, Content, Item, Link, PackageListing, Page
+from quilt_mcp.domain.plan import Commit, CopyRequest, DeleteOutcome, Plan, Progress, no_progress
 from quilt_mcp.domain.search.where import Condition
-from quilt_mcp.errors import NotSupported
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.reading.packages import Wanted
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.author import Author
+from quilt_mcp.storage.workers import in_thread
 
 MISSING: Final = (
     "objects of buckets",
@@ -51,11 +54,11 @@ class ThroughOps(OfStack):
         options: Options,
         *,
         backend: BackendName,
-        why: str,
         renew_keys: Callable[[], object],
+        gives_keys: Callable[[], bool] | None,
         s3_host: str | None = None,
     ) -> None:
-        """``why``: the reason for this way, for ``status``. Asks nothing yet."""
+        """``gives_keys``: whether the stack gives AWS keys by now; None: this way was asked for. Asks nothing yet."""
         registries = options.registries(registry)
         local = options.local_stores(registries)
         self._packages = StackPackages(stack.graph)
@@ -64,7 +67,8 @@ class ThroughOps(OfStack):
         self._buckets = ToldStores(self._packages, objects, sessions, local, options.allowed)
         super().__init__(backend, registries, self._buckets, local, options)
         self._join(stack, options.allowed, renew_keys)
-        self._why = why
+        self._gives_keys = gives_keys
+        self._looked = time.monotonic()
 
     def _registry(self, url: str) -> Registry:
         canonical = parse_registry(url)
@@ -80,7 +84,18 @@ class ThroughOps(OfStack):
         return ToldAuthor(self._packages, registry, self._registry, self._scratch)
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"why_this_way": self._why, "missing": list(MISSING)}
+        return super().describe() | {
+            "why_this_way": "QUILT_THROUGH_STACK is set"
+            if self._gives_keys is None
+            else "the stack gives this user no AWS credentials",
+            "missing": list(MISSING),
+        }
+
+    async def look_again(self) -> None:
+        if self._gives_keys is None or time.monotonic() - self._looked < ROLE_SECONDS:
+            return
+        self._looked = time.monotonic()
+        self.is_outdated = self.is_outdated or await in_thread(self._gives_keys)
 
     # -- reading --
 
@@ -140,28 +155,37 @@ class ThroughOps(OfStack):
                 limit=limit,
                 cursor=cursor,
             )
-        except NotSupported as error:
-            if not _is_too_large(error) or recursive or match or sort != "path" or depth not in (None, 1):
+        except TooManyFiles:
+            if recursive or match or sort != "path" or depth not in (None, 1):
                 raise
         return await self._folders(package).browse(package, checked_limit(limit), cursor)
 
     async def stat(self, package: PackageUri) -> Item:
         try:
             return await super().stat(package)
-        except NotSupported as error:
-            if not _is_too_large(error):
-                raise
+        except TooManyFiles:
+            pass
         return await self._folders(package).stat(package)
 
     async def read(self, package: PackageUri, *, offset: int = 0, length: int | None = None) -> Content:
         try:
             return await super().read(package, offset=offset, length=length)
-        except NotSupported as error:
-            if not _is_too_large(error):
-                raise
+        except TooManyFiles:
+            pass
         return await self._folders(package).read(package, offset, length)
 
     # -- writing --
+
+    async def plan_copy(self, request: CopyRequest) -> Plan:
+        plan = await super().plan_copy(request)
+        author = await self._author(request.destination.registry)
+        is_rollback = (request.source.registry, request.source.name) == (
+            request.destination.registry,
+            request.destination.name,
+        )
+        if is_rollback and isinstance(author, ToldAuthor) and plan.top_hash is not None:
+            await author.check_rollback(request.source.name, plan.top_hash)
+        return plan
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         """With its files from one bucket into another: the stack promotes it."""
@@ -186,10 +210,14 @@ class ThroughOps(OfStack):
         finally:
             self._named.forget(registry.store, package.name)
 
+    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+        """A page of the catalog needs no bytes."""
+        package = PackageUri.parse(uri) if uri.startswith("quilt+s3:") else None
+        if package is None or self._stack.catalog_url is None:
+            return await super().link(uri, expires_in=expires_in)
+        pinned, entry = await self._registry(package.registry).file(package)
+        return await self._link(self._registry(package.registry).locate(pinned, entry), str(pinned))
+
     def _folders(self, package: PackageUri) -> Folders:
         registry = self._registry(package.registry)
         return Folders(self._packages, registry)
-
-
-def _is_too_large(error: NotSupported) -> bool:
-    return "entries" in error.details

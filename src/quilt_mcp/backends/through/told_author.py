@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
-from quilt_mcp.backends.through.told_publisher import ToldPublisher
+from quilt_mcp.backends.through.told_publisher import ToldPublisher, check_folders
 from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_store import DIRECT
 from quilt_mcp.catalog.packages import StackPackages
@@ -22,6 +23,7 @@ from quilt_mcp.registry.writing.arrivals import Arrivals, Incoming
 from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.intake import Placement, Survey
 from quilt_mcp.registry.writing.prepared import Prepared, Request
+from quilt_mcp.storage.workers import in_thread
 
 UNCHECKED: Final = (
     "through_stack: the stack makes the revision. It holds it against the bucket's workflow only then, and replaces whatever is "
@@ -50,6 +52,10 @@ class ToldAuthor(Author):
         plan = await super().plan(request)
         return replace(plan, warnings=(*plan.warnings, UNCHECKED))
 
+    async def check_rollback(self, name: str, top_hash: str) -> None:
+        """Raises as ``ToldPublisher.roll_back`` will."""
+        await self._told.checked(name, top_hash)
+
     async def promote(self, request: CopyRequest) -> Commit:
         """From another bucket, by the stack, which copies the files where the source's configuration says so. Raises as
         ``write``."""
@@ -57,7 +63,8 @@ class ToldAuthor(Author):
             origin = self._registries(request.source.registry)
             source = replace(request.source, tag=None, top_hash=await origin.resolve(request.source))
             name = first.plan.package.name
-            published = await self._told.promote(name, source, first.header, first.parent)
+            entries = first.plan.totals.entries
+            published = await self._told.promote(name, source, first.header, first.parent, entries)
             plan = replace(first.plan, top_hash=published.top_hash, bytes_to_copy=0)
             return Commit(
                 plan=plan,
@@ -69,6 +76,12 @@ class ToldAuthor(Author):
             )
 
     async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
+        if not isinstance(request, CopyRequest):
+            draft = prepared.draft
+            checking = partial(
+                check_folders, prepared.plan.package.name, draft.directories(), draft.entries()
+            )
+            await in_thread(checking)
         warnings = (IN_PLACE,) if len(prepared.arrivals) and not isinstance(request, CopyRequest) else ()
         plan = replace(prepared.plan, warnings=(*prepared.plan.warnings, *warnings))
         return await self._counted(request, prepared, plan)
@@ -76,7 +89,8 @@ class ToldAuthor(Author):
     def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
         return _InPlace()
 
-    _planned = _placement
+    def _planned(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
+        return _InPlace()
 
 
 class _InPlace:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from typing import Final, NoReturn
 
 from quilt_mcp.backends.through.entry_store import EntryStore
-from quilt_mcp.catalog.packages import MOST_LISTED, StackPackages, ToldContents, ToldRevision
+from quilt_mcp.catalog.packages import MOST_LISTED, StackPackages
 from quilt_mcp.catalog.sessions import BrowsingSessions
+from quilt_mcp.catalog.told import ToldContents, ToldRevision
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Entry, Header
 from quilt_mcp.domain.manifest.codec import dump_line, encode_exact
-from quilt_mcp.errors import NotSupported, ObjectNotFound
+from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, POINTERS, TIMESTAMP, pointer_key
+from quilt_mcp.registry.manifests.cache import SMALL
 from quilt_mcp.registry.pointers import pointer_digest
 from quilt_mcp.storage.store import (
     ArchiveKeeper,
@@ -53,8 +55,16 @@ class ToldStore:
     pages: PageLister | None = None
     archive: ArchiveKeeper | None = None
 
-    def __init__(self, packages: StackPackages, sessions: BrowsingSessions, bucket: str) -> None:
+    def __init__(
+        self,
+        packages: StackPackages,
+        sessions: BrowsingSessions,
+        bucket: str,
+        allowed: Collection[str] | None = None,
+    ) -> None:
+        """``allowed``: the only buckets whose files are read."""
         self.bucket = bucket
+        self._allowed = allowed
         self.url = f"s3://{bucket}"
         self.entries: EntryPlaces | None = self
         self._packages = packages
@@ -73,8 +83,12 @@ class ToldStore:
         return PhysicalKey(self.bucket, key, version)
 
     def place(self, pinned: PackageUri, entry: Entry) -> Place:
+        """Raises PermissionDenied for a file in a bucket that the allow-list leaves out."""
+        key = PhysicalKey.parse(entry.physical_key)
+        if self._allowed is not None and key.bucket not in self._allowed:
+            raise not_allowed(key.bucket or "")
         told = self._revisions.get(pinned.top_hash or "")
-        return Place(EntryStore(self._sessions, pinned, told and told.modified), entry.logical_key)
+        return Place(EntryStore(self._sessions, pinned, key, told and told.modified), entry.logical_key)
 
     # -- reading --
 
@@ -189,9 +203,12 @@ class ToldStore:
         return known
 
     async def _manifest(self, told: ToldRevision) -> bytes:
-        found = await in_thread(partial(self._packages.contents, self.bucket, told.name, told.top_hash))
+        found: ToldContents | None = None
+        if told.entries is None or told.entries <= MOST_LISTED:
+            asking = partial(self._packages.contents, self.bucket, told.name, told.top_hash)
+            found = await in_thread(asking)
         if found is None:
-            raise NotSupported(
+            raise TooManyFiles(
                 f"{told.name}@{told.top_hash[:10]} has more files than the stack lists at once ({MOST_LISTED:,} are asked for): "
                 "only single folders of it can be browsed and single files read.",
                 next_step=f"Browse it folder by folder. {DIRECT}",
@@ -224,7 +241,21 @@ def _pointer_stat(key: str, told: ToldRevision) -> ObjectStat:
 
 
 def _manifest_stat(key: str, told: ToldRevision) -> ObjectStat:
-    return ObjectStat(key, min(MOST_LISTED, told.entries or 0) * _AN_ENTRY, told.top_hash, told.modified)
+    """Never larger than what is held in memory: its size is a guess, by which no file is read."""
+    guess = SMALL if told.entries is None else min(SMALL, told.entries * _AN_ENTRY)
+    return ObjectStat(key, guess, told.top_hash, told.modified)
+
+
+class TooManyFiles(NotSupported):
+    """A revision is larger than the stack lists whole."""
+
+
+def not_allowed(bucket: str) -> PermissionDenied:
+    return PermissionDenied(
+        f"Bucket {bucket} is not among those this server may use.",
+        next_step="Use one that registry_list shows, or ask for it to be added to QUILT_ALLOWED_BUCKETS.",
+        details={"bucket": bucket},
+    )
 
 
 def _not_told(what: str) -> NotSupported:

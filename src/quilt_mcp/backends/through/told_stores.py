@@ -6,13 +6,13 @@ from collections.abc import Collection
 from functools import partial
 from typing import Final, NoReturn
 
-from quilt_mcp.backends.through.told_store import DIRECT, ToldStore
+from quilt_mcp.backends.through.told_store import DIRECT, ToldStore, not_allowed
 from quilt_mcp.catalog.objects import StackObjects
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.catalog.sessions import BrowsingSessions
 from quilt_mcp.domain.address import PhysicalKey, parse_object, parse_registry
 from quilt_mcp.domain.glob import Glob, has_wildcard, parse_glob_url, split_glob
-from quilt_mcp.errors import NotSupported, PermissionDenied, SourceNotFound
+from quilt_mcp.errors import NotSupported, SourceNotFound
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages, in_thread
@@ -49,12 +49,8 @@ class ToldStores:
     def bucket(self, name: str) -> ToldStore:
         """A new one: it is for one call. Raises PermissionDenied for one that the allow-list leaves out."""
         if self._allowed is not None and name not in self._allowed:
-            raise PermissionDenied(
-                f"Bucket {name} is not among those this server may use.",
-                next_step="Use one that registry_list shows, or ask for it to be added to QUILT_ALLOWED_BUCKETS.",
-                details={"bucket": name},
-            )
-        return ToldStore(self._packages, self._sessions, name)
+            raise not_allowed(name)
+        return ToldStore(self._packages, self._sessions, name, self._allowed)
 
     def locate(self, physical_key: PhysicalKey) -> tuple[Store, str]:
         if physical_key.bucket is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from quilt_mcp.auth.registry_http import NoKeys
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.cli.doctor.check import Check, failed
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.request import SearchRequest
-from quilt_mcp.errors import NotSupported, PermissionDenied, QuiltError
+from quilt_mcp.errors import NotSupported, QuiltError
 from quilt_mcp.ops import SupportsSearch
 from quilt_mcp.storage.s3.clients import KeySource
 
@@ -36,7 +37,7 @@ async def examine_stack(stack: Stack, keys: KeySource) -> StackChecks:
     checks.append(Check("user", True, _told(who)))
     try:
         await asyncio.to_thread(keys)
-    except PermissionDenied as error:
+    except NoKeys as error:
         said = "none are given to this user: packages are read and written through the stack"
         checks.append(Check("aws keys", None, said, error.next_step))
         return StackChecks(tuple(checks), answers=True, is_served=True)

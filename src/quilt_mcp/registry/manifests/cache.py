@@ -198,7 +198,7 @@ class ManifestCache:
             if found is None:
                 admit(stat.size)
                 found = await self._load(store, top_hash, stat, ahead=ahead)
-            if found is not None:
+            if found is not None and found.verified is not False:
                 self._keep(found)
             return found
 
@@ -257,7 +257,7 @@ class ManifestCache:
             seen, body = await store.get(key, version=stat.version)
             if seen.etag != stat.etag:
                 return None
-            if stat.size <= AT_ONCE:
+            if len(body) <= AT_ONCE:
                 found = look_through(body)
             else:
                 found = await to_thread.run_sync(look_through, body, check_cancelled)
