@@ -16,6 +16,8 @@ from parts.s3_access import S3Access
 from parts.stack import Fault, Stack
 from parts.stack.faults import bad_gateway, no_credentials, no_listing
 from quilt_mcp.backends.through import entry_store, told_store
+from quilt_mcp.backends.through import ops as through_ops
+from quilt_mcp.catalog import keys as keys_module
 from quilt_mcp.catalog import packages as packages_module
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
@@ -172,6 +174,44 @@ def test_after_a_switch_of_the_role_the_way_is_found_anew(lab: Lab) -> None:
     assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "direct"
 
 
+def test_credentials_that_are_given_later_are_found_within_a_minute(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.push("lab/plants")
+    lab.call("package_browse", package="lab/plants")
+    lab.stack.clear_faults()
+    monkeypatch.setattr(through_ops, "ROLE_SECONDS", 0.0)
+    assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "direct"
+
+
+def test_a_role_that_lost_its_credentials_goes_through_the_stack_at_the_next_call(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.push("lab/plants")
+    lab.stack.clear_faults()
+    monkeypatch.setattr(keys_module, "ROLE_SECONDS", 0.0)
+    assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "direct"
+    lab.stack.fault(no_credentials())
+    lab.stack.set_role("ada", "reader")
+    asyncio.run(asyncio.sleep(0.2))  # after which obstore asks for keys again
+    first = lab.call("package_browse", package="lab/plants")
+    assert first.get("error", {}).get("code") in (None, "permission_denied")
+    assert lab.call("package_browse", package="lab/plants")["data"]["verified"]
+
+
+def test_plain_aws_credentials_are_not_taken_for_a_stack(
+    moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nobody"))
+    session = Session(
+        Settings(default_registry="s3://x-bucket", through_stack=True, cache_dir=tmp_path / "cache")
+    )
+    error = asyncio.run(session.call("packages_list", {})).structured["error"]
+    assert error["code"] == "misconfigured" and "--through-stack" in error["next_step"]
+
+
 # -- reading --
 
 
@@ -239,6 +279,13 @@ def test_a_file_that_names_an_encoding_is_read_as_it_lies(lab: Lab, redirects: b
     assert lab.call("package_verify", package="lab/plants")["data"]["ok"]
     lab.call("package_install", package="lab/plants", path="packed.csv.gz", dest=str(lab.folder / "there"))
     assert (lab.folder / "there/packed.csv.gz").read_bytes() == packed
+
+
+def test_a_page_of_the_catalog_is_linked_without_reading_a_byte(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.stack.change_bucket(lab.bucket, browsable=False)
+    link = lab.call("object_link", package="lab/plants", path="README.md")["data"]
+    assert link["url"].startswith(f"{lab.stack.url}/b/{lab.bucket}/packages/lab/plants/tree/")
 
 
 def test_names_with_odd_characters_are_read(lab: Lab) -> None:
@@ -369,6 +416,19 @@ def test_a_revision_too_large_to_be_listed_is_browsed_folder_by_folder_and_not_v
     assert not read.get("verified")
 
 
+def test_a_revision_of_many_files_is_held_in_memory_whatever_its_size(lab: Lab) -> None:
+    """The size of its manifest is a guess, by which none is taken for one that changes while it is read."""
+    lab.push("lab/plants")
+    place = {"physicalKey": f"{lab.registry}/x", "size": 1, "hash": {"type": "SHA256", "value": "0" * 64}}
+    many = {f"f/{number:05}.txt": place for number in range(40_000)}
+    lab.stack.fault(
+        Fault("/graphql", field="PackageRevision.contentsFlatMap", value=many),
+        Fault("/graphql", field="PackageRevision.totalEntries", value=40_000),
+    )
+    found = lab.call("package_browse", package="lab/plants")["data"]
+    assert (found["totals"]["entries"], found["verified"]) == (40_000, False)
+
+
 @pytest.mark.usefixtures("small_listings")
 @pytest.mark.parametrize(
     ("tool", "arguments"),
@@ -405,6 +465,31 @@ def test_a_listing_told_in_part_is_an_error_and_a_patch_of_it_writes_nothing(lab
     for tool, arguments in (("package_browse", {}), ("package_patch", {"remove": ["README.md"]})):
         assert lab.call(tool, package="lab/plants", **arguments)["error"]["code"] == "stack_failed"
     assert lab.log("lab/plants") == [before]
+
+
+def test_folders_told_in_part_are_an_error_as_their_metadata_would_be_lost(lab: Lab) -> None:
+    lab.push("lab/plants", folders={"data": {"site": "north"}})
+    before = lab.log("lab/plants")
+    for field, value in (("PackageRevision.dir", None), ("PackageDir.children", [])):
+        lab.stack.clear_faults()
+        lab.stack.fault(no_credentials(), Fault("/graphql", operation="Contents", field=field, value=value))
+        error = lab.call("package_patch", package="lab/plants", message="x")["error"]
+        assert error["code"] in ("stack_failed", "not_supported")
+    assert lab.log("lab/plants") == before
+
+
+def test_what_was_told_wrong_once_is_asked_for_again(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lie = {
+        path: {"physicalKey": f"{lab.registry}/x", "size": 1, "hash": {"type": "SHA256", "value": "00"}}
+        for path in FILES
+    }
+    lab.stack.fault(
+        Fault("/graphql", operation="Contents", field="PackageRevision.contentsFlatMap", value=lie, times=2)
+    )
+    assert lab.call("package_browse", package="lab/plants")["data"]["verified"] is False
+    assert lab.call("package_browse", package="lab/plants")["data"]["verified"] is True
+    assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
 
 
 def test_a_listing_that_has_another_hash_is_shown_as_not_verified_and_nothing_is_done_with_it(
@@ -615,6 +700,64 @@ def test_a_stack_that_falls_silent_in_a_write_is_never_asked_twice(lab: Lab) -> 
     assert lab.log("lab/plants") == [before]
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (
+            Fault("/graphql", operation="Revision", after=1, field="PackageRevision.totalEntries", value=99),
+            "not_as_planned",
+        ),
+        (Fault("/graphql", operation="RevisionHashes", status=502), "not_read_back"),
+        (
+            Fault(
+                "/graphql",
+                operation="RevisionHashes",
+                field="Package.revisions",
+                value={"total": 0, "page": []},
+            ),
+            "not_in_log",
+        ),
+    ],
+)
+def test_what_is_odd_after_a_write_is_told_and_the_write_is_not_called_undone(
+    lab: Lab, fault: Fault, said: str
+) -> None:
+    lab.push("lab/plants")
+    lab.stack.fault(fault)
+    done = lab.call("package_patch", package="lab/plants", message="x")
+    assert any(one.startswith(said) for one in done["warnings"]), done
+    assert lab.log("lab/plants")[-1] == done["data"]["top_hash"]
+
+
+def test_who_was_overtaken_in_the_moment_of_a_write_is_named(lab: Lab) -> None:
+    before = lab.push("lab/plants", meta={"n": 1})
+    other = lab.push("lab/plants", meta={"n": 2})
+    told = lab.stack.ask(
+        f'{{package(bucket: "{lab.bucket}", name: "lab/plants") {{revision(hashOrTag: "{before}") {{hash modified}}}}}}',
+        lab.settings.api_key,
+    )["data"]["package"]["revision"]
+    # The look before the write is told what was latest a moment ago.
+    lab.stack.fault(
+        Fault(
+            "/graphql",
+            operation="Revision",
+            times=2,
+            field="Package.revision",
+            value=told | {"metadata": {}, "totalEntries": 3},
+        )
+    )
+    done = lab.call("package_patch", package="lab/plants", expected_top_hash=before, message="x")
+    assert any(one.startswith("overtaken") and other in one for one in done["warnings"]), done
+
+
+def test_a_deletion_that_was_carried_out_is_told_so_whatever_comes_after(lab: Lab) -> None:
+    lab.push("lab/plants")
+    lab.stack.fault(Fault("/graphql", operation="Revision", after=1, status=502))
+    done = lab.call("package_delete", package="lab/plants", all=True)
+    assert done["data"]["done"] and any(one.startswith("not_read_back") for one in done["warnings"])
+    assert lab.log("lab/plants") == []
+
+
 def test_a_read_that_the_proxy_fails_once_is_made_again(lab: Lab) -> None:
     lab.push("lab/plants")
     lab.stack.fault(bad_gateway(times=1, path="/browse/*/README.md"))
@@ -647,10 +790,22 @@ def test_a_range_that_is_not_the_one_asked_for_is_not_taken(lab: Lab, told: str)
     lab.push("lab/plants")
     headers = {"Content-Range": told} if told else {}
     lab.stack.fault(Fault("/browse/*/README.md", status=206, body="# Plants\n", headers=headers))
-    assert lab.call("object_read", package="lab/plants", path="README.md")["error"]["code"] in (
-        "storage_unavailable",
-        "hash_mismatch",
-    )
+    error = lab.call("object_read", package="lab/plants", path="README.md")["error"]
+    assert error["code"] == "storage_unavailable"
+
+
+def test_pieces_of_two_objects_are_never_joined(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_store, "PIECE", 4)
+    lab.push("lab/plants")
+    for told, body in (("bytes 4-7/9", "lant"), ("bytes */5", "")):
+        lab.stack.clear_faults()
+        answer = {"Content-Range": told, "ETag": '"another"'}
+        status = 206 if body else 416
+        lab.stack.fault(
+            no_credentials(), Fault("/browse/*/README.md", after=1, status=status, body=body, headers=answer)
+        )
+        error = lab.call("object_read", package="lab/plants", path="README.md")["error"]
+        assert error["code"] == "hash_mismatch"
 
 
 def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:
@@ -678,4 +833,4 @@ def test_another_bucket_is_promoted_to_only_where_the_configuration_says_so(lab:
     found = lab.quilt3.run(BROWSE, name="lab/plants", registry=f"s3://{other}")
     assert found["hash"] == done["top_hash"]
     assert all(place.startswith(f"s3://{other}/") for _, _, place in found["files"].values())
-    assert top_hash
+    assert found["message"] == "one" and lab.browsed("lab/plants")["hash"] == top_hash

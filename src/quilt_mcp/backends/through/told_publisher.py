@@ -114,7 +114,7 @@ class ToldPublisher:
                 details={"package": name, "parent": parent and parent.top_hash} | error.details,
             ) from error
         except WorkflowFailed as error:
-            error.next_step = "Mend what the reason names, or pass another workflow; reading what it demands takes AWS credentials."
+            error.next_step = "Mend what the reason names, or pass another workflow (AWS credentials are needed to read it)."
             raise
         told = await in_thread(
             partial(self._read_back, name, top_hash, parent and parent.top_hash, header, entries)
