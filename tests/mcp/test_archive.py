@@ -237,6 +237,26 @@ def test_a_verification_calls_archived_files_no_damage(user: User, bucket: str) 
     assert any(one.startswith("archived: 2 files") and "object_restore" in one for one in found["warnings"])
 
 
+def test_a_listing_and_a_plan_tell_what_is_archived(user: User, bucket: str, moto_proxy: Proxy) -> None:
+    rows = user.call("object_list", location=f"s3://{bucket}/raw/")["data"]["objects"]
+    classes = {row["path"]: row.get("storage_class") for row in rows}
+    assert classes == {"a.csv": "GLACIER", "b.bin": "DEEP_ARCHIVE", "warm.csv": None}
+    with moto_proxy.recording() as seen:
+        plan = user.call(
+            "package_create", package="lab/x", sources=[{"from": f"s3://{bucket}/raw/"}], dry_run=True
+        )
+    [told] = [one for one in plan["warnings"] if one.startswith("archived:")]
+    assert "2 objects" in told and "raw/a.csv, raw/b.bin" in told and "object_restore" in told
+    assert not seen.counts["HeadObject"], "the listing that is made anyway tells it"
+
+
+def test_no_link_is_made_that_opens_nothing(user: User, bucket: str) -> None:
+    asked = {"uri": f"s3://{bucket}/raw/a.csv"}
+    assert user.error("object_link", **asked)["code"] == "object_archived"
+    assert user.call("object_restore", **asked)["data"]["done"]
+    assert user.call("object_link", **asked)["data"]["kind"] == "presigned"
+
+
 def test_the_hash_of_an_archived_object_is_not_made_up(user: User, bucket: str) -> None:
     assert user.error("object_read", uri=f"s3://{bucket}/raw/a.csv", hash=True)["code"] == "object_archived"
 
@@ -388,6 +408,10 @@ def test_a_stack_of_an_older_release_is_passed_by_and_that_is_told(
     assert done["data"]["state"] == "asked"
     assert done["warnings"][0].startswith("by_own_keys:")
     assert restored_by_keys(stack) == ["raw/a.csv"]
+
+
+def test_a_page_of_the_catalog_is_where_an_archived_object_can_be_looked_at(ada: User, bucket: str) -> None:
+    assert ada.call("object_link", uri=f"s3://{bucket}/raw/a.csv")["data"]["kind"] == "catalog"
 
 
 def test_what_a_stack_refuses_is_not_asked_of_s3(ada: User, stack: Stack, bucket: str) -> None:
