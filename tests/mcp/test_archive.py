@@ -17,8 +17,9 @@ from parts import faults
 from parts.faults import Answer
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
-from parts.stack import Stack
+from parts.stack import Fault, Stack
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.listing import Archive
 from quilt_mcp.errors import ReadOnly
 from quilt_mcp.session import Session
 from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
@@ -359,6 +360,27 @@ async def test_a_store_that_only_reads_restores_nothing(moto: S3Access, bucket: 
         await store.archive.restore("raw/a.csv", version=None, archive=archive, tier="bulk", days=1)
 
 
+@pytest.mark.anyio
+async def test_an_object_that_moves_by_itself_is_asked_for_without_days(moto: S3Access, bucket: str) -> None:
+    """S3 refuses them then. moto restores what it is told days of, and has no such class."""
+    keys = AwsKeys(moto.access_key, moto.secret_key)
+    archives = S3Store(bucket, S3Clients(lambda: keys, endpoint_url=moto.url)).archives
+    moving = Archive("INTELLIGENT_TIERING", "ARCHIVE_ACCESS")
+    for archive, state in ((moving, "archived"), (Archive("GLACIER"), "restored")):
+        assert await archives.restore("raw/a.csv", version=None, archive=archive, tier="bulk", days=1)
+        _, found = await archives.stat("raw/a.csv")
+        assert found is not None and found.state == state
+
+
+def test_a_package_of_this_machine_has_no_archive(user: User, tmp_path: Path) -> None:
+    local = tmp_path / "registry"
+    local.mkdir()
+    given = {"package": "lab/local", "registry": str(local)}
+    assert "error" not in user.call("package_create", **given, files=[{"path": "x", "text": "1"}])
+    info = user.call("object_read", **given, path="x", mode="info")
+    assert info["data"]["size"] == 1 and "archive" not in info["data"]
+
+
 # -- on a stack --
 
 
@@ -408,6 +430,21 @@ def test_a_stack_of_an_older_release_is_passed_by_and_that_is_told(
     assert done["data"]["state"] == "asked"
     assert done["warnings"][0].startswith("by_own_keys:")
     assert restored_by_keys(stack) == ["raw/a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "error"),
+    [("RestoreAlreadyInProgress", "restoring", None), ("InvalidObjectState", None, "stack_refused")],
+)
+def test_what_s3_answers_the_stack_is_told_as_by_s3_itself(
+    ada: User, stack: Stack, bucket: str, code: str, state: str | None, error: str | None
+) -> None:
+    context = {"status_code": 409, "error_code": code, "error_message": "as S3 says"}
+    said = {"__typename": "OperationError", "name": "AWSError", "message": "as S3 says", "context": context}
+    stack.fault(Fault("/graphql", field="Mutation.restoreObject", value=said))
+    answer = ada.call("object_restore", uri=f"s3://{bucket}/raw/a.csv")
+    assert answer.get("data", {}).get("state") == state
+    assert answer.get("error", {}).get("code") == error
 
 
 def test_a_page_of_the_catalog_is_where_an_archived_object_can_be_looked_at(ada: User, bucket: str) -> None:
