@@ -4,7 +4,8 @@ trusted beside the system's."""
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -14,11 +15,16 @@ CA_BUNDLE: Final = "AWS_CA_BUNDLE"
 OTHER_CA_BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
-def authorities(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def authorities() -> Iterator[tuple[str, str]]:
     """Each variable that names a file of certificate authorities, and the file."""
     for name in (CA_BUNDLE, *OTHER_CA_BUNDLES):
-        if environ.get(name):
-            yield name, environ[name]
+        if file := os.environ.get(name):
+            yield name, file
+
+
+def authorities_folder() -> str | None:
+    """As openssl has it: a file for each, under the hash of its name."""
+    return os.environ.get("SSL_CERT_DIR") or None
 
 
 def proxy_before(url: str) -> str | None:

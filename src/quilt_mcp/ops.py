@@ -264,7 +264,8 @@ class QuiltOps(Protocol):
         ...
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
-        """``uri``: a quilt+ URI or an object URI. Raises when the thing does not exist."""
+        """``uri``: a quilt+ URI or an object URI. Raises when the thing does not exist, and ObjectArchived where the link would
+        open nothing."""
         ...
 
     async def diff(

@@ -12,6 +12,8 @@ from s3_ops_contract import BucketContract, OnBuckets, open_ops
 from parts.quilt3_process import Quilt3
 from parts.quilt_registry import QuiltRegistry
 from parts.s3_access import S3Access
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.plan import CreateRequest, InlineFile
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,6 @@ async def test_without_a_catalog_links_are_signed(
     )
     put = await ops.put_object(f"{ops.default_registry}/x", b"1")
     assert (await ops.link(put.uri)).kind == "presigned"
+    package = PackageUri(ops.default_registry, "a/b")
+    made = await ops.create(CreateRequest(package, files=(InlineFile("x", b"1"),)))
+    assert made.warnings == (), "there is nobody to ask what is wanted of files"

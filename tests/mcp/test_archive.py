@@ -17,8 +17,9 @@ from parts import faults
 from parts.faults import Answer
 from parts.proxy import Proxy
 from parts.s3_access import S3Access
-from parts.stack import Stack
+from parts.stack import Fault, Stack
 from quilt_mcp.config import Settings
+from quilt_mcp.domain.listing import Archive
 from quilt_mcp.errors import ReadOnly
 from quilt_mcp.session import Session
 from quilt_mcp.storage.s3.clients import AwsKeys, S3Clients
@@ -237,6 +238,26 @@ def test_a_verification_calls_archived_files_no_damage(user: User, bucket: str) 
     assert any(one.startswith("archived: 2 files") and "object_restore" in one for one in found["warnings"])
 
 
+def test_a_listing_and_a_plan_tell_what_is_archived(user: User, bucket: str, moto_proxy: Proxy) -> None:
+    rows = user.call("object_list", location=f"s3://{bucket}/raw/")["data"]["objects"]
+    classes = {row["path"]: row.get("storage_class") for row in rows}
+    assert classes == {"a.csv": "GLACIER", "b.bin": "DEEP_ARCHIVE", "warm.csv": None}
+    with moto_proxy.recording() as seen:
+        plan = user.call(
+            "package_create", package="lab/x", sources=[{"from": f"s3://{bucket}/raw/"}], dry_run=True
+        )
+    [told] = [one for one in plan["warnings"] if one.startswith("archived:")]
+    assert "2 objects" in told and "raw/a.csv, raw/b.bin" in told and "object_restore" in told
+    assert not seen.counts["HeadObject"], "the listing that is made anyway tells it"
+
+
+def test_no_link_is_made_that_opens_nothing(user: User, bucket: str) -> None:
+    asked = {"uri": f"s3://{bucket}/raw/a.csv"}
+    assert user.error("object_link", **asked)["code"] == "object_archived"
+    assert user.call("object_restore", **asked)["data"]["done"]
+    assert user.call("object_link", **asked)["data"]["kind"] == "presigned"
+
+
 def test_the_hash_of_an_archived_object_is_not_made_up(user: User, bucket: str) -> None:
     assert user.error("object_read", uri=f"s3://{bucket}/raw/a.csv", hash=True)["code"] == "object_archived"
 
@@ -339,6 +360,27 @@ async def test_a_store_that_only_reads_restores_nothing(moto: S3Access, bucket: 
         await store.archive.restore("raw/a.csv", version=None, archive=archive, tier="bulk", days=1)
 
 
+@pytest.mark.anyio
+async def test_an_object_that_moves_by_itself_is_asked_for_without_days(moto: S3Access, bucket: str) -> None:
+    """S3 refuses them then. moto restores what it is told days of, and has no such class."""
+    keys = AwsKeys(moto.access_key, moto.secret_key)
+    archives = S3Store(bucket, S3Clients(lambda: keys, endpoint_url=moto.url)).archives
+    moving = Archive("INTELLIGENT_TIERING", "ARCHIVE_ACCESS")
+    for archive, state in ((moving, "archived"), (Archive("GLACIER"), "restored")):
+        assert await archives.restore("raw/a.csv", version=None, archive=archive, tier="bulk", days=1)
+        _, found = await archives.stat("raw/a.csv")
+        assert found is not None and found.state == state
+
+
+def test_a_package_of_this_machine_has_no_archive(user: User, tmp_path: Path) -> None:
+    local = tmp_path / "registry"
+    local.mkdir()
+    given = {"package": "lab/local", "registry": str(local)}
+    assert "error" not in user.call("package_create", **given, files=[{"path": "x", "text": "1"}])
+    info = user.call("object_read", **given, path="x", mode="info")
+    assert info["data"]["size"] == 1 and "archive" not in info["data"]
+
+
 # -- on a stack --
 
 
@@ -388,6 +430,25 @@ def test_a_stack_of_an_older_release_is_passed_by_and_that_is_told(
     assert done["data"]["state"] == "asked"
     assert done["warnings"][0].startswith("by_own_keys:")
     assert restored_by_keys(stack) == ["raw/a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "error"),
+    [("RestoreAlreadyInProgress", "restoring", None), ("InvalidObjectState", None, "stack_refused")],
+)
+def test_what_s3_answers_the_stack_is_told_as_by_s3_itself(
+    ada: User, stack: Stack, bucket: str, code: str, state: str | None, error: str | None
+) -> None:
+    context = {"status_code": 409, "error_code": code, "error_message": "as S3 says"}
+    said = {"__typename": "OperationError", "name": "AWSError", "message": "as S3 says", "context": context}
+    stack.fault(Fault("/graphql", field="Mutation.restoreObject", value=said))
+    answer = ada.call("object_restore", uri=f"s3://{bucket}/raw/a.csv")
+    assert answer.get("data", {}).get("state") == state
+    assert answer.get("error", {}).get("code") == error
+
+
+def test_a_page_of_the_catalog_is_where_an_archived_object_can_be_looked_at(ada: User, bucket: str) -> None:
+    assert ada.call("object_link", uri=f"s3://{bucket}/raw/a.csv")["data"]["kind"] == "catalog"
 
 
 def test_what_a_stack_refuses_is_not_asked_of_s3(ada: User, stack: Stack, bucket: str) -> None:

@@ -17,7 +17,8 @@ from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, Source
 from quilt_mcp.errors import NotSupported, QuiltError, StorageUnavailable
-from quilt_mcp.storage.s3 import answers, listings
+from quilt_mcp.storage.s3 import listings
+from quilt_mcp.storage.s3.answers import bounds
 
 pytestmark = pytest.mark.anyio
 KEYS = ["d/", "d/a", "d/b/", "d/b/1", "d/b/2", "d/c", "e/", "e/only/", "e/only/x"]
@@ -124,7 +125,7 @@ async def test_an_answer_that_drips_is_given_up(
     odd: OddS3, ops: IamOps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """case_X7: each byte within the time-out, and no end."""
-    monkeypatch.setattr(answers, "_ANSWER_SECONDS", 1)
+    monkeypatch.setattr(bounds, "_ANSWER_SECONDS", 1)
     odd.answer = lambda query: drip(b"<", times=600, pause=0.05)
     with anyio.fail_after(20), pytest.raises(StorageUnavailable):
         await ops.list_objects("s3://odd/")

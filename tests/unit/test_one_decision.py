@@ -12,11 +12,14 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
 ENVIRONMENT = {
     "cli/__init__.py", "cli/completion/answers.py", "auth/decision.py", "auth/places.py", "server/log.py",
-    "cli/screen.py", "cli/clients/install.py", "preview/child.py",
+    "cli/screen.py", "cli/clients/install.py", "preview/child.py", "environment.py",
 }  # fmt: skip
 """Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, what
 variables name is closed to tools, and secrets in it are struck out of the log. A screen asks it for colours and a pager, an
-installation in a client where that client's configuration is, a child that decodes files gets an empty one."""
+installation in a client where that client's configuration is, a child that decodes files gets an empty one. ``environment``
+tells every client of proxies and certificate authorities."""
+NETWORK = {"environment.py"}
+"""Names AWS's variable of certificate authorities, which is no secret."""
 CLOSES = {"storage/local/credentials.py", "server/log.py", "cli/clients/install.py", "preview/child.py"}
 """Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
 out of a child's environment."""
@@ -62,7 +65,7 @@ def offences(relative: str, source: str) -> Iterator[str]:
             case ast.Attribute(attr=name) if name in FORBIDDEN_NAMES and not in_auth:
                 yield f"{where} asks for credentials ({name})"
             case ast.Constant(value=str(text)) if id(node) not in prose:
-                if FORBIDDEN_TEXT.search(text) and not in_auth and relative not in CLOSES:
+                if FORBIDDEN_TEXT.search(text) and not in_auth and relative not in CLOSES | NETWORK:
                     yield f"{where} names where credentials are ({text})"
                 if SETTINGS_ONLY.fullmatch(text) and not in_auth and relative not in {"option.py", *CLOSES}:
                     yield f"{where} names a setting of the decision ({text})"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import re
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from quilt_mcp import __version__
-from quilt_mcp.environment import authorities, proxy_before
+from quilt_mcp.environment import authorities, authorities_folder, proxy_before
 from quilt_mcp.errors import InvalidArgument, Misconfigured, QuiltError, StorageUnavailable, TooLarge
 
 _HEADER: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
@@ -211,7 +210,7 @@ def _trusted() -> Any:
     import httpx2
 
     context = httpx2.create_ssl_context(trust_env=False)
-    for name, file in authorities(os.environ):
+    for name, file in authorities():
         try:
             context.load_verify_locations(file)
         except OSError:  # as ssl.SSLError is
@@ -220,7 +219,7 @@ def _trusted() -> Any:
                 next_step=f"Set {name} to a file of certificates (PEM), or unset it.",
                 details={"ca_bundle": file},
             ) from None
-    if folder := os.environ.get("SSL_CERT_DIR"):
+    if folder := authorities_folder():
         context.load_verify_locations(capath=folder)
     return context
 

@@ -72,6 +72,7 @@ from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
+from quilt_mcp.storage.s3.archives import archived
 from quilt_mcp.storage.store import Place, Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
@@ -261,8 +262,14 @@ class DirectOps(ObjectOps):
 
     async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
         uri, place = await self.locate(uri)
-        await place.store.stat(place.key, version=place.version)
-        return await self._link(place, uri, expires_in)
+        if place.store.archive is None:
+            await place.store.stat(place.key, version=place.version)
+            return await self._link(place, uri, expires_in)
+        _, archive = await place.store.archive.stat(place.key, version=place.version)
+        link = await self._link(place, uri, expires_in)
+        if link.kind == "presigned" and archive is not None and not archive.is_readable:
+            raise archived(place.store.physical_key(place.key, place.version), archive)
+        return link
 
     async def locate(self, uri: str) -> tuple[str, Place]:
         """Where the bytes lie of a file of a package (its URI pinned), or of an object."""

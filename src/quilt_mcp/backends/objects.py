@@ -9,7 +9,7 @@ from quilt_mcp.domain.address import parse_object
 from quilt_mcp.domain.checksums import SHA256
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.listing import Content, ContentHash, Link, ObjectListing, Page
+from quilt_mcp.domain.listing import Archive, Content, ContentHash, Link, ObjectListing, Page
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.plan import Progress, PutOutcome
 from quilt_mcp.errors import (
@@ -212,7 +212,8 @@ def _folder_uri(store: Store, folder: str) -> str:
 
 def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectListing:
     uri = str(store.physical_key(stat.key, stat.version))
-    return ObjectListing(uri, "object", stat.size, stat.modified, stat.version, link)
+    archive = stat.archive_class and Archive(stat.archive_class)
+    return ObjectListing(uri, "object", stat.size, stat.modified, stat.version, link, archive or None)
 
 
 def _object_exists(uri: str) -> AlreadyExists:

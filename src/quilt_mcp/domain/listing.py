@@ -15,6 +15,8 @@ BULK: Final = "bulk"
 EXPEDITED: Final = "expedited"
 TIERS: Final = (STANDARD, BULK, EXPEDITED)
 MOST_DAYS: Final = 90
+ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes out of which nothing is read before it is restored."""
 DEEPEST: Final = "DEEP_ARCHIVE"
 _TIERED: Final = "INTELLIGENT_TIERING"
 _WAITS: Final = {
@@ -211,7 +213,7 @@ class ObjectListing:
     version: str | None = None
     link: Link | None = None
     archive: Archive | None = None
-    """Where it is asked about by itself; None of one that is not archived."""
+    """None of one that is not archived. In a listing it tells the storage class, and not whether it was restored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class ObjectStat:
     etag: str
     modified: datetime
     version: str | None = None
+    archive_class: str | None = None
+    """The storage class of one that is archived, where a listing tells it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ OBJECT_LIST = ToolSpec(
                 modified=TEXT,
                 version=TEXT,
                 link=TEXT,
+                storage_class=TEXT,
                 uri=TEXT,
             )
         ),

@@ -10,12 +10,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from quilt_mcp.domain.address import PhysicalKey
-from quilt_mcp.domain.listing import Archive
+from quilt_mcp.domain.listing import ARCHIVES, Archive
 from quilt_mcp.errors import ObjectArchived, QuiltError, StorageUnavailable
 from quilt_mcp.storage.s3.boto import BotoBucket, stat_of
 from quilt_mcp.storage.store import ObjectStat
 
-_ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _EXPIRES: Final = re.compile(r'expiry-date="([^"]{1,60})"')
 _NO_DATE: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -55,7 +54,7 @@ class Archives:
 def archive_of(head: Mapping[str, Any]) -> Archive | None:
     """What botocore's answer to a HEAD tells; None of an object that anybody can read."""
     storage_class, tier = str(head.get("StorageClass") or ""), head.get("ArchiveStatus")
-    if storage_class not in _ARCHIVED and not tier:
+    if storage_class not in ARCHIVES and not tier:
         return None
     restore = str(head.get("Restore") or "")
     if 'ongoing-request="true"' in restore:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final
 
 from quilt_mcp.domain.address import PhysicalKey, is_bucket, parse_object, parse_registry
 from quilt_mcp.domain.glob import Glob, has_wildcard, parse_glob_url, split_glob
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import InvalidUri, ObjectNotFound, PermissionDenied, SourceNotFound
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.s3.clients import S3Clients
 from quilt_mcp.storage.s3.store import S3Store
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages
+
+_NAMED: Final = 3
 
 
 class S3Stores:
@@ -101,14 +105,25 @@ class S3Stores:
 def _found(store: S3Store, prefix: str, glob: Glob | None = None) -> FoundFiles:
     """Nothing is asked before the first page is."""
     warnings: list[str] = []
+    archived: list[str] = []
+    archived_count = 0
 
     async def pages() -> AsyncIterator[Sequence[Found]]:
+        nonlocal archived, archived_count
         async for page in store.listings.latest_versions(prefix):
+            taken = [stat for stat in page if glob is None or glob.matches(stat.key[len(prefix) :])]
+            cold = [stat.key for stat in taken if stat.archive_class is not None]
+            archived, archived_count = [*archived, *cold][:_NAMED], archived_count + len(cold)
             yield [
                 Found(stat.key[len(prefix) :], store.physical_key(stat.key, stat.version), stat.size)
-                for stat in page
-                if glob is None or glob.matches(stat.key[len(prefix) :])
+                for stat in taken
             ]
+        if archived:
+            more = ", ..." if archived_count > _NAMED else ""
+            warnings.append(
+                f"archived: {counted(archived_count, 'object')} of {store.url} in an archive storage class "
+                f"({', '.join(archived)}{more}); one that was not restored (object_restore) cannot be copied or read."
+            )
         if not store.listings.shows_versions:
             warnings.append(
                 f"versions_not_listed: s3:ListBucketVersions is not allowed on {store.url}; each file's version is asked for "

@@ -155,6 +155,7 @@ def object_json(one: ObjectListing, location: str, *, detail: bool = False) -> d
         modified=time_text(one.modified),
         version=one.version,
         link=one.link.url if one.link else None,
+        storage_class=one.archive and one.archive.storage_class,
         uri=None if is_sum and not detail else one.uri,
     )
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
+from quilt_mcp.domain.listing import ARCHIVES
 from quilt_mcp.storage.store import ObjectStat
 
 LISTED: Final = "Listed"
@@ -59,10 +60,12 @@ def _stat(element: ElementTree.Element, namespace: str, is_encoded: bool) -> Obj
     key, etag = text(f"{namespace}Key"), text(f"{namespace}ETag")
     if not key or not etag:
         raise ValueError("a listing of S3 names the key and the etag of each object")
+    storage_class = text(f"{namespace}StorageClass")
     return ObjectStat(
         unquote_plus(key) if is_encoded else key,
         int(text(f"{namespace}Size") or ""),
         etag,
         datetime.fromisoformat(text(f"{namespace}LastModified") or ""),
         text(f"{namespace}VersionId"),
+        storage_class if storage_class in ARCHIVES else None,
     )
