@@ -17,6 +17,7 @@ from parts.stack import Fault, Stack
 from parts.stack.faults import bad_gateway, no_credentials, no_listing
 from quilt_mcp.backends.through import entry_store, told_store
 from quilt_mcp.backends.through import ops as through_ops
+from quilt_mcp.catalog import failures
 from quilt_mcp.catalog import keys as keys_module
 from quilt_mcp.catalog import packages as packages_module
 from quilt_mcp.config import Settings
@@ -181,6 +182,7 @@ def test_credentials_that_are_given_later_are_found_within_a_minute(
     lab.call("package_browse", package="lab/plants")
     lab.stack.clear_faults()
     monkeypatch.setattr(through_ops, "ROLE_SECONDS", 0.0)
+    monkeypatch.setattr(failures, "_SECONDS", 0.0)
     assert lab.call("status", detail=True)["data"]["abilities"]["way"] == "direct"
 
 
@@ -420,7 +422,7 @@ def test_a_revision_of_many_files_is_held_in_memory_whatever_its_size(lab: Lab) 
     """The size of its manifest is a guess, by which none is taken for one that changes while it is read."""
     lab.push("lab/plants")
     place = {"physicalKey": f"{lab.registry}/x", "size": 1, "hash": {"type": "SHA256", "value": "0" * 64}}
-    many = {f"f/{number:05}.txt": place for number in range(40_000)}
+    many = {f"f{number:05}.txt": place for number in range(40_000)}
     lab.stack.fault(
         Fault("/graphql", field="PackageRevision.contentsFlatMap", value=many),
         Fault("/graphql", field="PackageRevision.totalEntries", value=40_000),
@@ -474,7 +476,7 @@ def test_folders_told_in_part_are_an_error_as_their_metadata_would_be_lost(lab: 
         lab.stack.clear_faults()
         lab.stack.fault(no_credentials(), Fault("/graphql", operation="Contents", field=field, value=value))
         error = lab.call("package_patch", package="lab/plants", message="x")["error"]
-        assert error["code"] in ("stack_failed", "not_supported")
+        assert error["code"] == "stack_failed"
     assert lab.log("lab/plants") == before
 
 
@@ -640,6 +642,54 @@ def test_a_revision_becomes_latest_again_as_a_new_line(lab: Lab) -> None:
     assert lab.log("lab/plants") == [first, second, first]
 
 
+def test_a_rollback_tells_the_revision_that_came_of_it(lab: Lab) -> None:
+    first = lab.push("lab/plants", "one", meta={"n": 1})
+    lab.push("lab/plants", "two", meta={"n": 2})
+    lab.configure(f"{STRICT}default_workflow: strict\n")
+    planned = lab.call("package_copy", package=f"lab/plants@{first}", dry_run=True)
+    assert any(one.startswith("published_again") for one in planned["warnings"])
+    done = lab.call("package_copy", package=f"lab/plants@{first}")
+    made = lab.log("lab/plants")[-1]
+    assert made != first, "it falls under a workflow now"
+    assert done["data"]["top_hash"] == made and made in done["uri"]
+    assert any(one.startswith("other_hash") for one in done["warnings"])
+    lab.call(
+        "package_patch", package="lab/plants", expected_top_hash=done["data"]["top_hash"], message="on it"
+    )
+
+
+def test_what_a_stack_does_not_write_of_a_header_is_told(lab: Lab) -> None:
+    lab.push("lab/plants", "one")
+    extra = """
+package = quilt3.Package.browse("lab/plants", registry=arguments["registry"])
+package._meta["custom"] = {"k": 1}
+result = package.build("lab/plants", registry=arguments["registry"], message="with more")
+"""
+    lab.quilt3.run(extra, registry=lab.registry)
+    done = lab.call("package_copy", package="lab/plants", to="lab/copy")
+    assert any(one.startswith("header_fields") and "custom" in one for one in done["warnings"])
+
+
+def test_writes_one_right_after_the_other_all_stand_in_the_log(lab: Lab) -> None:
+    made = [lab.push("lab/plants")]
+    for number in range(3):
+        done = lab.call("package_patch", package="lab/plants", message=f"m{number}")
+        assert not any(one.startswith("overtaken") for one in done["warnings"])
+        made.append(done["data"]["top_hash"])
+    assert lab.log("lab/plants") == made
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(413, "too_large"), (429, "storage_unavailable"), (502, "outcome_unknown")]
+)
+def test_a_write_that_was_turned_away_is_told_from_one_whose_outcome_is_open(
+    lab: Lab, status: int, code: str
+) -> None:
+    lab.push("lab/plants")
+    lab.stack.fault(Fault("/graphql", operation="PackageConstruct", status=status, body="{}"))
+    assert lab.call("package_patch", package="lab/plants", message="x")["error"]["code"] == code
+
+
 def test_a_package_gets_another_name_in_its_bucket(lab: Lab) -> None:
     first = lab.push("lab/plants", "one")
     done = lab.call("package_copy", package="lab/plants", to="lab/copy")["data"]
@@ -764,6 +814,45 @@ def test_a_read_that_the_proxy_fails_once_is_made_again(lab: Lab) -> None:
     assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "not_supported"), (403, "permission_denied"), (502, None)]
+)
+def test_a_proxy_that_gives_no_cookie_is_not_told_as_a_missing_file(
+    lab: Lab, status: int, code: str | None
+) -> None:
+    lab.push("lab/plants")
+    lab.stack.fault(Fault("/browse/set_browse_cookie", status=status, times=1))
+    read = lab.call("object_read", package="lab/plants", path="README.md")
+    assert read.get("error", {}).get("code") == code
+
+
+def test_sizes_that_a_manifest_spells_as_floats_are_verified(lab: Lab) -> None:
+    lab.push("lab/plants", files={"a.txt": ["12", {}]})
+    spell = """
+package = quilt3.Package.browse("lab/plants", registry=arguments["registry"])
+package["a.txt"].size = 2.0
+package.build("lab/plants", registry=arguments["registry"])
+"""
+    lab.quilt3.run(spell, registry=lab.registry)
+    assert lab.call("package_browse", package="lab/plants")["data"]["verified"] is True
+
+
+def test_a_log_and_an_index_that_never_end_are_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.push("lab/plants")
+    monkeypatch.setattr(packages_module, "_MOST_PAGES", 3)
+    lab.stack.fault(Fault("/graphql", field="PackageRevisionList.total", value=2_000_000_000))
+    assert lab.call("package_log", package="lab/plants")["error"]["code"] == "stack_failed"
+    page = {"__typename": "ObjectsSearchResultSetPage", "cursor": "more", "hits": []}
+    lab.stack.clear_faults()
+    lab.put("raw/a.csv", b"x")
+    lab.stack.fault(
+        no_credentials(),
+        Fault("/graphql", field="ObjectsSearchResultSet.firstPage", value=page),
+    )
+    source = {"package": "lab/new", "sources": [f"{lab.registry}/raw/"]}
+    assert lab.call("package_create", **source)["error"]["code"] == "stack_failed"
+
+
 def test_a_browsing_session_that_has_ended_is_had_anew(lab: Lab) -> None:
     lab.push("lab/plants")
     lab.call("object_read", package="lab/plants", path="README.md")
@@ -817,6 +906,17 @@ def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:
         )
         error = lab.call("object_read", package="lab/plants", path="README.md")["error"]
         assert error["code"] == "misconfigured"
+
+
+def test_metadata_of_folders_is_not_lost_by_a_promotion(lab: Lab) -> None:
+    lab.push("lab/plants", folders={"data": {"site": "north"}})
+    other = lab.moto.make_bucket()
+    lab.stack.add_bucket(other)
+    lab.stack.add_user("ada", roles=("writer",))
+    lab.configure(f"{STRICT}successors:\n  s3://{other}:\n    title: Other\n")
+    for dry_run in (True, False):
+        given = {"package": "lab/plants", "to_registry": f"s3://{other}", "dry_run": dry_run}
+        assert lab.call("package_copy", **given)["error"]["code"] == "not_supported"
 
 
 def test_another_bucket_is_promoted_to_only_where_the_configuration_says_so(lab: Lab) -> None:

@@ -89,7 +89,7 @@ class Answer:
             raise Misconfigured(
                 f"The Quilt stack at {self.host} answered with status {self.status}: it does not take such requests.",
                 next_step="Check QUILT_CATALOG_URL, or quilt3's catalog; `quilt-mcp doctor` says which is used.",
-                details={"host": self.host},
+                details={"host": self.host, "status": self.status},
             )
         if self.status != 200:
             raise self.strange(f"status {self.status}", next_step)
@@ -105,7 +105,7 @@ class Answer:
         return StorageUnavailable(
             f"The Quilt stack at {self.host} answered with {what}.",
             next_step=next_step,
-            details={"host": self.host},
+            details={"host": self.host, "status": self.status},
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from quilt_mcp.catalog.graph import Graph
-from quilt_mcp.catalog.shapes import number_of, object_of, rows_of, text_of
+from quilt_mcp.catalog.shapes import is_odd, number_of, object_of, rows_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.errors import StackFailed
 
@@ -62,11 +62,13 @@ class StackObjects:
                 seen += 1
                 if row.get("deleted") is True:
                     continue
-                if name is None or size is None or row.get("bucket") != bucket:
+                if name is None or size is None or row.get("bucket") != bucket or is_odd(f"{name}{version}"):
                     raise _in_part(f"an object of {bucket}")
                 if fits(name):
                     yield IndexedObject(name, None if version == "null" else version, int(size))
             after = text_of(page.get("cursor"))
+            if after is not None and not rows:
+                raise _in_part(f"the objects of {bucket}")
             if after is None:
                 if total is not None and seen < total:
                     raise _in_part(f"{seen:,} of {int(total):,} objects of {bucket}")

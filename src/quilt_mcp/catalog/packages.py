@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.graph import Graph
-from quilt_mcp.catalog.shapes import number_of, object_of, rows_of, text_of
+from quilt_mcp.catalog.shapes import is_odd, number_of, object_of, rows_of, text_of
 from quilt_mcp.catalog.told import (
     Inside,
     PushParams,
@@ -27,6 +27,7 @@ from quilt_mcp.catalog.told import (
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Hash, Header
 from quilt_mcp.domain.listing import Totals
+from quilt_mcp.domain.manifest.codec import IntegralFloat
 from quilt_mcp.errors import RegistryNotFound, StackFailed, TooLarge
 from quilt_mcp.registry.layout import is_top_hash
 
@@ -36,6 +37,7 @@ LEVELS: Final = 12
 """Of folders, whose metadata is told. Source: the document ``Contents``."""
 _AT_ONCE: Final = 1_000
 _WITH_HEADERS: Final = 200
+_MOST_PAGES: Final = 500
 _WRITE_SECONDS: Final = 300.0
 """The stack hashes and copies before it answers."""
 _LISTINGS_AT_ONCE: Final = 2
@@ -82,7 +84,7 @@ class StackPackages:
         rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
         if rows is None or total is None:
             raise _in_part("its packages")
-        return [_package(one) for one in rows], int(total)
+        return [_package(one) for one in rows], max(0, int(total))
 
     def revision(self, bucket: str, name: str, revision: str) -> ToldRevision | None:
         """``revision``: a tag or a hash. None: no such package, bucket or revision. One request."""
@@ -115,7 +117,7 @@ class StackPackages:
             rows, total = rows_of(listed.get("page")), number_of(listed.get("total"))
             if rows is None or total is None:
                 raise _in_part(f"the revisions of {name}")
-            if not rows and len(found) < total:
+            if (not rows and len(found) < total) or number > _MOST_PAGES:
                 raise _in_part(f"the revisions of {name}")
             found += [_revision(name, one) for one in rows]
             if len(found) >= total:
@@ -143,10 +145,13 @@ class StackPackages:
         entries = object_of(listed)
         if listed != entries or (count is not None and int(count) != len(entries)):
             raise _in_part(f"the files of {name}")
+        folders = dict(_folders(name, found.get("dir"), LEVELS))
+        if any(folder not in folders for key in entries for folder in _above(key)):
+            raise _in_part(f"the folders of {name}")
         return ToldContents(
             Header(object_of(found.get("metadata"))),
             tuple(_entry(name, key, object_of(one)) for key, one in entries.items()),
-            tuple(_folders(name, found.get("dir"), LEVELS)),
+            tuple(DirectoryMeta(f"{path}/", told) for path, told in folders.items() if told is not None),
         )
 
     def inside(self, bucket: str, name: str, revision: str, path: str) -> Inside | None:
@@ -221,7 +226,7 @@ def _package(row: Mapping[str, Any]) -> ToldPackage:
 
 def _revision(name: str, found: Mapping[str, Any]) -> ToldRevision:
     top_hash, modified = text_of(found.get("hash")), when(found.get("modified"))
-    if top_hash is None or modified is None:
+    if top_hash is None or not is_top_hash(top_hash) or modified is None:
         raise _in_part(f"a revision of {name}")
     count = number_of(found.get("totalEntries"))
     header = Header(object_of(found["metadata"])) if "metadata" in found else None
@@ -237,21 +242,33 @@ def _entry(name: str, logical_key: str, told: Mapping[str, Any]) -> Entry:
     kind, value = text_of(found.get("type")), text_of(found.get("value"))
     if physical_key is None or kind is None or value is None or number_of(size) is None:
         raise _in_part(f"{logical_key!r} of {name}")
-    return Entry(logical_key, physical_key, _size(size), Hash(kind, value), object_of(told.get("meta")))
+    if any(map(is_odd, (logical_key, physical_key, kind, value))):
+        raise _in_part(f"a file of {name}")
+    spelled = IntegralFloat(_size(size)) if isinstance(size, float) else _size(size)  # as the manifest has it
+    return Entry(logical_key, physical_key, spelled, Hash(kind, value), object_of(told.get("meta")))
 
 
-def _folders(name: str, folder: object, levels: int) -> Iterator[DirectoryMeta]:
-    """Of those below a folder. What is told in part would be taken for folders without metadata."""
+def _folders(name: str, folder: object, levels: int) -> Iterator[tuple[str, Any]]:
+    """Those below a folder, each with its metadata. What is told in part would be taken for folders without any."""
     children = rows_of(object_of(folder).get("children"))
     if children is None:
         raise _in_part(f"the folders of {name}")
     for child in children:
         path = text_of(child.get("path"))
         if path is not None:
-            if child.get("metadata") is not None:
-                yield DirectoryMeta(f"{path.strip('/')}/", child["metadata"])
+            yield path.strip("/"), child.get("metadata")
             if levels > 1:
                 yield from _folders(name, child, levels - 1)
+
+
+def _above(logical_key: str) -> Iterator[str]:
+    """The folders that a file lies in, as deep as they are told."""
+    at = logical_key.find("/")
+    for _ in range(LEVELS):
+        if at < 0:
+            return
+        yield logical_key[:at]
+        at = logical_key.find("/", at + 1)
 
 
 def _file(found: Mapping[str, Any]) -> ToldFile:

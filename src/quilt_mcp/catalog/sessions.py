@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -46,7 +46,7 @@ _LONGEST_PAUSE: Final = 5.0
 _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS: Final = frozenset({301, 302, 307})
 _ID: Final = re.compile(r"[A-Za-z0-9_.~-]{1,200}")
-_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18})")
 _S3: Final = re.compile(
     r"(?:[a-z0-9.-]+\.)?s3(?:-accelerate|-fips)?(?:\.dualstack)?(?:[.-][a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?"
 )
@@ -86,9 +86,9 @@ class BrowsingSessions:
         wanted = {"Range": f"bytes={offset}-{offset + max(1, length) - 1}"}
         is_new = False
         for left in reversed(range(_ATTEMPTS)):
-            session = self._session(revision)
-            url = f"{self._proxy()}/browse/{session}/{quote(path)}"
             try:
+                session = self._session(revision)
+                url = f"{self._proxy()}/browse/{session}/{quote(path)}"
                 answer = self._stack.http.send("GET", url, headers=wanted, most=length + PIECE, is_file=True)
                 if answer.status in _REDIRECTS:
                     answer = self._followed(answer, url, wanted, length)
@@ -156,8 +156,20 @@ class BrowsingSessions:
             answer = http.send("POST", url, bearer=bearer.renew(token, answer.host))
         if answer.status == 401:
             raise bearer.sign_in.refused(answer.host)
+        if answer.status == 404:
+            raise NotSupported(
+                f"The s3Proxy of the stack ({answer.host}) brings no bytes of packages: it has no browsing sessions.",
+                next_step="Ask an administrator of the stack.",
+                details={"host": answer.host},
+            )
+        if answer.status == 403:
+            raise PermissionDenied(
+                f"The Quilt stack at {answer.host} does not let this user read files.",
+                next_step="Ask an administrator of the stack for a role that may.",
+                details={"host": answer.host},
+            )
         if answer.status not in (200, 204):
-            raise _refused(answer, "", None)
+            raise answer.strange(f"status {answer.status} for a browsing session", "Try again in a moment.")
         self._has_cookie = True
 
     def _forget(self, revision: PackageUri, session: str) -> None:
@@ -215,13 +227,14 @@ def _bytes(answer: Answer, offset: int, length: int) -> Bytes:
     modified: datetime | None = None
     with suppress(ValueError):
         modified = parsedate_to_datetime(answer.headers.get("last-modified", ""))
+        modified = modified if modified.tzinfo else modified.replace(tzinfo=UTC)
     return Bytes(data, size, answer.headers.get("etag", ""), modified)
 
 
 def _refused(
-    answer: Answer, path: str, revision: PackageUri | None
+    answer: Answer, path: str, revision: PackageUri
 ) -> ObjectNotFound | PermissionDenied | StorageUnavailable:
-    about = {"host": answer.host} | ({"path": path, "package": str(revision)} if revision else {})
+    about = {"host": answer.host, "path": path, "package": str(revision)}
     if answer.status == 404:
         return ObjectNotFound(
             f"The Quilt stack has no bytes of {path!r}: the object is gone, or the revision is.",

@@ -22,6 +22,11 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def is_odd(text: str) -> bool:
+    """Whether it holds half of a surrogate pair, which no key, hash or version has."""
+    return text.encode("utf-8", "replace").decode() != text
+
+
 def number_of(value: object) -> float | None:
     """A finite one."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -83,6 +83,9 @@ async def plan_deletion(registry: Registry, package: PackageUri, *, whole: bool)
         done=False,
         revisions=await _revisions(registry, doomed),
         revisions_total=len({pointer.top_hash for pointer in doomed if pointer.top_hash}),
+        warnings=()
+        if whole or left
+        else ("last_revision: it is the only one, so the package is gone with it.",),
     )
     return Deletion(name, tuple(doomed), latest, heir, outcome)
 
@@ -119,7 +122,7 @@ async def delete(registry: Registry, package: PackageUri, *, whole: bool, dry_ru
             raise
     else:
         await _delete_all(registry.store, name, stamps)
-    outcome = replace(planned.outcome, done=True, warnings=tuple(warnings))
+    outcome = replace(planned.outcome, done=True, warnings=(*planned.outcome.warnings, *warnings))
     return await _settled(registry, name, stamps, outcome)
 
 

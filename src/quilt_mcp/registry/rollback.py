@@ -35,8 +35,8 @@ class Rollback:
         published = await self._author.publisher.roll_back(name, top_hash, parent)
         return Commit(
             plan=plan,
-            uri=self._registry.uri(name, top_hash),
-            top_hash=top_hash,
+            uri=self._registry.uri(name, published.top_hash),
+            top_hash=published.top_hash,
             bytes_copied=0,
             created=published.created,
             warnings=(*plan.warnings, *published.warnings),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.search.facet import ALL, Facet, Facets
 from quilt_mcp.domain.search.request import BEST, SCOPES, FoundFile, Hit, Scope, SearchRequest
 from quilt_mcp.domain.search.where import parse_where
@@ -16,8 +17,9 @@ from quilt_mcp.tools.results.shapes import hash_text, present, time_text
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import CURSOR, DETAIL, NUMBER, TEXT, fields, limit, listed
 
-_ROW_BYTES = 95
-"""Of a hit without detail, so that a page of 30 is read in 3 KB."""
+_PAGE_BYTES = 2_850
+"""Of hits without detail, so that a page of 30 is read in 3 KB; fewer have more room each."""
+_FULL_ROWS = 10
 _MESSAGE = 12
 """The least of a message that is worth telling. Where no file is told, a long name does not push it out."""
 _PATHS = 30
@@ -51,7 +53,9 @@ async def search(
     )
     page = await searching.search(request, limit=limit, cursor=cursor)
     dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)
-    rows = [_row(one, detail, dated, call.ops.default_registry) for one in page.items]
+    room = _PAGE_BYTES // max(len(page.items), _FULL_ROWS)
+    default, by = call.ops.default_registry, sort.lstrip("-") if sort.lstrip("-").startswith("/") else None
+    rows = [_row(one, detail, dated, default, by, room) for one in page.items]
     return Answer(
         {**_facets(page.facets), "hits": rows},
         records=("hits",),
@@ -61,7 +65,9 @@ async def search(
     )
 
 
-def _row(hit: Hit, detail: bool, dated: bool, default: str) -> dict[str, Any]:
+def _row(
+    hit: Hit, detail: bool, dated: bool, default: str, sorted_by: str | None, room: int
+) -> dict[str, Any]:
     if not hit.uri.startswith("quilt+"):
         return present(
             uri=hit.uri,
@@ -73,7 +79,7 @@ def _row(hit: Hit, detail: bool, dated: bool, default: str) -> dict[str, Any]:
     name = f"{package.name}@{hash_text(package.top_hash, detail)}"
     where = package.registry if detail or package.registry != default else None
     if not detail:
-        return _lean(hit, name, where, dated)
+        return _lean(hit, name, where, dated, sorted_by, room)
     return present(
         package=name,
         registry=where,
@@ -87,9 +93,11 @@ def _row(hit: Hit, detail: bool, dated: bool, default: str) -> dict[str, Any]:
     )
 
 
-def _lean(hit: Hit, name: str, registry: str | None, dated: bool) -> dict[str, Any]:
-    """What tells one hit from another: its files that matched, the beginning of its message in the room that is left, and its day
-    where days are asked about."""
+def _lean(
+    hit: Hit, name: str, registry: str | None, dated: bool, sorted_by: str | None, most: int
+) -> dict[str, Any]:
+    """What tells one hit from another: its files that matched, the beginning of its message in the room that is left, its day
+    where days are asked about, and what it is sorted by."""
     paths = [one.path for one in hit.files[:2]]
     if sum(map(len, paths)) > _PATHS:
         paths = paths[:1]
@@ -99,8 +107,9 @@ def _lean(hit: Hit, name: str, registry: str | None, dated: bool) -> dict[str, A
         modified=hit.modified.date().isoformat() if dated and hit.modified else None,
         files=paths or None,
         more_files=len(hit.files) - len(paths) or None,
+        metadata=at_pointers(hit.metadata, [sorted_by]) or None if sorted_by else None,
     )
-    room = _ROW_BYTES - len(json_text({**row, "message": ""}))
+    room = most - len(json_text({**row, "message": ""}))
     if hit.message and (room >= _MESSAGE or not paths):
         row["message"] = _cut(hit.message, max(_MESSAGE, room))
     return row

@@ -34,6 +34,8 @@ async def status(call: Call, *, detail: bool = False) -> Answer:
     return Answer(
         present(
             principal=identity.principal,
+            user=signed_in and (signed_in.name or None),
+            administrator=True if signed_in and signed_in.is_admin else None,
             role=signed_in and signed_in.role,
             other_roles=[one for one in signed_in.roles if one != signed_in.role] or None
             if signed_in
@@ -94,6 +96,8 @@ STATUS = ToolSpec(
     required=(),
     data=fields(
         principal=TEXT,
+        user=TEXT,
+        administrator=SWITCH,
         role=TEXT,
         other_roles=listed(TEXT),
         backend=TEXT,

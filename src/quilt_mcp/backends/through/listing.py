@@ -64,6 +64,7 @@ class _Listing:
         begun, size = 0, self.limit if not is_narrowed else WITH_METADATA if wanted.where else NAMES
         if cursor:
             begun, size = decode_cursor(cursor, call, int, int)
+            size = min(max(1, size), NAMES)
         narrowing = _Narrowing(wanted)
         found: dict[int, ToldPackage] = {}
         """By their places in the stack's order; one more than the page has, where there is one more."""
@@ -76,7 +77,9 @@ class _Listing:
                 total = len(fitting)
             found |= {at: row for at, row in fitting.items() if at >= begun}
             first, left = first + size, left - 1
-            if len(found) > self.limit or first >= self.total or not rows:
+            if not rows:
+                self.total = min(self.total, first)  # the stack counted more than it tells
+            if len(found) > self.limit or first >= self.total:
                 break
         places = [*found]
         is_paused = len(places) <= self.limit and first < self.total

@@ -179,13 +179,9 @@ class ThroughOps(OfStack):
     async def plan_copy(self, request: CopyRequest) -> Plan:
         plan = await super().plan_copy(request)
         author = await self._author(request.destination.registry)
-        is_rollback = (request.source.registry, request.source.name) == (
-            request.destination.registry,
-            request.destination.name,
-        )
-        if is_rollback and isinstance(author, ToldAuthor) and plan.top_hash is not None:
-            await author.check_rollback(request.source.name, plan.top_hash)
-        return plan
+        source, destination = request.source, request.destination
+        is_rollback = (source.registry, source.name) == (destination.registry, destination.name)
+        return await author.rollback_plan(plan) if is_rollback and isinstance(author, ToldAuthor) else plan
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         """With its files from one bucket into another: the stack promotes it."""

@@ -26,8 +26,16 @@ from quilt_mcp.registry.writing.prepared import Prepared, Request
 from quilt_mcp.storage.workers import in_thread
 
 UNCHECKED: Final = (
-    "through_stack: the stack makes the revision. It holds it against the bucket's workflow only then, and replaces whatever is "
-    "latest by then: latest is looked at just before and after, and between the two another's write may be overtaken."
+    "through_stack: whether this role may write there, and what the bucket's workflow demands (its default one where none is "
+    "named), is known only when the stack makes the revision; and a write of another's in that moment is not refused."
+)
+COPIED: Final = (
+    "by_the_stack: the stack copies the files where its configuration says so, and does not tell how many bytes. Packages of "
+    "that bucket with the very same revision share one manifest, which names the new places then."
+)
+PUBLISHED_AGAIN: Final = (
+    "published_again: a stack moves no pointer; the revision's files, metadata and message are a new line of the log, with "
+    "another top hash where the bucket's workflow is another by now."
 )
 IN_PLACE: Final = (
     "in_place: files that come in are referred to where they lie, as the stack copies no bytes into a package. What the stack "
@@ -50,16 +58,22 @@ class ToldAuthor(Author):
 
     async def plan(self, request: Request) -> Plan:
         plan = await super().plan(request)
-        return replace(plan, warnings=(*plan.warnings, UNCHECKED))
+        is_promoted = isinstance(request, CopyRequest) and request.source.registry != self.registry.url
+        told = (UNCHECKED, COPIED) if is_promoted and request.copy else (UNCHECKED,)
+        return replace(plan, warnings=(*plan.warnings, *told))
 
-    async def check_rollback(self, name: str, top_hash: str) -> None:
+    async def rollback_plan(self, plan: Plan) -> Plan:
         """Raises as ``ToldPublisher.roll_back`` will."""
-        await self._told.checked(name, top_hash)
+        if plan.top_hash is None or plan.top_hash == plan.parent:
+            return plan
+        await self._told.checked(plan.package.name, plan.top_hash)
+        return replace(plan, warnings=(*plan.warnings, PUBLISHED_AGAIN, UNCHECKED))
 
     async def promote(self, request: CopyRequest) -> Commit:
         """From another bucket, by the stack, which copies the files where the source's configuration says so. Raises as
         ``write``."""
         async with self._drafted(request) as first:
+            await self._check_folders(request, first)
             origin = self._registries(request.source.registry)
             source = replace(request.source, tag=None, top_hash=await origin.resolve(request.source))
             name = first.plan.package.name
@@ -72,7 +86,7 @@ class ToldAuthor(Author):
                 top_hash=published.top_hash,
                 bytes_copied=0,
                 created=published.created,
-                warnings=(*plan.warnings, *published.warnings),
+                warnings=(*plan.warnings, COPIED, *published.warnings),
             )
 
     async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
@@ -86,15 +100,26 @@ class ToldAuthor(Author):
         plan = replace(prepared.plan, warnings=(*prepared.plan.warnings, *warnings))
         return await self._counted(request, prepared, plan)
 
+    async def _check_folders(self, request: Request, prepared: Prepared) -> None:
+        """Raises NotSupported where metadata of folders would be lost."""
+        draft = prepared.draft
+        is_copy = isinstance(request, CopyRequest) and draft.parent is not None
+        entries = draft.parent.entries() if is_copy and draft.parent else draft.entries()
+        name = prepared.plan.package.name
+        await in_thread(partial(check_folders, name, draft.directories(), entries))
+
     def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
-        return _InPlace()
+        return _InPlace(len(arrivals))
 
     def _planned(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
-        return _InPlace()
+        return _InPlace(len(arrivals))
 
 
 class _InPlace:
     """See ``intake.Placement``: nothing is stored."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
 
     async def survey(self) -> Survey:
         return _survey
@@ -103,7 +128,7 @@ class _InPlace:
         return SHA256_CHUNKED  # nothing is hashed here
 
     async def notices(self, stored: int) -> tuple[str, ...]:
-        return (IN_PLACE,)
+        return (IN_PLACE,) if self._count else ()
 
     async def is_stored(self, item: Incoming, before: Entry | None, found: Hash) -> bool:
         return True
@@ -126,7 +151,8 @@ def _refuse(item: Incoming) -> NoReturn:
     raise NotSupported(
         f"{item.logical_key!r} comes from {item.origin if item.physical_key else 'the call itself'}, and the stack takes no "
         "bytes: a revision is made of objects of its buckets, and of files of packages there.",
-        next_step=f"Leave it out. {DIRECT}",
+        next_step="Have it put into a bucket of the stack (in the catalog, in a browser), then give its s3:// address. "
+        f"{DIRECT}",
         details={"path": item.logical_key, "way": "stack"},
     )
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
+
+import anyio
 
 from quilt_mcp.backends.through.told_registry import ToldRegistry
 from quilt_mcp.backends.through.told_store import DIRECT
@@ -13,11 +17,13 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.diff import is_same_json
 from quilt_mcp.domain.entry import DirectoryMeta, Entry, Header
 from quilt_mcp.errors import (
+    Misconfigured,
     NotSupported,
     OutcomeUnknown,
     QuiltError,
     StackFailed,
     StorageUnavailable,
+    TooLarge,
     WorkflowFailed,
 )
 from quilt_mcp.registry.manifests.manifest import Manifest
@@ -26,6 +32,10 @@ from quilt_mcp.registry.writing.conflicts import stale_parent
 from quilt_mcp.registry.writing.drafts.draft import Draft
 from quilt_mcp.registry.writing.publish import COMMIT_SECONDS, Published
 from quilt_mcp.storage.workers import in_thread
+
+_A_SECOND: Final = 1.1
+_KEPT: Final = frozenset({"version", "message", "user_meta", "workflow"})
+"""Fields of a header that a stack writes."""
 
 
 class ToldPublisher:
@@ -87,13 +97,19 @@ class ToldPublisher:
             raise
 
     def _params(self, name: str, header: Header) -> PushParams:
-        return PushParams(self._bucket, name, header.message, header.user_meta, _workflow(header))
+        return PushParams(self._bucket, name, header.message or None, header.user_meta, _workflow(header))
 
     async def _construct(
         self, name: str, header: Header, entries: list[Entry], parent: Pointer | None, *warnings: str
     ) -> Published:
         act = partial(self._packages.construct, self._params(name, header), entries)
         done = await self._carried_out(name, parent, act, header, len(entries))
+        lost = sorted({*header.fields} - _KEPT)
+        if lost:
+            warnings = (
+                *warnings,
+                f"header_fields: the stack does not write {', '.join(map(repr, lost))} of the header.",
+            )
         return Published(done.top_hash, True, (*warnings, *done.warnings))
 
     async def _carried_out(
@@ -102,16 +118,32 @@ class ToldPublisher:
         """``header`` and ``entries``: what the revision is to have."""
         self._registry.forget_pointers()
         latest = await self._registry.pointers.latest(name)
+        if (
+            latest is not None
+        ):  # a stack names lines of the log by seconds: a second one would take the first one's place
+            await anyio.sleep(
+                max(0.0, min(_A_SECOND, _A_SECOND - (time.time() - latest.modified.timestamp())))
+            )
         if (latest and latest.top_hash) != (parent and parent.top_hash):
             raise stale_parent(name, parent and parent.top_hash, latest)
         try:
             top_hash = await in_thread(act, patience=COMMIT_SECONDS)
         except (StackFailed, StorageUnavailable) as error:
+            if error.details.get("status") == 429:
+                raise  # it was turned away
             raise OutcomeUnknown(
                 f"Whether the stack made the revision of {name} is not known: {error.message}",
                 next_step=f"Call package_log of {name} before anything is written again; a stack that hashes or copies many "
                 "files may still be at work.",
                 details={"package": name, "parent": parent and parent.top_hash} | error.details,
+            ) from error
+        except Misconfigured as error:
+            if error.details.get("status") != 413:
+                raise
+            raise TooLarge(
+                f"The stack does not take a revision of so many files at once ({entries:,}), or of so much metadata.",
+                next_step=f"Make packages of fewer files. {DIRECT}",
+                details={"package": name, "entries": entries},
             ) from error
         except WorkflowFailed as error:
             error.next_step = "Mend what the reason names, or pass another workflow (AWS credentials are needed to read it)."
@@ -133,7 +165,7 @@ class ToldPublisher:
         if top_hash not in hashes or made is None or made.header is None:
             return (f"not_in_log: the stack made {top_hash}, and does not tell of it in the log (yet).",)
         said: list[str] = []
-        is_as_told = made.header.message == header.message and is_same_json(
+        is_as_told = (made.header.message or None) == (header.message or None) and is_same_json(
             made.header.user_meta, header.user_meta
         )
         if not is_as_told or made.entries not in (None, entries):
@@ -145,11 +177,13 @@ class ToldPublisher:
         before = next(iter(hashes[at + 1 :]), None)
         if at:
             said.append(f"moved_on: another published {hashes[0]} right after; that is latest now.")
-        if before != parent:
+        if before != parent and before is not None:
             said.append(
-                f"overtaken: another published {before} just before, and this revision does not build on it; package_diff "
+                f"overtaken: {before} stands just before it in the log, and this revision does not build on it; package_diff "
                 "compares the two."
             )
+        if parent is not None and parent not in hashes:
+            said.append(f"parent_gone: the log does not tell of {parent} any more, on which it builds.")
         return tuple(said)
 
 

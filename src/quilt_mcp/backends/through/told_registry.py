@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quilt_mcp.backends.through.told_store import ToldStore
+from quilt_mcp.backends.through.told_store import DIRECT, ToldStore
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.cache import ManifestCache
@@ -26,6 +26,13 @@ class ToldRegistry(Registry):
     def forget_pointers(self) -> None:
         """What latest is, and the log, are asked for again."""
         self._told.forget_pointers()
+
+    async def way_past_damage(self, name: str) -> str:
+        """What a stack tells wrong now it may tell right in a moment; no other revision is looked at for that."""
+        return (
+            f"Try once more; if it stays so, tell an administrator of the stack, or call package_log of {name} for another "
+            f"revision. package_browse shows it as not verified. {DIRECT}"
+        )
 
     async def open_ahead(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
         """As ``Registry.open_ahead``, but a listing that does not hash to the revision's name is shown as not verified: it may

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Collection, Sequence
 from functools import partial
 from typing import Final, NoReturn
@@ -12,7 +13,7 @@ from quilt_mcp.catalog.sessions import BrowsingSessions
 from quilt_mcp.catalog.told import ToldContents, ToldRevision
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.entry import Entry, Header
-from quilt_mcp.domain.manifest.codec import dump_line, encode_exact
+from quilt_mcp.domain.manifest.codec import encode_exact
 from quilt_mcp.errors import NotSupported, ObjectNotFound, PermissionDenied
 from quilt_mcp.registry.layout import LATEST, MANIFESTS, POINTERS, TIMESTAMP, pointer_key
 from quilt_mcp.registry.manifests.cache import SMALL
@@ -31,8 +32,8 @@ from quilt_mcp.storage.store import (
 from quilt_mcp.storage.workers import in_thread
 
 DIRECT: Final = (
-    "It takes AWS credentials: ask an administrator of the stack for them (or for a role that has them), or serve the bucket "
-    "by the IAM backend."
+    "It takes AWS credentials: ask an administrator of the stack for a role that has them, or call role_switch where status "
+    "shows another."
 )
 """The next step for what this way cannot do."""
 _AN_ENTRY: Final = 256
@@ -223,7 +224,8 @@ def _lines(told: ToldContents) -> bytes:
 
 
 def _first_line(header: Header) -> bytes:
-    return f"{dump_line(dict(header.fields))}\n".encode("utf-8", "surrogatepass")
+    """As a manifest has it, whatever it holds: what no writer may write is shown with a warning, as of any manifest."""
+    return f"{json.dumps(dict(header.fields), ensure_ascii=False)}\n".encode("utf-8", "surrogatepass")
 
 
 def _stamps(log: Sequence[ToldRevision]) -> dict[str, ToldRevision]:

@@ -106,7 +106,8 @@ class ToldStores:
 
 def _no_objects(what: str) -> NoReturn:
     raise NotSupported(
-        f"{what} is an object, and the stack gives this user no AWS credentials: it tells of packages alone.",
-        next_step=f"Name the file by its package and path, where it is in one (search finds it). {DIRECT}",
+        f"{what} is out of reach: the stack gives this user no AWS credentials, and brings the files of packages alone.",
+        next_step='Objects are found by search (scope="objects"), and package_create and package_patch take them, and whole '
+        f"folders of them, by their s3:// addresses. A file of a package is read by package and path. {DIRECT}",
         details={"way": "stack"},
     )

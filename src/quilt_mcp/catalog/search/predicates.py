@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -63,6 +64,20 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
             raise _unknown(scope, one.column)
         _add(own.setdefault(name, {}), kind, one)
     return own, list(metadata.values())
+
+
+def as_metadata(scope: Scope, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """A name that is no field of packages, nor near to one, is one of their metadata, as in a listing of packages."""
+    if scope != "packages":
+        return tuple(conditions)
+    return tuple(
+        replace(one, column=f"/{one.column}") if _is_metadata(one.column) else one for one in conditions
+    )
+
+
+def _is_metadata(name: str) -> bool:
+    known = {*_FIELDS["packages"], *_ALSO["packages"], *_WORDS, "path", "key", "ext", "extension", "content"}
+    return not (name.startswith("/") or name in known or suggest(name, [*known]))
 
 
 def field_of(column: str, scope: Scope) -> str:

@@ -14,6 +14,7 @@ from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search.elastic_way import ElasticWay
 from quilt_mcp.catalog.search.graph_way import GraphWay, SearchMissing
 from quilt_mcp.catalog.search.no_match import left_out, searched
+from quilt_mcp.catalog.search.predicates import as_metadata
 from quilt_mcp.catalog.search.query_fields import unknown_fields
 from quilt_mcp.domain.search.request import Found, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, QuiltError
@@ -52,6 +53,7 @@ class StackSearch:
         Raises InvalidArgument, NotSupported (this stack cannot do that), PermissionDenied (a bucket that is not allowed),
         StackRefused (it calls the query malformed), and as ``Graph.query``.
         """
+        request = replace(request, conditions=as_metadata(request.scope, request.conditions))
         check_facets(request)
         named = self._named(request.registries)
         found = self._found(request, named, limit, cursor)

@@ -10,7 +10,7 @@ from pathlib import Path
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from quilt_mcp.domain.address import PhysicalKey, names_package, parse_object, parse_registry
+from quilt_mcp.domain.address import PhysicalKey, names_package, names_revision, parse_object, parse_registry
 from quilt_mcp.domain.glob import has_wildcard, parse_glob_url, split_glob
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import (
@@ -190,9 +190,11 @@ class LocalStores:
         above, _, name = relative.rpartition("/")
         close = suggest(name, folder.names(above))
         hint = f" Close to it: {', '.join(close)}." if close else ""
-        named = (
-            f" If a package is meant, name its revision: {origin}@latest." if names_package(origin) else ""
-        )
+        named = ""
+        if names_package(origin) and not names_revision(origin):
+            space, name, *path = origin.strip("/").split("/")
+            meant = "/".join((space, f"{name}@latest", *path))
+            named = f" If a package is meant, name its revision: {meant}."
         return SourceNotFound(
             f"{origin} does not exist.{hint}",
             next_step=f"Check the path with object_list, then make the same call again.{named}",

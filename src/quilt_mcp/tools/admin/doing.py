@@ -62,7 +62,8 @@ def taken(acts: Acts, action: str, **given: Any) -> dict[str, Any]:
         )
     odd = [name for name in found if name not in act.needs and name not in act.may]
     if odd:
-        takes = ", ".join((*act.needs, *act.may)) or "no other argument"
+        paged = () if act.writes else ("limit", "cursor")
+        takes = ", ".join((*act.needs, *act.may, *paged)) or "no other argument"
         raise InvalidArgument(
             f"action={action} does not take {' and '.join(odd)}.",
             next_step=f"It takes {takes}.",
@@ -133,7 +134,7 @@ def told(outcome: AdminOutcome, dry_run: bool, note: str | None = None) -> Answe
             "done": outcome.done,
             "before": None if before is None else {name: before[name] for name in names if name in before},
             "after": None if after is None else {name: after[name] for name in names if name in after},
-            **present(state=outcome.state if dry_run else None),
+            **present(state=outcome.state if dry_run and before is not None else None),
         },
         warnings=(*outcome.warnings, *notes),
     )
