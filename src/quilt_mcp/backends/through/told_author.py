@@ -102,11 +102,13 @@ class ToldAuthor(Author):
 
     async def _check_folders(self, request: Request, prepared: Prepared) -> None:
         """Raises NotSupported where metadata of folders would be lost."""
-        draft = prepared.draft
-        is_copy = isinstance(request, CopyRequest) and draft.parent is not None
-        entries = draft.parent.entries() if is_copy and draft.parent else draft.entries()
-        name = prepared.plan.package.name
-        await in_thread(partial(check_folders, name, draft.directories(), entries))
+        draft, name = prepared.draft, prepared.plan.package.name
+        folders, entries = draft.directories(), draft.entries()
+        if (
+            isinstance(request, CopyRequest) and draft.parent is not None
+        ):  # all of it, whatever the draft changes
+            folders, entries = draft.parent.directory_metas(), draft.parent.entries()
+        await in_thread(partial(check_folders, name, folders, entries))
 
     def _placement(self, name: str, arrivals: Arrivals, *, copy: bool) -> Placement:
         return _InPlace(len(arrivals))
