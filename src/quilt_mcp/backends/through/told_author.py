@@ -90,12 +90,7 @@ class ToldAuthor(Author):
             )
 
     async def _foreseen(self, request: Request, prepared: Prepared) -> Plan:
-        if not isinstance(request, CopyRequest):
-            draft = prepared.draft
-            checking = partial(
-                check_folders, prepared.plan.package.name, draft.directories(), draft.entries()
-            )
-            await in_thread(checking)
+        await self._check_folders(request, prepared)
         warnings = (IN_PLACE,) if len(prepared.arrivals) and not isinstance(request, CopyRequest) else ()
         plan = replace(prepared.plan, warnings=(*prepared.plan.warnings, *warnings))
         return await self._counted(request, prepared, plan)
