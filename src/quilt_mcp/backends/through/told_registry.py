@@ -34,6 +34,13 @@ class ToldRegistry(Registry):
             f"revision. package_browse shows it as not verified. {DIRECT}"
         )
 
+    async def open(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
+        try:
+            return await super().open(package)
+        except CorruptManifest as error:
+            error.next_step = await self.way_past_damage(package.name)
+            raise
+
     async def open_ahead(self, package: PackageUri) -> tuple[PackageUri, Manifest]:
         """As ``Registry.open_ahead``, but a listing that does not hash to the revision's name is shown as not verified: it may
         be whole and only told in another spelling. Nothing else is done with it."""
