@@ -8,7 +8,7 @@ from pathlib import Path
 from quilt_mcp.tools import TOOLS
 
 PAGE = Path(__file__).parents[2] / "docs" / "hosted-server.md"
-HOSTED = [
+HOSTED = (
     "search_packages",
     "search_packages_more",
     "search_objects",
@@ -32,7 +32,7 @@ HOSTED = [
     "catalog_link",
     "bucket_list",
     "get_resource",
-]
+)
 """As Quilt documents them."""
 OURS = {tool.name for tool in TOOLS}
 
