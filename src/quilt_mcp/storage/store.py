@@ -120,6 +120,19 @@ class Store(Protocol):
         ...
 
 
+class NoAbilities:
+    """Of a store whose server is asked for nothing but objects; a store that has some of them says so."""
+
+    conditional_writes: bool | None = None
+    conditional_deletes: bool | None = None
+    local_files: LocalFiles | None = None
+    intake: FileIntake | None = None
+    signer: LinkSigner | None = None
+    pages: PageLister | None = None
+    archive: ArchiveKeeper | None = None
+    entries: EntryPlaces | None = None
+
+
 class LocalFiles(Protocol):
     """The objects of a store as files of this machine."""
 

@@ -12,30 +12,16 @@ from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.errors import NotSupported
 from quilt_mcp.storage.hashing import written_while_read
 from quilt_mcp.storage.store import (
-    ArchiveKeeper,
-    EntryPlaces,
-    FileIntake,
-    LinkSigner,
-    LocalFiles,
+    NoAbilities,
     ObjectStat,
-    PageLister,
 )
 from quilt_mcp.storage.workers import in_thread
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
-class EntryStore:
+class EntryStore(NoAbilities):
     """See ``store.Store``: it reads, by ranges, and knows no versions, as a revision names one. A request for each ``PIECE``."""
-
-    conditional_writes: bool | None = None
-    conditional_deletes: bool | None = None
-    local_files: LocalFiles | None = None
-    intake: FileIntake | None = None
-    signer: LinkSigner | None = None
-    pages: PageLister | None = None
-    archive: ArchiveKeeper | None = None
-    entries: EntryPlaces | None = None
 
     def __init__(
         self,

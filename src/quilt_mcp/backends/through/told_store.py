@@ -19,14 +19,10 @@ from quilt_mcp.registry.layout import LATEST, MANIFESTS, POINTERS, TIMESTAMP, po
 from quilt_mcp.registry.manifests.cache import SMALL
 from quilt_mcp.registry.pointers import pointer_digest
 from quilt_mcp.storage.store import (
-    ArchiveKeeper,
     EntryPlaces,
-    FileIntake,
-    LinkSigner,
     Listing,
-    LocalFiles,
+    NoAbilities,
     ObjectStat,
-    PageLister,
     Place,
 )
 from quilt_mcp.storage.workers import in_thread
@@ -40,21 +36,13 @@ _AN_ENTRY: Final = 256
 _NAMES: Final = 1_000
 
 
-class ToldStore:
+class ToldStore(NoAbilities):
     """See ``store.Store``; one for each call, which sees one state of a package's log until it forgets it.
 
     Its objects are the pointers of packages and their manifests, made from what the stack tells: of the same revision the same
     lines, if the stack tells all of it. The size of a manifest is a guess before it is read. Whatever else a bucket holds, and
     all writing, is NotSupported.
     """
-
-    conditional_writes: bool | None = None
-    conditional_deletes: bool | None = None
-    local_files: LocalFiles | None = None
-    intake: FileIntake | None = None
-    signer: LinkSigner | None = None
-    pages: PageLister | None = None
-    archive: ArchiveKeeper | None = None
 
     def __init__(
         self,

@@ -46,14 +46,11 @@ from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
 from quilt_mcp.storage.store import (
     PIECE,
-    ArchiveKeeper,
-    EntryPlaces,
     FileIntake,
-    LinkSigner,
     Listing,
     LocalFiles,
+    NoAbilities,
     ObjectStat,
-    PageLister,
     Taken,
 )
 from quilt_mcp.storage.workers import in_pages
@@ -85,7 +82,7 @@ class _Told:
             from_thread.run(self.progress, copied, self.size, "bytes copied")
 
 
-class LocalStore:
+class LocalStore(NoAbilities):
     """A ``Store`` of local files that takes files in. Nothing outside ``root`` is read or written: symbolic
     links below it are refused with OutsideRoots, pipes and devices with NotAFile, what is ``closed`` with CredentialPlace.
 
@@ -94,10 +91,6 @@ class LocalStore:
 
     conditional_writes: bool | None = True
     conditional_deletes: bool | None = True
-    signer: LinkSigner | None = None
-    pages: PageLister | None = None
-    entries: EntryPlaces | None = None
-    archive: ArchiveKeeper | None = None
 
     def __init__(
         self,

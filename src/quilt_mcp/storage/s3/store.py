@@ -28,21 +28,15 @@ from quilt_mcp.storage.s3.listings import Listings
 from quilt_mcp.storage.store import (
     PIECE,
     ArchiveKeeper,
-    EntryPlaces,
-    FileIntake,
     LinkSigner,
-    LocalFiles,
+    NoAbilities,
     ObjectStat,
     PageLister,
 )
 
 
-class S3Store:
+class S3Store(NoAbilities):
     """See ``store.Store``. ``etag`` is S3's, with its quotes."""
-
-    local_files: LocalFiles | None = None
-    intake: FileIntake | None = None
-    entries: EntryPlaces | None = None
 
     def __init__(self, bucket: str, clients: S3Clients) -> None:
         self.bucket = bucket
