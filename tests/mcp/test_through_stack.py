@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from quilt_mcp.catalog import failures
 from quilt_mcp.catalog import keys as keys_module
 from quilt_mcp.catalog import packages as packages_module
 from quilt_mcp.config import Settings
+from quilt_mcp.server.log import safe
 from quilt_mcp.session import Session
 
 PUSH = """
@@ -467,6 +469,41 @@ def test_a_listing_told_in_part_is_an_error_and_a_patch_of_it_writes_nothing(lab
     for tool, arguments in (("package_browse", {}), ("package_patch", {"remove": ["README.md"]})):
         assert lab.call(tool, package="lab/plants", **arguments)["error"]["code"] == "stack_failed"
     assert lab.log("lab/plants") == [before]
+
+
+@pytest.mark.parametrize("key", ["../up.txt", "/root.txt", "a//b", "./x", "a/../../b"])
+def test_a_key_that_would_leave_a_folder_is_refused(lab: Lab, key: str) -> None:
+    """C22: it is the stack that may be hostile here."""
+    lab.push("lab/plants")
+    place = {"physicalKey": f"{lab.registry}/x", "size": 1, "hash": {"type": "SHA256", "value": "0" * 64}}
+    told = {
+        "PackageRevision.contentsFlatMap": {key: place},
+        "PackageRevision.totalEntries": 1,
+        "PackageRevision.dir": {"__typename": "PackageDir", "path": "", "children": []},
+    }
+    lab.stack.fault(*(Fault("/graphql", field=field, value=value) for field, value in told.items()))
+    for tool, arguments in (("package_browse", {}), ("package_install", {"dest": str(lab.folder / "there")})):
+        error = lab.call(tool, package="lab/plants", **arguments)["error"]
+        assert error["code"] in ("corrupt_manifest", "stack_failed")
+    assert not (lab.folder / "there").exists()
+
+
+def test_no_token_and_no_cookie_stands_in_an_answer_or_a_log(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C25. Whatever the stack answers, and what it repeats of a request."""
+    caplog.set_level("DEBUG")
+    lab.push("lab/plants")
+    key = lab.settings.api_key or ""
+    said = [str(lab.call("object_read", package="lab/plants", path="README.md"))]
+    for body in (f'{{"errors": [{{"message": "{key}"}}]}}', key):
+        lab.stack.clear_faults()
+        lab.stack.fault(no_credentials(), Fault("/graphql", status=200, body=body))
+        said += [str(lab.call(tool, package="lab/plants")) for tool in ("package_browse", "package_log")]
+    cookies = re.findall(r"quilt_browse=([^;\s']+)", caplog.text)
+    assert cookies, "what a library logs of an answer holds one"
+    shown = "".join(said) + safe(caplog.text)
+    assert not [secret for secret in (key, *cookies) if secret in shown]
 
 
 def test_folders_told_in_part_are_an_error_as_their_metadata_would_be_lost(lab: Lab) -> None:

@@ -31,8 +31,8 @@ _SECRET_VARIABLES: Final = (
     "QUILT_MCP_HTTP_TOKEN",
 )
 _SECRET_FORMS: Final = re.compile(
-    r"(?i)(X-Amz-(?:Signature|Security-Token|Credential)=|\bBearer\s+(?=\S{8})|\bSignature=|"
-    r"(?<=://)[^/\s:@]{1,256}:(?=[^/\s@]{1,256}@))[^\s&\"',]+?(?=@|[\s&\"',]|\Z)"
+    r"(?i)(X-Amz-(?:Signature|Security-Token|Credential)=|\bBearer\s+(?=\S{8})|\bSignature=|\bcookie\b\W{1,6}(?:b')?[\w.-]{1,99}=|"
+    r"(?<=://)[^/\s:@]{1,256}:(?=[^/\s@]{1,256}@))[^\s&\"',;]+?(?=@|[\s&\"',;]|\Z)"
 )
 
 
