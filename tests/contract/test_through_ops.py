@@ -76,6 +76,7 @@ class Through(OnBuckets):
         return registry
 
 
+@pytest.mark.nightly
 class TestReadingThroughTheStack(Through, ReadingContract, FrontContract, HistoryContract):
     test_a_link_is_made_for_a_file_and_for_an_object = None
     test_a_link_to_nothing_is_refused = None
@@ -113,6 +114,7 @@ class TestListingThroughTheStack(Through, ListingContract, PackagesContract, Nar
     """It counts packages and files itself, where a bucket's listing tells no total. See ``test_through_stack``."""
 
 
+@pytest.mark.nightly
 class TestTakingThroughTheStack(Through, InstallContract, DeletionContract):
     test_a_deletion_at_any_moment_of_a_push_takes_what_was_there_and_no_more = None
     """A stack deletes under no condition."""

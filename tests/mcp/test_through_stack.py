@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parts.quilt3_process import Quilt3
+from parts.quilt3_process import Quilt3Server
 from parts.s3_access import S3Access
 from parts.stack import Fault, Stack
 from parts.stack.faults import bad_gateway, no_credentials, no_listing
@@ -77,12 +78,18 @@ class Lab:
     """One bucket of the stack, quilt3 with AWS keys of its own, and a user without any who calls tools."""
 
     def __init__(
-        self, stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **more: Any
+        self,
+        stack: Stack,
+        moto: S3Access,
+        quilt3: Quilt3Server,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        **more: Any,
     ) -> None:
         self.stack, self.moto, self.folder = stack, moto, tmp_path
         self.bucket = moto.make_bucket()
         self.registry = f"s3://{self.bucket}"
-        self.quilt3 = Quilt3(tmp_path / "quilt3", moto)
+        self.quilt3 = quilt3
         stack.add_bucket(self.bucket)
         stack.add_user("ada", roles=("writer", "reader"))
         stack.fault(no_credentials())
@@ -125,9 +132,18 @@ class Lab:
         return [one for one in told if one not in ("config.json", "api", "Me", "Buckets")]
 
 
+@pytest.fixture(scope="module")
+def quilt3(moto: S3Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quilt3Server]:
+    made = Quilt3Server(tmp_path_factory.mktemp("quilt3"), moto)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def lab(stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(stack, moto, tmp_path, monkeypatch)
+def lab(
+    stack: Stack, moto: S3Access, quilt3: Quilt3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Lab:
+    return Lab(stack, moto, quilt3, tmp_path, monkeypatch)
 
 
 # -- which way --
@@ -158,9 +174,9 @@ def test_nothing_is_signed_with_the_keys_that_stand_in_the_environment(lab: Lab)
 
 
 def test_a_user_who_has_credentials_goes_through_the_stack_where_that_is_asked_for(
-    stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, moto: S3Access, quilt3: Quilt3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab = Lab(stack, moto, tmp_path, monkeypatch, through_stack=True)
+    lab = Lab(stack, moto, quilt3, tmp_path, monkeypatch, through_stack=True)
     stack.clear_faults()
     top_hash = lab.push("lab/plants")
     assert lab.call("package_browse", package="lab/plants")["data"]["top_hash"] == top_hash
@@ -387,7 +403,7 @@ def test_a_bucket_that_is_not_browsable_says_so(lab: Lab) -> None:
 
 
 def test_what_only_the_allowed_buckets_may_show_is_kept(
-    stack: Stack, moto: S3Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, moto: S3Access, quilt3: Quilt3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = Lab(
         stack, moto, tmp_path, monkeypatch, allowed_buckets=("another",), default_registry="s3://another"

@@ -75,3 +75,58 @@ class Quilt3:
 
     def run(self, script: str, *, timeout: float = 110, **arguments: Any) -> Any:
         return self.finish(self.start(script, **arguments), timeout)
+
+
+_LOOP = """\
+import contextlib, io, json, os, sys, traceback
+import quilt3
+for line in sys.stdin:
+    asked = json.loads(line)
+    os.chdir(asked["folder"])
+    scope = {"quilt3": quilt3, "json": json, "arguments": asked["arguments"], "result": None}
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(asked["script"], scope)
+        answer = {"result": scope["result"]}
+    except Exception:
+        answer = {"failed": traceback.format_exc()}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+class Quilt3Server:
+    """quilt3 in one process for many scripts, each in a folder and with names of its own: importing it takes a second. What it
+    keeps between them (its cache, its clients) is all of one user."""
+
+    def __init__(self, home: Path, access: S3Access) -> None:
+        self._home = home
+        self._count = 0
+        home.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _LOOP],
+            env=Quilt3(home, access).environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, script: str, **arguments: Any) -> Any:
+        """Raises Quilt3Failed."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._count += 1
+        folder = self._home / str(self._count)
+        folder.mkdir()
+        asked = {"script": script, "arguments": arguments, "folder": str(folder)}
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise Quilt3Failed("the process has ended")
+        answer = json.loads(line)
+        if "failed" in answer:
+            raise Quilt3Failed(answer["failed"][-4000:])
+        return answer["result"]
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
