@@ -88,6 +88,7 @@ def changes(stack: Stack) -> list[str]:
     return [name for name in told if name in CHANGES - READS]
 
 
+@pytest.mark.nightly
 @WITH_AND_WITHOUT_WRITES
 @FEWER
 @given(data=st.data())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from quilt_mcp.server.log import safe
 from quilt_mcp.session import Session
 
 PUSH = """
-import os, quilt3
+import os, time, quilt3
 package = quilt3.Package()
 for path, (text, meta) in arguments["files"].items():
     os.makedirs(os.path.dirname("files/" + path), exist_ok=True)
@@ -39,6 +40,7 @@ to = {"registry": arguments["registry"], "message": arguments["message"]}
 pushed = package.push(arguments["name"], force=True, **to)
 result = pushed.top_hash
 if arguments["folders"]:  # which a push forgets
+    time.sleep(1.1)
     for folder, meta in arguments["folders"].items():
         pushed[folder].set_meta(meta)
     result = pushed.build(arguments["name"], **to)
@@ -90,6 +92,7 @@ class Lab:
         self.bucket = moto.make_bucket()
         self.registry = f"s3://{self.bucket}"
         self.quilt3 = quilt3
+        self._pushed: dict[str, int] = {}
         stack.add_bucket(self.bucket)
         stack.add_user("ada", roles=("writer", "reader"))
         stack.fault(no_credentials())
@@ -111,6 +114,11 @@ class Lab:
 
     def push(self, name: str, message: str = "", **more: Any) -> str:
         given = {"files": FILES, "folders": {}, "meta": {"lot": "B33", "ratio": 2.0}} | more
+        while int(time.time()) == self._pushed.get(
+            name
+        ):  # a second line of the same second takes the first one's place
+            time.sleep(0.05)
+        self._pushed[name] = int(time.time()) + len(given["folders"])
         return self.quilt3.run(PUSH, name=name, registry=self.registry, message=message, **given)
 
     def browsed(self, name: str, **more: Any) -> dict[str, Any]:
@@ -406,7 +414,13 @@ def test_what_only_the_allowed_buckets_may_show_is_kept(
     stack: Stack, moto: S3Access, quilt3: Quilt3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab = Lab(
-        stack, moto, tmp_path, monkeypatch, allowed_buckets=("another",), default_registry="s3://another"
+        stack,
+        moto,
+        quilt3,
+        tmp_path,
+        monkeypatch,
+        allowed_buckets=("another",),
+        default_registry="s3://another",
     )
     assert lab.call("packages_list", registry=lab.registry)["error"]["code"] == "permission_denied"
 
@@ -835,6 +849,7 @@ def test_what_is_odd_after_a_write_is_told_and_the_write_is_not_called_undone(
 def test_who_was_overtaken_in_the_moment_of_a_write_is_named(lab: Lab) -> None:
     before = lab.push("lab/plants", meta={"n": 1})
     other = lab.push("lab/plants", meta={"n": 2})
+    time.sleep(1.1)
     told = lab.stack.ask(
         f'{{package(bucket: "{lab.bucket}", name: "lab/plants") {{revision(hashOrTag: "{before}") {{hash modified}}}}}}',
         lab.settings.api_key,

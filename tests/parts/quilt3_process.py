@@ -78,8 +78,10 @@ class Quilt3:
 
 
 _LOOP = """\
-import contextlib, io, json, os, sys, traceback
+import contextlib, functools, io, json, os, sys, traceback
+import boto3
 import quilt3
+boto3.Session = functools.lru_cache(boto3.Session)  # which otherwise reads what it knows of S3 anew for each call, half a second
 for line in sys.stdin:
     asked = json.loads(line)
     os.chdir(asked["folder"])

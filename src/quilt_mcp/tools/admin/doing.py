@@ -134,7 +134,7 @@ def told(outcome: AdminOutcome, dry_run: bool, note: str | None = None) -> Answe
             "done": outcome.done,
             "before": None if before is None else {name: before[name] for name in names if name in before},
             "after": None if after is None else {name: after[name] for name in names if name in after},
-            **present(state=outcome.state if dry_run and before is not None else None),
+            **present(state=outcome.state if dry_run else None),
         },
         warnings=(*outcome.warnings, *notes),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from quilt_mcp.domain.plan import AdminChange
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.admin.doing import (
@@ -62,9 +64,11 @@ async def admin_keys(
         given.setdefault("days", _DAYS)
         if not given["name"].strip():
             raise InvalidArgument("The name of a key is blank.", next_step="Give name: what the key is for.")
-    return await change(
+    told = await change(
         desk, AdminChange("key", done, given["name"], given), dry_run=dry_run, note=_NOTES[done]
     )
+    # A key is made or revoked and never changed, so there is nothing to expect of one.
+    return replace(told, data={name: value for name, value in told.data.items() if name != "state"})
 
 
 _ARGUMENTS = {
