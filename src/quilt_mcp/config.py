@@ -52,6 +52,19 @@ class Settings:
     http_token: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    user_rate: int = 20
+    user_calls: int = 16
+    call_seconds: int = 1800
+    most_users: int = 1000
+    drain_seconds: int = 25
+    issuer: str | None = None
+    issuer_keys: str | None = None
+    issuer_algorithm: str = "RS256"
+    audience: str | None = None
+    audit: str | None = None
+    metrics: str | None = None
 
     @classmethod
     def load(cls, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Settings:
@@ -76,14 +89,19 @@ class Settings:
         _check_ranges(settings)
         return settings
 
+    @property
+    def serves_many(self) -> bool:
+        """Whether each request is its own user's: nothing of this machine is then in anybody's reach."""
+        return self.http and not self.single_user
+
     def local_roots(self) -> tuple[Path, ...]:
-        """The folders that sources and install folders must lie in, the registry's own aside.
+        """The folders that sources and install folders must lie in, the registry's own aside; none for many users.
 
         Without --root: the working folder, unless it is the home folder or holds it, or has vanished. Desktop clients start
         servers there or in '/', where everything private lies.
         """
-        if self.roots:
-            return self.roots
+        if self.roots or self.serves_many:
+            return () if self.serves_many else self.roots
         try:
             here = Path(os.path.realpath(Path.cwd()))
         except OSError:  # it was removed
@@ -98,7 +116,7 @@ class Settings:
         ]
         missing = [root for root in self.roots if not _VARIABLE.search(str(root)) and not root.is_dir()]
         found += [f"missing_root: {root} is no folder on this machine." for root in missing]
-        if not self.local_roots():
+        if not self.local_roots() and not self.serves_many:
             found.append(
                 "no_root: the working folder is the home folder, holds it or is gone, so no local file can be read or packaged, "
                 "but those of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."
@@ -242,6 +260,11 @@ def _check_ranges(settings: Settings) -> None:
         ("cache_bytes", settings.cache_bytes, 0, 1 << 50),
         ("port", settings.port, 0, 65_535),
         ("max_body_bytes", settings.max_body_bytes, 1_024, 1 << 30),
+        ("user_rate", settings.user_rate, 1, 10_000),
+        ("user_calls", settings.user_calls, 1, 1_000),
+        ("call_seconds", settings.call_seconds, 1, 86_400),
+        ("most_users", settings.most_users, 1, 100_000),
+        ("drain_seconds", settings.drain_seconds, 0, 3_600),
     )
     for name, value, low, high in bounds:
         if not low <= value <= high:

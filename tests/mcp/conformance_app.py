@@ -31,7 +31,7 @@ from mcp.shared.exceptions import MCPError
 from quilt_mcp.config import Settings
 from quilt_mcp.demo.samples import png
 from quilt_mcp.errors import InternalError
-from quilt_mcp.server.http import serve_http
+from quilt_mcp.server.http.single import serve_one
 from quilt_mcp.server.surface import CACHE_HINTS, Context, progress_of, tool_result
 from quilt_mcp.tools.results.envelope import Block, Reply, error_reply
 
@@ -422,7 +422,7 @@ def main() -> None:
     else:
         settings = Settings.load(os.environ, {"http": True, "single_user": True, "port": 0})
         served = None if arguments.real else server
-        anyio.run(partial(serve_http, settings, announce, served, open_to_all=True))
+        anyio.run(partial(serve_one, settings, announce, served, open_to_all=True))
 
 
 if __name__ == "__main__":

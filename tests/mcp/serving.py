@@ -130,7 +130,7 @@ def stop_shared() -> None:
 
 
 IMPATIENT = """
-from quilt_mcp.server import connections, guard
+from quilt_mcp.server.http import connections, guard
 connections.REQUEST_SECONDS, guard.BODY_SECONDS = 1.0, 2.0
 from quilt_mcp.cli import main
 main()

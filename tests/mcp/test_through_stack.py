@@ -24,7 +24,7 @@ from quilt_mcp.catalog import failures
 from quilt_mcp.catalog import keys as keys_module
 from quilt_mcp.catalog import packages as packages_module
 from quilt_mcp.config import Settings
-from quilt_mcp.server.log import safe
+from quilt_mcp.server.watching.log import safe
 from quilt_mcp.session import Session
 
 PUSH = """

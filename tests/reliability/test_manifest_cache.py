@@ -615,9 +615,9 @@ def test_memory_is_bounded_in_bytes_whatever_is_kept(
     tmp_path: Path, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reviews R1 and R22: what counts is bytes, of comparisons and of manifests, and not how many there are."""
-    monkeypatch.setattr(cache_module, "MEMORY", 400_000)
+    monkeypatch.setattr(shelf_module, "MEMORY", 400_000)
     cache = ManifestCache(tmp_path / "cache")
     for number in range(12):
         put(store, manifest_bytes(500 + number))
         check(opened(cache, store), 500 + number)
-    assert 100_000 < sum(manifest.held for manifest in cache._open.values()) <= 400_000
+    assert 100_000 < sum(manifest.held for manifest in cache._shelf._manifests.values()) <= 400_000

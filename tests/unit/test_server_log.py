@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from quilt_mcp.server.log import SAME_LINES, LogHandler, safe
+from quilt_mcp.server.watching.log import SAME_LINES, LogHandler, safe
 
 
 @pytest.mark.parametrize(

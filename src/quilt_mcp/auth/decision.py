@@ -119,7 +119,14 @@ class Decider:
         if finding.found is None:
             raise AuthenticationError(finding.reason, next_step="Send 'Authorization: Bearer <token>'.")
         identity = self._of_token(finding.found)
-        return replace(identity, explanation=(Candidate("platform", True, finding.reason),))
+        where = urlsplit(finding.found.access.catalog_url).netloc
+        return replace(
+            identity,
+            principal=f"{asker.user} at {where}" if asker.user else identity.principal,
+            scope=f"{identity.scope} {asker.role or ''}",
+            explanation=(Candidate("platform", True, finding.reason),),
+            may_write=asker.may_write,
+        )
 
     def _asked_for(self, kind: BackendName) -> Identity:
         finding = self._looks[kind]()

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """What a request brings that a decision may look at. ``token`` is the bearer token of an HTTP request."""
+    """What a request brings that a decision may look at. ``token`` is the bearer token of an HTTP request; ``user`` and ``role``
+    are whom the stack takes it for, ``may_write`` is whether it was issued for writing too."""
 
     transport: Literal["stdio", "http", "command"] = "stdio"
     token: str | None = field(default=None, repr=False)
+    user: str | None = None
+    role: str | None = None
+    may_write: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,11 @@ class Identity:
     explanation: tuple[Candidate, ...]
     credentials: Any = field(default=None, repr=False)
     scope: str = field(default="", repr=False)
-    """What tells apart identities that are shown alike: a stack's whole addresses, the hash of a token."""
+    """What tells apart identities that are shown alike: a stack's whole addresses, the hash of a token, the role that was
+    observed."""
     notes: tuple[Note, ...] = ()
+    may_write: bool = True
+    """Never more than the server may."""
 
 
 @dataclass(frozen=True, slots=True)

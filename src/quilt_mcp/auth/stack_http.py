@@ -109,11 +109,36 @@ class Answer:
         )
 
 
-class StackHttp:
-    """Safe to share between threads. The client of a proxy (or of none) is made at the first call, and closed with what made
-    it."""
+class Connections:
+    """Connections to stacks, on which many users' requests take turns: they know no user. Safe to share between threads; closed
+    with the last that holds them."""
 
     def __init__(self) -> None:
+        self._transports: dict[str | None, Any] = {}
+        self._making = threading.Lock()
+
+    def by(self, proxy: str | None) -> Any:
+        """The transport of a proxy, or of none. Raises Misconfigured."""
+        import httpx2
+
+        with self._making:
+            if proxy not in self._transports:
+                self._transports[proxy] = httpx2.HTTPTransport(
+                    trust_env=False,
+                    proxy=None if proxy is None else _proxy(proxy),
+                    verify=_trusted(),
+                    limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
+                )
+                weakref.finalize(self, self._transports[proxy].close)
+            return self._transports[proxy]
+
+
+class StackHttp:
+    """One user's requests, with the cookies that a stack gives them. Safe to share between threads. The client of a proxy (or of
+    none) is made at the first call."""
+
+    def __init__(self, connections: Connections | None = None) -> None:
+        self._connections = connections or Connections()
         self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()
 
@@ -182,14 +207,11 @@ class StackHttp:
             if proxy not in self._clients:
                 self._clients[proxy] = httpx2.Client(
                     trust_env=False,
-                    proxy=None if proxy is None else _proxy(proxy),
-                    verify=_trusted(),
+                    transport=self._connections.by(proxy),
                     timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-                    limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
                     follow_redirects=False,
                     headers={"Accept": "application/json", "User-Agent": f"quilt-mcp/{__version__}"},
                 )
-                weakref.finalize(self, self._clients[proxy].close)
             return self._clients[proxy]
 
 

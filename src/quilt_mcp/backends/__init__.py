@@ -14,6 +14,7 @@ from quilt_mcp.errors import Misconfigured, NotSupported, QuiltError
 from quilt_mcp.option import BackendName
 
 if TYPE_CHECKING:
+    from quilt_mcp.backends.common import Common
     from quilt_mcp.backends.direct import DirectOps
     from quilt_mcp.backends.options import Options
     from quilt_mcp.catalog.keys import StackKeys
@@ -24,14 +25,15 @@ WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"iam", "quilt3", "pla
 """The backends that may have abilities which others lack; a listing need not open any other."""
 
 
-def open(identity: Identity, settings: Settings) -> DirectOps:
-    """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start.
+def open(identity: Identity, settings: Settings, common: Common | None = None) -> DirectOps:
+    """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start. ``common``: of a
+    server's users, who all are of one stack.
 
     Asks a stack where the identity is one of its users and no registry is named. Raises as ``Stack`` does.
     """
     from quilt_mcp.backends.options import Options
 
-    options = Options.of(settings)
+    options = Options.of(settings, common.shelf if common else None)
     match identity.kind:
         case "local":
             from quilt_mcp.backends.local import LocalOps
@@ -45,7 +47,8 @@ def open(identity: Identity, settings: Settings) -> DirectOps:
         case "quilt3":
             return _of_session(identity, identity.credentials, options)
         case "platform":
-            return _of_token(identity, identity.credentials, options)
+            stack = _stack_of_token(identity.credentials, common)
+            return _of_token(identity, identity.credentials, stack, options)
 
 
 def stack_of(identity: Identity) -> tuple[Stack, KeySource] | None:
@@ -55,22 +58,24 @@ def stack_of(identity: Identity) -> tuple[Stack, KeySource] | None:
             assert access.s3.keys is not None, "a session has keys"
             return _stack_of_session(access), access.s3.keys
         case TokenAccess() as access:
-            stack = _stack_of_token(access)
+            stack = _stack_of_token(access, None)
             return stack, _keys_of(stack).keys
         case _:
             return None
 
 
 def _stack_of_session(access: QuiltAccess) -> Stack:
+    from quilt_mcp.catalog.site import Site
     from quilt_mcp.catalog.stack import Stack
 
-    return Stack(access.bearer, catalog_url=access.catalog_url, registry_url=access.registry_url)
+    return Stack(access.bearer, Site(access.catalog_url, access.registry_url))
 
 
-def _stack_of_token(access: TokenAccess) -> Stack:
+def _stack_of_token(access: TokenAccess, common: Common | None) -> Stack:
+    from quilt_mcp.catalog.site import Site
     from quilt_mcp.catalog.stack import Stack
 
-    return Stack(access.bearer, catalog_url=access.catalog_url)
+    return Stack(access.bearer, common.site if common else Site(access.catalog_url))
 
 
 def _keys_of(stack: Stack) -> StackKeys:
@@ -84,8 +89,7 @@ def _of_session(identity: Identity, access: QuiltAccess, options: Options) -> Di
     return _of_stack(stack, access.s3, _named(identity), options, "quilt3", access.renew_keys)
 
 
-def _of_token(identity: Identity, access: TokenAccess, options: Options) -> DirectOps:
-    stack = _stack_of_token(access)
+def _of_token(identity: Identity, access: TokenAccess, stack: Stack, options: Options) -> DirectOps:
     keys = _keys_of(stack)
     region = stack.config().region or access.s3.region
     s3 = replace(access.s3, keys=keys.keys, region=region)

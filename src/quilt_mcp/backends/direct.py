@@ -104,7 +104,7 @@ class DirectOps(ObjectOps):
         self.tables: SupportsAdministration | None = None
         self.restores: SupportsRestore | None = None
         self._local = local
-        self._manifests = ManifestCache(options.cache, options.cache_bytes)
+        self._manifests = ManifestCache(options.cache, options.cache_bytes, shelf=options.shelf)
         self._named = NamedRevisions()
         self._clock = clock
 

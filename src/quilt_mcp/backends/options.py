@@ -11,6 +11,8 @@ from quilt_mcp.auth.places import credential_files
 from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
 from quilt_mcp.errors import InvalidUri
+from quilt_mcp.registry.manifests.shelf import Shelf
+from quilt_mcp.storage.local.no_folders import NoFolders
 from quilt_mcp.storage.local.stores import LocalStores
 
 
@@ -20,7 +22,9 @@ class Options:
     up to ``cache_bytes``, and for files in the making. ``allowed``: the only buckets that may be used, None for whatever the
     credentials open. ``closed``: places of credentials that the machine's configuration names.
     ``through_stack``: a stack is asked for what it tells, and S3 for nothing. ``s3_proxy``: S3 is reached through
-    the stack. ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other."""
+    the stack. ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other.
+    ``has_folders``: whether folders of this machine are in reach at all; of many users' they are not. ``shelf``: of manifests,
+    where several users' backends share one."""
 
     roots: tuple[Path, ...]
     writable: bool
@@ -32,10 +36,13 @@ class Options:
     requester_pays: bool = False
     through_stack: bool = False
     s3_proxy: bool = False
+    has_folders: bool = True
+    shelf: Shelf | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Options:
+    def of(cls, settings: Settings, shelf: Shelf | None = None) -> Options:
         return cls(
+            shelf=shelf,
             roots=settings.local_roots(),
             writable=settings.allow_write,
             cache=settings.cache_folder(),
@@ -44,7 +51,8 @@ class Options:
             requester_pays=settings.requester_pays,
             through_stack=settings.through_stack,
             s3_proxy=settings.s3_proxy,
-            local_registry=None if settings.http and not settings.single_user else quilt3_local_registry(),
+            has_folders=not settings.serves_many,
+            local_registry=None if settings.serves_many else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )
 
@@ -59,6 +67,8 @@ class Options:
     def local_stores(self, registries: Iterable[str]) -> LocalStores:
         """The folders among some registries, and the roots. Relative paths are below the first root, whatever argument they
         stand in (decision 025)."""
+        if not self.has_folders:
+            return NoFolders()
         folders = [Path(PhysicalKey.parse(url).path) for url in registries if url.startswith("file:")]
         first_root = next(iter(self.roots), None)
         return LocalStores(

@@ -7,7 +7,6 @@ stack's validation refuses gives way to the next; what a stack takes is remember
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -45,14 +44,19 @@ _DENIED: Final = frozenset({"FORBIDDEN", "UNAUTHORIZED", "UNAUTHENTICATED"})
 
 
 class Graph:
-    """Safe to share between threads. Blocks."""
+    """Safe to share between threads. Blocks. ``taken``: which of some documents the stack takes, shared by its users."""
 
-    def __init__(self, http: StackHttp, url: Callable[[], str], bearer: Bearer) -> None:
+    def __init__(
+        self,
+        http: StackHttp,
+        url: Callable[[], str],
+        bearer: Bearer,
+        taken: dict[tuple[str, ...], str] | None = None,
+    ) -> None:
         self._http = http
         self._url = url
         self._bearer = bearer
-        self._taken: dict[tuple[str, ...], str] = {}
-        self._lock = threading.Lock()
+        self._taken = {} if taken is None else taken
 
     def query(self, *documents: str, **variables: Any) -> dict[str, Any]:
         """``data`` of the first of some documents (newest first) that this stack takes. Tried again where that may help.
@@ -80,8 +84,7 @@ class Graph:
             errors = value.get("errors")
             if errors and value.get("data") is None and _is_refused(errors):
                 continue
-            with self._lock:
-                self._taken[tuple(documents)] = name
+            self._taken[tuple(documents)] = name
             if errors:
                 raise _failed(errors)
             data = value.get("data")

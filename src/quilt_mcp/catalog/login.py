@@ -20,6 +20,7 @@ from quilt_mcp.auth.registry_http import RegistryHttp
 from quilt_mcp.auth.stack_http import StackHttp, check_url
 from quilt_mcp.auth.token import claimed_user, is_api_key
 from quilt_mcp.catalog.config import StackConfig
+from quilt_mcp.catalog.site import Site
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.errors import (
@@ -146,13 +147,8 @@ class Login:
     def _who(self, tokens: Tokens) -> tuple[SignedIn | None, tuple[str, ...]]:
         bearer = GivenToken(tokens.access_token, self._sign_in)
         try:
-            stack = Stack(
-                bearer,
-                catalog_url=self._config.catalog_url,
-                registry_url=self._config.registry_url,
-                http=self._http,
-            )
-            return stack.signed_in(), ()
+            site = Site(self._config.catalog_url, self._config.registry_url)
+            return Stack(bearer, site).signed_in(), ()
         except QuiltError as error:
             return None, (f"stack_not_asked: {error.message}",)
 

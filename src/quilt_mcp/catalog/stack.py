@@ -1,23 +1,20 @@
-"""Stack: one Quilt stack as one user sees it: what it is, who is asking, which buckets that shows."""
+"""Stack: one Quilt stack as one user sees it: who is asking, which buckets that shows."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
-from quilt_mcp.auth.bearer import LOGIN_AT, Bearer
+from quilt_mcp.auth.bearer import Bearer
 from quilt_mcp.auth.stack_http import StackHttp
-from quilt_mcp.catalog.config import StackConfig
-from quilt_mcp.catalog.failures import SharedFailure
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
+from quilt_mcp.catalog.site import Site
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.address import PhysicalKey, is_bucket
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import AuthenticationError, Misconfigured, StackRefused
+from quilt_mcp.errors import AuthenticationError, StackRefused
 
 _LONGEST_NAME: Final = 200
 _MOST_ROLES: Final = 100
@@ -34,51 +31,17 @@ class Bucket:
 
 
 class Stack:
-    """Safe to share between threads. Every call may block; config.json is asked once.
+    """Safe to share between threads. Every call may block. Users of one ``site`` share nothing else."""
 
-    ``catalog_url`` or ``registry_url`` has to be there. Without a catalog (quilt3's configuration may name none) there is no
-    config.json to ask, and what it would say is not known.
-    """
-
-    def __init__(
-        self,
-        bearer: Bearer,
-        *,
-        catalog_url: str | None,
-        registry_url: str | None = None,
-        http: StackHttp | None = None,
-    ) -> None:
-        self.catalog_url = catalog_url.rstrip("/") if catalog_url else None
-        self._registry_url = registry_url
-        self._http = http or StackHttp()
-        self._config: StackConfig | None = None
-        self._failure = SharedFailure()
-        self._lock = threading.Lock()
+    def __init__(self, bearer: Bearer, site: Site) -> None:
+        self.site = site
+        self.catalog_url = site.catalog_url
+        self.host = site.host
+        self.registry_url = site.registry_url
+        self.config = site.config
         self.bearer = bearer
-        self.http = self._http
-        self.graph = Graph(self._http, self.registry_url, bearer)
-
-    def registry_url(self) -> str:
-        """Where requests go: as quilt3's configuration says, else as the catalog's. Raises as ``config``."""
-        return self._registry_url or self.config().registry_url
-
-    def config(self) -> StackConfig:
-        """What the catalog says of its stack. Raises Misconfigured (no catalog is named, or this is no stack's),
-        StorageUnavailable."""
-        with self._lock:
-            if self._config is None:
-                with self._failure.attempt():
-                    self._config = self._ask_config()
-            return self._config
-
-    def _ask_config(self) -> StackConfig:
-        if self.catalog_url is None:
-            raise Misconfigured(
-                "quilt3's configuration names no catalog.",
-                next_step=f"Run `{LOGIN_AT}`.",
-                details={"command": LOGIN_AT},
-            )
-        return StackConfig.ask(self._http, self.catalog_url)
+        self.http = StackHttp(site.connections)
+        self.graph = Graph(self.http, site.registry_url, bearer, site.taken)
 
     def signed_in(self) -> SignedIn:
         """Who the stack takes the bearer for. Raises AuthenticationError where it is nobody to it."""
@@ -135,7 +98,3 @@ class Stack:
             tuple(name[:_LONGEST_NAME] for name in names if name is not None)[:_MOST_ROLES],
             found.get("isAdmin") is True,
         )
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.catalog_url or self._registry_url or "").netloc

@@ -18,7 +18,7 @@ from quilt_mcp.cli.verbs.table import find_verb
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import QuiltError
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 
 
 def main(argv: Sequence[str] | None = None) -> int:

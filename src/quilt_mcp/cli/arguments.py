@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 
 from quilt_mcp.cli import exits
 from quilt_mcp.option import BACKENDS, OPTIONS, Option
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 
 EXIT_CODES: Final = "exit codes:\n" + "\n".join(
     f"  {code:<4} {text}" for code, text in exits.MEANINGS.items()

@@ -13,7 +13,7 @@ from quilt_mcp.cli import exits
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.server import signals
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import TOOLS, find
 from quilt_mcp.tools.results.envelope import Reply, json_text

@@ -19,7 +19,7 @@ from quilt_mcp.config import Settings, quilt3_folder
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.printable import one_line
 from quilt_mcp.errors import AuthenticationError, InvalidArgument, QuiltError
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 
 _IN_THE_TERMINAL: Final = frozenset({"www-browser", "lynx", "links", "elinks", "w3m"})
 """Browsers that would take the terminal in which the code is asked for."""

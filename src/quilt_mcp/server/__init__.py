@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from quilt_mcp.config import Settings
-from quilt_mcp.server.log import LogHandler, say
+from quilt_mcp.server.watching.log import LogHandler, say
 
 _TELLS_HEADERS: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2")
 """Libraries that write requests to the log at its debug level: headers, and so session and bearer tokens, included."""
@@ -27,11 +27,17 @@ def serve(settings: Settings, announce: Callable[[str, str | None], None] | None
         logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
     for notice in settings.notices():
         logging.getLogger("quilt_mcp").warning(notice)
-    if settings.http:
-        from quilt_mcp.server.http import check_exposure, serve_http
+    if settings.serves_many:
+        from quilt_mcp.server.users.serving import check_many, serve_many
 
-        check_exposure(settings)
-        signals.run(serve_http, settings, announce or _announce)
+        check_many(settings)
+        announce = announce or _announce_to_many
+        signals.run_patiently(serve_many, settings, announce, patience=settings.drain_seconds)
+    elif settings.http:
+        from quilt_mcp.server.http.single import check_loopback, serve_one
+
+        check_loopback(settings)
+        signals.run(serve_one, settings, announce or _announce)
     else:
         from quilt_mcp.server.stdio import serve_stdio
 
@@ -41,7 +47,14 @@ def serve(settings: Settings, announce: Callable[[str, str | None], None] | None
 def _announce(url: str, new_token: str | None) -> None:
     say(f"quilt-mcp listens on {url}\n")
     if new_token is not None:
-        from quilt_mcp.server.http import client_snippet
+        from quilt_mcp.server.http.edge import client_snippet
 
         say("It asks for a token, made for this run (QUILT_MCP_HTTP_TOKEN sets one that stays):\n")
         say(f"{client_snippet(url, new_token)}\n")
+
+
+def _announce_to_many(url: str, new_token: str | None) -> None:
+    say(f"quilt-mcp serves many users at {url}\n")
+    say(
+        'Each sends their own API key or session token: --header "Authorization: Bearer qk_..."; / shows how.\n'
+    )

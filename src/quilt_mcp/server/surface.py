@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import anyio
@@ -24,6 +25,7 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import InputError, QuiltError
+from quilt_mcp.server.watching.audit import Audit, Noted, target_of
 from quilt_mcp.session import Session
 from quilt_mcp.tools import FORMER_NAMES, TOOLS, available, prompts, resources
 from quilt_mcp.tools.call import Call
@@ -60,9 +62,14 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
-def build(session: Session, asker: Asker) -> Server[Any]:
-    """The server for one session. Nothing is read or decided until a call needs it."""
-    surface = _Surface(session, asker)
+AskerOf = Callable[[Context], Asker]
+"""Who asks, of the context of a request."""
+
+
+def build(session: Session, asker_of: AskerOf, audit: Audit | None = None) -> Server[Any]:
+    """The server for one session. Nothing is read or decided until a call needs it. ``audit`` notes each call of a tool, and each
+    resource that is read."""
+    surface = _Surface(session, asker_of, audit or Audit(lambda line: None))
     server: Server[Any] = Server(
         "quilt-mcp",
         title="Quilt",
@@ -85,13 +92,15 @@ def build(session: Session, asker: Asker) -> Server[Any]:
 class _Surface:
     """The handlers. Listings are made once."""
 
-    def __init__(self, session: Session, asker: Asker) -> None:
+    def __init__(self, session: Session, asker_of: AskerOf, audit: Audit) -> None:
         self._session = session
-        self._asker = asker
+        self._asker_of = asker_of
+        self._audit = audit
         self._schemas = {one.name: one.input_schema() for one in TOOLS}
         self._schemas |= {former: self._schemas[name] for former, name in FORMER_NAMES.items()}
-        writes = session.settings.allow_write
-        self._tools = {one.name: listed_tool(one, writes=writes) for one in TOOLS}
+        self._tools = {
+            writes: {one.name: listed_tool(one, writes=writes) for one in TOOLS} for writes in (False, True)
+        }
 
     def input_schema(self, name: str) -> dict[str, Any] | None:
         return self._schemas.get(name)
@@ -99,9 +108,10 @@ class _Surface:
     async def list_tools(
         self, ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        abilities = await self._session.abilities(asker=self._asker)
-        listed = available(writes=self._session.settings.allow_write, abilities=abilities)
-        return types.ListToolsResult(tools=[self._tools[one.name] for one in listed])
+        asker = self._asker_of(ctx)
+        abilities, writes = await self._session.abilities(asker=asker), self._session.may_write(asker)
+        listed = available(writes=writes, abilities=abilities, is_shared=self._session.settings.serves_many)
+        return types.ListToolsResult(tools=[self._tools[writes][one.name] for one in listed])
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name not in self._schemas:
@@ -110,8 +120,11 @@ class _Surface:
                 types.INVALID_PARAMS,
                 f"Unknown tool: {printable(params.name[:100])!r}. The tools are: {names}.",
             )
-        async with progress_of(ctx) as progress:
-            reply = await self._session.call(params.name, params.arguments or {}, progress, asker=self._asker)
+        asker, arguments = self._asker_of(ctx), params.arguments or {}
+        with self._audit.of(asker.user, params.name, target_of(arguments)) as noted:
+            async with progress_of(ctx) as progress:
+                reply = await self._session.call(params.name, arguments, progress, asker=asker)
+            noted.code, noted.size = reply.code, reply.size
         return tool_result(reply)
 
     async def list_resources(
@@ -145,9 +158,10 @@ class _Surface:
     async def read_resource(
         self, ctx: Context, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        body = await self._answer(
-            lambda call: resources.read(call, params.uri), about={"uri": params.uri[:2_000]}
-        )
+        about = {"uri": params.uri[:2_000]}
+        with self._audit.of(self._asker_of(ctx).user, "resources/read", params.uri[:300]) as noted:
+            body = await self._answer(ctx, lambda call: resources.read(call, params.uri), about, noted)
+            noted.size = len(body.data or b"") or len((body.text or "").encode())
         content: types.TextResourceContents | types.BlobResourceContents
         if body.data is not None:
             blob = base64.b64encode(body.data).decode()
@@ -208,14 +222,22 @@ class _Surface:
                 return types.CompleteResult(completion=types.Completion(values=[]))
             variable, known = "package", {}
         values, more = await self._answer(
-            lambda call: resources.complete(call, variable, typed[:2_000], known), about={}
+            ctx, lambda call: resources.complete(call, variable, typed[:2_000], known)
         )
         return types.CompleteResult(completion=types.Completion(values=values, has_more=more))
 
-    async def _answer(self, ask: Callable[[Call], Awaitable[T]], *, about: dict[str, Any]) -> T:
+    async def _answer(
+        self,
+        ctx: Context,
+        ask: Callable[[Call], Awaitable[T]],
+        about: Mapping[str, Any] = MappingProxyType({}),
+        noted: Noted | None = None,
+    ) -> T:
         try:
-            return await ask(await self._session.open_call(asker=self._asker))
+            return await ask(await self._session.open_call(asker=self._asker_of(ctx)))
         except QuiltError as error:
+            if noted is not None:
+                noted.code = error.code
             raise _protocol_error(error, about) from None
 
 
@@ -242,7 +264,7 @@ def _content(block: Block) -> types.TextContent | types.ImageContent:
     return types.TextContent(type="text", text=block.body)
 
 
-def _protocol_error(error: QuiltError, about: dict[str, Any]) -> MCPError:
+def _protocol_error(error: QuiltError, about: Mapping[str, Any]) -> MCPError:
     """Resources and prompts have no error results, so a failure is a protocol error that carries the same fields."""
     body = error_reply(error, 16_000).structured["error"]
     code = types.INVALID_PARAMS if isinstance(error, InputError) else types.INTERNAL_ERROR

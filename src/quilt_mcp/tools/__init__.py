@@ -61,9 +61,17 @@ FORMER_NAMES = {"bucket_list": "registry_list"}
 """Names that tools had, which are understood and not listed."""
 
 
-def available(*, writes: bool, abilities: Collection[str] = ()) -> tuple[ToolSpec, ...]:
-    """The tools that are listed."""
-    return tuple(one for one in TOOLS if (writes or not one.writes) and set(one.needs) <= set(abilities))
+def available(
+    *, writes: bool, abilities: Collection[str] = (), is_shared: bool = False
+) -> tuple[ToolSpec, ...]:
+    """The tools that are listed; ``is_shared``: to many users."""
+    return tuple(
+        one
+        for one in TOOLS
+        if (writes or not one.writes)
+        and set(one.needs) <= set(abilities)
+        and not (is_shared and one.is_local)
+    )
 
 
 def find(name: str) -> ToolSpec:

@@ -64,4 +64,5 @@ PACKAGE_INSTALL = ToolSpec(
     run=package_install,
     writes=True,
     destructive=True,
+    is_local=True,
 )

@@ -46,6 +46,8 @@ class ToolSpec:
     allowed as dry runs only."""
     for_writing: tuple[str, ...] = ()
     """Arguments that those alone take."""
+    is_local: bool = False
+    """It is about folders of the machine that the server runs on, so a server of many users has no such tool."""
 
     @property
     def paged(self) -> bool:
@@ -102,6 +104,14 @@ class ToolSpec:
             f"{doing} writes, and this server reads only.",
             next_step=f"Ask the person who runs it to start it with --allow-write or QUILT_ALLOW_WRITE=1{dry}.",
         )
+
+    def check_place(self, *, is_shared: bool) -> None:
+        """Raises NotSupported."""
+        if self.is_local and is_shared:
+            raise NotSupported(
+                f"{self.name} works on folders of the machine that this server runs on, and many users share it.",
+                next_step="Call object_link with the package and path of a folder: it gives a link for each file.",
+            )
 
     async def check_needs(self, call: Call) -> None:
         """Raises NotSupported where the backend has no such thing, PermissionDenied where this user of a stack may not, and as

@@ -22,7 +22,7 @@ from quilt_mcp.cli.clients.toml_file import read_toml, set_toml
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import Conflict, InvalidArgument, Misconfigured, PreconditionFailed
 from quilt_mcp.option import OPTIONS
-from quilt_mcp.server.log import say
+from quilt_mcp.server.watching.log import say
 
 _NAME: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 _CACHES: Final = ("/uv/archive-", "/uv/environments-", "/pipx/.cache/", "/.cache/pipx/")

@@ -11,7 +11,7 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.cli.progress import terminal_progress
 from quilt_mcp.cli.verbs.table import Verb
 from quilt_mcp.cli.verbs.words import for_people, tell
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 from quilt_mcp.session import Session
 from quilt_mcp.tools.results.envelope import Reply
 from quilt_mcp.tools.spec import ToolSpec

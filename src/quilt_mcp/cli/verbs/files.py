@@ -20,7 +20,7 @@ from quilt_mcp.domain.checksums import Hasher, checksum_for
 from quilt_mcp.domain.listing import Content
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import HashMismatch, QuiltError
-from quilt_mcp.server.log import say
+from quilt_mcp.server.watching.log import say
 from quilt_mcp.tools.results.envelope import error_reply
 
 PIECE: Final = 8 << 20

@@ -17,7 +17,7 @@ from quilt_mcp.cli.verbs.rows import Table, facts_of, json_of, merged, next_curs
 from quilt_mcp.cli.verbs.table import Verb
 from quilt_mcp.config import Settings
 from quilt_mcp.server import signals
-from quilt_mcp.server.log import say
+from quilt_mcp.server.watching.log import say
 from quilt_mcp.session import Session
 from quilt_mcp.tools import find
 from quilt_mcp.tools.results.envelope import Reply

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from quilt_mcp.cli import exits
 from quilt_mcp.cli.verbs.table import Verb, verb_of
-from quilt_mcp.server.log import safe, say
+from quilt_mcp.server.watching.log import safe, say
 from quilt_mcp.tools import TOOLS
 
 _TOOL: Final = re.compile(

@@ -7,15 +7,14 @@ both an index is kept there, so that the next process looks through no line.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
-import anyio
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
@@ -29,7 +28,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.registry.layout import manifest_key
-from quilt_mcp.registry.manifests.diff import Difference, ManifestDiff, diff
+from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
 from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
@@ -37,6 +36,7 @@ from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.manifests.remembered import Remembered
 from quilt_mcp.registry.manifests.scan import extensions
+from quilt_mcp.registry.manifests.shelf import Shelf
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 from quilt_mcp.registry.manifests.step import Step
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
@@ -47,15 +47,13 @@ VERIFIED_AT_ONCE: Final = 64 << 20
 """Manifests up to this many bytes are hashed in the look through them, before their first answer."""
 AT_ONCE: Final = 64 << 10
 """Manifests up to this many bytes (200 entries) are worked on where they are: going to a thread would take as long."""
-MEMORY: Final = 32 << 20
-"""Bytes of manifests and their indexes that are kept in memory, and of comparisons as many; the last of each stays, even if it
-alone has more."""
-LARGE: Final = 8
-"""Large manifests kept open, each of them a descriptor."""
 VERDICTS: Final = 10_000
 """Verdicts that are remembered without the manifests."""
 STEPS: Final = 10_000
 TEXTS: Final = 100
+STATS: Final = 1_000
+STAT_SECONDS: Final = 30.0
+"""How long one of many users whose right to a manifest was shown may open it without being asked for it again."""
 ATTEMPTS: Final = 5
 
 
@@ -66,14 +64,18 @@ class Enough(Exception):
 class ManifestCache:
     """Safe between tasks of one event loop and between processes."""
 
-    def __init__(self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL) -> None:
-        """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds the files in it."""
+    def __init__(
+        self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL, shelf: Shelf | None = None
+    ) -> None:
+        """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds the files in it. ``shelf``: one
+        that several users' caches share. What is on it is found by what a stat of the user's own says, and by nothing else;
+        the rest of what is remembered here is this user's alone."""
         self._folder = CacheFolder(directory, max_bytes)
         self.private = self._folder.private
         self._small = small
-        self._open: OrderedDict[str, Manifest] = OrderedDict()
-        self._diffs: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
-        self._locks: dict[str, anyio.Lock] = {}
+        self._shelf = shelf or Shelf()
+        self._stat_seconds = STAT_SECONDS if shelf else 0.0
+        self._stats = Remembered[tuple[str, str], tuple[float, ObjectStat]](STATS)
         self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)
         self.steps = Remembered[tuple[str, ...], Step](STEPS)
         """By registry, two top hashes and a path."""
@@ -119,7 +121,7 @@ class ManifestCache:
 
     async def _verified(self, store: Store, manifest: Manifest) -> Manifest:
         if manifest.verified is None:
-            async with self._locked(manifest.name):
+            async with self._shelf.locked(manifest.name):
                 if manifest.verified is None:
                     await to_thread.run_sync(manifest.find_hash, check_cancelled)
                     await self._save_index(manifest)
@@ -149,12 +151,10 @@ class ManifestCache:
     async def diff(self, before: Manifest, after: Manifest, path: str = "") -> ManifestDiff:
         """The changes from ``before`` to ``after`` at or below ``path``; remembered for the pages that follow."""
         asked = (before.name, after.name, path)
-        found = self._diffs.get(asked)
+        found = self._shelf.difference(asked)
         if found is None:
             found = (await to_thread.run_sync(diff, before, after, path, check_cancelled)).found
-            self._diffs[asked] = found
-        self._diffs.move_to_end(asked)
-        self._make_room()
+            self._shelf.keep_difference(asked, found)
         return ManifestDiff(before, after, found)
 
     async def _settled(
@@ -166,9 +166,10 @@ class ManifestCache:
         """What ``read`` makes of the object that a stat found. It is asked again while it answers None: the object changed."""
         try:
             for _ in range(ATTEMPTS):
-                found = await read(store, top_hash, await store.stat(manifest_key(top_hash)))
+                found = await read(store, top_hash, await self._stat(store, top_hash))
                 if found is not None:
                     return found
+                self._stats.forget((store.url, top_hash))
         except ObjectNotFound as error:
             raise missing_manifest(store.url, top_hash) from error
         except CorruptManifest as error:
@@ -181,6 +182,16 @@ class ManifestCache:
             details={"registry": store.url, "top_hash": top_hash},
         )
 
+    async def _stat(self, store: Store, top_hash: str) -> ObjectStat:
+        """The user's right to a manifest is that this answers. Among many users' it is remembered for a moment."""
+        asked, now = (store.url, top_hash), time.monotonic()
+        since, stat = self._stats.get(asked) or (0.0, None)
+        if stat is None or now - since >= self._stat_seconds:
+            stat = await store.stat(manifest_key(top_hash))
+            if self._stat_seconds:
+                self._stats.set(asked, (now, stat))
+        return stat
+
     async def _opened(
         self,
         store: Store,
@@ -191,47 +202,16 @@ class ManifestCache:
         admit: Callable[[int], None] = lambda _: None,
     ) -> Manifest | None:
         name = _cache_name(store.url, top_hash, stat)
-        if (known := self._known(name)) is not None:
+        if (known := self._shelf.manifest(name)) is not None:
             return known
-        async with self._locked(name):
-            found = self._known(name) or await self._kept(store, top_hash, stat, name)
+        async with self._shelf.locked(name):
+            found = self._shelf.manifest(name) or await self._kept(store, top_hash, stat, name)
             if found is None:
                 admit(stat.size)
                 found = await self._load(store, top_hash, stat, ahead=ahead)
             if found is not None and found.verified is not False:
-                self._keep(found)
+                self._shelf.keep(found)
             return found
-
-    @asynccontextmanager
-    async def _locked(self, name: str) -> AsyncGenerator[None]:
-        lock = self._locks.setdefault(name, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():  # nobody waited, to whom it would have gone
-                self._locks.pop(name, None)
-
-    def _known(self, name: str) -> Manifest | None:
-        known = self._open.pop(name, None)
-        if known is None or known.lines.changed:
-            return None
-        self._open[name] = known
-        return known
-
-    def _keep(self, manifest: Manifest) -> None:
-        self._open[manifest.name] = manifest
-        large = [name for name, manifest in self._open.items() if not manifest.lines.held]
-        for oldest in large[:-LARGE]:
-            del self._open[oldest]
-        self._make_room()
-
-    def _make_room(self) -> None:
-        """Lets go of what was used longest ago, but never of the last of a kind: it is in use."""
-        for kept in (self._diffs, self._open):
-            held = sum(item.held for item in kept.values())
-            while held > MEMORY and len(kept) > 1:
-                held -= kept.popitem(last=False)[1].held
 
     async def _kept(self, store: Store, top_hash: str, stat: ObjectStat, name: str) -> Manifest | None:
         """With what an earlier look left on disk, where there is something that still serves."""

@@ -31,3 +31,6 @@ class Remembered(Generic[K, V]):
         if len(self._answers) > self._most:
             self._answers.popitem(last=False)
         return answer
+
+    def forget(self, key: K) -> None:
+        self._answers.pop(key, None)

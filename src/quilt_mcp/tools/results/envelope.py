@@ -93,6 +93,16 @@ class Reply:
         return self.blocks[0].body
 
     @property
+    def code(self) -> str | None:
+        """Of the failure that it tells."""
+        return self.structured["error"]["code"] if self.is_error else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its blocks."""
+        return sum(len(block.body.encode()) for block in self.blocks)
+
+    @property
     def is_picture(self) -> bool:
         """Hosts that find structured content show a model that alone, and it would see nothing of the picture."""
         return any(block.kind == "image" for block in self.blocks)

@@ -5,27 +5,44 @@ The SDK compares Host and Origin by their beginning and redirects before it look
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from quilt_mcp.auth.identity import Asker
 from quilt_mcp.domain.printable import printable
+from quilt_mcp.errors import AuthenticationError
+from quilt_mcp.server.http.door import Door, Guest
+from quilt_mcp.server.http.pages import Page, Pages
+from quilt_mcp.server.http.proxies import Proxies
+from quilt_mcp.server.http.refusal import Refusal, retry_after
+from quilt_mcp.server.watching.audit import Audit
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from quilt_mcp.server.surface import Context
+
 PATH: Final = "/mcp"
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send a request's body."""
+_ASKER: Final = "quilt_mcp.asker"
 _HEADER_NAMES: Final = re.compile(rb"[A-Za-z0-9\-, ]{1,1000}")
-_EXPOSED: Final = b"WWW-Authenticate, Mcp-Session-Id, Mcp-Protocol-Version"
+_EXPOSED: Final = b"WWW-Authenticate, Retry-After, Mcp-Session-Id, Mcp-Protocol-Version"
+
+
+def asker_of(ctx: Context) -> Asker:
+    """Who sent the request: whom the guard let in, and nobody else."""
+    found = ctx.request.scope.get(_ASKER) if ctx.request is not None else None
+    if not isinstance(found, Asker):
+        raise AuthenticationError("The request came by no door.", next_step="Report this.")
+    return found
 
 
 class Guard:
-    """An ASGI application. ``token`` None: whoever reaches it is served."""
+    """An ASGI application. ``pages``: what is answered to whoever asks, at paths of its own."""
 
     def __init__(
         self,
@@ -33,14 +50,20 @@ class Guard:
         *,
         authorities: Iterable[str],
         origins: Iterable[str],
-        token: str | None,
+        door: Door,
+        pages: Pages,
         max_body: int,
+        proxies: Proxies,
+        audit: Audit | None = None,
     ) -> None:
         self._app = app
         self._authorities = {one.lower().encode("latin-1") for one in authorities}
         self._origins = {one.lower().rstrip("/").encode("latin-1") for one in origins}
-        self._credential = f"Bearer {token}".encode() if token is not None else None
+        self._door = door
+        self._pages = pages
         self._max_body = max_body
+        self._proxies = proxies
+        self._audit = audit
         self._at_work: set[anyio.CancelScope] = set()
 
     def stop(self) -> None:
@@ -66,32 +89,48 @@ class Guard:
             finally:
                 self._at_work.discard(work)
         if work.cancelled_caught and not begun:
-            await _refuse(send, 503, "The server was told to stop, and has cancelled this call.")
+            why = "The server was told to stop, and has cancelled this call. Try again."
+            await Refusal(503, why, (retry_after(1),)).send(send)
         elif work.cancelled_caught and not complete:
             await send({"type": "http.response.body", "body": b""})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (probed := self._pages.health(scope)) is not None:
+            return await probed(scope, receive, send)
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
         if len(hosts) != 1 or hosts[0].lower() not in self._authorities:
             shown = _shown(hosts)
             why = f"This server is not {shown}. To serve it under that name: QUILT_MCP_ALLOWED_HOSTS={shown}."
-            return await _refuse(send, 421, why)
+            return await Refusal(421, why).send(send)
         if origins and (len(origins) > 1 or origins[0].lower() not in self._origins):
             shown = _shown(origins)
             why = f"Pages of {shown} may not ask here. To let them: QUILT_MCP_ALLOWED_ORIGINS={shown}."
-            return await _refuse(send, 403, why)
+            return await Refusal(403, why).send(send)
         if origins:
             send = _for_origin(send, origins[0])
+        if (page := self._pages.at(scope["path"])) is not None:
+            return await _show(page, scope, receive, send)
         if scope["path"].rstrip("/") != PATH:
-            return await _refuse(send, 404, f"There is only {PATH} here.")
+            return await Refusal(404, f"There is only {PATH} here.").send(send)
         if scope["method"] == "OPTIONS":
-            return await _allow(scope, send)
+            return await _allow(scope, send, b"POST")
         if scope["method"] != "POST":
             why = "Only POST is answered: this server keeps no sessions, and so has no stream to listen to."
-            return await _refuse(send, 405, why, (b"allow", b"POST, OPTIONS"))
-        if not self._knows(_values(scope, b"authorization")):
-            why = "The header Authorization: Bearer TOKEN is missing or wrong; the server printed the token as it started."
-            return await _refuse(send, 401, why, (b"www-authenticate", b"Bearer"))
+            return await Refusal(405, why, ((b"allow", b"POST, OPTIONS"),)).send(send)
+        guest = await self._door.admit(_values(scope, b"authorization"))
+        if isinstance(guest, Refusal):
+            return await self._refuse(guest, scope, send)
+        with self._door.turn(guest) as too_much:
+            if too_much is not None:
+                return await self._refuse(too_much, scope, send)
+            await self._serve(guest, scope, receive, send)
+
+    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send) -> None:
+        if self._audit is not None:
+            self._audit.refused(refusal.status, self._proxies.client_of(scope))
+        await refusal.send(send)
+
+    async def _serve(self, guest: Guest, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
         with anyio.move_on_after(BODY_SECONDS) as time:
             while (message := await receive())["type"] == "http.request":
@@ -101,22 +140,19 @@ class Guard:
             else:
                 return None  # the client left
         if time.cancelled_caught:
-            return await _refuse(send, 408, f"The body did not come within {BODY_SECONDS:.0f} s.")
+            return await Refusal(408, f"The body did not come within {BODY_SECONDS:.0f} s.").send(send)
         if len(body) > self._max_body:
-            return await _refuse(
-                send, 413, f"The body is larger than {self._max_body} bytes (--max-body-bytes)."
-            )
+            why = f"The body is larger than {self._max_body} bytes (--max-body-bytes)."
+            return await Refusal(413, why).send(send)
+        if (refusal := self._door.allow(guest, bytes(body))) is not None:
+            return await self._refuse(refusal, scope, send)
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def replay() -> Message:
             return whole.pop() if whole else await receive()
 
-        await self._app({**scope, "path": PATH, "raw_path": PATH.encode()}, replay, send)
-
-    def _knows(self, given: list[bytes]) -> bool:
-        if self._credential is None:
-            return True
-        return len(given) == 1 and hmac.compare_digest(given[0], self._credential)
+        admitted = {**scope, "path": PATH, "raw_path": PATH.encode(), _ASKER: guest.asker}
+        await self._app(admitted, replay, send)
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:
@@ -141,23 +177,21 @@ def _for_origin(send: Send, origin: bytes) -> Send:
     return sending
 
 
-async def _allow(scope: Scope, send: Send) -> None:
+async def _show(page: Page, scope: Scope, receive: Receive, send: Send) -> None:
+    match scope["method"]:
+        case "GET" | "HEAD":
+            await page(scope, receive, send)
+        case "OPTIONS":
+            await _allow(scope, send, b"GET")
+        case _:
+            await Refusal(405, "This page is only read.", ((b"allow", b"GET, HEAD, OPTIONS"),)).send(send)
+
+
+async def _allow(scope: Scope, send: Send, method: bytes) -> None:
     """The answer to a browser that asks before it sends. It has no token yet."""
-    headers = [(b"allow", b"POST, OPTIONS"), (b"access-control-allow-methods", b"POST")]
+    headers = [(b"allow", method + b", OPTIONS"), (b"access-control-allow-methods", method)]
     wanted = b", ".join(_values(scope, b"access-control-request-headers"))
     if _HEADER_NAMES.fullmatch(wanted):
         headers += [(b"access-control-allow-headers", wanted), (b"access-control-max-age", b"600")]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _refuse(send: Send, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
-    """A request that is refused may have a body that nobody reads, so its connection ends."""
-    body = f"{why}\n".encode()
-    own = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
-    await send({"type": "http.response.body", "body": body})

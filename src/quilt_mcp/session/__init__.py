@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quilt_mcp.auth.decision import Decider
 from quilt_mcp.auth.identity import Asker, Identity
@@ -20,44 +20,61 @@ from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import InternalError, QuiltError
 from quilt_mcp.ops import ABILITIES, QuiltOps
+from quilt_mcp.session.pool import Pool
 from quilt_mcp.storage.workers import in_thread
 from quilt_mcp.tools import find
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Reply, error_reply
 
+if TYPE_CHECKING:
+    from quilt_mcp.backends.common import Common
+
 logger = logging.getLogger("quilt_mcp")
 
 LISTING_SECONDS = 5.0
 """How long a listing of tools waits for a backend that may have more of them."""
-_Key = tuple[str, str, str | None, str]
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
 
 class Session:
-    """Settings and the backends opened under them, one a principal. Safe to share between concurrent requests."""
+    """Settings and the backends opened under them. Safe to share between concurrent requests, also of many users (then with
+    what is ``common`` to them)."""
 
-    def __init__(self, settings: Settings, *, open_backend: OpenBackend | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        open_backend: OpenBackend | None = None,
+        common: Common | None = None,
+        pool: Pool | None = None,
+    ) -> None:
         self.settings = settings
+        self._read_only = replace(settings, allow_write=False)
         self._decider = Decider(settings)
         self._open_backend = open_backend
-        self._opened: dict[_Key, QuiltOps] = {}
-        self._opening: defaultdict[_Key, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._common = common
+        self.pool = pool or Pool()
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
         """Decided anew for each request: a session saved or a variable set since is seen. Blocks and raises as
         ``Decider.decide``."""
         return self._decider.decide(asker)
 
+    def may_write(self, asker: Asker) -> bool:
+        """Whether anything may be written: what the stack or S3 allow is for them to say."""
+        return self.settings.allow_write and asker.may_write
+
     async def ops(self, identity: Identity) -> QuiltOps:
         """The backend of this identity, opened at its first use."""
-        key = (identity.kind, identity.principal, identity.registry, identity.scope)
-        async with self._opening[key]:
-            opened = self._opened.get(key)
+        key = (identity.kind, identity.principal, identity.registry, identity.scope, identity.may_write)
+        async with self.pool.turn(key):
+            opened = self.pool.get(key)
             if opened is not None:
                 await opened.look_again()
             if opened is None or opened.is_outdated:
-                self._opened[key] = await in_thread(partial(self._open, identity))
-            return self._opened[key]
+                opened = await in_thread(partial(self._open, identity), limiter=self.pool.limiter)
+                self.pool.put(key, opened)
+            return opened
 
     async def open_call(
         self,
@@ -66,8 +83,16 @@ class Session:
         asker: Asker = Asker(),  # noqa: B008 - frozen and without state
     ) -> Call:
         """What a tool or resource works with. Raises as ``decide`` and as opening the backend does."""
-        identity = await in_thread(partial(self.identity, asker))
-        return Call(await self.ops(identity), self.settings, identity, progress)
+        identity = await self._decided(asker)
+        return Call(await self.ops(identity), self._settings(identity), identity, progress)
+
+    async def _decided(self, asker: Asker) -> Identity:
+        if self.settings.serves_many:
+            return self.identity(asker)  # of the request alone: nothing is read or asked for it
+        return await in_thread(partial(self.identity, asker))
+
+    def _settings(self, identity: Identity) -> Settings:
+        return self.settings if identity.may_write else self._read_only
 
     async def abilities(self, *, asker: Asker = Asker()) -> frozenset[str]:  # noqa: B008 - frozen and without state
         """What the asker's backend can do beside what all can; nothing while it cannot be had. One that can do no more is not
@@ -77,18 +102,19 @@ class Session:
         ops: QuiltOps | None = None
         with suppress(QuiltError, TimeoutError):
             async with asyncio.timeout(LISTING_SECONDS):
-                identity = await in_thread(partial(self.identity, asker))
+                identity = await self._decided(asker)
                 if identity.kind in WITH_ABILITIES:
                     ops = await self.ops(identity)
                     await ops.learn()
         return frozenset(one for one in ABILITIES if getattr(ops, one, None) is not None)
 
     def _open(self, identity: Identity) -> QuiltOps:
+        settings = self._settings(identity)
         if self._open_backend is not None:
-            return self._open_backend(identity, self.settings)
+            return self._open_backend(identity, settings)
         from quilt_mcp import backends
 
-        return backends.open(identity, self.settings)
+        return backends.open(identity, settings, self._common)
 
     async def call(
         self,
@@ -106,7 +132,8 @@ class Session:
         try:
             spec = find(name)
             understood, warnings = spec.understand(arguments)
-            spec.check_writes(self.settings.allow_write, understood)
+            spec.check_place(is_shared=self.settings.serves_many)
+            spec.check_writes(self.may_write(asker), understood)
             opened = await self.open_call(progress, asker=asker)
             await spec.check_needs(opened)
             return await spec.answer(opened, understood, warnings)

@@ -1,24 +1,26 @@
-"""The server on streamable HTTP, stateless, for one person of this machine."""
+"""The server on streamable HTTP, stateless: for one person of this machine, or for many users, each under their own rights."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import secrets
+import logging
 import socket
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from mcp.server.lowlevel import Server
 from mcp.server.transport_security import TransportSecuritySettings
 
-from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import LOOPBACK, Settings
-from quilt_mcp.errors import AuthenticationError, InvalidArgument, StorageUnavailable
-from quilt_mcp.server.guard import PATH, Guard
-from quilt_mcp.server.surface import build
-from quilt_mcp.session import Session
+from quilt_mcp.errors import StorageUnavailable
+from quilt_mcp.server.http.door import Door
+from quilt_mcp.server.http.guard import PATH, Guard
+from quilt_mcp.server.http.pages import Pages
+from quilt_mcp.server.http.proxies import Proxies
+from quilt_mcp.server.watching.audit import Audit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -27,45 +29,69 @@ Announce = Callable[[str, str | None], None]
 """Is told the URL once it is listened on, and the token that requests need if nobody has been told it yet."""
 
 _STOPPING_SECONDS: Final = 3
-"""How long answers may take to go out after a signal; what they stand for has been cancelled."""
+"""How long answers may take to go out after work was cancelled."""
+logger = logging.getLogger("quilt_mcp")
 
 
-async def serve_http(
-    settings: Settings, announce: Announce, server: Server[Any] | None = None, *, open_to_all: bool = False
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """``upkeep`` runs beside it, until it stops. ``new_token``: one that nobody has been told yet. ``patience``: how long work may
+    go on after the server was told to stop."""
+
+    server: Server[Any]
+    door: Door
+    pages: Pages
+    public_url: str | None = None
+    new_token: str | None = None
+    patience: float = 0.0
+    upkeep: Callable[[], Any] | None = None
+    audit: Audit | None = None
+
+
+async def serve(settings: Settings, served: Served, announce: Announce, stopping: anyio.Event) -> None:
     """Stateless streamable HTTP at /mcp. Answers stream (SSE) where a call reports progress, and are plain JSON where the
-    SDK may choose so. Requests with a foreign Host or Origin, without the token, or with a body above the limit are refused.
+    SDK may choose so. Requests with a foreign Host or Origin, of nobody, or with a body above the limit are refused.
 
-    ``server``: one to serve instead of our own (the conformance suite's fixtures). ``open_to_all``: no token is asked for."""
-    check_exposure(settings)
-    server = server or build(Session(settings), Asker("http"))
-    token = None if open_to_all else settings.http_token or secrets.token_urlsafe(24)
+    ``stopping``, once it is set: nothing new is listened to, and what is at work has ``served.patience`` seconds."""
     listening = _listen(settings)
     port: int = listening.getsockname()[1]
     names = dict.fromkeys(_with_port(one, port) for one in (settings.host, *sorted(LOOPBACK)))
+    public = _authority(served.public_url) if served.public_url else ()
+    served.pages.is_ready = lambda: not stopping.is_set()
     guard = Guard(
-        server.streamable_http_app(
+        served.server.streamable_http_app(
             stateless_http=True,
             max_request_body_size=settings.max_body_bytes,
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         ),
-        authorities=(*names, *settings.allowed_hosts),
-        origins=(*(f"http://{one}" for one in names), *settings.allowed_origins),
-        token=token,
+        authorities=(*names, *public, *settings.allowed_hosts),
+        origins=(
+            *(f"http://{one}" for one in names),
+            *(f"https://{one}" for one in public),
+            *settings.allowed_origins,
+        ),
+        door=served.door,
+        pages=served.pages,
         max_body=settings.max_body_bytes,
+        proxies=Proxies(settings.trusted_proxies),
+        audit=served.audit,
     )
-    uvicorn_server = _server(guard)
-    announce(f"http://{next(iter(names))}{PATH}", None if settings.http_token else token)
+    uvicorn_server = _server(guard, served.patience)
+    announce(served.public_url or f"http://{next(iter(names))}{PATH}", served.new_token)
     async with anyio.create_task_group() as group:
 
-        async def stop_when_cancelled() -> None:
+        async def stop_when_told() -> None:
             try:
-                await anyio.sleep_forever()
+                await stopping.wait()
+                uvicorn_server.should_exit = True
+                await anyio.sleep(served.patience)
             finally:
                 guard.stop()
                 uvicorn_server.should_exit = True
 
-        group.start_soon(stop_when_cancelled)
+        group.start_soon(stop_when_told)
+        if served.upkeep is not None:
+            group.start_soon(served.upkeep)
         with anyio.CancelScope(shield=True):
             await uvicorn_server.serve(sockets=[listening])
         group.cancel_scope.cancel()
@@ -77,10 +103,10 @@ def client_snippet(url: str, token: str) -> str:
     return json.dumps({"mcpServers": {"quilt": {"type": "http", "url": url, "headers": headers}}})
 
 
-def _server(guard: Guard) -> uvicorn.Server:
+def _server(guard: Guard, patience: float) -> uvicorn.Server:
     import uvicorn
 
-    from quilt_mcp.server.connections import BoundedProtocol
+    from quilt_mcp.server.http.connections import BoundedProtocol
 
     class WithoutSignals(uvicorn.Server):
         """Signals are ours: ``server.signals``."""
@@ -98,29 +124,24 @@ def _server(guard: Guard) -> uvicorn.Server:
             ws="none",
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=_STOPPING_SECONDS,
+            timeout_graceful_shutdown=round(patience) + _STOPPING_SECONDS,
         )
     )
+
+
+def _authority(url: str) -> tuple[str, ...]:
+    """The authority of a URL, and where its port is the scheme's own, also with it."""
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    if ":" in authority.rpartition("]")[2]:
+        return (authority,)
+    return authority, f"{authority}:{443 if scheme == 'https' else 80}"
 
 
 def _with_port(host: str, port: int) -> str:
     """The authority as clients write it."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port == 80 else f"{shown}:{port}"
-
-
-def check_exposure(settings: Settings) -> None:
-    """Refuses to serve HTTP to anyone but the person at this machine. Raises AuthenticationError, InvalidArgument."""
-    if not settings.single_user:
-        raise AuthenticationError(
-            "Serving HTTP to several users, each by their own token, is not built into this version yet.",
-            next_step="Add --single-user to serve only yourself, on a loopback address.",
-        )
-    if settings.host not in LOOPBACK:
-        raise InvalidArgument(
-            f"--single-user serves without asking who calls, so it listens on loopback only, not on {settings.host!r}.",
-            next_step="Leave --host out, or use 127.0.0.1, ::1 or localhost.",
-        )
 
 
 def _listen(settings: Settings) -> socket.socket:

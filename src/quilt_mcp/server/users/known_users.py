@@ -1,0 +1,164 @@
+"""KnownUsers: whom the stack takes bearers for.
+
+A stack's token cannot be checked here, as a rule: its registry alone knows whether it holds (it may be revoked at any time). So the
+registry is asked who the bearer is, once for all that wait for it, and believed for less than a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import anyio
+
+from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.errors import (
+    AuthenticationError,
+    PermissionDenied,
+    QuiltError,
+    StorageBusy,
+    StorageUnavailable,
+)
+from quilt_mcp.storage.workers import in_thread
+
+KNOWN_SECONDS: Final = 45.0
+"""How long a user is believed to be who the stack said, and so the longest that a revoked token is served."""
+REFUSED_SECONDS: Final = 5.0
+LOST_SECONDS: Final = 2.0
+"""How long a token that was refused, or could not be asked about, is answered so without asking again."""
+MOST_REFUSED: Final = 10_000
+ASK_SECONDS: Final = 20.0
+_STRANGERS_AT_ONCE: Final = 8
+_STRANGERS_WAITING: Final = 64
+_KNOWN_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """``digest``: of the whole token, which is what a user is known by; ``name``, which the stack tells, is shown."""
+
+    digest: str
+    name: str
+    role: str | None
+
+
+class KnownUsers:
+    """Safe between tasks of one event loop. ``ask`` may block; ``gone`` is told the digest of a token that no longer holds, whose
+    user's role changed, or that was not used for longer than ``most`` others."""
+
+    def __init__(
+        self,
+        ask: Callable[[str], SignedIn],
+        gone: Callable[[str], None],
+        most: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._gone = gone
+        self._most = most
+        self._clock = clock
+        self._users: OrderedDict[str, tuple[float, User]] = OrderedDict()
+        self._failures: OrderedDict[str, tuple[float, bool]] = OrderedDict()
+        """When, and whether it was refused (or else could not be asked about)."""
+        self._turns: dict[str, anyio.Lock] = {}
+        self._waiting = 0
+        self._strangers = anyio.CapacityLimiter(_STRANGERS_AT_ONCE)
+        self._known = anyio.CapacityLimiter(_KNOWN_AT_ONCE)
+        """Threads of their own, so that nobody who is known waits for a flood of those who are not."""
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    async def find(self, token: str) -> User:
+        """Raises AuthenticationError (the stack takes it for nobody), StorageUnavailable (it could not be asked), StorageBusy (too
+        many strangers wait)."""
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        if (known := self._held(digest)) is not None:
+            return known
+        async with self._turn(digest):
+            return self._held(digest) or await self._asked(token, digest)
+
+    def _held(self, digest: str) -> User | None:
+        now = self._clock()
+        since, user = self._users.get(digest, (0.0, None))
+        if user is not None and now - since < KNOWN_SECONDS:
+            self._users.move_to_end(digest)
+            return user
+        if digest in self._failures:
+            failed, is_refused = self._failures[digest]
+            if now - failed < (REFUSED_SECONDS if is_refused else LOST_SECONDS):
+                raise _refused() if is_refused else _lost()
+        return None
+
+    async def _asked(self, token: str, digest: str) -> User:
+        before = self._users.get(digest)
+        try:
+            me = await self._answer(token, is_known=before is not None)
+        except (AuthenticationError, PermissionDenied):
+            self._forget(digest)
+            self._fail(digest, is_refused=True)
+            raise _refused() from None
+        except StorageBusy:
+            raise
+        except (QuiltError, TimeoutError):
+            self._fail(digest, is_refused=False)
+            raise _lost() from None
+        user = User(digest, me.name or me.email or f"token #{digest[:10]}", me.role)
+        if before is not None and before[1] != user:
+            self._gone(digest)
+        self._failures.pop(digest, None)
+        self._users[digest] = (self._clock(), user)
+        self._users.move_to_end(digest)
+        while len(self._users) > self._most:
+            self._gone(self._users.popitem(last=False)[0])
+        return user
+
+    async def _answer(self, token: str, *, is_known: bool) -> SignedIn:
+        if is_known:
+            with anyio.fail_after(ASK_SECONDS):
+                return await in_thread(partial(self._ask, token), limiter=self._known)
+        if self._waiting >= _STRANGERS_WAITING:
+            raise StorageBusy("Too many new users wait to be let in.", next_step="Try again in a moment.")
+        self._waiting += 1
+        try:
+            with anyio.fail_after(ASK_SECONDS):
+                return await in_thread(partial(self._ask, token), limiter=self._strangers)
+        finally:
+            self._waiting -= 1
+
+    def _forget(self, digest: str) -> None:
+        if self._users.pop(digest, None) is not None:
+            self._gone(digest)
+
+    def _fail(self, digest: str, *, is_refused: bool) -> None:
+        self._failures[digest] = (self._clock(), is_refused)
+        self._failures.move_to_end(digest)
+        while len(self._failures) > MOST_REFUSED:
+            self._failures.popitem(last=False)
+
+    @asynccontextmanager
+    async def _turn(self, digest: str) -> AsyncGenerator[None]:
+        lock = self._turns.setdefault(digest, anyio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():  # nobody waited, to whom it would have gone
+                self._turns.pop(digest, None)
+
+
+def _refused() -> AuthenticationError:
+    return AuthenticationError("The stack takes this token for nobody.", next_step="Sign in again.")
+
+
+def _lost() -> StorageUnavailable:
+    return StorageUnavailable(
+        "The stack could not be asked whose this token is.", next_step="Try again in a moment."
+    )

@@ -1,0 +1,176 @@
+"""HTTP for many users of one Quilt stack: what a server of them is made of."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+from typing import Final, get_args
+from urllib.parse import urlsplit
+
+import anyio
+
+from quilt_mcp.auth.bearer import GivenToken, SignIn
+from quilt_mcp.auth.stack_http import check_url
+from quilt_mcp.backends.common import Common
+from quilt_mcp.catalog.site import Site
+from quilt_mcp.catalog.stack import Stack
+from quilt_mcp.config import LOOPBACK, Settings
+from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.errors import InvalidArgument, Misconfigured
+from quilt_mcp.server.http.edge import Announce, Served, serve
+from quilt_mcp.server.http.guard import PATH, asker_of
+from quilt_mcp.server.http.pages import METADATA, Pages, front_page, metadata_page
+from quilt_mcp.server.surface import build
+from quilt_mcp.server.users.door import UsersDoor
+from quilt_mcp.server.users.fair_use import FairUse
+from quilt_mcp.server.users.issuer import READ, WRITE, Algorithm, Issuer
+from quilt_mcp.server.users.known_users import KnownUsers
+from quilt_mcp.server.watching.audit import STANDARD_ERROR, audit_to
+from quilt_mcp.session import Session
+from quilt_mcp.session.pool import Pool
+
+TIDY_SECONDS: Final = 30.0
+THREADS: Final = 200
+"""That calls may wait in, of all users together."""
+_FIX: Final = "For yourself alone, add --single-user."
+_OWN: Final = ("jwt_token", "api_key", "api_key_file", "anonymous", "roots")
+"""Settings that are one person's."""
+logger = logging.getLogger("quilt_mcp")
+
+
+async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.Event) -> None:
+    """Serves users of the stack of QUILT_CATALOG_URL, each by the bearer of each request, until ``stopping`` is set."""
+    check_many(settings)
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    site = Site(settings.catalog_url)
+    pool = Pool(settings.most_users)
+    session = Session(settings, common=Common(site), pool=pool)
+    known = KnownUsers(partial(_who, site), pool.drop, settings.most_users)
+    issuer, resource = _issuer(settings)
+    metadata = f"{_origin(resource)}{METADATA}{PATH}" if issuer else None
+    door = UsersDoor(
+        known,
+        FairUse(settings.user_rate, settings.user_calls),
+        issuer,
+        host=site.host,
+        metadata_url=metadata,
+        allows_writes=settings.allow_write,
+    )
+    audit = audit_to(settings.audit or STANDARD_ERROR)
+    served = Served(
+        build(session, asker_of, audit),
+        door,
+        _pages(settings, site, issuer, resource),
+        public_url=_endpoint(settings) if settings.public_url else None,
+        patience=settings.drain_seconds,
+        upkeep=partial(_upkeep, pool),
+        audit=audit,
+    )
+    await serve(settings, served, announce, stopping)
+
+
+def check_many(settings: Settings) -> None:
+    """Raises Misconfigured, InvalidArgument for what a server of many users cannot be started with, before anything listens."""
+    if settings.catalog_url is None:
+        raise Misconfigured(
+            "A server of many users asks a Quilt stack who each of them is, and no stack is named.",
+            next_step=f"Name it: --catalog https://your-catalog (QUILT_CATALOG_URL). {_FIX}",
+        )
+    check_url(settings.catalog_url, "QUILT_CATALOG_URL")
+    named = [one for one in _OWN if getattr(settings, one)]
+    if named:
+        raise Misconfigured(
+            f"A server of many users has nobody's own settings, and {', '.join(named)} is set.",
+            next_step=f"Leave it out: each request brings its user's token. {_FIX}",
+            details={"settings": named},
+        )
+    if settings.backend not in (None, "platform"):
+        raise Misconfigured(
+            f"Many users are served by their Quilt stack, not by the {settings.backend} backend.",
+            next_step=f"Leave out --backend (QUILT_BACKEND). {_FIX}",
+        )
+    if settings.default_registry is not None and not settings.default_registry.startswith("s3://"):
+        raise Misconfigured(
+            "A server of many users has no folders, and the default registry is one.",
+            next_step="Set QUILT_DEFAULT_REGISTRY to s3://bucket, or leave it out for each user's first bucket.",
+        )
+    if settings.public_url is not None:
+        check_url(settings.public_url, "QUILT_MCP_PUBLIC_URL")
+    elif settings.host not in LOOPBACK and not settings.allowed_hosts:
+        raise Misconfigured(
+            f"The server is to listen on {settings.host}, and does not know by which name clients will ask for it.",
+            next_step="Set --public-url (QUILT_MCP_PUBLIC_URL) to the https:// address that clients are given.",
+        )
+    _issuer(settings)
+
+
+def _issuer(settings: Settings) -> tuple[Issuer | None, str]:
+    """And this server's name as a resource. Raises Misconfigured, InvalidArgument."""
+    resource = settings.audience or _endpoint(settings)
+    given = (settings.issuer, settings.issuer_keys)
+    if given == (None, None):
+        return None, resource
+    if (
+        settings.issuer is None
+        or settings.issuer_keys is None
+        or not (settings.public_url or settings.audience)
+    ):
+        raise Misconfigured(
+            "An issuer of tokens takes its name, its keys and the name of this server in its tokens.",
+            next_step="Set QUILT_MCP_ISSUER, QUILT_MCP_ISSUER_KEYS and QUILT_MCP_PUBLIC_URL (or QUILT_MCP_AUDIENCE), or none.",
+        )
+    algorithm = next((one for one in get_args(Algorithm) if one == settings.issuer_algorithm), None)
+    if algorithm is None:
+        raise InvalidArgument(
+            f"QUILT_MCP_ISSUER_ALGORITHM is {settings.issuer_algorithm!r}.",
+            next_step=f"Use one of {', '.join(get_args(Algorithm))}.",
+        )
+    return Issuer(settings.issuer, settings.issuer_keys, resource, algorithm), resource
+
+
+def _who(site: Site, token: str) -> SignedIn:
+    return Stack(GivenToken(token, SignIn("the request's token", "")), site).signed_in()
+
+
+def _endpoint(settings: Settings) -> str:
+    if settings.public_url is None:
+        return f"http://{settings.host}:{settings.port}{PATH}"
+    return f"{settings.public_url.rstrip('/').removesuffix(PATH)}{PATH}"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str) -> Pages:
+    url = _endpoint(settings)
+    key = "qk_..."
+    as_json = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {key}"}}
+    snippets = {
+        "Claude Code": f'claude mcp add --transport http quilt {url} --header "Authorization: Bearer {key}"',
+        "Cursor, VS Code and others": json.dumps({"mcpServers": {"quilt": as_json}}, indent=2),
+    }
+    about = (
+        f"Quilt data packages of the stack at {site.host}, for AI agents. Each request carries its user's own API key "
+        f"(made in the catalog, {site.catalog_url}) or session token, and sees what that user may see."
+    )
+    if issuer is None:
+        return Pages(front_page(url, snippets, about))
+    told = metadata_page(
+        {
+            "resource": resource,
+            "authorization_servers": [issuer.name],
+            "scopes_supported": [READ, *([WRITE] if settings.allow_write else [])],
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Quilt",
+        }
+    )
+    return Pages(front_page(url, snippets, about), {METADATA: told, f"{METADATA}{PATH}": told})
+
+
+async def _upkeep(pool: Pool) -> None:
+    while True:
+        await anyio.sleep(TIDY_SECONDS)
+        pool.tidy()
