@@ -33,13 +33,13 @@ class Settings:
     disable_quilt3_session: bool = False
     anonymous: bool = False
     requester_pays: bool = False
-    through_stack: bool = False
     s3_proxy: bool = False
     allowed_buckets: tuple[str, ...] = ()
     catalog_url: str | None = None
     jwt_token: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     api_key_file: Path | None = None
+    through_stack: bool = False
     cache_dir: Path | None = None
     cache_bytes: int = 2 << 30
     max_response_tokens: int = 16_000

@@ -51,7 +51,7 @@ class WithSession(OnBuckets):
         assert (link.url, link.kind, link.expires) == (page, "catalog", None)
 
 
-@pytest.mark.unmeasured
+@pytest.mark.nightly
 class TestQuilt3Ops(WithSession, BucketContract, WritingContract):
     versioned = False
 

@@ -65,6 +65,7 @@ def test_files_that_match_are_told(user: User, older: Stack) -> None:
     assert opened["data"]["size"] == 16
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("where", "expected"), [
     ("/assay/lot = B33", ["lab/organoids"]),
     ("/plates >= 7", ["lab/controls", "other/genomes"]),
@@ -263,6 +264,7 @@ def _inner(source: Any) -> dict[str, Any]:
     return {"inner_hits": {"manifest": {"hits": {"hits": [{"_source": source}]}}}}
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("hit", [
     None, 3, {"_index": None}, {"_index": "x/y_packages"}, {"_index": "other-bucket_packages"}, {"_source": None},
     {"_source": {"ptr_name": 3}}, {"inner_hits": None}, {"inner_hits": {"manifest": {"hits": {"hits": None}}}},
@@ -293,6 +295,7 @@ def test_an_answer_in_part_is_not_believed(
     assert user.call("search", query="x")["error"]["code"] == code
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(("status", "body", "code"), [
     (403, "{}", "permission_denied"), (502, "<html>", "storage_unavailable"), (400, "<html>", "stack_refused"),
     (200, "<html>", "storage_unavailable"), (302, "", "storage_unavailable"),
