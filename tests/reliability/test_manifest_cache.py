@@ -26,6 +26,7 @@ from quilt_mcp.domain.listing import Totals
 from quilt_mcp.errors import CorruptManifest, RevisionNotFound, StorageUnavailable
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests import cache as cache_module
+from quilt_mcp.registry.manifests import shelf as shelf_module
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.manifests.diff import ManifestDiff
 from quilt_mcp.registry.manifests.manifest import Manifest

@@ -21,8 +21,8 @@ with open("README.md", "w") as readme:
 package.set("data/reads.csv", "reads.csv")
 package.set("README.md", "README.md")
 package.set_meta({"owner": arguments["owner"]})
-package.push("lab/reads", registry=arguments["registry"], message=arguments["owner"], force=True)
-result = package.top_hash
+pushed = package.push("lab/reads", registry=arguments["registry"], message=arguments["owner"], force=True)
+result = pushed.top_hash
 """
 
 

@@ -68,7 +68,10 @@ def front_page(url: str, snippets: dict[str, str], about: str) -> Page:
     parts = "".join(
         f"<h2>{html.escape(name)}</h2><pre>{html.escape(text)}</pre>" for name, text in snippets.items()
     )
-    style = "body{font:16px/1.5 system-ui;max-width:44rem;margin:3rem auto;padding:0 1rem}pre{background:#f2f2f2;padding:1rem;overflow:auto}"
+    style = (
+        "body{font:16px/1.5 system-ui;max-width:44rem;margin:3rem auto;padding:0 1rem}"
+        "pre{background:#f2f2f2;padding:1rem;overflow:auto}"
+    )
     text = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>quilt-mcp</title><style>{style}</style>'
         f"<h1>quilt-mcp</h1><p>{html.escape(about)}</p><p>MCP endpoint: <code>{html.escape(url)}</code></p>{parts}</html>"

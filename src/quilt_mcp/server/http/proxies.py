@@ -27,8 +27,8 @@ class Proxies:
             ) from None
 
     def client_of(self, scope: Scope) -> str | None:
-        """The address of whoever asked: the last in X-Forwarded-For that is no trusted proxy's, where the peer is one; what anybody
-        else forwards is not looked at."""
+        """The address of whoever asked: the last in X-Forwarded-For that is no trusted proxy's, where the peer is one; what
+        anybody else forwards is not looked at."""
         peer = scope.get("client")
         address: str | None = peer[0] if peer else None
         if address is None or not self._is_trusted(address):

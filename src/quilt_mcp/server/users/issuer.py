@@ -1,4 +1,4 @@
-"""Issuer: an authorization server that issues tokens for this server, whose signatures are checked here before anybody is asked."""
+"""Issuer: an authorization server that issues tokens for this server: they are checked here before anybody is asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ASKED_AGAIN: Final = 30.0
 """Seconds between two looks for a key that is not among those that are known."""
 _LEEWAY: Final = 30
 """Seconds by which clocks may differ."""
-_TYPES: Final[Mapping[Algorithm, str]] = {"RS256": "RSA", "ES256": "EC"}
+_TYPES: Final[Mapping[str, str]] = {"RS256": "RSA", "ES256": "EC"}
 _LOOK: Final = "Try again; if it stays so, check QUILT_MCP_ISSUER_KEYS."
 
 
@@ -51,7 +51,7 @@ class Issuer:
         self._asking = anyio.Lock()
 
     async def scopes(self, token: str) -> frozenset[str]:
-        """Those of a token that holds. Raises AuthenticationError for every other, StorageUnavailable while keys cannot be had."""
+        """Those of a token that holds. Raises AuthenticationError for every other, StorageUnavailable while there are no keys."""
         import jwt
 
         try:
@@ -116,8 +116,10 @@ class Issuer:
 
 def _scopes_of(claims: Mapping[str, Any]) -> frozenset[str]:
     told: Any = claims.get("scope", claims.get("scp", ""))
-    words = told.split() if isinstance(told, str) else told if isinstance(told, list) else []
-    return frozenset(one for one in cast("list[Any]", words) if isinstance(one, str))
+    if isinstance(told, str):
+        return frozenset(told.split())
+    words = cast("list[Any]", told) if isinstance(told, list) else []
+    return frozenset(one for one in words if isinstance(one, str))
 
 
 def _not_ours() -> AuthenticationError:

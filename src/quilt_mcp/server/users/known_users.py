@@ -1,7 +1,7 @@
 """KnownUsers: whom the stack takes bearers for.
 
-A stack's token cannot be checked here, as a rule: its registry alone knows whether it holds (it may be revoked at any time). So the
-registry is asked who the bearer is, once for all that wait for it, and believed for less than a minute.
+A stack's token cannot be checked here, as a rule: its registry alone knows whether it holds (it may be revoked at any time). So
+the registry is asked who the bearer is, once for all that wait for it, and believed for less than a minute.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class KnownUsers:
         return len(self._users)
 
     async def find(self, token: str) -> User:
-        """Raises AuthenticationError (the stack takes it for nobody), StorageUnavailable (it could not be asked), StorageBusy (too
-        many strangers wait)."""
+        """Raises AuthenticationError (the stack takes it for nobody), StorageUnavailable (it could not be asked), StorageBusy
+        (too many strangers wait)."""
         digest = hashlib.sha256(token.encode()).hexdigest()
         if (known := self._held(digest)) is not None:
             return known

@@ -89,7 +89,7 @@ def target_of(arguments: Mapping[str, Any]) -> str | None:
 
 
 def audit_to(place: str | None) -> Audit | None:
-    """``place`` as in QUILT_MCP_AUDIT; None and 'off': nothing is noted. Raises Misconfigured for a file that cannot be written."""
+    """``place`` as in QUILT_MCP_AUDIT; None and 'off': nothing is noted. Raises Misconfigured for a file that cannot be."""
     if place is None or place == OFF:
         return None
     if place == STANDARD_ERROR:
