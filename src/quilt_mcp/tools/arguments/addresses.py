@@ -38,6 +38,9 @@ from quilt_mcp.errors import (
 from quilt_mcp.tools.arguments.schema import either
 from quilt_mcp.tools.call import Call
 
+_ANY_FILE: Final = "file:///any"
+"""For every local path where many users share a server: whatever is named, the answer is the same."""
+
 
 async def package_address(
     call: Call, package: str, registry: str | None = None, path: str | None = None
@@ -242,9 +245,12 @@ async def _package_or_file(call: Call, text: str) -> Target:
         return package
     if url is not None and is_file:
         return url
+    is_shared = call.settings.serves_many
     raise ObjectNotFound(
-        f"{text[:200]!r} names neither a package of {package.registry} nor a file or folder below the first root.",
-        next_step="packages_list shows the packages; object_list with location='.' shows the first root.",
+        f"{text[:200]!r} names no package of {package.registry}"
+        + ("." if is_shared else ", and no file or folder below the first root."),
+        next_step="packages_list shows the packages"
+        + ("." if is_shared else "; object_list with location='.' shows the first root."),
         details={"package": package.name, "registry": package.registry},
     )
 
@@ -256,7 +262,8 @@ async def _has_package(call: Call, package: PackageUri, text: str) -> bool:
     except (PackageNotFound, RegistryNotFound):
         return False
     except AccessError as error:
-        error.next_step += f" If a file below the first root is meant, write ./{text[:200]}."
+        if not call.settings.serves_many:
+            error.next_step += f" If a file below the first root is meant, write ./{text[:200]}."
         raise
     return True
 
@@ -272,4 +279,6 @@ async def _has_object(call: Call, url: str) -> bool:
 
 
 def _below_first_root(call: Call, text: str) -> str:
+    if call.settings.serves_many:
+        return _ANY_FILE
     return below_root(text, next(iter(call.settings.local_roots()), None))
