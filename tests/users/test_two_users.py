@@ -42,7 +42,15 @@ def asked(two: Two, owner: str) -> list[tuple[str, dict[str, Any]]]:
         ("object_read", {"uri": f"{pinned}&path=data/reads.csv"}),
         ("object_read", {"uri": f"{registry}/lab/reads/data/reads.csv"}),
         ("workflow_list", {"registry": registry}),
-        ("package_create", {"package": "lab/new", "registry": registry, "files": [{"path": "x", "text": "x"}], "dry_run": True}),
+        (
+            "package_create",
+            {
+                "package": "lab/new",
+                "registry": registry,
+                "files": [{"path": "x", "text": "x"}],
+                "dry_run": True,
+            },
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,11 +15,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from quilt_mcp.auth.decision import Decider
 from quilt_mcp.auth.identity import Asker, Identity
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
-from quilt_mcp.errors import InternalError, QuiltError
+from quilt_mcp.errors import InternalError, QuiltError, TooCostly
 from quilt_mcp.ops import ABILITIES, QuiltOps
 from quilt_mcp.session.pool import Pool
 from quilt_mcp.storage.workers import in_thread
@@ -124,10 +127,29 @@ class Session:
         *,
         asker: Asker = Asker(),  # noqa: B008 - frozen and without state
     ) -> Reply:
-        """Runs a tool. Every failure comes back as a Reply with ``is_error``; only cancellation is raised.
+        """Runs a tool, among many users no longer than one may. Every failure comes back as a Reply with ``is_error``; only
+        cancellation is raised.
 
         An unknown tool is an error reply too; the MCP server refuses that earlier, as the protocol asks.
         """
+        made: Reply | None = None
+        with anyio.move_on_after(self._most_seconds):
+            made = await self._call(name, arguments, progress, asker)
+        return made or error_reply(self.too_long(), self.settings.response_bytes())
+
+    @property
+    def _most_seconds(self) -> float:
+        return float(self.settings.call_seconds) if self.settings.serves_many else math.inf
+
+    def too_long(self) -> TooCostly:
+        return TooCostly(
+            f"The call took longer than the {self.settings.call_seconds} s that one may take on this server, and was cancelled.",
+            next_step="Ask for less at once: a folder, fewer rows, fewer files. What was to be written is there as a whole or "
+            "not at all: package_log tells.",
+            details={"seconds": self.settings.call_seconds},
+        )
+
+    async def _call(self, name: str, arguments: Mapping[str, Any], progress: Progress, asker: Asker) -> Reply:
         budget = self.settings.response_bytes()
         try:
             spec = find(name)

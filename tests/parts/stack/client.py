@@ -87,6 +87,10 @@ class Stack:
     def api_key(self, name: str, *, label: str = "test", days: float = 90) -> str:
         return self._do("api_key", name=name, label=label, days=days)
 
+    def accept(self, token: str, name: str) -> None:
+        """A token of another issuer is taken for the user's, as a stack takes those of its authorization server."""
+        self._do("accept", token=token, name=name)
+
     def revoke(self, token: str) -> None:
         """A JWT or an API key."""
         self._do("revoke", token=token)

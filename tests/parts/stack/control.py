@@ -92,6 +92,7 @@ _ACTIONS: dict[str, Any] = {
     "token": _token,
     "code": _code,
     "api_key": _api_key,
+    "accept": lambda site, token, name: site.state.accepted.update({token: name}),
     "revoke": lambda site, token: site.state.revoke(token),
     "set_role": _set_role,
     "set_active": _set_active,

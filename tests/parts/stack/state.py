@@ -149,6 +149,8 @@ class State:
         self.roles: dict[str, Role] = {}
         self.users: dict[str, User] = {}
         self.tokens: dict[str, Token] = {}
+        self.accepted: dict[str, str] = {}
+        """Tokens that another server issued, and whose they are here."""
         self.codes: dict[str, Token] = {}
         self.api_keys: dict[str, ApiKey] = {}
         self.keys: dict[str, Keys] = {}
@@ -228,6 +230,8 @@ class State:
                 raise Refused(401, "Token invalid.")
             key.last_used = time.time()
             name = key.user
+        elif token in self.accepted:
+            name = self.accepted[token]
         else:
             row = self.tokens.get(self.row_of(token))
             if row is None:

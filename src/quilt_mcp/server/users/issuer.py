@@ -16,7 +16,7 @@ Algorithm = Literal["RS256", "ES256"]
 READ: Final = "quilt:read"
 WRITE: Final = "quilt:write"
 KEYS_SECONDS: Final = 600.0
-_ASKED_AGAIN: Final = 30.0
+_ASKED_AGAIN: Final = 10.0
 """Seconds between two looks for a key that is not among those that are known."""
 _LEEWAY: Final = 30
 """Seconds by which clocks may differ."""
