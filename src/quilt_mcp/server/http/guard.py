@@ -15,9 +15,10 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import AuthenticationError
 from quilt_mcp.server.http.door import Door, Guest
+from quilt_mcp.server.http.exchange import Exchange
 from quilt_mcp.server.http.pages import Page, Pages
 from quilt_mcp.server.http.proxies import Proxies
-from quilt_mcp.server.http.refusal import Refusal, retry_after
+from quilt_mcp.server.http.refusal import Refusal
 from quilt_mcp.server.watching.audit import Audit
 
 if TYPE_CHECKING:
@@ -74,27 +75,18 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        begun = complete = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun, complete
-            begun = True
-            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
-            await send(message)
-
+        exchange = Exchange(send)
         with anyio.CancelScope() as work:
             self._at_work.add(work)
             try:
-                await self._answer(scope, receive, sending)
+                await self._answer(scope, receive, exchange)
             finally:
                 self._at_work.discard(work)
-        if work.cancelled_caught and not begun:
-            why = "The server was told to stop, and has cancelled this call. Try again."
-            await Refusal(503, why, (retry_after(1),)).send(send)
-        elif work.cancelled_caught and not complete:
-            await send({"type": "http.response.body", "body": b""})
+        if work.cancelled_caught:
+            await exchange.end()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        send: Send = exchange.send
         if (probed := self._pages.health(scope)) is not None:
             return await probed(scope, receive, send)
         hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
@@ -123,14 +115,16 @@ class Guard:
         with self._door.turn(guest) as too_much:
             if too_much is not None:
                 return await self._refuse(too_much, scope, send)
-            await self._serve(guest, scope, receive, send)
+            await self._serve(guest, scope, receive, send, exchange)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, send: Send) -> None:
         if self._audit is not None:
             self._audit.refused(refusal.status, self._proxies.client_of(scope))
         await refusal.send(send)
 
-    async def _serve(self, guest: Guest, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, guest: Guest, scope: Scope, receive: Receive, send: Send, exchange: Exchange
+    ) -> None:
         body = bytearray()
         with anyio.move_on_after(BODY_SECONDS) as time:
             while (message := await receive())["type"] == "http.request":
@@ -146,6 +140,7 @@ class Guard:
             return await Refusal(413, why).send(send)
         if (refusal := self._door.allow(guest, bytes(body))) is not None:
             return await self._refuse(refusal, scope, send)
+        exchange.asked = bytes(body)
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
         async def replay() -> Message:
