@@ -109,14 +109,16 @@ class Settings:
         return () if any(home.is_relative_to(here) for home in _homes()) else (here,)
 
     def notices(self) -> tuple[str, ...]:
-        """What of the folders is probably not as meant: told at start, by ``status`` and by ``doctor``."""
+        """What of the folders is probably not as meant: told at start, by ``status`` and by ``doctor``. Many users have none."""
+        if self.serves_many:
+            return ()
         found = [
             f"unexpanded: {flag} is {text}; the client put no value in its place."
             for flag, text in self._unexpanded()
         ]
         missing = [root for root in self.roots if not _VARIABLE.search(str(root)) and not root.is_dir()]
         found += [f"missing_root: {root} is no folder on this machine." for root in missing]
-        if not self.local_roots() and not self.serves_many:
+        if not self.local_roots():
             found.append(
                 "no_root: the working folder is the home folder, holds it or is gone, so no local file can be read or packaged, "
                 "but those of registries. Start the server with --root DIR (or QUILT_ROOT) for each folder that it may use."

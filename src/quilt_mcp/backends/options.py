@@ -23,8 +23,8 @@ class Options:
     credentials open. ``closed``: places of credentials that the machine's configuration names.
     ``through_stack``: a stack is asked for what it tells, and S3 for nothing. ``s3_proxy``: S3 is reached through
     the stack. ``local_registry``: URL or folder of quilt3's local registry, which a single user has beside any other.
-    ``has_folders``: whether folders of this machine are in reach at all; of many users' they are not. ``shelf``: of manifests,
-    where several users' backends share one."""
+    ``is_shared``: the server is many users': no folder of this machine is in reach. ``shelf``: of manifests, where several users'
+    backends share one."""
 
     roots: tuple[Path, ...]
     writable: bool
@@ -36,7 +36,7 @@ class Options:
     requester_pays: bool = False
     through_stack: bool = False
     s3_proxy: bool = False
-    has_folders: bool = True
+    is_shared: bool = False
     shelf: Shelf | None = None
 
     @classmethod
@@ -51,7 +51,7 @@ class Options:
             requester_pays=settings.requester_pays,
             through_stack=settings.through_stack,
             s3_proxy=settings.s3_proxy,
-            has_folders=not settings.serves_many,
+            is_shared=settings.serves_many,
             local_registry=None if settings.serves_many else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )
@@ -67,7 +67,7 @@ class Options:
     def local_stores(self, registries: Iterable[str]) -> LocalStores:
         """The folders among some registries, and the roots. Relative paths are below the first root, whatever argument they
         stand in (decision 025)."""
-        if not self.has_folders:
+        if self.is_shared:
             return NoFolders()
         folders = [Path(PhysicalKey.parse(url).path) for url in registries if url.startswith("file:")]
         first_root = next(iter(self.roots), None)

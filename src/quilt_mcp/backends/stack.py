@@ -36,6 +36,8 @@ from quilt_mcp.storage.s3.fast import is_plain
 from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import in_thread
 
+BELIEVED_SECONDS: Final = 30.0
+"""How long a server of many users, whose door asks it too, believes a stack who is signed in."""
 _NOT_ASKED_AGAIN: Final = 60.0
 """Seconds after which a catalog that could not be asked is asked again: no write after another waits for it."""
 
@@ -48,11 +50,12 @@ class OfStack(DirectOps):
     _way: str
     _renew_keys: Callable[[], object]
 
-    def _join(self, stack: Stack, allowed: Collection[str] | None, renew_keys: Callable[[], object]) -> None:
+    def _join(self, stack: Stack, options: Options, renew_keys: Callable[[], object]) -> None:
         self._stack = stack
-        self._allowed = allowed
+        self._allowed = allowed = options.allowed
         self._renew_keys = renew_keys
-        self._user = _Roles(stack, self._role_switched, self._require_writes, self._see)
+        believed = BELIEVED_SECONDS if options.is_shared else 0.0
+        self._user = _Roles(stack, self._role_switched, self._require_writes, self._see, believed)
         self.roles = self._user
         self.search = _Search(StackSearch(stack.graph, self._shown, allowed))
         self.restores = Restores(self.locate, self._require_writes, stack.restore)
@@ -185,7 +188,7 @@ class StackOps(OfStack, IamOps):
     ) -> None:
         super().__init__(access, registry, options, backend=backend)
         self._way = "direct" if access.s3_proxy is None else "stack's S3 proxy"
-        self._join(stack, options.allowed, renew_keys)
+        self._join(stack, options, renew_keys)
 
 
 class _Roles:
@@ -197,19 +200,28 @@ class _Roles:
         renew_keys: Callable[[], object],
         require_writes: Callable[[str], None],
         see: Callable[[SignedIn], None],
+        believed: float,
     ) -> None:
+        """``believed``: seconds for which what the stack said is said again."""
+        self._believed = believed
+        self._said: tuple[float, SignedIn] | None = None
         self._stack = stack
         self._see = see
         self._renew_keys = renew_keys
         self._require_writes = require_writes
 
     async def signed_in(self) -> SignedIn:
+        if self._said is not None and time.monotonic() - self._said[0] < self._believed:
+            return self._said[1]
+        asked = time.monotonic()
         found = await in_thread(self._stack.signed_in)
+        self._said = asked, found
         self._see(found)
         return found
 
     async def switch_role(self, role: str) -> SignedIn:
         self._require_writes("role_switch")
+        self._said = None
         try:
             return await in_thread(partial(self._stack.switch_role, role))
         finally:  # an answer that was lost may have switched it

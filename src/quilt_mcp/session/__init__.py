@@ -21,6 +21,7 @@ from quilt_mcp.auth.decision import Decider
 from quilt_mcp.auth.identity import Asker, Identity
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.remembered import Remembered
 from quilt_mcp.errors import InternalError, QuiltError, TooCostly
 from quilt_mcp.ops import ABILITIES, QuiltOps
 from quilt_mcp.session.pool import Pool
@@ -49,14 +50,14 @@ class Session:
         *,
         open_backend: OpenBackend | None = None,
         common: Common | None = None,
-        pool: Pool | None = None,
     ) -> None:
         self.settings = settings
         self._read_only = replace(settings, allow_write=False)
         self._decider = Decider(settings)
         self._open_backend = open_backend
         self._common = common
-        self.pool = pool or Pool()
+        self.pool = Pool(settings.most_users)
+        self._identities = Remembered[Asker, Identity](settings.most_users)
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
         """Decided anew for each request: a session saved or a variable set since is seen. Blocks and raises as
@@ -90,9 +91,16 @@ class Session:
         return Call(await self.ops(identity), self._settings(identity), identity, progress)
 
     async def _decided(self, asker: Asker) -> Identity:
-        if self.settings.serves_many:
-            return self.identity(asker)  # of the request alone: nothing is read or asked for it
-        return await in_thread(partial(self.identity, asker))
+        if not self.settings.serves_many:
+            return await in_thread(partial(self.identity, asker))
+        # Of the request alone: nothing is read or asked for it, so it stays what it is.
+        found = self._identities.get(asker)
+        return found or self._identities.set(asker, self.identity(asker))
+
+    def forget(self, digest: str) -> None:
+        """What is held of a token, by its hash: it ended, or its user's role changed."""
+        self._identities.clear()
+        self.pool.drop(digest)
 
     def _settings(self, identity: Identity) -> Settings:
         return self.settings if identity.may_write else self._read_only

@@ -19,6 +19,7 @@ from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.entry import Hash
+from quilt_mcp.domain.remembered import Remembered
 from quilt_mcp.errors import (
     CorruptManifest,
     ObjectNotFound,
@@ -34,7 +35,6 @@ from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
 from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.manifests.remembered import Remembered
 from quilt_mcp.registry.manifests.scan import extensions
 from quilt_mcp.registry.manifests.shelf import Shelf
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy

@@ -13,10 +13,10 @@ from quilt_mcp.domain.listing import Totals
 from quilt_mcp.domain.manifest.codec import decode_entry, decode_header, decode_record
 from quilt_mcp.domain.manifest.top_hash import TopHash
 from quilt_mcp.domain.names import suggest, walk_key
+from quilt_mcp.domain.remembered import Remembered
 from quilt_mcp.errors import CorruptManifest
 from quilt_mcp.registry.manifests.index import NO_META, Index
 from quilt_mcp.registry.manifests.lines import BLOCK, Lines
-from quilt_mcp.registry.manifests.remembered import Remembered
 
 PAGE = 1000
 """Entries of a page, for those who go through all of them."""

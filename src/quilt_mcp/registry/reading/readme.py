@@ -14,6 +14,7 @@ from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import Readme
 from quilt_mcp.domain.manifest.codec import is_deep
 from quilt_mcp.errors import NotSupported, QuiltError
+from quilt_mcp.registry.manifests.cache import AT_ONCE
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.recorded import check_content, check_size
 from quilt_mcp.registry.registry import Registry
@@ -37,21 +38,29 @@ class Front:
 
 async def read_front(registry: Registry, package: PackageUri, manifest: Manifest) -> Front:
     """Reads each of the two once for the same bytes. What cannot be read or is no JSON is a warning, never an error."""
-    entries = await anyio.to_thread.run_sync(lambda: [manifest.entry(name) for name in (README, SUMMARY)])
+    names = (README, SUMMARY)
+    if manifest.index.size <= AT_ONCE:
+        entries = [manifest.entry(name) for name in names]
+    else:
+        entries = await anyio.to_thread.run_sync(lambda: [manifest.entry(name) for name in names])
     warnings: list[str] = []
 
     async def read(entry: Entry | None) -> tuple[bytes, bool] | None:
+        if entry is None:
+            return None
         try:
             with anyio.fail_after(_SECONDS):
-                return entry and await _read(registry, package, entry)
+                return await _read(registry, package, entry)
         except QuiltError as error:
             reason = f"{error.code}: {error.message}"
         except TimeoutError:
             reason = "its store does not answer"
-        warnings.append(f"not_shown: {entry and entry.logical_key} cannot be read ({reason}).")
+        warnings.append(f"not_shown: {entry.logical_key} cannot be read ({reason}).")
         return None
 
-    readme, summary = await collect(entries, len(entries), read)
+    readme, summary = (
+        await collect(entries, len(entries), read) if all(entries) else [await read(one) for one in entries]
+    )
     shown: Readme | None = None
     if readme is not None and entries[0] is not None:
         text, size = readme[0][:HEAD], entries[0].size or 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from functools import partial
+from importlib import import_module
 from typing import Final, get_args
 from urllib.parse import urlsplit
 
@@ -28,7 +30,6 @@ from quilt_mcp.server.users.issuer import READ, WRITE, Algorithm, Issuer
 from quilt_mcp.server.users.known_users import KnownUsers
 from quilt_mcp.server.watching.audit import STANDARD_ERROR, audit_to
 from quilt_mcp.session import Session
-from quilt_mcp.session.pool import Pool
 
 TIDY_SECONDS: Final = 30.0
 THREADS: Final = 200
@@ -44,9 +45,8 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
     check_many(settings)
     anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
     site = Site(settings.catalog_url)
-    pool = Pool(settings.most_users)
-    session = Session(settings, common=Common(site), pool=pool)
-    known = KnownUsers(partial(_who, site), pool.drop, settings.most_users)
+    session = Session(settings, common=Common(site))
+    known = KnownUsers(partial(_who, site), session.forget, settings.most_users)
     issuer, resource = _issuer(settings)
     metadata = f"{_origin(resource)}{METADATA}{PATH}" if issuer else None
     door = UsersDoor(
@@ -64,9 +64,10 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
         _pages(settings, site, issuer, resource),
         public_url=_endpoint(settings) if settings.public_url else None,
         patience=settings.drain_seconds,
-        upkeep=partial(_upkeep, pool),
+        upkeep=partial(_upkeep, session),
         audit=audit,
     )
+    _settle()
     await serve(settings, served, announce, stopping)
 
 
@@ -170,7 +171,15 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str)
     return Pages(front_page(url, snippets, about), {METADATA: told, f"{METADATA}{PATH}": told})
 
 
-async def _upkeep(pool: Pool) -> None:
+def _settle() -> None:
+    """Imports now what the first user would wait for, and keeps the collector from going through all of it again and again."""
+    for module in ("boto3", "obstore.store", "quilt_mcp.backends.stack", "quilt_mcp.backends.through.ops"):
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+
+
+async def _upkeep(session: Session) -> None:
     while True:
         await anyio.sleep(TIDY_SECONDS)
-        pool.tidy()
+        session.pool.tidy()

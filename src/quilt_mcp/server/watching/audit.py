@@ -35,10 +35,10 @@ class Noted:
 
 
 class Audit:
-    """``write`` takes a line. Safe between tasks of one event loop."""
+    """``write`` takes a line; None: nothing is noted. Safe between tasks of one event loop."""
 
     def __init__(
-        self, write: Callable[[str], object], *, clock: Callable[[], float] = time.monotonic
+        self, write: Callable[[str], object] | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._write = write
         self._clock = clock
@@ -78,6 +78,8 @@ class Audit:
             self._note(outcome="refused", code=status, client=client)
 
     def _note(self, **fields: Any) -> None:
+        if self._write is None:
+            return
         told = {name: value for name, value in fields.items() if value is not None}
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told}
         self._write(safe(json.dumps(line, ensure_ascii=False)))

@@ -113,6 +113,8 @@ def reply(answer: Answer, budget: int) -> Reply | int:
     tool to fetch a page of that size, whose cursor then goes on where it ends."""
     structured = _cleaned(answer)
     made = _finish(answer, structured)
+    if len(made.text) * 4 <= budget and len(made.blocks) == 1 and answer.text_field is None:
+        return made  # its text is its structured content
     if weight(made) <= budget:
         return made
     room = budget

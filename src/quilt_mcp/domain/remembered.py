@@ -34,3 +34,6 @@ class Remembered(Generic[K, V]):
 
     def forget(self, key: K) -> None:
         self._answers.pop(key, None)
+
+    def clear(self) -> None:
+        self._answers.clear()
