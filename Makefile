@@ -102,7 +102,7 @@ sbom: $(SBOM_STAMP)
 # The source as a bundle for desktop clients, packed by the format's own tool.
 bundle: node
 	$(PYTHON) deploy/mcpb/bundle.py build/mcpb
-	npx --no-install mcpb pack build/mcpb build/quilt-mcp.mcpb
+	node_modules/.bin/node node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack build/mcpb build/quilt-mcp.mcpb
 
 clean:
 	rm -rf $(VENV) .venv-* node_modules build .coverage*
