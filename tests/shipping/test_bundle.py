@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -102,18 +103,38 @@ def test_a_form_that_was_left_empty_starts_a_server_that_reads(folder: Path, tmp
         name: values[value.removeprefix("${user_config.").removesuffix("}")]
         for name, value in told["server"]["mcp_config"]["env"].items()
     }
-    call = {
-        "jsonrpc": "2.0",
-        "id": 2,
-        "method": "tools/call",
-        "params": {"name": "status", "arguments": {}},
-    }
+    command = [sys.executable, "-S", "-c", _STARTED, *_places(), str(folder / told["server"]["entry_point"])]
+    found = status(command, tmp_path, environment)
+    assert found["backend"] == "local" and str(tmp_path) in json.dumps(found["roots"])
+
+
+@pytest.mark.nightly
+def test_uv_brings_what_it_needs_and_runs_it(folder: Path, tmp_path: Path) -> None:
+    pinned = re.findall(r'^UV = "(.+)"$', (ROOT / "requirements" / "compile.py").read_text(), re.M)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "tools"], check=True)
+    pip = [tmp_path / "tools" / "bin" / "python", "-m", "pip"]
+    subprocess.run([*pip, "install", "-qq", *pinned], check=True)
+    told = manifest(folder)["server"]["mcp_config"]
+    arguments = [one.replace("${__dirname}", str(folder)) for one in told["args"]]
+    environment = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    index = subprocess.run(
+        [*pip, "config", "get", "global.index-url"], capture_output=True, text=True, check=False
+    )
+    address = os.environ.get("PIP_INDEX_URL") or index.stdout.strip()
+    environment |= {"UV_DEFAULT_INDEX": address} if address else {}
+    environment |= {"QUILT_ROOT": str(tmp_path), "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    found = status([str(tmp_path / "tools" / "bin" / told["command"]), *arguments], tmp_path, environment)
+    assert found["backend"] == "local"
+
+
+def status(command: list[str], home: Path, environment: dict[str, str]) -> Any:
+    """What the tool of that name answers, of a server on stdio that ends with its input."""
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "status", "arguments": {}}}
     ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
     done = subprocess.run(
-        [sys.executable, "-S", "-c", _STARTED, *_places(), str(folder / told["server"]["entry_point"])],
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "AWS_EC2_METADATA_DISABLED": "true"}
-        | environment,
+        command,
+        cwd=home,
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", "AWS_EC2_METADATA_DISABLED": "true"} | environment,
         input="".join(json.dumps(one) + "\n" for one in (INITIALIZE, ready, call)),
         capture_output=True,
         text=True,
@@ -122,8 +143,7 @@ def test_a_form_that_was_left_empty_starts_a_server_that_reads(folder: Path, tmp
     assert done.returncode == 0, done.stderr
     answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines()) if "id" in one}
     assert answers[1]["result"]["serverInfo"]["name"]
-    found = answers[2]["result"]["structuredContent"]["data"]
-    assert found["backend"] == "local" and str(tmp_path) in json.dumps(found["roots"])
+    return answers[2]["result"]["structuredContent"]["data"]
 
 
 _STARTED = (

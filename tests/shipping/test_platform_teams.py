@@ -6,8 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import yaml
+
 from quilt_mcp.config import Settings
 from quilt_mcp.option import OPTIONS
+from quilt_mcp.preview.child import SECONDS
+from quilt_mcp.preview.decode.lockdown import MEMORY
 from quilt_mcp.server.http.connections import REQUEST_SECONDS
 from quilt_mcp.server.users.known_users import KNOWN_SECONDS
 from quilt_mcp.server.watching.audit import REFUSALS, REFUSALS_SECONDS, Audit
@@ -37,6 +41,15 @@ def test_each_limit_is_the_one_that_holds() -> None:
             assert getattr(Settings(), fields[variable]) == number, variable
     [believed] = [int(row[1]) for row in rows("Limits") if "revoked" in row[0]]
     assert believed == KNOWN_SECONDS
+
+
+def test_a_container_has_room_for_a_look_into_a_file() -> None:
+    assert f"may take {MEMORY >> 30} GiB and {SECONDS:.0f} seconds" in PAGE.replace("\n", " ")
+    deployed = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "deployment.yaml").read_text())
+    [container] = deployed["spec"]["template"]["spec"]["containers"]
+    composed = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["quilt-mcp"]
+    for limit in (container["resources"]["limits"]["memory"], composed["mem_limit"]):
+        assert int(limit.rstrip("Gig")) << 30 > MEMORY
 
 
 def test_each_field_that_is_noted_is_told() -> None:
