@@ -11,8 +11,10 @@ RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requiremen
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE := 22.23.3
 NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
-  @modelcontextprotocol/sdk@1.32.2 mcp-remote@0.15.1
+  @modelcontextprotocol/sdk@1.32.2 mcp-remote@0.15.1 @anthropic-ai/mcpb@2.1.2
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE) $(NODE_PINS)" | cksum | cut -d ' ' -f 1)
+SBOM_VENV := .venv-sbom
+SBOM_STAMP := $(SBOM_VENV)/ready-$(shell cat requirements/sbom.txt | cksum | cut -d ' ' -f 1)
 SHELLS := zsh fish
 CEPH := ceph-mon ceph-osd radosgw ceph-common
 
@@ -21,7 +23,7 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check lint types imports nightly pythons node ceph shells bench docs requirements clean
+.PHONY: help demo test coverage check lint types imports nightly pythons node ceph shells bench docs sbom bundle requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
@@ -32,6 +34,8 @@ help:
 	@echo "make pythons  the tests with each newer Python that this machine has"
 	@echo "make bench    start, size, call and engine benchmarks, results in bench/results"
 	@echo "make docs     writes docs/reference again from the code"
+	@echo "make bundle   a bundle for desktop clients (MCPB) in build; with npm"
+	@echo "make sbom     build/sbom.json: what an installation brings (CycloneDX)"
 
 demo: $(RUNTIME_STAMP)
 	@$(BIN)/quilt-mcp demo
@@ -89,8 +93,19 @@ bench: $(DEV_STAMP)
 requirements: $(DEV_STAMP)
 	$(BIN)/python requirements/compile.py
 
+# What an installation brings, from the pinned requirements; written anew each time, the same each time.
+sbom: $(SBOM_STAMP)
+	@mkdir -p build
+	$(SBOM_VENV)/bin/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --short-PURLs \
+		--spec-version 1.6 -o build/sbom.json requirements/runtime.txt
+
+# The source as a bundle for desktop clients, packed by the format's own tool.
+bundle: node
+	$(PYTHON) deploy/mcpb/bundle.py build/mcpb
+	node_modules/.bin/node node_modules/@anthropic-ai/mcpb/dist/cli/cli.js pack build/mcpb build/quilt-mcp.mcpb
+
 clean:
-	rm -rf $(VENV) .venv-* node_modules .coverage*
+	rm -rf $(VENV) .venv-* node_modules build .coverage*
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -111,6 +126,12 @@ $(DEV_STAMP): $(RUNTIME_STAMP)
 	@echo "Installing what the tests need into $(VENV)"
 	@$(BIN)/python -m pip install -qq --require-hashes -r requirements/dev.txt
 	@rm -f $(VENV)/dev-* && touch $@
+
+$(SBOM_STAMP):
+	@echo "Installing what writes the SBOM into $(SBOM_VENV)"
+	@$(PYTHON) -m venv --clear $(SBOM_VENV)
+	@$(SBOM_VENV)/bin/python -m pip install -qq --require-hashes -r requirements/sbom.txt
+	@touch $@
 
 # Pinned on the command line, no lock file: the conformance suite wants a newer Node than most systems have, so Node comes along.
 # No package's script is run. The package `node` has one, which installs the binary's own package: that is named here instead.

@@ -78,6 +78,16 @@ def main() -> None:
     dev = resolve(*project["dependency-groups"]["dev"], *pinned)
     dev = {name: version for name, version in dev.items() if name not in runtime and name not in build}
     write_all(runtime, build, dev)
+    write_sbom(resolve(*project["dependency-groups"]["sbom"]))
+
+
+def write_sbom(pins: dict[str, str]) -> None:
+    """In an environment of its own, so its versions need not agree with the others."""
+    write(
+        "sbom.txt",
+        "What `make sbom` needs, in an environment of its own, pinned.",
+        [*with_hashes(pins).values()],
+    )
 
 
 def write_all(runtime: dict[str, str], build: dict[str, str], dev: dict[str, str]) -> None:

@@ -361,7 +361,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_METRICS",
         "text",
         "off",
-        "Address and port (127.0.0.1:9464) that serves metrics at /metrics, in Prometheus' text; takes quilt-mcp[telemetry].",
+        "Address and port (127.0.0.1:9464) that serves metrics at /metrics, in Prometheus' text; takes the extra telemetry.",
         serve_only=True,
     ),
 )

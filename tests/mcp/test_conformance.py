@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from node_tools import node_command
 from serving import environment
+
+from parts.node_tools import node_command
 
 SUITE = "@modelcontextprotocol/conformance/dist/index.js"
 REVISIONS = ("2025-11-25", "2026-07-28")

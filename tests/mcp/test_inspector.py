@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_tools import node_command
 from serving import TOKEN, Place, http_server
 
+from parts.node_tools import node_command
 from quilt_mcp.tools import available
 
 pytestmark = pytest.mark.nightly

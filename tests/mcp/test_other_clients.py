@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from node_tools import MODULES, node_command
 from serving import AUTHORIZED, TOKEN, Place, failure, http_server, result
 
+from parts.node_tools import MODULES, node_command
 from quilt_mcp.tools import available
 
 SCRIPT = Path(__file__).with_name("typescript_client.mjs")

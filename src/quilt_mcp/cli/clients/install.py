@@ -220,7 +220,8 @@ def _notes(client: Client, entry: Mapping[str, Any], arguments: argparse.Namespa
     notes: list[str] = []
     if any(part in entry["command"] for part in _CACHES):
         notes.append(
-            "this program runs from a cache that may be emptied: install it with uv tool install or pipx install."
+            "this program runs from a cache that may be emptied: install a checkout or a wheel of it with uv tool install or "
+            "pipx install."
         )
     unseen = [name for name in _TOLD if name in os.environ and name not in entry.get("env", {})]
     if unseen:
