@@ -1,5 +1,5 @@
-"""A server of many users beside the least that one can be on the same SDK, at 64 clients: calls a second and how long the slow ones
-take; a call by a package's name beside the store's own rate for its one request; the memory that a thousand users leave.
+"""A server of many users beside the least that one can be on the same SDK, at 64 clients: calls a second and how long the slow
+ones take; the memory that a thousand users leave.
 
 python bench/users.py [--seconds 4] [--rounds 3] [--users 1000]
 """
@@ -22,10 +22,8 @@ from typing import Any
 
 from harness import report
 
-sys.path[:0] = [
-    str(Path(__file__).parent.parent / "tests"),
-    str(Path(__file__).parent.parent / "tests/users"),
-]
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests/users"))
 
 from company import company
 

@@ -25,6 +25,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.preview import child, looks
 from quilt_mcp.preview.source import Source
+from quilt_mcp.storage.limits import CHILDREN
 
 pytestmark = pytest.mark.anyio
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of processes")
@@ -280,3 +281,26 @@ def test_one_question_reads_a_bounded_part_of_a_file(monkeypatch: pytest.MonkeyP
     held = Held("t.csv", b"a\n" + b"1\n" * 5_000_000)
     assert held.fault("rows", **rows_asked(start=0, stop=0))[0] == "too_costly"
     assert held.bytes_read <= 5_000_000
+
+
+@on_linux
+async def test_so_many_look_into_files_at_once_and_the_others_wait_for_their_turn() -> None:
+    """Each may take gigabytes, and one user of a server may ask for many."""
+    most, told = 0, 0
+
+    async def fetch(offset: int, length: int) -> bytes:
+        await anyio.sleep(0.2)
+        return CSV[offset : offset + length]
+
+    async def one() -> None:
+        nonlocal told
+        await looks.inside(Source("t.csv", len(CSV), fetch))
+        told += 1
+
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(one)
+        while told < 10:
+            most = max(most, len(children()))
+            await anyio.sleep(0.02)
+    assert 1 < most <= CHILDREN

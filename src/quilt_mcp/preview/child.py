@@ -32,6 +32,7 @@ from quilt_mcp.errors import (
     Undecodable,
 )
 from quilt_mcp.preview.source import MOST_AT_ONCE, Source
+from quilt_mcp.storage.limits import limits
 
 SECONDS = 50.0
 """From the start to the answer; what a client waits for."""
@@ -45,8 +46,14 @@ class NotText(Undecodable):
 
 
 async def ask(source: Source, question: str, seconds: float = SECONDS, **given: Any) -> dict[str, Any]:
-    """The child's answer. Raises what its Fault means, TooCostly when it takes too long or too much, Undecodable when it dies."""
+    """The child's answer, when it has had a turn. Raises what its Fault means, TooCostly when it takes too long or too much,
+    Undecodable when it dies."""
     request = {"question": question, "name": source.name, "size": source.size, **given}
+    async with limits().children:
+        return await _ask(source, request, seconds)
+
+
+async def _ask(source: Source, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="quilt-mcp-", ignore_cleanup_errors=True) as folder:
         process = await anyio.open_process(
             [sys.executable, "-I", "-S", "-B", "-c", _START, *_paths()],

@@ -1,4 +1,5 @@
-"""Limits of the process, whatever is done at once: bytes of files on their way in memory, and threads that are busy for long.
+"""Limits of the process, whatever is done at once: bytes of files on their way in memory, threads that are busy for long, and
+processes that look into files.
 
 Each file bounds itself; sixteen at once would have sixteen times that, and every thread that other calls wait for.
 """
@@ -19,10 +20,13 @@ SENDERS: Final = 8
 READERS: Final = 10
 """Threads that hash or copy large files of this machine. As many as quilt3 uses: on a busy machine fewer threads get a smaller
 share of it."""
+CHILDREN: Final = 4
+"""Processes that look into files. Each may take two gigabytes, and who asks waits for a turn."""
 
 
 class Limits:
     def __init__(self) -> None:
+        self.children = anyio.CapacityLimiter(CHILDREN)
         self.senders = anyio.CapacityLimiter(SENDERS)
         self.readers = anyio.CapacityLimiter(READERS)
         self._free = MEMORY
