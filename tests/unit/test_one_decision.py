@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
 ENVIRONMENT = {
-    "cli/__init__.py", "cli/completion/answers.py", "auth/decision.py", "auth/places.py", "server/log.py",
+    "cli/__init__.py", "cli/completion/answers.py", "auth/decision.py", "auth/places.py", "server/watching/log.py",
     "cli/screen.py", "cli/clients/install.py", "preview/child.py", "environment.py",
 }  # fmt: skip
 """Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, what
@@ -20,7 +20,7 @@ installation in a client where that client's configuration is, a child that deco
 tells every client of proxies and certificate authorities."""
 NETWORK = {"environment.py"}
 """Names AWS's variable of certificate authorities, which is no secret."""
-CLOSES = {"storage/local/credentials.py", "server/log.py", "cli/clients/install.py", "preview/child.py"}
+CLOSES = {"storage/local/credentials.py", "server/watching/log.py", "cli/clients/install.py", "preview/child.py"}
 """Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
 out of a child's environment."""
 AWS_CLIENTS = {
