@@ -1,0 +1,125 @@
+"""Three servers behind a proxy, restarted one after another while clients write: no write that was told is lost, nobody is
+served as another, and what fails says again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from company import HEADERS, Company, Two, company, read
+from spreading import Spreader
+
+CLIENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
+SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 8.0
+AGAIN = {502, 503, 504}
+
+
+class Writer:
+    """Makes packages of its own user, one after another, and remembers those that it was told are there."""
+
+    def __init__(self, url: str, number: int, name: str, token: str, bucket: str) -> None:
+        self.url, self.number, self.name, self.token, self.bucket = url, number, name, token, bucket
+        self.told: list[str] = []
+        self.failures: list[tuple[int, str]] = []
+
+    def run(self, stop: threading.Event) -> None:
+        count = 0
+        with httpx2.Client(timeout=60, trust_env=False) as client:
+            while not stop.is_set():
+                count += 1
+                package = f"w{self.number}/p{count}"
+                try:
+                    self.write(client, package)
+                except httpx2.TransportError as error:
+                    self.failures.append((0, type(error).__name__))
+                    time.sleep(0.05)
+
+    def write(self, client: httpx2.Client, package: str) -> None:
+        given = {
+            "package": package,
+            "registry": f"s3://{self.bucket}",
+            "files": [{"path": "x", "text": f"{self.name} {package}"}],
+        }
+        body = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "package_create", "arguments": given},
+        }
+        headers = HEADERS | {"Authorization": f"Bearer {self.token}"}
+        answer = client.post(self.url, content=json.dumps(body), headers=headers)
+        if answer.status_code != 200:
+            self.failures.append((answer.status_code, answer.text[:200]))
+            time.sleep(0.05)
+            return
+        message = read(answer)
+        if "error" in message:
+            self.failures.append((503, message["error"]["message"]))
+            return
+        told = message["result"]["structuredContent"]
+        if "error" in told:
+            retryable = told["error"]["retryable"] or told["error"]["code"] == "outcome_unknown"
+            self.failures.append((503 if retryable else 500, json.dumps(told["error"])))
+            return
+        self.told.append(told["uri"])
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["told to stop", "killed"])
+def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path, killed: bool) -> None:
+    url = f"http://127.0.0.1:{(spreader := Spreader()).port}"
+    variables = {"QUILT_MCP_PUBLIC_URL": url, "QUILT_MCP_DRAIN_SECONDS": "10"}
+    tokens = {"ada": two.token("ada"), "bob": two.token("bob")}
+    started: list[Any] = []
+
+    def start(number: int) -> Company:
+        wide = {"QUILT_MCP_USER_RATE": "1000", "QUILT_MCP_USER_CALLS": "100"}
+        made = company(two.stack, two.server, tmp_path / str(number), "--allow-write", **variables, **wide)
+        started.append(made)
+        return made.__enter__()
+
+    stop = threading.Event()
+    with spreader:
+        try:
+            replicas = [start(number) for number in range(3)]
+            spreader.to([one.origin for one in replicas])
+            names = ["ada", "bob"]
+            buckets = {"ada": two.hers, "bob": two.his}
+            writers = [
+                Writer(f"{url}/mcp", number, name, tokens[name], buckets[name])
+                for number in range(CLIENTS)
+                for name in [names[number % 2]]
+            ]
+            threads = [threading.Thread(target=one.run, args=(stop,)) for one in writers]
+            for thread in threads:
+                thread.start()
+            for number in range(3):
+                time.sleep(SECONDS / 6)
+                fresh = start(3 + number)
+                old = replicas[number]
+                spreader.to([fresh.origin if one is old else one.origin for one in replicas])
+                replicas[number] = fresh
+                old.process.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
+            time.sleep(SECONDS / 6)
+            stop.set()
+            for thread in threads:
+                thread.join(60)
+            told = [(one, uri) for one in writers for uri in one.told]
+            assert len(told) > CLIENTS
+            failures = Counter(status for one in writers for status, _ in one.failures)
+            assert set(failures) <= (AGAIN | {0} if killed else AGAIN), [one.failures for one in writers]
+            survivor = replicas[0]
+            for writer, uri in told:
+                found = survivor.call(writer.token, "object_read", uri=f"{uri}&path=x")
+                assert found["data"]["text"].startswith(writer.name), found
+        finally:
+            stop.set()
+            for made in started:
+                made.__exit__(None, None, None)
