@@ -13,7 +13,14 @@ from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
 from quilt_mcp.domain.listing import UploadLink
 from quilt_mcp.domain.plan import CreateRequest, Source
-from quilt_mcp.errors import AlreadyExists, InvalidArgument, NotSupported, ReadOnly, RegistryNotFound, TooLarge
+from quilt_mcp.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    NotSupported,
+    ReadOnly,
+    RegistryNotFound,
+    TooLarge,
+)
 
 BODY = b"a,b\n1,2\n"
 READ = """

@@ -136,7 +136,11 @@ async def test_what_writes_in_a_tool_that_reads_is_listed_where_writes_are_on() 
     assert set(on["inputSchema"]["properties"]) - set(off["inputSchema"]["properties"]) == {"upload", "size"}
     assert off["annotations"]["readOnlyHint"] and not on["annotations"]["readOnlyHint"]
     assert not on["annotations"]["destructiveHint"], "it replaces nothing"
-    assert {**on, "inputSchema": None, "annotations": None} == {**off, "inputSchema": None, "annotations": None}
+    assert {**on, "inputSchema": None, "annotations": None} == {
+        **off,
+        "inputSchema": None,
+        "annotations": None,
+    }
     same = [name for name in READING if name != "object_link"]
     assert all(as_listed(name, writes=False) == as_listed(name) for name in same)
 

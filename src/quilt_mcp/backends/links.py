@@ -17,7 +17,7 @@ from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.listing import FileLink, FolderLinks, Link, Page
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import NotSupported, QuiltError
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.s3.archives import archived
 from quilt_mcp.storage.store import Place, Store
@@ -94,10 +94,12 @@ class LinkOps(ObjectOps, ABC):
     async def _file_links(
         self, registry: Registry, pinned: PackageUri, entries: Iterable[Entry], expires_in: int
     ) -> tuple[tuple[FileLink, ...], tuple[str, ...]]:
-        """Links that download, and what there is to warn of. At most two requests for each bucket that the files lie in."""
+        """Links that download, and what there is to warn of. At most two requests for each bucket that the files lie in.
+        Raises NotSupported where no file has a link."""
         files: list[FileLink] = []
         places: dict[str, Place] = {}
         faults: list[str] = []
+        refusal: QuiltError | None = None
         for entry in entries:
             path, link = entry.logical_key, None
             try:
@@ -107,8 +109,11 @@ class LinkOps(ObjectOps, ABC):
                 if link.kind == "presigned":
                     places[path] = place
             except QuiltError as error:
+                refusal = error
                 faults.append(f"no_link: {path}: {error.message}")
             files.append(FileLink(path, entry.size or 0, link))
+        if isinstance(refusal, NotSupported) and len(faults) == len(files):
+            raise refusal  # of this backend, and not of single files
         classes = await _archived(places)
         found = tuple(replace(file, storage_class=classes.get(file.path)) for file in files)
         return found, (*_shortened(faults), *_told(classes))
