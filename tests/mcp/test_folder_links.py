@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,23 @@ def test_archived_files_are_told_as_such(user: User, bucket: str, moto: S3Access
     with moto_proxy.injecting(faults.ACCESS_DENIED, operation="ListObjectsV2"):
         unseen = user.done("object_link", package="lab/cold")
     assert len(unseen["data"]["links"]) == 3 and "warnings" not in unseen, "a role that may not list"
+
+
+def test_files_that_lie_apart_are_looked_for_in_a_second_listing(
+    user: User, bucket: str, moto: S3Access, moto_proxy: Proxy
+) -> None:
+    with moto.boto() as raw:
+        put = partial(raw.put_object, Bucket=bucket, ChecksumAlgorithm="SHA256")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: put(Key=f"raw/m/{number:04}", Body=b"1"), range(1000)))
+        for name in "az":
+            put(Key=f"raw/{name}/x", Body=b"1", StorageClass="GLACIER")
+    ends = [{"from": f"s3://{bucket}/raw/{name}/x", "to": name} for name in "az"]
+    user.done("package_create", package="lab/apart", sources=ends, copy=False)
+    with moto_proxy.recording() as seen:
+        found = user.done("object_link", package="lab/apart")
+    assert {row.get("storage_class") for row in found["data"]["links"]} == {"GLACIER"}
+    assert seen.counts["ListObjectsV2"] == 2
 
 
 def test_a_file_out_of_reach_has_no_link_and_the_others_have(
