@@ -246,6 +246,7 @@ def test_no_upload_is_signed_where_writes_are_off(opened: Callable[..., User], b
     reader = opened(allow_write=False)
     error = reader.error("object_link", uri=f"s3://{bucket}/in/x", upload=True, size=1)
     assert error["code"] == "read_only" and "--allow-write" in error["next_step"]
+    assert error["message"].startswith("object_link with upload writes"), "before anything is looked at"
 
 
 def test_no_upload_is_signed_into_a_bucket_that_is_not_allowed(
