@@ -70,6 +70,8 @@ def sentence(tool: ToolSpec) -> str:
 def marks(tool: ToolSpec) -> str:
     if tool.writing:
         return f"reads; writes, destructive: {', '.join(tool.writing)}"
+    if tool.for_writing:
+        return f"reads; writes with {tool.for_writing[0]}"
     if not tool.writes:
         return "reads"
     return "writes, destructive" if tool.destructive else "writes"

@@ -18,6 +18,7 @@ from quilt_mcp.domain.listing import (
     Browse,
     Content,
     ContentHash,
+    FolderLinks,
     Item,
     Link,
     Log,
@@ -27,6 +28,7 @@ from quilt_mcp.domain.listing import (
     RegistryListing,
     RegistryWorkflows,
     RestoreOutcome,
+    UploadLink,
     Verification,
 )
 from quilt_mcp.domain.people import SignedIn
@@ -263,9 +265,24 @@ class QuiltOps(Protocol):
         written to meanwhile."""
         ...
 
-    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+    async def link(self, uri: str, *, download: bool = False, expires_in: int = 3600) -> Link:
         """``uri``: a quilt+ URI or an object URI. Raises when the thing does not exist, and ObjectArchived where the link would
-        open nothing."""
+        open nothing. ``download``: one that brings the bytes, where a page of the catalog would be linked to; raises
+        PermissionDenied where the stack wants nothing downloaded."""
+        ...
+
+    async def links(
+        self,
+        package: PackageUri,
+        *,
+        download: bool = False,
+        expires_in: int = 3600,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Link | FolderLinks:
+        """As ``link`` for the file at ``package.path``; of a folder, links to the files at or below it, or (unless ``download``)
+        the catalog's page of the folder. Whether its files are there is not looked at: opening the manifest, and at most two
+        listings of each bucket, are all requests. A cursor stays on the revision it began on. Raises EntryNotFound."""
         ...
 
     async def diff(
@@ -303,6 +320,12 @@ class QuiltOps(Protocol):
         self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
     ) -> PutOutcome:
         """Atomic. Raises AlreadyExists unless ``overwrite``."""
+        ...
+
+    async def upload_link(self, uri: str, *, size: int, expires_in: int = 3600) -> UploadLink:
+        """A signed request by which anybody makes the object, of exactly ``size`` bytes. Raises AlreadyExists where it is there
+        by now; where one comes in between, S3 refuses the request. Raises ReadOnly, TooLarge (more than 5 GiB), NotSupported
+        without AWS credentials and for a local path, InvalidArgument as ``put_object``."""
         ...
 
     # -- packages, writing --

@@ -179,7 +179,6 @@ def test_changes_that_are_not_all_shown_say_of_how_many(shell: Shell) -> None:
 
 def test_the_verb_that_was_typed_is_the_one_that_is_named(made: Shell) -> None:
     assert "`quilt-mcp rollback` writes" in on_a_terminal(made, "rollback", "team/data", code=4)
-    assert "The root of team/data is a folder of 2 files." in on_a_terminal(made, "link", "team/data", code=2)
 
 
 def test_a_removal_that_is_only_planned_asks_nothing(made: Shell) -> None:
@@ -277,6 +276,13 @@ def test_on_a_terminal_the_program_alone_tells_what_it_is(shell: Shell) -> None:
 def test_a_link_is_told_with_its_end(made: Shell) -> None:
     uri = made.call("package_browse", {"package": "team/data"})["uri"]
     assert "file:///" in on_a_terminal(made, "link", f"{uri}&path=b.txt")
+
+
+def test_the_links_of_a_folder_are_whole_however_narrow_the_terminal_is(made: Shell) -> None:
+    lines = plain(on_a_terminal(made, "link", "team/data", columns=40))
+    found = [line.strip() for line in lines if line.strip().startswith("file:///")]
+    assert len(found) == 2 and all(one.partition("#")[0].strip() == one for one in found)
+    assert any(line.startswith("b.txt  ") for line in lines)
 
 
 # -- values --

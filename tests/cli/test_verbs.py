@@ -313,6 +313,17 @@ def test_a_link_is_one_line(lab: Shell) -> None:
     assert lab.run("link", f"{uri}x").returncode == 2
 
 
+def test_a_folder_has_a_line_for_each_file(shell: Shell) -> None:
+    shell.make_package("team/data", **{f"d/{number}.txt": "one" for number in range(3)}, top="x")
+    lines = shell.run("link", "team/data/d/").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [[f"d/{number}.txt", "3"] for number in range(3)]
+    assert all(line.split("\t")[2].startswith("file:///") for line in lines)
+    two = [json.loads(line) for line in shell.run("link", "team/data", "--nl", "-n", "2").stdout.splitlines()]
+    assert [row["path"] for row in two] == ["d/0.txt", "d/1.txt"]
+    whole = json.loads(shell.run("link", "team/data", "--json").stdout)
+    assert len(whole["data"]["links"]) == whole["page"]["total"] == 4
+
+
 def test_a_link_is_opened_in_the_browser(lab: Shell) -> None:
     browser = lab.home / "browser"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {lab.home}/opened\n')

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 from ops_contract import AnsweringContract, QuiltOpsContract, WritingContract
 from s3_ops_contract import BucketContract, OnBuckets
+from upload_contract import UploadContract
 
 from parts.ceph import CephCluster
 from parts.s3_access import S3Access
 
 
 class TestIamOps(BucketContract, QuiltOpsContract):
+    pass
+
+
+class TestUploads(UploadContract):
     pass
 
 
@@ -35,6 +40,11 @@ class OnCeph(OnBuckets):
 @pytest.mark.unmeasured
 class TestIamOpsOnCeph(OnCeph, BucketContract, WritingContract):
     pass
+
+
+@pytest.mark.unmeasured
+class TestUploadsToCeph(OnCeph, UploadContract):
+    checks_signatures = True
 
 
 @pytest.mark.nightly

@@ -54,8 +54,8 @@ ADMINISTRATION = [name for name in SPECS if name.startswith("admin_")]
 """At most eight, which a model reads in 6 KB together."""
 
 
-def as_listed(name: str) -> dict[str, Any]:
-    return listed_tool(SPECS[name]).model_dump(mode="json", by_alias=True, exclude_none=True)
+def as_listed(name: str, *, writes: bool = True) -> dict[str, Any]:
+    return listed_tool(SPECS[name], writes=writes).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 @pytest.mark.parametrize(("name", "most"), WITH_ABILITIES.items())
@@ -75,7 +75,7 @@ async def test_what_a_model_reads_of_administration_stays_below_its_limit() -> N
 
 
 async def listing(*, writes: bool) -> list[dict[str, Any]]:
-    server = build(Session(Settings(allow_write=writes)), Asker())
+    server = build(Session(Settings(allow_write=writes)), lambda _: Asker())
     async with Client(server) as client:
         found = await client.list_tools()
         return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools]
@@ -122,8 +122,27 @@ async def test_each_listed_tool_is_the_one_that_was_reviewed() -> None:
         for name, text in found.items():
             (GOLDEN / name).write_text(text)
     assert found == {file.name: file.read_text() for file in GOLDEN.glob("*.json")}
-    without = [tool for tool in await listing(writes=True) if tool["name"] in READING]
+    without = [
+        as_listed(tool["name"], writes=False)
+        for tool in await listing(writes=True)
+        if tool["name"] in READING
+    ]
     assert await listing(writes=False) == without
+
+
+async def test_what_writes_in_a_tool_that_reads_is_listed_where_writes_are_on() -> None:
+    """An upload is a write of whoever holds its link."""
+    off, on = as_listed("object_link", writes=False), as_listed("object_link")
+    assert set(on["inputSchema"]["properties"]) - set(off["inputSchema"]["properties"]) == {"upload", "size"}
+    assert off["annotations"]["readOnlyHint"] and not on["annotations"]["readOnlyHint"]
+    assert not on["annotations"]["destructiveHint"], "it replaces nothing"
+    assert {**on, "inputSchema": None, "annotations": None} == {
+        **off,
+        "inputSchema": None,
+        "annotations": None,
+    }
+    same = [name for name in READING if name != "object_link"]
+    assert all(as_listed(name, writes=False) == as_listed(name) for name in same)
 
 
 @pytest.mark.parametrize(("writes", "most"), [(False, 9_000), (True, 17_000)])
@@ -162,9 +181,9 @@ async def test_every_tool_and_parameter_is_described_and_schemas_are_sound() -> 
 async def test_every_tool_is_annotated_and_every_write_tool_has_a_dry_run() -> None:
     for tool in await listing(writes=True):
         hints = tool["annotations"]
-        assert hints["readOnlyHint"] == (tool["name"] in READING)
+        assert hints["readOnlyHint"] == (tool["name"] in READING - {"object_link"})
         assert hints["openWorldHint"] is False
-        if not hints["readOnlyHint"]:
+        if not hints["readOnlyHint"] and tool["name"] != "object_link":
             assert {"destructiveHint", "idempotentHint"} <= set(hints)
             assert tool["inputSchema"]["properties"]["dry_run"]["default"] is False
     destructive = {tool.name for tool in TOOLS if tool.destructive}

@@ -13,10 +13,10 @@ from typing import Any
 
 import anyio
 
+from quilt_mcp.backends.links import LinkOps
 from quilt_mcp.backends.objects import (
     PAGE_LIMIT,
     READ_AT_ONCE,
-    ObjectOps,
     checked_length,
     checked_limit,
     hash_place,
@@ -30,7 +30,6 @@ from quilt_mcp.domain.listing import (
     Content,
     ContentHash,
     Item,
-    Link,
     Log,
     PackageListing,
     Page,
@@ -72,12 +71,11 @@ from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.private import SCRATCH
-from quilt_mcp.storage.s3.archives import archived
-from quilt_mcp.storage.store import Place, Stores
+from quilt_mcp.storage.store import Stores
 from quilt_mcp.storage.wrappers import ReadOnlyStores
 
 
-class DirectOps(ObjectOps):
+class DirectOps(LinkOps):
     """See ``ops.QuiltOps``. Packages are installed into folders of ``local``. A read-only backend has no store that could
     write, whatever is called."""
 
@@ -260,26 +258,6 @@ class DirectOps(ObjectOps):
         found = await hash_place(registry.locate(pinned, entry), entry.hash, progress)
         return replace(found, uri=str(pinned), recorded=entry.hash, recorded_size=entry.size)
 
-    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
-        uri, place = await self.locate(uri)
-        if place.store.archive is None:
-            await place.store.stat(place.key, version=place.version)
-            return await self._link(place, uri, expires_in)
-        _, archive = await place.store.archive.stat(place.key, version=place.version)
-        link = await self._link(place, uri, expires_in)
-        if link.kind == "presigned" and archive is not None and not archive.is_readable:
-            raise archived(place.store.physical_key(place.key, place.version), archive)
-        return link
-
-    async def locate(self, uri: str) -> tuple[str, Place]:
-        """Where the bytes lie of a file of a package (its URI pinned), or of an object."""
-        if not uri.startswith("quilt+"):
-            return uri, self._place(uri)
-        package = PackageUri.parse(uri)
-        registry = self._registry(package.registry)
-        pinned, entry = await registry.file(package)
-        return str(pinned), registry.locate(pinned, entry)
-
     async def diff(
         self, before: PackageUri, after: PackageUri, *, limit: int = 100, cursor: str | None = None
     ) -> Diff:
@@ -411,12 +389,13 @@ class DirectOps(ObjectOps):
     ) -> InstallOutcome:
         if not dry_run:
             self._require_writes("package_install")
+        told = await self.may_download(package.registry)
         destination = await anyio.to_thread.run_sync(self._open_folder, dest)
         registry = self._registry(package.registry)
         installer = Installer(registry, destination, progress, overwrite=overwrite)
         outcome = await installer.install(package, dry_run=dry_run)
         warnings = await registry.notices(package, PackageUri.parse(outcome.uri).top_hash or "")
-        return replace(outcome, warnings=(*outcome.warnings, *warnings))
+        return replace(outcome, warnings=(*outcome.warnings, *warnings, *told))
 
     async def verify(
         self, package: PackageUri, *, dest: str | None = None, progress: Progress = no_progress

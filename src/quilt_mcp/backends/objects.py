@@ -9,7 +9,7 @@ from quilt_mcp.domain.address import parse_object
 from quilt_mcp.domain.checksums import SHA256
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Hash
-from quilt_mcp.domain.listing import Archive, Content, ContentHash, Link, ObjectListing, Page
+from quilt_mcp.domain.listing import Archive, Content, ContentHash, Link, ObjectListing, Page, UploadLink
 from quilt_mcp.domain.media_types import media_type
 from quilt_mcp.domain.plan import Progress, PutOutcome
 from quilt_mcp.errors import (
@@ -29,6 +29,8 @@ from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 READ_AT_ONCE = 16 << 20
 """The most bytes one read answers."""
+UPLOADED_AT_ONCE = 5 << 30
+"""The most bytes that S3 takes in one request."""
 HASHED_AT_ONCE = 8 << 30
 """The most bytes that are hashed for one answer."""
 PAGE_LIMIT = 1000
@@ -45,11 +47,19 @@ class ObjectOps:
         if not self.writable:
             raise ReadOnly(
                 f"This server is read-only: {verb} would write.",
-                next_step="Start it with --allow-write or QUILT_ALLOW_WRITE=1, or set dry_run=true to see the plan.",
+                next_step="Start it with --allow-write or QUILT_ALLOW_WRITE=1; dry_run=true, where there is one, shows the plan.",
             )
 
-    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
-        """No request is made, so that a listing can have one for each object."""
+    def _page(self, uri: str) -> str | None:
+        """The page of a catalog that shows it."""
+        return None
+
+    async def _link(self, place: Place, uri: str, expires_in: int = 3600, *, download: bool = False) -> Link:
+        """No request is made, so that a listing can have one for each object. A page of the catalog does not expire, and who
+        opens it signs in there."""
+        page = None if download else self._page(uri)
+        if page is not None:
+            return Link(page, "catalog", None, uri)
         if place.store.local_files is not None:
             return Link(str(place.store.physical_key(place.key)), "file", None, uri)
         if place.store.signer is not None:
@@ -106,18 +116,7 @@ class ObjectOps:
     async def put_object(
         self, uri: str, body: bytes, *, overwrite: bool = False, dry_run: bool = False
     ) -> PutOutcome:
-        key = parse_object(uri)
-        if key.version_id is not None:
-            raise InvalidArgument(
-                f"{uri} names a version, and a version cannot be written anew.",
-                next_step=f"Write to {replace(key, version_id=None)}: in a bucket that keeps versions it gets a new one.",
-            )
-        store, path = self._stores.locate(key)
-        if is_registrys_own(path):
-            raise InvalidArgument(
-                f"{uri} lies in a registry's own folder (.quilt), which only package tools write.",
-                next_step="Call package_create or package_patch to change packages, or put the object elsewhere.",
-            )
+        store, path = self._new_object(uri)
         try:
             await store.stat(path)
             exists = True
@@ -132,6 +131,57 @@ class ObjectOps:
             except PreconditionFailed:
                 raise _object_exists(uri) from None
         return PutOutcome(str(store.physical_key(path)), len(body), done=not dry_run, replaced=exists)
+
+    async def upload_link(self, uri: str, *, size: int, expires_in: int = 3600) -> UploadLink:
+        self._require_writes("object_link with upload=true")
+        if size < 0:
+            raise InvalidArgument(f"size is {size} bytes.", next_step="Give the size of the file in bytes.")
+        if size > UPLOADED_AT_ONCE:
+            raise TooLarge(
+                f"{size} bytes do not fit into one upload, which takes at most {UPLOADED_AT_ONCE} (5 GiB).",
+                next_step="Split the file, or send it in parts with AWS credentials (`aws s3 cp`); then name its s3:// address "
+                "as a source in package_create or package_patch.",
+                details={"size": size, "limit": UPLOADED_AT_ONCE},
+            )
+        store, path = self._new_object(uri)
+        if not path or path.endswith("/"):
+            raise InvalidArgument(
+                f"{uri} names a folder, and an upload makes one object.",
+                next_step=f"Add the name of the file: {uri.rstrip('/')}/NAME.",
+            )
+        if store.signer is None:
+            raise NotSupported(
+                f"{uri} lies on this machine, where no uploads are signed.",
+                next_step="Copy the file there, or name its path as a source in package_create or package_patch.",
+            )
+        with suppress(ObjectNotFound, PermissionDenied):  # of a role that may write and not read
+            await _stat(Place(store, path))
+            raise _object_exists(uri, "Choose another key: an upload replaces nothing.")
+        signed = await store.signer.sign_upload(path, size=size, expires_in=expires_in)
+        said = (
+            f"not_known_to_keep: {store.url} is not known to refuse an upload where an object is by then; send it at once, and "
+            "once.",
+        )
+        warnings = () if signed.keeps_others else said
+        return UploadLink(
+            signed.url, signed.headers, size, signed.expires, str(store.physical_key(path)), warnings
+        )
+
+    def _new_object(self, uri: str) -> tuple[Store, str]:
+        """Where an object that a caller names is written. Raises InvalidArgument for a version and in a registry's own folder."""
+        key = parse_object(uri)
+        if key.version_id is not None:
+            raise InvalidArgument(
+                f"{uri} names a version, and a version cannot be written anew.",
+                next_step=f"Write to {replace(key, version_id=None)}: in a bucket that keeps versions it gets a new one.",
+            )
+        store, path = self._stores.locate(key)
+        if is_registrys_own(path):
+            raise InvalidArgument(
+                f"{uri} lies in a registry's own folder (.quilt), which only package tools write.",
+                next_step="Call package_create or package_patch to change packages, or put the object elsewhere.",
+            )
+        return store, path
 
     def _place(self, uri: str) -> Place:
         key = parse_object(uri)
@@ -216,9 +266,11 @@ def _object(store: Store, stat: ObjectStat, link: Link | None = None) -> ObjectL
     return ObjectListing(uri, "object", stat.size, stat.modified, stat.version, link, archive or None)
 
 
-def _object_exists(uri: str) -> AlreadyExists:
+def _object_exists(
+    uri: str, next_step: str = "Set overwrite=true to replace it, or choose another name."
+) -> AlreadyExists:
     return AlreadyExists(
         f"{uri} already exists.",
-        next_step="Set overwrite=true to replace it, or choose another name.",
+        next_step=next_step,
         details={"uri": uri},
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
@@ -24,16 +23,14 @@ from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import CRC64NVME, SHA256_CHUNKED
-from quilt_mcp.domain.listing import Link, Page, RegistryListing
+from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.domain.plan import InstallOutcome, Progress, no_progress
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.errors import PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
 from quilt_mcp.storage.s3.fast import is_plain
-from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import in_thread
 
 BELIEVED_SECONDS: Final = 30.0
@@ -98,14 +95,6 @@ class OfStack(DirectOps):
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"catalog": self._stack.catalog_url, "way": self._way}
 
-    async def _link(self, place: Place, uri: str, expires_in: int = 3600) -> Link:
-        """The catalog's page of the file: it does not expire, and who opens it signs in there. A link that downloads is made for
-        what has no page (without a catalog nobody forbids it)."""
-        page = self._page(uri)
-        if page is None:
-            return await super()._link(place, uri, expires_in)
-        return Link(page, "catalog", None, uri)
-
     async def house_rules(self, registry: str) -> HouseRules:
         """As config.json tells, asked at the first write; a catalog that cannot be asked keeps nobody from writing."""
         if not registry.startswith("s3:"):
@@ -120,25 +109,19 @@ class OfStack(DirectOps):
             return HouseRules("", hash_type, (warning,))
         return HouseRules(root, hash_type)
 
-    async def install(
-        self,
-        package: PackageUri,
-        dest: str,
-        *,
-        overwrite: bool = False,
-        dry_run: bool = False,
-        progress: Progress = no_progress,
-    ) -> InstallOutcome:
-        """Raises PermissionDenied where the stack wants nothing downloaded."""
-        config, warnings = await self._told() if package.registry.startswith("s3:") else (None, ())
+    async def may_download(self, registry: str) -> tuple[str, ...]:
+        """As config.json tells. (Without a catalog nobody forbids it.)"""
+        if not registry.startswith("s3:"):
+            return ()
+        config, warnings = await self._told()
         if config is not None and config.no_download:
             raise PermissionDenied(
-                f"The stack at {self._stack.host} has downloads switched off (noDownload), so its packages are not installed.",
+                f"The stack at {self._stack.host} has downloads switched off (noDownload), so its files are neither installed "
+                "nor linked to for a download.",
                 next_step="Read its files with object_read. An administrator of the stack may switch downloads on.",
                 details={"host": self._stack.host, "setting": "noDownload"},
             )
-        done = await super().install(package, dest, overwrite=overwrite, dry_run=dry_run, progress=progress)
-        return replace(done, warnings=(*done.warnings, *warnings))
+        return warnings
 
     async def _told(self) -> tuple[StackConfig | None, tuple[str, ...]]:
         """What the catalog tells of its stack; None where no catalog is named, or (then with a warning) it cannot be asked."""

@@ -271,6 +271,40 @@ class Link:
     kind: Literal["file", "presigned", "catalog"]
     expires: datetime | None
     uri: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLink:
+    """A request that whoever holds it may make, until it ``expires``: a PUT of exactly ``size`` bytes with these ``headers``,
+    which makes the object ``uri`` and replaces none."""
+
+    url: str
+    headers: Mapping[str, str]
+    size: int
+    expires: datetime
+    uri: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileLink:
+    """A file of a package, with its link; ``link`` None where there can be none, which a warning of the page tells.
+
+    ``storage_class``: of one that is archived, as the bucket lists the latest version at its key."""
+
+    path: str
+    size: int
+    link: Link | None
+    storage_class: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLinks:
+    """One page of the files at or below a folder of a package, ``uri``."""
+
+    uri: str
+    page: Page[FileLink]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Keys are relative, '/'-separated, with no '.', '..' or empty component and no NU
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,11 +197,28 @@ class FoundFiles:
     warnings: list[str] = field(default_factory=list[str])
 
 
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """A PUT to ``url`` that anybody may make until ``expires``, with these ``headers`` and so many bytes as the signature holds.
+
+    ``keeps_others``: the server is known to refuse it where an object is by then."""
+
+    url: str
+    headers: Mapping[str, str]
+    expires: datetime
+    keeps_others: bool
+
+
 class LinkSigner(Protocol):
-    """Signs links by which a person without credentials opens an object."""
+    """Signs links by which a person without credentials opens an object, or sends one."""
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
         """The link, and when it stops working (never later than the credentials do). No request; existence is not checked."""
+        ...
+
+    async def sign_upload(self, key: str, *, size: int, expires_in: int) -> SignedUpload:
+        """For exactly ``size`` bytes, at a key where no object is. No request, but for what finds out, once, whether the server
+        keeps conditions. Raises NotSupported where there are no credentials to sign with."""
         ...
 
 

@@ -9,7 +9,7 @@ from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.errors import ReadOnly
-from quilt_mcp.storage.store import ArchiveKeeper, FileIntake, Store, Stores
+from quilt_mcp.storage.store import ArchiveKeeper, FileIntake, LinkSigner, Store, Stores
 
 
 class ReadOnlyStore:
@@ -24,7 +24,7 @@ class ReadOnlyStore:
         self.url = store.url
         self.local_files = store.local_files
         self.intake: FileIntake | None = None if store.intake is None else self
-        self.signer = store.signer
+        self.signer: LinkSigner | None = store.signer and ReadOnlySigner(store.signer, self.url)
         self.pages = store.pages
         self.entries = store.entries
         self.archive: ArchiveKeeper | None = store.archive and ReadOnlyArchive(store.archive, self.url)
@@ -63,6 +63,17 @@ class ReadOnlyArchive:
 
     async def restore(self, key: str, **_: object) -> NoReturn:
         raise _read_only(f"{key!r} in {self._url} was not restored", self._url)
+
+
+class ReadOnlySigner:
+    """Signs links that read."""
+
+    def __init__(self, signer: LinkSigner, url: str) -> None:
+        self.sign = signer.sign
+        self._url = url
+
+    async def sign_upload(self, key: str, **_: object) -> NoReturn:
+        raise _read_only(f"No upload to {key!r} in {self._url} was signed", self._url)
 
 
 def _read_only(what: str, url: str) -> ReadOnly:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from quilt_mcp.domain.address import PackageUri, browse_call
-from quilt_mcp.domain.listing import MOST_DAYS, STANDARD, TIERS
+from quilt_mcp.domain.listing import MOST_DAYS, STANDARD, TIERS, FolderLinks
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.arguments.addresses import new_object_address, object_target
 from quilt_mcp.tools.arguments.content import inline_bytes
@@ -27,6 +27,8 @@ from quilt_mcp.tools.vocabulary import (
     listed,
 )
 
+_LENGTH: Final = "Content-Length"
+"""A header that every client sends of itself."""
 OBJECT: Mapping[str, Schema] = {
     "uri": {
         "type": "string",
@@ -75,11 +77,75 @@ async def object_link(
     package: str | None = None,
     path: str | None = None,
     registry: str | None = None,
+    download: bool = False,
+    upload: bool = False,
+    size: int | None = None,
     expires_in: int = 3600,
+    limit: int = 100,
+    cursor: str | None = None,
 ) -> Answer:
+    if upload or size is not None:
+        if not upload or uri is None or size is None or any((package, path, registry)):
+            raise InvalidArgument(
+                "An upload takes upload=true, the object's address as uri, and the size of the file in bytes.",
+                next_step="Call object_link with uri='s3://bucket/key', upload=true and size=BYTES; the object is then a source "
+                "of package_create or package_patch.",
+            )
+        return await _upload(call, uri, size, expires_in)
     target = await object_target(call, uri, package=package, path=path, registry=registry)
-    link = await call.ops.link(str(target), expires_in=expires_in)
-    return Answer(present(url=link.url, kind=link.kind, expires=time_text(link.expires)), uri=link.uri)
+    if isinstance(target, PackageUri):
+        found = await call.ops.links(
+            target, download=download, expires_in=expires_in, limit=limit, cursor=cursor
+        )
+    else:
+        found = await call.ops.link(target, download=download, expires_in=expires_in)
+    if isinstance(found, FolderLinks):
+        return _folder(found)
+    data = present(url=found.url, kind=found.kind, expires=time_text(found.expires))
+    return Answer(data, uri=found.uri, warnings=found.warnings)
+
+
+async def _upload(call: Call, uri: str, size: int, expires_in: int) -> Answer:
+    made = await call.ops.upload_link(await new_object_address(call, uri), size=size, expires_in=expires_in)
+    headers = " ".join(f"-H '{name}: {value}'" for name, value in made.headers.items() if name != _LENGTH)
+    then = (
+        f"Send the file: curl -f -T FILE {headers} URL (412: an object is there by now, choose another key; 403: the file has "
+        f"other than {made.size} bytes, a header is missing, or the link has ended). Then call package_create or package_patch "
+        f"with {made.uri} as a source."
+    )
+    data = {
+        "url": made.url,
+        "kind": "upload",
+        "expires": time_text(made.expires),
+        "method": "PUT",
+        "headers": dict(made.headers),
+        "next_step": then,
+    }
+    return Answer(data, uri=made.uri, warnings=made.warnings)
+
+
+def _folder(found: FolderLinks) -> Answer:
+    links = [one.link for one in found.page.items if one.link is not None]
+    ends = [one.expires for one in links if one.expires]
+    rows = [
+        present(
+            path=one.path,
+            size=one.size,
+            url=one.link and one.link.url,
+            storage_class=one.storage_class,
+        )
+        for one in found.page.items
+    ]
+    return Answer(
+        present(
+            kind=links[0].kind if links else None, expires=time_text(min(ends, default=None)), links=rows
+        ),
+        uri=found.uri,
+        records=("links",),
+        next_cursor=found.page.next_cursor,
+        total=found.page.total,
+        warnings=found.page.warnings,
+    )
 
 
 async def object_put(
@@ -154,7 +220,7 @@ OBJECT_LIST = ToolSpec(
 OBJECT_LINK = ToolSpec(
     name="object_link",
     title="Link to an object",
-    description="A link that a person can open.",
+    description="A link that a person can open; of a folder in a package one for each file.",
     arguments={
         **OBJECT,
         "expires_in": {
@@ -164,10 +230,32 @@ OBJECT_LINK = ToolSpec(
             "default": 3600,
             "description": "Seconds it stays valid, where links expire",
         },
+        "download": {
+            "type": "boolean",
+            "default": False,
+            "description": "Of the bytes, not the catalog's page",
+        },
+        "upload": {
+            "type": "boolean",
+            "default": False,
+            "description": "Instead, to send a file of size bytes to a new s3:// uri, then a source of package_create",
+        },
+        "size": {"type": "integer", "description": "Of the upload, in bytes"},
+        "limit": limit(),
+        "cursor": CURSOR,
     },
     required=(),
-    data=fields(url=TEXT, kind={"enum": ["file", "presigned", "catalog"]}, expires=TEXT),
+    data=fields(
+        url=TEXT,
+        kind={"enum": ["file", "presigned", "catalog", "upload"]},
+        expires=TEXT,
+        method=TEXT,
+        headers={"type": "object"},
+        next_step=TEXT,
+        links=listed(fields(path=TEXT, size=NUMBER, url=TEXT, storage_class=TEXT)),
+    ),
     run=object_link,
+    for_writing=("upload", "size"),
 )
 OBJECT_PUT = ToolSpec(
     name="object_put",

@@ -45,7 +45,7 @@ class ToolSpec:
     """Values of the argument ``action`` that write, in a tool that also reads: where writes are off, they are not listed, and
     allowed as dry runs only."""
     for_writing: tuple[str, ...] = ()
-    """Arguments that those alone take."""
+    """Arguments that those alone take. Where no action writes: arguments with which a call does."""
     is_local: bool = False
     """It is about folders of the machine that the server runs on, so a server of many users has no such tool."""
 
@@ -56,8 +56,9 @@ class ToolSpec:
     def input_schema(self, *, writes: bool = True) -> dict[str, Any]:
         """``writes`` False: as it is listed where they are off."""
         arguments = dict(self.arguments)
-        if self.writing and not writes:
+        if not writes:
             arguments = {name: one for name, one in arguments.items() if name not in self.for_writing}
+        if self.writing and not writes:
             action = arguments["action"]
             read = [one for one in action["enum"] if one not in self.writing]
             arguments["action"] = {**action, "enum": read}
@@ -80,7 +81,7 @@ class ToolSpec:
 
     def hints(self, *, writes: bool = True) -> dict[str, bool]:
         """Annotations, by their names on the wire. The last two mean nothing for a tool that only reads."""
-        may_write = self.writes or (writes and bool(self.writing))
+        may_write = self.writes or (writes and bool(self.writing or self.for_writing))
         hints = {"readOnlyHint": not may_write, "openWorldHint": self.open_world}
         if may_write:
             hints |= {"destructiveHint": self.destructive, "idempotentHint": self.idempotent}
@@ -96,9 +97,12 @@ class ToolSpec:
         """Raises ReadOnly."""
         action = arguments.get("action")
         is_writing_action = action in self.writing and not arguments.get("dry_run")
-        if allowed or not (self.writes or is_writing_action):
+        asked = [] if self.writing else [name for name in self.for_writing if arguments.get(name)]
+        if allowed or not (self.writes or is_writing_action or asked):
             return
-        doing = f"{self.name} with action={action}" if self.writing else self.name
+        doing = self.name
+        if self.writing or asked:
+            doing += f" with action={action}" if self.writing else f" with {asked[0]}"
         dry = ", or set dry_run=true to see what it would change" if self.writing else ""
         raise ReadOnly(
             f"{doing} writes, and this server reads only.",
@@ -110,7 +114,7 @@ class ToolSpec:
         if self.is_local and is_shared:
             raise NotSupported(
                 f"{self.name} works on folders of the machine that this server runs on, and many users share it.",
-                next_step="Call object_link with the package and path of a folder: it gives a link for each file.",
+                next_step="object_link with the package, the path of a folder and download=true gives a link for each file.",
             )
 
     async def check_needs(self, call: Call) -> None:

@@ -14,17 +14,18 @@ from quilt_mcp.backends.through.folders import Folders, is_of_folders
 from quilt_mcp.backends.through.listing import list_told
 from quilt_mcp.backends.through.told_author import ToldAuthor
 from quilt_mcp.backends.through.told_registry import ToldRegistry
-from quilt_mcp.backends.through.told_store import TooManyFiles
+from quilt_mcp.backends.through.told_store import DIRECT, TooManyFiles
 from quilt_mcp.backends.through.told_stores import ToldStores
 from quilt_mcp.catalog.keys import ROLE_SECONDS
 from quilt_mcp.catalog.objects import StackObjects
 from quilt_mcp.catalog.packages import StackPackages
 from quilt_mcp.catalog.sessions import BrowsingSessions
 from quilt_mcp.catalog.stack import Stack
-from quilt_mcp.domain.address import PackageUri, parse_registry
-from quilt_mcp.domain.listing import Browse, Content, Item, Link, PackageListing, Page
+from quilt_mcp.domain.address import PackageUri, parse_object, parse_registry
+from quilt_mcp.domain.listing import Browse, Content, Item, Link, PackageListing, Page, UploadLink
 from quilt_mcp.domain.plan import Commit, CopyRequest, DeleteOutcome, Plan, Progress, no_progress
 from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.errors import NotSupported
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.reading.packages import Wanted
 from quilt_mcp.registry.registry import Registry
@@ -206,13 +207,24 @@ class ThroughOps(OfStack):
         finally:
             self._named.forget(registry.store, package.name)
 
-    async def link(self, uri: str, *, expires_in: int = 3600) -> Link:
+    async def link(self, uri: str, *, download: bool = False, expires_in: int = 3600) -> Link:
         """A page of the catalog needs no bytes."""
         package = PackageUri.parse(uri) if uri.startswith("quilt+s3:") else None
-        if package is None or self._stack.catalog_url is None:
-            return await super().link(uri, expires_in=expires_in)
+        if package is None or download or self._stack.catalog_url is None:
+            return await super().link(uri, download=download, expires_in=expires_in)
         pinned, entry = await self._registry(package.registry).file(package)
         return await self._link(self._registry(package.registry).locate(pinned, entry), str(pinned))
+
+    async def upload_link(self, uri: str, *, size: int, expires_in: int = 3600) -> UploadLink:
+        if parse_object(uri).bucket is None:
+            return await super().upload_link(uri, size=size, expires_in=expires_in)
+        self._require_writes("object_link with upload=true")
+        raise NotSupported(
+            f"No upload to {uri} can be signed: the stack gives this user no AWS credentials.",
+            next_step="Bring the file into the bucket on another way (as its page in the catalog); package_create and "
+            f"package_patch then take its s3:// address as a source. {DIRECT}",
+            details={"way": "stack"},
+        )
 
     def _folders(self, package: PackageUri) -> Folders:
         registry = self._registry(package.registry)

@@ -88,7 +88,7 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
                 f"--{form}", dest="form", action="store_const", const=form, help=f"Rows: {meaning}."
             )
     output.add_argument("-q", "--quiet", action="store_true", help="No bars, notes and warnings, no pager.")
-    shown = {"default_registry", "roots", *(("allow_write",) if tool.writes else ())}
+    shown = {"default_registry", "roots", *(("allow_write",) if tool.writes or tool.for_writing else ())}
     add_settings(parser, serve=False, default=argparse.SUPPRESS, shown=shown)
     return parser
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from quilt_mcp.cli.people import HIDDEN, columns_of, is_rows, table
+from quilt_mcp.cli.people import HIDDEN, cell, columns_of, is_rows, table
 from quilt_mcp.cli.screen import Screen
 from quilt_mcp.tools.spec import ToolSpec
 
@@ -88,6 +88,19 @@ class Table:
 
 
 @dataclass(slots=True)
+class Links:
+    """For people: each file with its size, and below it the link, whole, as it is what is copied."""
+
+    screen: Screen
+
+    def write(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            told = [cell(key, row[key]) for key in ("size", "storage_class") if key in row]
+            self.screen.line(f"{self.screen.bold(row['path'])}  {'  '.join(told)}")
+            self.screen.line(f"  {row.get('url', '(no link)')}")
+
+
+@dataclass(slots=True)
 class JsonLines:
     screen: Screen
 
@@ -158,6 +171,8 @@ def writer_for(form: str | None, tool: ToolSpec, screen: Screen) -> Writer:
             return Separated(tool, screen, "\t", head=True, addresses=True)
         case _ if screen.width is None:
             return Separated(tool, screen, "\t", head=False, addresses=False)
+        case _ if row_list(tool) == "links":
+            return Links(screen)
         case _:
             return Table(screen)
 

@@ -13,8 +13,18 @@ from quilt_mcp.cli.render import render
 from quilt_mcp.cli.screen import is_terminal, paged, screen_of
 from quilt_mcp.cli.verbs.errand import ROOM, Errand
 from quilt_mcp.cli.verbs.flags import tool_arguments
-from quilt_mcp.cli.verbs.rows import Table, facts_of, json_of, merged, next_cursor, rows_of, writer_for
+from quilt_mcp.cli.verbs.rows import (
+    Links,
+    Table,
+    facts_of,
+    json_of,
+    merged,
+    next_cursor,
+    rows_of,
+    writer_for,
+)
 from quilt_mcp.cli.verbs.table import Verb
+from quilt_mcp.cli.verbs.words import for_people
 from quilt_mcp.config import Settings
 from quilt_mcp.server import signals
 from quilt_mcp.server.watching.log import say
@@ -68,20 +78,22 @@ async def _agreed(errand: Errand) -> int | None:
     return None if answer in ("y", "yes") else exits.OK
 
 
-async def _rows(errand: Errand) -> int:
+async def _rows(errand: Errand, turned: AsyncIterator[Reply] | None = None) -> int:
+    """``turned``: the pages, where the first was called for already."""
+    turned = turned or pages(errand)
     if errand.options.json:
-        return await _all_as_json(errand)
+        return await _all_as_json(errand, turned)
     code, is_more = exits.OK, False
     warnings: dict[str, None] = {}
     with paged(wanted=not errand.is_quiet) as screen:
         writer = writer_for(errand.options.form, errand.tool, screen)
         is_first = True
-        async for reply in pages(errand):
+        async for reply in turned:
             if reply.is_error:
                 code = errand.failed(reply)
                 break
             data = reply.structured["data"]
-            if is_first and isinstance(writer, Table) and not errand.is_quiet:
+            if is_first and isinstance(writer, Table | Links) and not errand.is_quiet:
                 facts = replace(reply, structured={"data": facts_of(errand.tool, reply.structured)})
                 render(facts, screen)
             is_first = False
@@ -116,8 +128,8 @@ async def pages(errand: Errand) -> AsyncIterator[Reply]:
         size = schema["maximum"]
 
 
-async def _all_as_json(errand: Errand) -> int:
-    found: list[Reply] = [reply async for reply in pages(errand)]
+async def _all_as_json(errand: Errand, turned: AsyncIterator[Reply]) -> int:
+    found: list[Reply] = [reply async for reply in turned]
     if found[-1].is_error:
         _print_json(found[-1].structured)
         return errand.failed(found[-1])
@@ -126,23 +138,34 @@ async def _all_as_json(errand: Errand) -> int:
 
 
 async def _link(errand: Errand) -> int:
-    reply = await errand.call()
-    if reply.is_error:
-        return errand.failed(reply)
-    url = reply.structured["data"]["url"]
+    """Of a file (or for an upload) the link alone where no person reads it; of a folder a row for each file."""
+    turned = pages(errand)
+    first = await anext(turned)
+    if not first.is_error and "links" in first.structured["data"]:
+        return await _rows(errand, _with_first(first, turned))
+    if first.is_error:
+        return errand.failed(first)
+    data = first.structured["data"]
     if errand.options.json:
-        _print_json(reply.structured)
+        _print_json(first.structured)
     elif is_terminal():
-        render(reply, screen_of())
+        said = {"next_step": for_people(data["next_step"], errand.verb)} if "next_step" in data else {}
+        render(replace(first, structured={**first.structured, "data": {**data, **said}}), screen_of())
     else:
-        sys.stdout.write(f"{url}\n")
-    if errand.options.open and url.startswith(("https://", "http://", "file://")):
+        sys.stdout.write(f"{data['url']}\n")
+    if errand.options.open and data["url"].startswith(("https://", "http://", "file://")):
         import webbrowser
 
-        if not webbrowser.open(url):
+        if not webbrowser.open(data["url"]):
             say("No browser could be started here.\n")
-    errand.tell_warnings(reply.structured)
+    errand.tell_warnings(first.structured)
     return exits.OK
+
+
+async def _with_first(first: Reply, others: AsyncIterator[Reply]) -> AsyncIterator[Reply]:
+    yield first
+    async for reply in others:
+        yield reply
 
 
 def code_of(reply: Reply) -> int:

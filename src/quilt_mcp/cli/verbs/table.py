@@ -42,7 +42,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("workflows", "workflow_list", "[registry]", LOOK, "Show what a registry demands of its packages.", "workflows s3://your-bucket"),
     Verb("cat", "object_read", "uri", FILES, "Write a whole file to standard output.", "cat me/first/notes.txt", how="cat"),
     Verb("head", "object_read", "uri", FILES, "Write the first lines of a file.", "head me/first/table.csv -n 5", how="head"),
-    Verb("link", "object_link", "uri", FILES, "Make a link that a browser opens.", "link me/first/plot.png --open", how="link"),
+    Verb("link", "object_link", "uri", FILES, "Make a link that a browser opens, or one for each file of a folder.", "link me/first/plot.png --open", how="link"),
     Verb("get", "package_install", "package dest", FILES, "Download a package, or a part of it, and verify it.", "get me/first ./first -w"),
     Verb("put", "package_create", "package [sources...]", CHANGE, "Make a package of files and folders.", 'put me/first ./results -m "First" -w'),
     Verb("patch", "package_patch", "package [add...]", CHANGE, "Add, replace, rename or remove files, or set metadata.", "patch me/first new.csv --to data/ -w"),

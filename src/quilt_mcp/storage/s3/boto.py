@@ -190,13 +190,36 @@ class BotoBucket:
         return stat_of(key, size, done)
 
     async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+        asked = {} if version is None else {"VersionId": version}
+        return await self._sign("get_object", key, asked, expires_in)
+
+    async def sign_upload(
+        self, key: str, *, size: int, expires_in: int
+    ) -> tuple[str, dict[str, str], datetime]:
+        """A PUT of ``size`` bytes where nothing is; the headers that are signed, so that without them it is refused."""
+        if self._clients.keys is None:
+            raise NotSupported(
+                f"There are no AWS credentials here to sign an upload to s3://{self.name} with.",
+                next_step="Sign in (`aws sso login`, `quilt-mcp login`, or AWS keys); `quilt-mcp doctor` says what was tried.",
+                details={"bucket": self.name},
+            )
+        asked: dict[str, Any] = {"ContentLength": size, "IfNoneMatch": "*"}
+        headers = {"Content-Length": str(size), "If-None-Match": "*"}
+        if self._clients.requester_pays:
+            asked["RequestPayer"] = headers["x-amz-request-payer"] = "requester"
+        url, expires = await self._sign("put_object", key, asked, expires_in)
+        return url, headers, expires
+
+    async def _sign(
+        self, method: str, key: str, asked: dict[str, Any], expires_in: int
+    ) -> tuple[str, datetime]:
         self._require_sendable(key)
-        asked = {"Bucket": self.name, "Key": key} | ({} if version is None else {"VersionId": version})
 
         def sign_now() -> tuple[str, datetime]:
-            with s3_errors(self.name, key, "s3:GetObject"):
+            with s3_errors(self.name, key, _REQUESTS[method][0]):
                 client = self._clients.boto(self.name)
-                url = client.generate_presigned_url("get_object", Params=asked, ExpiresIn=expires_in)
+                named = {"Bucket": self.name, "Key": key, **asked}
+                url = client.generate_presigned_url(method, Params=named, ExpiresIn=expires_in)
             ends = datetime.now(UTC) + timedelta(seconds=expires_in)
             return url, min(ends, self._clients.keys_end() or ends)
 

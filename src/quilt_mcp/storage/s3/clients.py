@@ -159,7 +159,8 @@ class S3Clients:
             # What is sent has its SHA256 in a header that is signed; hashed for the signature once more, it would cost twice.
             s3={
                 "payload_signing_enabled": False,
-                "addressing_style": "path" if self.endpoint_url else "auto",
+                # By "auto" boto3 signs links for a host of all regions, which sends who asks for a new bucket to another host.
+                "addressing_style": "path" if self.endpoint_url else "virtual",
             }
             | ({} if self.s3_proxy is None else {"us_east_1_regional_endpoint": "regional"}),
             ignore_configured_endpoint_urls=True,

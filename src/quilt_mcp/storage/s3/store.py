@@ -32,6 +32,7 @@ from quilt_mcp.storage.store import (
     NoAbilities,
     ObjectStat,
     PageLister,
+    SignedUpload,
 )
 
 
@@ -43,7 +44,8 @@ class S3Store(NoAbilities):
         self.clients = clients
         self.url = f"s3://{bucket}"
         self.boto = BotoBucket(bucket, clients)
-        self.signer: LinkSigner | None = self.boto
+        self.signer: LinkSigner | None = self
+        self.sign = self.boto.sign
         self.archives = Archives(self.boto)
         self.archive: ArchiveKeeper | None = self.archives
         self.listings = Listings(self.boto)
@@ -146,6 +148,13 @@ class S3Store(NoAbilities):
         if isinstance(body, bytes) and len(body) <= MOST_FAST_PUT and self._is_fast(key):
             return await self._fast.put(key, body, if_absent, if_match)
         return await self.boto.put(key, body, if_absent, if_match)
+
+    async def sign_upload(self, key: str, *, size: int, expires_in: int) -> SignedUpload:
+        """See ``store.LinkSigner``. The link bears the condition also where the server is not known to keep it."""
+        url, headers, expires = await self.boto.sign_upload(key, size=size, expires_in=expires_in)
+        with suppress(PermissionDenied):  # of a role that may write, and not where the probe does
+            await self._find_out()
+        return SignedUpload(url, headers, expires, self.conditional_writes is True)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> None:
         """Where the server keeps no condition on deletions, ``if_match`` is checked by reading: what is written between the two

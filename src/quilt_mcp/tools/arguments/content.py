@@ -102,7 +102,8 @@ def inline_bytes(what: str, given: Mapping[str, Any]) -> bytes:
     if len(content) > MAX_INLINE * 4 // 3 + 4:
         raise TooLarge(
             f"{what}: the {kind} has {len(content)} characters.",
-            next_step=f"Write it to a file and name that as a source; inline content holds at most {MAX_INLINE} bytes.",
+            next_step="Write it to a file, or send it by object_link with upload=true, and name that as a source; inline "
+            f"content holds at most {MAX_INLINE} bytes.",
         )
     try:
         return content.encode() if kind == "text" else base64.b64decode(content, validate=True)
