@@ -20,7 +20,12 @@ installation in a client where that client's configuration is, a child that deco
 tells every client of proxies and certificate authorities."""
 NETWORK = {"environment.py"}
 """Names AWS's variable of certificate authorities, which is no secret."""
-CLOSES = {"storage/local/credentials.py", "server/watching/log.py", "cli/clients/install.py", "preview/child.py"}
+CLOSES = {
+    "storage/local/credentials.py",
+    "server/watching/log.py",
+    "cli/clients/install.py",
+    "preview/child.py",
+}
 """Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
 out of a child's environment."""
 AWS_CLIENTS = {

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -91,6 +92,12 @@ def read(answer: httpx2.Response) -> dict[str, Any]:
     return answer.json()
 
 
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 @contextmanager
 def company(
     stack: Stack, server: S3Access, home: Path, *flags: str, port: int = 0, **variables: str
@@ -117,7 +124,8 @@ def company(
             stderr=stderr,
         )
     try:
-        yield Company(_told_url(process, log), log, process)
+        told = _told_url(process, log)
+        yield Company(f"http://127.0.0.1:{port}/mcp" if port else told, log, process)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

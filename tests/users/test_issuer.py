@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import jwt
 import pytest
-from company import Company, Two, company, read
+from company import Company, Two, company, free_port, read
 from cryptography.hazmat.primitives import serialization
 from issuing import Authority, authority
 from mcp import Client
@@ -198,12 +197,6 @@ async def test_a_client_follows_401_the_metadata_and_the_authorization_server_an
             async with Client(transport, read_timeout_seconds=60) as client:
                 told = await client.call_tool("status", {})
         assert told.structured_content["data"]["user"] == "ada"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.mark.anyio

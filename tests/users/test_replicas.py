@@ -14,18 +14,18 @@ from typing import Any
 
 import httpx2
 import pytest
-from company import HEADERS, Company, Two, company, read
+from company import HEADERS, Company, Two, company, free_port, read
 from spreading import Spreader
 
 CLIENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
-SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 8.0
+SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5.0
 AGAIN = {502, 503, 504}
 
 
 class Writer:
     """Makes packages of its own user, one after another, and remembers those that it was told are there."""
 
-    def __init__(self, url: str, number: int, name: str, token: str, bucket: str) -> None:
+    def __init__(self, url: str, number: str, name: str, token: str, bucket: str) -> None:
         self.url, self.number, self.name, self.token, self.bucket = url, number, name, token, bucket
         self.told: list[str] = []
         self.failures: list[tuple[int, str]] = []
@@ -81,7 +81,15 @@ def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path
 
     def start(number: int) -> Company:
         wide = {"QUILT_MCP_USER_RATE": "1000", "QUILT_MCP_USER_CALLS": "100"}
-        made = company(two.stack, two.server, tmp_path / str(number), "--allow-write", **variables, **wide)
+        made = company(
+            two.stack,
+            two.server,
+            tmp_path / str(number),
+            "--allow-write",
+            port=free_port(),
+            **variables,
+            **wide,
+        )
         started.append(made)
         return made.__enter__()
 
@@ -93,7 +101,7 @@ def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path
             names = ["ada", "bob"]
             buckets = {"ada": two.hers, "bob": two.his}
             writers = [
-                Writer(f"{url}/mcp", number, name, tokens[name], buckets[name])
+                Writer(f"{url}/mcp", f"{killed:d}{number}", name, tokens[name], buckets[name])
                 for number in range(CLIENTS)
                 for name in [names[number % 2]]
             ]
@@ -116,7 +124,16 @@ def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path
             failures = Counter(status for one in writers for status, _ in one.failures)
             assert set(failures) <= (AGAIN | {0} if killed else AGAIN), [one.failures for one in writers]
             survivor = replicas[0]
-            for writer, uri in told:
+            for name in names:
+                listed = survivor.call(
+                    tokens[name], "packages_list", registry=f"s3://{buckets[name]}", limit=1000
+                )
+                there = {row["name"] for row in listed["data"]["packages"]}
+                own = {
+                    uri.partition("#package=")[2].partition("@")[0] for one, uri in told if one.name == name
+                }
+                assert own <= there
+            for writer, uri in told[:: len(told) // 20 + 1]:
                 found = survivor.call(writer.token, "object_read", uri=f"{uri}&path=x")
                 assert found["data"]["text"].startswith(writer.name), found
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 
@@ -31,7 +32,11 @@ class BoundedProtocol(H11Protocol):
     """One more connection than ``MOST`` costs the one that has waited longest without a request at work, so that idle ones
     cannot keep others out; where all are at work, the new one is closed."""
 
+    linger: float = 0.0
+    """Seconds for which a connection without a request stays when the server stops: a client that is just about to send its next
+    one is answered, and told to close, which one that reads a stream could not be told."""
     _timer: asyncio.TimerHandle | None = None
+    _is_ending: bool = False
     since: float = 0.0
     _unsent: int = 0
     """Bytes of answers that waited for the client at the last look."""
@@ -55,7 +60,32 @@ class BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         self.since = self.loop.time()
+        if self._is_ending:
+            self.loop.call_later(self.linger, self._end)
         super().on_response_complete()
+
+    def shutdown(self) -> None:
+        if not self.linger:
+            return super().shutdown()
+        self._is_ending = True
+        self._tell_to_close()
+        if self.waits():
+            self.loop.call_later(self.linger, self._end)
+
+    def _end(self) -> None:
+        if self.waits():
+            super().shutdown()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._is_ending:
+            self._tell_to_close()
+
+    def _tell_to_close(self) -> None:
+        """An answer that has not begun says that it is the last: as if the client had asked for that."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_started:
+            cycle.scope["headers"] = [*cycle.scope["headers"], CLOSE_HEADER]
 
     def resume_writing(self) -> None:
         self._resumed = True  # most of what the buffer holds has gone out

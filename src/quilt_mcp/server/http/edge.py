@@ -30,6 +30,7 @@ Announce = Callable[[str, str | None], None]
 
 _STOPPING_SECONDS: Final = 3
 """How long answers may take to go out after work was cancelled."""
+_LINGER_SECONDS: Final = 3.0
 logger = logging.getLogger("quilt_mcp")
 
 
@@ -115,12 +116,15 @@ def _server(guard: Guard, patience: float) -> uvicorn.Server:
         def capture_signals(self) -> Generator[None]:
             yield
 
+    class Lingering(BoundedProtocol):
+        linger = min(patience, _LINGER_SECONDS)
+
     return WithoutSignals(
         uvicorn.Config(
             guard,
             log_config=None,
             lifespan="on",
-            http=BoundedProtocol,
+            http=Lingering,
             ws="none",
             proxy_headers=False,
             server_header=False,
