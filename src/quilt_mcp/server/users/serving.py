@@ -29,6 +29,7 @@ from quilt_mcp.server.users.fair_use import FairUse
 from quilt_mcp.server.users.issuer import READ, WRITE, Algorithm, Issuer
 from quilt_mcp.server.users.known_users import KnownUsers
 from quilt_mcp.server.watching.audit import STANDARD_ERROR, audit_to
+from quilt_mcp.server.watching.meters import Meters, export
 from quilt_mcp.session import Session
 
 TIDY_SECONDS: Final = 30.0
@@ -57,7 +58,9 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
         metadata_url=metadata,
         allows_writes=settings.allow_write,
     )
-    audit = audit_to(settings.audit or STANDARD_ERROR)
+    export(settings.metrics)
+    meters = Meters(lambda: len(known), lambda: len(session.pool))
+    audit = audit_to(settings.audit or STANDARD_ERROR, meters)
     served = Served(
         build(session, asker_of, audit),
         door,

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from quilt_mcp.errors import Misconfigured
 from quilt_mcp.server.watching.log import safe, say
+from quilt_mcp.server.watching.meters import Meters
 
 STANDARD_ERROR: Final = "-"
 OFF: Final = "off"
@@ -35,11 +36,16 @@ class Noted:
 
 
 class Audit:
-    """``write`` takes a line; None: nothing is noted. Safe between tasks of one event loop."""
+    """``write`` takes a line; None: nothing is noted. ``meters`` count the same. Safe between tasks of one event loop."""
 
     def __init__(
-        self, write: Callable[[str], object] | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[str], object] | None = None,
+        meters: Meters | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._meters = meters
         self._write = write
         self._clock = clock
         self._refusals = 0
@@ -56,18 +62,23 @@ class Audit:
             noted.code, outcome = noted.code or "internal_error", "failed"
             raise
         finally:
+            seconds = self._clock() - began
+            if self._meters is not None:
+                self._meters.called(act, outcome, noted.code, seconds)
             self._note(
                 principal=principal,
                 tool=act,
                 target=target,
                 outcome=outcome,
                 code=noted.code,
-                seconds=round(self._clock() - began, 3),
+                seconds=round(seconds, 3),
                 bytes=noted.size,
             )
 
     def refused(self, status: int, client: str | None) -> None:
         """A request that was not let in."""
+        if self._meters is not None:
+            self._meters.refused(status)
         now = self._clock()
         if now - self._since > REFUSALS_SECONDS:
             more, self._since, self._refusals = max(0, self._refusals - REFUSALS), now, 0
@@ -90,12 +101,12 @@ def target_of(arguments: Mapping[str, Any]) -> str | None:
     return None if found is None else found[:_LONGEST]
 
 
-def audit_to(place: str | None) -> Audit | None:
+def audit_to(place: str | None, meters: Meters | None = None) -> Audit:
     """``place`` as in QUILT_MCP_AUDIT; None and 'off': nothing is noted. Raises Misconfigured for a file that cannot be."""
     if place is None or place == OFF:
-        return None
+        return Audit(None, meters)
     if place == STANDARD_ERROR:
-        return Audit(lambda line: say(f"{line}\n"))
+        return Audit(lambda line: say(f"{line}\n"), meters)
     try:
         os.close(os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
         file = WatchedFileHandler(place, encoding="utf-8", errors="replace")
@@ -104,4 +115,4 @@ def audit_to(place: str | None) -> Audit | None:
             f"The audit cannot be written to {place}: {error.strerror}.",
             next_step="Set QUILT_MCP_AUDIT to a file in a folder that this account may write to, or to - for standard error.",
         ) from error
-    return Audit(lambda line: file.handle(logging.makeLogRecord({"msg": line, "levelno": logging.INFO})))
+    return Audit(lambda line: file.handle(logging.makeLogRecord({"msg": line})), meters)

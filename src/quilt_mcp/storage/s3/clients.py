@@ -11,7 +11,7 @@ import atexit
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
@@ -24,6 +24,7 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.storage.s3.answers.bounds import bound_answers
 from quilt_mcp.storage.s3.answers.listing import read_listings
 from quilt_mcp.storage.s3.errors import s3_errors
+from quilt_mcp.storage.s3.kept import Kept
 from quilt_mcp.storage.s3.network import NOWHERE
 
 DEFAULT_REGION: Final = "us-east-1"
@@ -52,6 +53,7 @@ class AwsKeys:
     expires: datetime | None = None
 
 
+_KEPT: Final = Kept()
 KeySource = Callable[[], AwsKeys]
 """Answers current keys, refreshing them where it must. May block; called from worker threads."""
 
@@ -73,9 +75,8 @@ class S3Clients:
     def __post_init__(self) -> None:
         self._region = self.region or DEFAULT_REGION
         self._regions: dict[str, str] = {}
-        self._boto: dict[tuple[str, bool], Any] = {}
-        self._fast: dict[str, Any] = {}
         self._lock = threading.Lock()
+        _KEPT.belongs_to(self)
 
     def keys_end(self) -> datetime | None:
         """When the keys in use expire; what they signed ends then too."""
@@ -84,19 +85,24 @@ class S3Clients:
     def boto(self, bucket: str | None = None, *, patient: bool = False) -> Any:
         """The boto3 S3 client of the bucket's region. Blocks at its first use of a region (0.2 s and one request)."""
         wanted = (self._region if bucket is None else self.region_of(bucket), patient)
-        with self._lock:
-            if wanted not in self._boto:
-                self._boto[wanted] = self._new_boto(*wanted)
-            return self._boto[wanted]
+        return self._kept(wanted, lambda: self._new_boto(*wanted))
 
     def fast(self, bucket: str) -> Any:
         """The obstore store of the bucket. Blocks at its first use of a bucket."""
         region = self.region_of(bucket)
         endpoint = self.endpoint_url or self.boto(bucket).meta.endpoint_url
-        with self._lock:
-            if bucket not in self._fast:
-                self._fast[bucket] = self._new_fast(bucket, region, endpoint)
-            return self._fast[bucket]
+        return self._kept(bucket, lambda: self._new_fast(bucket, region, endpoint))
+
+    def kept_fast(self, bucket: str) -> Any | None:
+        """As ``fast``, where it asks nobody and makes nothing; else None."""
+        return _KEPT.get(self, bucket)
+
+    def _kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        found = _KEPT.get(self, key)
+        if found is None:
+            with self._lock:
+                found = _KEPT.get(self, key) or _KEPT.set(self, key, make())
+        return found
 
     def by_path(self, bucket: str) -> bool:
         """Whether the bucket stands in the path of a request, not in the host's name."""

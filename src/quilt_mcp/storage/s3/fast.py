@@ -34,7 +34,6 @@ class FastBucket:
     def __init__(self, name: str, clients: S3Clients) -> None:
         self._name = name
         self._clients = clients
-        self._opened: Any = None
 
     async def stat(self, key: str, version: str | None) -> ObjectStat:
         return (await self._get(key, version, {"head": True})).stat
@@ -101,9 +100,8 @@ class FastBucket:
             raise
 
     async def _store(self) -> Any:
-        if self._opened is None:
-            self._opened = await in_thread(partial(self._clients.fast, self._name))
-        return self._opened
+        kept = self._clients.kept_fast(self._name)
+        return kept or await in_thread(partial(self._clients.fast, self._name))
 
 
 def is_plain(key: str) -> bool:
