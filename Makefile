@@ -15,7 +15,7 @@ NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextproto
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE) $(NODE_PINS)" | cksum | cut -d ' ' -f 1)
 SBOM_VENV := .venv-sbom
 SBOM_STAMP := $(SBOM_VENV)/ready-$(shell cat requirements/sbom.txt | cksum | cut -d ' ' -f 1)
-SHELLS := zsh fish
+PROGRAMS := zsh fish nginx chromium
 CEPH := ceph-mon ceph-osd radosgw ceph-common
 
 # What `make test` and `make nightly` hand to pytest. COVERAGE=1 measures branches, subprocesses included.
@@ -23,7 +23,7 @@ PYTEST := $(if $(COVERAGE),$(BIN)/coverage run -m,$(BIN)/python -m) pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check lint types imports nightly pythons node ceph shells bench docs sbom bundle requirements clean
+.PHONY: help demo test coverage check lint types imports nightly pythons node ceph programs bench docs sbom bundle requirements clean
 
 help:
 	@echo "make demo     the whole job of an agent on sample packages, over MCP"
@@ -78,10 +78,11 @@ ceph:
 	@dpkg -s $(CEPH) >/dev/null 2>&1 || { echo "Installing $(CEPH)"; \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(CEPH) >/dev/null; }
 
-# The shells that completion is tried in, beside bash. As root on Debian, for CI, as above.
-shells:
-	@dpkg -s $(SHELLS) >/dev/null 2>&1 || { echo "Installing $(SHELLS)"; \
-		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(SHELLS) >/dev/null; }
+# The shells that completion is tried in, beside bash; a proxy and a browser before a server of many users. As root on Debian, for
+# CI, as above.
+programs:
+	@dpkg -s $(PROGRAMS) >/dev/null 2>&1 || { echo "Installing $(PROGRAMS)"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y $(PROGRAMS) >/dev/null; }
 
 docs: $(DEV_STAMP)
 	$(BIN)/python docs/generate.py

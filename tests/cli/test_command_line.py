@@ -41,7 +41,7 @@ def test_a_flag_before_the_command_holds_after_it(shell: Shell) -> None:
 
 def test_http_without_single_user_is_refused_with_the_flag_to_add(shell: Shell) -> None:
     result = shell.run("serve", "--http", "--port", "0")
-    assert result.returncode == 3
+    assert result.returncode == 4
     assert "--single-user" in result.stderr
 
 

@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import pty
 import select
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 
 import pytest
 from shell import COMMAND, Shell
+
+from parts.programs import program
 
 TRIES = 20
 
@@ -142,15 +143,6 @@ def test_bash_gets_what_follows_the_last_break_of_its_words(
     assert offered(packed, " \t\n\"'><=;|&(:", line, wanted=bool(found), name="bash") == found
 
 
-def shell_or_skip(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("SHELLS_REQUIRED"):
-            pytest.fail(f"{name} is not installed: make shells")
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
 def typed(shell: Shell, command: Sequence[str], script: str, line: str, wanted: str) -> bool:
     """Types a line and presses Tab in a real shell on a real terminal, until it shows what is wanted."""
     ours, theirs = pty.openpty()
@@ -200,7 +192,7 @@ def seen_within(terminal: int, wanted: str, seconds: float) -> bool:
     ],
 )
 def test_bash_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> None:
-    command = [shell_or_skip("bash"), "--norc", "--noprofile", "-i"]
+    command = [program("bash"), "--norc", "--noprofile", "-i"]
     assert typed(packed, command, "source <(quilt-mcp completion bash)", line, wanted)
 
 
@@ -213,7 +205,7 @@ def test_bash_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> 
     ],
 )
 def test_zsh_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> None:
-    command = [shell_or_skip("zsh"), "-f", "-i"]
+    command = [program("zsh"), "-f", "-i"]
     script = 'autoload -U compinit && compinit -u; eval "$(quilt-mcp completion zsh)"'
     assert typed(packed, command, script, line, wanted)
 
@@ -227,7 +219,7 @@ def test_zsh_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> N
     ],
 )
 def test_fish_completes(packed: Shell, line: str, wanted: str) -> None:
-    command = shell_or_skip("fish")
+    command = program("fish")
     (packed.here / "mine").mkdir()
     (packed.home / "quilt-mcp").symlink_to(COMMAND)
     script = f"quilt-mcp completion fish | source; complete -C '{line}'"

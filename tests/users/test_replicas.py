@@ -6,20 +6,30 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from company import HEADERS, Company, Two, company, free_port, read
-from spreading import Spreader
+from nginx import balanced, nginx
 
 CLIENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
 SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5.0
 AGAIN = {502, 503, 504}
+
+
+def wait_until_closed(port: int) -> None:
+    for _ in range(400):
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(port)
 
 
 class Writer:
@@ -74,69 +84,58 @@ class Writer:
 
 @pytest.mark.parametrize("killed", [False, True], ids=["told to stop", "killed"])
 def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path, killed: bool) -> None:
-    url = f"http://127.0.0.1:{(spreader := Spreader()).port}"
-    variables = {"QUILT_MCP_PUBLIC_URL": url, "QUILT_MCP_DRAIN_SECONDS": "10"}
+    outside, *ports = (free_port() for _ in range(4))
+    url = f"http://127.0.0.1:{outside}"
+    settings = {
+        "QUILT_MCP_PUBLIC_URL": url,
+        "QUILT_MCP_DRAIN_SECONDS": "10",
+        "QUILT_MCP_USER_RATE": "1000",
+        "QUILT_MCP_USER_CALLS": "100",
+    }
     tokens = {"ada": two.token("ada"), "bob": two.token("bob")}
-    started: list[Any] = []
-
-    def start(number: int) -> Company:
-        wide = {"QUILT_MCP_USER_RATE": "1000", "QUILT_MCP_USER_CALLS": "100"}
-        made = company(
-            two.stack,
-            two.server,
-            tmp_path / str(number),
-            "--allow-write",
-            port=free_port(),
-            **variables,
-            **wide,
-        )
-        started.append(made)
-        return made.__enter__()
-
+    buckets = {"ada": two.hers, "bob": two.his}
+    names = [*tokens]
+    writers = [
+        Writer(f"{url}/mcp", f"{killed:d}{number}", name, tokens[name], buckets[name])
+        for number in range(CLIENTS)
+        for name in [names[number % 2]]
+    ]
     stop = threading.Event()
-    with spreader:
+    with ExitStack() as started:
+
+        def start(port: int) -> Company:
+            home = tmp_path / f"{port}-{time.monotonic_ns()}"
+            made = company(two.stack, two.server, home, "--allow-write", port=port, **settings)
+            return started.enter_context(made)
+
+        replicas = [start(port) for port in ports]
+        started.enter_context(nginx(tmp_path / "nginx", outside, balanced(outside, ports)))
+        threads = [threading.Thread(target=one.run, args=(stop,)) for one in writers]
+        for thread in threads:
+            thread.start()
         try:
-            replicas = [start(number) for number in range(3)]
-            spreader.to([one.origin for one in replicas])
-            names = ["ada", "bob"]
-            buckets = {"ada": two.hers, "bob": two.his}
-            writers = [
-                Writer(f"{url}/mcp", f"{killed:d}{number}", name, tokens[name], buckets[name])
-                for number in range(CLIENTS)
-                for name in [names[number % 2]]
-            ]
-            threads = [threading.Thread(target=one.run, args=(stop,)) for one in writers]
-            for thread in threads:
-                thread.start()
-            for number in range(3):
+            for number, port in enumerate(ports):
                 time.sleep(SECONDS / 6)
-                fresh = start(3 + number)
-                old = replicas[number]
-                spreader.to([fresh.origin if one is old else one.origin for one in replicas])
-                replicas[number] = fresh
-                old.process.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
+                replicas[number].process.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
+                wait_until_closed(port)
+                replicas[number] = start(port)
             time.sleep(SECONDS / 6)
+        finally:
             stop.set()
             for thread in threads:
                 thread.join(60)
-            told = [(one, uri) for one in writers for uri in one.told]
-            assert len(told) > CLIENTS
-            failures = Counter(status for one in writers for status, _ in one.failures)
-            assert set(failures) <= (AGAIN | {0} if killed else AGAIN), [one.failures for one in writers]
-            survivor = replicas[0]
-            for name in names:
-                listed = survivor.call(
-                    tokens[name], "packages_list", registry=f"s3://{buckets[name]}", limit=1000
-                )
-                there = {row["name"] for row in listed["data"]["packages"]}
-                own = {
-                    uri.partition("#package=")[2].partition("@")[0] for one, uri in told if one.name == name
-                }
-                assert own <= there
-            for writer, uri in told[:: len(told) // 20 + 1]:
-                found = survivor.call(writer.token, "object_read", uri=f"{uri}&path=x")
-                assert found["data"]["text"].startswith(writer.name), found
-        finally:
-            stop.set()
-            for made in started:
-                made.__exit__(None, None, None)
+        told = [(one, uri) for one in writers for uri in one.told]
+        assert len(told) > CLIENTS
+        failures = Counter(status for one in writers for status, _ in one.failures)
+        assert set(failures) <= (AGAIN | {0} if killed else AGAIN), [one.failures for one in writers]
+        survivor = replicas[0]
+        for name in names:
+            listed = survivor.call(
+                tokens[name], "packages_list", registry=f"s3://{buckets[name]}", limit=1000
+            )
+            there = {row["name"] for row in listed["data"]["packages"]}
+            own = {uri.partition("#package=")[2].partition("@")[0] for one, uri in told if one.name == name}
+            assert own <= there
+        for writer, uri in told[:: len(told) // 20 + 1]:
+            found = survivor.call(writer.token, "object_read", uri=f"{uri}&path=x")
+            assert found["data"]["text"].startswith(writer.name), found
