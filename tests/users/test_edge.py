@@ -251,3 +251,16 @@ def test_another_origin_may_ask_where_it_is_allowed(two: Two, tmp_path: Path) ->
         assert refused.status_code == 401
         assert "WWW-Authenticate" in refused.headers["access-control-expose-headers"]
         assert served.post(two.token("ada"), headers={"Origin": "https://evil.example"}).status_code == 403
+
+
+def test_a_backend_that_is_slow_to_open_keeps_no_other_user_waiting(two: Two, tmp_path: Path) -> None:
+    with company(two.stack, two.server, tmp_path) as served:
+        ada, bob = two.token("ada"), two.token("bob")
+        served.call(ada, "package_browse", package="lab/reads")
+        two.stack.forget()
+        two.stack.fault(Fault("/api/auth/get_credentials", silence=4.0, times=1))
+        slow = Slow(served, bob)
+        until(lambda: two.stack.requests("/api/auth/get_credentials"))
+        assert "error" not in served.call(ada, "package_browse", package="lab/reads")
+        assert slow.answer is None, "still opening"
+        assert slow.wait().status_code == 200
