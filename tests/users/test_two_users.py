@@ -191,3 +191,19 @@ def test_a_role_that_was_changed_elsewhere_is_another_users(two: Two, served: Co
     assert "error" not in switched, switched
     told = served.call(bob, "registry_list")["data"]["registries"]
     assert {row["registry"] for row in told} == {f"s3://{two.hers}", f"s3://{two.his}"}
+
+
+def test_resources_and_completions_are_their_users_own(two: Two, served: Company) -> None:
+    ada, bob = two.token("ada"), two.token("bob")
+    uri = f"quilt://{two.hers}/lab/reads@{two.hashes['ada']}/data/reads.csv"
+    assert "ada,1" in json.dumps(read(served.post(ada, "resources/read", uri=uri)))
+    refused = read(served.post(bob, "resources/read", uri=uri))
+    assert refused["error"]["data"]["code"] in REFUSED and "ada,1" not in json.dumps(refused)
+    given = {
+        "ref": {"type": "ref/prompt", "name": "explore_package"},
+        "argument": {"name": "package", "value": "lab/"},
+    }
+    for token in (ada, bob):
+        answer = read(served.post(token, "completion/complete", **given))
+        text = json.dumps(answer)
+        assert (two.his if token == ada else two.hers) not in text
