@@ -144,7 +144,7 @@ def _told_url(process: subprocess.Popen[bytes], log: Path) -> str:
     for _ in range(int(_STARTS_WITHIN / 0.05)):
         for line in log.read_text().splitlines():
             if " at http" in line:
-                return line.rpartition(" ")[2]
+                return line.rpartition(" at ")[2].rstrip(")")
         if process.poll() is not None:
             break
         select.select([], [], [], 0.05)

@@ -215,9 +215,9 @@ def test_what_does_not_end_in_time_is_cancelled_and_says_again(two: Two, tmp_pat
     ("given", "said"),
     [
         ({"QUILT_CATALOG_URL": ""}, "QUILT_CATALOG_URL"),
-        ({"QUILT_API_KEY": "qk_somebody"}, "api_key"),
-        ({"QUILT_JWT_TOKEN": "a.b.c"}, "jwt_token"),
-        ({"QUILT_ROOT": "/srv"}, "roots"),
+        ({"QUILT_API_KEY": "qk_somebody"}, "QUILT_API_KEY"),
+        ({"QUILT_JWT_TOKEN": "a.b.c"}, "QUILT_JWT_TOKEN"),
+        ({"QUILT_ROOT": "/srv"}, "--root"),
         ({"QUILT_BACKEND": "iam"}, "iam"),
         ({"QUILT_DEFAULT_REGISTRY": "/srv/registry"}, "folder"),
         ({"QUILT_MCP_HOST": "0.0.0.0"}, "--public-url"),

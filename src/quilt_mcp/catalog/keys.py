@@ -26,7 +26,12 @@ obstore keeps what ends in more than five minutes, botocore what ends in more th
 
 def asked_before_each_use(source: KeySource) -> KeySource:
     """The same keys, told to end soon; not sooner, as the source vouches for them, whatever this machine's clock says."""
-    return lambda: replace(source(), expires=datetime.now(UTC) + _ASKED_AGAIN)
+
+    def ask() -> AwsKeys:
+        keys = source()
+        return replace(keys, expires=datetime.now(UTC) + _ASKED_AGAIN, end=keys.end or keys.expires)
+
+    return ask
 
 
 class StackKeys:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from quilt_mcp.config import Settings
@@ -31,7 +32,7 @@ def serve(settings: Settings, announce: Callable[[str, str | None], None] | None
         from quilt_mcp.server.users.serving import check_many, serve_many
 
         check_many(settings)
-        announce = announce or _announce_to_many
+        announce = announce or partial(_announce_to_many, settings)
         signals.run_patiently(serve_many, settings, announce, patience=settings.drain_seconds)
     elif settings.http:
         from quilt_mcp.server.http.single import check_loopback, serve_one
@@ -53,8 +54,9 @@ def _announce(url: str, new_token: str | None) -> None:
         say(f"{client_snippet(url, new_token)}\n")
 
 
-def _announce_to_many(url: str, new_token: str | None) -> None:
-    say(f"quilt-mcp serves many users at {url}\n")
+def _announce_to_many(settings: Settings, url: str, new_token: str | None) -> None:
+    writes = "each may write as their role does" if settings.allow_write else "nobody writes"
+    say(f"quilt-mcp serves the users of {settings.catalog_url}, {writes}, at {url}\n")
     say(
         'Each sends their own API key or session token: --header "Authorization: Bearer qk_..."; / shows how.\n'
     )

@@ -22,7 +22,7 @@ from quilt_mcp.auth.identity import Asker, Identity
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.remembered import Remembered
-from quilt_mcp.errors import InternalError, QuiltError, TooCostly
+from quilt_mcp.errors import InternalError, PermissionDenied, QuiltError, TooCostly
 from quilt_mcp.ops import ABILITIES, QuiltOps
 from quilt_mcp.session.pool import Pool
 from quilt_mcp.storage.workers import in_thread
@@ -37,6 +37,7 @@ logger = logging.getLogger("quilt_mcp")
 
 LISTING_SECONDS = 5.0
 """How long a listing of tools waits for a backend that may have more of them."""
+_ROLES_NAMED = 5
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
 
@@ -159,6 +160,7 @@ class Session:
 
     async def _call(self, name: str, arguments: Mapping[str, Any], progress: Progress, asker: Asker) -> Reply:
         budget = self.settings.response_bytes()
+        opened: Call | None = None
         try:
             spec = find(name)
             understood, warnings = spec.understand(arguments)
@@ -167,10 +169,28 @@ class Session:
             opened = await self.open_call(progress, asker=asker)
             await spec.check_needs(opened)
             return await spec.answer(opened, understood, warnings)
+        except PermissionDenied as error:
+            return error_reply(await _with_roles(error, opened), budget)
         except QuiltError as error:
             return error_reply(error, budget)
         except Exception as error:  # noqa: BLE001 - the edge: what nobody foresaw must not end the server
             return error_reply(unforeseen(error, name), budget)
+
+
+async def _with_roles(error: PermissionDenied, call: Call | None) -> PermissionDenied:
+    """What S3 refused a stack's user is for a role to open, and for nobody's start of a server."""
+    action = error.details.get("action")
+    if call is None or call.ops.roles is None or not isinstance(action, str):
+        return error
+    with suppress(QuiltError):
+        user = await call.ops.roles.signed_in()
+        others = [one for one in user.roles if one != user.role][:_ROLES_NAMED]
+        switch = f" This user's other roles: {', '.join(others)} (role_switch)." if others else ""
+        error.next_step = (
+            f"The role {user.role or '(none)'} does not allow it ({action}). registry_list shows the buckets of the role."
+            f"{switch} An administrator of the stack may allow it."
+        )
+    return error
 
 
 def unforeseen(error: BaseException, doing: str) -> InternalError:

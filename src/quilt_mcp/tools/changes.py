@@ -321,7 +321,7 @@ PACKAGE_PATCH = ToolSpec(
     title="Change a package",
     description="A new revision: removes, renames, adds or replaces files (in that order), sets metadata; the rest stays, "
     "metadata of replaced files too. Example: "
-    '{"package": "lab/run7", "expected_top_hash": "0a1b2c3d4e", "add": ["new/plate3.csv"], "remove": ["*.tmp"], '
+    '{"package": "lab/run7", "expected_top_hash": "0a1b2c3d4e", "add": [{"from": "s3://lab/plate3.csv"}], "remove": ["*.tmp"], '
     '"rename": [{"from": "raw/", "to": "data/"}], "metadata": {"checked": true}, "message": "Plate 3"}',
     arguments={
         "package": {"type": "string", "description": "ns/name"},

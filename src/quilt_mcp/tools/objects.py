@@ -109,9 +109,10 @@ async def _upload(call: Call, uri: str, size: int, expires_in: int) -> Answer:
     made = await call.ops.upload_link(await new_object_address(call, uri), size=size, expires_in=expires_in)
     headers = " ".join(f"-H '{name}: {value}'" for name, value in made.headers.items() if name != _LENGTH)
     then = (
-        f"Send the file: curl -f -T FILE {headers} URL (412: an object is there by now, choose another key; 403: the file has "
-        f"other than {made.size} bytes, a header is missing, or the link has ended). Then call package_create or package_patch "
-        f"with {made.uri} as a source."
+        f"Send the file: curl -f -T FILE {headers} 'URL' (412: an object is there by now: yours, if it was sent before; else "
+        f"choose another key. 403: this user may not write there, the file has other than {made.size} bytes, a header is "
+        f"missing, or the link has ended). Then call package_create or package_patch with {made.uri} as a source; object_read "
+        "of it with mode=info and hash=true tells the SHA-256 to compare."
     )
     data = {
         "url": made.url,

@@ -236,7 +236,7 @@ class Author:
         if is_empty and request.metadata is UNSET and isinstance(request.workflow, Unset):
             raise InvalidArgument(
                 "The patch changes nothing.",
-                next_step="Give add, remove, rename, metadata, entry_metadata or a message.",
+                next_step="Give add, files, remove, rename, metadata, metadata_from, entry_metadata or a message.",
             )
         latest = await self.registry.pointers.latest(name)
         wanted = request.expected_top_hash

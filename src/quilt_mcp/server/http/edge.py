@@ -78,7 +78,9 @@ async def serve(settings: Settings, served: Served, announce: Announce, stopping
         audit=served.audit,
     )
     uvicorn_server = _server(guard, served.patience)
-    announce(served.public_url or f"http://{next(iter(names))}{PATH}", served.new_token)
+    where = f"http://{next(iter(names))}{PATH}"
+    logger.info("listening at %s", where)
+    announce(f"{served.public_url} (listening at {where})" if served.public_url else where, served.new_token)
     async with anyio.create_task_group() as group:
 
         async def stop_when_told() -> None:

@@ -103,7 +103,7 @@ class Guard:
         if (page := self._pages.at(scope["path"])) is not None:
             return await _show(page, scope, receive, send)
         if scope["path"].rstrip("/") != PATH:
-            return await Refusal(404, f"There is only {PATH} here.").send(send)
+            return await Refusal(404, f"There is nothing here; the endpoint is {PATH}.").send(send)
         if scope["method"] == "OPTIONS":
             return await _allow(scope, send, b"POST")
         if scope["method"] != "POST":
@@ -114,12 +114,13 @@ class Guard:
             return await self._refuse(guest, scope, send)
         with self._door.turn(guest) as too_much:
             if too_much is not None:
-                return await self._refuse(too_much, scope, send)
+                return await self._refuse(too_much, scope, send, guest)
             await self._serve(guest, scope, receive, send, exchange)
 
-    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send) -> None:
+    async def _refuse(self, refusal: Refusal, scope: Scope, send: Send, guest: Guest | None = None) -> None:
         if self._audit is not None:
-            self._audit.refused(refusal.status, self._proxies.client_of(scope))
+            user = guest.asker.user if guest is not None else None
+            self._audit.refused(refusal.status, self._proxies.client_of(scope), user)
         await refusal.send(send)
 
     async def _serve(
@@ -134,12 +135,16 @@ class Guard:
             else:
                 return None  # the client left
         if time.cancelled_caught:
-            return await Refusal(408, f"The body did not come within {BODY_SECONDS:.0f} s.").send(send)
+            why = f"The body did not come within {BODY_SECONDS:.0f} s."
+            return await self._refuse(Refusal(408, why), scope, send, guest)
         if len(body) > self._max_body:
-            why = f"The body is larger than {self._max_body} bytes (--max-body-bytes)."
-            return await Refusal(413, why).send(send)
+            why = (
+                f"The body is larger than {self._max_body} bytes (--max-body-bytes). For larger files: object_link with "
+                "upload=true gives a link to send one to."
+            )
+            return await self._refuse(Refusal(413, why), scope, send, guest)
         if (refusal := self._door.allow(guest, bytes(body))) is not None:
-            return await self._refuse(refusal, scope, send)
+            return await self._refuse(refusal, scope, send, guest)
         exchange.asked = bytes(body)
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 

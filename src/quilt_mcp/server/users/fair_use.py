@@ -40,11 +40,17 @@ class FairUse:
         use.left = min(self._burst, use.left + (now - use.since) * self._rate)
         use.since = now
         if use.at_work >= self._at_once:
-            why = f"One user may have {self._at_once} requests at work at once (QUILT_MCP_USER_CALLS), and these are."
+            why = (
+                f"One user may have {self._at_once} requests at work at once (QUILT_MCP_USER_CALLS), and these are. Wait until "
+                "one has ended, then try again."
+            )
             yield Refusal(429, why, (retry_after(1),))
             return
         if use.left < 1:
-            why = f"One user may ask {self._rate} times a second (QUILT_MCP_USER_RATE), and asked more often."
+            why = (
+                f"One user may ask {self._rate} times a second (QUILT_MCP_USER_RATE), and asked more often. Wait a second, then "
+                "ask less often."
+            )
             yield Refusal(429, why, (retry_after((1 - use.left) / self._rate),))
             return
         use.left -= 1

@@ -7,6 +7,7 @@ the registry is asked who the bearer is, once for all that wait for it, and beli
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
@@ -37,6 +38,7 @@ ASK_SECONDS: Final = 20.0
 _STRANGERS_AT_ONCE: Final = 8
 _STRANGERS_WAITING: Final = 64
 _KNOWN_AT_ONCE: Final = 16
+logger = logging.getLogger("quilt_mcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,10 @@ class KnownUsers:
             raise _refused() from None
         except StorageBusy:
             raise
-        except (QuiltError, TimeoutError):
+        except (QuiltError, TimeoutError) as error:
             self._fail(digest, is_refused=False)
+            said = error.message if isinstance(error, QuiltError) else f"no answer in {ASK_SECONDS:.0f} s"
+            logger.warning("the stack could not be asked whose a token is: %s", said)
             raise _lost() from None
         user = User(digest, me.name or me.email or f"token #{digest[:10]}", me.role)
         if before is not None and before[1] != user:

@@ -19,7 +19,8 @@ from quilt_mcp.catalog.site import Site
 from quilt_mcp.catalog.stack import Stack
 from quilt_mcp.config import LOOPBACK, Settings
 from quilt_mcp.domain.people import SignedIn
-from quilt_mcp.errors import InvalidArgument, Misconfigured
+from quilt_mcp.errors import InvalidArgument, Misconfigured, StorageUnavailable
+from quilt_mcp.option import OPTIONS, Option
 from quilt_mcp.server.http.edge import Announce, Served, serve
 from quilt_mcp.server.http.guard import PATH, asker_of
 from quilt_mcp.server.http.pages import METADATA, Pages, front_page, metadata_page
@@ -31,12 +32,13 @@ from quilt_mcp.server.users.known_users import KnownUsers
 from quilt_mcp.server.watching.audit import STANDARD_ERROR, audit_to
 from quilt_mcp.server.watching.meters import Meters, export
 from quilt_mcp.session import Session
+from quilt_mcp.storage.workers import in_thread
 
 TIDY_SECONDS: Final = 30.0
 THREADS: Final = 200
 """That calls may wait in, of all users together."""
 _FIX: Final = "For yourself alone, add --single-user."
-_OWN: Final = ("jwt_token", "api_key", "api_key_file", "anonymous", "roots")
+_OWN: Final = ("jwt_token", "api_key", "api_key_file", "anonymous", "roots", "http_token")
 """Settings that are one person's."""
 logger = logging.getLogger("quilt_mcp")
 
@@ -70,6 +72,7 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
         upkeep=partial(_upkeep, session),
         audit=audit,
     )
+    await _look(site)
     _settle()
     await serve(settings, served, announce, stopping)
 
@@ -82,7 +85,7 @@ def check_many(settings: Settings) -> None:
             next_step=f"Name it: --catalog https://your-catalog (QUILT_CATALOG_URL). {_FIX}",
         )
     check_url(settings.catalog_url, "QUILT_CATALOG_URL")
-    named = [one for one in _OWN if getattr(settings, one)]
+    named = [_typed(one) for one in OPTIONS if one.name in _OWN and getattr(settings, one.name)]
     if named:
         raise Misconfigured(
             f"A server of many users has nobody's own settings, and {', '.join(named)} is set.",
@@ -107,6 +110,11 @@ def check_many(settings: Settings) -> None:
             next_step="Set --public-url (QUILT_MCP_PUBLIC_URL) to the https:// address that clients are given.",
         )
     _issuer(settings)
+
+
+def _typed(option: Option) -> str:
+    """As whoever set it knows it."""
+    return " or ".join(one for one in (option.flag, option.variable) if one)
 
 
 def _issuer(settings: Settings) -> tuple[Issuer | None, str]:
@@ -154,11 +162,14 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str)
     as_json = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {key}"}}
     snippets = {
         "Claude Code": f'claude mcp add --transport http quilt {url} --header "Authorization: Bearer {key}"',
-        "Cursor, VS Code and others": json.dumps({"mcpServers": {"quilt": as_json}}, indent=2),
+        "Cursor and others (mcp.json)": json.dumps({"mcpServers": {"quilt": as_json}}, indent=2),
+        "VS Code (.vscode/mcp.json)": json.dumps({"servers": {"quilt": as_json}}, indent=2),
     }
     about = (
         f"Quilt data packages of the stack at {site.host}, for AI agents. Each request carries its user's own API key "
-        f"(made in the catalog, {site.catalog_url}) or session token, and sees what that user may see."
+        f"(made in the catalog, {site.catalog_url}) or session token, and sees what that user may see"
+        f"{' and changes what that user may change' if settings.allow_write else '; nothing is changed'}. "
+        "A first thing to ask an agent: which Quilt packages are there about ..., and what is in the newest?"
     )
     if issuer is None:
         return Pages(front_page(url, snippets, about))
@@ -172,6 +183,16 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str)
         }
     )
     return Pages(front_page(url, snippets, about), {METADATA: told, f"{METADATA}{PATH}": told})
+
+
+async def _look(site: Site) -> None:
+    """At the catalog, so that a wrong one is told at the start and not to each user. One that is out of reach may come back.
+
+    Raises Misconfigured for what is no stack's catalog."""
+    try:
+        await in_thread(site.config)
+    except StorageUnavailable as error:
+        logger.warning("the stack does not answer yet: %s %s", error.message, error.next_step)
 
 
 def _settle() -> None:

@@ -75,8 +75,8 @@ class Audit:
                 bytes=noted.size,
             )
 
-    def refused(self, status: int, client: str | None) -> None:
-        """A request that was not let in."""
+    def refused(self, status: int, client: str | None, principal: str | None = None) -> None:
+        """A request that was not let in, or no further; ``principal``: whose it was, where that is known."""
         if self._meters is not None:
             self._meters.refused(status)
         now = self._clock()
@@ -86,7 +86,7 @@ class Audit:
                 self._note(outcome="refused", more=more)
         self._refusals += 1
         if self._refusals <= REFUSALS:
-            self._note(outcome="refused", code=status, client=client)
+            self._note(principal=principal, outcome="refused", code=status, client=client)
 
     def _note(self, **fields: Any) -> None:
         if self._write is None:

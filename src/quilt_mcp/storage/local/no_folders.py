@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quilt_mcp.errors import OutsideRoots
+from quilt_mcp.errors import NotSupported, OutsideRoots
+from quilt_mcp.storage.local.secret_file import SecretFile
 from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.store import FoundFiles
 
@@ -17,6 +18,12 @@ class NoFolders(LocalStores):
 
     async def find(self, origin: str) -> FoundFiles:
         raise _refused()
+
+    def new_secret(self, path: str) -> SecretFile:
+        raise NotSupported(
+            "A new key's secret goes into a file that no model reads, and a server that many users share has no files.",
+            next_step="Make the key in the Quilt catalog, which shows its secret once; it is listed and revoked here, too.",
+        )
 
     def _below_root(self, path: str) -> tuple[Path, str]:
         raise _refused()

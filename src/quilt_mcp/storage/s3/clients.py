@@ -45,12 +45,14 @@ _MOMENT: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class AwsKeys:
-    """Keys as of now. ``expires`` None: they do not expire. Never shown in ``repr``."""
+    """Keys as of now. ``expires``: when they have to be asked for again, None for never; ``end``: when they stop working, where
+    that is later. Never shown in ``repr``."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
     expires: datetime | None = None
+    end: datetime | None = None
 
 
 _KEPT: Final = Kept()
@@ -80,7 +82,8 @@ class S3Clients:
 
     def keys_end(self) -> datetime | None:
         """When the keys in use expire; what they signed ends then too."""
-        return None if self.keys is None else self.keys().expires
+        keys = None if self.keys is None else self.keys()
+        return keys and (keys.end or keys.expires)
 
     def boto(self, bucket: str | None = None, *, patient: bool = False) -> Any:
         """The boto3 S3 client of the bucket's region. Blocks at its first use of a region (0.2 s and one request)."""

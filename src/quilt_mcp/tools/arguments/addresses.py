@@ -147,7 +147,7 @@ def registry_address(call: Call, registry: str | None) -> str:
     if "/" not in text and not is_path(text):
         raise InvalidUri(
             f"{text[:200]!r} could be a bucket or a folder.",
-            next_step=f"Write s3://{text[:200]} for the bucket, or ./{text[:200]} for the folder below the first root.",
+            next_step=f"Write s3://{text[:200]} for the bucket{_or_below_root(call, text, 'the folder')}.",
             details={"registry": text[:200]},
         )
     return parse_registry(_below_first_root(call, text))
@@ -206,7 +206,7 @@ async def new_object_address(call: Call, uri: str) -> str:
     package = parse_package(text, call.ops.default_registry)
     if not is_package and not await _has_package(call, package, text):
         return _below_first_root(call, text)
-    other = "" if is_package else f", or give uri as ./{text[:200]} for a file below the first root"
+    other = "" if is_package else _or_below_root(call, text, "a file")
     raise InvalidArgument(
         f"{text[:200]!r} names the package {package.name} of {package.registry}, and an object is written outside any package.",
         next_step=f"Call package_patch with package={package.name!r} and files=[...]{other}.",
@@ -262,8 +262,8 @@ async def _has_package(call: Call, package: PackageUri, text: str) -> bool:
     except (PackageNotFound, RegistryNotFound):
         return False
     except AccessError as error:
-        if not call.settings.serves_many:
-            error.next_step += f" If a file below the first root is meant, write ./{text[:200]}."
+        if where := _or_below_root(call, text, "a file"):
+            error.next_step += f" It may be meant otherwise{where}."
         raise
     return True
 
@@ -276,6 +276,11 @@ async def _has_object(call: Call, url: str) -> bool:
     except (NotFound, AccessError):
         return False
     return True
+
+
+def _or_below_root(call: Call, text: str, what: str) -> str:
+    """How a path is spelled that could be something else; nothing where there are no paths."""
+    return "" if call.settings.serves_many else f", or ./{text[:200]} for {what} below the first root"
 
 
 def _below_first_root(call: Call, text: str) -> str:
