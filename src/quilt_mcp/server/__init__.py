@@ -10,8 +10,8 @@ from typing import Final
 from quilt_mcp.config import Settings
 from quilt_mcp.server.watching.log import LogHandler, say
 
-_TELLS_HEADERS: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2")
-"""Libraries that write requests to the log at its debug level: headers, and so session and bearer tokens, included."""
+_TELLS_ALL: Final = ("botocore", "boto3", "urllib3", "httpx2", "httpcore2", "sse_starlette", "mcp")
+"""Libraries that write requests and answers to the log at its debug level: tokens in headers and contents of files included."""
 
 
 def serve(settings: Settings, announce: Callable[[str, str | None], None] | None = None) -> None:
@@ -24,7 +24,7 @@ def serve(settings: Settings, announce: Callable[[str, str | None], None] | None
 
     logging.basicConfig(level=settings.log_level.upper(), handlers=[LogHandler()])
     logging.captureWarnings(True)
-    for library in _TELLS_HEADERS:
+    for library in _TELLS_ALL:
         logging.getLogger(library).setLevel(max(logging.INFO, logging.getLogger().level))
     for notice in settings.notices():
         logging.getLogger("quilt_mcp").warning(notice)

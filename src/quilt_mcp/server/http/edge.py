@@ -98,6 +98,8 @@ async def serve(settings: Settings, served: Served, announce: Announce, stopping
         with anyio.CancelScope(shield=True):
             await uvicorn_server.serve(sockets=[listening])
         group.cancel_scope.cancel()
+    if served.audit is not None:
+        served.audit.close()
 
 
 def client_snippet(url: str, token: str) -> str:

@@ -93,22 +93,24 @@ class Guard:
         if len(hosts) != 1 or hosts[0].lower() not in self._authorities:
             shown = _shown(hosts)
             why = f"This server is not {shown}. To serve it under that name: QUILT_MCP_ALLOWED_HOSTS={shown}."
-            return await Refusal(421, why).send(send)
+            return await self._refuse(Refusal(421, why), scope, send)
         if origins and (len(origins) > 1 or origins[0].lower() not in self._origins):
             shown = _shown(origins)
             why = f"Pages of {shown} may not ask here. To let them: QUILT_MCP_ALLOWED_ORIGINS={shown}."
-            return await Refusal(403, why).send(send)
+            return await self._refuse(Refusal(403, why), scope, send)
         if origins:
             send = _for_origin(send, origins[0])
         if (page := self._pages.at(scope["path"])) is not None:
             return await _show(page, scope, receive, send)
         if scope["path"].rstrip("/") != PATH:
-            return await Refusal(404, f"There is nothing here; the endpoint is {PATH}.").send(send)
+            return await self._refuse(
+                Refusal(404, f"There is nothing here; the endpoint is {PATH}."), scope, send
+            )
         if scope["method"] == "OPTIONS":
             return await _allow(scope, send, b"POST")
         if scope["method"] != "POST":
             why = "Only POST is answered: this server keeps no sessions, and so has no stream to listen to."
-            return await Refusal(405, why, ((b"allow", b"POST, OPTIONS"),)).send(send)
+            return await self._refuse(Refusal(405, why, ((b"allow", b"POST, OPTIONS"),)), scope, send)
         guest = await self._door.admit(_values(scope, b"authorization"))
         if isinstance(guest, Refusal):
             return await self._refuse(guest, scope, send)

@@ -29,7 +29,7 @@ from quilt_mcp.server.users.door import UsersDoor
 from quilt_mcp.server.users.fair_use import FairUse
 from quilt_mcp.server.users.issuer import READ, WRITE, Algorithm, Issuer
 from quilt_mcp.server.users.known_users import KnownUsers
-from quilt_mcp.server.watching.audit import STANDARD_ERROR, audit_to
+from quilt_mcp.server.watching.audit import STANDARD_ERROR, Audit, audit_to
 from quilt_mcp.server.watching.meters import Meters, export
 from quilt_mcp.session import Session
 from quilt_mcp.storage.workers import in_thread
@@ -69,7 +69,7 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
         _pages(settings, site, issuer, resource),
         public_url=_endpoint(settings) if settings.public_url else None,
         patience=settings.drain_seconds,
-        upkeep=partial(_upkeep, session),
+        upkeep=partial(_upkeep, session, audit),
         audit=audit,
     )
     await _look(site)
@@ -203,7 +203,8 @@ def _settle() -> None:
     gc.freeze()
 
 
-async def _upkeep(session: Session) -> None:
+async def _upkeep(session: Session, audit: Audit) -> None:
     while True:
         await anyio.sleep(TIDY_SECONDS)
         session.pool.tidy()
+        audit.tidy()

@@ -6,14 +6,17 @@ import json
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from logging.handlers import WatchedFileHandler
 from typing import Any, Final
 
 from quilt_mcp.errors import Misconfigured
+from quilt_mcp.server.watching.lines import Lines
 from quilt_mcp.server.watching.log import safe, say
 from quilt_mcp.server.watching.meters import Meters
 
@@ -24,7 +27,8 @@ _TARGETS: Final = ("package", "uri", "location", "destination", "registry", "nam
 _LONGEST: Final = 300
 REFUSALS: Final = 20
 REFUSALS_SECONDS: Final = 10.0
-"""So many refusals are noted in so many seconds; the rest are counted, so that no stranger can fill the disk."""
+"""So many refusals of a status are noted in so many seconds; the rest are counted, so that no stranger can fill the disk."""
+_CLOSING_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -46,10 +50,10 @@ class Audit:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._meters = meters
-        self._write = write
+        self._lines = None if write is None else Lines(write, _lost)
         self._clock = clock
-        self._refusals = 0
-        self._since = 0.0
+        self._refusals: Counter[int] = Counter()
+        self._since = clock()
 
     @contextmanager
     def of(self, principal: str | None, act: str, target: str | None) -> Generator[Noted]:
@@ -79,26 +83,52 @@ class Audit:
         """A request that was not let in, or no further; ``principal``: whose it was, where that is known."""
         if self._meters is not None:
             self._meters.refused(status)
-        now = self._clock()
-        if now - self._since > REFUSALS_SECONDS:
-            more, self._since, self._refusals = max(0, self._refusals - REFUSALS), now, 0
-            if more:
-                self._note(outcome="refused", more=more)
-        self._refusals += 1
-        if self._refusals <= REFUSALS:
+        self.tidy()
+        self._refusals[status] += 1
+        if self._refusals[status] <= REFUSALS:
             self._note(principal=principal, outcome="refused", code=status, client=client)
 
-    def _note(self, **fields: Any) -> None:
-        if self._write is None:
+    def tidy(self) -> None:
+        """Tells how many refusals were not noted, once their time is over."""
+        now = self._clock()
+        if now - self._since <= REFUSALS_SECONDS:
             return
-        told = {name: value for name, value in fields.items() if value is not None}
+        for status, count in self._refusals.items():
+            if count > REFUSALS:
+                self._note(outcome="refused", code=status, more=count - REFUSALS)
+        self._since, self._refusals = now, Counter()
+
+    def close(self) -> None:
+        if self._lines is not None:
+            self._lines.close(_CLOSING_SECONDS)
+
+    def _note(self, **fields: Any) -> None:
+        if self._lines is None:
+            return
+        told = {name: _safe(value) for name, value in fields.items() if value is not None}
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told}
-        self._write(safe(json.dumps(line, ensure_ascii=False)))
+        self._lines.put(json.dumps(line, ensure_ascii=False))
+
+
+def _safe(value: Any) -> Any:
+    return safe(value) if isinstance(value, str) else value
+
+
+def _lost(count: int) -> str:
+    return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "lost": count})
 
 
 def target_of(arguments: Mapping[str, Any]) -> str | None:
     found = next((arguments[name] for name in _TARGETS if isinstance(arguments.get(name), str)), None)
     return None if found is None else found[:_LONGEST]
+
+
+class _PrivateFile(WatchedFileHandler):
+    """Opens its file anew when it was moved away; only its owner may read it."""
+
+    def _open(self) -> Any:
+        opener = partial(os.open, mode=0o600)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=opener)
 
 
 def audit_to(place: str | None, meters: Meters | None = None) -> Audit:
@@ -108,8 +138,7 @@ def audit_to(place: str | None, meters: Meters | None = None) -> Audit:
     if place == STANDARD_ERROR:
         return Audit(lambda line: say(f"{line}\n"), meters)
     try:
-        os.close(os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-        file = WatchedFileHandler(place, encoding="utf-8", errors="replace")
+        file = _PrivateFile(place, encoding="utf-8", errors="replace")
     except OSError as error:
         raise Misconfigured(
             f"The audit cannot be written to {place}: {error.strerror}.",

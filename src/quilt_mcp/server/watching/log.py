@@ -30,6 +30,8 @@ _SECRET_VARIABLES: Final = (
     "QUILT_API_KEY",
     "QUILT_MCP_HTTP_TOKEN",
 )
+_TOKENS: Final = re.compile(r"\bqk_[\w-]{8,}|\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*")
+"""API keys and JWTs, wherever they stand."""
 _SECRET_FORMS: Final = re.compile(
     r"(?i)(X-Amz-(?:Signature|Security-Token|Credential)=|\bBearer\s+(?=\S{8})|\bSignature=|\bcookie\b\W{1,6}(?:b')?[\w.-]{1,99}=|"
     r"(?<=://)[^/\s:@]{1,256}:(?=[^/\s@]{1,256}@))[^\s&\"',;]+?(?=@|[\s&\"',;]|\Z)"
@@ -41,7 +43,7 @@ def safe(text: str, environ: Mapping[str, str] = os.environ) -> str:
     for name in _SECRET_VARIABLES:
         if len(secret := environ.get(name, "")) >= 8:
             text = text.replace(secret, "***")
-    return printable(_SECRET_FORMS.sub(r"\1***", text))
+    return printable(_TOKENS.sub("***", _SECRET_FORMS.sub(r"\1***", text)))
 
 
 def say(text: str) -> None:
