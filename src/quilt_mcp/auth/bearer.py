@@ -14,12 +14,18 @@ LOGIN_AT: Final = "quilt-mcp login https://your-catalog"
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a stack was shown, and the command that brings a new one."""
+    """What a stack was shown, and the command that brings a new one; None where that is for another machine to run."""
 
     shown: str
-    command: str
+    command: str | None
 
     def refused(self, host: str) -> AuthenticationError:
+        if self.command is None:
+            return AuthenticationError(
+                f"The Quilt stack at {host} no longer accepts {self.shown}.",
+                next_step="Make a new API key in the catalog, and put it where the client's configuration has the old one.",
+                details={"host": host},
+            )
         return AuthenticationError(
             f"The Quilt stack at {host} no longer accepts {self.shown}.",
             next_step=f"Run `{self.command}`.",

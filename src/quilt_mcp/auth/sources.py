@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -172,12 +172,16 @@ class Sources:
             return catalog
         if token is None:
             return Finding("This server asks each request for a token.")
-        what = "The request's token"
-        return (
+        what = "the token of this request"
+        found = (
             self._api_key(catalog, token, what)
             if token.startswith("qk_")
             else self._jwt(catalog, token, what)
         )
+        if (held := found.found) is None:
+            return found
+        bearer = GivenToken(token, SignIn(what, None))
+        return replace(found, found=replace(held, access=replace(held.access, bearer=bearer)))
 
     def _jwt(self, catalog: str, token: str, what: str) -> Finding[Token]:
         from quilt_mcp.auth.token import claimed_user, fingerprint, is_token, jwt_claims

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -310,15 +310,15 @@ class DirectOps(LinkOps):
         return await (await self._author(request.package.registry)).plan(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
-        self._require_writes("package_create")
-        return await (await self._author(request.package.registry)).write(request, progress)
+        with self._writing("package_create"):
+            return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
         return await (await self._author(request.package.registry)).plan(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
-        self._require_writes("package_patch")
-        return await (await self._author(request.package.registry)).write(request, progress)
+        with self._writing("package_patch"):
+            return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
         author = await self._author(request.destination.registry)
@@ -328,13 +328,22 @@ class DirectOps(LinkOps):
         return replace(plan, warnings=(*plan.warnings, *await self._source_notices(request.source)))
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
-        self._require_writes("package_copy")
-        author = await self._author(request.destination.registry)
-        if await self._rolls_back(request):
-            return await Rollback(author, request).write()
-        notices = await self._source_notices(request.source)
-        commit = await author.write(request, progress)
-        return replace(commit, warnings=(*commit.warnings, *notices))
+        with self._writing("package_copy"):
+            author = await self._author(request.destination.registry)
+            if await self._rolls_back(request):
+                return await Rollback(author, request).write()
+            notices = await self._source_notices(request.source)
+            commit = await author.write(request, progress)
+            return replace(commit, warnings=(*commit.warnings, *notices))
+
+    @contextmanager
+    def _writing(self, verb: str) -> Generator[None]:
+        """Around a write, after which nothing is believed that was seen before it."""
+        self._require_writes(verb)
+        try:
+            yield
+        finally:
+            self._manifests.forget_stats()
 
     async def _source_notices(self, source: PackageUri) -> tuple[str, ...]:
         if source.top_hash is None:
@@ -377,6 +386,7 @@ class DirectOps(LinkOps):
             return await delete(registry, package, whole=whole, dry_run=dry_run)
         finally:
             self._named.forget(registry.store, package.name)
+            self._manifests.forget_stats()
 
     async def install(
         self,

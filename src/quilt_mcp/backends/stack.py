@@ -26,7 +26,7 @@ from quilt_mcp.domain.checksums import CRC64NVME, SHA256_CHUNKED
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
 from quilt_mcp.domain.search.request import Found, SearchRequest
-from quilt_mcp.errors import PermissionDenied, QuiltError
+from quilt_mcp.errors import AuthenticationError, PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
@@ -83,6 +83,8 @@ class OfStack(DirectOps):
         """The configured registries, and the buckets that the stack shows to the user's role, with their titles."""
         try:
             buckets = await in_thread(self._stack.buckets)
+        except AuthenticationError:
+            raise
         except QuiltError as error:
             warning = f"stack_not_asked: {error.message} Only configured registries are shown."
             return self.registry_page(self.registries, limit, cursor, warnings=(warning,))

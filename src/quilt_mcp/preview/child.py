@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, cast
 
 import anyio
@@ -28,14 +28,18 @@ from quilt_mcp.errors import (
     InvalidArgument,
     NotATable,
     QuiltError,
+    StorageBusy,
     TooCostly,
     Undecodable,
 )
 from quilt_mcp.preview.source import MOST_AT_ONCE, Source
 from quilt_mcp.storage.limits import limits
+from quilt_mcp.storage.workers import share
 
 SECONDS = 50.0
-"""From the start to the answer; what a client waits for."""
+"""From the start of a look to its answer."""
+TURN_SECONDS = 60.0
+"""How long a look waits for its turn."""
 MOST_ANSWER = 4 << 20
 MOST_READS = 4_000
 _START = "import sys; sys.path[:] = sys.argv[1:]; from quilt_mcp.preview.decode.process import main; main()"
@@ -47,9 +51,17 @@ class NotText(Undecodable):
 
 async def ask(source: Source, question: str, seconds: float = SECONDS, **given: Any) -> dict[str, Any]:
     """The child's answer, when it has had a turn. Raises what its Fault means, TooCostly when it takes too long or too much,
-    Undecodable when it dies."""
+    Undecodable when it dies, StorageBusy when there is no turn for it."""
     request = {"question": question, "name": source.name, "size": source.size, **given}
-    async with limits().children:
+    async with AsyncExitStack() as places:
+        with anyio.move_on_after(TURN_SECONDS) as waiting:
+            for one in (*([own.children] if (own := share.get()) else ()), limits().children):
+                await places.enter_async_context(one)
+        if waiting.cancelled_caught:
+            raise StorageBusy(
+                f"{source.name} was not looked into: other files are, as many as may be at once.",
+                next_step="Try the same call again in a moment; mode bytes reads it as it is meanwhile.",
+            )
         return await _ask(source, request, seconds)
 
 

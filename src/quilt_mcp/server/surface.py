@@ -235,8 +235,10 @@ class _Surface:
         about: Mapping[str, Any] = MappingProxyType({}),
         noted: Noted | None = None,
     ) -> T:
+        asker = self._asker_of(ctx)
         try:
-            return await ask(await self._session.open_call(asker=self._asker_of(ctx)))
+            with self._session.shared_out(asker):
+                return await ask(await self._session.open_call(asker=asker))
         except QuiltError as error:
             if noted is not None:
                 noted.code = error.code

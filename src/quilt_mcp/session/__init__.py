@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from quilt_mcp.domain.remembered import Remembered
 from quilt_mcp.errors import InternalError, PermissionDenied, QuiltError, TooCostly
 from quilt_mcp.ops import ABILITIES, QuiltOps
 from quilt_mcp.session.pool import Pool
-from quilt_mcp.storage.workers import in_thread
+from quilt_mcp.storage.workers import Share, in_thread, share
 from quilt_mcp.tools import find
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import Reply, error_reply
@@ -38,6 +38,7 @@ logger = logging.getLogger("quilt_mcp")
 LISTING_SECONDS = 5.0
 """How long a listing of tools waits for a backend that may have more of them."""
 _ROLES_NAMED = 5
+_THREADS_OF_A_USER = 24
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
 
@@ -59,6 +60,7 @@ class Session:
         self._common = common
         self.pool = Pool(settings.most_users)
         self._identities = Remembered[Asker, Identity](settings.most_users)
+        self._shares = Remembered[str, Share](settings.most_users)
 
     def identity(self, asker: Asker = Asker()) -> Identity:  # noqa: B008 - frozen and without state
         """Decided anew for each request: a session saved or a variable set since is seen. Blocks and raises as
@@ -77,6 +79,7 @@ class Session:
             if opened is not None:
                 await opened.look_again()
             if opened is None or opened.is_outdated:
+                self.pool.begin(key)
                 opened = await in_thread(partial(self._open, identity), limiter=self.pool.limiter)
                 self.pool.put(key, opened)
             return opened
@@ -100,7 +103,8 @@ class Session:
 
     def forget(self, digest: str) -> None:
         """What is held of a token, by its hash: it ended, or its user's role changed."""
-        self._identities.clear()
+        for asker in [one for one, held in self._identities.items() if digest in held.scope.split(" ")]:
+            self._identities.forget(asker)
         self.pool.drop(digest)
 
     def _settings(self, identity: Identity) -> Settings:
@@ -142,9 +146,24 @@ class Session:
         An unknown tool is an error reply too; the MCP server refuses that earlier, as the protocol asks.
         """
         made: Reply | None = None
-        with anyio.move_on_after(self._most_seconds):
+        with anyio.move_on_after(self._most_seconds), self.shared_out(asker):
             made = await self._call(name, arguments, progress, asker)
         return made or error_reply(self.too_long(), self.settings.response_bytes())
+
+    @contextmanager
+    def shared_out(self, asker: Asker) -> Generator[None]:
+        """Around a call: among many users, each has a share of what all of them wait for."""
+        if not self.settings.serves_many or asker.user is None:
+            yield
+            return
+        own = self._shares.get(asker.user) or self._shares.set(
+            asker.user, Share(anyio.CapacityLimiter(_THREADS_OF_A_USER), anyio.CapacityLimiter(1))
+        )
+        token = share.set(own)
+        try:
+            yield
+        finally:
+            share.reset(token)
 
     @property
     def _most_seconds(self) -> float:

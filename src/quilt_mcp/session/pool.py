@@ -34,6 +34,7 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._clock = clock
         self._opened: OrderedDict[Key, tuple[float, QuiltOps]] = OrderedDict()
+        self._opening: set[Key] = set()
         self._turns: dict[Key, anyio.Lock] = {}
         self.limiter = anyio.CapacityLimiter(OPENING_AT_ONCE)
         """Threads that open backends: none that a call of an opened one waits for."""
@@ -58,8 +59,16 @@ class Pool:
             self._opened[key] = (self._clock(), found)
         return found
 
+    def begin(self, key: Key) -> None:
+        """Before a backend is opened."""
+        self._opening.add(key)
+
     def put(self, key: Key, opened: QuiltOps) -> None:
+        """One whose key was dropped since ``begin`` serves the call that opened it, and is not kept."""
         self._opened.pop(key, None)
+        if key not in self._opening:
+            return
+        self._opening.discard(key)
         self._opened[key] = (self._clock(), opened)
         self.tidy()
 
@@ -74,5 +83,6 @@ class Pool:
 
     def drop(self, digest: str) -> None:
         """Those of a token, by its hash: it ended, or its user's role changed."""
-        for key in [key for key in self._opened if digest in key[3].split(" ")]:
-            del self._opened[key]
+        for key in [key for key in (*self._opened, *self._opening) if digest in key[3].split(" ")]:
+            self._opened.pop(key, None)
+            self._opening.discard(key)

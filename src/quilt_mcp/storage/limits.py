@@ -20,7 +20,7 @@ SENDERS: Final = 8
 READERS: Final = 10
 """Threads that hash or copy large files of this machine. As many as quilt3 uses: on a busy machine fewer threads get a smaller
 share of it."""
-CHILDREN: Final = 4
+CHILDREN: Final = 2
 """Processes that look into files. Each may take two gigabytes, and who asks waits for a turn."""
 
 

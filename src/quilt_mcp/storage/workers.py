@@ -3,8 +3,13 @@ cancellation, for a bounded time."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -18,6 +23,17 @@ _MOST_IN_GROUP = 32
 _GROUP_BYTES = 1 << 20
 _GROUPS_A_WORKER = 4
 _UNDOING_SECONDS = 0.5
+_NO_LIMIT = anyio.CapacityLimiter(math.inf)
+share: ContextVar[Share | None] = ContextVar("share", default=None)
+"""Of whoever's call is at work, where many users share a process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one user's calls may take at once, whatever else is free."""
+
+    threads: anyio.CapacityLimiter
+    children: anyio.CapacityLimiter
 
 
 async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitable[None]]) -> None:
@@ -83,10 +99,13 @@ async def in_thread(
     limiter: anyio.CapacityLimiter | None = None,
 ) -> R:
     """What ``act`` answers, from a thread. Cancelled, waits ``patience`` seconds for the thread and then leaves it behind, to end
-    when it may. ``undo`` is called, in a thread, with an answer that nobody takes any more."""
+    when it may: until then it keeps its place in ``limiter`` (the event loop's own by default), and in the ``share`` of whose
+    call it is. ``undo`` is called, in a thread, with an answer that nobody takes any more."""
     answers: list[R] = []
     ended = threading.Event()
     has_begun = is_left = False
+    own = share.get()
+    places = _Places(*([own.threads] if own else []), limiter or to_thread.current_default_thread_limiter())
 
     def work() -> R:
         nonlocal has_begun
@@ -98,10 +117,14 @@ async def in_thread(
             return answers[0]
         finally:
             ended.set()
+            places.give_back()
 
+    await places.take()
     try:
-        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
+        return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=_NO_LIMIT)
     except anyio.get_cancelled_exc_class():
+        if not has_begun:
+            places.give_back()
         with anyio.CancelScope(shield=True):
             if patience and has_begun:
                 await to_thread.run_sync(ended.wait, patience, limiter=anyio.CapacityLimiter(1))
@@ -111,6 +134,32 @@ async def in_thread(
                 undoing = anyio.CapacityLimiter(1)
                 await to_thread.run_sync(undo, answers[0], abandon_on_cancel=True, limiter=undoing)
         raise
+
+
+class _Places:
+    """Places of some limiters: taken by a task, given back once, by whichever thread is done with them."""
+
+    def __init__(self, *limiters: anyio.CapacityLimiter) -> None:
+        self._limiters = limiters
+        self._taken: list[anyio.CapacityLimiter] = []
+        self._loop = asyncio.get_running_loop()
+
+    async def take(self) -> None:
+        try:
+            for one in self._limiters:
+                await one.acquire_on_behalf_of(self)
+                self._taken.append(one)
+        except BaseException:
+            self._release()
+            raise
+
+    def give_back(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+            self._loop.call_soon_threadsafe(self._release)
+
+    def _release(self) -> None:
+        while self._taken:
+            self._taken.pop().release_on_behalf_of(self)
 
 
 async def to_its_end(act: Callable[[], Awaitable[R]], seconds: float) -> R:

@@ -93,16 +93,21 @@ class ToolSpec:
         coerced, warnings = coerce(schema, arguments, self.former)
         return check(schema, coerced), warnings
 
+    def does_write(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call with these arguments, as they were understood, writes."""
+        is_writing_action = arguments.get("action") in self.writing and not arguments.get("dry_run")
+        return self.writes or is_writing_action or bool(self._asked_to_write(arguments))
+
+    def _asked_to_write(self, arguments: Mapping[str, Any]) -> list[str]:
+        return [] if self.writing else [name for name in self.for_writing if arguments.get(name)]
+
     def check_writes(self, allowed: bool, arguments: Mapping[str, Any]) -> None:
         """Raises ReadOnly."""
-        action = arguments.get("action")
-        is_writing_action = action in self.writing and not arguments.get("dry_run")
-        asked = [] if self.writing else [name for name in self.for_writing if arguments.get(name)]
-        if allowed or not (self.writes or is_writing_action or asked):
+        if allowed or not self.does_write(arguments):
             return
-        doing = self.name
+        doing, asked = self.name, self._asked_to_write(arguments)
         if self.writing or asked:
-            doing += f" with action={action}" if self.writing else f" with {asked[0]}"
+            doing += f" with action={arguments.get('action')}" if self.writing else f" with {asked[0]}"
         dry = ", or set dry_run=true to see what it would change" if self.writing else ""
         raise ReadOnly(
             f"{doing} writes, and this server reads only.",

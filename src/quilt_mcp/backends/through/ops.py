@@ -191,8 +191,8 @@ class ThroughOps(OfStack):
         is_between = all(one.startswith("s3://") for one in (source, destination)) and source != destination
         if not (isinstance(author, ToldAuthor) and is_between and request.copy):
             return await super().copy(request, progress)
-        self._require_writes("package_copy")
-        return await author.promote(request)
+        with self._writing("package_copy"):
+            return await author.promote(request)
 
     async def delete(
         self, package: PackageUri, *, whole: bool = False, dry_run: bool = False
@@ -206,6 +206,7 @@ class ThroughOps(OfStack):
             return await delete_told(self._packages, registry, package, whole=whole, dry_run=dry_run)
         finally:
             self._named.forget(registry.store, package.name)
+            self._manifests.forget_stats()
 
     async def link(self, uri: str, *, download: bool = False, expires_in: int = 3600) -> Link:
         """A page of the catalog needs no bytes."""

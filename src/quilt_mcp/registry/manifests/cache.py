@@ -30,13 +30,12 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.registry.layout import manifest_key
 from quilt_mcp.registry.manifests.diff import ManifestDiff, diff
-from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines, Lines
 from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.manifests.scan import extensions
-from quilt_mcp.registry.manifests.shelf import Shelf
+from quilt_mcp.registry.manifests.shelf import Locks, Shelf
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 from quilt_mcp.registry.manifests.step import Step
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
@@ -70,10 +69,11 @@ class ManifestCache:
         """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds the files in it. ``shelf``: one
         that several users' caches share. What is on it is found by what a stat of the user's own says, and by nothing else;
         the rest of what is remembered here is this user's alone."""
-        self._folder = CacheFolder(directory, max_bytes)
+        self._shelf = shelf or Shelf()
+        self._folder = self._shelf.folder(directory, max_bytes)
         self.private = self._folder.private
         self._small = small
-        self._shelf = shelf or Shelf()
+        self._loading = Locks().held
         self._stat_seconds = STAT_SECONDS if shelf else 0.0
         self._stats = Remembered[tuple[str, str], tuple[float, ObjectStat]](STATS)
         self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)
@@ -102,6 +102,10 @@ class ManifestCache:
             return await self._verified(store, manifest)
         manifest.has_answered = True
         return manifest
+
+    def forget_stats(self) -> None:
+        """After a write of this user's, which may have changed what a manifest is."""
+        self._stats.clear()
 
     async def read(self, store: Store, top_hash: str) -> Manifest:
         """The manifest read anew from the store, with its verdict, whatever that is. Raises as ``open`` does otherwise."""
@@ -183,7 +187,7 @@ class ManifestCache:
         )
 
     async def _stat(self, store: Store, top_hash: str) -> ObjectStat:
-        """The user's right to a manifest is that this answers. Among many users' it is remembered for a moment."""
+        """The user's right to a manifest is that this answers. Among many users' it is believed for a moment."""
         asked, now = (store.url, top_hash), time.monotonic()
         since, stat = self._stats.get(asked) or (0.0, None)
         if stat is None or now - since >= self._stat_seconds:
@@ -204,7 +208,7 @@ class ManifestCache:
         name = _cache_name(store.url, top_hash, stat)
         if (known := self._shelf.manifest(name)) is not None:
             return known
-        async with self._shelf.locked(name):
+        async with self._loading(name):
             found = self._shelf.manifest(name) or await self._kept(store, top_hash, stat, name)
             if found is None:
                 admit(stat.size)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import anyio
 
 from quilt_mcp.registry.manifests.diff import Difference
+from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.manifest import Manifest
 
 MEMORY: Final = 32 << 20
@@ -19,17 +21,14 @@ LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
 
 
-class Shelf:
-    """Safe between tasks of one event loop. It asks for no right: a name is known only to whoever was shown what it tells."""
+class Locks:
+    """One task at a time for a name. Safe between tasks of one event loop."""
 
     def __init__(self) -> None:
-        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
-        self._differences: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._locks: dict[str, anyio.Lock] = {}
 
     @asynccontextmanager
-    async def locked(self, name: str) -> AsyncGenerator[None]:
-        """One task at a time for a name."""
+    async def held(self, name: str) -> AsyncGenerator[None]:
         lock = self._locks.setdefault(name, anyio.Lock())
         try:
             async with lock:
@@ -37,6 +36,23 @@ class Shelf:
         finally:
             if not lock.locked():  # nobody waited, to whom it would have gone
                 self._locks.pop(name, None)
+
+
+class Shelf:
+    """Safe between tasks of one event loop. It asks for no right: a name is known only to whoever was shown what it tells."""
+
+    def __init__(self) -> None:
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+        self._differences: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
+        self._folder: CacheFolder | None = None
+        self.locked = Locks().held
+        """To work on a manifest that is on the shelf: nobody is asked for anything meanwhile."""
+
+    def folder(self, directory: Path, max_bytes: int) -> CacheFolder:
+        """One for all who share the shelf."""
+        if self._folder is None:
+            self._folder = CacheFolder(directory, max_bytes)
+        return self._folder
 
     def manifest(self, name: str) -> Manifest | None:
         known = self._manifests.pop(name, None)

@@ -36,12 +36,12 @@ logger = logging.getLogger("quilt_mcp")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """``upkeep`` runs beside it, until it stops. ``new_token``: one that nobody has been told yet. ``patience``: how long work
+    """``pages`` are made for the address that is listened on. ``upkeep`` runs beside it, until it stops. ``new_token``: one that nobody has been told yet. ``patience``: how long work
     may go on after the server was told to stop."""
 
     server: Server[Any]
     door: Door
-    pages: Pages
+    pages: Callable[[str], Pages]
     public_url: str | None = None
     new_token: str | None = None
     patience: float = 0.0
@@ -58,7 +58,9 @@ async def serve(settings: Settings, served: Served, announce: Announce, stopping
     port: int = listening.getsockname()[1]
     names = dict.fromkeys(_with_port(one, port) for one in (settings.host, *sorted(LOOPBACK)))
     public = _authority(served.public_url) if served.public_url else ()
-    served.pages.is_ready = lambda: not stopping.is_set()
+    where = f"http://{next(iter(names))}{PATH}"
+    pages = served.pages(where)
+    pages.is_ready = lambda: not stopping.is_set()
     guard = Guard(
         served.server.streamable_http_app(
             stateless_http=True,
@@ -72,13 +74,12 @@ async def serve(settings: Settings, served: Served, announce: Announce, stopping
             *settings.allowed_origins,
         ),
         door=served.door,
-        pages=served.pages,
+        pages=pages,
         max_body=settings.max_body_bytes,
         proxies=Proxies(settings.trusted_proxies),
         audit=served.audit,
     )
     uvicorn_server = _server(guard, served.patience)
-    where = f"http://{next(iter(names))}{PATH}"
     logger.info("listening at %s", where)
     announce(f"{served.public_url} (listening at {where})" if served.public_url else where, served.new_token)
     async with anyio.create_task_group() as group:

@@ -13,7 +13,7 @@ import anyio
 
 from quilt_mcp.auth.identity import Asker
 from quilt_mcp.domain.printable import printable
-from quilt_mcp.errors import AuthenticationError
+from quilt_mcp.errors import AuthenticationError, InvalidArgument
 from quilt_mcp.server.http.door import Door, Guest
 from quilt_mcp.server.http.exchange import Exchange
 from quilt_mcp.server.http.pages import Page, Pages
@@ -58,8 +58,8 @@ class Guard:
         audit: Audit | None = None,
     ) -> None:
         self._app = app
-        self._authorities = {one.lower().encode("latin-1") for one in authorities}
-        self._origins = {one.lower().rstrip("/").encode("latin-1") for one in origins}
+        self._authorities = {_named(one) for one in authorities}
+        self._origins = {_named(one.rstrip("/")) for one in origins}
         self._door = door
         self._pages = pages
         self._max_body = max_body
@@ -155,6 +155,17 @@ class Guard:
 
         admitted = {**scope, "path": PATH, "raw_path": PATH.encode(), _ASKER: guest.asker}
         await self._app(admitted, replay, send)
+
+
+def _named(host: str) -> bytes:
+    """As a header has it: a name in another script stands in it as its owner registered it."""
+    try:
+        return host.lower().encode("ascii")
+    except UnicodeEncodeError:
+        raise InvalidArgument(
+            f"{host[:100]!r} is no host or origin as a header has it.",
+            next_step="Write names in other scripts as they are registered: xn--...",
+        ) from None
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

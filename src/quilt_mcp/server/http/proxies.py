@@ -35,7 +35,7 @@ class Proxies:
             return address
         told = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         hops = [one.strip() for one in told.decode("latin-1").split(",")][-_MOST_HOPS:]
-        for hop in reversed(hops):
+        for hop in map(_without_port, reversed(hops)):
             if not _is_address(hop):
                 break
             address = hop
@@ -48,7 +48,14 @@ class Proxies:
             address = ipaddress.ip_address(text)
         except ValueError:
             return False
-        return any(address in network for network in self._trusted)
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any((mapped or address) in network for network in self._trusted)
+
+
+def _without_port(hop: str) -> str:
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 def _is_address(text: str) -> bool:

@@ -35,7 +35,7 @@ async def serve_one(
     server = server or build(Session(settings), asker_of, audit)
     new_token = None if open_to_all or settings.http_token else secrets.token_urlsafe(24)
     door = OneToken(None if open_to_all else settings.http_token or new_token)
-    served = Served(server, door, Pages(has_health=False), new_token=new_token, audit=audit)
+    served = Served(server, door, lambda _: Pages(has_health=False), new_token=new_token, audit=audit)
     await serve(settings, served, announce, stopping or anyio.Event())
 
 

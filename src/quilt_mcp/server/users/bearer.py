@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from quilt_mcp.auth.token import is_api_key, is_token, jwt_claims
+
+LEEWAY: Final = 30
+"""Seconds by which clocks may differ."""
 
 
 def bearer_of(given: Sequence[bytes]) -> str | None:
@@ -23,4 +27,4 @@ def bearer_of(given: Sequence[bytes]) -> str | None:
     if claims is None:
         return None
     ends = claims.get("exp")
-    return None if isinstance(ends, int | float) and ends <= time.time() else token
+    return None if isinstance(ends, int | float) and ends + LEEWAY <= time.time() else token

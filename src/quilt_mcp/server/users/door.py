@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from quilt_mcp.auth.identity import Asker
-from quilt_mcp.errors import AuthenticationError, QuiltError
+from quilt_mcp.errors import AuthenticationError, QuiltError, StorageBusy
 from quilt_mcp.server.http.door import Guest
 from quilt_mcp.server.http.refusal import Refusal, retry_after
 from quilt_mcp.server.users.bearer import bearer_of
 from quilt_mcp.server.users.fair_use import FairUse
 from quilt_mcp.server.users.issuer import READ, WRITE, Issuer
 from quilt_mcp.server.users.known_users import KnownUsers
-from quilt_mcp.tools import TOOLS
+from quilt_mcp.tools import find
 
-_WRITING: Final = frozenset(one.name for one in TOOLS if one.writes)
 _AGAIN_AFTER: Final = 2.0
 
 
@@ -46,8 +45,9 @@ class UsersDoor:
         )
         self._refused = Refusal(
             401,
-            f"This server asks each request for its user's token: Authorization: Bearer, with an API key (qk_...) or a session "
-            f"token of the Quilt stack at {host}. None was sent, or it no longer holds.",
+            "This server asks each request for its user's token: Authorization: Bearer, with an API key (qk_...) of the Quilt "
+            f"stack at {host}, or a {f'token of {issuer.name}' if issuer else 'session token of it'}. None was sent, or it does "
+            "not hold.",
             ((b"www-authenticate", challenge.encode()),),
         )
         self._lacks = {
@@ -63,8 +63,15 @@ class UsersDoor:
             )
             for scope, needed in ((READ, READ), (WRITE, f"{READ} {WRITE}"))
         }
+        again = (retry_after(_AGAIN_AFTER),)
         why = f"The Quilt stack at {host} could not be asked whose request this is. Try again in a moment."
-        self._not_asked = Refusal(503, why, (retry_after(_AGAIN_AFTER),))
+        self._not_asked = Refusal(503, why, again)
+        self._busy = Refusal(503, "Many users are let in at this moment. Try again in a moment.", again)
+        self._wrong = Refusal(
+            503,
+            f"This server cannot ask the Quilt stack at {host} whose request this is. Whoever runs it finds the cause in its "
+            "log.",
+        )
 
     async def admit(self, given: Sequence[bytes]) -> Guest | Refusal:
         token = bearer_of(given)
@@ -80,8 +87,10 @@ class UsersDoor:
             user = await self._known.find(token)
         except AuthenticationError:
             return self._refused
-        except QuiltError:
-            return self._not_asked
+        except StorageBusy:
+            return self._busy
+        except QuiltError as error:
+            return self._not_asked if error.retryable else self._wrong
         return Guest(Asker("http", token, user.name, user.role, may_write), user.name)
 
     def turn(self, guest: Guest) -> AbstractContextManager[Refusal | None]:
@@ -91,17 +100,17 @@ class UsersDoor:
         """A client that may sign in for more is told so where it calls a tool that writes; any other is told by the tool."""
         if guest.asker.may_write or not self._allows_writes:
             return None
-        return self._lacks[WRITE] if _called(body) in _WRITING else None
+        return self._lacks[WRITE] if _writes(body) else None
 
 
-def _called(body: bytes) -> str | None:
-    """The tool that a request calls."""
+def _writes(body: bytes) -> bool:
+    """Whether a request calls a tool so that it writes."""
     try:
         asked: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(asked, dict) or cast("dict[str, Any]", asked).get("method") != "tools/call":
-        return None
-    params: Any = cast("dict[str, Any]", asked).get("params")
-    name: Any = cast("dict[str, Any]", params).get("name") if isinstance(params, dict) else None
-    return name if isinstance(name, str) else None
+        if asked["method"] != "tools/call":
+            return False
+        spec = find(asked["params"]["name"])
+        understood, _ = spec.understand(asked["params"].get("arguments") or {})
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError, QuiltError):
+        return False
+    return spec.does_write(understood)

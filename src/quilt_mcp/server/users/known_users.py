@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -35,8 +35,10 @@ LOST_SECONDS: Final = 2.0
 """How long a token that was refused, or could not be asked about, is answered so without asking again."""
 MOST_REFUSED: Final = 10_000
 ASK_SECONDS: Final = 20.0
-_STRANGERS_AT_ONCE: Final = 8
-_STRANGERS_WAITING: Final = 64
+_STRANGERS_AT_ONCE: Final = 16
+_STRANGERS_WAITING: Final = 96
+_WAITING_OF_A_STRANGER: Final = 8
+_WAITING_OF_A_USER: Final = 32
 _KNOWN_AT_ONCE: Final = 16
 logger = logging.getLogger("quilt_mcp")
 
@@ -70,7 +72,8 @@ class KnownUsers:
         self._failures: OrderedDict[str, tuple[float, bool]] = OrderedDict()
         """When, and whether it was refused (or else could not be asked about)."""
         self._turns: dict[str, anyio.Lock] = {}
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
+        self._strangers_waiting = 0
         self._strangers = anyio.CapacityLimiter(_STRANGERS_AT_ONCE)
         self._known = anyio.CapacityLimiter(_KNOWN_AT_ONCE)
         """Threads of their own, so that nobody who is known waits for a flood of those who are not."""
@@ -79,13 +82,32 @@ class KnownUsers:
         return len(self._users)
 
     async def find(self, token: str) -> User:
-        """Raises AuthenticationError (the stack takes it for nobody), StorageUnavailable (it could not be asked), StorageBusy
-        (too many strangers wait)."""
+        """Raises AuthenticationError (the stack takes it for nobody), StorageUnavailable (it could not be asked), Misconfigured
+        (and never can be as it is), StorageBusy (too many wait to be known)."""
         digest = hashlib.sha256(token.encode()).hexdigest()
         if (known := self._held(digest)) is not None:
             return known
-        async with self._turn(digest):
-            return self._held(digest) or await self._asked(token, digest)
+        with self._place(digest):
+            async with self._turn(digest):
+                return self._held(digest) or await self._asked(token, digest)
+
+    @contextmanager
+    def _place(self, digest: str) -> Generator[None]:
+        """To wait in. Whoever waits holds a connection, so a stranger's token has few of them, and all strangers some."""
+        is_known = digest in self._users
+        if self._waiting[digest] >= (_WAITING_OF_A_USER if is_known else _WAITING_OF_A_STRANGER):
+            raise _busy()
+        if not is_known and self._strangers_waiting >= _STRANGERS_WAITING:
+            raise _busy()
+        self._waiting[digest] += 1
+        self._strangers_waiting += not is_known
+        try:
+            yield
+        finally:
+            self._strangers_waiting -= not is_known
+            self._waiting[digest] -= 1
+            if not self._waiting[digest]:
+                del self._waiting[digest]
 
     def _held(self, digest: str) -> User | None:
         now = self._clock()
@@ -100,42 +122,31 @@ class KnownUsers:
         return None
 
     async def _asked(self, token: str, digest: str) -> User:
-        before = self._users.get(digest)
+        before, asked_at = self._users.get(digest), self._clock()
         try:
-            me = await self._answer(token, is_known=before is not None)
+            limiter = self._strangers if before is None else self._known
+            with anyio.fail_after(ASK_SECONDS):
+                me = await in_thread(partial(self._ask, token), limiter=limiter)
         except (AuthenticationError, PermissionDenied):
             self._forget(digest)
             self._fail(digest, is_refused=True)
             raise _refused() from None
-        except StorageBusy:
-            raise
         except (QuiltError, TimeoutError) as error:
-            self._fail(digest, is_refused=False)
             said = error.message if isinstance(error, QuiltError) else f"no answer in {ASK_SECONDS:.0f} s"
             logger.warning("the stack could not be asked whose a token is: %s", said)
+            if isinstance(error, QuiltError) and not error.retryable:
+                raise
+            self._fail(digest, is_refused=False)
             raise _lost() from None
         user = User(digest, me.name or me.email or f"token #{digest[:10]}", me.role)
         if before is not None and before[1] != user:
             self._gone(digest)
         self._failures.pop(digest, None)
-        self._users[digest] = (self._clock(), user)
+        self._users[digest] = (asked_at, user)
         self._users.move_to_end(digest)
         while len(self._users) > self._most:
             self._gone(self._users.popitem(last=False)[0])
         return user
-
-    async def _answer(self, token: str, *, is_known: bool) -> SignedIn:
-        if is_known:
-            with anyio.fail_after(ASK_SECONDS):
-                return await in_thread(partial(self._ask, token), limiter=self._known)
-        if self._waiting >= _STRANGERS_WAITING:
-            raise StorageBusy("Too many new users wait to be let in.", next_step="Try again in a moment.")
-        self._waiting += 1
-        try:
-            with anyio.fail_after(ASK_SECONDS):
-                return await in_thread(partial(self._ask, token), limiter=self._strangers)
-        finally:
-            self._waiting -= 1
 
     def _forget(self, digest: str) -> None:
         if self._users.pop(digest, None) is not None:
@@ -160,6 +171,10 @@ class KnownUsers:
 
 def _refused() -> AuthenticationError:
     return AuthenticationError("The stack takes this token for nobody.", next_step="Sign in again.")
+
+
+def _busy() -> StorageBusy:
+    return StorageBusy("Many users are let in at this moment.", next_step="Try again in a moment.")
 
 
 def _lost() -> StorageUnavailable:

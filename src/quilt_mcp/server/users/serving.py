@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Final, get_args
@@ -35,6 +36,7 @@ from quilt_mcp.session import Session
 from quilt_mcp.storage.workers import in_thread
 
 TIDY_SECONDS: Final = 30.0
+_DESCRIPTORS: Final = 65_536
 THREADS: Final = 200
 """That calls may wait in, of all users together."""
 _FIX: Final = "For yourself alone, add --single-user."
@@ -50,8 +52,8 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
     site = Site(settings.catalog_url)
     session = Session(settings, common=Common(site))
     known = KnownUsers(partial(_who, site), session.forget, settings.most_users)
-    issuer, resource = _issuer(settings)
-    metadata = f"{_origin(resource)}{METADATA}{PATH}" if issuer else None
+    issuer = _issuer(settings)
+    metadata = f"{_origin(_endpoint(settings))}{METADATA}{PATH}" if issuer else None
     door = UsersDoor(
         known,
         FairUse(settings.user_rate, settings.user_calls),
@@ -66,7 +68,7 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
     served = Served(
         build(session, asker_of, audit),
         door,
-        _pages(settings, site, issuer, resource),
+        partial(_pages, settings, site, issuer),
         public_url=_endpoint(settings) if settings.public_url else None,
         patience=settings.drain_seconds,
         upkeep=partial(_upkeep, session, audit),
@@ -103,7 +105,12 @@ def check_many(settings: Settings) -> None:
             next_step="Set QUILT_DEFAULT_REGISTRY to s3://bucket, or leave it out for each user's first bucket.",
         )
     if settings.public_url is not None:
-        check_url(settings.public_url, "QUILT_MCP_PUBLIC_URL")
+        path = urlsplit(check_url(settings.public_url, "QUILT_MCP_PUBLIC_URL")).path
+        if path not in ("", PATH):
+            raise InvalidArgument(
+                f"QUILT_MCP_PUBLIC_URL has the path {path[:100]!r}, and clients look for this server's metadata beside its host.",
+                next_step=f"Give the server a host name of its own: https://host, or https://host{PATH}.",
+            )
     elif settings.host not in LOOPBACK and not settings.allowed_hosts:
         raise Misconfigured(
             f"The server is to listen on {settings.host}, and does not know by which name clients will ask for it.",
@@ -117,20 +124,15 @@ def _typed(option: Option) -> str:
     return " or ".join(one for one in (option.flag, option.variable) if one)
 
 
-def _issuer(settings: Settings) -> tuple[Issuer | None, str]:
-    """And this server's name as a resource. Raises Misconfigured, InvalidArgument."""
-    resource = settings.audience or _endpoint(settings)
-    given = (settings.issuer, settings.issuer_keys)
-    if given == (None, None):
-        return None, resource
-    if (
-        settings.issuer is None
-        or settings.issuer_keys is None
-        or not (settings.public_url or settings.audience)
-    ):
+def _issuer(settings: Settings) -> Issuer | None:
+    """Raises Misconfigured, InvalidArgument."""
+    given = (settings.issuer, settings.issuer_keys, settings.audience)
+    if not any(given) and settings.issuer_algorithm == "RS256":
+        return None
+    if settings.issuer is None or settings.issuer_keys is None or settings.public_url is None:
         raise Misconfigured(
-            "An issuer of tokens takes its name, its keys and the name of this server in its tokens.",
-            next_step="Set QUILT_MCP_ISSUER, QUILT_MCP_ISSUER_KEYS and QUILT_MCP_PUBLIC_URL (or QUILT_MCP_AUDIENCE), or none.",
+            "An issuer of tokens takes its name, its keys and the address of this server.",
+            next_step="Set QUILT_MCP_ISSUER, QUILT_MCP_ISSUER_KEYS and QUILT_MCP_PUBLIC_URL, or nothing of an issuer.",
         )
     algorithm = next((one for one in get_args(Algorithm) if one == settings.issuer_algorithm), None)
     if algorithm is None:
@@ -138,11 +140,12 @@ def _issuer(settings: Settings) -> tuple[Issuer | None, str]:
             f"QUILT_MCP_ISSUER_ALGORITHM is {settings.issuer_algorithm!r}.",
             next_step=f"Use one of {', '.join(get_args(Algorithm))}.",
         )
-    return Issuer(settings.issuer, settings.issuer_keys, resource, algorithm), resource
+    audience = settings.audience or _endpoint(settings)
+    return Issuer(settings.issuer, settings.issuer_keys, audience, algorithm)
 
 
 def _who(site: Site, token: str) -> SignedIn:
-    return Stack(GivenToken(token, SignIn("the request's token", "")), site).signed_in()
+    return Stack(GivenToken(token, SignIn("the token of this request", None)), site).signed_in()
 
 
 def _endpoint(settings: Settings) -> str:
@@ -156,8 +159,9 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str) -> Pages:
-    url = _endpoint(settings)
+def _pages(settings: Settings, site: Site, issuer: Issuer | None, where: str) -> Pages:
+    """``where`` it listens."""
+    url = _endpoint(settings) if settings.public_url else where
     key = "qk_..."
     as_json = {"type": "http", "url": url, "headers": {"Authorization": f"Bearer {key}"}}
     snippets = {
@@ -175,7 +179,7 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, resource: str)
         return Pages(front_page(url, snippets, about))
     told = metadata_page(
         {
-            "resource": resource,
+            "resource": url,
             "authorization_servers": [issuer.name],
             "scopes_supported": [READ, *([WRITE] if settings.allow_write else [])],
             "bearer_methods_supported": ["header"],
@@ -196,11 +200,18 @@ async def _look(site: Site) -> None:
 
 
 def _settle() -> None:
-    """Imports now what the first user would wait for, and keeps the collector from going through all of it again and again."""
+    """Imports now what the first user would wait for, keeps the collector from going through all of it again and again, and takes
+    the descriptors that the system grants: users have connections of their own."""
     for module in ("boto3", "obstore.store", "quilt_mcp.backends.stack", "quilt_mcp.backends.through.ops"):
         import_module(module)
     gc.collect()
     gc.freeze()
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), most))
 
 
 async def _upkeep(session: Session, audit: Audit) -> None:
