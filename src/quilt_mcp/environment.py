@@ -1,12 +1,12 @@
-"""What the environment says of the network, as one rule for every client: the proxy before a URL, and whose certificates are
-trusted beside the system's."""
+"""What the environment says of the network, as one rule for every client: the proxy before a URL, whose certificates are trusted
+beside the system's, whether what is measured is sent on."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,6 +25,11 @@ def authorities() -> Iterator[tuple[str, str]]:
 def authorities_folder() -> str | None:
     """As openssl has it: a file for each, under the hash of its name."""
     return os.environ.get("SSL_CERT_DIR") or None
+
+
+def sends_telemetry(kind: Literal["METRICS", "TRACES"]) -> bool:
+    """Whether OpenTelemetry's own variables name a place for it."""
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{one}ENDPOINT") for one in ("", f"{kind}_"))
 
 
 def proxy_before(url: str) -> str | None:

@@ -303,4 +303,4 @@ async def test_so_many_look_into_files_at_once_and_the_others_wait_for_their_tur
         while told < 10:
             most = max(most, len(children()))
             await anyio.sleep(0.02)
-    assert 1 < most <= CHILDREN
+    assert most == CHILDREN

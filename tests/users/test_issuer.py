@@ -42,13 +42,15 @@ def issuer() -> Iterator[Authority]:
 
 @pytest.fixture(scope="module")
 def guarded(two: Two, issuer: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    port = free_port()
     variables = {
         "QUILT_MCP_ISSUER": issuer.url,
         "QUILT_MCP_ISSUER_KEYS": f"{issuer.url}/jwks",
         "QUILT_MCP_AUDIENCE": RESOURCE,
+        "QUILT_MCP_PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     home = tmp_path_factory.mktemp("guarded")
-    with company(two.stack, two.server, home, "--allow-write", **variables) as found:
+    with company(two.stack, two.server, home, "--allow-write", port=port, **variables) as found:
         yield found
 
 

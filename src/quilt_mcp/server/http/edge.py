@@ -36,7 +36,8 @@ logger = logging.getLogger("quilt_mcp")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """``pages`` are made for the address that is listened on. ``upkeep`` runs beside it, until it stops. ``new_token``: one that nobody has been told yet. ``patience``: how long work
+    """``pages`` are made for the address that is listened on. ``upkeep`` runs beside it, until it stops. ``new_token``: one that
+    nobody has been told yet. ``patience``: how long work
     may go on after the server was told to stop."""
 
     server: Server[Any]

@@ -40,16 +40,18 @@ class Noted:
 
 
 class Audit:
-    """``write`` takes a line; None: nothing is noted. ``meters`` count the same. Safe between tasks of one event loop."""
+    """``write`` takes a line, and ``end`` is called after the last; None: nothing is noted. ``meters`` count the same. Safe between tasks of one event loop."""
 
     def __init__(
         self,
         write: Callable[[str], object] | None = None,
         meters: Meters | None = None,
         *,
+        end: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._meters = meters
+        self._end = end
         self._lines = None if write is None else Lines(write, _lost)
         self._clock = clock
         self._refusals: Counter[int] = Counter()
@@ -101,6 +103,7 @@ class Audit:
     def close(self) -> None:
         if self._lines is not None:
             self._lines.close(_CLOSING_SECONDS)
+            self._end()
 
     def _note(self, **fields: Any) -> None:
         if self._lines is None:
@@ -144,4 +147,4 @@ def audit_to(place: str | None, meters: Meters | None = None) -> Audit:
             f"The audit cannot be written to {place}: {error.strerror}.",
             next_step="Set QUILT_MCP_AUDIT to a file in a folder that this account may write to, or to - for standard error.",
         ) from error
-    return Audit(lambda line: file.handle(logging.makeLogRecord({"msg": line})), meters)
+    return Audit(lambda line: file.handle(logging.makeLogRecord({"msg": line})), meters, end=file.close)

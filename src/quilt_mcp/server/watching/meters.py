@@ -6,18 +6,15 @@ spans that the protocol's own SDK makes of each request.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
 from opentelemetry import metrics
 
+from quilt_mcp.environment import sends_telemetry
 from quilt_mcp.errors import InvalidArgument, Misconfigured
 
-OTLP: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
-OTLP_TRACES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-"""OpenTelemetry's own variables: one that is set asks for what is told to be sent there."""
 _EXTRA: Final = "Install quilt-mcp with its extra: from a checkout, pip install '.[telemetry]'."
 
 
@@ -52,23 +49,23 @@ def _observed(count: Callable[[], int]) -> Callable[[metrics.CallbackOptions], l
     return lambda _: [metrics.Observation(count())]
 
 
-def export(prometheus: str | None, environ: Mapping[str, str] = os.environ) -> None:
+def export(prometheus: str | None) -> None:
     """Once for a process, before ``Meters`` are made: metrics as Prometheus' text at an address of their own, metrics and traces
     by OTLP where its variables are set.
 
     Raises InvalidArgument for an address that is none, Misconfigured where the extra is not installed or the address is taken."""
-    os.environ.setdefault("OTEL_SERVICE_NAME", "quilt-mcp")
     readers: list[Any] = []
     try:
         if prometheus is not None:
             readers.append(_prometheus(prometheus))
-        if any(environ.get(name) for name in OTLP):
+        if sends_telemetry("METRICS"):
             exporter = import_module("opentelemetry.exporter.otlp.proto.http.metric_exporter")
             periodic = import_module("opentelemetry.sdk.metrics.export").PeriodicExportingMetricReader
             readers.append(periodic(exporter.OTLPMetricExporter()))
         if readers:
-            metrics.set_meter_provider(import_module("opentelemetry.sdk.metrics").MeterProvider(readers))
-        if any(environ.get(name) for name in OTLP_TRACES):
+            provider = import_module("opentelemetry.sdk.metrics").MeterProvider(readers, resource=_resource())
+            metrics.set_meter_provider(provider)
+        if sends_telemetry("TRACES"):
             _send_traces()
     except ImportError:
         raise Misconfigured(
@@ -95,9 +92,14 @@ def _prometheus(place: str) -> Any:
     return reader
 
 
+def _resource() -> Any:
+    """What all of it is of: as OTEL_SERVICE_NAME says, if it does."""
+    return import_module("opentelemetry.sdk.resources").Resource.create({"service.name": "quilt-mcp"})
+
+
 def _send_traces() -> None:
     trace, sdk = import_module("opentelemetry.trace"), import_module("opentelemetry.sdk.trace")
     exporter = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter").OTLPSpanExporter()
-    provider = sdk.TracerProvider()
+    provider = sdk.TracerProvider(resource=_resource())
     provider.add_span_processor(import_module("opentelemetry.sdk.trace.export").BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
