@@ -143,9 +143,9 @@ def test_objects_are_found_with_their_versions(user: User, bucket: str) -> None:
 
 @pytest.mark.anyio
 async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_path: Path) -> None:
-    assert await user.session.abilities() == {"roles", "search", "restores", "keys", "tables"}
+    assert await user.session.abilities() == ({"roles", "search", "restores", "keys", "tables"}, True)
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
-    assert await local.abilities() == frozenset()
+    assert await local.abilities() == (frozenset(), True)
 
 
 def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> None:

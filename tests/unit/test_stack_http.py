@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from quilt_mcp.auth import stack_http
-from quilt_mcp.auth.stack_http import StackHttp, check_url
+from quilt_mcp.auth.stack_http import StackHttp, Trust, check_url
 from quilt_mcp.errors import InvalidArgument, StorageUnavailable
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
@@ -65,3 +65,37 @@ ODD_URLS = [
 def test_a_url_that_is_more_than_a_place_or_less_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument):
         check_url(url, "The URL")
+
+
+def test_what_one_users_connection_holds_beyond_its_answer_is_no_other_users() -> None:
+    """A server, or a proxy before it, sends an answer too many: it must not be taken for the next user's."""
+    mine = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine"
+    strange = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother"
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve(peer: socket.socket) -> None:
+        with peer:
+            while peer.recv(4096):
+                peer.sendall(mine + strange)
+
+    def accept() -> None:
+        while True:
+            try:
+                peer, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(peer,), daemon=True).start()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    trust = Trust()
+    users = [StackHttp(trust) for _ in range(3)]
+    try:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        assert [one.send("GET", url, bearer="token").body for one in users] == [b"mine"] * 3
+    finally:
+        for one in users:
+            one.close()
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(10)

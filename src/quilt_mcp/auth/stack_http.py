@@ -109,38 +109,39 @@ class Answer:
         )
 
 
-class Connections:
-    """Connections to stacks, on which many users' requests take turns: they know no user. Safe to share between threads; closed
-    with the last that holds them."""
+class Trust:
+    """Whose certificates are trusted, read once for all who share it. Safe to share between threads.
+
+    It is all that users of one stack share on the wire. A connection that one of them used may hold more than its answer, which
+    the next request on it would be given: so no two users' requests ever go by one connection."""
 
     def __init__(self) -> None:
-        self._transports: dict[str | None, Any] = {}
-        self._making = threading.Lock()
+        self._context: Any = None
+        self._reading = threading.Lock()
 
-    def by(self, proxy: str | None) -> Any:
-        """The transport of a proxy, or of none. Raises Misconfigured."""
-        import httpx2
-
-        with self._making:
-            if proxy not in self._transports:
-                self._transports[proxy] = httpx2.HTTPTransport(
-                    trust_env=False,
-                    proxy=None if proxy is None else _proxy(proxy),
-                    verify=_trusted(),
-                    limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
-                )
-                weakref.finalize(self, self._transports[proxy].close)
-            return self._transports[proxy]
+    def context(self) -> Any:
+        """Raises Misconfigured for a file that holds no certificates."""
+        with self._reading:
+            if self._context is None:
+                self._context = _trusted()
+            return self._context
 
 
 class StackHttp:
-    """One user's requests, with the cookies that a stack gives them. Safe to share between threads. The client of a proxy (or of
-    none) is made at the first call."""
+    """One user's requests, with the cookies that a stack gives them, by connections of their own. Safe to share between threads.
+    The client of a proxy (or of none) is made at the first call, and closed with what made it."""
 
-    def __init__(self, connections: Connections | None = None) -> None:
-        self._connections = connections or Connections()
+    def __init__(self, trust: Trust | None = None) -> None:
+        self._trust = trust or Trust()
         self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()
+
+    def close(self) -> None:
+        """Its connections; it may be used again."""
+        with self._making:
+            clients, self._clients = self._clients, {}
+        for one in clients.values():
+            one.close()
 
     def send(
         self,
@@ -207,11 +208,14 @@ class StackHttp:
             if proxy not in self._clients:
                 self._clients[proxy] = httpx2.Client(
                     trust_env=False,
-                    transport=self._connections.by(proxy),
+                    proxy=None if proxy is None else _proxy(proxy),
+                    verify=self._trust.context(),
+                    limits=httpx2.Limits(keepalive_expiry=_IDLE_SECONDS),
                     timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
                     follow_redirects=False,
                     headers={"Accept": "application/json", "User-Agent": f"quilt-mcp/{__version__}"},
                 )
+                weakref.finalize(self, self._clients[proxy].close)
             return self._clients[proxy]
 
 

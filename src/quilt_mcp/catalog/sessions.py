@@ -69,7 +69,7 @@ class BrowsingSessions:
     def __init__(self, stack: Stack, s3_host: str | None = None) -> None:
         self._stack = stack
         self._s3_host = s3_host
-        self._elsewhere = StackHttp(stack.site.connections)
+        self._elsewhere = StackHttp(stack.site.trust)
         """For what the proxy leads to: it gets neither the token nor a cookie."""
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._has_cookie = False

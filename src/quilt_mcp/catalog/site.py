@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from quilt_mcp.auth.bearer import LOGIN_AT
-from quilt_mcp.auth.stack_http import Connections, StackHttp
+from quilt_mcp.auth.stack_http import StackHttp, Trust
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.failures import SharedFailure
 from quilt_mcp.errors import Misconfigured, QuiltError
@@ -35,7 +35,7 @@ class Site:
     ) -> None:
         self.catalog_url = catalog_url.rstrip("/") if catalog_url else None
         self.host = urlsplit(self.catalog_url or registry_url or "").netloc
-        self.connections = Connections()
+        self.trust = Trust()
         self.taken: dict[tuple[str, ...], str] = {}
         """Which of some documents the stack takes."""
         self._registry_url = registry_url
@@ -73,4 +73,4 @@ class Site:
                 next_step=f"Run `{LOGIN_AT}`.",
                 details={"command": LOGIN_AT},
             )
-        return StackConfig.ask(StackHttp(self.connections), self.catalog_url)
+        return StackConfig.ask(StackHttp(self.trust), self.catalog_url)

@@ -40,7 +40,7 @@ class Stack:
         self.registry_url = site.registry_url
         self.config = site.config
         self.bearer = bearer
-        self.http = StackHttp(site.connections)
+        self.http = StackHttp(site.trust)
         self.graph = Graph(self.http, site.registry_url, bearer, site.taken)
 
     def signed_in(self) -> SignedIn:

@@ -111,9 +111,14 @@ class _Surface:
         self, ctx: Context, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         asker = self._asker_of(ctx)
-        abilities, writes = await self._session.abilities(asker=asker), self._session.may_write(asker)
+        abilities, are_known = await self._session.abilities(asker=asker)
+        writes = self._session.may_write(asker)
         listed = available(writes=writes, abilities=abilities, is_shared=self._session.settings.serves_many)
-        return types.ListToolsResult(tools=[self._tools[writes][one.name] for one in listed])
+        tools = [self._tools[writes][one.name] for one in listed]
+        if are_known:
+            return types.ListToolsResult(tools=tools)
+        # What a backend has more of could not be found out: the listing is for this moment alone.
+        return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
     async def call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if params.name not in self._names:
@@ -223,9 +228,10 @@ class _Surface:
             if variable not in ("package", "before", "after"):
                 return types.CompleteResult(completion=types.Completion(values=[]))
             variable, known = "package", {}
-        values, more = await self._answer(
-            ctx, lambda call: resources.complete(call, variable, typed[:2_000], known)
-        )
+        with self._audit.of(self._asker_of(ctx).user, "completion/complete", typed[:300]) as noted:
+            values, more = await self._answer(
+                ctx, lambda call: resources.complete(call, variable, typed[:2_000], known), noted=noted
+            )
         return types.CompleteResult(completion=types.Completion(values=values, has_more=more))
 
     async def _answer(
@@ -237,8 +243,9 @@ class _Surface:
     ) -> T:
         asker = self._asker_of(ctx)
         try:
-            with self._session.shared_out(asker):
+            with anyio.move_on_after(self._session.most_seconds), self._session.shared_out(asker):
                 return await ask(await self._session.open_call(asker=asker))
+            raise self._session.too_long()
         except QuiltError as error:
             if noted is not None:
                 noted.code = error.code

@@ -110,19 +110,21 @@ class Session:
     def _settings(self, identity: Identity) -> Settings:
         return self.settings if identity.may_write else self._read_only
 
-    async def abilities(self, *, asker: Asker = Asker()) -> frozenset[str]:  # noqa: B008 - frozen and without state
-        """What the asker's backend can do beside what all can; nothing while it cannot be had. One that can do no more is not
-        opened for it."""
+    async def abilities(self, *, asker: Asker = Asker()) -> tuple[frozenset[str], bool]:  # noqa: B008 - frozen and without state
+        """What the asker's backend can do beside what all can, and whether that is all; nothing while it cannot be had. One that
+        can do no more is not opened for it."""
         from quilt_mcp.backends import WITH_ABILITIES
 
         ops: QuiltOps | None = None
+        are_known = False
         with suppress(QuiltError, TimeoutError):
             async with asyncio.timeout(LISTING_SECONDS):
                 identity = await self._decided(asker)
                 if identity.kind in WITH_ABILITIES:
                     ops = await self.ops(identity)
                     await ops.learn()
-        return frozenset(one for one in ABILITIES if getattr(ops, one, None) is not None)
+                are_known = True
+        return frozenset(one for one in ABILITIES if getattr(ops, one, None) is not None), are_known
 
     def _open(self, identity: Identity) -> QuiltOps:
         settings = self._settings(identity)
@@ -146,7 +148,7 @@ class Session:
         An unknown tool is an error reply too; the MCP server refuses that earlier, as the protocol asks.
         """
         made: Reply | None = None
-        with anyio.move_on_after(self._most_seconds), self.shared_out(asker):
+        with anyio.move_on_after(self.most_seconds), self.shared_out(asker):
             made = await self._call(name, arguments, progress, asker)
         return made or error_reply(self.too_long(), self.settings.response_bytes())
 
@@ -166,7 +168,7 @@ class Session:
             share.reset(token)
 
     @property
-    def _most_seconds(self) -> float:
+    def most_seconds(self) -> float:
         return float(self.settings.call_seconds) if self.settings.serves_many else math.inf
 
     def too_long(self) -> TooCostly:

@@ -94,6 +94,8 @@ class Guard:
             shown = _shown(hosts)
             why = f"This server is not {shown}. To serve it under that name: QUILT_MCP_ALLOWED_HOSTS={shown}."
             return await self._refuse(Refusal(421, why), scope, send)
+        if scope["path"] in self._pages.metadata:  # any page may read who issues tokens
+            return await _show(self._pages.metadata[scope["path"]], scope, receive, _for_origin(send, b"*"))
         if origins and (len(origins) > 1 or origins[0].lower() not in self._origins):
             shown = _shown(origins)
             why = f"Pages of {shown} may not ask here. To let them: QUILT_MCP_ALLOWED_ORIGINS={shown}."

@@ -60,7 +60,7 @@ class Pages:
         return None
 
     def at(self, path: str) -> Page | None:
-        return self.front if path == "/" else self.metadata.get(path)
+        return self.front if path == "/" else None
 
 
 def front_page(url: str, snippets: dict[str, str], about: str) -> Page:

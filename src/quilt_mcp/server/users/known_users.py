@@ -34,6 +34,8 @@ REFUSED_SECONDS: Final = 5.0
 LOST_SECONDS: Final = 2.0
 """How long a token that was refused, or could not be asked about, is answered so without asking again."""
 MOST_REFUSED: Final = 10_000
+TOKENS_OF_A_USER: Final = 8
+"""One user's tokens take so many places, and no other user's."""
 ASK_SECONDS: Final = 20.0
 _STRANGERS_AT_ONCE: Final = 16
 _STRANGERS_WAITING: Final = 96
@@ -144,6 +146,9 @@ class KnownUsers:
         self._failures.pop(digest, None)
         self._users[digest] = (asked_at, user)
         self._users.move_to_end(digest)
+        own = [one for one, (_, held) in self._users.items() if held.name == user.name]
+        for one in own[:-TOKENS_OF_A_USER]:
+            self._forget(one)
         while len(self._users) > self._most:
             self._gone(self._users.popitem(last=False)[0])
         return user

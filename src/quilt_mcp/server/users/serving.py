@@ -145,7 +145,11 @@ def _issuer(settings: Settings) -> Issuer | None:
 
 
 def _who(site: Site, token: str) -> SignedIn:
-    return Stack(GivenToken(token, SignIn("the token of this request", None)), site).signed_in()
+    stack = Stack(GivenToken(token, SignIn("the token of this request", None)), site)
+    try:
+        return stack.signed_in()
+    finally:
+        stack.http.close()
 
 
 def _endpoint(settings: Settings) -> str:

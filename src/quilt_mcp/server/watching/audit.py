@@ -29,6 +29,7 @@ REFUSALS: Final = 20
 REFUSALS_SECONDS: Final = 10.0
 """So many refusals of a status are noted in so many seconds; the rest are counted, so that no stranger can fill the disk."""
 _CLOSING_SECONDS: Final = 2.0
+logger = logging.getLogger("quilt_mcp")
 
 
 @dataclass(slots=True)
@@ -40,7 +41,8 @@ class Noted:
 
 
 class Audit:
-    """``write`` takes a line, and ``end`` is called after the last; None: nothing is noted. ``meters`` count the same. Safe between tasks of one event loop."""
+    """``write`` takes a line, and ``end`` is called after the last; None: nothing is noted. ``meters`` count the same. Safe
+    between tasks of one event loop."""
 
     def __init__(
         self,
@@ -128,6 +130,10 @@ def target_of(arguments: Mapping[str, Any]) -> str | None:
 
 class _PrivateFile(WatchedFileHandler):
     """Opens its file anew when it was moved away; only its owner may read it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The line is lost; nothing of it is told anywhere else."""
+        logger.error("a line of the audit could not be written to %s", self.baseFilename)
 
     def _open(self) -> Any:
         opener = partial(os.open, mode=0o600)
