@@ -34,7 +34,7 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.preview.source import MOST_AT_ONCE, Source
 from quilt_mcp.storage.limits import limits
-from quilt_mcp.storage.workers import share
+from quilt_mcp.storage.workers import places_of
 
 SECONDS = 50.0
 """From the start of a look to its answer."""
@@ -55,7 +55,7 @@ async def ask(source: Source, question: str, seconds: float = SECONDS, **given: 
     request = {"question": question, "name": source.name, "size": source.size, **given}
     async with AsyncExitStack() as places:
         with anyio.move_on_after(TURN_SECONDS) as waiting:
-            for one in (*([own.children] if (own := share.get()) else ()), limits().children):
+            for one in places_of(limits().children):
                 await places.enter_async_context(one)
         if waiting.cancelled_caught:
             raise StorageBusy(

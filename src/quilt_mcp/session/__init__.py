@@ -38,7 +38,6 @@ logger = logging.getLogger("quilt_mcp")
 LISTING_SECONDS = 5.0
 """How long a listing of tools waits for a backend that may have more of them."""
 _ROLES_NAMED = 5
-_THREADS_OF_A_USER = 24
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
 
@@ -158,10 +157,7 @@ class Session:
         if not self.settings.serves_many or asker.user is None:
             yield
             return
-        own = self._shares.get(asker.user) or self._shares.set(
-            asker.user, Share(anyio.CapacityLimiter(_THREADS_OF_A_USER), anyio.CapacityLimiter(1))
-        )
-        token = share.set(own)
+        token = share.set(self._shares.get(asker.user) or self._shares.set(asker.user, Share()))
         try:
             yield
         finally:

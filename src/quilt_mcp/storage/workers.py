@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -23,17 +22,30 @@ _MOST_IN_GROUP = 32
 _GROUP_BYTES = 1 << 20
 _GROUPS_A_WORKER = 4
 _UNDOING_SECONDS = 0.5
+_MOST_OF_A_USER = 24
 _NO_LIMIT = anyio.CapacityLimiter(math.inf)
 share: ContextVar[Share | None] = ContextVar("share", default=None)
 """Of whoever's call is at work, where many users share a process."""
 
 
-@dataclass(frozen=True, slots=True)
 class Share:
-    """What one user's calls may take at once, whatever else is free."""
+    """What the calls of one user may take of what all share: half of the places, and no more than 24. Of one event loop."""
 
-    threads: anyio.CapacityLimiter
-    children: anyio.CapacityLimiter
+    def __init__(self) -> None:
+        self._own: dict[int, anyio.CapacityLimiter] = {}
+
+    def of(self, limiter: anyio.CapacityLimiter) -> anyio.CapacityLimiter:
+        """The user's own limiter for that of all, to be asked first."""
+        if id(limiter) not in self._own:
+            half = max(1, min(_MOST_OF_A_USER, int(min(limiter.total_tokens, 1_000)) // 2))
+            self._own[id(limiter)] = anyio.CapacityLimiter(half)
+        return self._own[id(limiter)]
+
+
+def places_of(limiter: anyio.CapacityLimiter) -> tuple[anyio.CapacityLimiter, ...]:
+    """The limiters to ask for a place of ``limiter``, in their order."""
+    own = share.get()
+    return (limiter,) if own is None else (own.of(limiter), limiter)
 
 
 async def for_each(items: Iterable[T], at_once: int, act: Callable[[T], Awaitable[None]]) -> None:
@@ -104,8 +116,7 @@ async def in_thread(
     answers: list[R] = []
     ended = threading.Event()
     has_begun = is_left = False
-    own = share.get()
-    places = _Places(*([own.threads] if own else []), limiter or to_thread.current_default_thread_limiter())
+    places = _Places(*places_of(limiter or to_thread.current_default_thread_limiter()))
 
     def work() -> R:
         nonlocal has_begun
