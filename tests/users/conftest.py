@@ -20,8 +20,9 @@ with open("README.md", "w") as readme:
     readme.write(arguments["readme"])
 package.set("data/reads.csv", "reads.csv")
 package.set("README.md", "README.md")
+package.set("data/only-" + arguments["owner"] + ".csv", "reads.csv")
 package.set_meta({"owner": arguments["owner"]})
-pushed = package.push("lab/reads", registry=arguments["registry"], message=arguments["owner"], force=True)
+pushed = package.push("lab/reads", registry=arguments["registry"], message="pushed by " + arguments["owner"], force=True)
 result = pushed.top_hash
 """
 
@@ -53,4 +54,13 @@ def people(two: Two) -> None:
 @pytest.fixture(scope="module")
 def served(two: Two, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     with company(two.stack, two.server, tmp_path_factory.mktemp("company"), "--allow-write") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def impatient(two: Two, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """See ``company.IMPATIENT``; each user has two requests at work at most."""
+    home = tmp_path_factory.mktemp("impatient")
+    flags = ("--allow-write", "--max-body-bytes", "1000000")
+    with company(two.stack, two.server, home, *flags, impatient=True, QUILT_MCP_USER_CALLS="2") as found:
         yield found

@@ -6,14 +6,13 @@ import json
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from company import HEADERS, Company, Two, company, read
+from company import HEADERS, Company, Two, company, read, until
 
 from parts.stack import Fault
 from parts.stack.faults import bad_gateway
@@ -40,14 +39,6 @@ class Slow:
         self._thread.join(60)
         assert self.answer is not None
         return self.answer
-
-
-def until(holds: Callable[[], object]) -> None:
-    for _ in range(600):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError(holds)
 
 
 def silence(two: Two, seconds: float, times: int | None = None) -> None:
