@@ -47,6 +47,10 @@ def asked(two: Two, owner: str) -> list[Ask]:
     bucket = two.bucket(owner)
     registry, only, short = f"s3://{bucket}", f"only-{owner}", two.hashes[owner][:8]
     pinned = f"quilt+{registry}#package=lab/reads@{two.hashes[owner]}"
+    prompt, revision = (
+        {"type": "ref/prompt", "name": "explore_package"},
+        {"name": "package", "value": "lab/reads@"},
+    )
     here, new = {"package": "lab/reads", "registry": registry}, [{"path": "x", "text": "x"}]
 
     def tool(name: str, shows: str, *, is_refused: bool = True, **arguments: Any) -> Ask:
@@ -89,6 +93,7 @@ def asked(two: Two, owner: str) -> list[Ask]:
         completion("package", "lab/", "lab/reads", registry=bucket),
         completion("package", "lab/reads@", short, registry=bucket),
         completion("path", "data/", only, registry=bucket, package="lab/reads"),
+        Ask("completion/complete", {"ref": prompt, "argument": revision}, short, False),
         Ask("prompts/get", {"name": "explore_package", "arguments": {"package": pinned}}, short, False),
     ]
 
@@ -297,19 +302,3 @@ def test_a_call_at_work_whose_token_is_revoked_ends_when_its_keys_are_asked_for_
     with two.server.boto() as raw:
         found = raw.list_objects_v2(Bucket=two.hers, Prefix=".quilt/named_packages/revoked/")
     assert found["KeyCount"] == 0
-
-
-def test_resources_and_completions_are_their_users_own(two: Two, served: Company) -> None:
-    ada, bob = two.token("ada"), two.token("bob")
-    uri = f"quilt://{two.hers}/lab/reads@{two.hashes['ada']}/data/reads.csv"
-    assert "ada,1" in json.dumps(read(served.post(ada, "resources/read", uri=uri)))
-    refused = read(served.post(bob, "resources/read", uri=uri))
-    assert refused["error"]["data"]["code"] in REFUSED and "ada,1" not in json.dumps(refused)
-    given = {
-        "ref": {"type": "ref/prompt", "name": "explore_package"},
-        "argument": {"name": "package", "value": "lab/"},
-    }
-    for token in (ada, bob):
-        answer = read(served.post(token, "completion/complete", **given))
-        text = json.dumps(answer)
-        assert (two.his if token == ada else two.hers) not in text
