@@ -24,6 +24,8 @@ from parts.quilt3_process import Quilt3Server
 _OF_WRITER = re.compile(r"(?:^|/)w(\d+)/p\d+/")
 CLIENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
 SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5.0
+PAUSE = 0.2
+"""Between two writes of a client, as the machine is to start servers meanwhile."""
 OF_THE_PROXY = {502, 504}
 """What it answers itself, where it lost or did not find a server."""
 
@@ -59,7 +61,7 @@ class Writer:
                     self.write(client, f"w{self.number}/p{number}")
                 except httpx2.TransportError as error:
                     self.broken.append(type(error).__name__)
-                    time.sleep(0.05)
+                time.sleep(PAUSE)
 
     def write(self, client: httpx2.Client, package: str) -> None:
         text = f"{self.name} {package}"
@@ -74,10 +76,10 @@ class Writer:
             return
         message = read(answer)
         told = message["result"]["structuredContent"] if "result" in message else {}
-        error = message["error"]["data"] if "error" in message else told.get("error")
+        error = message["error"].get("data", {}) if "error" in message else told.get("error")
         if error is None:
             self.told[told["uri"]] = text
-        elif error["retryable"] is True or error["code"] == "outcome_unknown":
+        elif error.get("retryable") is True or error.get("code") == "outcome_unknown":
             self.again.append(json.dumps(error))
         else:
             self.wrong.append(json.dumps(message))
@@ -91,9 +93,7 @@ def read(one):
     registry, _, name = uri.removeprefix("quilt+").partition("#package=")
     name, _, top_hash = name.partition("@")
     found = quilt3.Package.browse(name, registry=registry, top_hash=top_hash)
-    latest = quilt3.Package.browse(name, registry=registry)
-    paths = [path for path, _ in found.walk()]
-    is_whole = (found.top_hash, latest.top_hash, paths) == (top_hash, top_hash, ["x"])
+    is_whole = (found.top_hash, [path for path, _ in found.walk()]) == (top_hash, ["x"])
     return None if is_whole and found["x"].get_as_string() == text else uri
 
 with ThreadPoolExecutor(4) as threads:
