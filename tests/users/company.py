@@ -65,6 +65,21 @@ class Company:
         with httpx2.Client(timeout=60, trust_env=False) as client:
             return client.request(method, f"{self.origin}{path}", **given)
 
+    @contextmanager
+    def begun(self, token: str, *framing: str) -> Iterator[socket.socket]:
+        """A connection on which the head of a POST was sent, with ``framing`` as headers, and nothing of its body."""
+        host, _, port = self.origin.removeprefix("http://").partition(":")
+        own = [f"Host: {host}:{port}", f"Authorization: Bearer {token}"]
+        head = [
+            "POST /mcp HTTP/1.1",
+            *own,
+            *(f"{name}: {value}" for name, value in HEADERS.items()),
+            *framing,
+        ]
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall("\r\n".join([*head, "", ""]).encode())
+            yield connection
+
     def audit(self) -> list[dict[str, Any]]:
         """The calls that were noted."""
         lines = self.log.read_text().splitlines()

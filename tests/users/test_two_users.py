@@ -6,8 +6,10 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import count, product
@@ -302,3 +304,61 @@ def test_a_call_at_work_whose_token_is_revoked_ends_when_its_keys_are_asked_for_
     with two.server.boto() as raw:
         found = raw.list_objects_v2(Bucket=two.hers, Prefix=".quilt/named_packages/revoked/")
     assert found["KeyCount"] == 0
+
+
+NAMES = {
+    "ada": "ada",
+    "Ada": "Ada",
+    "ada ": "ada ",
+    "ada at x": "ada at x",
+    "\u00e1da": "\u00e1da",
+    "a\u0301da": "a\u0301da",
+    "ada\u202e": "ada\\u202e",
+    'ada", "outcome": "none': 'ada", "outcome": "none',
+    'ada\n{"principal": "bob"}': 'ada\n{"principal": "bob"}',
+    "ada\\": "ada\\",
+    "ada\r\x00\x1b[2J": "ada\\r\\u0000\\u001b[2J",
+}
+"""And how each is shown."""
+
+
+def test_users_whose_names_look_alike_are_each_only_themselves(two: Two, impatient: Company) -> None:
+    """Every second sees what ada sees, the others what bob does. What the first has at work is not the others'."""
+    owners = {name: ("ada", "bob")[number % 2] for number, name in enumerate(NAMES)}
+    for name, owner in owners.items():
+        two.stack.add_user(name, roles=(f"of-{owner}",))
+    tokens = {name: two.token(name) for name in NAMES}
+    before = len(impatient.log.read_text())
+
+    def one(name: str) -> None:
+        told = impatient.call(tokens[name], "status")["data"]
+        assert (told["user"], told["role"]) == (NAMES[name], f"of-{owners[name]}")
+        found = impatient.call(tokens[name], "package_browse", package="lab/reads")
+        assert found.get("data", found).get("top_hash") == two.hashes[owners[name]], (name, found)
+
+    with ThreadPoolExecutor(8) as turns:
+        for done in [turns.submit(one, name) for name in [*NAMES] * 3]:
+            done.result()
+    lines = impatient.log.read_text()[before:].splitlines()
+    noted = Counter(told["principal"] for told in map(json.loads, lines) if told["tool"] == "package_browse")
+    assert noted == dict.fromkeys(NAMES, 3)
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(impatient.begun(tokens["ada"], "Content-Length: 9"))
+        until(lambda: impatient.post(tokens["ada"]).status_code == 429)
+        assert {impatient.post(tokens[name]).status_code for name in NAMES if name != "ada"} == {200}
+
+
+def test_what_is_struck_out_of_the_audit_leaves_its_lines_json(two: Two, impatient: Company) -> None:
+    ada = two.token("ada")
+    before = len(impatient.log.read_text())
+    for secret in (
+        'x?X-Amz-Signature=0123456789abcdef"',
+        'Bearer 0123456789abcdef"',
+        "x?X-Amz-Signature=0123\\",
+    ):
+        impatient.call(ada, "object_read", uri=f"s3://{two.hers}/{secret}")
+    lines = impatient.log.read_text()[before:].splitlines()
+    # awaits src: what is struck out takes the backslash before a quote with it
+    assert [json.loads(line)["tool"] for line in lines] == ["object_read"] * 3
+    assert not [line for line in lines if "0123" in line]
