@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from company import Company, Two, company
@@ -11,6 +12,7 @@ from parts.quilt3_process import Quilt3
 from parts.s3_access import S3Access
 from parts.stack import quilt_stack
 
+HERE = Path(__file__).parent
 PUSH = """
 import quilt3
 package = quilt3.Package()
@@ -25,6 +27,14 @@ package.set_meta({"owner": arguments["owner"]})
 pushed = package.push("lab/reads", registry=arguments["registry"], message="pushed by " + arguments["owner"], force=True)
 result = pushed.top_hash
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share a stack and servers, so one worker runs them; but those that take long alone."""
+    for item in items:
+        if item.path.parent == HERE and item.path.name != "test_replicas.py":
+            item.add_marker(pytest.mark.xdist_group(f"users {item.path.stem}"))
 
 
 @pytest.fixture(scope="module")
