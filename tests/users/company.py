@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,21 @@ class Company:
         with httpx2.Client(timeout=60, trust_env=False) as client:
             return client.request(method, f"{self.origin}{path}", **given)
 
+    @contextmanager
+    def begun(self, token: str, *framing: str) -> Iterator[socket.socket]:
+        """A connection on which the head of a POST was sent, with ``framing`` as headers, and nothing of its body."""
+        host, _, port = self.origin.removeprefix("http://").partition(":")
+        own = [f"Host: {host}:{port}", f"Authorization: Bearer {token}"]
+        head = [
+            "POST /mcp HTTP/1.1",
+            *own,
+            *(f"{name}: {value}" for name, value in HEADERS.items()),
+            *framing,
+        ]
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall("\r\n".join([*head, "", ""]).encode())
+            yield connection
+
     def audit(self) -> list[dict[str, Any]]:
         """The calls that were noted."""
         lines = self.log.read_text().splitlines()
@@ -83,6 +99,9 @@ class Two:
     def token(self, name: str) -> str:
         return self.stack.api_key(name)
 
+    def bucket(self, name: str) -> str:
+        return {"ada": self.hers, "bob": self.his}[name]
+
 
 def read(answer: httpx2.Response) -> dict[str, Any]:
     """The message of an answer, whether it came alone or at the end of a stream."""
@@ -92,15 +111,43 @@ def read(answer: httpx2.Response) -> dict[str, Any]:
     return answer.json()
 
 
+def until(holds: Callable[[], object], looks: int = 600) -> None:
+    for _ in range(looks):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError(holds)
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
 
 
+IMPATIENT = """
+from quilt_mcp.catalog import keys
+from quilt_mcp.server.http import guard
+from quilt_mcp.server.users import known_users
+assert min(known_users.KNOWN_SECONDS, keys.ROLE_SECONDS, guard.BODY_SECONDS) >= 30
+known_users.KNOWN_SECONDS, keys.ROLE_SECONDS, guard.BODY_SECONDS = 1.0, 1.0, 2.0
+from quilt_mcp.cli import main
+main()
+"""
+"""A server whose door believes the stack for a second, as long as AWS keys are believed, and which waits two for a body. What is
+remembered for each user (``backends.stack.BELIEVED_SECONDS``, ``registry.manifests.cache.STAT_SECONDS``) is for as long as ever:
+the door's word ends it."""
+
+
 @contextmanager
 def company(
-    stack: Stack, server: S3Access, home: Path, *flags: str, port: int = 0, **variables: str
+    stack: Stack,
+    server: S3Access,
+    home: Path,
+    *flags: str,
+    port: int = 0,
+    impatient: bool = False,
+    **variables: str,
 ) -> Iterator[Company]:
     """Its environment holds AWS keys that open everything: nobody may ever be served with them."""
     home.mkdir(parents=True, exist_ok=True)
@@ -115,9 +162,10 @@ def company(
         **replace(server, url=stack.s3_url).environment(),
         **variables,
     }
+    program = ("-c", IMPATIENT) if impatient else ("-m", "quilt_mcp")
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "quilt_mcp", "serve", "--http", "--port", str(port), *flags],
+            [sys.executable, *program, "serve", "--http", "--port", str(port), *flags],
             cwd=home,
             env=environ,
             stdout=subprocess.PIPE,

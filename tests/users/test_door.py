@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
+import re
 import time
 
 import pytest
@@ -79,6 +81,10 @@ def test_the_front_page_tells_how_to_connect(two: Two, served: Company) -> None:
     page = served.send("GET", "/")
     assert page.headers["content-type"].startswith("text/html")
     assert "claude mcp add" in page.text and two.stack.url in page.text
+    shown = html.unescape(page.text)
+    # awaits src: with --port 0 the page tells port 0
+    assert f"--transport http quilt {served.url} " in shown and f'"url": "{served.url}"' in shown
+    assert set(re.findall(r"http://127[^\s\"<]*", shown)) == {served.url, two.stack.url}
     assert "script" not in page.text
     assert served.send("GET", "/", headers={"Host": "evil.example"}).status_code == 421
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import select
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from company import HEADERS, Company, Two, company, read
+from company import Company, Two, company, read, until
 
 from parts.stack import Fault
 from parts.stack.faults import bad_gateway
@@ -40,14 +43,6 @@ class Slow:
         self._thread.join(60)
         assert self.answer is not None
         return self.answer
-
-
-def until(holds: Callable[[], object]) -> None:
-    for _ in range(600):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError(holds)
 
 
 def silence(two: Two, seconds: float, times: int | None = None) -> None:
@@ -135,16 +130,66 @@ def test_a_call_that_outlives_its_client_is_cancelled(two: Two, served: Company)
         "params": {"name": "registry_list", "arguments": {}},
     }
     text = json.dumps(body).encode()
-    host, _, port = served.origin.removeprefix("http://").partition(":")
-    head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-    with socket.create_connection((host, int(port))) as client:
-        client.sendall(
-            f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {ada}\r\n{head}"
-            f"Content-Length: {len(text)}\r\n\r\n".encode()
-            + text
-        )
+    with served.begun(ada, f"Content-Length: {len(text)}") as client:
+        client.sendall(text)
         until(lambda: asked_for_buckets(two) == 1)
     until(lambda: [one for one in served.audit() if one["outcome"] == "cancelled"])
+
+
+def answer_to(connection: socket.socket, pieces: Iterator[bytes]) -> tuple[int, dict[str, Any], int]:
+    """The status and the error of the answer that comes while ``pieces`` are sent, and how many bytes were sent until then."""
+    sent = 0
+    while not select.select([connection], [], [], 0)[0]:
+        piece = next(pieces, None)
+        assert piece is not None, f"no answer to {sent} bytes"
+        sent += len(piece)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is answered by now
+            connection.sendall(piece)
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65_536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body)["error"]["data"], sent
+
+
+def slowly(piece: bytes) -> Iterator[bytes]:
+    for _ in range(300):
+        time.sleep(0.1)
+        yield piece
+
+
+def test_a_body_that_does_not_end_counts_against_its_user_and_is_answered_408(
+    two: Two, impatient: Company
+) -> None:
+    """Two of ada's are all that one user may have at work there."""
+    ada, bob = two.token("ada"), two.token("bob")
+    with (
+        impatient.begun(ada, "Content-Length: 100") as half,
+        impatient.begun(ada, "Transfer-Encoding: chunked") as trickling,
+    ):
+        half.sendall(b'{"jsonrpc": "2.0", "id": 1')
+        trickling.sendall(b"1\r\n{\r\n")
+        until(lambda: impatient.post(ada).status_code == 429)
+        assert impatient.post(bob).status_code == 200
+        for connection, piece in ((trickling, b"1\r\n \r\n"), (half, b"")):
+            status, error, _ = answer_to(connection, slowly(piece))
+            assert (status, error) == (408, {"code": "body_too_slow", "retryable": True})
+    assert impatient.post(ada).status_code == 200
+    noted = [one.get("principal") for one in impatient.audit() if one.get("code") == 408]
+    assert noted == ["ada", "ada"]
+
+
+def test_a_body_without_an_end_is_answered_413_when_it_is_too_large(two: Two, impatient: Company) -> None:
+    ada = two.token("ada")
+    for _ in range(3):
+        with impatient.begun(ada, "Transfer-Encoding: chunked") as endless:
+            status, error, sent = answer_to(endless, repeat(b"10000\r\n" + b" " * 0x10000 + b"\r\n", 1_000))
+        assert (status, error["code"]) == (413, "body_too_large")
+        assert sent < 32 << 20, "what the kernel holds beside the million that is read"
+    assert impatient.post(ada).status_code == 200, (
+        "of the two requests that she may have at work, none is held"
+    )
 
 
 def test_what_is_noted_of_a_call_holds_no_secret_and_no_content(two: Two, served: Company) -> None:

@@ -34,6 +34,8 @@ def test_the_example_passes_requests_and_tells_who_asked(two: Two, tmp_path: Pat
             assert answer.status_code == 200, answer.text
             assert read(answer)["result"]["structuredContent"]["data"]["user"] == "ada"
             assert http.post(f"{outside}/mcp", json=body, headers=HEADERS | {"Host": NAME}).status_code == 401
+            page = http.get(outside, headers={"Host": NAME}).text
+            assert f"--transport http quilt {public}/mcp " in page and f":{port}" not in page
             large = http.post(f"{outside}/mcp", content=b"x" * (5 << 20), headers={"Host": NAME})
             assert large.status_code == 413
         refused = next(one for one in served.audit() if one["outcome"] == "refused")

@@ -134,6 +134,10 @@ class Stack:
         ``s3_url`` or through the s3Proxy."""
         return self._do("s3_requests")
 
+    def set_s3_silence(self, seconds: float) -> None:
+        """Before each answer of what comes at ``s3_url`` or through the s3Proxy; noted is it at once."""
+        self._do("s3_silence", seconds=seconds)
+
     def forget(self) -> None:
         """The requests up to now."""
         self._do("forget")

@@ -79,6 +79,7 @@ def _forget(site: Site) -> None:
 
 def _reset(site: Site, profile: str, buckets: list[str], config: dict[str, Any]) -> None:
     site.plan.clear()
+    site.gate.silence = 0.0
     site.config = config
     site.state.__init__(profile, buckets)  # type: ignore[misc]  # in place: everything holds this one
     _forget(site)
@@ -104,6 +105,7 @@ _ACTIONS: dict[str, Any] = {
     "clear_faults": lambda site: site.plan.clear(),
     "requests": _requests,
     "s3_requests": _s3_requests,
+    "s3_silence": lambda site, seconds: setattr(site.gate, "silence", seconds),
     "forget": _forget,
     "reset": _reset,
 }

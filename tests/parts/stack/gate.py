@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
@@ -28,6 +29,8 @@ class Gate:
         self.client: httpx2.AsyncClient | None = None
         self.requests: list[dict[str, Any]] = []
         self.lock = threading.Lock()
+        self.silence = 0.0
+        """Seconds before each answer begins."""
 
     @staticmethod
     def is_proxied(path: str) -> bool:
@@ -42,6 +45,7 @@ class Gate:
         bucket, _, key = unquote(raw.decode().lstrip("/")).partition("/")
         headers = dict(scope["headers"])
         refused = self._refused(scope, headers, bucket, key)
+        await asyncio.sleep(self.silence)
         if refused:
             status, code, message = refused
             body = b"" if scope["method"] == "HEAD" else _ERROR.format(code, message).encode()

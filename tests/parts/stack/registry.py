@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -79,7 +80,8 @@ class Registry:
         role = self.state.role_named(user.role)
         if role is None:
             raise Refused(403, "User has no role")
-        given = self.sts.assume_role(RoleArn=role.arn, RoleSessionName=user.name, DurationSeconds=KEY_SECONDS)
+        session = re.sub(r"[^A-Za-z0-9+=,.@-]", "-", user.name)[:64]  # what AWS takes for one
+        given = self.sts.assume_role(RoleArn=role.arn, RoleSessionName=session, DurationSeconds=KEY_SECONDS)
         keys = given["Credentials"]
         expires = time.time() + KEY_SECONDS
         self.state.keys[keys["AccessKeyId"]] = Keys(user.name, role.name, expires)
