@@ -37,7 +37,7 @@ class OnCeph(OnBuckets):
         return ceph.access
 
 
-@pytest.mark.unmeasured
+@pytest.mark.nightly
 class TestIamOpsOnCeph(OnCeph, BucketContract, WritingContract):
     pass
 

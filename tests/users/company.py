@@ -62,7 +62,9 @@ class Company:
         return self.send("POST", content=json.dumps(body), headers=HEADERS | bearer | dict(headers or {}))
 
     def send(self, method: str, path: str = "/mcp", **given: Any) -> httpx2.Response:
-        with httpx2.Client(timeout=60, trust_env=False) as client:
+        with httpx2.Client(
+            timeout=60, trust_env=False, verify=False
+        ) as client:  # no certificate, no file of authorities
             return client.request(method, f"{self.origin}{path}", **given)
 
     @contextmanager

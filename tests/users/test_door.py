@@ -82,7 +82,6 @@ def test_the_front_page_tells_how_to_connect(two: Two, served: Company) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "claude mcp add" in page.text and two.stack.url in page.text
     shown = html.unescape(page.text)
-    # awaits src: with --port 0 the page tells port 0
     assert f"--transport http quilt {served.url} " in shown and f'"url": "{served.url}"' in shown
     assert set(re.findall(r"http://127[^\s\"<]*", shown)) == {served.url, two.stack.url}
     assert "script" not in page.text

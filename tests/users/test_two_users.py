@@ -359,6 +359,5 @@ def test_what_is_struck_out_of_the_audit_leaves_its_lines_json(two: Two, impatie
     ):
         impatient.call(ada, "object_read", uri=f"s3://{two.hers}/{secret}")
     lines = impatient.log.read_text()[before:].splitlines()
-    # awaits src: what is struck out takes the backslash before a quote with it
     assert [json.loads(line)["tool"] for line in lines] == ["object_read"] * 3
     assert not [line for line in lines if "0123" in line]
