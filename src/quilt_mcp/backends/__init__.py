@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
+from weakref import ref
 
 from quilt_mcp.auth.identity import Identity, QuiltAccess, S3Access, TokenAccess
 from quilt_mcp.auth.registry_http import NoKeys
@@ -118,11 +119,13 @@ def _of_stack(
             try:
                 return source()
             except NoKeys:
-                ops.is_outdated = True  # another role has none: the next call goes through the stack
+                if (opened := opened_by()) is not None:
+                    opened.is_outdated = True  # another role has none: the next call goes through the stack
                 raise
 
         direct = replace(s3, keys=asked_before_each_use(keys), **_way(stack, options))
         ops = StackOps(stack, direct, registry, options, backend=backend, renew_keys=renew_keys)
+        opened_by = ref(ops)  # clients of S3 are kept beside it, and must not keep it
         ops.is_outdated = not is_proven
         return ops
     from quilt_mcp.backends.through.ops import ThroughOps
