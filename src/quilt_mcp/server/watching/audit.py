@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from logging.handlers import WatchedFileHandler
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quilt_mcp.errors import Misconfigured
 from quilt_mcp.server.watching.lines import Lines
 from quilt_mcp.server.watching.log import safe, say
-from quilt_mcp.server.watching.meters import Meters
+
+if TYPE_CHECKING:
+    from quilt_mcp.server.watching.meters import Meters
 
 STANDARD_ERROR: Final = "-"
 OFF: Final = "off"

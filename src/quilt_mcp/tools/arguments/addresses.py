@@ -247,8 +247,9 @@ async def _package_or_file(call: Call, text: str) -> Target:
         return url
     is_shared = call.settings.serves_many
     raise ObjectNotFound(
-        f"{text[:200]!r} names no package of {package.registry}"
-        + ("." if is_shared else ", and no file or folder below the first root."),
+        f"{text[:200]!r} names no package of {package.registry}."
+        if is_shared
+        else f"{text[:200]!r} names neither a package of {package.registry} nor a file or folder below the first root.",
         next_step="packages_list shows the packages"
         + ("." if is_shared else "; object_list with location='.' shows the first root."),
         details={"package": package.name, "registry": package.registry},
