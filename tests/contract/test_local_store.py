@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +41,7 @@ from quilt_mcp.storage.local.stores import LocalStores
 from quilt_mcp.storage.local.syscalls import Syscalls
 from quilt_mcp.storage.store import (
     PIECE,
+    SignedUpload,
     Store,
 )
 from quilt_mcp.storage.wrappers import ReadOnlyStore, ReadOnlyStores
@@ -396,6 +398,12 @@ class TestReadOnlyStore(LocalFiles):
         class Bucket(LocalStore):
             """A store of a bucket's abilities."""
 
+            async def sign(self, key: str, *, version: str | None, expires_in: int) -> tuple[str, datetime]:
+                return key, datetime.now(UTC)
+
+            async def sign_upload(self, key: str, *, size: int, expires_in: int) -> SignedUpload:
+                raise AssertionError("nothing is written")
+
             def __init__(self, root: Path) -> None:
                 super().__init__(root)
                 self.local_files = self.intake = None
@@ -405,7 +413,11 @@ class TestReadOnlyStore(LocalFiles):
         self.raw_set("a", b"x")
         inner = Bucket(tmp_path)
         bucket = ReadOnlyStore(inner)
-        assert bucket.signer is bucket.pages is inner
+        assert bucket.pages is inner
+        assert bucket.signer is not None
+        assert (await bucket.signer.sign("a", version=None, expires_in=1))[0] == "a"
+        with pytest.raises(ReadOnly):
+            await bucket.signer.sign_upload("a", size=1, expires_in=1)
         assert bucket.local_files is bucket.intake is None
         plain = ReadOnlyStore(LocalStore(tmp_path))
         assert plain.signer is plain.pages is None

@@ -34,7 +34,7 @@ TABLE = "schema: []\nsource: {type: quilt-packages}\nparser: {format: csv}\n"
 
 
 async def listed(session: Session) -> dict[str, dict[str, Any]]:
-    async with Client(build(session, Asker())) as client:
+    async with Client(build(session, lambda _: Asker())) as client:
         tools = (await client.list_tools()).tools
         return {one.name: one.model_dump(mode="json", by_alias=True) for one in tools}
 

@@ -220,7 +220,7 @@ def test_an_upload_tells_how_to_send_and_what_comes_then(user: User, bucket: str
     data = found["data"]
     assert (data["kind"], data["method"], found["uri"]) == ("upload", "PUT", uri)
     assert data["headers"] == {"Content-Length": "4", "If-None-Match": "*"}
-    assert "curl -f -T FILE -H 'If-None-Match: *' URL" in data["next_step"]
+    assert "curl -f -T FILE -H 'If-None-Match: *' 'URL'" in data["next_step"]
     assert uri in data["next_step"] and "package_create" in data["next_step"]
     with httpx2.Client(trust_env=False) as client:
         assert client.put(data["url"], content=b"a,b\n", headers=data["headers"]).status_code == 200

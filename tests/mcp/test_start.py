@@ -34,7 +34,7 @@ from quilt_mcp.auth.identity import Asker
 from quilt_mcp.config import Settings
 from quilt_mcp.server.surface import build
 from quilt_mcp.session import Session
-server = build(Session(Settings()), Asker())
+server = build(Session(Settings()), lambda _: Asker())
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 

@@ -16,7 +16,7 @@ from quilt_mcp import backends
 from quilt_mcp.config import Settings
 from quilt_mcp.server import serve
 
-def open_badly(identity, settings):
+def open_badly(identity, settings, common=None):
     print("printed by a library")
     sys.stdout.write("written\\n")
     os.write(1, b"written to the descriptor\\n")

@@ -83,7 +83,7 @@ def test_the_front_page_tells_how_to_connect(two: Two, served: Company) -> None:
     assert "claude mcp add" in page.text and two.stack.url in page.text
     shown = html.unescape(page.text)
     assert f"--transport http quilt {served.url} " in shown and f'"url": "{served.url}"' in shown
-    assert set(re.findall(r"http://127[^\s\"<]*", shown)) == {served.url, two.stack.url}
+    assert set(re.findall(r"http://127[^\s\"<)]*", shown)) == {served.url, two.stack.url}
     assert "script" not in page.text
     assert served.send("GET", "/", headers={"Host": "evil.example"}).status_code == 421
 

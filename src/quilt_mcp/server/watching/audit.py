@@ -15,9 +15,10 @@ from functools import partial
 from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, Final
 
+from quilt_mcp.domain.printable import printable
 from quilt_mcp.errors import Misconfigured
 from quilt_mcp.server.watching.lines import Lines
-from quilt_mcp.server.watching.log import safe, say
+from quilt_mcp.server.watching.log import say, struck
 
 if TYPE_CHECKING:
     from quilt_mcp.server.watching.meters import Meters
@@ -112,13 +113,13 @@ class Audit:
     def _note(self, **fields: Any) -> None:
         if self._lines is None:
             return
-        told = {name: _safe(value) for name, value in fields.items() if value is not None}
+        told = {name: _struck(value) for name, value in fields.items() if value is not None}
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **told}
-        self._lines.put(json.dumps(line, ensure_ascii=False))
+        self._lines.put(printable(json.dumps(line, ensure_ascii=False)))  # whose escapes are JSON's
 
 
-def _safe(value: Any) -> Any:
-    return safe(value) if isinstance(value, str) else value
+def _struck(value: Any) -> Any:
+    return struck(value) if isinstance(value, str) else value
 
 
 def _lost(count: int) -> str:

@@ -40,10 +40,15 @@ _SECRET_FORMS: Final = re.compile(
 
 def safe(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text as a terminal or a log may show it: secrets struck out, control and invisible characters as escapes."""
+    return printable(struck(text, environ))
+
+
+def struck(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The text without its secrets."""
     for name in _SECRET_VARIABLES:
         if len(secret := environ.get(name, "")) >= 8:
             text = text.replace(secret, "***")
-    return printable(_TOKENS.sub("***", _SECRET_FORMS.sub(r"\1***", text)))
+    return _TOKENS.sub("***", _SECRET_FORMS.sub(r"\1***", text))
 
 
 def say(text: str) -> None:
