@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 
 from quilt_mcp.ops import QuiltOps
+from quilt_mcp.storage.locks import Locks
 
 MOST: Final = 1_000
 IDLE_SECONDS: Final = 600.0
@@ -35,23 +35,13 @@ class Pool:
         self._clock = clock
         self._opened: OrderedDict[Key, tuple[float, QuiltOps]] = OrderedDict()
         self._opening: set[Key] = set()
-        self._turns: dict[Key, anyio.Lock] = {}
+        self.turn = Locks[Key]().held
+        """One task at a time for a key."""
         self.limiter = anyio.CapacityLimiter(OPENING_AT_ONCE)
         """Threads that open backends: none that a call of an opened one waits for."""
 
     def __len__(self) -> int:
         return len(self._opened)
-
-    @asynccontextmanager
-    async def turn(self, key: Key) -> AsyncGenerator[None]:
-        """One task at a time for a key."""
-        lock = self._turns.setdefault(key, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():  # nobody waited, to whom it would have gone
-                self._turns.pop(key, None)
 
     def get(self, key: Key) -> QuiltOps | None:
         _, found = self._opened.pop(key, (0.0, None))

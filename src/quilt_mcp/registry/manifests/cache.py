@@ -35,9 +35,10 @@ from quilt_mcp.registry.manifests.lines import FileLines, Lines
 from quilt_mcp.registry.manifests.look import OtherOrder, look, look_through
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.manifests.scan import extensions
-from quilt_mcp.registry.manifests.shelf import Locks, Shelf
+from quilt_mcp.registry.manifests.shelf import Shelf
 from quilt_mcp.registry.manifests.sorted_copy import sorted_copy
 from quilt_mcp.registry.manifests.step import Step
+from quilt_mcp.storage.locks import Locks
 from quilt_mcp.storage.store import LocalFiles, ObjectStat, Store
 
 SMALL: Final = 8 << 20
@@ -73,7 +74,7 @@ class ManifestCache:
         self._folder = self._shelf.folder(directory, max_bytes)
         self.private = self._folder.private
         self._small = small
-        self._loading = Locks().held
+        self._loading = Locks[str]().held
         self._stat_seconds = STAT_SECONDS if shelf else 0.0
         self._stats = Remembered[tuple[str, str], tuple[float, ObjectStat]](STATS)
         self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
-
-import anyio
 
 from quilt_mcp.registry.manifests.diff import Difference
 from quilt_mcp.registry.manifests.folder import CacheFolder
 from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.storage.locks import Locks
 
 MEMORY: Final = 32 << 20
 """Bytes of manifests and their indexes that are kept in memory, and of comparisons as many; the last of each stays, even if it
 alone has more."""
 LARGE: Final = 8
 """Large manifests kept open, each of them a descriptor."""
-
-
-class Locks:
-    """One task at a time for a name. Safe between tasks of one event loop."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, anyio.Lock] = {}
-
-    @asynccontextmanager
-    async def held(self, name: str) -> AsyncGenerator[None]:
-        lock = self._locks.setdefault(name, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():  # nobody waited, to whom it would have gone
-                self._locks.pop(name, None)
 
 
 class Shelf:
@@ -45,7 +25,7 @@ class Shelf:
         self._manifests: OrderedDict[str, Manifest] = OrderedDict()
         self._differences: OrderedDict[tuple[str, str, str], Difference] = OrderedDict()
         self._folder: CacheFolder | None = None
-        self.locked = Locks().held
+        self.locked = Locks[str]().held
         """To work on a manifest that is on the shelf: nobody is asked for anything meanwhile."""
 
     def folder(self, directory: Path, max_bytes: int) -> CacheFolder:

@@ -10,8 +10,8 @@ import hashlib
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -26,6 +26,7 @@ from quilt_mcp.errors import (
     StorageBusy,
     StorageUnavailable,
 )
+from quilt_mcp.storage.locks import Locks
 from quilt_mcp.storage.workers import in_thread
 
 KNOWN_SECONDS: Final = 45.0
@@ -73,7 +74,7 @@ class KnownUsers:
         self._users: OrderedDict[str, tuple[float, User]] = OrderedDict()
         self._failures: OrderedDict[str, tuple[float, bool]] = OrderedDict()
         """When, and whether it was refused (or else could not be asked about)."""
-        self._turns: dict[str, anyio.Lock] = {}
+        self._turns = Locks[str]()
         self._waiting: Counter[str] = Counter()
         self._strangers_waiting = 0
         self._strangers = anyio.CapacityLimiter(_STRANGERS_AT_ONCE)
@@ -90,7 +91,7 @@ class KnownUsers:
         if (known := self._held(digest)) is not None:
             return known
         with self._place(digest):
-            async with self._turn(digest):
+            async with self._turns.held(digest):
                 return self._held(digest) or await self._asked(token, digest)
 
     @contextmanager
@@ -162,16 +163,6 @@ class KnownUsers:
         self._failures.move_to_end(digest)
         while len(self._failures) > MOST_REFUSED:
             self._failures.popitem(last=False)
-
-    @asynccontextmanager
-    async def _turn(self, digest: str) -> AsyncGenerator[None]:
-        lock = self._turns.setdefault(digest, anyio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():  # nobody waited, to whom it would have gone
-                self._turns.pop(digest, None)
 
 
 def _refused() -> AuthenticationError:
