@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
 import httpx2
 import jwt
 import pytest
@@ -221,3 +224,25 @@ async def test_keys_are_asked_for_once_and_again_for_one_that_is_new(algorithm: 
     assert jwt.get_unverified_header(made.token(RESOURCE))["alg"] == algorithm
     now += 5_000
     assert await issuer.scopes(made.token(RESOURCE)), "keys that are held serve while the issuer is away"
+
+
+@pytest.mark.anyio
+async def test_an_issuer_that_tells_no_keys_or_falls_silent_keeps_no_known_key_waiting() -> None:
+    now = 1_000.0
+    with authority() as made:
+        issuer = Issuer(made.url, f"{made.url}/jwks", RESOURCE, "RS256", clock=lambda: now)
+        token = made.token(RESOURCE)
+        assert await issuer.scopes(token)
+        keys, made.keys = made.keys, {}
+        now += 700
+        for _ in range(3):
+            assert await issuer.scopes(token), "a set of no keys replaces none"
+            await asyncio.sleep(0.2)
+        assert made.asked == ["/jwks"] * 2
+        made.keys = keys
+        port = int(made.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):  # takes the connection, and answers nothing
+        now += 700
+        with anyio.fail_after(2):
+            for _ in range(3):
+                assert await issuer.scopes(token)
