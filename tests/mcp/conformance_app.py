@@ -27,6 +27,7 @@ import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import InvalidRequestState, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
 
 from quilt_mcp.config import Settings
 from quilt_mcp.demo.samples import png
@@ -122,7 +123,9 @@ async def needs_sampling(ctx: Context, params: types.CallToolRequestParams) -> A
 
 async def sampling(ctx: Context, params: types.CallToolRequestParams) -> Answer:
     asked = types.CreateMessageRequest(params=question(str((params.arguments or {}).get("prompt")), 100))
-    answer = await ctx.session.send_request(asked, types.CreateMessageResult)
+    # On the call's own stream: the client's other one may not be open yet, and what is sent to none is lost.
+    own_stream = ServerMessageMetadata(related_request_id=ctx.request_id)
+    answer = await ctx.session.send_request(asked, types.CreateMessageResult, metadata=own_stream)
     return said(text(f"LLM response: {answer.content.model_dump_json()}"))
 
 
