@@ -10,6 +10,7 @@
     │   ├── NotAFile              not_a_file            a folder stands where a file is meant
     │   ├── TooLarge              too_large             asked for more than one answer may carry
     │   ├── InvalidWhere          invalid_where         a where that is not a list of simple comparisons
+    │   ├── InvalidQuery          invalid_query         a search's query that cannot be read
     │   ├── NotATable             not_a_table           rows are asked of a file that has none
     │   ├── TooCostly             too_costly            looking into the file takes more memory or time than a call may
     │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
@@ -113,6 +114,10 @@ class TooLarge(InputError):
 
 class InvalidWhere(InputError):
     code = "invalid_where"
+
+
+class InvalidQuery(InputError):
+    code = "invalid_query"
 
 
 class NotATable(InputError):

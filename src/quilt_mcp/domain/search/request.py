@@ -13,18 +13,20 @@ from quilt_mcp.domain.search.facet import ALL, Facets
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument
 
-Scope = Literal["packages", "objects"]
-SCOPES: Final[tuple[Scope, ...]] = ("packages", "objects")
+Scope = Literal["packages", "entries", "objects"]
+SCOPES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
 BEST: Final = "best"
 """The best match first."""
 SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
     "packages": ("name", "modified", "size", "entries"),
+    "entries": ("name", "path", "modified", "size"),
     "objects": ("name", "modified", "size"),
 }
 """Fields that a search may be sorted by, beside metadata of packages."""
 
 FACETS: Final[Mapping[Scope, tuple[str, ...]]] = {
     "packages": ("modified", "size", "entries", "workflow"),
+    "entries": ("name", "modified", "size", "ext"),
     "objects": ("modified", "size", "ext"),
 }
 """Fields whose facets there are, beside metadata of packages."""
