@@ -64,7 +64,14 @@ class SupportsRoles(Protocol):
 
 
 class SupportsSearch(Protocol):
-    async def search(self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None) -> Found:
+    async def search(
+        self,
+        request: SearchRequest,
+        *,
+        limit: int = 30,
+        cursor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> Found:
         """One page of what matches, in the order of ``request.sort``; ``limit`` 0: none, but the total and the facets. ``total``
         None: not told. What matches nothing has a warning ``no_match``, which says where was searched. Raises InvalidArgument for
         a field, a comparison or an order that the search lacks, NotSupported for an order or facets that this stack lacks,
@@ -104,7 +111,7 @@ class SupportsRestore(Protocol):
 
 LEARNED = ("admin", "keys", "tables")
 """Abilities that hang on who is signed in: ``learn`` finds out."""
-ABILITIES = ("roles", "search", "restores", *LEARNED)
+ABILITIES = ("roles", "restores", *LEARNED)
 """What not every backend has: attributes of QuiltOps, None where missing."""
 
 
@@ -128,7 +135,7 @@ class QuiltOps(Protocol):
     def roles(self) -> SupportsRoles | None: ...
 
     @property
-    def search(self) -> SupportsSearch | None: ...
+    def search(self) -> SupportsSearch: ...
 
     @property
     def restores(self) -> SupportsRestore | None: ...

@@ -22,6 +22,7 @@ from quilt_mcp.backends.objects import (
     hash_place,
 )
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.searching.registry_search import RegistrySearch
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff, is_same_json
@@ -95,7 +96,6 @@ class DirectOps(LinkOps):
         """URLs of those that are configured."""
         self.default_registry = registries[0]
         self.roles: SupportsRoles | None = None
-        self.search: SupportsSearch | None = None
         self.is_outdated = False
         self.admin: SupportsAdministration | None = None
         self.keys: SupportsAdministration | None = None
@@ -105,6 +105,10 @@ class DirectOps(LinkOps):
         self._manifests = ManifestCache(options.cache, options.cache_bytes, shelf=options.shelf)
         self._named = NamedRevisions()
         self._clock = clock
+        self.catalogs = RegistrySearch(
+            self._registry, lambda: self.registries, self._manifests.private, clock=clock
+        )
+        self.search: SupportsSearch = self.catalogs
 
     async def look_again(self) -> None:
         """Nothing of it changes but by a call of its own."""
@@ -310,14 +314,14 @@ class DirectOps(LinkOps):
         return await (await self._author(request.package.registry)).plan(request)
 
     async def create(self, request: CreateRequest, progress: Progress = no_progress) -> Commit:
-        with self._writing("package_create"):
+        with self._writing("package_create", request.package.registry):
             return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_patch(self, request: PatchRequest) -> Plan:
         return await (await self._author(request.package.registry)).plan(request)
 
     async def patch(self, request: PatchRequest, progress: Progress = no_progress) -> Commit:
-        with self._writing("package_patch"):
+        with self._writing("package_patch", request.package.registry):
             return await (await self._author(request.package.registry)).write(request, progress)
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
@@ -328,7 +332,7 @@ class DirectOps(LinkOps):
         return replace(plan, warnings=(*plan.warnings, *await self._source_notices(request.source)))
 
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
-        with self._writing("package_copy"):
+        with self._writing("package_copy", request.destination.registry):
             author = await self._author(request.destination.registry)
             if await self._rolls_back(request):
                 return await Rollback(author, request).write()
@@ -337,13 +341,14 @@ class DirectOps(LinkOps):
             return replace(commit, warnings=(*commit.warnings, *notices))
 
     @contextmanager
-    def _writing(self, verb: str) -> Generator[None]:
+    def _writing(self, verb: str, registry: str) -> Generator[None]:
         """Around a write, after which nothing is believed that was seen before it."""
         self._require_writes(verb)
         try:
             yield
         finally:
             self._manifests.forget_stats()
+            self.catalogs.doubt(registry)
 
     async def _source_notices(self, source: PackageUri) -> tuple[str, ...]:
         if source.top_hash is None:
@@ -387,6 +392,7 @@ class DirectOps(LinkOps):
         finally:
             self._named.forget(registry.store, package.name)
             self._manifests.forget_stats()
+            self.catalogs.doubt(registry.url)
 
     async def install(
         self,

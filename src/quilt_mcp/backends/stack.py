@@ -18,6 +18,7 @@ from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.restores import Restores
+from quilt_mcp.backends.searching.registry_search import RegistrySearch
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
@@ -54,7 +55,8 @@ class OfStack(DirectOps):
         believed = BELIEVED_SECONDS if options.is_shared else 0.0
         self._user = _Roles(stack, self._role_switched, self._require_writes, self._see, believed)
         self.roles = self._user
-        self.search = _Search(StackSearch(stack.graph, self._shown, allowed))
+        own = None if options.is_shared or options.through_stack else self.catalogs
+        self.search = _Search(StackSearch(stack.graph, self._shown, allowed), own)
         self.restores = Restores(self.locate, self._require_writes, stack.restore)
         self._learning = anyio.Lock()
         self._not_told: tuple[float, tuple[str, ...]] | None = None
@@ -214,11 +216,32 @@ class _Roles:
 
 
 class _Search:
-    """See ``ops.SupportsSearch``."""
+    """See ``ops.SupportsSearch``: the stack's own search, and by choice this server's over the buckets that are named."""
 
-    def __init__(self, search: StackSearch) -> None:
+    def __init__(self, search: StackSearch, catalogs: RegistrySearch | None) -> None:
+        """``catalogs`` None: this process keeps none, as it serves many users or reads nothing but through the stack."""
         self._search = search
+        self._catalogs = catalogs
 
-    async def search(self, request: SearchRequest, *, limit: int = 30, cursor: str | None = None) -> Found:
+    async def search(
+        self,
+        request: SearchRequest,
+        *,
+        limit: int = 30,
+        cursor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> Found:
         most = checked_limit(limit) if limit else 0
+        if request.engine == "local" or (request.engine == "auto" and request.scope == "entries"):
+            if self._catalogs is None:
+                raise NotSupported(
+                    "This server keeps no catalog of its own: it serves many users, or reads everything through the stack.",
+                    next_step="Leave engine out and search over packages, whose hits name the files that matched, or over objects.",
+                )
+            return await self._catalogs.search(request, limit=most, cursor=cursor, progress=progress)
+        if request.scope == "entries":
+            raise NotSupported(
+                "A stack's search is over packages and objects, and tells of each package some files that matched.",
+                next_step="Search with scope=packages, or with engine=local.",
+            )
         return await in_thread(partial(self._search.page, request, most, cursor))

@@ -8,7 +8,7 @@ from typing import Any, cast
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.search.facet import ALL, Facet, Facets
-from quilt_mcp.domain.search.request import BEST, SCOPES, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search.request import BEST, ENGINES, SCOPES, EngineName, FoundFile, Hit, Scope, SearchRequest
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
@@ -36,12 +36,13 @@ async def search(
     sort: str = BEST,
     all_revisions: bool = False,
     facets: Sequence[str] = (),
+    engine: str = "auto",
+    build: bool = False,
     detail: bool = False,
     limit: int = 30,
     cursor: str | None = None,
 ) -> Answer:
     searching = call.ops.search
-    assert searching is not None, "the tool is called where there is this ability"
     request = SearchRequest(
         query,
         cast("Scope", scope),
@@ -50,8 +51,10 @@ async def search(
         sort,
         all_revisions,
         tuple(facets),
+        cast("EngineName", engine),
+        build,
     )
-    page = await searching.search(request, limit=limit, cursor=cursor)
+    page = await searching.search(request, limit=limit, cursor=cursor, progress=call.progress)
     dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)
     room = _PAGE_BYTES // max(len(page.items), _FULL_ROWS)
     default, by = call.ops.default_registry, sort.lstrip("-") if sort.lstrip("-").startswith("/") else None
@@ -78,6 +81,16 @@ def _row(
     package = PackageUri.parse(hit.uri)
     name = f"{package.name}@{hash_text(package.top_hash, detail)}"
     where = package.registry if detail or package.registry != default else None
+    if package.path is not None:
+        return present(
+            file=f"{name}/{package.path}",
+            registry=where,
+            size=hit.size,
+            modified=time_text(hit.modified) if detail else hit.modified.date().isoformat() if dated and hit.modified else None,
+            metadata=hit.metadata if detail else None,
+            hash=hit.hash if detail else None,
+            physical_key=hit.physical_key if detail else None,
+        )
     if not detail:
         return _lean(hit, name, where, dated, sorted_by, room)
     return present(
@@ -88,6 +101,7 @@ def _row(
         size=hit.size,
         message=hit.message,
         matched=list(hit.matched) or None,
+        match=hit.highlight,
         files=[_file(one) for one in hit.files] or None,
         metadata=hit.metadata,
     )
@@ -108,6 +122,7 @@ def _lean(
         files=paths or None,
         more_files=len(hit.files) - len(paths) or None,
         metadata=at_pointers(hit.metadata, [sorted_by]) or None if sorted_by else None,
+        match=hit.highlight,
     )
     room = most - len(json_text({**row, "message": ""}))
     if hit.message and (room >= _MESSAGE or not paths):
@@ -135,6 +150,7 @@ def _facet(one: Facet) -> dict[str, Any]:
         max=one.high,
         values=list(one.values) or None,
         more_values=one.more_values or None,
+        counts=list(one.counts) or None,
     )
 
 
@@ -168,17 +184,20 @@ SEARCH = ToolSpec(
             **listed(TEXT),
             "description": f"To filter by: fields, pointers or {ALL}",
         },
+        "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose search"},
+        "build": {"type": "boolean", "default": False, "description": "Read all of a large bucket now"},
         "detail": {**DETAIL, "description": "All there is"},
         "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
         "cursor": CURSOR,
     },
     required=(),
     data=fields(
-        facets=listed(fields(field=TEXT, type=TEXT, min={}, max={}, values=listed(TEXT), more_values=NUMBER)),
+        facets=listed(fields(field=TEXT, type=TEXT, min={}, max={}, values=listed(TEXT), more_values=NUMBER, counts=listed(NUMBER))),
         facets_cut={"type": "boolean"},
         hits=listed(
             fields(
                 package=TEXT,
+                file=TEXT,
                 uri=TEXT,
                 registry=TEXT,
                 modified=TEXT,
@@ -186,6 +205,9 @@ SEARCH = ToolSpec(
                 size=NUMBER,
                 message=TEXT,
                 matched=listed(TEXT),
+                match=TEXT,
+                hash=TEXT,
+                physical_key=TEXT,
                 files=listed({}),
                 more_files=NUMBER,
                 deleted={"type": "boolean"},
@@ -194,5 +216,4 @@ SEARCH = ToolSpec(
         ),
     ),
     run=search,
-    needs=("search",),
 )

@@ -8,9 +8,7 @@ from typing import Any, Final, cast
 
 from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.shapes import number_of, object_of, text_of
-from quilt_mcp.domain.metadata import is_within
-from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.search.facet import ALL, Facet, Facets, Kind
+from quilt_mcp.domain.search.facet import Facet, Facets, Kind
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "NumberPackageUserMetaFacet": "number",
@@ -26,11 +24,6 @@ _SYSTEM: Final[Mapping[str, Kind]] = {
     "workflow": "keyword",
     "ext": "keyword",
 }
-_FEW: Final = 5
-"""Values of one field among many."""
-_MANY: Final = 50
-"""Values of one field that was asked for by name."""
-_ROWS: Final = 60
 _LONGEST_VALUE: Final = 200
 _LONGEST_POINTER: Final = 300
 _LOOKED_AT: Final = 100_000
@@ -60,33 +53,6 @@ def read_stats(stats: Mapping[str, Any], also: Iterable[Facet] = ()) -> Facets:
     return Facets((*there, *by_pointer.values()), stats.get("userMetaTruncated") is True)
 
 
-def chosen(facets: Facets, wanted: Iterable[str]) -> Facets:
-    """The facets of ``wanted`` fields and pointers, of a pointer those below it too; of ALL, a few values of each."""
-    names = tuple(wanted)
-    if ALL in names:
-        rows = [_shortened(one, _FEW) for one in facets.items[:_ROWS]]
-        return Facets(tuple(rows), facets.is_cut or len(facets.items) > _ROWS)
-    rows = [one for one in facets.items if any(is_of(one, name) for name in names)]
-    return Facets(tuple(_shortened(one, _MANY) for one in rows[:_ROWS]), len(rows) > _ROWS)
-
-
-def no_facet(facets: Facets, wanted: Iterable[str]) -> tuple[str, ...]:
-    """Warnings of pointers that nothing which was found has."""
-    pointers = [one.field for one in facets.items if one.field.startswith("/")]
-    said: list[str] = []
-    for name in wanted:
-        if not name.startswith("/") or any(is_of(one, name) for one in facets.items):
-            continue
-        near = suggest(name, pointers)
-        close = f" Close to it: {', '.join(near)}." if near else ""
-        said.append(f"no_facet: nothing that is found has {name[:80]}.{close}")
-    return tuple(said)
-
-
-def is_of(facet: Facet, name: str) -> bool:
-    return facet.field == name or (name.startswith("/") and is_within(facet.field, name.rstrip("/")))
-
-
 def _facet(name: str, kind: Kind, extents: object) -> Facet:
     there = object_of(extents)
     if kind in ("number", "datetime"):
@@ -96,12 +62,6 @@ def _facet(name: str, kind: Kind, extents: object) -> Facet:
     listed = cast("list[Any]", values) if isinstance(values, list) else []
     kept = [one for one in listed[:_LOOKED_AT] if isinstance(one, str) and 0 < len(one) <= _LONGEST_VALUE]
     return Facet(name, kind, None, None, tuple(kept), len(listed) - len(kept))
-
-
-def _shortened(facet: Facet, most: int) -> Facet:
-    values = facet.values[:most]
-    more = facet.more_values + len(facet.values) - len(values)
-    return Facet(facet.field, facet.kind, facet.low, facet.high, values, more)
 
 
 def _number(value: object) -> float | None:

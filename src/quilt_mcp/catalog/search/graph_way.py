@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search import hits
-from quilt_mcp.catalog.search.facets import chosen, is_of, no_facet, read_facet, read_facets, read_stats
+from quilt_mcp.catalog.search.facets import read_facet, read_facets, read_stats
 from quilt_mcp.catalog.search.predicates import filters, kind_of
 from quilt_mcp.catalog.shapes import object_of, objects_of, text_of
 from quilt_mcp.catalog.unions import result
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.printable import printable
-from quilt_mcp.domain.search.facet import ALL, Facet, Facets, Kind
+from quilt_mcp.domain.search.facet import ALL, Facet, Facets, Kind, chosen, is_of, no_facet
 from quilt_mcp.domain.search.request import BEST, Found, Order, SearchRequest
 from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, StackFailed, StackRefused
 

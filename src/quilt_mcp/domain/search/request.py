@@ -15,6 +15,9 @@ from quilt_mcp.errors import InvalidArgument
 
 Scope = Literal["packages", "entries", "objects"]
 SCOPES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
+EngineName = Literal["auto", "local", "stack"]
+ENGINES: Final[tuple[EngineName, ...]] = ("auto", "local", "stack")
+"""Whose search it is: this server's own, over a catalog that it keeps, or the Quilt stack's."""
 BEST: Final = "best"
 """The best match first."""
 SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
@@ -63,7 +66,8 @@ class Order:
 class SearchRequest:
     """``registries`` empty: all in reach. ``conditions`` are on fields of what is searched, or on JSON pointers into packages'
     metadata. ``all_revisions``: not the latest of each package alone. ``facets``: fields and pointers whose facets are wanted
-    beside the first page, or ``facet.ALL``."""
+    beside the first page, or ``facet.ALL``. ``engine``: whose search, and ``build``: whether a catalog may take all the time and
+    the requests that it needs to be whole."""
 
     text: str
     scope: Scope = "packages"
@@ -72,6 +76,8 @@ class SearchRequest:
     sort: str = BEST
     all_revisions: bool = False
     facets: tuple[str, ...] = ()
+    engine: EngineName = "auto"
+    build: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,9 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A package's revision (``uri`` is a quilt+ one, with its hash) or an object (with its version, where that is told).
-    ``matched``: the fields that did, where the search tells them. ``is_deleted``: the version is a mark that the object was
+    """A package's revision or a file of it (``uri`` is a quilt+ one, with its hash) or an object (with its version, where that is told).
+    ``matched``: the fields that did, where the search tells them, and ``highlight`` the text around the first of them that no
+    other field of a hit shows. ``is_deleted``: the version is a mark that the object was
     deleted."""
 
     uri: str
@@ -98,6 +105,9 @@ class Hit:
     metadata: Mapping[str, Any] | None = None
     files: tuple[FoundFile, ...] = ()
     is_deleted: bool = False
+    highlight: str | None = None
+    hash: str | None = None
+    physical_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ async def read_front(registry: Registry, package: PackageUri, manifest: Manifest
             return None
         try:
             with anyio.fail_after(_SECONDS):
-                return await _read(registry, package, entry)
+                return await read_beginning(registry, package, entry)
         except QuiltError as error:
             reason = f"{error.code}: {error.message}"
         except TimeoutError:
@@ -79,7 +79,7 @@ async def read_front(registry: Registry, package: PackageUri, manifest: Manifest
     return Front(shown, parsed, tuple(warnings))
 
 
-async def _read(registry: Registry, package: PackageUri, entry: Entry) -> tuple[bytes, bool]:
+async def read_beginning(registry: Registry, package: PackageUri, entry: Entry) -> tuple[bytes, bool]:
     """The file, or its head where it is large; and whether its bytes are those that the manifest records."""
     asked = entry.physical_key, entry.hash
     found = registry.manifests.texts.get(asked)

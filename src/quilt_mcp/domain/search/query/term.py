@@ -14,7 +14,7 @@ Bound = float | datetime | str
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """``tokens``, in lower case, stand one after the other with signs and spaces alone between them. ``written``: the whole, as it
+    """``tokens``, in lower case, stand one after the other with only signs and spaces between them. ``written``: the whole, as it
     was written."""
 
     tokens: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""Search with no server: over the catalogs of registries that this process keeps."""

@@ -1,0 +1,174 @@
+"""Packages of one registry that meet a search, and what their metadata offers to filter by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.metadata import at_pointers
+from quilt_mcp.domain.search.facet import Facet, Kind
+from quilt_mcp.domain.search.filter import Filter, TimeTest
+from quilt_mcp.domain.search.query.term import Query
+from quilt_mcp.domain.search.request import FoundFile, Hit, Order
+from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.backends.searching.highlight import highlighted
+from quilt_mcp.search.packages import PackageRow, Shown
+
+OWN: Final = ("name", "modified", "size", "entries", "workflow", "hash", "message")
+ALSO: Final[Mapping[str, str]] = {"package": "name", "top_hash": "hash", "comment": "message"}
+_KINDS: Final[Mapping[str, Kind]] = {"number": "number", "boolean": "boolean", "datetime": "datetime", "text": "keyword"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A package that was found, in one of the registries that are searched. ``value``: what it is sorted by."""
+
+    registry: str
+    row: PackageRow
+    score: float
+    value: Any = None
+
+
+class PackageWhere:
+    """``where``, held against packages. A name that is none of a package's own fields is one of its metadata."""
+
+    def __init__(self, conditions: tuple[Condition, ...]) -> None:
+        named = [(ALSO.get(one.column, one.column), one) for one in conditions]
+        self._times = [TimeTest(one) for name, one in named if name == "modified"]
+        self._filter = Filter([one for name, one in named if name != "modified"])
+        self._pointers = [one.column for name, one in named if name not in OWN]
+        self.needs_metadata = bool(self._pointers) or any(name == "message" for name, _ in named)
+
+    def takes(self, row: PackageRow) -> bool:
+        moment = moment_of(row.modified)
+        if not all(test.holds(moment) for test in self._times):
+            return False
+        metadata: Any = json.loads(row.metadata) if row.metadata and self._pointers else None
+        if isinstance(metadata, Mapping):
+            self._filter.meet(cast("Mapping[str, Any]", metadata))
+        own = {
+            "name": row.name,
+            "size": row.size,
+            "entries": row.entries,
+            "workflow": row.workflow,
+            "hash": row.top_hash,
+            "message": row.message,
+        }
+        own |= {also: own[name] for also, name in ALSO.items()}
+        return self._filter.takes({**at_pointers(metadata, self._pointers), **own})
+
+    def told(self) -> list[str]:
+        return [*self._filter.mistyped(), *self._filter.unknown()]
+
+
+def in_order(found: Sequence[Ranked], order: Order) -> list[Ranked]:
+    """Equal ones are in the order of their names, then of the registries. What lacks the value is last, whatever the direction."""
+    by_name = sorted(found, key=lambda one: (one.row.name, one.registry))
+    if order.field == "name":
+        return by_name[::-1] if order.is_descending else by_name
+    if order.field == "best":
+        return sorted(by_name, key=lambda one: (-one.score, -one.row.modified))
+    if not order.is_metadata:
+        return sorted(by_name, key=lambda one: getattr(one.row, order.field), reverse=order.is_descending)[
+            :: 1
+        ] if not order.is_descending else sorted(by_name, key=lambda one: -getattr(one.row, order.field))
+    kinds: dict[int, list[Ranked]] = {}
+    for one in by_name:
+        kinds.setdefault(_rank(one.value), []).append(one)
+    ordered: list[Ranked] = []
+    for rank in sorted(kinds):
+        some = kinds[rank]
+        if rank == _NOTHING:
+            ordered += some
+        elif order.is_descending:
+            ordered += sorted(reversed(some), key=lambda one: one.value, reverse=True)
+        else:
+            ordered += sorted(some, key=lambda one: one.value)
+    return ordered
+
+
+_NOTHING: Final = 3
+
+
+def _rank(value: Any) -> int:
+    if isinstance(value, bool):
+        return 2
+    return 0 if isinstance(value, int | float) else 1 if isinstance(value, str) else _NOTHING
+
+
+def sort_value(row: PackageRow, order: Order) -> Any:
+    if not order.is_metadata or not row.metadata:
+        return None
+    found = at_pointers(json.loads(row.metadata), [order.field]).get(order.field)
+    return cast("list[Any]", found)[0] if isinstance(found, list) and found else found
+
+
+def hit(one: Ranked, shown: Shown, query: Query) -> Hit:
+    matched, around = highlighted(query, one.row, shown)
+    return Hit(
+        str(PackageUri(one.registry, one.row.name, top_hash=one.row.top_hash)),
+        one.row.size,
+        moment_of(one.row.modified),
+        matched,
+        one.row.entries,
+        shown.message,
+        json.loads(shown.metadata) if shown.metadata else None,
+        tuple(FoundFile(path, size) for path, size in shown.files),
+        highlight=around,
+    )
+
+
+def own_facets(found: Sequence[Ranked]) -> list[Facet]:
+    if not found:
+        return []
+    rows = [one.row for one in found]
+    times = [one.modified for one in rows]
+    sizes, entries = [one.size for one in rows], [one.entries for one in rows]
+    workflows = sorted({one.workflow for one in rows if one.workflow})
+    facets = [
+        Facet("modified", "datetime", time_text(min(times)), time_text(max(times))),
+        Facet("size", "number", min(sizes), max(sizes)),
+        Facet("entries", "number", min(entries), max(entries)),
+    ]
+    return [*facets, *([Facet("workflow", "keyword", values=tuple(workflows))] if workflows else [])]
+
+
+def metadata_facets(rows: Sequence[Any]) -> list[Facet]:
+    """Of rows of ``search.packages.fields_of``, of several registries."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for pointer, kind, low, high, values, count, n in rows:
+        kept = found.setdefault((pointer, kind), [low, high, {}, 0, 0])
+        kept[0] = low if kept[0] is None else kept[0] if low is None else min(kept[0], low)
+        kept[1] = high if kept[1] is None else kept[1] if high is None else max(kept[1], high)
+        kept[2] |= dict.fromkeys(values)
+        kept[3] = max(kept[3], count)
+        kept[4] += n
+    facets: list[tuple[int, Facet]] = []
+    for (pointer, kind), (low, high, values, count, n) in found.items():
+        if not pointer:
+            continue
+        if kind == "number":
+            facet = Facet(pointer, "number", _tidy(low), _tidy(high))
+        elif kind == "datetime":
+            facet = Facet(pointer, "datetime", time_text(int(low)), time_text(int(high)))
+        else:
+            short = [one for one in values if 0 < len(one) <= 200]
+            facet = Facet(pointer, _KINDS[kind], values=tuple(short), more_values=max(0, count - len(short)))
+        facets.append((n, facet))
+    return [facet for _, facet in sorted(facets, key=lambda one: (-one[0], one[1].field))]
+
+
+def _tidy(value: float | None) -> float | None:
+    return int(value) if value is not None and value == int(value) and abs(value) < 1e15 else value
+
+
+def moment_of(micros: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+
+
+def time_text(micros: int) -> str:
+    return moment_of(micros).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,375 @@
+"""Cataloguing: brings the catalog of a registry up to date.
+
+One listing of pointers tells which packages are new or have another latest revision; their manifests are read, each proven to be
+what it is named by, and become a part of the catalog. What is done so far is kept: the next call goes on where this one ended.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
+
+from quilt_mcp.domain.address import PackageUri
+from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.printable import counted
+from quilt_mcp.errors import AccessError, IntegrityError, NotFound, QuiltError, StorageUnavailable
+from quilt_mcp.registry.manifests.manifest import Manifest
+from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer
+from quilt_mcp.registry.reading.packages import REQUESTS
+from quilt_mcp.registry.reading.readme import README, read_beginning
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.search.catalog import Catalog
+from quilt_mcp.search.head import Head
+from quilt_mcp.search.parts import Batch, merged
+from quilt_mcp.search.state import Known, Part, State, Unread
+from quilt_mcp.search.view import live_count
+from quilt_mcp.storage.workers import collect, for_each
+
+FRESH_SECONDS: Final = 15.0
+"""How long a bucket's listing is believed. A folder is looked at each time."""
+READMES: Final = 200
+"""READMEs that are read from a bucket in one call, each a request; the others as later calls come."""
+BATCH_BYTES: Final = 160 << 20
+"""Text of manifests that become one part."""
+BATCH_PACKAGES: Final = 2_000
+FIRST_PACKAGES: Final = 200
+"""The first part of a catalog is small, so that there is soon something to search."""
+AT_ONCE: Final = 8
+MOST_PARTS: Final = 32
+MOST_DEAD: Final = 0.3
+SMALL_PART: Final = 300_000
+_REQUESTS_A_PACKAGE: Final = 3
+_README_SECONDS: Final = 10.0
+_UNREAD_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one call may spend on it; the package that is at work when a bound is met is the last."""
+
+    packages: int = 5_000
+    bytes: int = 512 << 20
+    seconds: float = 20.0
+
+
+UNBOUNDED: Final = Bounds(1 << 62, 1 << 62, 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The catalog as it is now, and what to warn of."""
+
+    state: State
+    warnings: tuple[str, ...] = ()
+
+
+class Cataloguer:
+    """For one call."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalog: Catalog,
+        bounds: Bounds,
+        progress: Progress = no_progress,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._registry = registry
+        self._catalog = catalog
+        self._bounds = bounds
+        self._progress = progress
+        self._clock = clock
+        self._begun = time.monotonic()
+        self._read = self._bytes = self._readmes = 0
+        self._is_folder = registry.store.pages is None
+
+    async def bring(self) -> Brought:
+        """Raises as a listing does where the registry may not be listed. Where its store does not answer, the catalog is told as
+        it was, with a warning."""
+        async with self._catalog.building(self._catalog.url):
+            state = await to_thread.run_sync(self._catalog.state)
+            if not self._is_folder and not state.waiting and self._catalog.age() < FRESH_SECONDS:
+                return Brought(state, self._told(state))
+            try:
+                latest, notices = await self._listing()
+            except StorageUnavailable as error:
+                if not state.packages:
+                    raise
+                when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+                said = f"not_refreshed: {self._registry.url} does not answer ({error.message}); this is what it held at {when}."
+                return Brought(state, (said,))
+            with self._catalog.folder.building() as may_build:
+                if not may_build:
+                    return Brought(state, (*self._told(state), self._busy(state)))
+                state = await to_thread.run_sync(self._catalog.state)
+                state = await self._build(replace(state, notices=notices), latest)
+            self._catalog.looked_at = time.monotonic()
+            return Brought(state, self._told(state))
+
+    # -- what there is --
+
+    async def _listing(self) -> tuple[dict[str, Pointer | str], tuple[str, ...]]:
+        """By name: the latest pointer where it was read, else what tells it from others."""
+        registry = self._registry
+        pages = registry.store.pages
+        if pages is not None:
+            found, stats = await registry.pointers.listed_latest(pages, "", "", None, REQUESTS)
+            cut = (
+                f"listing_cut: only the first {len(found.names):,} packages are in the catalog; the registry holds more.",
+            )
+            latest: dict[str, Pointer | str] = {
+                name: f"{stat.etag} {stat.modified.isoformat()}" for name, stat in stats.items()
+            }
+            return latest, (*found.warnings[:_UNREAD_SHOWN], *(cut if found.more else ()))
+        names = await registry.pointers.names("", "", None)
+        pointers = await collect(names.names, POINTER_READS_AT_ONCE, registry.pointers.try_latest)
+        read = {
+            name: one for name, one in zip(names.names, pointers, strict=True) if isinstance(one, Pointer)
+        }
+        warned = [one for one in pointers if isinstance(one, str)]
+        return {**read}, tuple([*names.warnings, *warned][:_UNREAD_SHOWN])
+
+    @staticmethod
+    def _seen(latest: Pointer | str) -> str:
+        return latest if isinstance(latest, str) else f"{latest.top_hash} {latest.modified.isoformat()}"
+
+    # -- building --
+
+    async def _build(self, state: State, latest: Mapping[str, Pointer | str]) -> State:
+        before = state
+        packages = {name: one for name, one in state.packages.items() if name in latest}
+        unread = {
+            name: one for name, one in state.unread.items() if name in latest and one.seen == self._seen(latest[name])
+        }
+        wanted = [
+            name
+            for name, one in latest.items()
+            if name not in unread
+            and (name not in packages or packages[name].seen != self._seen(one) or packages[name].lacks_text)
+        ]
+        wanted.sort(key=lambda name: name in packages and packages[name].seen == self._seen(latest[name]))
+        state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=len(wanted))
+        self._is_paused = False
+        at = 0
+        while at < len(wanted) and not self._is_spent():
+            most = FIRST_PACKAGES if not state.parts and not self._is_folder else BATCH_PACKAGES
+            batch = Batch(self._catalog.folder.scratch())
+            try:
+                taken, state = await self._gather(state, latest, wanted[at : at + most], batch)
+                if len(batch):
+                    part = await self._catalog.engine.run(
+                        lambda connection, batch=batch: batch.finish(connection, self._catalog.folder.path())
+                    )
+                    state = _added(state, part)
+            finally:
+                await to_thread.run_sync(batch.discard)
+            at += taken
+            state = replace(state, waiting=len(wanted) - at)
+            await to_thread.run_sync(self._catalog.keep, state)
+            await self._progress(at, len(wanted), f"{at:,} of {counted(len(wanted), 'package')} read")
+        state = await self._merge(state)
+        if state != before:
+            await to_thread.run_sync(self._catalog.keep, state)
+        return state
+
+    def _is_spent(self) -> bool:
+        bounds = self._bounds
+        return (
+            self._read >= bounds.packages
+            or self._bytes >= bounds.bytes
+            or time.monotonic() - self._begun >= bounds.seconds
+        )
+
+    async def _gather(
+        self, state: State, latest: Mapping[str, Pointer | str], names: list[str], batch: Batch
+    ) -> tuple[int, State]:
+        """How many of ``names`` were taken, and the state with what is now in ``batch`` (its part is not made yet)."""
+        packages, unread = dict(state.packages), dict(state.unread)
+        number, taken = state.next_number, 0
+        adding = anyio.Lock()
+
+        def within() -> Iterator[str]:
+            nonlocal taken
+            for name in names:
+                if taken and (self._is_spent() or batch.bytes >= BATCH_BYTES):
+                    return
+                taken += 1
+                yield name
+
+        async def take(name: str) -> None:
+            nonlocal number
+            seen = self._seen(latest[name])
+            try:
+                found = await self._open(name, latest[name])
+                if found is None:
+                    packages.pop(name, None)
+                    return
+                pinned, manifest, modified = found
+                readme, lacks_text = await self._readme(pinned, manifest)
+                async with adding:
+                    head = _head(number, name, manifest, modified, readme)
+                    number += 1
+                    await to_thread.run_sync(batch.add, head, _lines(manifest))
+                packages[name] = Known(head.number, manifest.top_hash, seen, "", lacks_text)
+            except (IntegrityError, NotFound, AccessError) as error:
+                packages.pop(name, None)
+                unread[name] = Unread(seen, error.code)
+            finally:
+                self._read += 1
+
+        await for_each(within(), AT_ONCE, take)
+        return taken, replace(state, packages=packages, unread=unread, next_number=number)
+
+    async def _open(self, name: str, latest: Pointer | str) -> tuple[PackageUri, Manifest, datetime] | None:
+        """None for a package that is gone by now."""
+        registry = self._registry
+        pointer = latest if isinstance(latest, Pointer) else await registry.pointers.latest(name)
+        if pointer is None:
+            return None
+        pinned = PackageUri(registry.url, name, top_hash=pointer.top_hash)
+        if pointer.top_hash is None:
+            pinned, manifest = await registry.open(PackageUri(registry.url, name))  # which says what is wrong
+        else:
+            manifest = await registry.manifests.open(registry.store, pointer.top_hash, self._note)
+        self._bytes += manifest.lines.size
+        return pinned, manifest, pointer.modified
+
+    @staticmethod
+    def _note(size: int) -> None:
+        del size
+
+    async def _readme(self, pinned: PackageUri, manifest: Manifest) -> tuple[str, bool]:
+        """Its README, and whether it was left unread: that would be one request too many."""
+        entry = await to_thread.run_sync(manifest.entry, README)
+        if entry is None:
+            return "", False
+        if not self._is_folder and self._readmes >= READMES:
+            return "", True
+        self._readmes += 1
+        with suppress(QuiltError, TimeoutError), anyio.fail_after(_README_SECONDS):
+            content, _ = await read_beginning(self._registry, pinned, entry)
+            return content.decode(errors="replace"), False
+        return "", False
+
+    async def _merge(self, state: State) -> State:
+        """Makes one part of many small ones, and of those in which much is dead."""
+        live = {part.id: live_count(state, part) for part in state.parts}
+        is_many = len(state.parts) > MOST_PARTS
+        chosen = [
+            part
+            for part in state.parts
+            if live[part.id] < part.packages * (1 - MOST_DEAD) or (is_many and part.entries < SMALL_PART)
+        ]
+        gone = {part.id for part in state.parts if not live[part.id]}
+        chosen = [part for part in chosen if part.id not in gone]
+        if len(chosen) < 2 and not (chosen and live[chosen[0].id] < chosen[0].packages * (1 - MOST_DEAD)):
+            return replace(state, parts=tuple(part for part in state.parts if part.id not in gone))
+        ids = {part.id for part in chosen}
+        numbers = [one.number for one in state.packages.values() if one.part in ids]
+        folder = self._catalog.folder
+        part = await self._catalog.engine.run(
+            lambda connection: merged(connection, folder.path(), folder.scratch(), chosen, numbers)
+        )
+        packages = {
+            name: replace(one, part=part.id) if one.part in ids else one for name, one in state.packages.items()
+        }
+        parts = [one for one in state.parts if one.id not in ids | gone]
+        return replace(state, parts=(*parts, part), packages=packages)
+
+    # -- what is said --
+
+    def _told(self, state: State) -> tuple[str, ...]:
+        said = list(state.notices)
+        if state.unread:
+            names = ", ".join(
+                f"{name} ({one.code})" for name, one in [*sorted(state.unread.items())][:_UNREAD_SHOWN]
+            )
+            more = f" and {len(state.unread) - _UNREAD_SHOWN:,} more" if len(state.unread) > _UNREAD_SHOWN else ""
+            said.append(f"unread: {names}{more} cannot be read and are left out; package_log tells of each.")
+        waiting = state.waiting
+        if waiting:
+            said.append(self._partial(state, waiting))
+        return tuple(said)
+
+    def _partial(self, state: State, waiting: int) -> str:
+        there = len(state.packages)
+        spent = time.monotonic() - self._begun
+        said = f"partial: {there:,} of {counted(there + waiting, 'package')} of {self._registry.url} are in the catalog so far."
+        if self._read:
+            seconds = spent / self._read * waiting
+            size = self._bytes / self._read * waiting / 1e6
+            requests = "" if self._is_folder else f"{_REQUESTS_A_PACKAGE * waiting:,} requests, "
+            said += f" The rest is about {requests}{size:,.0f} MB and {_duration(seconds)}."
+        return f"{said} Call again to go on where this ended, or with build=true to read all of it at once."
+
+    def _busy(self, state: State) -> str:
+        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds") if state.as_of else "no time yet"
+        return f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
+
+
+def _added(state: State, part: Part) -> State:
+    packages = {
+        name: replace(one, part=part.id) if not one.part else one for name, one in state.packages.items()
+    }
+    return replace(state, parts=(*state.parts, part), packages=packages)
+
+
+def _head(number: int, name: str, manifest: Manifest, modified: datetime, readme: str) -> Head:
+    header, totals = manifest.header, manifest.totals
+    workflow = header.workflow
+    workflow_id = workflow.get("id") if workflow is not None else None
+    return Head(
+        number,
+        name,
+        manifest.top_hash,
+        modified,
+        header.message,
+        header.user_meta,
+        workflow_id if isinstance(workflow_id, str) else None,
+        totals.entries,
+        totals.bytes,
+        readme,
+    )
+
+
+def _lines(manifest: Manifest) -> Iterator[bytes]:
+    """The lines of its entries, spelled as JSON that any reader takes. In a thread."""
+    index = manifest.index
+    if index.is_plain:
+        for block in manifest.lines.blocks(index.entries, index.size):
+            check_cancelled()
+            yield block
+        return
+    lines: list[bytes] = []
+    for entry in manifest.entries():
+        lines.append(_line(entry))
+        if len(lines) == 1_000:
+            check_cancelled()
+            yield b"".join(lines)
+            lines.clear()
+    yield b"".join(lines)
+
+
+def _line(entry: Entry) -> bytes:
+    record = {
+        "logical_key": entry.logical_key,
+        "physical_keys": [entry.physical_key],
+        "size": entry.size,
+        "hash": None if entry.hash is None else {"type": entry.hash.type, "value": entry.hash.value},
+        "meta": dict(entry.meta),
+    }
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} minutes"

@@ -1,0 +1,93 @@
+"""Catalog: the catalog of one registry, opened: what it holds, and what is asked of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import to_thread
+
+from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.search.engine import Connection, DamagedPart, Engine
+from quilt_mcp.search.folder import CatalogFolder
+from quilt_mcp.search.ranking import Texts
+from quilt_mcp.search.state import State
+from quilt_mcp.search.view import View
+from quilt_mcp.storage.locks import Locks
+
+T = TypeVar("T")
+
+
+class Catalog:
+    """Safe between tasks of one event loop and between processes. ``registry.reading.cataloguing`` brings it up to date."""
+
+    def __init__(self, folder: CatalogFolder, engine: Engine) -> None:
+        self.folder = folder
+        self.engine = engine
+        self.url = folder.url
+        self.texts = Texts(folder.path)
+        self.building = Locks[str]().held
+        self.looked_at = 0.0
+        """When it was brought up to date, by the clock that only rises; 0: it is to be looked at again."""
+        self._state: tuple[tuple[int, ...], State] | None = None
+
+    def doubt(self) -> None:
+        """Something was written to the registry: the next search looks at it again."""
+        self.looked_at = 0.0
+
+    def age(self) -> float:
+        return time.monotonic() - self.looked_at if self.looked_at else float("inf")
+
+    def state(self) -> State:
+        """Blocks. What holds now, whoever built it; parts that are damaged are left out, so that they are built anew."""
+        mark = self.folder.mark()
+        if self._state is None or self._state[0] != mark:
+            self._state = (mark, self._undamaged(self.folder.load()))
+        return self._state[1]
+
+    def keep(self, state: State) -> None:
+        """Blocks."""
+        self.folder.save(state)
+        self._state = (self.folder.mark(), state)
+
+    async def ask(self, state: State, work: Callable[[Connection, View], T]) -> T:
+        """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: it is found out which, and the next search
+        builds it anew."""
+        view = View(self.folder.path(), state)
+        try:
+            return await self.engine.run(lambda connection: work(connection, view))
+        except DamagedPart:
+            self.folder.doubt()
+            self._state = None
+            self.doubt()
+            raise
+
+    async def pinned(self, digest: str) -> State:
+        """Raises InvalidArgument where it is gone."""
+        state = await to_thread.run_sync(self.state)
+        if state.digest == digest:
+            return state
+        found = await to_thread.run_sync(self.folder.pinned, digest)
+        if found is None or await to_thread.run_sync(self.folder.damaged, found.parts):
+            raise InvalidArgument(
+                f"What this cursor pages through is gone: {self.url} changed several times since.",
+                next_step="Make the same call again without cursor.",
+                details={"reason": "cursor_expired", "registry": self.url},
+            )
+        return found
+
+    def _undamaged(self, state: State) -> State:
+        damaged = self.folder.damaged(state.parts)
+        if not damaged:
+            return state
+        return State(
+            state.url,
+            state.as_of,
+            state.next_number,
+            tuple(part for part in state.parts if part.id not in damaged),
+            {name: one for name, one in state.packages.items() if one.part not in damaged},
+            state.unread,
+            state.waiting,
+            state.notices,
+        )

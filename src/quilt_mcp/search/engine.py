@@ -1,0 +1,140 @@
+"""Engine: DuckDB over our own tables, one for the process, with its memory and its threads bounded.
+
+It runs statements of ours alone, over files that ``Parts`` wrote and proved; what a user wrote stands in them as literals.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import anyio
+
+from quilt_mcp.errors import StorageFull, StorageUnavailable, TooCostly
+from quilt_mcp.storage.workers import in_thread
+
+MEMORY: Final = "256MB"
+THREADS: Final = 2
+AT_ONCE: Final = 2
+"""Statements at work together; whoever asks for more waits."""
+_SPILL: Final = "4GB"
+_NUL: Final = re.compile("\0")
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Engine:
+    """Made when it is first asked: until then it costs nothing, and importing it imports no DuckDB."""
+
+    def __init__(self, spill: Callable[[], Path]) -> None:
+        """``spill``: the folder for what does not fit into memory."""
+        self._spill = spill
+        self._connection: Any = None
+        self._making = threading.Lock()
+        self._places: anyio.CapacityLimiter | None = None
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` answers, from a thread; its statement is interrupted when the caller is cancelled. Raises TooCostly,
+        StorageFull, StorageUnavailable."""
+        if self._places is None:
+            self._places = anyio.CapacityLimiter(AT_ONCE)
+        connection = Connection(self)
+        try:
+            return await in_thread(partial(work, connection), limiter=self._places)
+        except anyio.get_cancelled_exc_class():
+            connection.interrupt()  # the thread ends soon, and keeps its place until then
+            raise
+
+    def cursor(self) -> Any:
+        """Blocks for some 0.1 s, the first time."""
+        with self._making:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._connection.cursor()
+
+    def _connect(self) -> Any:
+        import duckdb
+
+        connection = duckdb.connect(":memory:")
+        for setting in (
+            f"SET threads = {THREADS}",
+            f"SET memory_limit = '{MEMORY}'",
+            f"SET temp_directory = {literal(str(self._spill()))}",
+            f"SET max_temp_directory_size = '{_SPILL}'",
+            "SET autoinstall_known_extensions = false",
+            "SET autoload_known_extensions = false",
+            "SET allow_community_extensions = false",
+            "SET python_enable_replacements = false",
+            "SET enable_external_file_cache = false",
+            "SET enable_progress_bar = false",
+            "SET TimeZone = 'UTC'",
+            "SET lock_configuration = true",
+        ):
+            connection.execute(setting)
+        return connection
+
+
+class Connection:
+    """For one thread. ``rows`` blocks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._cursor: Any = None
+        self._is_stopped = False
+
+    def rows(self, statement: str) -> Sequence[Row]:
+        """Raises TooCostly, StorageFull, StorageUnavailable, DamagedPart."""
+        import duckdb
+
+        if self._cursor is None:
+            self._cursor = self._engine.cursor()
+        if self._is_stopped:
+            raise Interrupted
+        try:
+            return self._cursor.execute(statement).fetchall()
+        except duckdb.InterruptException:
+            raise Interrupted from None
+        except duckdb.OutOfMemoryException as error:
+            raise TooCostly(
+                "The search takes more memory than a call may have.",
+                next_step="Narrow it: name a registry, add words, or sort by best or name.",
+                details={"memory": MEMORY},
+            ) from error
+        except duckdb.IOException as error:
+            said = str(error)
+            if "No space left" in said or "max_temp_directory_size" in said:
+                raise StorageFull(
+                    "The cache folder has no room for what the search works on.",
+                    next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
+                ) from error
+            raise DamagedPart(said[:300]) from error
+        except duckdb.Error as error:
+            # Our own statements are right; what fails is a file that is not as it was written.
+            raise DamagedPart(str(error)[:300]) from error
+
+    def interrupt(self) -> None:
+        self._is_stopped = True
+        if self._cursor is not None:
+            self._cursor.interrupt()
+
+
+class Interrupted(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class DamagedPart(StorageUnavailable):
+    """A table is not as it was written: it is to be made anew."""
+
+
+def literal(value: str | float | bool) -> str:
+    """A value as it stands in a statement."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    quoted = "'" + value.replace("'", "''") + "'"
+    return quoted if "\0" not in value else _NUL.sub("'||chr(0)||'", quoted)

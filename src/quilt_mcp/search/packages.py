@@ -1,0 +1,107 @@
+"""Packages that a query finds in a catalog: all of them as small rows, and more of those that a page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from quilt_mcp.domain.search.query.term import Query
+from quilt_mcp.search.engine import Connection, literal
+from quilt_mcp.search.sql import any_file_test, package_condition
+from quilt_mcp.search.view import View
+
+FILES_SHOWN: Final = 10
+"""Files that matched, of each package that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRow:
+    """``modified`` in microseconds since 1970. ``metadata`` is JSON text, where it was asked for."""
+
+    number: int
+    name: str
+    top_hash: str
+    modified: int
+    entries: int
+    size: int
+    workflow: str | None
+    message: str | None
+    metadata: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a page tells of a package beside its row."""
+
+    message: str | None
+    metadata: str | None
+    readme: str
+    columns: str
+    files: Sequence[tuple[str, int]] = ()
+
+
+def find(connection: Connection, view: View, query: Query, *, with_metadata: bool) -> list[PackageRow]:
+    """All that meet it, in no order. One pass through the entries, where files are asked about."""
+    condition = package_condition(query, view.fields())
+    metadata = "h.message, h.metadata" if with_metadata else "NULL, NULL"
+    select = f"SELECT h.number, h.name, h.top_hash, h.modified, h.entries, h.size, h.workflow, {metadata}"
+    if not condition.atoms:
+        return [PackageRow(*row) for row in connection.rows(f"{select} FROM {view.heads()} h WHERE {condition.sql}")]
+    flags = ", ".join(f"bool_or(a{n}) AS a{n}" for n in range(len(condition.atoms)))
+    atoms = ", ".join(f"{atom} AS a{n}" for n, atom in enumerate(condition.atoms))
+    some = " OR ".join(f"a{n}" for n in range(len(condition.atoms)))
+    files = f"SELECT number, {flags} FROM (SELECT number, {atoms} FROM {view.entries()} e) WHERE {some} GROUP BY number"
+    known = ", ".join(f"coalesce(found.a{n}, false) AS a{n}" for n in range(len(condition.atoms)))
+    statement = (
+        f"WITH found AS ({files}) {select} FROM {view.heads()} h LEFT JOIN found USING (number), "
+        f"LATERAL (SELECT {known}) f WHERE {condition.sql}"
+    )
+    return [PackageRow(*row) for row in connection.rows(statement)]
+
+
+def show(connection: Connection, view: View, query: Query, numbers: Sequence[int]) -> Mapping[int, Shown]:
+    """Of the packages with these numbers."""
+    if not numbers:
+        return {}
+    wanted = ", ".join(map(str, numbers))
+    files: dict[int, list[tuple[str, int]]] = {}
+    if tests := any_file_test(query):
+        rows = connection.rows(
+            f"SELECT number, logical_key, size FROM {view.entries()} e WHERE number IN ({wanted}) AND ({' OR '.join(tests)}) "
+            f"QUALIFY row_number() OVER (PARTITION BY number ORDER BY file_row_number) <= {FILES_SHOWN} "
+            "ORDER BY number, file_row_number"
+        )
+        for number, path, size in rows:
+            files.setdefault(number, []).append((path, size))
+    found = connection.rows(
+        f"SELECT number, message, metadata, readme, columns FROM {view.heads()} h WHERE number IN ({wanted})"
+    )
+    return {number: Shown(*rest, files=files.get(number, ())) for number, *rest in found}
+
+
+def fields_of(connection: Connection, view: View, numbers: Sequence[int] | None, pointers: Sequence[str] | None) -> Sequence[Any]:
+    """Rows (pointer, kind, least, greatest, values and how often they stand) of metadata; of all packages, or those with some
+    numbers; at all pointers, or some."""
+    conditions = ["NOT regexp_matches(pointer, '/\\d+(/|$)')"]
+    if numbers is not None:
+        conditions.append(f"number IN ({', '.join(map(str, numbers)) or 'NULL'})")
+    if pointers is not None:
+        conditions.append(f"pointer IN ({', '.join(map(literal, pointers)) or 'NULL'})")
+    kind = "CASE WHEN kind = 'text' AND moment IS NOT NULL THEN 'datetime' ELSE kind END"
+    return connection.rows(
+        f"""SELECT pointer, kind, min(least), max(greatest), list(text ORDER BY n DESC, text)[:20], count(*), sum(n) FROM (
+            SELECT pointer, {kind} AS kind, text, count(DISTINCT number) AS n, min(coalesce(value, moment)) AS least,
+                   max(coalesce(value, moment)) AS greatest
+            FROM {view.fields()} WHERE {' AND '.join(conditions)} GROUP BY ALL)
+        GROUP BY pointer, kind ORDER BY sum(n) DESC, pointer, kind"""
+    )
+
+
+def pointers_near(connection: Connection, view: View) -> list[str]:
+    """Pointers of metadata that there are, the most frequent first; a thousand at most."""
+    rows = connection.rows(
+        f"SELECT pointer FROM {view.fields()} WHERE NOT regexp_matches(pointer, '/\\d+(/|$)') GROUP BY pointer "
+        "ORDER BY count(*) DESC, pointer LIMIT 1000"
+    )
+    return [pointer for (pointer,) in rows]

@@ -1,0 +1,90 @@
+"""Ranking: how well the texts of packages fit the words of a query, by BM25 over FTS5 of SQLite.
+
+It filters nothing: which packages are found the catalog's tables say. So it may be gone or behind, and only the order suffers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from quilt_mcp.domain.search.query.term import Pattern, Query, Words, terms, tokens
+from quilt_mcp.search.engine import Connection
+from quilt_mcp.search.view import View
+
+_FILE: Final = "text.db"
+_COLUMNS: Final = ("name", "message", "metadata", "readme", "columns")
+_WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
+_SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({', '.join(_COLUMNS)}, prefix = '2 3',
+    tokenize = 'unicode61 remove_diacritics 0')"""
+_CHUNK: Final = 500
+
+
+def rank(query: Query, numbers: Iterable[int], scores: Mapping[int, float]) -> dict[int, float]:
+    """The seam for another way of ranking: a score for each candidate, the greatest first."""
+    del query
+    return {number: scores.get(number, 0.0) for number in numbers}
+
+
+class Texts:
+    """The texts of a catalog's packages, beside its tables. Methods block. Never fatal: what fails makes it anew, or is no score."""
+
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        self._folder = folder
+
+    def scores(self, connection: Connection, view: View, query: Query) -> dict[int, float]:
+        """By number, of the packages whose texts hold a word of the query. Takes in first what has come since."""
+        wanted = match_text(query)
+        if not wanted:
+            return {}
+        path = self._folder() / _FILE
+        for _ in range(2):
+            try:
+                with closing(sqlite3.connect(path, timeout=5.0)) as texts:
+                    self._follow(texts, connection, view)
+                    weights = ", ".join(map(str, _WEIGHTS))
+                    rows = texts.execute(
+                        f"SELECT rowid, -bm25(texts, {weights}) FROM texts WHERE texts MATCH ?", (wanted,)
+                    ).fetchall()
+                    return dict(rows)
+            except sqlite3.Error:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        return {}
+
+    def _follow(self, texts: sqlite3.Connection, connection: Connection, view: View) -> None:
+        texts.execute(_SCHEMA)
+        texts.execute("CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY)")
+        held = {number for (number,) in texts.execute("SELECT number FROM held")}
+        wanted = {one.number for one in view.state.packages.values()}
+        with texts:
+            for number in held - wanted:
+                texts.execute("DELETE FROM texts WHERE rowid = ?", (number,))
+                texts.execute("DELETE FROM held WHERE number = ?", (number,))
+            missing = sorted(wanted - held)
+            for begin in range(0, len(missing), _CHUNK):
+                some = ", ".join(map(str, missing[begin : begin + _CHUNK]))
+                rows = connection.rows(
+                    "SELECT number, name, coalesce(message, ''), coalesce(lmeta, ''), readme, columns "
+                    f"FROM {view.heads()} h WHERE number IN ({some})"
+                )
+                texts.executemany("INSERT INTO texts(rowid, name, message, metadata, readme, columns) VALUES (?,?,?,?,?,?)", rows)
+                texts.executemany("INSERT INTO held VALUES (?)", [(row[0],) for row in rows])
+
+
+def match_text(query: Query) -> str:
+    """An FTS5 query of the words that speak for a package: any of them, a phrase as one."""
+    found: list[str] = []
+    for term in terms(query, negated=False):
+        if term.field is not None and term.field.holder == "file":
+            continue
+        if isinstance(term.test, Words) and term.test.tokens:
+            found.append(f'"{" ".join(term.test.tokens)}"')
+        elif isinstance(term.test, Pattern) and not term.test.written.startswith(("*", "?")):
+            beginning = tokens(term.test.written.partition("*")[0].partition("?")[0])
+            if beginning:
+                found.append(f'"{" ".join(beginning)}" *')
+    return " OR ".join(dict.fromkeys(found))
