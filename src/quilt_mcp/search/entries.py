@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from quilt_mcp.domain.search.query.term import Query
+from quilt_mcp.domain.search.query.term import Query, terms
 from quilt_mcp.search.engine import Connection, literal
 from quilt_mcp.search.sql import entry_condition
 from quilt_mcp.search.view import View
 
-ENDINGS: Final = 20
 Place = tuple[Any, ...]
 """Where a row stands in the order: what it is sorted by, and what tells equal ones apart."""
 
@@ -20,12 +19,22 @@ Place = tuple[Any, ...]
 class EntryRow:
     number: int
     row: int
-    path: str
-    size: int
     name: str
     top_hash: str
     modified: int
     place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """``metadata`` is JSON text."""
+
+    path: str
+    size: int
+    hash_type: str | None
+    hash_value: str | None
+    physical_key: str
+    metadata: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,13 @@ class Entries:
     total: int
     rows: Sequence[EntryRow]
     endings: Mapping[str, int]
-    sizes: tuple[int, int] | None
-    times: tuple[int, int] | None
+    sizes: tuple[int, int] | None = None
+    times: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EntryOrder:
-    """``by``: 'name' (of the package, then the path), 'path', 'size' or 'modified'."""
+    """``by``: 'name' (of the package, then the path), 'path', 'size' or 'modified'. Equal files are in the order of names."""
 
     by: str
     is_descending: bool = False
@@ -50,14 +59,14 @@ class EntryOrder:
         """Those of a place, and whether the greatest comes first. Text is compared by code points."""
         match self.by:
             case "size":
-                first = [("e.size", self.is_descending), ("h.name", False)]
+                first = [("m.size", self.is_descending), ("h.name", False)]
             case "modified":
                 first = [("h.modified", self.is_descending), ("h.name", False)]
             case "path":
-                first = [("e.logical_key", self.is_descending), ("h.name", False)]
+                first = [("m.path", self.is_descending), ("h.name", False)]
             case _:
                 first = [("h.name", self.is_descending)]
-        return (*first, ("e.file_row_number", False))
+        return (*first, ("m.row", False))
 
     def directions(self) -> Sequence[bool]:
         return [is_descending for _, is_descending in self.columns()]
@@ -97,60 +106,63 @@ def find(
 ) -> Entries:
     """One pass through the entries. ``counts``: the total and the facets, too."""
     condition = entry_condition(query, view.fields())
-    return _Scan(connection, view, condition).run(order, limit, after, counts=counts)
-
-
-class _Scan:
-    def __init__(self, connection: Connection, view: View, condition: str) -> None:
-        self._connection = connection
-        self._view = view
-        self._condition = condition
-
-    def run(self, order: EntryOrder, limit: int, after: After | None, *, counts: bool) -> Entries:
-        total, endings, sizes, times = 0, {}, None, None
-        if counts:
-            total, endings, sizes, times = self._counts()
-        rows = self._rows(order, limit, after) if limit and (total or not counts) else []
-        return Entries(total, rows, endings, sizes, times)
-
-    def _counts(self) -> tuple[int, dict[str, int], tuple[int, int] | None, tuple[int, int] | None]:
-        found = self._connection.rows(
-            f"""SELECT ext, count(*), min(size), max(size), min(modified), max(modified) FROM (
-                SELECT e.ext, e.size, h.modified FROM {self._view.entries()} e JOIN {self._view.heads()} h USING (number)
-                WHERE {self._condition}) GROUP BY ext ORDER BY count(*) DESC, ext"""
+    of_package = any(term.field is not None and term.field.holder == "package" for term in terms(query))
+    heads = f" JOIN {view.heads()} h USING (number)" if of_package else ""
+    path = ", e.logical_key AS path" if order.by == "path" else ""
+    # Each row is looked through once, and both answers are made of those that are left.
+    matched = (
+        f"matched AS MATERIALIZED (SELECT e.number, e.file_row_number AS row, e.size, e.ext{path} "
+        f"FROM {view.entries()} e{heads} WHERE {condition})"
+    )
+    columns = order.columns()
+    # A name is compared by its rank among names: numbers are quicker.
+    names = f"names AS (SELECT *, row_number() OVER (ORDER BY name) AS rank FROM {view.heads()})"
+    ordered = ", ".join(
+        f"{'h.rank' if column == 'h.name' else column} {'DESC' if is_descending else 'ASC'}"
+        for column, is_descending in columns
+    )
+    passed = "true" if after is None else order.after(after.place, after.with_equal)
+    place = ", ".join(column for column, _ in columns)
+    rows = (
+        f"SELECT list(struct_pack(number := number, r := row, name := name, top_hash := top_hash, modified := modified, p := p)) "
+        f"FROM (SELECT m.number, m.row, h.name, h.top_hash, h.modified, row({place}) AS p FROM matched m "
+        f"JOIN names h USING (number) WHERE {passed} ORDER BY {ordered} LIMIT {limit})"
+    )
+    counted = (
+        "SELECT list(struct_pack(ext := ext, n := n, low := low, high := high, first := first, last := last)) FROM ("
+        "SELECT m.ext, count(*) AS n, min(m.size) AS low, max(m.size) AS high, min(h.modified) AS first, max(h.modified) AS last "
+        "FROM matched m JOIN names h USING (number) GROUP BY m.ext)"
+    )
+    statement = f"WITH {names}, {matched} SELECT ({rows if limit else 'NULL'}), ({counted if counts else 'NULL'})"
+    [(some, endings)] = connection.rows(statement)
+    found = [
+        EntryRow(
+            one["number"], one["r"], one["name"], one["top_hash"], one["modified"],
+            tuple(one["p"].values()) if isinstance(one["p"], dict) else tuple(one["p"]),
         )
-        total = sum(row[1] for row in found)
-        endings = {row[0]: row[1] for row in found}
-        if not found:
-            return 0, {}, None, None
-        sizes = min(row[2] for row in found), max(row[3] for row in found)
-        times = min(row[4] for row in found), max(row[5] for row in found)
-        return total, endings, sizes, times
-
-    def _rows(self, order: EntryOrder, limit: int, after: After | None) -> list[EntryRow]:
-        passed = "true" if after is None else order.after(after.place, after.with_equal)
-        columns = order.columns()
-        told = ", ".join(f"{column} AS p{n}" for n, (column, _) in enumerate(columns))
-        ordered = ", ".join(
-            f"p{n} {'DESC' if is_descending else 'ASC'}" for n, (_, is_descending) in enumerate(columns)
-        )
-        found = self._connection.rows(
-            f"""SELECT e.number, e.file_row_number, e.logical_key, e.size, h.name, h.top_hash, h.modified, {told}
-                FROM {self._view.entries()} e JOIN {self._view.heads()} h USING (number)
-                WHERE {self._condition} AND {passed} ORDER BY {ordered} LIMIT {limit}"""
-        )
-        return [EntryRow(*row[:7], place=tuple(row[7:])) for row in found]
+        for one in some or ()
+    ]  # fmt: skip
+    if not endings:
+        return Entries(0, found, {})
+    endings.sort(key=lambda one: (-one["n"], one["ext"]))
+    return Entries(
+        sum(one["n"] for one in endings),
+        found,
+        {one["ext"]: one["n"] for one in endings},
+        (min(one["low"] for one in endings), max(one["high"] for one in endings)),
+        (min(one["first"] for one in endings), max(one["last"] for one in endings)),
+    )
 
 
-def details(connection: Connection, view: View, rows: Sequence[EntryRow]) -> Mapping[tuple[int, int], tuple[str, str, str, str]]:
-    """Hash type and value, physical key and metadata (JSON text) of some rows, by their number and row."""
+def details(connection: Connection, view: View, rows: Sequence[EntryRow]) -> Mapping[tuple[int, int], Details]:
+    """Of some rows, by their number and row."""
     if not rows:
         return {}
-    numbers = ", ".join(str(one.number) for one in rows)
-    places = ", ".join(str(one.row) for one in rows)
+    numbers = ", ".join(map(str, {one.number for one in rows}))
+    places = ", ".join(map(str, {one.row for one in rows}))
     wanted = {(one.number, one.row) for one in rows}
     found = connection.rows(
-        f"SELECT number, file_row_number, hash_type, hash_value, physical_key, metadata FROM {view.entries()} e "
-        f"WHERE number IN ({numbers}) AND file_row_number IN ({places})"
+        "SELECT number, file_row_number, logical_key, size, hash_type, hash_value, physical_key, metadata "
+        f"FROM {view.entries()} e WHERE number IN ({numbers}) AND file_row_number IN ({places})"
     )
-    return {(row[0], row[1]): row[2:] for row in found if (row[0], row[1]) in wanted}
+    return {(row[0], row[1]): Details(*row[2:]) for row in found if (row[0], row[1]) in wanted}

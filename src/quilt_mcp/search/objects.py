@@ -10,12 +10,12 @@ from typing import Final
 
 from quilt_mcp.domain.search.query.term import Query
 from quilt_mcp.search.engine import Connection, literal
-from quilt_mcp.search.parts import ENDING
+from quilt_mcp.search.parts import ENDING, words_of
 from quilt_mcp.search.sql import entry_condition
 
 _TABLE: Final = """
 (SELECT *, lower(key) AS lpath, key AS logical_key, regexp_extract(lower(key), {ending}, 1) AS ext, key AS physical_key,
-        NULL::VARCHAR AS lmeta, NULL::VARCHAR AS hash_value, NULL::VARCHAR AS metadata
+        NULL::VARCHAR AS lmeta, {words} AS words, NULL::VARCHAR AS hash_value, NULL::VARCHAR AS metadata
  FROM read_json({file}, format = 'newline_delimited', columns = {{
     number: 'INTEGER', registry: 'VARCHAR', key: 'VARCHAR', size: 'BIGINT', modified: 'BIGINT', version: 'VARCHAR'}}))"""
 _ORDERS: Final[Mapping[str, str]] = {"name": "key", "size": "e.size", "modified": "e.modified", "best": "key"}
@@ -53,7 +53,7 @@ def find(
     connection: Connection, listing: Path, query: Query, sort: str, is_descending: bool, start: int, limit: int
 ) -> FoundObjects:
     """``listing``: a file of lines, as ``Listed.line`` spells them."""
-    table = _TABLE.format(file=literal(str(listing)), ending=literal(ENDING))
+    table = _TABLE.format(file=literal(str(listing)), ending=literal(ENDING), words=words_of("lower(key)"))
     condition = entry_condition(query, "(SELECT 0 AS number WHERE false)")
     matched = f"{table} e, LATERAL (SELECT e.modified AS modified, '' AS name) h WHERE {condition}"
     counted = connection.rows(

@@ -11,7 +11,7 @@ from quilt_mcp.search.engine import Connection, literal
 from quilt_mcp.search.sql import any_file_test, package_condition
 from quilt_mcp.search.view import View
 
-FILES_SHOWN: Final = 10
+FILES_SHOWN: Final = 5
 """Files that matched, of each package that is shown."""
 
 
@@ -28,6 +28,10 @@ class PackageRow:
     workflow: str | None
     message: str | None
     metadata: str | None
+    files: int = 0
+    """Files that matched."""
+    rows: tuple[int, ...] = ()
+    """Where the first of these stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +50,44 @@ def find(connection: Connection, view: View, query: Query, *, with_metadata: boo
     condition = package_condition(query, view.fields())
     metadata = "h.message, h.metadata" if with_metadata else "NULL, NULL"
     select = f"SELECT h.number, h.name, h.top_hash, h.modified, h.entries, h.size, h.workflow, {metadata}"
-    if not condition.atoms:
+    atoms = condition.atoms
+    if not atoms:
         return [PackageRow(*row) for row in connection.rows(f"{select} FROM {view.heads()} h WHERE {condition.sql}")]
-    flags = ", ".join(f"bool_or(a{n}) AS a{n}" for n in range(len(condition.atoms)))
-    atoms = ", ".join(f"{atom} AS a{n}" for n, atom in enumerate(condition.atoms))
-    some = " OR ".join(f"a{n}" for n in range(len(condition.atoms)))
-    files = f"SELECT number, {flags} FROM (SELECT number, {atoms} FROM {view.entries()} e) WHERE {some} GROUP BY number"
-    known = ", ".join(f"coalesce(found.a{n}, false) AS a{n}" for n in range(len(condition.atoms)))
+    shown = any_file_test(query)
+    matched = " OR ".join(f"a{n}" for n, atom in enumerate(atoms) if atom in shown) or "false"
+    told = f"count(*) FILTER (WHERE {matched}) AS n, min(row, {FILES_SHOWN}) FILTER (WHERE {matched}) AS rows"
+    if len(atoms) == 1:
+        # What is true of every row that is left is not found out again.
+        told = told if matched == "false" else f"count(*) AS n, min(row, {FILES_SHOWN}) AS rows"
+        source = f"SELECT number, file_row_number AS row, true AS a0 FROM {view.entries()} e WHERE {atoms[0]}"
+    else:
+        tests = ", ".join(f"{atom} AS a{n}" for n, atom in enumerate(atoms))
+        source = f"SELECT number, file_row_number AS row, {tests} FROM {view.entries()} e"
+    flags = ", ".join(f"bool_or(a{n}) AS a{n}" for n in range(len(atoms)))
+    known = ", ".join(f"coalesce(found.a{n}, false) AS a{n}" for n in range(len(atoms)))
     statement = (
-        f"WITH found AS ({files}) {select} FROM {view.heads()} h LEFT JOIN found USING (number), "
+        f"WITH found AS (SELECT number, {flags}, {told} FROM ({source}) GROUP BY number) "
+        f"{select}, coalesce(found.n, 0), found.rows FROM {view.heads()} h LEFT JOIN found USING (number), "
         f"LATERAL (SELECT {known}) f WHERE {condition.sql}"
     )
-    return [PackageRow(*row) for row in connection.rows(statement)]
+    return [PackageRow(*row[:-1], rows=tuple(row[-1] or ())) for row in connection.rows(statement)]
 
 
-def show(connection: Connection, view: View, query: Query, numbers: Sequence[int]) -> Mapping[int, Shown]:
-    """Of the packages with these numbers."""
-    if not numbers:
+def show(connection: Connection, view: View, rows: Sequence[PackageRow]) -> Mapping[int, Shown]:
+    """Of some packages, by number."""
+    if not rows:
         return {}
-    wanted = ", ".join(map(str, numbers))
+    wanted = ", ".join(str(one.number) for one in rows)
+    places = {(one.number, row) for one in rows for row in one.rows}
     files: dict[int, list[tuple[str, int]]] = {}
-    if tests := any_file_test(query):
-        rows = connection.rows(
-            f"SELECT number, logical_key, size FROM {view.entries()} e WHERE number IN ({wanted}) AND ({' OR '.join(tests)}) "
-            f"QUALIFY row_number() OVER (PARTITION BY number ORDER BY file_row_number) <= {FILES_SHOWN} "
-            "ORDER BY number, file_row_number"
+    if places:
+        found = connection.rows(
+            f"SELECT number, file_row_number, logical_key, size FROM {view.entries()} e WHERE number IN ({wanted}) "
+            f"AND file_row_number IN ({', '.join(map(str, {row for _, row in places}))}) ORDER BY number, file_row_number"
         )
-        for number, path, size in rows:
-            files.setdefault(number, []).append((path, size))
+        for number, row, path, size in found:
+            if (number, row) in places:
+                files.setdefault(number, []).append((path, size))
     found = connection.rows(
         f"SELECT number, message, metadata, readme, columns FROM {view.heads()} h WHERE number IN ({wanted})"
     )

@@ -26,31 +26,50 @@ GROUP: Final = 122_880
 _LINE: Final = 1 << 20
 """Of lines that are all shorter; the engine keeps twice as much for each thread that reads."""
 
-_HEADS: Final = """
-SELECT number, name, top_hash, modified, message, metadata, workflow, entries, size, readme, columns,
-       lower(name) AS lname, lower(message) AS lmessage, lower(meta_text) AS lmeta, lower(readme) AS lreadme,
-       lower(columns) AS lcolumns, lower(workflow) AS lworkflow,
-       lower(concat_ws(chr(30), name, message, meta_text, readme, columns)) AS ltext
-FROM read_json({files}, format = 'newline_delimited', maximum_object_size = {longest}, columns = {{
-    number: 'INTEGER', name: 'VARCHAR', top_hash: 'VARCHAR', modified: 'BIGINT', message: 'VARCHAR', metadata: 'VARCHAR',
-    meta_text: 'VARCHAR', workflow: 'VARCHAR', entries: 'BIGINT', size: 'BIGINT', readme: 'VARCHAR', columns: 'VARCHAR'}})
+_WORDS: Final = r"regexp_replace({text}, '[^\p{{{{L}}}}\p{{{{N}}}}]+', ' ', 'g')"
+"""Runs of letters and digits with a space before, between and after them, so that a word is found as ' word '."""
+_END: Final = "chr(30)"
+"""Stands between texts, so that no phrase reaches from one into the next."""
+
+
+def _words(*texts: str) -> str:
+    return " || ".join(f"' ' || {_WORDS.format(text=one)} || ' ' || {_END}" for one in texts)
+
+
+_HEADS: Final = f"""
+SELECT number, name, top_hash, modified, message, metadata, workflow, entries, size, readme, columns, lname, lmessage, lmeta,
+       lreadme, lcolumns, lower(workflow) AS lworkflow, {_words("lname", "lmessage", "lmeta", "lreadme", "lcolumns")} AS words
+FROM (SELECT *, lower(name) AS lname, lower(coalesce(message, '')) AS lmessage, lower(meta_text) AS lmeta,
+             lower(readme) AS lreadme, lower(columns) AS lcolumns
+      FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
+          number: 'INTEGER', name: 'VARCHAR', top_hash: 'VARCHAR', modified: 'BIGINT', message: 'VARCHAR', metadata: 'VARCHAR',
+          meta_text: 'VARCHAR', workflow: 'VARCHAR', entries: 'BIGINT', size: 'BIGINT', readme: 'VARCHAR',
+          columns: 'VARCHAR'}}}}))
 ORDER BY number"""
-_FIELDS: Final = """
-SELECT number, pointer, kind, text, lower(text) AS ltext, value, moment
-FROM read_json({files}, format = 'newline_delimited', maximum_object_size = {longest}, columns = {{
-    number: 'INTEGER', pointer: 'VARCHAR', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}})
+_FIELDS: Final = f"""
+SELECT number, pointer, kind, text, lower(text) AS ltext, {_words("lower(text)")} AS words, value, moment
+FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
+    number: 'INTEGER', pointer: 'VARCHAR', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
 ORDER BY number"""
 ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"
 """What a name ends in, where compression alone is no ending."""
-_ENTRIES: Final = """
-SELECT number, logical_key, physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
-       meta AS metadata, lower(logical_key) AS lpath, regexp_extract(lower(logical_key), {ending}, 1) AS ext,
-       CASE WHEN meta = '{{}}' THEN NULL
-            ELSE lower(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g')) END AS lmeta
-FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS number, * EXCLUDE (filename)
-      FROM read_json({files}, format = 'newline_delimited', filename = true, maximum_object_size = {longest}, columns = {{
+_ENTRIES: Final = f"""
+SELECT number, logical_key, physical_key, hash_type, hash_value, size, metadata, lpath,
+       regexp_extract(lpath, {{ending}}, 1) AS ext, lmeta,
+       {_words("lpath")} || CASE WHEN lmeta IS NULL THEN '' ELSE {_words("lmeta")} END AS words
+FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS number, logical_key,
+             physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
+             meta AS metadata, lower(logical_key) AS lpath,
+             CASE WHEN meta = '{{{{}}}}' THEN NULL
+                  ELSE lower(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g')) END AS lmeta
+      FROM read_json({{files}}, format = 'newline_delimited', filename = true, maximum_object_size = {{longest}}, columns = {{{{
           logical_key: 'VARCHAR', physical_keys: 'VARCHAR[]', size: 'BIGINT',
-          "hash": 'STRUCT("type" VARCHAR, "value" VARCHAR)', meta: 'VARCHAR'}}))"""
+          "hash": 'STRUCT("type" VARCHAR, "value" VARCHAR)', meta: 'VARCHAR'}}}}))"""
+
+
+def words_of(column: str) -> str:
+    """The words of a text, as an expression."""
+    return _words(column).replace("{{", "{").replace("}}", "}")
 
 
 class Batch:

@@ -161,16 +161,15 @@ def head_test(term: Term, fields: str) -> str:
     """On a row of heads; never NULL."""
     of, test = term.field, term.test
     if of is None:
-        if isinstance(test, Regex):
-            columns = ("lname", "lmessage", "lmeta", "lreadme", "lcolumns")
-            return _any(_text_test(f"h.{column}", test) for column in columns)
-        return _text_test("h.ltext", test)
+        return _in_words("h.words", test) or _any(
+            _text_test(f"h.{column}", test) for column in ("lname", "lmessage", "lmeta", "lreadme", "lcolumns")
+        )
     if of.holds == "json":
         return _metadata_test(term, fields)
     if of.name in _TEXTS:
         column = f"h.{_TEXTS[of.name]}"
-        if isinstance(test, Exists):
-            return f"coalesce({column} <> '', false)"
+        if isinstance(test, Between):
+            return _between(f"h.{of.name}", test)
         return _path_test(column, test) if of.holds == "path" else _text_test(column, test)
     if of.name == "hash":
         return _word_test("h.top_hash", test, is_beginning=True)
@@ -184,13 +183,17 @@ def file_test(term: Term) -> str:
     """On a row of entries; never NULL."""
     of, test = term.field, term.test
     if of is None:
-        in_path = _text_test("e.lpath", test)
-        return f"({in_path} OR (e.lmeta IS NOT NULL AND {_text_test('e.lmeta', test)}))"
+        in_metadata = f"(e.lmeta IS NOT NULL AND {_text_test('e.lmeta', test)})"
+        return _in_words("e.words", test) or f"({_text_test('e.lpath', test)} OR {in_metadata})"
     if of.holds == "json":
         return _file_metadata_test(term)
     match of.name:
+        case "path" if isinstance(test, Between):
+            return _between("e.logical_key", test)
         case "path":
-            return _path_test("e.lpath", test)
+            exact = _path_test("e.lpath", test)
+            quick = _in_words("e.words", test)
+            return f"(CASE WHEN {quick} THEN {exact} ELSE false END)" if quick else exact
         case "ext":
             return _ending_test(test)
         case "file_hash":
@@ -201,12 +204,26 @@ def file_test(term: Term) -> str:
             return _between("e.size", test)
 
 
+def _in_words(column: str, test: Test) -> str | None:
+    """Over words with spaces around them; None for what has to be looked for in the text itself."""
+    if isinstance(test, Words) and test.tokens:
+        phrase = " ".join(test.tokens)
+        return f"contains({column}, {literal(f' {phrase} ')})"
+    if not isinstance(test, Pattern):
+        return None
+    found = pieces(test.written)
+    texts = [one.text for one in found if not one.is_wild]
+    is_plain = len(texts) == 1 and texts[0].isalnum() and all(one.text == "*" for one in found if one.is_wild)
+    if not is_plain:
+        return None
+    before, after = "" if found[0].is_wild else " ", "" if found[-1].is_wild else " "
+    return f"contains({column}, {literal(f'{before}{texts[0]}{after}')})"
+
+
 def _text_test(column: str, test: Test) -> str:
     match test:
         case Words():
-            if len(test.tokens) == 1 and column == "e.lpath":
-                return _guarded(column, test.tokens[0], word_regex(test.tokens))
-            return _guarded(column, max(test.tokens, key=len), word_regex(test.tokens))
+            return _guarded(column, max(test.tokens, key=len, default=""), word_regex(test.tokens))
         case Pattern():
             found = pieces(test.written)
             piece = longest_piece(found)
@@ -218,12 +235,12 @@ def _text_test(column: str, test: Test) -> str:
         case Exists():
             return f"coalesce({column} <> '', false)"
         case Between():
-            return "false"
+            return _between(column, test)
 
 
 def _path_test(column: str, test: Test) -> str:
     if isinstance(test, Pattern):
-        found = pieces(test.written)
+        found = pieces(test.written.removeprefix("./").strip("/"))
         return _guarded(column, longest_piece(found), glob_regex(test.written))
     return _text_test(column, test)
 
@@ -273,7 +290,7 @@ def _metadata_test(term: Term, fields: str) -> str:
         where = f"pointer = {literal(pointer)}"
         held = _typed_between(test)
     else:
-        held = _text_test("ltext", test)
+        held = _in_words("words", test) or _text_test("ltext", test)
         if isinstance(test, Words) and (number := _as_number(test.written)) is not None:
             held = f"CASE WHEN kind = 'number' THEN value = {literal(number)} ELSE {held} END"
     return f"(h.number IN (SELECT number FROM {fields} WHERE {where} AND {held}))"

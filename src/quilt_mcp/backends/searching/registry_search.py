@@ -216,10 +216,10 @@ class RegistrySearch:
     async def _package_hits(self, asked: _Asked, page: Sequence[Ranked]) -> list[Hit]:
         shown: dict[tuple[str, int], packages.Shown] = {}
         for catalog, state in asked.catalogs:
-            numbers = [one.row.number for one in page if one.registry == catalog.url]
-            if numbers:
+            rows = [one.row for one in page if one.registry == catalog.url]
+            if rows:
                 some = await catalog.ask(
-                    state, lambda connection, view, numbers=numbers: packages.show(connection, view, asked.query, numbers)
+                    state, lambda connection, view, rows=rows: packages.show(connection, view, rows)
                 )
                 shown |= {(catalog.url, number): one for number, one in some.items()}
         return [package_hits.hit(one, shown[one.registry, one.row.number], asked.query) for one in page]
@@ -276,7 +276,7 @@ class RegistrySearch:
         return hits, after_page, total, facets, ()
 
     async def _entry_hits(self, page: Sequence[tuple[Catalog, State, EntryRow]]) -> list[Hit]:
-        known: dict[tuple[str, int, int], tuple[str, str, str, str]] = {}
+        known: dict[tuple[str, int, int], entries.Details] = {}
         for catalog, state in {one[0].url: (one[0], one[1]) for one in page}.values():
             rows = [row for owner, _, row in page if owner is catalog]
             some = await catalog.ask(
@@ -285,16 +285,15 @@ class RegistrySearch:
             known |= {(catalog.url, *place): one for place, one in some.items()}
         hits: list[Hit] = []
         for catalog, _, row in page:
-            hash_type, hash_value, physical_key, metadata = known[catalog.url, row.number, row.row]
-            meta = json.loads(metadata).get("user_meta") if metadata != "{}" else None
+            file = known[catalog.url, row.number, row.row]
             hits.append(
                 Hit(
-                    str(PackageUri(catalog.url, row.name, top_hash=row.top_hash, path=row.path)),
-                    row.size,
+                    str(PackageUri(catalog.url, row.name, top_hash=row.top_hash, path=file.path)),
+                    file.size,
                     package_hits.moment_of(row.modified),
-                    metadata=meta,
-                    hash=f"{hash_type}:{hash_value}" if hash_value else None,
-                    physical_key=physical_key,
+                    metadata=json.loads(file.metadata).get("user_meta") if file.metadata != "{}" else None,
+                    hash=f"{file.hash_type}:{file.hash_value}" if file.hash_value else None,
+                    physical_key=file.physical_key,
                 )
             )
         return hits
