@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
 import anyio
+from anyio import to_thread
+from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.names import suggest, validate_package_name
-from quilt_mcp.errors import AccessError, InvalidName, NotAFile, ObjectNotFound, StorageUnavailable
+from quilt_mcp.errors import (
+    AccessError,
+    InvalidName,
+    NotAFile,
+    ObjectNotFound,
+    QuiltError,
+    StorageUnavailable,
+)
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
 from quilt_mcp.storage.store import ObjectStat, PageLister, Store
 from quilt_mcp.storage.workers import collect
@@ -96,6 +107,34 @@ class Pointers:
         except (AccessError, NotAFile) as error:
             key = pointer_key(name, LATEST)
             return f"unreadable_pointer: {name}:{LATEST} cannot be read ({error.code}). {self.removal(key)}"
+
+    async def try_latest_of(self, names: Sequence[str]) -> list[Pointer | str | None]:
+        """``try_latest`` of each, in their order. In a folder all by one thread, without an etag: a registry of thousands is
+        looked at in a tenth of the time."""
+        files = self._store.local_files
+        if files is None:
+            return await collect(names, POINTER_READS_AT_ONCE, self.try_latest)
+        opened = files.open_file
+
+        def read(name: str) -> Pointer | None:
+            descriptor = opened(pointer_key(name, LATEST))
+            try:
+                text = os.read(descriptor, _POINTER_BYTES).decode("ascii", "replace").strip()
+                modified = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
+            finally:
+                os.close(descriptor)
+            return Pointer(LATEST, text if is_top_hash(text) else None, "", modified)
+
+        def read_all() -> dict[str, Pointer | None]:
+            found: dict[str, Pointer | None] = {}
+            for name in names:
+                check_cancelled()
+                with suppress(QuiltError, OSError):  # what is odd is looked at by itself
+                    found[name] = read(name)
+            return found
+
+        found = await to_thread.run_sync(read_all)
+        return [found[name] if name in found else await self.try_latest(name) for name in names]
 
     def removal(self, key: str) -> str:
         """How a person removes what stands at a key among the pointers, where no tool writes; a folder's key ends in '/'."""

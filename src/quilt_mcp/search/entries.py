@@ -133,7 +133,9 @@ def find(
         "SELECT m.ext, count(*) AS n, min(m.size) AS low, max(m.size) AS high, min(h.modified) AS first, max(h.modified) AS last "
         "FROM matched m JOIN names h USING (number) GROUP BY m.ext)"
     )
-    statement = f"WITH {names}, {matched} SELECT ({rows if limit else 'NULL'}), ({counted if counts else 'NULL'})"
+    statement = (
+        f"WITH {names}, {matched} SELECT ({rows if limit else 'NULL'}), ({counted if counts else 'NULL'})"
+    )
     [(some, endings)] = connection.rows(statement)
     found = [
         EntryRow(
@@ -154,7 +156,9 @@ def find(
     )
 
 
-def details(connection: Connection, view: View, rows: Sequence[EntryRow]) -> Mapping[tuple[int, int], Details]:
+def details(
+    connection: Connection, view: View, rows: Sequence[EntryRow]
+) -> Mapping[tuple[int, int], Details]:
     """Of some rows, by their number and row."""
     if not rows:
         return {}

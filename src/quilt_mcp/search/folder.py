@@ -74,7 +74,10 @@ class CatalogFolder:
         folder = self.path()
         body, pinned = state.dump(), folder / f"state-{state.digest}.json"
         for path in (pinned, folder / "catalog.json"):
-            with typed(folder), tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder, delete=False) as file:
+            with (
+                typed(folder),
+                tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder, delete=False) as file,
+            ):
                 try:
                     file.write(body)
                     file.close()

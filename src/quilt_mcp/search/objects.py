@@ -50,7 +50,13 @@ class FoundObjects:
 
 
 def find(
-    connection: Connection, listing: Path, query: Query, sort: str, is_descending: bool, start: int, limit: int
+    connection: Connection,
+    listing: Path,
+    query: Query,
+    sort: str,
+    is_descending: bool,
+    start: int,
+    limit: int,
 ) -> FoundObjects:
     """``listing``: a file of lines, as ``Listed.line`` spells them."""
     table = _TABLE.format(file=literal(str(listing)), ending=literal(ENDING), words=words_of("lower(key)"))
@@ -61,10 +67,14 @@ def find(
         "ORDER BY count(*) DESC, ext"
     )
     direction = "DESC" if is_descending else "ASC"
-    rows = connection.rows(
-        f"SELECT e.number, registry, key, size, e.modified, version FROM {matched} "
-        f"ORDER BY {_ORDERS[sort]} {direction}, key, registry LIMIT {limit} OFFSET {start}"
-    ) if limit else []
+    rows = (
+        connection.rows(
+            f"SELECT e.number, registry, key, size, e.modified, version FROM {matched} "
+            f"ORDER BY {_ORDERS[sort]} {direction}, key, registry LIMIT {limit} OFFSET {start}"
+        )
+        if limit
+        else []
+    )
     if not counted:
         return FoundObjects(0, (), {}, None, None)
     return FoundObjects(

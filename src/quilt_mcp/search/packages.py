@@ -52,7 +52,10 @@ def find(connection: Connection, view: View, query: Query, *, with_metadata: boo
     select = f"SELECT h.number, h.name, h.top_hash, h.modified, h.entries, h.size, h.workflow, {metadata}"
     atoms = condition.atoms
     if not atoms:
-        return [PackageRow(*row) for row in connection.rows(f"{select} FROM {view.heads()} h WHERE {condition.sql}")]
+        return [
+            PackageRow(*row)
+            for row in connection.rows(f"{select} FROM {view.heads()} h WHERE {condition.sql}")
+        ]
     shown = any_file_test(query)
     matched = " OR ".join(f"a{n}" for n, atom in enumerate(atoms) if atom in shown) or "false"
     told = f"count(*) FILTER (WHERE {matched}) AS n, min(row, {FILES_SHOWN}) FILTER (WHERE {matched}) AS rows"
@@ -94,7 +97,9 @@ def show(connection: Connection, view: View, rows: Sequence[PackageRow]) -> Mapp
     return {number: Shown(*rest, files=files.get(number, ())) for number, *rest in found}
 
 
-def fields_of(connection: Connection, view: View, numbers: Sequence[int] | None, pointers: Sequence[str] | None) -> Sequence[Any]:
+def fields_of(
+    connection: Connection, view: View, numbers: Sequence[int] | None, pointers: Sequence[str] | None
+) -> Sequence[Any]:
     """Rows (pointer, kind, least, greatest, values and how often they stand) of metadata; of all packages, or those with some
     numbers; at all pointers, or some."""
     conditions = ["NOT regexp_matches(pointer, '/\\d+(/|$)')"]
@@ -107,7 +112,7 @@ def fields_of(connection: Connection, view: View, numbers: Sequence[int] | None,
         f"""SELECT pointer, kind, min(least), max(greatest), list(text ORDER BY n DESC, text)[:20], count(*), sum(n) FROM (
             SELECT pointer, {kind} AS kind, text, count(DISTINCT number) AS n, min(coalesce(value, moment)) AS least,
                    max(coalesce(value, moment)) AS greatest
-            FROM {view.fields()} WHERE {' AND '.join(conditions)} GROUP BY ALL)
+            FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
         GROUP BY pointer, kind ORDER BY sum(n) DESC, pointer, kind"""
     )
 

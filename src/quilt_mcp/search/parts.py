@@ -115,13 +115,13 @@ class Batch:
         """Makes the tables, each by rename and named by its hash; the scratch folder goes. Atomic for each table."""
         files = {kind: [str(self._folder / kind)] for kind in ("heads", "fields")}
         files["entries"] = [
-            str(path)
-            for one in self._heads
-            if (path := self._folder / f"{one.number}.lines").exists()
+            str(path) for one in self._heads if (path := self._folder / f"{one.number}.lines").exists()
         ]
         statements = {"heads": _HEADS, "fields": _FIELDS, "entries": _ENTRIES}
         sources = {
-            kind: statements[kind].format(files=many(files[kind]), longest=self._longest, ending=literal(ENDING))
+            kind: statements[kind].format(
+                files=many(files[kind]), longest=self._longest, ending=literal(ENDING)
+            )
             for kind in KINDS
             if files[kind] and any(os.path.getsize(one) for one in files[kind])
         }
@@ -151,7 +151,9 @@ def write_part(
     return Part(hashes, packages, entries, size)
 
 
-def merged(connection: Connection, folder: Path, scratch: Path, parts: Sequence[Part], live: Sequence[int]) -> Part:
+def merged(
+    connection: Connection, folder: Path, scratch: Path, parts: Sequence[Part], live: Sequence[int]
+) -> Part:
     """One part of what is ``live`` in some. They stay as they are."""
     with typed(scratch):
         shutil.rmtree(scratch, ignore_errors=True)
@@ -161,7 +163,9 @@ def merged(connection: Connection, folder: Path, scratch: Path, parts: Sequence[
     for kind in KINDS:
         files = tables(folder, kind, parts)
         if files:
-            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}) ORDER BY number"
+            sources[kind] = (
+                f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}) ORDER BY number"
+            )
             if kind == "entries":
                 sources[kind] = sources[kind].removesuffix(" ORDER BY number")
     entries = 0
@@ -192,7 +196,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class typed:  # noqa: N801
+class typed:
     """Around what writes to a folder: its OSErrors are told as what they mean."""
 
     def __init__(self, folder: Path) -> None:

@@ -18,7 +18,7 @@ from quilt_mcp.search.view import View
 _FILE: Final = "text.db"
 _COLUMNS: Final = ("name", "message", "metadata", "readme", "columns")
 _WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
-_SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({', '.join(_COLUMNS)}, prefix = '2 3',
+_SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(_COLUMNS)}, prefix = '2 3',
     tokenize = 'unicode61 remove_diacritics 0')"""
 _CHUNK: Final = 500
 
@@ -71,7 +71,10 @@ class Texts:
                     "SELECT number, name, coalesce(message, ''), coalesce(lmeta, ''), readme, columns "
                     f"FROM {view.heads()} h WHERE number IN ({some})"
                 )
-                texts.executemany("INSERT INTO texts(rowid, name, message, metadata, readme, columns) VALUES (?,?,?,?,?,?)", rows)
+                texts.executemany(
+                    "INSERT INTO texts(rowid, name, message, metadata, readme, columns) VALUES (?,?,?,?,?,?)",
+                    rows,
+                )
                 texts.executemany("INSERT INTO held VALUES (?)", [(row[0],) for row in rows])
 
 

@@ -29,7 +29,14 @@ from quilt_mcp.domain.search.query.term import (
 )
 from quilt_mcp.search.engine import literal
 from quilt_mcp.search.head import micros
-from quilt_mcp.search.wildcards import NO_WORD, Piece, glob_regex, longest_piece, pieces, text_regex, word_regex
+from quilt_mcp.search.wildcards import (
+    Piece,
+    glob_regex,
+    longest_piece,
+    pieces,
+    text_regex,
+    word_regex,
+)
 
 _TEXTS: Final = {"name": "lname", "message": "lmessage", "readme": "lreadme", "column": "lcolumns"}
 _OF_FILE: Final = {"path": "lpath", "ext": "ext", "file_hash": "hash_value", "physical_key": "physical_key"}
@@ -162,7 +169,8 @@ def head_test(term: Term, fields: str) -> str:
     of, test = term.field, term.test
     if of is None:
         return _in_words("h.words", test) or _any(
-            _text_test(f"h.{column}", test) for column in ("lname", "lmessage", "lmeta", "lreadme", "lcolumns")
+            _text_test(f"h.{column}", test)
+            for column in ("lname", "lmessage", "lmeta", "lreadme", "lcolumns")
         )
     if of.holds == "json":
         return _metadata_test(term, fields)
@@ -275,7 +283,8 @@ def _word_test(column: str, test: Test, *, is_beginning: bool = False) -> str:
 def whole_regex(pattern: str) -> str:
     """Of a pattern for a value as a whole, where ``*`` crosses everything."""
     return "(?s)" + "".join(
-        {"*": ".*", "?": "."}.get(one.text, "") if one.is_wild else re.escape(one.text) for one in pieces(pattern)
+        {"*": ".*", "?": "."}.get(one.text, "") if one.is_wild else re.escape(one.text)
+        for one in pieces(pattern)
     )
 
 
@@ -317,8 +326,11 @@ def _file_metadata_test(term: Term) -> str:
         case Between():
             bound = test.low if test.low is not None else test.high
             if isinstance(bound, datetime):
-                held = _between(f"epoch_us(TRY_CAST(CASE WHEN regexp_matches({found} ->> '$', '^\\d{{4}}-\\d{{2}}-\\d{{2}}') "
-                                f"THEN {found} ->> '$' END AS TIMESTAMPTZ))", test)
+                held = _between(
+                    f"epoch_us(TRY_CAST(CASE WHEN regexp_matches({found} ->> '$', '^\\d{{4}}-\\d{{2}}-\\d{{2}}') "
+                    f"THEN {found} ->> '$' END AS TIMESTAMPTZ))",
+                    test,
+                )
             elif isinstance(bound, str):
                 held = f"(json_type({found}) = 'VARCHAR' AND {_between(text, test)})"
             else:
@@ -362,15 +374,19 @@ def _bound(value: Bound) -> str:
 def _guarded(column: str, piece: str, regex: str) -> str:
     """The regular expression where a text that it needs stands: looking for that first costs a third."""
     guard = f"contains({column}, {literal(piece)})"
-    return f"(CASE WHEN {guard} THEN regexp_matches({column}, {literal(regex)}) ELSE false END)" if piece else (
-        f"coalesce(regexp_matches({column}, {literal(regex)}), false)"
+    return (
+        f"(CASE WHEN {guard} THEN regexp_matches({column}, {literal(regex)}) ELSE false END)"
+        if piece
+        else (f"coalesce(regexp_matches({column}, {literal(regex)}), false)")
     )
 
 
 def _is_infix(found: list[Piece]) -> bool:
     """Whether it is ``*text*``, of which nothing is asked but that the text stands somewhere."""
-    return len(found) == 3 and [one.is_wild for one in found] == [True, False, True] and all(
-        one.text == "*" for one in (found[0], found[2])
+    return (
+        len(found) == 3
+        and [one.is_wild for one in found] == [True, False, True]
+        and all(one.text == "*" for one in (found[0], found[2]))
     )
 
 

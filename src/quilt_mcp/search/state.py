@@ -66,7 +66,9 @@ class State:
     @property
     def digest(self) -> str:
         """Of all but the moment at which it was looked at."""
-        return hashlib.sha256(_text(replace(self, as_of=0.0, waiting=0, notices=())).encode()).hexdigest()[:32]
+        return hashlib.sha256(_text(replace(self, as_of=0.0, waiting=0, notices=())).encode()).hexdigest()[
+            :32
+        ]
 
     def live(self, part: Part) -> list[int]:
         """The numbers in a part that stand for a package."""
@@ -89,7 +91,9 @@ class State:
         parts = tuple(Part(**one) for one in found.pop("parts"))
         packages = {name: Known(*one) for name, one in found.pop("packages").items()}
         unread = {name: Unread(*one) for name, one in found.pop("unread").items()}
-        return cls(**{**found, "notices": tuple(found["notices"])}, parts=parts, packages=packages, unread=unread)
+        return cls(
+            **{**found, "notices": tuple(found["notices"])}, parts=parts, packages=packages, unread=unread
+        )
 
 
 def _text(state: State) -> str:

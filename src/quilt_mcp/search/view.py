@@ -50,10 +50,13 @@ class View:
             found.append(_read(files, kind))
         for part, numbers in self._partial:
             if files := tables(self.folder, kind, [part]):
-                found.append(f"(SELECT * FROM {_read(files, kind)} WHERE number IN ({', '.join(map(str, numbers))}))")
+                found.append(
+                    f"(SELECT * FROM {_read(files, kind)} WHERE number IN ({', '.join(map(str, numbers))}))"
+                )
         if not found:
             columns = ", ".join(
-                f"NULL::{kind_} AS {name}" for name, kind_ in (one.split(" ") for one in _EMPTY[kind].split(", "))
+                f"NULL::{kind_} AS {name}"
+                for name, kind_ in (one.split(" ") for one in _EMPTY[kind].split(", "))
             )
             return f"(SELECT {columns} WHERE false)"
         if len(found) == 1:

@@ -83,7 +83,8 @@ def glob_regex(pattern: str) -> str:
 
 def _names(name: str) -> str:
     return "".join(
-        {"*": f"{_NAME}*", "?": _NAME}[one.text] if one.is_wild else re.escape(one.text) for one in pieces(name)
+        {"*": f"{_NAME}*", "?": _NAME}[one.text] if one.is_wild else re.escape(one.text)
+        for one in pieces(name)
     )
 
 

@@ -8,7 +8,16 @@ from typing import Any, cast
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.search.facet import ALL, Facet, Facets
-from quilt_mcp.domain.search.request import BEST, ENGINES, SCOPES, EngineName, FoundFile, Hit, Scope, SearchRequest
+from quilt_mcp.domain.search.request import (
+    BEST,
+    ENGINES,
+    SCOPES,
+    EngineName,
+    FoundFile,
+    Hit,
+    Scope,
+    SearchRequest,
+)
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
 from quilt_mcp.tools.call import Call
@@ -86,7 +95,11 @@ def _row(
             file=f"{name}/{package.path}",
             registry=where,
             size=hit.size,
-            modified=time_text(hit.modified) if detail else hit.modified.date().isoformat() if dated and hit.modified else None,
+            modified=time_text(hit.modified)
+            if detail
+            else hit.modified.date().isoformat()
+            if dated and hit.modified
+            else None,
             metadata=hit.metadata if detail else None,
             hash=hit.hash if detail else None,
             physical_key=hit.physical_key if detail else None,
@@ -192,7 +205,17 @@ SEARCH = ToolSpec(
     },
     required=(),
     data=fields(
-        facets=listed(fields(field=TEXT, type=TEXT, min={}, max={}, values=listed(TEXT), more_values=NUMBER, counts=listed(NUMBER))),
+        facets=listed(
+            fields(
+                field=TEXT,
+                type=TEXT,
+                min={},
+                max={},
+                values=listed(TEXT),
+                more_values=NUMBER,
+                counts=listed(NUMBER),
+            )
+        ),
         facets_cut={"type": "boolean"},
         hits=listed(
             fields(

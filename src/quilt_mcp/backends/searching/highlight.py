@@ -30,7 +30,9 @@ def highlighted(query: Query, row: PackageRow, shown: Shown) -> tuple[tuple[str,
             if term.field is not None and term.field.name != name:
                 continue
             for place, text in _texts(name, row, shown):
-                if term.pointer and not (place == f"meta.{term.pointer}" or place.startswith(f"meta.{term.pointer}/")):
+                if term.pointer and not (
+                    place == f"meta.{term.pointer}" or place.startswith(f"meta.{term.pointer}/")
+                ):
                     continue
                 found = regex.search(lowered(text))
                 if found is None:

@@ -82,7 +82,9 @@ class ObjectSearch:
             further = encode_cursor(marks, "{}", json.dumps([end]), found.total, now.isoformat())
         facets = _facets(found, request.facets) if request.facets and not start else None
         if not found.total and not start:
-            warnings.append(f"no_match: no object fits, among those of {', '.join(one.url for one in registries[:3])}.")
+            warnings.append(
+                f"no_match: no object fits, among those of {', '.join(one.url for one in registries[:3])}."
+            )
         return Found(tuple(hits), further, found.total, tuple(warnings), facets)
 
 

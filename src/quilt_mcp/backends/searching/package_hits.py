@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
+from quilt_mcp.backends.searching.highlight import highlighted
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.search.facet import Facet, Kind
@@ -15,12 +16,16 @@ from quilt_mcp.domain.search.filter import Filter, TimeTest
 from quilt_mcp.domain.search.query.term import Query
 from quilt_mcp.domain.search.request import FoundFile, Hit, Order
 from quilt_mcp.domain.search.where import Condition
-from quilt_mcp.backends.searching.highlight import highlighted
 from quilt_mcp.search.packages import PackageRow, Shown
 
 OWN: Final = ("name", "modified", "size", "entries", "workflow", "hash", "message")
 ALSO: Final[Mapping[str, str]] = {"package": "name", "top_hash": "hash", "comment": "message"}
-_KINDS: Final[Mapping[str, Kind]] = {"number": "number", "boolean": "boolean", "datetime": "datetime", "text": "keyword"}
+_KINDS: Final[Mapping[str, Kind]] = {
+    "number": "number",
+    "boolean": "boolean",
+    "datetime": "datetime",
+    "text": "keyword",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,11 @@ def in_order(found: Sequence[Ranked], order: Order) -> list[Ranked]:
     if order.field == "best":
         return sorted(by_name, key=lambda one: (-one.score, -one.row.modified))
     if not order.is_metadata:
-        return sorted(by_name, key=lambda one: getattr(one.row, order.field), reverse=order.is_descending)[
-            :: 1
-        ] if not order.is_descending else sorted(by_name, key=lambda one: -getattr(one.row, order.field))
+        return (
+            sorted(by_name, key=lambda one: getattr(one.row, order.field), reverse=order.is_descending)[::1]
+            if not order.is_descending
+            else sorted(by_name, key=lambda one: -getattr(one.row, order.field))
+        )
     kinds: dict[int, list[Ranked]] = {}
     for one in by_name:
         kinds.setdefault(_rank(one.value), []).append(one)

@@ -15,8 +15,6 @@ from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Final
 
-from anyio import to_thread
-
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.searching import package_hits
 from quilt_mcp.backends.searching.conditions import as_query
@@ -117,7 +115,14 @@ class RegistrySearch:
         query = parse_query(request.text, request.scope, now)
         if request.scope == "objects":
             return await self._objects.page(
-                [self._registry(url) for url in self._named(request)], request, query, order, now, limit, place, marks
+                [self._registry(url) for url in self._named(request)],
+                request,
+                query,
+                order,
+                now,
+                limit,
+                place,
+                marks,
             )
         brought = await self._brought(request, pins, progress)
         asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
@@ -158,12 +163,16 @@ class RegistrySearch:
                 continue
             bounds = UNBOUNDED if request.build else Bounds()
             try:
-                found.append((catalog, await Cataloguer(registry, catalog, bounds, progress, self._clock).bring()))
+                found.append(
+                    (catalog, await Cataloguer(registry, catalog, bounds, progress, self._clock).bring())
+                )
             except RegistryNotFound as error:
                 is_folder = registry.store.local_files is not None and not error.details.get("exists")
                 if named or not is_folder:
                     raise
-                said = f"registry_empty: {registry.url} does not exist yet; the first package_create makes it."
+                said = (
+                    f"registry_empty: {registry.url} does not exist yet; the first package_create makes it."
+                )
                 found.append((catalog, Brought(State(registry.url), (said,))))
             except QuiltError as error:
                 if named or len(self._named(request)) == 1:
@@ -193,13 +202,16 @@ class RegistrySearch:
                 connection: Connection, view: View, catalog: Catalog = catalog
             ) -> tuple[list[packages.PackageRow], dict[int, float]]:
                 rows = packages.find(connection, view, asked.query, with_metadata=with_metadata)
-                scores = catalog.texts.scores(connection, view, asked.query) if asked.order.field == "best" else {}
+                scores = (
+                    catalog.texts.scores(connection, view, asked.query) if asked.order.field == "best" else {}
+                )
                 return rows, rank(asked.query, [row.number for row in rows], scores)
 
             rows, scores = await catalog.ask(state, work)
             kept = [row for row in rows if where.takes(row)] if asked.request.conditions else rows
             found += [
-                Ranked(catalog.url, row, scores[row.number], package_hits.sort_value(row, asked.order)) for row in kept
+                Ranked(catalog.url, row, scores[row.number], package_hits.sort_value(row, asked.order))
+                for row in kept
             ]
         ordered = package_hits.in_order(found, asked.order)
         page = ordered[start : start + limit]
@@ -232,7 +244,8 @@ class RegistrySearch:
                 numbers = [one.row.number for one in found if one.registry == catalog.url]
                 some = None if len(numbers) == len(state.packages) else numbers
                 rows += await catalog.ask(
-                    state, lambda connection, view, some=some: packages.fields_of(connection, view, some, None)
+                    state,
+                    lambda connection, view, some=some: packages.fields_of(connection, view, some, None),
                 )
         told = Facets((*package_hits.own_facets(found), *package_hits.metadata_facets(rows)))
         return chosen(told, wanted), list(no_facet(told, wanted))
@@ -263,7 +276,9 @@ class RegistrySearch:
         descending = order.directions()
 
         def compare(one: tuple[Catalog, State, EntryRow], other: tuple[Catalog, State, EntryRow]) -> int:
-            for value, with_value, is_descending in zip(one[2].place, other[2].place, descending, strict=True):
+            for value, with_value, is_descending in zip(
+                one[2].place, other[2].place, descending, strict=True
+            ):
                 if value != with_value:
                     return (1 if value > with_value else -1) * (-1 if is_descending else 1)
             return (one[0].url > other[0].url) - (one[0].url < other[0].url)
@@ -313,7 +328,9 @@ class RegistrySearch:
             counts.append(f"{term.written} {await self._count(asked, term):,}")
         if counts:
             said[0] += f" Alone: {', '.join(counts)}. Side by side means AND; OR joins what may stand alone."
-        pointers = [one.pointer for one in tried if one.pointer and one.field is not None and one.field.name == "meta"]
+        pointers = [
+            one.pointer for one in tried if one.pointer and one.field is not None and one.field.name == "meta"
+        ]
         pointers += [one.column for one in asked.request.conditions if one.column.startswith("/")]
         if pointers:
             known: list[str] = []
@@ -322,7 +339,9 @@ class RegistrySearch:
             for pointer in dict.fromkeys(pointers):
                 if not any(one == pointer or one.startswith(f"{pointer}/") for one in known):
                     near = suggest(pointer, known) or known[:5]
-                    said.append(f"no_field: no package has {pointer[:80]} in its metadata. There are {', '.join(near)}.")
+                    said.append(
+                        f"no_field: no package has {pointer[:80]} in its metadata. There are {', '.join(near)}."
+                    )
         return said
 
     async def _count(self, asked: _Asked, term: Term) -> int:
@@ -331,7 +350,8 @@ class RegistrySearch:
             if asked.request.scope == "packages":
                 total += len(
                     await catalog.ask(
-                        state, lambda connection, view: packages.find(connection, view, term, with_metadata=False)
+                        state,
+                        lambda connection, view: packages.find(connection, view, term, with_metadata=False),
                     )
                 )
             else:
@@ -365,12 +385,16 @@ def _entry_facets(found: Sequence[entries.Entries], wanted: Sequence[str]) -> Fa
     facets: list[Facet] = []
     if times:
         low, high = min(one[0] for one in times), max(one[1] for one in times)
-        facets.append(Facet("modified", "datetime", package_hits.time_text(low), package_hits.time_text(high)))
+        facets.append(
+            Facet("modified", "datetime", package_hits.time_text(low), package_hits.time_text(high))
+        )
     if sizes:
         facets.append(Facet("size", "number", min(one[0] for one in sizes), max(one[1] for one in sizes)))
     if counts:
         ordered = sorted(counts, key=lambda ending: (-counts[ending], ending))
-        facets.append(Facet("ext", "keyword", values=tuple(ordered), counts=tuple(counts[one] for one in ordered)))
+        facets.append(
+            Facet("ext", "keyword", values=tuple(ordered), counts=tuple(counts[one] for one in ordered))
+        )
     return chosen(Facets(tuple(facets)), wanted)
 
 

@@ -24,7 +24,7 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import AccessError, IntegrityError, NotFound, QuiltError, StorageUnavailable
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer
+from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.packages import REQUESTS
 from quilt_mcp.registry.reading.readme import README, read_beginning
 from quilt_mcp.registry.registry import Registry
@@ -33,7 +33,7 @@ from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
 from quilt_mcp.search.state import Known, Part, State, Unread
 from quilt_mcp.search.view import live_count
-from quilt_mcp.storage.workers import collect, for_each
+from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
 """How long a bucket's listing is believed. A folder is looked at each time."""
@@ -132,7 +132,7 @@ class Cataloguer:
             }
             return latest, (*found.warnings[:_UNREAD_SHOWN], *(cut if found.more else ()))
         names = await registry.pointers.names("", "", None)
-        pointers = await collect(names.names, POINTER_READS_AT_ONCE, registry.pointers.try_latest)
+        pointers = await registry.pointers.try_latest_of(names.names)
         read = {
             name: one for name, one in zip(names.names, pointers, strict=True) if isinstance(one, Pointer)
         }
@@ -149,7 +149,9 @@ class Cataloguer:
         before = state
         packages = {name: one for name, one in state.packages.items() if name in latest}
         unread = {
-            name: one for name, one in state.unread.items() if name in latest and one.seen == self._seen(latest[name])
+            name: one
+            for name, one in state.unread.items()
+            if name in latest and one.seen == self._seen(latest[name])
         }
         wanted = [
             name
@@ -159,7 +161,6 @@ class Cataloguer:
         ]
         wanted.sort(key=lambda name: name in packages and packages[name].seen == self._seen(latest[name]))
         state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=len(wanted))
-        self._is_paused = False
         at = 0
         while at < len(wanted) and not self._is_spent():
             most = FIRST_PACKAGES if not state.parts and not self._is_folder else BATCH_PACKAGES
@@ -178,7 +179,7 @@ class Cataloguer:
             await to_thread.run_sync(self._catalog.keep, state)
             await self._progress(at, len(wanted), f"{at:,} of {counted(len(wanted), 'package')} read")
         state = await self._merge(state)
-        if state != before:
+        if replace(state, as_of=before.as_of) != before:
             await to_thread.run_sync(self._catalog.keep, state)
         return state
 
@@ -240,13 +241,9 @@ class Cataloguer:
         if pointer.top_hash is None:
             pinned, manifest = await registry.open(PackageUri(registry.url, name))  # which says what is wrong
         else:
-            manifest = await registry.manifests.open(registry.store, pointer.top_hash, self._note)
+            manifest = await registry.manifests.open(registry.store, pointer.top_hash)
         self._bytes += manifest.lines.size
         return pinned, manifest, pointer.modified
-
-    @staticmethod
-    def _note(size: int) -> None:
-        del size
 
     async def _readme(self, pinned: PackageUri, manifest: Manifest) -> tuple[str, bool]:
         """Its README, and whether it was left unread: that would be one request too many."""
@@ -281,7 +278,8 @@ class Cataloguer:
             lambda connection: merged(connection, folder.path(), folder.scratch(), chosen, numbers)
         )
         packages = {
-            name: replace(one, part=part.id) if one.part in ids else one for name, one in state.packages.items()
+            name: replace(one, part=part.id) if one.part in ids else one
+            for name, one in state.packages.items()
         }
         parts = [one for one in state.parts if one.id not in ids | gone]
         return replace(state, parts=(*parts, part), packages=packages)
@@ -294,7 +292,11 @@ class Cataloguer:
             names = ", ".join(
                 f"{name} ({one.code})" for name, one in [*sorted(state.unread.items())][:_UNREAD_SHOWN]
             )
-            more = f" and {len(state.unread) - _UNREAD_SHOWN:,} more" if len(state.unread) > _UNREAD_SHOWN else ""
+            more = (
+                f" and {len(state.unread) - _UNREAD_SHOWN:,} more"
+                if len(state.unread) > _UNREAD_SHOWN
+                else ""
+            )
             said.append(f"unread: {names}{more} cannot be read and are left out; package_log tells of each.")
         waiting = state.waiting
         if waiting:
@@ -313,8 +315,14 @@ class Cataloguer:
         return f"{said} Call again to go on where this ended, or with build=true to read all of it at once."
 
     def _busy(self, state: State) -> str:
-        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds") if state.as_of else "no time yet"
-        return f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
+        when = (
+            datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+            if state.as_of
+            else "no time yet"
+        )
+        return (
+            f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
+        )
 
 
 def _added(state: State, part: Part) -> State:
