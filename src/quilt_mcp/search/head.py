@@ -14,6 +14,8 @@ MOST_TEXT: Final = 256 << 10
 """Letters of one package's metadata, or README, that are looked through."""
 LONGEST: Final = 1_000
 _DEPTH: Final = 60
+_BETWEEN: Final = "\n\x1e\n"
+"""Between texts, so that no phrase and no line reaches from one into the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,12 @@ class Head:
                 "modified": micros(self.modified),
                 "message": self.message,
                 "metadata": None if self.metadata is None else json.dumps(self.metadata, ensure_ascii=False),
-                "meta_text": "\n".join(_texts(self.metadata))[:MOST_TEXT],
+                "meta_text": _BETWEEN.join(_texts(self.metadata))[:MOST_TEXT],
                 "workflow": self.workflow,
                 "entries": self.entries,
                 "size": self.size,
                 "readme": self.readme[:MOST_TEXT],
-                "columns": "\n".join(self.columns)[:MOST_TEXT],
+                "columns": _BETWEEN.join(self.columns)[:MOST_TEXT],
             }
         )
 

@@ -26,7 +26,7 @@ GROUP: Final = 122_880
 _LINE: Final = 1 << 20
 """Of lines that are all shorter; the engine keeps twice as much for each thread that reads."""
 
-_WORDS: Final = r"regexp_replace({text}, '[^\p{{{{L}}}}\p{{{{N}}}}]+', ' ', 'g')"
+_WORDS: Final = r"regexp_replace({text}, '[^\p{{{{L}}}}\p{{{{N}}}}\x{{{{1e}}}}]+', ' ', 'g')"
 """Runs of letters and digits with a space before, between and after them, so that a word is found as ' word '."""
 _END: Final = "chr(30)"
 """Stands between texts, so that no phrase reaches from one into the next."""
@@ -51,17 +51,19 @@ SELECT number, pointer, kind, text, lower(text) AS ltext, {_words("lower(text)")
 FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
     number: 'INTEGER', pointer: 'VARCHAR', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
 ORDER BY number"""
+# Of a file's metadata each key and value is a line: what is looked for stands in one of them.
 ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"
 """What a name ends in, where compression alone is no ending."""
 _ENTRIES: Final = f"""
 SELECT number, logical_key, physical_key, hash_type, hash_value, size, metadata, lpath,
        regexp_extract(lpath, {{ending}}, 1) AS ext, lmeta,
-       {_words("lpath")} || CASE WHEN lmeta IS NULL THEN '' ELSE {_words("lmeta")} END AS words
+       {_words("lpath")} || CASE WHEN lmeta IS NULL THEN '' ELSE {_words("replace(lmeta, chr(10), ' ' || chr(30) || ' ')")} END AS words
 FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS number, logical_key,
              physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
              meta AS metadata, lower(logical_key) AS lpath,
              CASE WHEN meta = '{{{{}}}}' THEN NULL
-                  ELSE lower(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g')) END AS lmeta
+                  ELSE lower(translate(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g'), '{{{{}}}}[]",',
+                             repeat(chr(10), 6))) END AS lmeta
       FROM read_json({{files}}, format = 'newline_delimited', filename = true, maximum_object_size = {{longest}}, columns = {{{{
           logical_key: 'VARCHAR', physical_keys: 'VARCHAR[]', size: 'BIGINT',
           "hash": 'STRUCT("type" VARCHAR, "value" VARCHAR)', meta: 'VARCHAR'}}}}))"""
