@@ -26,6 +26,9 @@ class Field:
     aliases: tuple[str, ...] = ()
 
 
+Spot = tuple[Field, str]
+"""A field, and a JSON pointer into it: '' for the whole."""
+
 _FILES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
 _ROWS: Final[tuple[Scope, ...]] = ("entries", "objects")
 
@@ -60,6 +63,13 @@ FIELDS: Final = (
 
 def fields_of(scope: Scope) -> Sequence[Field]:
     return [one for one in FIELDS if scope in one.scopes]
+
+
+def example_of(field: Field) -> str:
+    """A term on the field, as it is written."""
+    pointer = "./age" if field.holds == "json" else ""
+    value = {"number": ">100", "json": ">3", "size": ">1MB", "time": ">2026-01-31", "path": "*R01*"}
+    return f"{field.name}{pointer}:{value.get(field.holds, 'R01')}"
 
 
 def named(scope: Scope) -> Mapping[str, Field]:

@@ -14,7 +14,7 @@ Bound = float | datetime | str
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """``tokens``, in lower case, stand one after the other with signs and spaces alone between them. ``written``: the whole, as it
+    """``tokens``, in lower case, stand one after the other with only signs and spaces between them. ``written``: the whole, as it
     was written."""
 
     tokens: tuple[str, ...]
@@ -55,8 +55,8 @@ Test = Words | Pattern | Regex | Between | Exists
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One test. ``field`` None: of any text there is. ``pointer``: a JSON pointer into a field of metadata. ``written`` and ``at``:
-    how it stands in the query, and where."""
+    """One test. ``field`` None: of any text there is. ``pointer``: a JSON pointer into a field of metadata. ``written`` and
+    ``at``: how it stands in the query, and where."""
 
     field: Field | None
     test: Test
