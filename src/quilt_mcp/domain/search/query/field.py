@@ -41,7 +41,7 @@ FIELDS: Final = (
     Field("column", "package", "text", "columns of tables that were looked into before", aliases=("columns",)),
     Field("workflow", "package", "word", "the workflow's id", aliases=("mnfst_workflow.id",)),
     Field("hash", "package", "word", "the top hash, or its beginning", aliases=("mnfst_hash", "top_hash")),
-    Field("modified", "package", "time", "when the revision was written", scopes=_FILES, aliases=(
+    Field("modified", "package", "time", "when the revision or the object was written", scopes=_FILES, aliases=(
         "ptr_last_modified", "mnfst_last_modified", "last_modified")),
     Field("entries", "package", "number", "files in the package", aliases=(
         "mnfst_stats.total_files", "total_files", "files")),
