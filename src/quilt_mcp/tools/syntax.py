@@ -71,8 +71,8 @@ _HOLDS: Final[dict[Holds, str]] = {
 _OF_FIELDS: Final = (
     "A field stands before a term, or before several in parentheses; it must be known, and only `meta` and `file_meta` have "
     "fields of their own. `name:a b` asks for a in the name and for b anywhere. Patterns on `name` and `path` follow "
-    "the rule of `match`: without a `/` they are matched with a single name anywhere in the path, with one from its beginning, `*` "
-    "stays within a name and `**` crosses folders. `[ ]` chooses no letters here.",
+    "the rule of `match`: without a `/` they are matched with a single name anywhere in the path, with one from its "
+    "beginning, `*` stays within a name and `**` crosses folders. `[ ]` chooses no letters here.",
 )
 _BY_FIELD: Final = (
     Example("name:organoid", "the word in the package's name"),
@@ -117,7 +117,8 @@ _SIGNS: Final = (
 )
 _ABSENT: Final = (
     "There is no `~` for what is alike and no `^` that weighs a term: write patterns, or `OR` between spellings. No field is "
-    f"named by a pattern. A query has at most {MOST:,} characters, {MOST_TERMS} terms and {MOST_DEPTH} parentheses within each other.",
+    f"named by a pattern. A query has at most {MOST:,} characters, "
+    f"{MOST_TERMS} terms and {MOST_DEPTH} parentheses within each other.",
 )
 
 

@@ -11,7 +11,8 @@ from quilt_mcp.domain.search.query.reader import PHRASE, WORD, Reader, unescaped
 from quilt_mcp.domain.search.query.term import Between, Bound, Exists, Test, lowered
 from quilt_mcp.domain.search.query.value import UNITS, number_of, span_of
 
-COMPARED: Final = re.compile(r"(>=|<=|>|<)\s*")
+COMPARING: Final = (">=", "<=", ">", "<")
+_COMPARED: Final = re.compile(rf"({'|'.join(COMPARING)})\s*")
 _NO_SIGN: Final = re.compile(r"!=|<>|=[<>=]?")
 _RANGE: Final = re.compile(
     r"([\[{])\s*(\"[^\"]*\"|(?:\\.|[^\s\\])+?)\s+TO\s+(\"[^\"]*\"|(?:\\.|[^\s\]}\\])+)\s*([\]}])", re.DOTALL
@@ -43,7 +44,7 @@ class Comparisons:
                 f"Write {'NOT ' if is_unequal else ''}{spot[0].name}:value for what is {'not ' if is_unequal else ''}equal; the "
                 "signs are >, >=, < and <=. A text that begins so stands in quotation marks.",
             )
-        found = reader.take(COMPARED)
+        found = reader.take(_COMPARED)
         if found is None:
             return None
         sign = found[1]
@@ -200,8 +201,8 @@ class Comparisons:
             self._reader.wrong(
                 at,
                 f"{field.name} is a time, and {text[:40]!r} is none",
-                f"Write a day that there is, a month, a year or a moment, as {field.name}:2026-03, {field.name}:>=2026-01-31, "
-                f"{field.name}:2026-01-31T09:30Z or {field.name}:>now-7d.",
+                f"Write a day that there is, a month, a year or a moment, as {field.name}:2026-03, "
+                f"{field.name}:>=2026-01-31T09:30Z, {field.name}:[2026-01-01 TO 2026-06-30], {field.name}:>now-7d or {field.name}:now/d (today).",
             )
         number = number_of(text, with_unit=field.holds == "size")
         if number is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from quilt_mcp.domain.search.query.compare import Comparisons
+from quilt_mcp.domain.search.query.compare import COMPARING, Comparisons
 from quilt_mcp.domain.search.query.field import Field, Spot, example_of
 from quilt_mcp.domain.search.query.reader import (
     OPERATORS,
@@ -41,7 +41,7 @@ _ALL: Final = re.compile(r"\*(?::\*)?(?=[\s)]|$)")
 _DOTS: Final = re.compile(r"(?:\*?\.)+")
 """Of ext:*.csv and ext:.csv: endings are kept without."""
 _FUZZY_END: Final = re.compile(r"[~^](?:\d+(?:\.\d*)?|\.\d+)?$")
-_COMPARED_FIELD: Final = re.compile(r"([^<>=!:]+)(>=|<=|!=|==?|>|<)")
+_COMPARED_FIELD: Final = re.compile(r"([^<>=!:\\]+)(>=|<=|!=|==?|>|<)")
 _QUOTING: Final = "'‘’‚“”„«»`"
 _SIGNS: Final = {"&": "AND", "|": "OR", "+": "AND", "-": "NOT", "!": "NOT"} | dict.fromkeys(
     "=:", "field:value, without a space before the colon,"
@@ -84,6 +84,7 @@ class Operands:
                 "Leave the quotation marks out, with a backslash before each space; for the sign itself put one "
                 "before it.",
             )
+        self._check_backslashes(phrase[1], at + 1)
         return self._plain(spot, unescaped(phrase[1]), at)
 
     def _regex(self, spot: Spot | None) -> Test | None:
@@ -128,6 +129,7 @@ class Operands:
             reader.wrong(at, why, "Write a word, a phrase in quotation marks, or field:value.")
         raw = word[0]
         self._check_word(raw, spot, at)
+        self._check_backslashes(raw, at)
         if reader.peek() == '"':
             reader.wrong(
                 reader.at,
@@ -236,22 +238,30 @@ class Operands:
         if fuzzy := _FUZZY_END.search(without_escapes(raw)):
             reader.refuse_fuzzy(at + fuzzy.start(), raw[fuzzy.start() :])
 
+    def _check_backslashes(self, raw: str, at: int) -> None:
+        for found in re.finditer(r"\\(.)", raw, re.DOTALL):
+            if found[1].isalnum():
+                self._reader.wrong(
+                    at + found.start(),
+                    "a backslash stands before a letter or a digit, which has no other meaning",
+                    "Write / between the names of a path, or two backslashes for the sign itself.",
+                )
+
     def _check_field(self, raw: str, at: int) -> None:
         compared = _COMPARED_FIELD.match(raw)
-        if compared is not None and compared[1].lower() in self._names:
-            name, sign = compared[1], compared[2]
-            wanted = (
-                f"NOT {name}:"
-                if sign == "!="
-                else f"{name}:"
-                if "=" in (sign, sign[:1])
-                else f"{name}:{sign}"
-            )
-            self._reader.wrong(
-                at,
-                f"{name} is a field, and a : should follow it",
-                f"Write {wanted}{raw[compared.end() :]}; a text that holds {sign} stands in quotation marks.",
-            )
+        if compared is None:
+            return
+        name, sign, value = compared[1], compared[2], raw[compared.end() :]
+        head = self._names.get(re.split("[./]", name, maxsplit=1)[0].lower())
+        is_field = name.lower() in self._names or (head is not None and head.holds == "json")
+        if not is_field and (sign not in COMPARING or not value[:1].isdecimal()):
+            return
+        wanted = f"NOT {name}:" if sign == "!=" else f"{name}:{sign if sign in COMPARING else ''}"
+        self._reader.wrong(
+            at,
+            f"a : should stand between a field and {sign}",
+            f"Write {wanted}{value}; a text that holds {sign} stands in quotation marks.",
+        )
 
     def _check_value(self, raw: str, spot: Spot, at: int) -> None:
         reader = self._reader
@@ -260,6 +270,12 @@ class Operands:
                 at,
                 f"{raw[0]} stands between the field and its value",
                 f"Write NOT {spot[0].name}:{raw[1:] or 'value'}; a text that begins so stands in quotation marks.",
+            )
+        if spot[0].name == "ext" and (joined := re.search("[,;|]", raw)):
+            reader.wrong(
+                at + joined.start(),
+                f"{joined[0]} joins no values",
+                f"Write ext:({' OR '.join(one for one in re.split('[,;|]+', raw) if one) or 'csv OR tsv'}).",
             )
         head, colon, _ = raw.partition(":")
         if colon and head.lower() in self._names:

@@ -121,6 +121,12 @@ class _Parser:
                         f"{sign}{follows} is no sign",
                         "Write - for NOT once; a text that begins so stands in quotation marks.",
                     )
+                if sign == "-" and follows.isdecimal():
+                    reader.wrong(
+                        reader.at,
+                        "- before a digit may mean NOT or less than zero",
+                        "Write NOT before it, or put quotation marks around the whole.",
+                    )
                 if sign == "+":
                     self._plus = reader.at
                 else:
