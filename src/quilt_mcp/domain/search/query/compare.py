@@ -202,7 +202,8 @@ class Comparisons:
                 at,
                 f"{field.name} is a time, and {text[:40]!r} is none",
                 f"Write a day that there is, a month, a year or a moment, as {field.name}:2026-03, "
-                f"{field.name}:>=2026-01-31T09:30Z, {field.name}:[2026-01-01 TO 2026-06-30], {field.name}:>now-7d or {field.name}:now/d (today).",
+                f"{field.name}:>=2026-01-31T09:30Z, {field.name}:[2026-01-01 TO 2026-06-30], "
+                f"{field.name}:>now-7d or {field.name}:now/d (today).",
             )
         number = number_of(text, with_unit=field.holds == "size")
         if number is not None:
