@@ -248,6 +248,13 @@ class Operands:
                 )
 
     def _check_field(self, raw: str, at: int) -> None:
+        before, slashes, _ = raw.partition("://")
+        if slashes and before.lower() in self._names:
+            self._reader.wrong(
+                at,
+                f"{before} is a field, and no value begins with //",
+                "Put quotation marks around the value.",
+            )
         compared = _COMPARED_FIELD.match(raw)
         if compared is None:
             return

@@ -31,7 +31,8 @@ _FIELD: Final = re.compile(r'(?![\d/<>=\[{])(?:\\.|[^\s\\:()"])+(?=:(?!//))', re
 _QUOTED_FIELD: Final = re.compile(r'"((?:\\.|[^"\\])*)"(?=:)', re.DOTALL)
 _EVERY_FIELD: Final = re.compile(r"\*:\*(?=[\s)]|$)")
 _POINTED: Final = re.compile(r"([^./\\]+)([./])(.*)", re.DOTALL)
-_IN_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+_UNSEEN: Final = re.compile("[\0-\x08\x0e-\x1b\x7f\u200b\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]")
+"""Control characters, those without a width that come along when a text is pasted, and halves of characters."""
 
 
 def parse_query(text: str, scope: Scope, now: datetime) -> Query:
@@ -43,8 +44,8 @@ def parse_query(text: str, scope: Scope, now: datetime) -> Query:
             details={"characters": len(text)},
         )
     reader = Reader(text)
-    if odd := _IN_NO_TEXT.search(text):
-        reader.wrong(odd.start(), "this character stands in no text", "Remove it.")
+    if odd := _UNSEEN.search(text):
+        reader.wrong(odd.start(), "this character cannot be seen, and no word holds it", "Remove it.")
     return _Parser(reader, scope, now).whole()
 
 
