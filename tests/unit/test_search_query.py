@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from quilt_mcp.domain.search.query.field import FIELDS, example_of, fields_of, named
+from quilt_mcp.domain.search.query.field import FIELDS, example_of, fields_of, named, spelled
 from quilt_mcp.domain.search.query.parse import MOST, parse_query
 from quilt_mcp.domain.search.query.term import (
     EVERYTHING,
@@ -280,6 +280,14 @@ def test_every_field_is_known_by_its_name_and_its_aliases(scope: Scope) -> None:
         found = parse(example_of(one), scope)
         assert isinstance(found, Term) and found.field is one
     assert all(one.scopes for one in FIELDS)
+
+
+@given(
+    st.text('a b"\\*:()/.~é', min_size=1).map(lambda name: "/" + name.replace("~", "~0").replace("/", "~1"))
+)
+def test_a_field_is_spelled_as_it_can_be_written(pointer: str) -> None:
+    found = parse(f"{spelled((named('packages')['meta'], pointer))}:x")
+    assert isinstance(found, Term) and found.pointer == pointer
 
 
 def test_terms_are_told_in_order_and_those_below_not_on_request() -> None:

@@ -141,6 +141,9 @@ WRONG = [
     ("meta./a:>2026-02-30", 9, "as a text", "a day that there is"),
     ("size:>5x", 6, "size is a number", "size:>1MB"),
     ('size:>"5"x', 9, "a space should follow", "Put one"),
+    ('"meta./cell line":-x', 18, "between the field", 'NOT "meta./cell line":x'),
+    ("meta./a:!=5", 8, "!= is no sign", "NOT meta./a:value"),
+    ("meta./a:", 0, "nothing follows the field", "_exists_:meta./a"),
     # times
     ("modified:2026-02-30", 9, "modified is a time", "a day that there is"),
     ("modified:>soon", 10, "modified is a time", "now-7d"),
@@ -159,7 +162,7 @@ WRONG = [
     ("meta./a:[b TO 2026-01-01]", 8, "of two types", "two times"),
     ("size:[5 TO 1]", 5, "nothing lies between 5 and 1", "size:[1 TO 5]"),
     ("modified:[2026-02 TO 2026-01}", 9, "nothing lies between", "[2026-01 TO 2026-02}"),
-    ("meta./a:[b TO a]", 8, "nothing lies between b and a", "meta:[a TO b]"),
+    ("meta./a:[b TO a]", 8, "nothing lies between b and a", "meta./a:[a TO b]"),
     ("size:{5 TO 5]", 5, "when the ends are left out", "size:[5 TO 5]"),
     ("modified:{2026 TO 2026}", 9, "when the ends are left out", "modified:[2026 TO 2026]"),
 ]  # fmt: skip

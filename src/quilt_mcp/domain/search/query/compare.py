@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Any, Final, cast
 
-from quilt_mcp.domain.search.query.field import Field, Spot, example_of
+from quilt_mcp.domain.search.query.field import Field, Spot, example_of, spelled
 from quilt_mcp.domain.search.query.reader import PHRASE, WORD, Reader, unescaped
 from quilt_mcp.domain.search.query.term import Between, Bound, Exists, Test, lowered
 from quilt_mcp.domain.search.query.value import UNITS, number_of, span_of
@@ -41,7 +41,7 @@ class Comparisons:
             reader.wrong(
                 begin,
                 f"{no_sign[0]} is no sign of a comparison",
-                f"Write {'NOT ' if is_unequal else ''}{spot[0].name}:value for what is {'not ' if is_unequal else ''}equal; the "
+                f"Write {'NOT ' if is_unequal else ''}{spelled(spot)}:value for what is {'not ' if is_unequal else ''}equal; the "
                 "signs are >, >=, < and <=. A text that begins so stands in quotation marks.",
             )
         found = reader.take(_COMPARED)
@@ -87,7 +87,7 @@ class Comparisons:
             reader.wrong(
                 begin,
                 "this is no range",
-                f"Write one such as {spot[0].name}:{example}, with TO in capital letters; * is no bound, and {{ }} leave the "
+                f"Write one such as {spelled(spot)}:{example}, with TO in capital letters; * is no bound, and {{ }} leave the "
                 "ends out. A text that begins so stands in quotation marks.",
             )
         first, last = _bound_text(found[2]), _bound_text(found[3])
@@ -139,13 +139,13 @@ class Comparisons:
             self._reader.wrong(
                 found.start(),
                 f"nothing lies between {found[2][:40]} and {found[3][:40]}: the first is the greater",
-                f"Write the smaller one first: {spot[0].name}:{found[1]}{found[3]} TO {found[2]}{found[4]}.",
+                f"Write the smaller one first: {spelled(spot)}:{found[1]}{found[3]} TO {found[2]}{found[4]}.",
             )
         if is_reversed or (low == high and is_open):
             self._reader.wrong(
                 found.start(),
                 f"nothing lies between {found[2][:40]} and {found[3][:40]} when the ends are left out",
-                f"Write [ and ], which take the ends in: {spot[0].name}:[{found[2]} TO {found[3]}].",
+                f"Write [ and ], which take the ends in: {spelled(spot)}:[{found[2]} TO {found[3]}].",
             )
 
     def _kinds(self, spot: Spot, *texts: str | None) -> frozenset[str]:

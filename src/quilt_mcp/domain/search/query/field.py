@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -63,6 +64,12 @@ FIELDS: Final = (
 
 def fields_of(scope: Scope) -> Sequence[Field]:
     return [one for one in FIELDS if scope in one.scopes]
+
+
+def spelled(spot: Spot) -> str:
+    """The field as it is written before a colon."""
+    name = f"{spot[0].name}.{spot[1]}" if spot[1] else spot[0].name
+    return '"' + re.sub(r'(["\\*])', r"\\\1", name) + '"' if re.search(r'[\s"\\*:()]', name) else name
 
 
 def example_of(field: Field) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from quilt_mcp.domain.search.query.compare import COMPARING, Comparisons
-from quilt_mcp.domain.search.query.field import Field, Spot, example_of
+from quilt_mcp.domain.search.query.field import Field, Spot, example_of, spelled
 from quilt_mcp.domain.search.query.reader import (
     OPERATORS,
     PHRASE,
@@ -276,7 +276,7 @@ class Operands:
             reader.wrong(
                 at,
                 f"{raw[0]} stands between the field and its value",
-                f"Write NOT {spot[0].name}:{raw[1:] or 'value'}; a text that begins so stands in quotation marks.",
+                f"Write NOT {spelled(spot)}:{raw[1:] or 'value'}; a text that begins so stands in quotation marks.",
             )
         if spot[0].name == "ext" and (joined := re.search("[,;|]", raw)):
             reader.wrong(

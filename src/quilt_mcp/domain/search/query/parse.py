@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final, NoReturn
 
 from quilt_mcp.domain.names import suggest
-from quilt_mcp.domain.search.query.field import Field, Spot, example_of, fields_of, named
+from quilt_mcp.domain.search.query.field import Field, Spot, example_of, fields_of, named, spelled
 from quilt_mcp.domain.search.query.operand import Operands
 from quilt_mcp.domain.search.query.reader import PHRASE, WORD, Reader, unescaped, without_escapes
 from quilt_mcp.domain.search.query.term import EVERYTHING, And, Exists, Not, Or, Query, Term
@@ -193,7 +193,7 @@ class _Parser:
             reader.wrong(
                 begin,
                 f"nothing follows the field {spot[0].name}",
-                f"Write a value after it, as {example_of(spot[0])}, or {_EXISTS}:{spot[0].name}.",
+                f"Write a value after it, as {example_of(spot[0])}, or {_EXISTS}:{spelled(spot)}.",
             )
         return self._operands.read(spot, begin)
 
