@@ -1,4 +1,4 @@
-"""Writes docs/reference from the code: tools, command line, settings and errors. A test fails while it is stale."""
+"""Writes docs/reference from the code: tools, searches, command line, settings, errors. A test fails while it is stale."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from quilt_mcp.cli.verbs.table import VERBS, find_verb
 from quilt_mcp.option import OPTIONS
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.spec import ToolSpec
+from quilt_mcp.tools.syntax import syntax_page, table
 
 REFERENCE = Path(__file__).parent / "reference"
 RESULTS = Path(__file__).parents[1] / "bench" / "results"
@@ -27,6 +28,7 @@ def pages() -> dict[str, str]:
     """Each page of the reference, by file name."""
     return {
         "tools.md": tools_page(),
+        "search-syntax.md": syntax_page(note=NOTE.strip()),
         "command-line.md": command_line_page(),
         "settings.md": settings_page(),
         "errors.md": errors_page(),
@@ -272,13 +274,6 @@ def figures(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, .
             f"{value:,}" if isinstance(value, int | float) else str(value),
             str(limit),
         )
-
-
-def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
-    def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-    return [line(head), "|" + "---|" * len(head), *(line(row) for row in rows)]
 
 
 def main() -> int:

@@ -24,7 +24,9 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["tools.md", "command-line.md", "settings.md", "errors.md"])
+@pytest.mark.parametrize(
+    "name", ["tools.md", "search-syntax.md", "command-line.md", "settings.md", "errors.md"]
+)
 def test_the_reference_is_what_the_code_would_write(name: str) -> None:
     page = ROOT / "docs" / "reference" / name
     assert page.read_text(encoding="utf-8") == generator().pages()[name], "stale: run `make docs`"

@@ -14,6 +14,7 @@ from serving import Connect, Place
 
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.resources import TEMPLATE
+from quilt_mcp.tools.syntax import syntax_page
 
 pytestmark = pytest.mark.anyio
 YEAR_MS = 365 * 24 * 3600 * 1000
@@ -26,6 +27,7 @@ async def test_status_and_buckets_are_resources(connect: Connect, place: Place) 
             "quilt://status",
             "quilt://buckets",
             "quilt://results",
+            "quilt://search-syntax",
         ]
         status = json.loads((await client.read_resource("quilt://status")).contents[0].text)
         assert status["registry"] == place.url
@@ -35,6 +37,14 @@ async def test_status_and_buckets_are_resources(connect: Connect, place: Place) 
         assert results == {tool.name: tool.output_schema() for tool in TOOLS}
         templates = (await client.list_resource_templates()).resource_templates
         assert [one.uri_template for one in templates] == [TEMPLATE]
+
+
+async def test_the_syntax_of_searches_is_a_page_of_markdown(connect: Connect) -> None:
+    async with connect() as client:
+        listed = (await client.list_resources()).resources[-1]
+        page = (await client.read_resource("quilt://search-syntax")).contents[0]
+        assert (listed.mime_type, page.mime_type) == ("text/markdown", "text/markdown")
+        assert page.text == syntax_page()
 
 
 async def test_a_file_is_read_by_address_and_kept_for_ever_only_when_pinned(

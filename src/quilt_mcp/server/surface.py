@@ -144,7 +144,7 @@ class _Surface:
                     name=one.name,
                     title=one.title,
                     description=one.description,
-                    mime_type="application/json",
+                    mime_type=one.media_type,
                 )
                 for one in resources.STATIC
             ]

@@ -1,6 +1,6 @@
 """Resources: what a client may attach by address instead of calling a tool.
 
-    quilt://status  quilt://buckets  quilt://results
+    quilt://status  quilt://buckets  quilt://results  quilt://search-syntax
     quilt://{registry}/{+package}/{+path}     a file of a package
 
 ``registry`` is ``default``, the name of an S3 bucket, or a registry URL percent-encoded as one segment. ``package`` is
@@ -21,6 +21,7 @@ from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
 from quilt_mcp.tools import TOOLS, status
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, clean, json_text
+from quilt_mcp.tools.syntax import syntax_page
 
 SCHEME = "quilt://"
 TEMPLATE = "quilt://{registry}/{+package}/{+path}"
@@ -34,6 +35,7 @@ class Listed:
     name: str
     title: str
     description: str
+    media_type: str = "application/json"
 
 
 STATIC: tuple[Listed, ...] = (
@@ -43,6 +45,13 @@ STATIC: tuple[Listed, ...] = (
     Listed("quilt://buckets", "buckets", "Registries", "Registries and buckets in reach."),
     Listed(
         "quilt://results", "results", "Results", "JSON schemas of all results, which the listing leaves out."
+    ),
+    Listed(
+        "quilt://search-syntax",
+        "search_syntax",
+        "Search syntax",
+        "How a query of search is written: words, patterns, fields, ranges, and what each means.",
+        "text/markdown",
     ),
 )
 FILES = Listed(
@@ -71,6 +80,8 @@ async def read(call: Call, uri: str) -> Body:
         return Body("application/json", text=json_text(clean((await status.registry_list(call)).data)))
     if uri == STATIC[2].uri:
         return Body("application/json", text=json_text({one.name: one.output_schema() for one in TOOLS}))
+    if uri == STATIC[3].uri:
+        return Body(STATIC[3].media_type, text=syntax_page())
     address = parse(uri, call.ops.default_registry)
     room = call.settings.response_bytes()
     content = await call.ops.read(address, offset=0, length=room)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -26,6 +27,9 @@ class Field:
     aliases: tuple[str, ...] = ()
 
 
+Spot = tuple[Field, str]
+"""A field, and a JSON pointer into it: '' for the whole."""
+
 _FILES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
 _ROWS: Final[tuple[Scope, ...]] = ("entries", "objects")
 
@@ -38,7 +42,7 @@ FIELDS: Final = (
     Field("column", "package", "text", "columns of tables that were looked into before", aliases=("columns",)),
     Field("workflow", "package", "word", "the workflow's id", aliases=("mnfst_workflow.id",)),
     Field("hash", "package", "word", "the top hash, or its beginning", aliases=("mnfst_hash", "top_hash")),
-    Field("modified", "package", "time", "when the revision was written", scopes=_FILES, aliases=(
+    Field("modified", "package", "time", "when the revision or the object was written", scopes=_FILES, aliases=(
         "ptr_last_modified", "mnfst_last_modified", "last_modified")),
     Field("entries", "package", "number", "files in the package", aliases=(
         "mnfst_stats.total_files", "total_files", "files")),
@@ -60,6 +64,19 @@ FIELDS: Final = (
 
 def fields_of(scope: Scope) -> Sequence[Field]:
     return [one for one in FIELDS if scope in one.scopes]
+
+
+def spelled(spot: Spot) -> str:
+    """The field as it is written before a colon."""
+    name = f"{spot[0].name}.{spot[1]}" if spot[1] else spot[0].name
+    return '"' + re.sub(r'(["\\*])', r"\\\1", name) + '"' if re.search(r'[\s"\\*:()]', name) else name
+
+
+def example_of(field: Field) -> str:
+    """A term on the field, as it is written."""
+    pointer = "./age" if field.holds == "json" else ""
+    value = {"number": ">100", "json": ">3", "size": ">1MB", "time": ">2026-01-31", "path": "*R01*"}
+    return f"{field.name}{pointer}:{value.get(field.holds, 'R01')}"
 
 
 def named(scope: Scope) -> Mapping[str, Field]:

@@ -55,8 +55,8 @@ Test = Words | Pattern | Regex | Between | Exists
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One test. ``field`` None: of any text there is. ``pointer``: a JSON pointer into a field of metadata. ``written`` and ``at``:
-    how it stands in the query, and where."""
+    """One test. ``field`` None: of any text there is. ``pointer``: a JSON pointer into a field of metadata. ``written`` and
+    ``at``: how it stands in the query, and where."""
 
     field: Field | None
     test: Test
