@@ -38,9 +38,7 @@ def write_packages(registry: Path, wanted: Sequence[Package]) -> list[Package]:
 
 
 def local_ops(registry: Path, cache: Path, *, writable: bool = False, cache_bytes: int = 1 << 30) -> LocalOps:
-    options = Options(
-        roots=(registry.parent,), writable=writable, cache=cache, cache_bytes=cache_bytes
-    )
+    options = Options(roots=(registry.parent,), writable=writable, cache=cache, cache_bytes=cache_bytes)
     return LocalOps(registry.as_uri(), options)
 
 

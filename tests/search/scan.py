@@ -209,7 +209,9 @@ def package_field_fits(package: Package, query: Query) -> bool:
             return any(True for _ in at(package.meta, pointer))
         if kind == "range":
             numbers = [
-                one for one in at(package.meta, pointer) if isinstance(one, int | float) and not isinstance(one, bool)
+                one
+                for one in at(package.meta, pointer)
+                if isinstance(one, int | float) and not isinstance(one, bool)
             ]
             return any(compared(one, *rest) for one in numbers)
         return any(meta_fits(rest[0], one) for one in at(package.meta, pointer))
@@ -228,7 +230,12 @@ def package_field_fits(package: Package, query: Query) -> bool:
 
 def meta_fits(test: Query, value: Any) -> bool:
     kind, text = test
-    if isinstance(value, int | float) and not isinstance(value, bool) and kind == "word" and re.fullmatch(r"[\d.]+", text):
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and kind == "word"
+        and re.fullmatch(r"[\d.]+", text)
+    ):
         return float(text) == value
     return fits(test, next(scalars(value)))
 
@@ -243,8 +250,8 @@ class Maker:
     random: random.Random = field(init=False)
 
     WORDS = (
-        "confocal", "organoid", "fastq", "R01", "R02", "batch", "Zeiss", "qc", "raw", "stack", "sample", "2026", "10x", "äöü", "лаб", "数据",
-        "no", "tif", "csv", "nothere", "b33", "growth",
+        "confocal", "organoid", "fastq", "R01", "R02", "batch", "Zeiss", "qc", "raw", "stack", "sample", "2026", "10x", "äöü", "лаб",
+        "数据", "no", "tif", "csv", "nothere", "b33", "growth",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -280,13 +287,26 @@ class Maker:
     def term(self) -> Query:
         chosen = self.random.choice
         of_files = [
-            ("field", "path", chosen([self.text(), ("pattern", "*.csv"), ("pattern", "raw/*"), ("pattern", "**/*.tif")])),
+            (
+                "field",
+                "path",
+                chosen([self.text(), ("pattern", "*.csv"), ("pattern", "raw/*"), ("pattern", "**/*.tif")]),
+            ),
             ("field", "ext", ("word", chosen(["csv", "tif", "gz", "fastq.gz"]))),
-            ("range", "size" if self.scope == "entries" else "file_size", chosen([">", "<=", ">="]), chosen([0, 10, 100])),
+            (
+                "range",
+                "size" if self.scope == "entries" else "file_size",
+                chosen([">", "<=", ">="]),
+                chosen([0, 10, 100]),
+            ),
             ("field", "file_meta", ("word", chosen(["well", "A1", "b2"]))),
         ]
         of_packages = [
-            ("field", "name", chosen([("word", "lab"), ("pattern", "lab*/*"), ("pattern", "*1*"), ("word", "rna")])),
+            (
+                "field",
+                "name",
+                chosen([("word", "lab"), ("pattern", "lab*/*"), ("pattern", "*1*"), ("word", "rna")]),
+            ),
             ("field", "message", self.text()),
             ("field", "readme", self.text()),
             ("field", "meta./assay/lot", chosen([("pattern", "b3*"), ("word", "B33"), ("word", "7")])),
@@ -307,7 +327,9 @@ def packages_at_random(seed: int, count: int) -> list[Package]:
     for number in range(count):
         some = lambda: chosen.choice(Maker.WORDS)  # noqa: E731
         files = {
-            f"{chosen.choice(['raw', 'data/deep', 'QC', 'plate_1'])}/{some()}_{some()}{chosen.choice(['.csv', '.fastq.gz', '.tif', '', '.TXT'])}": File(
+            chosen.choice(["raw", "data/deep", "QC", "plate_1"])
+            + f"/{some()}_{some()}"
+            + chosen.choice([".csv", ".fastq.gz", ".tif", "", ".TXT"]): File(
                 "", chosen.choice([0, 3, 10, 11, 120]),
                 chosen.choice([None, None, {"well": "A1"}, {"well": f"{some()} {some()}", "n": 3}]),
             )
@@ -319,7 +341,11 @@ def packages_at_random(seed: int, count: int) -> list[Package]:
             [
                 None,
                 {"assay": {"lot": chosen.choice(["B33", "b34-x", 7, 7.5])}, "count": chosen.randint(1, 8)},
-                {"tags": [some(), some()], "operator": f"{some()} {some()}", "count": str(chosen.randint(1, 8))},
+                {
+                    "tags": [some(), some()],
+                    "operator": f"{some()} {some()}",
+                    "count": str(chosen.randint(1, 8)),
+                },
                 {"assay": some(), "flag": True, "when": "2026-03-04"},
             ]
         )

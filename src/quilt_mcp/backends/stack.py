@@ -26,8 +26,9 @@ from quilt_mcp.domain.address import PackageUri, PhysicalKey
 from quilt_mcp.domain.checksums import CRC64NVME, SHA256_CHUNKED
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.domain.people import SignedIn
+from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.search.request import Found, SearchRequest
-from quilt_mcp.errors import AuthenticationError, PermissionDenied, QuiltError
+from quilt_mcp.errors import AuthenticationError, NotSupported, PermissionDenied, QuiltError
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.layout import is_registrys_own
 from quilt_mcp.registry.writing.house_rules import NO_RULES, HouseRules
@@ -236,7 +237,7 @@ class _Search:
             if self._catalogs is None:
                 raise NotSupported(
                     "This server keeps no catalog of its own: it serves many users, or reads everything through the stack.",
-                    next_step="Leave engine out and search over packages, whose hits name the files that matched, or over objects.",
+                    next_step="Leave engine out, and search over packages, whose hits name files that matched, or objects.",
                 )
             return await self._catalogs.search(request, limit=most, cursor=cursor, progress=progress)
         if request.scope == "entries":

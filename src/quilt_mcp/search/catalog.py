@@ -52,7 +52,7 @@ class Catalog:
         self._state = (self.folder.mark(), state)
 
     async def ask(self, state: State, work: Callable[[Connection, View], T]) -> T:
-        """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: it is found out which, and the next search
+        """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: which one is found out, and the next search
         builds it anew."""
         view = View(self.folder.path(), state)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from quilt_mcp.domain.search.query.term import Query, terms
 from quilt_mcp.search.engine import Connection, literal
@@ -72,8 +72,8 @@ class EntryOrder:
         return [is_descending for _, is_descending in self.columns()]
 
     def after(self, place: Place, with_equal: bool) -> str:
-        """A condition for what comes after a place. ``with_equal``: what has the very same place comes after it too, as a row of a
-        later registry does."""
+        """A condition for what comes after a place. ``with_equal``: what has the very same place comes after it, too, as a row of
+        a later registry does."""
         columns = self.columns()
         equal = [f"{column} = {literal(value)}" for (column, _), value in zip(columns, place, strict=True)]
         later = [
@@ -146,7 +146,7 @@ def find(
     ]  # fmt: skip
     if not endings:
         return Entries(0, found, {})
-    endings.sort(key=lambda one: (-one["n"], one["ext"]))
+    endings = sorted(cast("list[dict[str, Any]]", endings), key=lambda one: (-one["n"], one["ext"]))
     return Entries(
         sum(one["n"] for one in endings),
         found,

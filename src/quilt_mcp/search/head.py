@@ -52,21 +52,25 @@ class Head:
         )
 
     def field_lines(self) -> Iterator[bytes]:
-        """A line of JSON for each value of the metadata, for the table of fields: at its JSON pointer, and an element of a list at
-        the list's too."""
+        """A line of JSON for each value of the metadata, for the table of fields: at its JSON pointer, and an element of a list
+        at the list's, too."""
         for count, (pointer, value) in enumerate(_values(self.metadata)):
             if count == MOST_FIELDS:
                 return
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
             text = value if isinstance(value, str) else json.dumps(value)
             moment = moment_of(value) if isinstance(value, str) else None
             yield _line(
                 {
                     "number": self.number,
                     "pointer": pointer,
-                    "kind": "number" if is_number else "boolean" if isinstance(value, bool) else "text",
+                    "kind": "number"
+                    if number is not None
+                    else "boolean"
+                    if isinstance(value, bool)
+                    else "text",
                     "text": text[:MOST_TEXT],
-                    "value": _double(value) if is_number else None,
+                    "value": None if number is None else _double(number),
                     "moment": None if moment is None else micros(moment),
                 }
             )

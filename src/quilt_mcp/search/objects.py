@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.search.query.term import Query
-from quilt_mcp.search.engine import Connection, literal
+from quilt_mcp.search.engine import Connection, Row, literal
 from quilt_mcp.search.parts import ENDING, words_of
 from quilt_mcp.search.sql import entry_condition
 
@@ -67,7 +67,7 @@ def find(
         "ORDER BY count(*) DESC, ext"
     )
     direction = "DESC" if is_descending else "ASC"
-    rows = (
+    rows: Sequence[Row] = (
         connection.rows(
             f"SELECT e.number, registry, key, size, e.modified, version FROM {matched} "
             f"ORDER BY {_ORDERS[sort]} {direction}, key, registry LIMIT {limit} OFFSET {start}"

@@ -57,7 +57,8 @@ ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"
 _ENTRIES: Final = f"""
 SELECT number, logical_key, physical_key, hash_type, hash_value, size, metadata, lpath,
        regexp_extract(lpath, {{ending}}, 1) AS ext, lmeta,
-       {_words("lpath")} || CASE WHEN lmeta IS NULL THEN '' ELSE {_words("replace(lmeta, chr(10), ' ' || chr(30) || ' ')")} END AS words
+       {_words("lpath")} ||
+       CASE WHEN lmeta IS NULL THEN '' ELSE {_words("replace(lmeta, chr(10), ' ' || chr(30) || ' ')")} END AS words
 FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS number, logical_key,
              physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
              meta AS metadata, lower(logical_key) AS lpath,

@@ -91,9 +91,8 @@ class State:
         parts = tuple(Part(**one) for one in found.pop("parts"))
         packages = {name: Known(*one) for name, one in found.pop("packages").items()}
         unread = {name: Unread(*one) for name, one in found.pop("unread").items()}
-        return cls(
-            **{**found, "notices": tuple(found["notices"])}, parts=parts, packages=packages, unread=unread
-        )
+        notices = tuple(found.pop("notices"))
+        return cls(**found, parts=parts, packages=packages, unread=unread, notices=notices)
 
 
 def _text(state: State) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
-
-import re2
 
 from quilt_mcp.domain.search.query.term import Pattern, Query, Regex, Term, Words, lowered, terms
 from quilt_mcp.search.packages import PackageRow, Shown
@@ -58,12 +57,8 @@ def _regex(term: Term) -> Any:
             source = f"(?i){test.source}"
         case _:
             return None
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(source, options)
-    except re2.error:
-        return None
+    re2: Any = importlib.import_module("re2")
+    return re2.compile(source)
 
 
 def _texts(name: str, row: PackageRow, shown: Shown) -> Iterator[tuple[str, str]]:

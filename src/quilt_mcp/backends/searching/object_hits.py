@@ -56,8 +56,8 @@ class ObjectSearch:
                 listed = await _listed(registry)
                 if len(listed) > MOST:
                     warnings.append(
-                        f"listing_cut: only the first {MOST:,} objects of {registry.url} were looked at. Objects of a folder are listed "
-                        "by object_list; files of packages are searched whole with scope=entries."
+                        f"listing_cut: only the first {MOST:,} objects of {registry.url} were looked at. Objects of a folder are "
+                        "listed by object_list; files of packages are searched whole with scope=entries."
                     )
                 await to_thread.run_sync(file.writelines, [one.line() for one in listed[:MOST]])
             file.flush()

@@ -71,18 +71,15 @@ class PackageWhere:
 
 
 def in_order(found: Sequence[Ranked], order: Order) -> list[Ranked]:
-    """Equal ones are in the order of their names, then of the registries. What lacks the value is last, whatever the direction."""
+    """Equal ones are in the order of their names, then of the registries. What lacks the value comes last."""
     by_name = sorted(found, key=lambda one: (one.row.name, one.registry))
     if order.field == "name":
         return by_name[::-1] if order.is_descending else by_name
     if order.field == "best":
         return sorted(by_name, key=lambda one: (-one.score, -one.row.modified))
     if not order.is_metadata:
-        return (
-            sorted(by_name, key=lambda one: getattr(one.row, order.field), reverse=order.is_descending)[::1]
-            if not order.is_descending
-            else sorted(by_name, key=lambda one: -getattr(one.row, order.field))
-        )
+        sign = -1 if order.is_descending else 1
+        return sorted(by_name, key=lambda one: sign * int(getattr(one.row, order.field)))
     kinds: dict[int, list[Ranked]] = {}
     for one in by_name:
         kinds.setdefault(_rank(one.value), []).append(one)
@@ -92,7 +89,7 @@ def in_order(found: Sequence[Ranked], order: Order) -> list[Ranked]:
         if rank == _NOTHING:
             ordered += some
         elif order.is_descending:
-            ordered += sorted(reversed(some), key=lambda one: one.value, reverse=True)
+            ordered += sorted(some, key=lambda one: one.value, reverse=True)
         else:
             ordered += sorted(some, key=lambda one: one.value)
     return ordered
@@ -110,8 +107,9 @@ def _rank(value: Any) -> int:
 def sort_value(row: PackageRow, order: Order) -> Any:
     if not order.is_metadata or not row.metadata:
         return None
-    found = at_pointers(json.loads(row.metadata), [order.field]).get(order.field)
-    return cast("list[Any]", found)[0] if isinstance(found, list) and found else found
+    found: Any = at_pointers(json.loads(row.metadata), [order.field]).get(order.field)
+    values = cast("list[Any]", found) if isinstance(found, list) else [found]
+    return values[0] if values else None
 
 
 def hit(one: Ranked, shown: Shown, query: Query) -> Hit:

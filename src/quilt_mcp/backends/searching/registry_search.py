@@ -1,7 +1,7 @@
 """RegistrySearch: the search ability over registries that this process reads itself.
 
-Each registry that is asked about has a catalog, which is brought up to date first (``registry.reading.cataloguing``). Pages of one
-search stay on the states of the catalogs that its first page was answered from.
+Each registry that is asked about has a catalog, which is brought up to date first (``registry.reading.cataloguing``). Pages of
+one search stay on the states of the catalogs that its first page was answered from.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MOST_ENTRIES: Final = 1_000
 _TERMS_TRIED: Final = 6
 _ALL_REVISIONS: Final = (
     "The search without a stack is over the latest revisions of packages.",
-    "Leave all_revisions out; package_log lists the revisions of a package that is found, and with path those that changed a file.",
+    "Leave all_revisions out; package_log lists the revisions of a package, and with path those that changed a file.",
 )
 
 

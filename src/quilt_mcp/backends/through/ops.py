@@ -191,7 +191,7 @@ class ThroughOps(OfStack):
         is_between = all(one.startswith("s3://") for one in (source, destination)) and source != destination
         if not (isinstance(author, ToldAuthor) and is_between and request.copy):
             return await super().copy(request, progress)
-        with self._writing("package_copy"):
+        with self._writing("package_copy", destination):
             return await author.promote(request)
 
     async def delete(

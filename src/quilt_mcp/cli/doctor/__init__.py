@@ -66,8 +66,8 @@ async def _registry(session: Session, identity: Identity, *, is_served: bool = T
         return [failed("registry", error)]
     is_reached = is_served or not ops.default_registry.startswith("s3://")
     checks = [await _reading(ops), await _writing(ops)] if is_reached else []
-    if ops.search is None:
-        return checks
+    if ops.roles is None:
+        return checks  # the search of others is over the very registry that was read
     from quilt_mcp.cli.doctor.stack import examine_search
 
     return [*checks, await examine_search(ops.search)]
