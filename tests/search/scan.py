@@ -250,8 +250,8 @@ class Maker:
     random: random.Random = field(init=False)
 
     WORDS = (
-        "confocal", "organoid", "fastq", "R01", "R02", "batch", "Zeiss", "qc", "raw", "stack", "sample", "2026", "10x", "äöü", "лаб",
-        "数据", "no", "tif", "csv", "nothere", "b33", "growth",
+        "confocal", "organoid", "fastq", "R01", "R02", "batch", "Zeiss", "qc", "raw", "stack", "sample", "2026", "10x", "äöü",
+        "лаб", "数据", "no", "tif", "csv", "nothere", "b33", "growth",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -52,8 +52,8 @@ class Catalog:
         self._state = (self.folder.mark(), state)
 
     async def ask(self, state: State, work: Callable[[Connection, View], T]) -> T:
-        """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: which one is found out, and the next search
-        builds it anew."""
+        """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: the next search finds out
+        which one, and builds it anew."""
         view = View(self.folder.path(), state)
         try:
             return await self.engine.run(lambda connection: work(connection, view))

@@ -30,7 +30,7 @@ def rank(query: Query, numbers: Iterable[int], scores: Mapping[int, float]) -> d
 
 
 class Texts:
-    """The texts of a catalog's packages, beside its tables. Methods block. Never fatal: what fails is made anew, or scores nothing."""
+    """The texts of a catalog's packages, beside its tables. Methods block. What fails is made anew, or scores nothing."""
 
     def __init__(self, folder: Callable[[], Path]) -> None:
         self._folder = folder

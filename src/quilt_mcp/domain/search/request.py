@@ -91,7 +91,7 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A package's revision or a file of it (``uri`` is a quilt+ one, with its hash) or an object (with its version, where one is told).
+    """A package's revision or a file of it (``uri`` is a quilt+ one, with its hash), or an object.
     ``matched``: the fields that did, where the search tells them, and ``highlight`` the text around the first of them that no
     other field of a hit shows. ``is_deleted``: the version is a mark that the object was
     deleted."""
