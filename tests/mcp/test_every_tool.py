@@ -88,6 +88,12 @@ async def whole_job(wire: str, place: Place) -> None:
             metadata={"by": "agent"},
             message="made",
         )
+        found = await agent("search", query=f"name:{mine} table.csv", facets=["*"])
+        assert [one["package"].partition("@")[0] for one in found["data"]["hits"]] == [mine]
+        assert found["data"]["hits"][0]["files"] == ["data/table.csv"]
+        [file] = (await agent("search", query=f"name:{mine} ext:csv", scope="entries"))["data"]["hits"]
+        assert (await agent("object_read", package=file["file"]))["data"]["size"] == file["size"]
+        assert (await agent("search", query="table", scope="objects"))["page"]["total"] >= 0
         assert made["data"]["done"] is True
         entries = (await agent("package_browse", package=made["uri"], recursive=True))["data"]["entries"]
         assert [(one["path"], one.get("metadata")) for one in entries] == [

@@ -143,15 +143,17 @@ def test_objects_are_found_with_their_versions(user: User, bucket: str) -> None:
 
 @pytest.mark.anyio
 async def test_tools_of_a_stack_are_listed_for_its_users_alone(user: User, tmp_path: Path) -> None:
-    assert await user.session.abilities() == ({"roles", "search", "restores", "keys", "tables"}, True)
+    assert await user.session.abilities() == ({"roles", "restores", "keys", "tables"}, True)
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
     assert await local.abilities() == (frozenset(), True)
 
 
 def test_a_tool_that_the_backend_has_no_ability_for_says_so(tmp_path: Path) -> None:
     local = Session(Settings(backend="local", default_registry=str(tmp_path / "r")))
-    error = asyncio.run(local.call("search", {"query": "x"})).structured["error"]
-    assert error["code"] == "not_supported" and "quilt-mcp login" in error["next_step"]
+    error = asyncio.run(local.call("role_switch", {"role": "x"})).structured["error"]
+    assert error["code"] in ("not_supported", "read_only") and error["next_step"]
+    error = asyncio.run(local.call("search", {"query": "x", "engine": "stack"})).structured["error"]
+    assert error["code"] == "not_supported" and "quilt3 login" in error["next_step"]
 
 
 def test_switching_the_role_takes_the_rights_with_it(user: User, bucket: str) -> None:

@@ -174,17 +174,12 @@ def _file(one: FoundFile) -> dict[str, Any]:
 SEARCH = ToolSpec(
     name="search",
     title="Search",
-    description="Finds packages or objects by words of names, messages, metadata, paths, contents. query: words, "
-    '"phrases", wild*cards, AND OR NOT, field:value; empty: all. where narrows exactly: modified >= 2026-01-01 and '
-    "name like 'lab/%' and /assay/lot = 'B33' (a JSON pointer: metadata).",
+    description='Finds packages, their files (scope=entries) or objects. query: words (all of them), "phrases", wild*cards, OR, '
+    "NOT, ext:csv, file_size:>1MB, meta./assay/lot:B33; empty: all; see quilt://search-syntax. where compares exactly: "
+    "modified >= 2026-01-01 and /assay/lot = 'B33'.",
     arguments={
         "query": {"type": "string", "description": "Words"},
-        "scope": {
-            "type": "string",
-            "enum": list(SCOPES),
-            "default": "packages",
-            "description": "Of what",
-        },
+        "scope": {"type": "string", "enum": list(SCOPES), "default": "packages", "description": "Of what"},
         "registries": {**listed(TEXT), "description": "Default: all"},
         "where": {"type": "string", "description": "Comparisons"},
         "sort": {
@@ -193,12 +188,9 @@ SEARCH = ToolSpec(
             "description": "name, modified, size or /pointer; -: descending",
         },
         "all_revisions": {"type": "boolean", "default": False, "description": "Old ones too"},
-        "facets": {
-            **listed(TEXT),
-            "description": f"To filter by: fields, pointers or {ALL}",
-        },
-        "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose search"},
-        "build": {"type": "boolean", "default": False, "description": "Read all of a large bucket now"},
+        "facets": {**listed(TEXT), "description": f"To filter by: fields, pointers or {ALL}"},
+        "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose"},
+        "build": {"type": "boolean", "default": False, "description": "All of a large bucket"},
         "detail": {**DETAIL, "description": "All there is"},
         "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
         "cursor": CURSOR,

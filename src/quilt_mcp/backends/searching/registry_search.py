@@ -97,7 +97,7 @@ class RegistrySearch:
         if request.engine == "stack":
             raise NotSupported(
                 "No Quilt stack is signed in to, so its search cannot be asked.",
-                next_step="Leave engine out, or sign in with quilt3 login.",
+                next_step="Leave engine out, or sign in with quilt3 login and start again.",
             )
         if request.all_revisions:
             raise NotSupported(_ALL_REVISIONS[0], next_step=_ALL_REVISIONS[1])
