@@ -37,7 +37,8 @@ T = TypeVar("T")
 
 INSTRUCTIONS = """Quilt packages are named, versioned, immutable sets of files with metadata.
 To read: status (which registry, may I write), search finds by words, fields and metadata, packages_list lists, \
-package_browse shows what is in one, object_read reads a file, or rows and columns of a table; package_log and package_diff tell what changed.
+package_browse shows what is in one, object_read reads a file, or rows and columns of a table; package_log and \
+package_diff tell what changed.
 To change, where writes are on: package_create or package_patch with dry_run=true shows the plan; the same call without it \
 writes, in package_patch with expected_top_hash=the plan's parent, so that nobody's change is lost; package_verify checks all \
 bytes.
