@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from quilt_mcp.domain.search.query.term import Query, terms
 from quilt_mcp.search.engine import Connection, literal
@@ -31,10 +31,10 @@ class Details:
 
     path: str
     size: int
-    hash_type: str | None
-    hash_value: str | None
-    physical_key: str
-    metadata: str
+    hash_type: str | None = None
+    hash_value: str | None = None
+    physical_key: str | None = None
+    metadata: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,26 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class EntryOrder:
-    """``by``: 'name' (of the package, then the path), 'path', 'size' or 'modified'. Equal files are in the order of names."""
+    """``by``: 'name' (of the package, then the path), 'path', 'size' or 'modified'. Files that are equal in it
+    stand together by package."""
 
     by: str
     is_descending: bool = False
+
+    @property
+    def is_of_packages(self) -> bool:
+        """Whether the files of a package stand together, in their own order."""
+        return self.by not in ("size", "path")
 
     def columns(self) -> Sequence[tuple[str, bool]]:
         """Those of a place, and whether the greatest comes first. Text is compared by code points."""
         match self.by:
             case "size":
-                first = [("m.size", self.is_descending), ("h.name", False)]
+                first = [("m.size", self.is_descending), ("m.number", False)]
             case "modified":
                 first = [("h.modified", self.is_descending), ("h.name", False)]
             case "path":
-                first = [("m.path", self.is_descending), ("h.name", False)]
+                first = [("m.path", self.is_descending), ("m.number", False)]
             case _:
                 first = [("h.name", self.is_descending)]
         return (*first, ("m.row", False))
@@ -105,68 +111,98 @@ def find(
     counts: bool,
 ) -> Entries:
     """One pass through the entries. ``counts``: the total and the facets, too."""
-    condition = entry_condition(query, view.fields())
+    # Each row is looked through once, and all that is asked is answered from those that are left.
+    statement = (
+        f"WITH {_matched(view, query, order)}, {_packages(view)} "
+        f"SELECT ({_page(order, limit, after) if limit else 'NULL'}), ({_COUNTED if counts else 'NULL'}), "
+        f"({_TIMES if counts else 'NULL'})"
+    )
+    [(rows, endings, times)] = connection.rows(statement)
+    found = [
+        EntryRow(one["number"], one["r"], one["name"], one["top_hash"], one["modified"], _values(one["p"]))
+        for one in rows or ()
+    ]
+    if not endings:
+        return Entries(0, found, {})
+    ranked = sorted(cast("list[dict[str, Any]]", endings), key=lambda one: (-one["n"], one["ext"]))
+    return Entries(
+        sum(one["n"] for one in ranked),
+        found,
+        {one["ext"]: one["n"] for one in ranked},
+        (min(one["low"] for one in ranked), max(one["high"] for one in ranked)),
+        _values(times),
+    )
+
+
+def _matched(view: View, query: Query, order: EntryOrder) -> str:
     of_package = any(term.field is not None and term.field.holder == "package" for term in terms(query))
     heads = f" JOIN {view.heads()} h USING (number)" if of_package else ""
     path = ", e.logical_key AS path" if order.by == "path" else ""
-    # Each row is looked through once, and both answers are made of those that are left.
-    matched = (
+    return (
         f"matched AS MATERIALIZED (SELECT e.number, e.file_row_number AS row, e.size, e.ext{path} "
-        f"FROM {view.entries()} e{heads} WHERE {condition})"
+        f"FROM {view.entries()} e{heads} WHERE {entry_condition(query, view.fields())})"
     )
+
+
+def _packages(view: View) -> str:
+    """Those with files that matched, and how many."""
+    return (
+        f"packages AS MATERIALIZED (SELECT h.number, h.name, h.top_hash, h.modified, n FROM {view.heads()} h JOIN "
+        "(SELECT number, count(*) AS n FROM matched GROUP BY number) USING (number))"
+    )
+
+
+_COUNTED: Final = (
+    "SELECT list(struct_pack(ext := ext, n := n, low := low, high := high)) FROM "
+    "(SELECT ext, count(*) AS n, min(size) AS low, max(size) AS high FROM matched GROUP BY ext)"
+)
+_TIMES: Final = "SELECT row(min(modified), max(modified)) FROM packages"
+
+
+def _page(order: EntryOrder, limit: int, after: After | None) -> str:
     columns = order.columns()
-    # A name is compared by its rank among names: numbers are quicker.
-    names = f"names AS (SELECT *, row_number() OVER (ORDER BY name) AS rank FROM {view.heads()})"
-    ordered = ", ".join(
-        f"{'h.rank' if column == 'h.name' else column} {'DESC' if is_descending else 'ASC'}"
-        for column, is_descending in columns
-    )
-    passed = "true" if after is None else order.after(after.place, after.with_equal)
+    ordered = ", ".join(f"{column} {'DESC' if is_descending else 'ASC'}" for column, is_descending in columns)
     place = ", ".join(column for column, _ in columns)
-    rows = (
-        f"SELECT list(struct_pack(number := number, r := row, name := name, top_hash := top_hash, modified := modified, p := p)) "
-        f"FROM (SELECT m.number, m.row, h.name, h.top_hash, h.modified, row({place}) AS p FROM matched m "
-        f"JOIN names h USING (number) WHERE {passed} ORDER BY {ordered} LIMIT {limit})"
+    passed = "true" if after is None else order.after(after.place, after.with_equal)
+    matched = _reached(order, limit, after) if order.is_of_packages else "matched"
+    return (
+        "SELECT list(struct_pack(number := number, r := row, name := name, top_hash := top_hash, modified := modified, p := p)) "
+        f"FROM (SELECT m.number, m.row, h.name, h.top_hash, h.modified, row({place}) AS p FROM {matched} m "
+        f"JOIN packages h USING (number) WHERE {passed} ORDER BY {ordered} LIMIT {limit})"
     )
-    counted = (
-        "SELECT list(struct_pack(ext := ext, n := n, low := low, high := high, first := first, last := last)) FROM ("
-        "SELECT m.ext, count(*) AS n, min(m.size) AS low, max(m.size) AS high, min(h.modified) AS first, max(h.modified) AS last "
-        "FROM matched m JOIN names h USING (number) GROUP BY m.ext)"
+
+
+def _reached(order: EntryOrder, limit: int, after: After | None) -> str:
+    """The files of those packages that a page can reach, where packages stand one after the other: they are few."""
+    column, is_descending = order.columns()[0]
+    begun, to_come = "false", "true"
+    if after is not None:
+        value = literal(after.place[0])
+        begun, to_come = f"{column} = {value}", f"{column} {'<=' if is_descending else '>='} {value}"
+    before = (
+        f"SELECT number, sum(n) OVER (ORDER BY {column} {'DESC' if is_descending else 'ASC'}, h.name "
+        f"ROWS UNBOUNDED PRECEDING) - n AS before FROM packages h WHERE {to_come}"
     )
-    statement = (
-        f"WITH {names}, {matched} SELECT ({rows if limit else 'NULL'}), ({counted if counts else 'NULL'})"
-    )
-    [(some, endings)] = connection.rows(statement)
-    found = [
-        EntryRow(
-            one["number"], one["r"], one["name"], one["top_hash"], one["modified"],
-            tuple(one["p"].values()) if isinstance(one["p"], dict) else tuple(one["p"]),
-        )
-        for one in some or ()
-    ]  # fmt: skip
-    if not endings:
-        return Entries(0, found, {})
-    endings = sorted(cast("list[dict[str, Any]]", endings), key=lambda one: (-one["n"], one["ext"]))
-    return Entries(
-        sum(one["n"] for one in endings),
-        found,
-        {one["ext"]: one["n"] for one in endings},
-        (min(one["low"] for one in endings), max(one["high"] for one in endings)),
-        (min(one["first"] for one in endings), max(one["last"] for one in endings)),
-    )
+    told = f"(SELECT coalesce(sum(n), 0) FROM packages h WHERE {begun})"
+    return f"(SELECT * FROM matched WHERE number IN (SELECT number FROM ({before}) WHERE before <= {limit} + {told}))"
+
+
+def _values(row: Any) -> tuple[Any, ...]:
+    return tuple(cast("dict[str, Any]", row).values()) if isinstance(row, dict) else tuple(row)
 
 
 def details(
-    connection: Connection, view: View, rows: Sequence[EntryRow]
+    connection: Connection, view: View, rows: Sequence[EntryRow], *, whole: bool
 ) -> Mapping[tuple[int, int], Details]:
-    """Of some rows, by their number and row."""
+    """Of some rows, by their number and row. ``whole``: not path and size alone, which stand close together on disk."""
     if not rows:
         return {}
     numbers = ", ".join(map(str, {one.number for one in rows}))
     places = ", ".join(map(str, {one.row for one in rows}))
     wanted = {(one.number, one.row) for one in rows}
+    more = ", hash_type, hash_value, physical_key, metadata" if whole else ""
     found = connection.rows(
-        "SELECT number, file_row_number, logical_key, size, hash_type, hash_value, physical_key, metadata "
+        f"SELECT number, file_row_number, logical_key, size{more} "
         f"FROM {view.entries()} e WHERE number IN ({numbers}) AND file_row_number IN ({places})"
     )
     return {(row[0], row[1]): Details(*row[2:]) for row in found if (row[0], row[1]) in wanted}

@@ -62,6 +62,7 @@ async def search(
         tuple(facets),
         cast("EngineName", engine),
         build,
+        detail,
     )
     page = await searching.search(request, limit=limit, cursor=cursor, progress=call.progress)
     dated = all_revisions or "modified" in sort or any(one.column == "modified" for one in request.conditions)

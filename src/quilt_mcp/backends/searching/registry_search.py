@@ -285,17 +285,18 @@ class RegistrySearch:
 
         found.sort(key=cmp_to_key(compare))
         page = found[:limit]
-        hits = await self._entry_hits(page)
+        hits = await self._entry_hits(page, whole=asked.request.detail)
         after_page = [page[-1][0].url, *page[-1][2].place] if len(found) > limit and page else None
         facets = _entry_facets(totals, asked.request.facets) if asked.request.facets and not place else None
         return hits, after_page, total, facets, ()
 
-    async def _entry_hits(self, page: Sequence[tuple[Catalog, State, EntryRow]]) -> list[Hit]:
+    async def _entry_hits(self, page: Sequence[tuple[Catalog, State, EntryRow]], *, whole: bool) -> list[Hit]:
         known: dict[tuple[str, int, int], entries.Details] = {}
         for catalog, state in {one[0].url: (one[0], one[1]) for one in page}.values():
             rows = [row for owner, _, row in page if owner is catalog]
             some = await catalog.ask(
-                state, lambda connection, view, rows=rows: entries.details(connection, view, rows)
+                state,
+                lambda connection, view, rows=rows: entries.details(connection, view, rows, whole=whole),
             )
             known |= {(catalog.url, *place): one for place, one in some.items()}
         hits: list[Hit] = []

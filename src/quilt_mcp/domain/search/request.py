@@ -67,7 +67,8 @@ class SearchRequest:
     """``registries`` empty: all in reach. ``conditions`` are on fields of what is searched, or on JSON pointers into packages'
     metadata. ``all_revisions``: not the latest of each package alone. ``facets``: fields and pointers whose facets are wanted
     beside the first page, or ``facet.ALL``. ``engine``: whose search, and ``build``: whether a catalog may take all the time and
-    the requests that it needs to be whole."""
+    the requests that it needs to be whole. ``detail``: hits with hashes, physical keys and the
+    metadata of files."""
 
     text: str
     scope: Scope = "packages"
@@ -78,6 +79,7 @@ class SearchRequest:
     facets: tuple[str, ...] = ()
     engine: EngineName = "auto"
     build: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
