@@ -78,6 +78,11 @@ class SupportsSearch(Protocol):
         StackRefused for a query that it calls malformed."""
         ...
 
+    async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:
+        """Notes the columns of a table that was looked into, ``uri`` a quilt+ one with its hash: the next search finds its
+        package by them. Raises nothing; a search that has no use for them forgets them."""
+        ...
+
 
 class SupportsAdministration(Protocol):
     """Things of some kinds that are listed, looked at and changed. Each raises InvalidArgument for a thing that there is not,

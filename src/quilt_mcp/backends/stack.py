@@ -4,7 +4,7 @@ keys that the stack gives them, as with IAM; links lead into the catalog, and th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
@@ -246,3 +246,7 @@ class _Search:
                 next_step="Search with scope=packages, or with engine=local.",
             )
         return await in_thread(partial(self._search.page, request, most, cursor))
+
+    async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:
+        if self._catalogs is not None:
+            await self._catalogs.learn_columns(uri, columns)

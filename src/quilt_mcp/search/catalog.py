@@ -11,6 +11,7 @@ from anyio import to_thread
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.search.engine import Connection, DamagedPart, Engine
 from quilt_mcp.search.folder import CatalogFolder
+from quilt_mcp.search.learned import Learned
 from quilt_mcp.search.ranking import Texts
 from quilt_mcp.search.state import State
 from quilt_mcp.search.view import View
@@ -27,6 +28,7 @@ class Catalog:
         self.engine = engine
         self.url = folder.url
         self.texts = Texts(folder.path)
+        self.learned = Learned(folder.path)
         self.building = Locks[str]().held
         self.looked_at = 0.0
         """When it was brought up to date, by the clock that only rises; 0: it is to be looked at again."""

@@ -260,6 +260,8 @@ def _ending_test(test: Test) -> str:
             return f"(e.ext = {literal(ending)} OR ends_with(e.ext, {literal('.' + ending)}))"
         case Pattern():
             return f"regexp_full_match(e.ext, {literal(whole_regex(test.written.lstrip('.')))})"
+        case Between():
+            return _between("e.ext", test)
         case Regex():
             return f"regexp_matches(e.ext, {literal('(?i)' + test.source)})"
         case _:
@@ -273,6 +275,8 @@ def _word_test(column: str, test: Test, *, is_beginning: bool = False) -> str:
             found = f"starts_with({column}, {value})" if is_beginning else f"{column} = {value}"
         case Pattern():
             found = f"regexp_full_match({column}, {literal(whole_regex(test.written))})"
+        case Between():
+            return _between(column, test)
         case Regex():
             found = f"regexp_matches({column}, {literal('(?i)' + test.source)})"
         case _:

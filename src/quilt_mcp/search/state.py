@@ -39,6 +39,8 @@ class Known:
     part: str
     lacks_text: bool = False
     """Its README was not read: that would have been one request too many."""
+    columns: int = 0
+    """How many columns of its tables are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def _text(state: State) -> str:
         "notices": list(state.notices),
         "parts": [asdict(one) for one in state.parts],
         "packages": {
-            name: [one.number, one.top_hash, one.seen, one.part, one.lacks_text]
+            name: [one.number, one.top_hash, one.seen, one.part, one.lacks_text, one.columns]
             for name, one in state.packages.items()
         },
         "unread": {name: [one.seen, one.code] for name, one in state.unread.items()},

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, cast
 
 from quilt_mcp.domain.address import PackageUri, browse_call, parse_object
 from quilt_mcp.domain.listing import Content
@@ -183,7 +184,11 @@ async def _with_inside(call: Call, target: Target, described: Answer) -> Answer:
     if kind_of(_name(target)) is None or described.data["type"] in ("folder", "package"):
         return described
     _, source = await _source(call, target)
-    return await inside.about(described, source)
+    found = await inside.about(described, source)
+    columns: Any = found.data.get("inside", {}).get("columns")
+    if isinstance(target, PackageUri) and isinstance(columns, dict):
+        await call.ops.search.learn_columns(found.uri or "", [*cast("dict[str, Any]", columns)])
+    return found
 
 
 async def _source(call: Call, target: Target) -> tuple[Answer, Source]:

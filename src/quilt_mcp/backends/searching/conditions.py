@@ -86,6 +86,8 @@ def _span(field: Field, pointer: str, written: str, now: datetime) -> tuple[Boun
             return span
         if not pointer:
             raise _mistyped(field, written, "a time, as 2026-01-31")
+    if field.name == "ext":
+        written = written.lower().lstrip(".")
     return (written.lower(), written.lower()) if pointer else (written, written)
 
 

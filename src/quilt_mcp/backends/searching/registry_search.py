@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Final
+
+from anyio import to_thread
 
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.searching import package_hits
@@ -143,6 +146,15 @@ class RegistrySearch:
         if total == 0 and cursor is None:
             said = (*said, *await self._why_nothing(asked))
         return Found(tuple(hits), further, total, (*warnings, *said), facets)
+
+    async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:
+        package = PackageUri.parse(uri)
+        if package.top_hash is None or package.path is None:
+            return
+        catalog = self._catalog(package.registry)
+        with suppress(QuiltError):
+            await to_thread.run_sync(catalog.learned.add, package.top_hash, package.path, list(columns))
+            catalog.doubt()
 
     # -- catalogs --
 

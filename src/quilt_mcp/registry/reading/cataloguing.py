@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -147,6 +147,7 @@ class Cataloguer:
 
     async def _build(self, state: State, latest: Mapping[str, Pointer | str]) -> State:
         before = state
+        learned = await to_thread.run_sync(self._catalog.learned.columns)
         packages = {name: one for name, one in state.packages.items() if name in latest}
         unread = {
             name: one
@@ -156,17 +157,22 @@ class Cataloguer:
         wanted = [
             name
             for name, one in latest.items()
-            if name not in unread
-            and (name not in packages or packages[name].seen != self._seen(one) or packages[name].lacks_text)
+            if name not in unread and (name not in packages or packages[name].seen != self._seen(one))
         ]
-        wanted.sort(key=lambda name: name in packages and packages[name].seen == self._seen(latest[name]))
-        state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=len(wanted))
+        new = len(wanted)
+        behind = [
+            name
+            for name, one in packages.items()
+            if self._lacks(one, learned) and one.seen == self._seen(latest[name])
+        ]
+        wanted += behind[:READMES]
+        state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=new)
         at = 0
         while at < len(wanted) and not self._is_spent():
             most = FIRST_PACKAGES if not state.parts and not self._is_folder else BATCH_PACKAGES
             batch = Batch(self._catalog.folder.scratch())
             try:
-                taken, state = await self._gather(state, latest, wanted[at : at + most], batch)
+                taken, state = await self._gather(state, latest, learned, wanted[at : at + most], batch)
                 if len(batch):
                     part = await self._catalog.engine.run(
                         lambda connection, batch=batch: batch.finish(connection, self._catalog.folder.path())
@@ -175,13 +181,18 @@ class Cataloguer:
             finally:
                 await to_thread.run_sync(batch.discard)
             at += taken
-            state = replace(state, waiting=len(wanted) - at)
+            state = replace(state, waiting=max(0, new - at))
             await to_thread.run_sync(self._catalog.keep, state)
             await self._progress(at, len(wanted), f"{at:,} of {counted(len(wanted), 'package')} read")
         state = await self._merge(state)
         if replace(state, as_of=before.as_of) != before:
             await to_thread.run_sync(self._catalog.keep, state)
         return state
+
+    @staticmethod
+    def _lacks(known: Known, learned: Mapping[str, Sequence[str]]) -> bool:
+        """Whether there is more to be said of the same revision by now."""
+        return known.lacks_text or len(learned.get(known.top_hash, ())) > known.columns
 
     def _is_spent(self) -> bool:
         bounds = self._bounds
@@ -192,7 +203,12 @@ class Cataloguer:
         )
 
     async def _gather(
-        self, state: State, latest: Mapping[str, Pointer | str], names: list[str], batch: Batch
+        self,
+        state: State,
+        latest: Mapping[str, Pointer | str],
+        learned: Mapping[str, Sequence[str]],
+        names: list[str],
+        batch: Batch,
     ) -> tuple[int, State]:
         """How many of ``names`` were taken, and the state with what is now in ``batch`` (its part is not made yet)."""
         packages, unread = dict(state.packages), dict(state.unread)
@@ -218,10 +234,11 @@ class Cataloguer:
                 pinned, manifest, modified = found
                 readme, lacks_text = await self._readme(pinned, manifest)
                 async with adding:
-                    head = _head(number, name, manifest, modified, readme)
+                    columns = tuple(learned.get(manifest.top_hash, ()))
+                    head = _head(number, name, manifest, modified, readme, columns)
                     number += 1
                     await to_thread.run_sync(batch.add, head, _lines(manifest))
-                packages[name] = Known(head.number, manifest.top_hash, seen, "", lacks_text)
+                packages[name] = Known(head.number, manifest.top_hash, seen, "", lacks_text, len(columns))
             except (IntegrityError, NotFound, AccessError) as error:
                 packages.pop(name, None)
                 unread[name] = Unread(seen, error.code)
@@ -332,7 +349,9 @@ def _added(state: State, part: Part) -> State:
     return replace(state, parts=(*state.parts, part), packages=packages)
 
 
-def _head(number: int, name: str, manifest: Manifest, modified: datetime, readme: str) -> Head:
+def _head(
+    number: int, name: str, manifest: Manifest, modified: datetime, readme: str, columns: tuple[str, ...]
+) -> Head:
     header, totals = manifest.header, manifest.totals
     workflow = header.workflow
     workflow_id = workflow.get("id") if workflow is not None else None
@@ -347,6 +366,7 @@ def _head(number: int, name: str, manifest: Manifest, modified: datetime, readme
         totals.entries,
         totals.bytes,
         readme,
+        columns,
     )
 
 
