@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from conftest import local_ops, write_packages
+from library import local_ops, write_packages
 from scan import File, Package
 
 from quilt_mcp.backends.local import LocalOps
