@@ -19,6 +19,8 @@ from parts.s3_access import S3Access as Server
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest, Source
+from quilt_mcp.domain.search.request import SearchRequest
+from quilt_mcp.domain.search.where import parse_where
 
 FILES = 60
 
@@ -67,6 +69,31 @@ async def test_a_push_an_install_and_a_verification_cost_a_request_a_file_and_a_
     with moto_proxy.recording() as verifying:
         assert (await ops.verify(done.plan.package)).checked.entries == FILES
     assert verifying.total <= FILES + 5
+
+
+async def test_a_listing_with_metadata_after_a_search_asks_for_no_manifest_and_no_pointer(
+    ops: IamOps, bucket: str, moto_proxy: Proxy
+) -> None:
+    for name in ("a/one", "a/two"):
+        files = (InlineFile("f", name.encode()),)
+        await ops.create(
+            CreateRequest(PackageUri(f"s3://{bucket}", name), files=files, metadata={"n": name}, message=name)
+        )
+
+    async def listed() -> list[tuple[str, Any, str | None]]:
+        page = await ops.list_packages(f"s3://{bucket}", metadata=True)
+        return [(one.name, one.metadata, one.top_hash) for one in page.items]
+
+    with moto_proxy.recording() as before:
+        wanted = await listed()
+    assert before.total >= 5  # the listing, and a pointer and a header each
+    assert (await ops.search.search(SearchRequest("one"))).total == 1
+    with moto_proxy.recording() as after:
+        assert await listed() == wanted
+    assert after.total == 1
+    with moto_proxy.recording() as narrowed:
+        found = await ops.list_packages(f"s3://{bucket}", where=parse_where("n = 'a/two'"))
+    assert [one.name for one in found.items] == ["a/two"] and narrowed.total == 1
 
 
 async def test_more_small_files_are_on_their_way_at_once_than_there_are_groups_of_them(

@@ -33,7 +33,7 @@ def registry(tmp_path: Path) -> Path:
         folder,
         [
             Package("lab/one", "Confocal stacks", {"assay": {"lot": "B33-7"}, "n": 3}, [File("raw/a_R01.tif", 5)]),
-            Package("lab/two", "Reads of organoids", None, [File("README.md", 0), File("x/R012.csv", 7)], "# Organoid\n\nconfocal?"),
+            Package("lab/two", "Organoid reads", None, [File("README.md", 0), File("x/R012.csv", 7)], "# Organoid\nconfocal?"),
             Package("lab/three", "nothing", {"note": "confocal"}, [File("b.csv", 1), File("c.csv", 2)]),
         ],
     )  # fmt: skip
@@ -107,7 +107,7 @@ def test_what_this_process_writes_is_found_at_once(registry: Path, tmp_path: Pat
     source = tmp_path / "f.txt"
     source.write_text("1")
     package = PackageUri(registry.as_uri(), "lab/four")
-    request = CreateRequest(package, (Source(str(source), "f.txt"),), "a brandnew thing")
+    request = CreateRequest(package, sources=(Source(str(source), "f.txt"),), message="a brandnew thing")
     anyio.run(lambda: ops.create(request))
     assert names(ask(ops, "brandnew")) == ["lab/four"]
     anyio.run(lambda: ops.delete(package, whole=True))

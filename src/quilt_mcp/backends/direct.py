@@ -108,6 +108,7 @@ class DirectOps(LinkOps):
         self.catalogs = RegistrySearch(
             self._registry, lambda: self.registries, self._manifests.private, clock=clock
         )
+        self.keeps_catalogs = not options.is_shared
         self.search: SupportsSearch = self.catalogs
 
     async def look_again(self) -> None:
@@ -119,7 +120,11 @@ class DirectOps(LinkOps):
 
     def _registry(self, url: str) -> Registry:
         return Registry(
-            self._stores.registry(parse_registry(url)), self._stores, self._manifests, self._named
+            self._stores.registry(parse_registry(url)),
+            self._stores,
+            self._manifests,
+            self._named,
+            self.catalogs.recall if self.keeps_catalogs else None,
         )
 
     async def _author(self, url: str) -> Author:

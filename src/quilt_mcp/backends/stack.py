@@ -56,7 +56,7 @@ class OfStack(DirectOps):
         believed = BELIEVED_SECONDS if options.is_shared else 0.0
         self._user = _Roles(stack, self._role_switched, self._require_writes, self._see, believed)
         self.roles = self._user
-        own = None if options.is_shared or options.through_stack else self.catalogs
+        own = self.catalogs if self.keeps_catalogs and not options.through_stack else None
         self.search = _Search(StackSearch(stack.graph, self._shown, allowed), own)
         self.restores = Restores(self.locate, self._require_writes, stack.restore)
         self._learning = anyio.Lock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import anyio
@@ -31,23 +31,39 @@ from quilt_mcp.registry.manifests.cache import ManifestCache, missing_manifest
 from quilt_mcp.registry.manifests.manifest import FolderRow, Manifest
 from quilt_mcp.registry.named import NamedRevisions
 from quilt_mcp.registry.pointers import Pointers
-from quilt_mcp.storage.store import Place, Store, Stores
+from quilt_mcp.storage.store import ObjectStat, Place, Store, Stores
 
 _SHORT_HASH = re.compile(r"[0-9a-f]{6,63}")
 _CANDIDATES_SHOWN = 10
 _HEADER_FIRST_READ = 16 << 10
 
 
+Recall = Callable[[str, Mapping[str, ObjectStat]], Awaitable[Mapping[str, tuple[str, Header]]]]
+"""Of a registry's URL and the latest pointers of packages as they are listed: the revisions that these are known to name, by
+package, with their headers."""
+
+
 class Registry:
     """The packages of one registry. ``stores`` finds the bytes that physical keys point to."""
 
-    def __init__(self, store: Store, stores: Stores, manifests: ManifestCache, named: NamedRevisions) -> None:
+    def __init__(
+        self,
+        store: Store,
+        stores: Stores,
+        manifests: ManifestCache,
+        named: NamedRevisions,
+        recall: Recall | None = None,
+    ) -> None:
+        """``recall``: what a catalog that was made for a search knows of packages."""
         self.store = store
         self.url = store.url
         self.stores = stores
         self.manifests = manifests
         self.named = named
         self.pointers = Pointers(store)
+        self.recall = recall
+        self.recalled: dict[str, Header] = {}
+        """Headers by top hash, which need not be read: message and metadata alone."""
 
     def uri(self, name: str, top_hash: str | None = None, path: str | None = None) -> str:
         return str(PackageUri(self.url, name, top_hash=top_hash, path=path))
@@ -147,6 +163,8 @@ class Registry:
         self, top_hash: str, note_read: Callable[[int], None] = lambda size: None
     ) -> Header | QuiltError:
         """The first line of a manifest; where it cannot be read, why. ``note_read`` is told the bytes of each read."""
+        if top_hash in self.recalled:
+            return self.recalled[top_hash]
         try:
             for length in (_HEADER_FIRST_READ, MAX_RECORD_BYTES + 1):
                 _, line = await self.store.get(manifest_key(top_hash), length=length)

@@ -26,6 +26,7 @@ from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold, 
 
 ROOT: Final = "search"
 """The folder of all catalogs in the cache."""
+_CURRENT: Final = "catalog.json"
 _KEPT_STATES: Final = 5
 
 
@@ -46,6 +47,10 @@ class CatalogFolder:
             found.mkdir(parents=True, exist_ok=True, mode=0o700)
         return found
 
+    def exists(self) -> bool:
+        """Whether there is a catalog. Makes no folder."""
+        return (self._private.wanted / ROOT / self._id / _CURRENT).exists()
+
     def scratch(self) -> Path:
         return self._private.path() / SCRATCH / f"{UNFINISHED}{self._id}-{os.getpid()}"
 
@@ -54,14 +59,14 @@ class CatalogFolder:
     def mark(self) -> tuple[int, ...]:
         """Changes whenever the state does."""
         try:
-            found = (self.path() / "catalog.json").stat()
+            found = (self.path() / _CURRENT).stat()
         except OSError:
             return ()
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def load(self) -> State:
         """The state that holds now; an empty one where there is none."""
-        state = self._read("catalog.json")
+        state = self._read(_CURRENT)
         return State(self.url) if state is None or state.url != self.url else state
 
     def pinned(self, digest: str) -> State | None:
@@ -73,7 +78,7 @@ class CatalogFolder:
     def save(self, state: State) -> None:
         folder = self.path()
         body, pinned = state.dump(), folder / f"state-{state.digest}.json"
-        for path in (pinned, folder / "catalog.json"):
+        for path in (pinned, folder / _CURRENT):
             with (
                 typed(folder),
                 tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder, delete=False) as file,

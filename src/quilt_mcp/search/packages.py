@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -115,6 +115,15 @@ def fields_of(
             FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
         GROUP BY pointer, kind ORDER BY sum(n) DESC, pointer, kind"""
     )
+
+
+def headers(
+    connection: Connection, view: View, numbers: Iterable[int]
+) -> Mapping[int, tuple[str | None, str | None]]:
+    """Message and metadata (JSON text) of some packages, by number."""
+    some = ", ".join(map(str, numbers)) or "NULL"
+    rows = connection.rows(f"SELECT number, message, metadata FROM {view.heads()} h WHERE number IN ({some})")
+    return {number: (message, metadata) for number, message, metadata in rows}
 
 
 def pointers_near(connection: Connection, view: View) -> list[str]:

@@ -25,6 +25,7 @@ from quilt_mcp.backends.searching.object_hits import ObjectSearch
 from quilt_mcp.backends.searching.package_hits import PackageWhere, Ranked
 from quilt_mcp.domain.address import PackageUri, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
@@ -33,7 +34,7 @@ from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.query.term import And, Query, Term, terms
 from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, RegistryNotFound
-from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
+from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer, seen_in_listing
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
 from quilt_mcp.search.catalog import Catalog
@@ -44,6 +45,7 @@ from quilt_mcp.search.ranking import rank
 from quilt_mcp.search.state import State
 from quilt_mcp.search.view import View
 from quilt_mcp.storage.private import SCRATCH, PrivateFolder
+from quilt_mcp.storage.store import ObjectStat
 
 MOST_ENTRIES: Final = 1_000
 _TERMS_TRIED: Final = 6
@@ -155,6 +157,31 @@ class RegistrySearch:
         with suppress(QuiltError):
             await to_thread.run_sync(catalog.learned.add, package.top_hash, package.path, list(columns))
             catalog.doubt()
+
+    async def recall(self, url: str, seen: Mapping[str, ObjectStat]) -> Mapping[str, tuple[str, Header]]:
+        """See ``registry.Recall``. Nothing where there is no catalog, or it fails."""
+        catalog = self._catalog(url)
+        if not catalog.folder.exists():
+            return {}
+        with suppress(QuiltError):
+            state = await to_thread.run_sync(catalog.state)
+            known = {
+                name: one
+                for name, stat in seen.items()
+                if (one := state.packages.get(name)) is not None and one.seen == seen_in_listing(stat)
+            }
+            told = await catalog.ask(
+                state,
+                lambda connection, view: packages.headers(
+                    connection, view, [one.number for one in known.values()]
+                ),
+            )
+            return {
+                name: (one.top_hash, _header(*told[one.number]))
+                for name, one in known.items()
+                if one.number in told
+            }
+        return {}
 
     # -- catalogs --
 
@@ -409,6 +436,10 @@ def _entry_facets(found: Sequence[entries.Entries], wanted: Sequence[str]) -> Fa
             Facet("ext", "keyword", values=tuple(ordered), counts=tuple(counts[one] for one in ordered))
         )
     return chosen(Facets(tuple(facets)), wanted)
+
+
+def _header(message: str | None, metadata: str | None) -> Header:
+    return Header({"message": message, "user_meta": None if metadata is None else json.loads(metadata)})
 
 
 def _after(order: EntryOrder, place: list[Any], url: str) -> After:

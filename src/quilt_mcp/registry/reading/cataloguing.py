@@ -33,6 +33,7 @@ from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
 from quilt_mcp.search.state import Known, Part, State, Unread
 from quilt_mcp.search.view import live_count
+from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
@@ -127,9 +128,7 @@ class Cataloguer:
             cut = (
                 f"listing_cut: only the first {len(found.names):,} packages are in the catalog; the registry holds more.",
             )
-            latest: dict[str, Pointer | str] = {
-                name: f"{stat.etag} {stat.modified.isoformat()}" for name, stat in stats.items()
-            }
+            latest: dict[str, Pointer | str] = {name: seen_in_listing(stat) for name, stat in stats.items()}
             return latest, (*found.warnings[:_UNREAD_SHOWN], *(cut if found.more else ()))
         names = await registry.pointers.names("", "", None)
         pointers = await registry.pointers.try_latest_of(names.names)
@@ -340,6 +339,11 @@ class Cataloguer:
         return (
             f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
         )
+
+
+def seen_in_listing(stat: ObjectStat) -> str:
+    """What tells a latest pointer of a bucket from what it was before."""
+    return f"{stat.etag} {stat.modified.isoformat()}"
 
 
 def _added(state: State, part: Part) -> State:

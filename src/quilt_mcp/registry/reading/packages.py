@@ -17,7 +17,7 @@ from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.where import Condition, as_json
 from quilt_mcp.errors import AccessError, InvalidArgument, QuiltError
-from quilt_mcp.registry.layout import QUILT
+from quilt_mcp.registry.layout import LATEST, QUILT
 from quilt_mcp.registry.manifests.cache import SMALL, Enough
 from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, PackageNames, Pointer, pointer_digest
 from quilt_mcp.registry.reading.narrowing import Narrowing, metadata_fields
@@ -130,6 +130,8 @@ class _PackageList:
         self._times: dict[str, datetime] = {}
         """When latest was written, by package."""
         self._latest: dict[str, Pointer | str | None] = {}
+        self._stats: dict[str, ObjectStat] = {}
+        """What the listing of a bucket says of latest pointers."""
         self._damaged: dict[str, str] = {}
         self._spent = 0
         self._uncounted = 0
@@ -238,6 +240,7 @@ class _PackageList:
             found, latest = await pointers.listed_latest(pages, prefix, "", None, REQUESTS)
         else:
             found, latest = await pointers.listed_latest(pages, prefix, after, limit)
+        self._stats = latest
         self._times = {name: stat.modified for name, stat in latest.items()}
         self._damaged = self._known_damage(latest)
         return found
@@ -253,6 +256,14 @@ class _PackageList:
 
     async def _read_latest(self, names: list[str]) -> None:
         names = [name for name in names if name not in self._latest]
+        if self._registry.recall is not None and (
+            seen := {n: self._stats[n] for n in names if n in self._stats}
+        ):
+            for name, (top_hash, header) in (await self._registry.recall(self._registry.url, seen)).items():
+                stat = seen[name]
+                self._latest[name] = Pointer(LATEST, top_hash, stat.etag, stat.modified)
+                self._registry.recalled[top_hash] = header
+            names = [name for name in names if name not in self._latest]
         found = await collect(names, POINTER_READS_AT_ONCE, self._registry.pointers.try_latest)
         self._latest |= dict(zip(names, found, strict=True))
         self._times |= {
