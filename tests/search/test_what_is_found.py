@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,16 @@ def test_several_registries_are_merged_in_one_order(registry: Path, tmp_path: Pa
 
     assert anyio.run(pages, "size") == sorted(anyio.run(pages, "-size"))
     assert len(anyio.run(pages, "name")) == len(anyio.run(pages, "path")) == 7
+
+
+def test_old_revisions_are_searched_where_they_are_asked_for(registry: Path, tmp_path: Path) -> None:
+    ops = local_ops(registry, tmp_path / "cache")
+    time.sleep(1.1)  # two revisions of one second have one pointer in quilt3
+    write_packages(registry, [Package("lab/one", "Widefield stacks", None, [File("raw/b.tif", 5)])])
+    assert names(ask(ops, "message:confocal")) == []
+    assert names(ask(ops, "message:confocal", all_revisions=True)) == ["lab/one"]
+    both = ask(ops, "name:lab/one", all_revisions=True, sort="-modified")
+    assert names(both) == ["lab/one", "lab/one"] and len({one.uri for one in both.items}) == 2
+    assert both.items[0].message == "Widefield stacks"
+    files = ask(ops, "ext:tif", "entries", all_revisions=True)
+    assert {PackageUri.parse(one.uri).path for one in files.items} == {"raw/a_R01.tif", "raw/b.tif"}

@@ -61,21 +61,15 @@ class EntryOrder:
         """Whether the files of a package stand together, in their own order."""
         return self.by not in ("size", "path")
 
+    @property
+    def is_numeric(self) -> bool:
+        """Whether what it sorts by is a number: bytes, or microseconds."""
+        return self.by in ("size", "modified")
+
     def columns(self) -> Sequence[tuple[str, bool]]:
         """Those of a place, and whether the greatest comes first. Text is compared by code points."""
-        match self.by:
-            case "size":
-                first = [("m.size", self.is_descending), ("m.number", False)]
-            case "modified":
-                first = [("h.modified", self.is_descending), ("h.name", False)]
-            case "path":
-                first = [("m.path", self.is_descending), ("m.number", False)]
-            case _:
-                first = [("h.name", self.is_descending)]
-        return (*first, ("m.row", False))
-
-    def directions(self) -> Sequence[bool]:
-        return [is_descending for _, is_descending in self.columns()]
+        value = {"size": "m.size", "modified": "h.modified", "path": "m.path"}.get(self.by, "h.name")
+        return (value, self.is_descending), ("m.number", False), ("m.row", False)
 
     def after(self, place: Place, with_equal: bool) -> str:
         """A condition for what comes after a place. ``with_equal``: what has the very same place comes after it, too, as a row of
@@ -180,7 +174,7 @@ def _reached(order: EntryOrder, limit: int, after: After | None) -> str:
         value = literal(after.place[0])
         begun, to_come = f"{column} = {value}", f"{column} {'<=' if is_descending else '>='} {value}"
     before = (
-        f"SELECT number, sum(n) OVER (ORDER BY {column} {'DESC' if is_descending else 'ASC'}, h.name "
+        f"SELECT number, sum(n) OVER (ORDER BY {column} {'DESC' if is_descending else 'ASC'}, h.number "
         f"ROWS UNBOUNDED PRECEDING) - n AS before FROM packages h WHERE {to_come}"
     )
     told = f"(SELECT coalesce(sum(n), 0) FROM packages h WHERE {begun})"

@@ -43,6 +43,10 @@ class Known:
     """How many columns of its tables are known."""
 
 
+ALIAS: Final = "-"
+"""The part of a pointer to a revision that another pointer of the same package stands for already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A package whose latest revision could not be read, and why."""
@@ -53,7 +57,8 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``waiting``: packages that are there and not yet in the catalog, when it was last looked at."""
+    """``packages``: by name; where every revision counts, by name and time (``registry.reading.pointed``). ``waiting``: those
+    that are there and not yet in the catalog, when it was last looked at."""
 
     url: str
     as_of: float = 0.0

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cmp_to_key
 from itertools import islice
 from typing import Any, Final
 
 from anyio import to_thread
 
 from quilt_mcp.backends.objects import checked_limit
-from quilt_mcp.backends.searching import package_hits
+from quilt_mcp.backends.searching import entry_hits, package_hits
 from quilt_mcp.backends.searching.conditions import as_query
 from quilt_mcp.backends.searching.object_hits import ObjectSearch
 from quilt_mcp.backends.searching.package_hits import PackageWhere, Ranked
@@ -29,17 +28,18 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.domain.search.facet import Facet, Facets, chosen, no_facet
+from quilt_mcp.domain.search.facet import Facets, chosen, no_facet
 from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.query.term import And, Query, Term, terms
 from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, RegistryNotFound
-from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer, seen_in_listing
+from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
+from quilt_mcp.registry.reading.pointed import listed_mark
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import Connection, DamagedPart, Engine
-from quilt_mcp.search.entries import After, EntryOrder, EntryRow
+from quilt_mcp.search.entries import EntryOrder
 from quilt_mcp.search.folder import CatalogFolder
 from quilt_mcp.search.ranking import rank
 from quilt_mcp.search.state import State
@@ -49,10 +49,6 @@ from quilt_mcp.storage.store import ObjectStat
 
 MOST_ENTRIES: Final = 1_000
 _TERMS_TRIED: Final = 6
-_ALL_REVISIONS: Final = (
-    "The search without a stack is over the latest revisions of packages.",
-    "Leave all_revisions out; package_log lists the revisions of a package, and with path those that changed a file.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +79,14 @@ class RegistrySearch:
         self._private = private
         self._clock = clock
         self._engine = Engine(lambda: private.path() / SCRATCH)
-        self._catalogs: dict[str, Catalog] = {}
+        self._catalogs: dict[tuple[str, bool], Catalog] = {}
         self._objects = ObjectSearch(self._engine, private)
 
     def doubt(self, url: str) -> None:
         """Something was written to that registry by this process."""
-        if (catalog := self._catalogs.get(url)) is not None:
-            catalog.doubt()
+        for all_revisions in (False, True):
+            if (catalog := self._catalogs.get((url, all_revisions))) is not None:
+                catalog.doubt()
 
     async def search(
         self,
@@ -104,8 +101,6 @@ class RegistrySearch:
                 "No Quilt stack is signed in to, so its search cannot be asked.",
                 next_step="Leave engine out, or sign in with quilt3 login and start again.",
             )
-        if request.all_revisions:
-            raise NotSupported(_ALL_REVISIONS[0], next_step=_ALL_REVISIONS[1])
         limit = checked_limit(limit) if limit else 0
         check_facets(request)
         order = Order.parse(request.sort, request.scope)
@@ -168,7 +163,7 @@ class RegistrySearch:
             known = {
                 name: one
                 for name, stat in seen.items()
-                if (one := state.packages.get(name)) is not None and one.seen == seen_in_listing(stat)
+                if (one := state.packages.get(name)) is not None and one.seen == listed_mark(stat)
             }
             told = await catalog.ask(
                 state,
@@ -195,7 +190,7 @@ class RegistrySearch:
         named = bool(request.registries)
         for url in self._named(request):
             registry = self._registry(url)
-            catalog = self._catalog(registry.url)
+            catalog = self._catalog(registry.url, all_revisions=request.all_revisions)
             if pins:
                 if registry.url in pins:
                     found.append((catalog, Brought(await catalog.pinned(pins[registry.url]))))
@@ -203,7 +198,17 @@ class RegistrySearch:
             bounds = UNBOUNDED if request.build else Bounds()
             try:
                 found.append(
-                    (catalog, await Cataloguer(registry, catalog, bounds, progress, self._clock).bring())
+                    (
+                        catalog,
+                        await Cataloguer(
+                            registry,
+                            catalog,
+                            bounds,
+                            progress,
+                            self._clock,
+                            all_revisions=request.all_revisions,
+                        ).bring(),
+                    )
                 )
             except RegistryNotFound as error:
                 is_folder = registry.store.local_files is not None and not error.details.get("exists")
@@ -220,10 +225,12 @@ class RegistrySearch:
                 found.append((catalog, Brought(State(registry.url), (said,))))
         return found
 
-    def _catalog(self, url: str) -> Catalog:
-        if url not in self._catalogs:
-            self._catalogs[url] = Catalog(CatalogFolder(self._private, url), self._engine)
-        return self._catalogs[url]
+    def _catalog(self, url: str, *, all_revisions: bool = False) -> Catalog:
+        key = (url, all_revisions)
+        if key not in self._catalogs:
+            folder = CatalogFolder(self._private, url, "all revisions" if all_revisions else "")
+            self._catalogs[key] = Catalog(folder, self._engine)
+        return self._catalogs[key]
 
     # -- packages --
 
@@ -296,62 +303,11 @@ class RegistrySearch:
     ) -> tuple[list[Hit], list[Any] | None, int, Facets | None, tuple[str, ...]]:
         conditions = as_query(asked.request.conditions, "entries", asked.now)
         query = And((asked.query, conditions)) if asked.request.conditions else asked.query
-        by = asked.order.field if asked.order.field != "best" else "name"
-        order = EntryOrder(by, asked.order.is_descending)
-        found: list[tuple[Catalog, State, EntryRow]] = []
-        totals: list[entries.Entries] = []
-        for catalog, state in asked.catalogs:
-            after = _after(order, place, catalog.url) if place else None
-            some = await catalog.ask(
-                state,
-                lambda connection, view, after=after: entries.find(
-                    connection, view, query, order, limit + 1, after, counts=not place
-                ),
-            )
-            totals.append(some)
-            found += [(catalog, state, row) for row in some.rows]
-        if not place:
-            total = sum(one.total for one in totals)
-        descending = order.directions()
-
-        def compare(one: tuple[Catalog, State, EntryRow], other: tuple[Catalog, State, EntryRow]) -> int:
-            for value, with_value, is_descending in zip(
-                one[2].place, other[2].place, descending, strict=True
-            ):
-                if value != with_value:
-                    return (1 if value > with_value else -1) * (-1 if is_descending else 1)
-            return (one[0].url > other[0].url) - (one[0].url < other[0].url)
-
-        found.sort(key=cmp_to_key(compare))
-        page = found[:limit]
-        hits = await self._entry_hits(page, whole=asked.request.detail)
-        after_page = [page[-1][0].url, *page[-1][2].place] if len(found) > limit and page else None
-        facets = _entry_facets(totals, asked.request.facets) if asked.request.facets and not place else None
-        return hits, after_page, total, facets, ()
-
-    async def _entry_hits(self, page: Sequence[tuple[Catalog, State, EntryRow]], *, whole: bool) -> list[Hit]:
-        known: dict[tuple[str, int, int], entries.Details] = {}
-        for catalog, state in {one[0].url: (one[0], one[1]) for one in page}.values():
-            rows = [row for owner, _, row in page if owner is catalog]
-            some = await catalog.ask(
-                state,
-                lambda connection, view, rows=rows: entries.details(connection, view, rows, whole=whole),
-            )
-            known |= {(catalog.url, *place): one for place, one in some.items()}
-        hits: list[Hit] = []
-        for catalog, _, row in page:
-            file = known[catalog.url, row.number, row.row]
-            hits.append(
-                Hit(
-                    str(PackageUri(catalog.url, row.name, top_hash=row.top_hash, path=file.path)),
-                    file.size,
-                    package_hits.moment_of(row.modified),
-                    metadata=json.loads(file.metadata).get("user_meta") if file.metadata != "{}" else None,
-                    hash=f"{file.hash_type}:{file.hash_value}" if file.hash_value else None,
-                    physical_key=file.physical_key,
-                )
-            )
-        return hits
+        order = EntryOrder(asked.order.field, asked.order.is_descending)
+        page = await entry_hits.page(asked.catalogs, query, order, limit, place, whole=asked.request.detail)
+        wanted = asked.request.facets
+        facets = entry_hits.facets(page.found, wanted) if wanted and not place else None
+        return page.hits, page.after, total if place else page.total, facets, ()
 
     # -- what is said --
 
@@ -412,44 +368,12 @@ class RegistrySearch:
             ",".join(self._named(request)),
             repr(request.conditions),
             request.sort,
+            request.all_revisions,
         )
-
-
-def _entry_facets(found: Sequence[entries.Entries], wanted: Sequence[str]) -> Facets:
-    counts: dict[str, int] = {}
-    for one in found:
-        for ending, count in one.endings.items():
-            counts[ending] = counts.get(ending, 0) + count
-    sizes = [one.sizes for one in found if one.sizes]
-    times = [one.times for one in found if one.times]
-    facets: list[Facet] = []
-    if times:
-        low, high = min(one[0] for one in times), max(one[1] for one in times)
-        facets.append(
-            Facet("modified", "datetime", package_hits.time_text(low), package_hits.time_text(high))
-        )
-    if sizes:
-        facets.append(Facet("size", "number", min(one[0] for one in sizes), max(one[1] for one in sizes)))
-    if counts:
-        ordered = sorted(counts, key=lambda ending: (-counts[ending], ending))
-        facets.append(
-            Facet("ext", "keyword", values=tuple(ordered), counts=tuple(counts[one] for one in ordered))
-        )
-    return chosen(Facets(tuple(facets)), wanted)
 
 
 def _header(message: str | None, metadata: str | None) -> Header:
     return Header({"message": message, "user_meta": None if metadata is None else json.loads(metadata)})
-
-
-def _after(order: EntryOrder, place: list[Any], url: str) -> After:
-    """Equal rows of different registries are in the order of these. Raises InvalidArgument for a place that is none."""
-    owner, *values = place
-    if not isinstance(owner, str) or len(values) != len(order.columns()):
-        raise _no_cursor()
-    if any(isinstance(one, bool) or not isinstance(one, str | int) for one in values):
-        raise _no_cursor()
-    return After(tuple(values), with_equal=url > owner)
 
 
 def _json(text: str, kind: type[Any]) -> Any:
@@ -458,12 +382,8 @@ def _json(text: str, kind: type[Any]) -> Any:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, kind):
-        raise _no_cursor()
+        raise InvalidArgument(
+            "The cursor does not belong to this call.",
+            next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
+        )
     return found
-
-
-def _no_cursor() -> InvalidArgument:
-    return InvalidArgument(
-        "The cursor does not belong to this call.",
-        next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
-    )

@@ -25,15 +25,14 @@ from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import AccessError, IntegrityError, NotFound, QuiltError, StorageUnavailable
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.reading.packages import REQUESTS
+from quilt_mcp.registry.reading.pointed import LatestPointers, Mark, Pointed, TimedPointers, name_in
 from quilt_mcp.registry.reading.readme import README, read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
-from quilt_mcp.search.state import Known, Part, State, Unread
+from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread
 from quilt_mcp.search.view import live_count
-from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
@@ -84,8 +83,11 @@ class Cataloguer:
         bounds: Bounds,
         progress: Progress = no_progress,
         clock: Callable[[], float] = time.time,
+        *,
+        all_revisions: bool = False,
     ) -> None:
         self._registry = registry
+        self._pointed: Pointed = TimedPointers(registry) if all_revisions else LatestPointers(registry)
         self._catalog = catalog
         self._bounds = bounds
         self._progress = progress
@@ -102,7 +104,7 @@ class Cataloguer:
             if not self._is_folder and not state.waiting and self._catalog.age() < FRESH_SECONDS:
                 return Brought(state, self._told(state))
             try:
-                latest, notices = await self._listing()
+                latest, notices = await self._pointed.listed()
             except StorageUnavailable as error:
                 if not state.packages:
                     raise
@@ -117,52 +119,27 @@ class Cataloguer:
             self._catalog.looked_at = time.monotonic()
             return Brought(state, self._told(state))
 
-    # -- what there is --
-
-    async def _listing(self) -> tuple[dict[str, Pointer | str], tuple[str, ...]]:
-        """By name: the latest pointer where it was read, else what tells it from others."""
-        registry = self._registry
-        pages = registry.store.pages
-        if pages is not None:
-            found, stats = await registry.pointers.listed_latest(pages, "", "", None, REQUESTS)
-            cut = (
-                f"listing_cut: only the first {len(found.names):,} packages are in the catalog; the registry holds more.",
-            )
-            latest: dict[str, Pointer | str] = {name: seen_in_listing(stat) for name, stat in stats.items()}
-            return latest, (*found.warnings[:_UNREAD_SHOWN], *(cut if found.more else ()))
-        names = await registry.pointers.names("", "", None)
-        pointers = await registry.pointers.try_latest_of(names.names)
-        read = {
-            name: one for name, one in zip(names.names, pointers, strict=True) if isinstance(one, Pointer)
-        }
-        warned = [one for one in pointers if isinstance(one, str)]
-        return {**read}, tuple([*names.warnings, *warned][:_UNREAD_SHOWN])
-
-    @staticmethod
-    def _seen(latest: Pointer | str) -> str:
-        return latest if isinstance(latest, str) else f"{latest.top_hash} {latest.modified.isoformat()}"
-
     # -- building --
 
-    async def _build(self, state: State, latest: Mapping[str, Pointer | str]) -> State:
+    async def _build(self, state: State, latest: Mapping[str, Mark]) -> State:
         before = state
         learned = await to_thread.run_sync(self._catalog.learned.columns)
         packages = {name: one for name, one in state.packages.items() if name in latest}
         unread = {
             name: one
             for name, one in state.unread.items()
-            if name in latest and one.seen == self._seen(latest[name])
+            if name in latest and one.seen == latest[name].text
         }
         wanted = [
             name
             for name, one in latest.items()
-            if name not in unread and (name not in packages or packages[name].seen != self._seen(one))
+            if name not in unread and (name not in packages or packages[name].seen != one.text)
         ]
         new = len(wanted)
         behind = [
             name
             for name, one in packages.items()
-            if self._lacks(one, learned) and one.seen == self._seen(latest[name])
+            if self._lacks(one, learned) and one.seen == latest[name].text
         ]
         wanted += behind[:READMES]
         state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=new)
@@ -191,7 +168,9 @@ class Cataloguer:
     @staticmethod
     def _lacks(known: Known, learned: Mapping[str, Sequence[str]]) -> bool:
         """Whether there is more to be said of the same revision by now."""
-        return known.lacks_text or len(learned.get(known.top_hash, ())) > known.columns
+        return known.part != ALIAS and (
+            known.lacks_text or len(learned.get(known.top_hash, ())) > known.columns
+        )
 
     def _is_spent(self) -> bool:
         bounds = self._bounds
@@ -204,13 +183,18 @@ class Cataloguer:
     async def _gather(
         self,
         state: State,
-        latest: Mapping[str, Pointer | str],
+        latest: Mapping[str, Mark],
         learned: Mapping[str, Sequence[str]],
         names: list[str],
         batch: Batch,
     ) -> tuple[int, State]:
         """How many of ``names`` were taken, and the state with what is now in ``batch`` (its part is not made yet)."""
         packages, unread = dict(state.packages), dict(state.unread)
+        told = {
+            (name_in(key), one.top_hash)
+            for key, one in packages.items()
+            if one.part != ALIAS and latest[key].text == one.seen and key not in names
+        }
         number, taken = state.next_number, 0
         adding = anyio.Lock()
 
@@ -222,44 +206,50 @@ class Cataloguer:
                 taken += 1
                 yield name
 
-        async def take(name: str) -> None:
+        async def take(key: str) -> None:
             nonlocal number
-            seen = self._seen(latest[name])
+            seen = latest[key].text
             try:
-                found = await self._open(name, latest[name])
+                found = await self._open(key, latest[key])
                 if found is None:
-                    packages.pop(name, None)
+                    packages.pop(key, None)
                     return
-                pinned, manifest, modified = found
+                pinned, pointer = found
+                if pinned.top_hash is None or (pinned.name, pinned.top_hash) in told:
+                    packages[key] = Known(0, pinned.top_hash or "", seen, ALIAS)
+                    return
+                told.add((pinned.name, pinned.top_hash))
+                manifest = await self._registry.manifests.open(self._registry.store, pinned.top_hash)
+                self._bytes += manifest.lines.size
                 readme, lacks_text = await self._readme(pinned, manifest)
                 async with adding:
                     columns = tuple(learned.get(manifest.top_hash, ()))
-                    head = _head(number, name, manifest, modified, readme, columns)
+                    modified = pointer.timestamp or pointer.modified
+                    head = _head(number, pinned.name, manifest, modified, readme, columns)
                     number += 1
                     await to_thread.run_sync(batch.add, head, _lines(manifest))
-                packages[name] = Known(head.number, manifest.top_hash, seen, "", lacks_text, len(columns))
+                packages[key] = Known(head.number, manifest.top_hash, seen, "", lacks_text, len(columns))
             except (IntegrityError, NotFound, AccessError) as error:
-                packages.pop(name, None)
-                unread[name] = Unread(seen, error.code)
+                packages.pop(key, None)
+                unread[key] = Unread(seen, error.code)
             finally:
                 self._read += 1
 
         await for_each(within(), AT_ONCE, take)
         return taken, replace(state, packages=packages, unread=unread, next_number=number)
 
-    async def _open(self, name: str, latest: Pointer | str) -> tuple[PackageUri, Manifest, datetime] | None:
-        """None for a package that is gone by now."""
+    async def _open(self, key: str, mark: Mark) -> tuple[PackageUri, Pointer] | None:
+        """The revision that a pointer names. None for a package that is gone by now. Raises CorruptManifest."""
         registry = self._registry
-        pointer = latest if isinstance(latest, Pointer) else await registry.pointers.latest(name)
+        pointer = mark.pointer or await self._pointed.read(key)
         if pointer is None:
             return None
-        pinned = PackageUri(registry.url, name, top_hash=pointer.top_hash)
+        name = name_in(key)
         if pointer.top_hash is None:
-            pinned, manifest = await registry.open(PackageUri(registry.url, name))  # which says what is wrong
-        else:
-            manifest = await registry.manifests.open(registry.store, pointer.top_hash)
-        self._bytes += manifest.lines.size
-        return pinned, manifest, pointer.modified
+            await registry.resolve(
+                PackageUri(registry.url, name, tag=pointer.tag)
+            )  # which says what is wrong
+        return PackageUri(registry.url, name, top_hash=pointer.top_hash), pointer
 
     async def _readme(self, pinned: PackageUri, manifest: Manifest) -> tuple[str, bool]:
         """Its README, and whether it was left unread: that would be one request too many."""
@@ -339,11 +329,6 @@ class Cataloguer:
         return (
             f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
         )
-
-
-def seen_in_listing(stat: ObjectStat) -> str:
-    """What tells a latest pointer of a bucket from what it was before."""
-    return f"{stat.etag} {stat.modified.isoformat()}"
 
 
 def _added(state: State, part: Part) -> State:
