@@ -117,6 +117,7 @@ def _row(
         matched=list(hit.matched) or None,
         match=hit.highlight,
         files=[_file(one) for one in hit.files] or None,
+        more_files=_more(hit, len(hit.files)),
         metadata=hit.metadata,
     )
 
@@ -134,7 +135,7 @@ def _lean(
         registry=registry,
         modified=hit.modified.date().isoformat() if dated and hit.modified else None,
         files=paths or None,
-        more_files=len(hit.files) - len(paths) or None,
+        more_files=_more(hit, len(paths)),
         metadata=at_pointers(hit.metadata, [sorted_by]) or None if sorted_by else None,
         match=hit.highlight,
     )
@@ -142,6 +143,10 @@ def _lean(
     if hit.message and (room >= _MESSAGE or not paths):
         row["message"] = _cut(hit.message, max(_MESSAGE, room))
     return row
+
+
+def _more(hit: Hit, told: int) -> int | None:
+    return (hit.files_total or len(hit.files)) - told or None
 
 
 def _cut(text: str, most: int) -> str:

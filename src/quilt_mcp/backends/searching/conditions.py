@@ -67,7 +67,7 @@ def _field(column: str, scope: Scope) -> tuple[Field, str]:
     near = suggest(column, names)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     raise InvalidArgument(
-        f"A search over {scope} has no field {column[:80]!r}.",
+        f"Searches over {scope} have no field {column[:80]!r}.",
         next_step=f"{meant}The fields are {', '.join(names)}.",
         details={"near": near},
     )

@@ -124,6 +124,7 @@ def hit(one: Ranked, shown: Shown, query: Query) -> Hit:
         json.loads(shown.metadata) if shown.metadata else None,
         tuple(FoundFile(path, size) for path, size in shown.files),
         highlight=around,
+        files_total=one.row.files,
     )
 
 

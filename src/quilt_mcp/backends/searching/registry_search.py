@@ -217,7 +217,9 @@ class RegistrySearch:
                 said = (
                     f"registry_empty: {registry.url} does not exist yet; the first package_create makes it."
                 )
-                found.append((catalog, Brought(State(registry.url), (said,))))
+                # Beside others, one that nobody has made yet is nothing to tell of.
+                told = (said,) if len(self._named(request)) == 1 else ()
+                found.append((catalog, Brought(State(registry.url), told)))
             except QuiltError as error:
                 if named or len(self._named(request)) == 1:
                     raise

@@ -29,7 +29,7 @@ SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
 
 FACETS: Final[Mapping[Scope, tuple[str, ...]]] = {
     "packages": ("modified", "size", "entries", "workflow"),
-    "entries": ("name", "modified", "size", "ext"),
+    "entries": ("modified", "size", "ext"),
     "objects": ("modified", "size", "ext"),
 }
 """Fields whose facets there are, beside metadata of packages."""
@@ -108,6 +108,8 @@ class Hit:
     files: tuple[FoundFile, ...] = ()
     is_deleted: bool = False
     highlight: str | None = None
+    files_total: int | None = None
+    """How many files matched, where that is told; ``files`` are the first of them."""
     hash: str | None = None
     physical_key: str | None = None
 

@@ -291,7 +291,7 @@ class _Parser:
             " A text that holds a colon stands in quotation marks.",
         ]
         self._reader.wrong(
-            at, f"a search over {self._scope} has no field {name[:60]!r}", "".join(hints), near=near
+            at, f"searches over {self._scope} have no field {name[:60]!r}", "".join(hints), near=near
         )
 
     def _known(self) -> str:
