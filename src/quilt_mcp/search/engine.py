@@ -21,6 +21,8 @@ MEMORY: Final = "256MB"
 THREADS: Final = 2
 AT_ONCE: Final = 2
 """Statements at work together; whoever asks for more waits."""
+PATIENCE: Final = 1.5
+"""Seconds that a cancelled call waits for a statement that was interrupted: it hardly ever takes so long."""
 _SPILL: Final = "4GB"
 _NUL: Final = re.compile("\0")
 T = TypeVar("T")
@@ -43,11 +45,9 @@ class Engine:
         if self._places is None:
             self._places = anyio.CapacityLimiter(AT_ONCE)
         connection = Connection(self)
-        try:
-            return await in_thread(partial(work, connection), limiter=self._places)
-        except anyio.get_cancelled_exc_class():
-            connection.interrupt()  # the thread ends soon, and keeps its place until then
-            raise
+        return await in_thread(
+            partial(work, connection), patience=PATIENCE, stop=connection.interrupt, limiter=self._places
+        )
 
     def cursor(self) -> Any:
         """Blocks for some 0.1 s, the first time."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable
@@ -52,7 +53,8 @@ class CatalogFolder:
         return (self._private.wanted / ROOT / self._id / _CURRENT).exists()
 
     def scratch(self) -> Path:
-        return self._private.path() / SCRATCH / f"{UNFINISHED}{self._id}-{os.getpid()}"
+        """Another one each time: a thread that was left behind may still be at work in the last."""
+        return self._private.path() / SCRATCH / f"{UNFINISHED}{self._id}-{secrets.token_hex(8)}"
 
     # -- the state --
 
@@ -150,6 +152,6 @@ class CatalogFolder:
                 return
             except (ImportError, OSError):
                 hold(file)
-            for left in self.scratch().parent.glob(f"{UNFINISHED}{self._id}-*"):
+            for left in (self._private.path() / SCRATCH).glob(f"{UNFINISHED}{self._id}-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield True

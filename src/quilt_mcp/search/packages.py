@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,17 @@ from quilt_mcp.search.engine import Connection, literal
 from quilt_mcp.search.sql import any_file_test, package_condition
 from quilt_mcp.search.view import View
 
+_LONGEST_VALUE: Final = 200
+MOST_METADATA: Final = 256 << 10
+"""Letters of one package's metadata that a hit carries; a longer one is left to package_browse."""
+_GROUP_BYTES: Final = 8 << 20
 FILES_SHOWN: Final = 5
 """Files that matched, of each package that is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackageRow:
-    """``modified`` in microseconds since 1970. ``metadata`` is JSON text, where it was asked for."""
+    """``modified`` in microseconds since 1970."""
 
     number: int
     name: str
@@ -26,8 +30,8 @@ class PackageRow:
     entries: int
     size: int
     workflow: str | None
-    message: str | None
-    metadata: str | None
+    weight: int
+    """Bytes of its message and its metadata."""
     files: int = 0
     """Files that matched."""
     rows: tuple[int, ...] = ()
@@ -45,11 +49,10 @@ class Shown:
     files: Sequence[tuple[str, int]] = ()
 
 
-def find(connection: Connection, view: View, query: Query, *, with_metadata: bool) -> list[PackageRow]:
+def find(connection: Connection, view: View, query: Query) -> list[PackageRow]:
     """All that meet it, in no order. One pass through the entries, where files are asked about."""
     condition = package_condition(query, view.fields())
-    metadata = "h.message, h.metadata" if with_metadata else "NULL, NULL"
-    select = f"SELECT h.number, h.name, h.top_hash, h.modified, h.entries, h.size, h.workflow, {metadata}"
+    select = "SELECT h.number, h.name, h.top_hash, h.modified, h.entries, h.size, h.workflow, h.weight"
     atoms = condition.atoms
     if not atoms:
         return [
@@ -92,7 +95,8 @@ def show(connection: Connection, view: View, rows: Sequence[PackageRow]) -> Mapp
             if (number, row) in places:
                 files.setdefault(number, []).append((path, size))
     found = connection.rows(
-        f"SELECT number, message, metadata, readme, columns FROM {view.heads()} h WHERE number IN ({wanted})"
+        f"SELECT number, message, CASE WHEN length(metadata) <= {MOST_METADATA} THEN metadata END, readme, columns "
+        f"FROM {view.heads()} h WHERE number IN ({wanted})"
     )
     return {number: Shown(*rest, files=files.get(number, ())) for number, *rest in found}
 
@@ -109,18 +113,42 @@ def fields_of(
         conditions.append(f"pointer IN ({', '.join(map(literal, pointers)) or 'NULL'})")
     kind = "CASE WHEN kind = 'text' AND moment IS NOT NULL THEN 'datetime' ELSE kind END"
     return connection.rows(
-        f"""SELECT pointer, kind, min(least), max(greatest), list(text ORDER BY n DESC, text)[:20], count(*), sum(n) FROM (
-            SELECT pointer, {kind} AS kind, text, count(DISTINCT number) AS n, min(coalesce(value, moment)) AS least,
-                   max(coalesce(value, moment)) AS greatest
+        f"""SELECT pointer, kind, min(least), max(greatest), arg_max(text, n, 20), count(*), sum(n) FROM (
+            SELECT pointer, {kind} AS kind, left(text, {_LONGEST_VALUE + 1}) AS text, count(DISTINCT number) AS n,
+                   min(coalesce(value, moment)) AS least, max(coalesce(value, moment)) AS greatest
             FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
         GROUP BY pointer, kind ORDER BY sum(n) DESC, pointer, kind"""
     )
 
 
-def headers(
-    connection: Connection, view: View, numbers: Iterable[int]
-) -> Mapping[int, tuple[str | None, str | None]]:
-    """Message and metadata (JSON text) of some packages, by number."""
+Told = tuple[str | None, str | None]
+"""Message and metadata (JSON text) of a package."""
+
+
+def told_of(
+    connection: Connection, view: View, rows: Iterable[PackageRow]
+) -> Iterator[tuple[PackageRow, Told]]:
+    """Each row with what its package says; some megabytes of it at a time."""
+    group: list[PackageRow] = []
+    weight = 0
+    for one in rows:
+        if group and weight + one.weight > _GROUP_BYTES:
+            yield from _told(connection, view, group)
+            group, weight = [], 0
+        group.append(one)
+        weight += one.weight
+    yield from _told(connection, view, group)
+
+
+def _told(
+    connection: Connection, view: View, rows: Sequence[PackageRow]
+) -> Iterator[tuple[PackageRow, Told]]:
+    found = headers(connection, view, [one.number for one in rows])
+    yield from ((one, found[one.number]) for one in rows if one.number in found)
+
+
+def headers(connection: Connection, view: View, numbers: Iterable[int]) -> Mapping[int, Told]:
+    """Of some packages, by number."""
     some = ", ".join(map(str, numbers)) or "NULL"
     rows = connection.rows(f"SELECT number, message, metadata FROM {view.heads()} h WHERE number IN ({some})")
     return {number: (message, metadata) for number, message, metadata in rows}

@@ -39,7 +39,9 @@ def _words(*texts: str) -> str:
 
 _HEADS: Final = f"""
 SELECT number, name, top_hash, modified, message, metadata, workflow, entries, size, readme, columns, lname, lmessage, lmeta,
-       lreadme, lcolumns, lower(workflow) AS lworkflow, {_words("lname", "lmessage", "lmeta", "lreadme", "lcolumns")} AS words
+       lreadme, lcolumns, lower(workflow) AS lworkflow,
+       coalesce(octet_length(encode(message)), 0) + coalesce(octet_length(encode(metadata)), 0) AS weight,
+       {_words("lname", "lmessage", "lmeta", "lreadme", "lcolumns")} AS words
 FROM (SELECT *, lower(name) AS lname, lower(coalesce(message, '')) AS lmessage, lower(meta_text) AS lmeta,
              lower(readme) AS lreadme, lower(columns) AS lcolumns
       FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{

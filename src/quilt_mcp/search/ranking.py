@@ -20,7 +20,7 @@ _COLUMNS: Final = ("name", "message", "metadata", "readme", "columns")
 _WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
 _SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(_COLUMNS)}, prefix = '2 3',
     tokenize = 'unicode61 remove_diacritics 0')"""
-_CHUNK: Final = 500
+_CHUNK: Final = 50
 
 
 def rank(query: Query, numbers: Iterable[int], scores: Mapping[int, float]) -> dict[int, float]:

@@ -16,7 +16,7 @@ from quilt_mcp.domain.search.filter import Filter, TimeTest
 from quilt_mcp.domain.search.query.term import Query
 from quilt_mcp.domain.search.request import FoundFile, Hit, Order
 from quilt_mcp.domain.search.where import Condition
-from quilt_mcp.search.packages import PackageRow, Shown
+from quilt_mcp.search.packages import PackageRow, Shown, Told
 
 OWN: Final = ("name", "modified", "size", "entries", "workflow", "hash", "message")
 ALSO: Final[Mapping[str, str]] = {"package": "name", "top_hash": "hash", "comment": "message"}
@@ -48,11 +48,13 @@ class PackageWhere:
         self._pointers = [one.column for name, one in named if name not in OWN]
         self.needs_metadata = bool(self._pointers) or any(name == "message" for name, _ in named)
 
-    def takes(self, row: PackageRow) -> bool:
+    def takes(self, row: PackageRow, told: Told = (None, None)) -> bool:
+        """``told``: where ``needs_metadata``."""
+        message, text = told
         moment = moment_of(row.modified)
         if not all(test.holds(moment) for test in self._times):
             return False
-        metadata: Any = json.loads(row.metadata) if row.metadata and self._pointers else None
+        metadata: Any = json.loads(text) if text and self._pointers else None
         if isinstance(metadata, Mapping):
             self._filter.meet(cast("Mapping[str, Any]", metadata))
         own = {
@@ -61,7 +63,7 @@ class PackageWhere:
             "entries": row.entries,
             "workflow": row.workflow,
             "hash": row.top_hash,
-            "message": row.message,
+            "message": message,
         }
         own |= {also: own[name] for also, name in ALSO.items()}
         return self._filter.takes({**at_pointers(metadata, self._pointers), **own})
@@ -104,10 +106,11 @@ def _rank(value: Any) -> int:
     return 0 if isinstance(value, int | float) else 1 if isinstance(value, str) else _NOTHING
 
 
-def sort_value(row: PackageRow, order: Order) -> Any:
-    if not order.is_metadata or not row.metadata:
+def sort_value(told: Told, order: Order) -> Any:
+    metadata = told[1]
+    if not order.is_metadata or not metadata:
         return None
-    found: Any = at_pointers(json.loads(row.metadata), [order.field]).get(order.field)
+    found: Any = at_pointers(json.loads(metadata), [order.field]).get(order.field)
     values = cast("list[Any]", found) if isinstance(found, list) else [found]
     return values[0] if values else None
 

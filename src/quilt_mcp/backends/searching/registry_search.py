@@ -31,7 +31,7 @@ from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.facet import Facets, chosen, no_facet
 from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.query.term import And, Query, Term, terms
-from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest, check_facets
+from quilt_mcp.domain.search.request import BEST, Found, Hit, Order, SearchRequest, check_facets
 from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, RegistryNotFound
 from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
 from quilt_mcp.registry.reading.pointed import listed_mark
@@ -242,25 +242,12 @@ class RegistrySearch:
         del total
         start = place[0] if place and isinstance(place[0], int) else 0
         where = PackageWhere(asked.request.conditions)
-        with_metadata = where.needs_metadata or asked.order.is_metadata
         found: list[Ranked] = []
         for catalog, state in asked.catalogs:
-
-            def work(
-                connection: Connection, view: View, catalog: Catalog = catalog
-            ) -> tuple[list[packages.PackageRow], dict[int, float]]:
-                rows = packages.find(connection, view, asked.query, with_metadata=with_metadata)
-                scores = (
-                    catalog.texts.scores(connection, view, asked.query) if asked.order.field == "best" else {}
-                )
-                return rows, rank(asked.query, [row.number for row in rows], scores)
-
-            rows, scores = await catalog.ask(state, work)
-            kept = [row for row in rows if where.takes(row)] if asked.request.conditions else rows
-            found += [
-                Ranked(catalog.url, row, scores[row.number], package_hits.sort_value(row, asked.order))
-                for row in kept
-            ]
+            found += await catalog.ask(
+                state,
+                lambda connection, view, catalog=catalog: _ranked(connection, view, catalog, asked, where),
+            )
         ordered = package_hits.in_order(found, asked.order)
         page = ordered[start : start + limit]
         hits = await self._package_hits(asked, page)
@@ -349,7 +336,7 @@ class RegistrySearch:
                 total += len(
                     await catalog.ask(
                         state,
-                        lambda connection, view: packages.find(connection, view, term, with_metadata=False),
+                        lambda connection, view: packages.find(connection, view, term),
                     )
                 )
             else:
@@ -372,6 +359,24 @@ class RegistrySearch:
             request.sort,
             request.all_revisions,
         )
+
+
+def _ranked(
+    connection: Connection, view: View, catalog: Catalog, asked: _Asked, where: PackageWhere
+) -> list[Ranked]:
+    """The packages of one registry that are found, with what orders them. What they say is held against ``where`` some megabytes
+    at a time."""
+    rows = packages.find(connection, view, asked.query)
+    if where.needs_metadata or asked.order.is_metadata:
+        told = packages.told_of(connection, view, rows)
+        kept = [
+            (row, package_hits.sort_value(said, asked.order)) for row, said in told if where.takes(row, said)
+        ]
+    else:
+        kept = [(row, None) for row in rows if where.takes(row)]
+    scores = catalog.texts.scores(connection, view, asked.query) if asked.order.field == BEST else {}
+    ranked = rank(asked.query, [row.number for row, _ in kept], scores)
+    return [Ranked(catalog.url, row, ranked[row.number], value) for row, value in kept]
 
 
 def _header(message: str | None, metadata: str | None) -> Header:

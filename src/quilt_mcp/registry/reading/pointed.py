@@ -16,6 +16,9 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.store import ObjectStat
 from quilt_mcp.storage.workers import collect
 
+MOST_PACKAGES: Final = 100_000
+MOST_REVISIONS: Final = 200_000
+"""After the package with so many, no more are listed."""
 _TOLD: Final = 3
 _APART: Final = " "
 """Between a package's name and a tag in a key; no name holds one."""
@@ -58,7 +61,7 @@ class LatestPointers:
             found, stats = await pointers.listed_latest(pages, "", "", None, REQUESTS)
             marks = {name: Mark(listed_mark(stat)) for name, stat in stats.items()}
             return marks, (*found.warnings[:_TOLD], *([_cut(len(found.names))] if found.more else ()))
-        names = await pointers.names("", "", None)
+        names = await pointers.names("", "", MOST_PACKAGES)
         read = await pointers.try_latest_of(names.names)
         warned = [one for one in read if isinstance(one, str)]
         marks = {
@@ -66,7 +69,8 @@ class LatestPointers:
             for name, one in zip(names.names, read, strict=True)
             if isinstance(one, Pointer)
         }
-        return marks, tuple([*names.warnings, *warned][:_TOLD])
+        cut = [_cut(len(names.names))] if names.more else []
+        return marks, (*cut, *[*names.warnings, *warned][:_TOLD])
 
     async def read(self, key: str) -> Pointer | None:
         return await self._registry.pointers.latest(key)
@@ -81,19 +85,24 @@ class TimedPointers:
     async def listed(self) -> tuple[Mapping[str, Mark], tuple[str, ...]]:
         pointers = self._registry.pointers
         names, latest = await self._names()
-        tags = await collect(names, POINTER_READS_AT_ONCE, pointers.tags)
-        marks = {
-            f"{name}{_APART}{tag}": Mark(etag)
-            for name, found in zip(names, tags, strict=True)
-            for tag, etag in found.items()
-            if TIMESTAMP.fullmatch(tag)
-        }
+        marks: dict[str, Mark] = {}
+        for begin in range(0, len(names), POINTER_READS_AT_ONCE):
+            some = names[begin : begin + POINTER_READS_AT_ONCE]
+            tags = await collect(some, POINTER_READS_AT_ONCE, pointers.tags)
+            for name, found in zip(some, tags, strict=True):
+                marks |= {
+                    f"{name}{_APART}{tag}": Mark(etag)
+                    for tag, etag in found.items()
+                    if TIMESTAMP.fullmatch(tag)
+                }
+            if len(marks) > MOST_REVISIONS:
+                return marks, (*latest, _cut(begin + len(some)))
         return marks, latest
 
     async def _names(self) -> tuple[list[str], tuple[str, ...]]:
         pointers, pages = self._registry.pointers, self._registry.store.pages
         if pages is None:
-            found = await pointers.names("", "", None)
+            found = await pointers.names("", "", MOST_PACKAGES)
         else:
             found, _ = await pointers.listed_latest(pages, "", "", None, REQUESTS)
         return found.names, (*found.warnings[:_TOLD], *([_cut(len(found.names))] if found.more else ()))
