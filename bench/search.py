@@ -135,7 +135,7 @@ def query_side(registry: Path, cache: Path, rounds: int) -> None:
         ops = open_ours(registry, cache)
         before = peak_mb()
         await bring(ops)
-        catalog = next(iter(ops.catalogs._catalogs.values()))
+        catalog = next(iter(ops.catalogs.made()._catalogs.values()))
         state = catalog.state()
         figures: dict[str, Any] = {"operators": {}}
 

@@ -22,7 +22,7 @@ from quilt_mcp.backends.objects import (
     hash_place,
 )
 from quilt_mcp.backends.options import Options
-from quilt_mcp.backends.searching.registry_search import RegistrySearch
+from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import Diff, is_same_json
@@ -105,7 +105,7 @@ class DirectOps(LinkOps):
         self._manifests = ManifestCache(options.cache, options.cache_bytes, shelf=options.shelf)
         self._named = NamedRevisions()
         self._clock = clock
-        self.catalogs = RegistrySearch(
+        self.catalogs = LateSearch(
             self._registry, lambda: self.registries, self._manifests.private, clock=clock
         )
         self.keeps_catalogs = not options.is_shared

@@ -18,7 +18,7 @@ from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.restores import Restores
-from quilt_mcp.backends.searching.registry_search import RegistrySearch
+from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.catalog.config import StackConfig
 from quilt_mcp.catalog.search.stack_search import StackSearch
 from quilt_mcp.catalog.stack import Stack
@@ -219,7 +219,7 @@ class _Roles:
 class _Search:
     """See ``ops.SupportsSearch``: the stack's own search, and by choice this server's over the buckets that are named."""
 
-    def __init__(self, search: StackSearch, catalogs: RegistrySearch | None) -> None:
+    def __init__(self, search: StackSearch, catalogs: LateSearch | None) -> None:
         """``catalogs`` None: this process keeps none, as it serves many users or reads nothing but through the stack."""
         self._search = search
         self._catalogs = catalogs
