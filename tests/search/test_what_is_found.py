@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -173,3 +175,21 @@ def test_old_revisions_are_searched_where_they_are_asked_for(registry: Path, tmp
     assert both.items[0].message == "Widefield stacks"
     files = ask(ops, "ext:tif", "entries", all_revisions=True)
     assert {PackageUri.parse(one.uri).path for one in files.items} == {"raw/a_R01.tif", "raw/b.tif"}
+
+
+def test_who_never_searches_imports_nothing_of_it(registry: Path, tmp_path: Path) -> None:
+    script = f"""
+import anyio, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from library import local_ops
+ops = local_ops(Path({str(registry)!r}), Path({str(tmp_path / "cache")!r}))
+anyio.run(ops.list_packages, {registry.as_uri()!r})
+print([one for one in sys.modules if one in ("duckdb", "re2", "quilt_mcp.domain.search.query.parse")
+       or one.startswith("quilt_mcp.search")])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert not (tmp_path / "cache" / "search").exists()

@@ -21,7 +21,6 @@ from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
 from quilt_mcp.tools import TOOLS, status
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, clean, json_text
-from quilt_mcp.tools.syntax import syntax_page
 
 SCHEME = "quilt://"
 TEMPLATE = "quilt://{registry}/{+package}/{+path}"
@@ -81,6 +80,8 @@ async def read(call: Call, uri: str) -> Body:
     if uri == STATIC[2].uri:
         return Body("application/json", text=json_text({one.name: one.output_schema() for one in TOOLS}))
     if uri == STATIC[3].uri:
+        from quilt_mcp.tools.syntax import syntax_page
+
         return Body(STATIC[3].media_type, text=syntax_page())
     address = parse(uri, call.ops.default_registry)
     room = call.settings.response_bytes()
