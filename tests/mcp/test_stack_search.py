@@ -322,7 +322,8 @@ def test_what_tells_why_nothing_matches_costs_two_requests_and_may_fail(user: Us
 def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     user: User, scope: str, query: str, told: str
 ) -> None:
-    assert told in str(user.call("search", query=query, scope=scope)["warnings"])
+    """In the language of the stack itself, where no error tells it."""
+    assert told in str(user.call("search", query=query, scope=scope, syntax="stack")["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,9 @@ def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     ["ptr_name:lab*", '"name: x"', r"a\:b", "mnfst_stats.total_files:>0", "_exists_:ptr_name", "*:*"],
 )
 def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, query: str) -> None:
-    assert "no_field" not in str(user.call("search", query=query).get("warnings"))
+    for syntax in ("auto", "stack"):
+        found = user.call("search", query=query, syntax=syntax)
+        assert "error" not in found and "no_field" not in str(found.get("warnings"))
 
 
 # what else a stack may answer
@@ -354,7 +357,7 @@ def test_a_folder_is_no_bucket_to_search(user: User, tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", ["1.69", "26.8"])
 def test_a_malformed_query_is_told_with_what_helps(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
-    error = user.call("search", query='name:(a/b "x')["error"]
+    error = user.call("search", query='name:(a/b "x', syntax="stack")["error"]
     assert error["code"] == ("stack_refused" if profile == "26.8" else "stack_failed")
     assert "bracket" in error["next_step"]
     if profile == "26.8":
