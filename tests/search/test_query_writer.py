@@ -198,6 +198,7 @@ def test_a_word_at_a_pointer_is_looked_for_right_there_and_that_is_told() -> Non
     ("entry_lk:data/*", "packages", True),
     ("key:results/*", "objects", True),
     ("key:results/*/x", "objects", True),
+    ("key:*a/b.csv", "objects", True),
     ("key:results/**", "objects", False),
     ("key:*.csv", "objects", False),
     ("path:results/*", "objects", False),

@@ -39,6 +39,7 @@ _DATE_OR_NUMBER: Final = re.compile(
     r"[+-]?[\d.]+(?:[eE][+-]?\d+)?|\d{4}-\d{2}-\d{2}.*|true|false|null", re.DOTALL
 )
 _STACKS_OWN: Final = re.compile(r"(entry_lk|entry_pk|key):", re.IGNORECASE)
+_ONE_STAR: Final = re.compile(r"(?<![*\\])\*(?!\*)")
 _FEW: Final = 4
 
 
@@ -190,7 +191,7 @@ class _Writer:
         test = term.test
         if term.field is None or term.field.name != "path" or not isinstance(test, Pattern):
             return
-        if _STACKS_OWN.match(term.written) and re.search(r"/.*(?<!\*)\*(?!\*)", test.written):
+        if "/" in test.written and _STACKS_OWN.match(term.written) and _ONE_STAR.search(test.written):
             self._warnings[
                 f"one_folder: * stays within one name of a path; {one_line(term.written[:60])}* takes in folders below, too."
                 if term.written.endswith("/*")
