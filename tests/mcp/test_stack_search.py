@@ -347,7 +347,7 @@ def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, que
     ("meta./assay/lot:b33", ["lab/organoids"]),
     ("meta./plates:>3 reads", ["lab/controls", "other/genomes"]),
     ("meta:B34 OR path:*.tsv", ["lab/controls"]),
-    ("path:data/*.csv file_size:>12", ["lab/controls", "other/genomes"]),
+    ("path:data/*.csv file_size:>=12", ["lab/controls", "other/genomes"]),
     ("ext:csv message:confocal meta./plates:<=3", ["lab/organoids"]),
     ("modified:>now-1d -message:confocal", ["other/genomes"]),
     ("modified:>now-1d name:other/*", ["other/genomes"]),
@@ -363,8 +363,8 @@ def test_the_stack_is_asked_in_the_language_of_all_searches(
 
 
 @pytest.mark.parametrize(("query", "code", "said"), [
-    ("ptr_nam:lab", "invalid_query", "Did you mean name"),
-    ("confocal AND (", "invalid_query", "character"),
+    ("ptr_nam:lab", "invalid_query", "Did you mean ptr_name"),
+    ("confocal AND (", "invalid_query", "at its end"),
     ("entry_contents:reads", "invalid_query", "syntax=stack"),
     ("confocal~1", "invalid_query", "syntax=stack"),
     ("/confoc.*/", "not_supported", "syntax=stack"),
