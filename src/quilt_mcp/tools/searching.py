@@ -207,7 +207,7 @@ SEARCH = ToolSpec(
             "type": "string",
             "enum": list(SYNTAXES),
             "default": "auto",
-            "description": "stack: its own",
+            "description": "stack: query unread",
         },
         "detail": {**DETAIL, "description": "All there is"},
         "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
