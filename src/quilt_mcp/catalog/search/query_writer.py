@@ -218,13 +218,9 @@ def _common(parts: Sequence[_Part]) -> Document:
 
 
 def _is_of_a_file(query: Query) -> bool:
-    match query:
-        case Term():
-            return query.field is not None and query.field.holder == "file"
-        case And() | Or():
-            return bool(query.parts) and all(map(_is_of_a_file, query.parts))
-        case Not():
-            return False
+    if isinstance(query, Term):
+        return query.field is not None and query.field.holder == "file"
+    return isinstance(query, And | Or) and bool(query.parts) and all(map(_is_of_a_file, query.parts))
 
 
 def _is_of_words(query: Query) -> bool:
