@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -108,22 +109,24 @@ def has_bare_words(query: Query) -> bool:
 
 
 def can_be_asked(seed: int, batch: int) -> Iterator[tuple[Query, tuple[str, ...]]]:
-    """Queries at random that the writer does not refuse, and what it warns of. Half of them have no word without a field."""
-    bare = other = 0
+    """Queries at random that the writer does not refuse, and what it warns of: as many with words without a field as without
+    such, and of each kind a fifth of one term alone."""
+    most = QUERIES // BATCHES // 2
+    count = Counter[tuple[bool, bool]]()
     number = 0
-    while bare + other < QUERIES // BATCHES:
+    while count.total() < 2 * most:
         number += 1
         query = Maker(seed + batch * 1_000_003 + number).query()
+        kind = has_bare_words(query), query[0] in ("and", "or", "not")
+        if count[kind] >= (most - most // 5 if kind[1] else most // 5):
+            continue
         try:
             asked = asked_of_stack(
                 parse_query(text_of(query), "packages", datetime(2026, 6, 30, tzinfo=UTC)), "packages"
             )
         except NotSupported:
             continue
-        is_bare = has_bare_words(query)
-        if is_bare and bare >= QUERIES // BATCHES // 2:
-            continue
-        bare, other = bare + is_bare, other + (not is_bare)
+        count[kind] += 1
         yield query, asked.warnings
 
 
