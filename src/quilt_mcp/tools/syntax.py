@@ -121,9 +121,9 @@ _ABSENT: Final = (
     f"{MOST_TERMS} terms and {MOST_DEPTH} parentheses within each other.",
 )
 _ON_A_STACK: Final = (
-    "A stack's own search (`engine: stack`, and `auto` where a stack is signed in to) is asked the same query, and finds "
-    "the same, or the call is an error that names the term and what to write instead. It finds a package where one of its "
-    "places fits: the name, the message and metadata, or one file. So these are told or refused:",
+    "A stack's own search (`engine: stack`, and `auto` with a stack) is asked the same query, or the call is an error that "
+    "names the term and what to write instead. It finds a package where one place of it fits: the name, the message and "
+    "metadata, or one file. So these are told or refused:",
     "- Words without a field are looked for in the contents of files and in physical keys, too. Several side by side must "
     "stand in one place; a warning, `same_document`, says so.\n"
     "- Words beside terms on files are refused: write `path:word`. Comparisons and patterns of `name`, `hash`, `message`, "
@@ -133,8 +133,7 @@ _ON_A_STACK: Final = (
     "- Regular expressions, `readme`, `column`, fields of `file_meta`, and patterns that reach over several words (`a*b`, "
     "`R0?`) are refused, but for patterns on `path` and `name`.",
     "`engine: local` takes all of the language. With `syntax: stack` the stack reads the query itself, in the language of "
-    "its Elasticsearch (`query_string`) and with its own fields, such as `content` and `entry_contents`; what it does not "
-    "know it finds nothing by.",
+    "its Elasticsearch (`query_string`) and with its own fields, as `content`; by what it does not know it finds nothing.",
 )
 
 
