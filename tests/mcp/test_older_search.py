@@ -207,7 +207,7 @@ def test_no_text_of_a_caller_becomes_a_part_of_the_query(user: User, older: Stac
 
 
 def test_a_malformed_query_is_told_with_its_reason(user: User, older: Stack) -> None:
-    error = user.call("search", query="name:(lab AND")["error"]
+    error = user.call("search", query="name:(lab AND", syntax="stack")["error"]
     assert error["code"] == "stack_refused" and error["details"]["reason"] and "bracket" in error["next_step"]
 
 

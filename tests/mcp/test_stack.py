@@ -123,13 +123,13 @@ def test_an_order_that_a_release_lacks_is_told(user: User, ada: Stack) -> None:
 
 
 def test_a_path_as_a_query_is_escaped_and_that_is_said(user: User) -> None:
-    found = user.call("search", query="data/reads", scope="objects")
+    found = user.call("search", query="data/reads", scope="objects", syntax="stack")
     assert "error" not in found
     assert any(one.startswith("escaped: ") and r"data\/reads" in one for one in found["warnings"])
 
 
 def test_a_query_that_the_stack_calls_malformed_is_told_with_its_reason(user: User) -> None:
-    error = user.call("search", query="name:(lab AND")["error"]
+    error = user.call("search", query="name:(lab AND", syntax="stack")["error"]
     assert error["code"] == "stack_refused" and error["details"]["errors"][0]["reason"]
 
 
@@ -339,9 +339,9 @@ def test_only_buckets_of_the_allow_list_are_searched_listed_and_taken_for_the_de
 
 
 def test_a_path_of_any_depth_is_no_regular_expression_and_one_that_is_meant_stays(user: User) -> None:
-    found = user.call("search", query="data/reads/x", scope="objects")
+    found = user.call("search", query="data/reads/x", scope="objects", syntax="stack")
     assert any(r"data\/reads\/x" in one for one in found["warnings"])
-    meant = user.call("search", query="comment:/confoc.*/")
+    meant = user.call("search", query="comment:/confoc.*/", syntax="stack")
     assert not any(one.startswith("escaped") for one in meant.get("warnings", ()))
 
 
@@ -468,7 +468,7 @@ def test_a_token_that_no_header_takes_is_a_token_to_copy_again(
 
 @pytest.mark.parametrize("query", ["\ud800", "size"])
 def test_a_query_of_no_text_and_a_number_without_end_are_refused_here(user: User, query: str) -> None:
-    given = {"where": "size >= 1e999"} if query == "size" else {"query": query}
+    given = {"where": "size >= 1e999"} if query == "size" else {"query": query, "syntax": "stack"}
     assert user.call("search", **given)["error"]["code"] == "invalid_argument"
 
 

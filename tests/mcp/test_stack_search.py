@@ -322,7 +322,8 @@ def test_what_tells_why_nothing_matches_costs_two_requests_and_may_fail(user: Us
 def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     user: User, scope: str, query: str, told: str
 ) -> None:
-    assert told in str(user.call("search", query=query, scope=scope)["warnings"])
+    """In the language of the stack itself, where no error tells it."""
+    assert told in str(user.call("search", query=query, scope=scope, syntax="stack")["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,77 @@ def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     ["ptr_name:lab*", '"name: x"', r"a\:b", "mnfst_stats.total_files:>0", "_exists_:ptr_name", "*:*"],
 )
 def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, query: str) -> None:
-    assert "no_field" not in str(user.call("search", query=query).get("warnings"))
+    for syntax in ("auto", "stack"):
+        found = user.call("search", query=query, syntax=syntax)
+        assert "error" not in found and "no_field" not in str(found.get("warnings"))
+
+
+# the language of queries
+
+
+@pytest.mark.parametrize(("query", "expected"), [
+    ("name:lab/* confocal", ["lab/controls", "lab/organoids"]),
+    ("name:LAB/*", ["lab/controls", "lab/organoids"]),
+    ("message:assembled", ["other/genomes"]),
+    ("NOT message:confocal", ["other/genomes"]),
+    ("meta./assay/lot:b33", ["lab/organoids"]),
+    ("meta./plates:>3 reads", ["lab/controls", "other/genomes"]),
+    ("meta:B34 OR path:*.tsv", ["lab/controls"]),
+    ("path:data/*.csv file_size:>=12", ["lab/controls", "other/genomes"]),
+    ("ext:csv message:confocal meta./plates:<=3", ["lab/organoids"]),
+    ("modified:>now-1d -message:confocal", ["other/genomes"]),
+    ("modified:>now-1d name:other/*", ["other/genomes"]),
+])  # fmt: skip
+@pytest.mark.parametrize("is_older", [False, True])
+def test_the_stack_is_asked_in_the_language_of_all_searches(
+    user: User, ada: Stack, query: str, expected: list[str], is_older: bool
+) -> None:
+    ada.set_graph_search(not is_older)
+    found = user.call("search", query=query)
+    assert "error" not in found, found
+    assert sorted(names(found)) == expected
+
+
+@pytest.mark.parametrize(("query", "code", "said"), [
+    ("ptr_nam:lab", "invalid_query", "Did you mean ptr_name"),
+    ("confocal AND (", "invalid_query", "at its end"),
+    ("entry_contents:reads", "invalid_query", "syntax=stack"),
+    ("confocal~1", "invalid_query", "syntax=stack"),
+    ("/confoc.*/", "not_supported", "syntax=stack"),
+    ("NOT ext:csv", "not_supported", "engine=local"),
+])  # fmt: skip
+def test_what_is_not_understood_is_never_sent(
+    user: User, ada: Stack, query: str, code: str, said: str
+) -> None:
+    user.call("status")
+    ada.forget()
+    error = user.call("search", query=query)["error"]
+    assert error["code"] == code and said in error["message"] + error["next_step"]
+    assert searches(ada) == []
+
+
+def test_words_side_by_side_are_found_in_one_place_and_that_is_said(user: User) -> None:
+    found = user.call("search", query="controls confocal")
+    assert names(found) == ["lab/controls"]
+    assert any(one.startswith("same_document: ") for one in found["warnings"])
+
+
+def test_where_nothing_matches_a_condition_of_the_query_is_none_of_where(user: User) -> None:
+    found = user.call("search", query="size:>1GB", where="/plates >= 1")
+    assert "without where nothing matches either" in said(found)
+
+
+def test_a_cursor_of_one_syntax_is_none_of_the_other(user: User) -> None:
+    cursor = user.call("search", query="reads", limit=1)["page"]["next_cursor"]
+    error = user.call("search", query="reads", limit=1, syntax="stack", cursor=cursor)["error"]
+    assert error["code"] == "invalid_argument"
+
+
+def test_a_catalog_of_this_server_reads_no_syntax_of_a_stack(user: User, bucket: str) -> None:
+    error = user.call("search", query="reads", syntax="stack", engine="local", registries=[f"s3://{bucket}"])[
+        "error"
+    ]
+    assert error["code"] == "not_supported" and "search-syntax" in error["next_step"]
 
 
 # what else a stack may answer
@@ -354,7 +425,7 @@ def test_a_folder_is_no_bucket_to_search(user: User, tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", ["1.69", "26.8"])
 def test_a_malformed_query_is_told_with_what_helps(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
-    error = user.call("search", query='name:(a/b "x')["error"]
+    error = user.call("search", query='name:(a/b "x', syntax="stack")["error"]
     assert error["code"] == ("stack_refused" if profile == "26.8" else "stack_failed")
     assert "bracket" in error["next_step"]
     if profile == "26.8":

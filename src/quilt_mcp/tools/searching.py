@@ -12,11 +12,13 @@ from quilt_mcp.domain.search.request import (
     BEST,
     ENGINES,
     SCOPES,
+    SYNTAXES,
     EngineName,
     FoundFile,
     Hit,
     Scope,
     SearchRequest,
+    SyntaxName,
 )
 from quilt_mcp.domain.search.where import parse_where
 from quilt_mcp.tools.arguments.addresses import registry_address
@@ -47,6 +49,7 @@ async def search(
     facets: Sequence[str] = (),
     engine: str = "auto",
     build: bool = False,
+    syntax: str = "auto",
     detail: bool = False,
     limit: int = 30,
     cursor: str | None = None,
@@ -62,6 +65,7 @@ async def search(
         tuple(facets),
         cast("EngineName", engine),
         build,
+        cast("SyntaxName", syntax),
         detail,
     )
     page = await searching.search(request, limit=limit, cursor=cursor, progress=call.progress)
@@ -197,6 +201,12 @@ SEARCH = ToolSpec(
         "facets": {**listed(TEXT), "description": f"To filter by: fields, pointers or {ALL}"},
         "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose"},
         "build": {"type": "boolean", "default": False, "description": "All of a large bucket"},
+        "syntax": {
+            "type": "string",
+            "enum": list(SYNTAXES),
+            "default": "auto",
+            "description": "stack: unread",
+        },
         "detail": {**DETAIL, "description": "All there is"},
         "limit": {**limit(30), "minimum": 0, "description": "0: total, facets"},
         "cursor": CURSOR,

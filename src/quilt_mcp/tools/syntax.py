@@ -120,6 +120,21 @@ _ABSENT: Final = (
     f"named by a pattern. A query has at most {MOST:,} characters, "
     f"{MOST_TERMS} terms and {MOST_DEPTH} parentheses within each other.",
 )
+_ON_A_STACK: Final = (
+    "A stack's own search (`engine: stack`, and `auto` with a stack) is asked the same query, or the call is an error that "
+    "names the term and what to write instead. It finds a package where one place of it fits: the name, the message and "
+    "metadata, or one file. So these are told or refused:",
+    "- Words without a field are looked for in the contents of files and in physical keys, too. Several side by side must "
+    "stand in one place; a warning, `same_document`, says so.\n"
+    "- Words beside terms on files are refused: write `path:word`. Comparisons and patterns of `name`, `hash`, `message`, "
+    "`size`, `entries`, `modified` and one field of metadata may stand beside anything, outside of `OR` and `NOT`; so may "
+    "all of `where`.\n"
+    "- `NOT` is for fields of packages, and in searches over objects for all.\n"
+    "- Regular expressions, `readme`, `column`, fields of `file_meta`, and patterns that reach over several words (`a*b`, "
+    "`R0?`) are refused, but for patterns on `path` and `name`.",
+    "`engine: local` takes all of the language. With `syntax: stack` the stack reads the query itself, in the language of "
+    "its Elasticsearch (`query_string`) and with its own fields, as `content`; by what it does not know it finds nothing.",
+)
 
 
 def syntax_page(*, note: str = "") -> str:
@@ -135,6 +150,7 @@ def syntax_page(*, note: str = "") -> str:
         ("## Numbers, sizes, times", [_examples(_RANGES)]),
         ("## AND, OR, NOT", [_examples(_JOINED), *_SIGNS]),
         ("## What is not there", _ABSENT),
+        ("## On a Quilt stack", _ON_A_STACK),
     ]
     return "\n\n".join(part for title, parts in sections for part in (title, *parts)) + "\n"
 

@@ -101,6 +101,11 @@ class RegistrySearch:
                 "No Quilt stack is signed in to, so its search cannot be asked.",
                 next_step="Leave engine out, or sign in with quilt3 login and start again.",
             )
+        if request.syntax == "stack":
+            raise NotSupported(
+                "The search without a stack reads query in its own language alone.",
+                next_step="Leave syntax out; the resource quilt://search-syntax says how a query is written.",
+            )
         limit = checked_limit(limit) if limit else 0
         check_facets(request)
         order = Order.parse(request.sort, request.scope)

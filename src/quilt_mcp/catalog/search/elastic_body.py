@@ -10,11 +10,11 @@ A package is found by its pointer: where the pointer matches, or its manifest, o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from quilt_mcp.catalog.search.predicates import field_of, filters
+from quilt_mcp.catalog.search import lucene
+from quilt_mcp.catalog.search.predicates import WILDCARD, field_of, filters
 from quilt_mcp.domain.search.request import BEST, Order, SearchRequest
 from quilt_mcp.errors import NotSupported
 
@@ -30,6 +30,7 @@ _MANIFEST_FIELDS: Final = {
     "workflow": "mnfst_workflow.id",
     "size": "mnfst_stats.total_bytes",
     "entries": "mnfst_stats.total_files",
+    "comment": "mnfst_message",
 }
 _OBJECT_FIELDS: Final = {
     "key": "key",
@@ -42,8 +43,13 @@ _SORTS: Final[Mapping[str, Mapping[str, str]]] = {
     "packages": {"name": "ptr_name", "modified": "ptr_last_modified"},
     "objects": {"name": "key", "modified": "last_modified", "size": "size"},
 }
-_PARTS: Final = re.compile(r"\\(.)|(.)", re.DOTALL)
-_METADATA_KINDS: Final = {"number": "double", "datetime": "date", "keyword": "keyword", "boolean": "boolean"}
+_METADATA_KINDS: Final = {
+    "number": "double",
+    "datetime": "date",
+    "keyword": "keyword",
+    "boolean": "boolean",
+    "text": "text",
+}
 
 
 def body(request: SearchRequest, order: Order, text: str, start: int, size: int) -> Query:
@@ -119,7 +125,11 @@ def _words(text: str, *fields: str) -> Query:
 
 def _loose(request: SearchRequest) -> set[str]:
     """Fields whose letters may be of either case."""
-    return {field_of(one.column, request.scope) for one in request.conditions if one.operator == "contains"}
+    return {
+        field_of(one.column, request.scope)
+        for one in request.conditions
+        if one.operator in ("contains", WILDCARD)
+    }
 
 
 def _metadata(predicate: Mapping[str, Any], is_loose: bool) -> Query:
@@ -134,6 +144,8 @@ def _metadata(predicate: Mapping[str, Any], is_loose: bool) -> Query:
 
 def _condition(field: str, predicate: Mapping[str, Any], is_loose: bool) -> Query:
     """All parts of it hold."""
+    if "queryString" in predicate:
+        return _words(str(predicate["queryString"]), field)
     parts: list[Query] = []
     bounds = {name: predicate[name] for name in ("gte", "lte") if name in predicate}
     if bounds:
@@ -143,24 +155,11 @@ def _condition(field: str, predicate: Mapping[str, Any], is_loose: bool) -> Quer
     if "wildcard" in predicate:
         pattern = str(predicate["wildcard"])
         # A wildcard minds the case of letters, and only later releases can be told not to.
-        parts.append({"regexp": {field: _any_case(pattern)}} if is_loose else {"wildcard": {field: pattern}})
+        parts.append(
+            {"regexp": {field: lucene.whole(pattern)}} if is_loose else {"wildcard": {field: pattern}}
+        )
     parts += [{"term": {field: value == "true"}} for value in ("true", "false") if value in predicate]
     return parts[0] if len(parts) == 1 else {"bool": {"filter": parts}}
-
-
-def _any_case(pattern: str) -> str:
-    """A regular expression of Lucene for a pattern with wildcards."""
-    parts: list[str] = []
-    for escaped, sign in _PARTS.findall(pattern):
-        letter = escaped or sign
-        cases = sorted({letter, letter.lower(), letter.upper()})
-        if not escaped and sign in "*?":
-            parts.append(".*" if sign == "*" else ".")
-        elif len(cases) > 1 and all(len(one) == 1 for one in cases):
-            parts.append(f"[{''.join(cases)}]")
-        else:
-            parts.append(letter if letter.isalnum() else f"\\{letter}")
-    return "".join(parts)
 
 
 def _sort(request: SearchRequest, order: Order) -> list[Query]:

@@ -15,7 +15,7 @@ from quilt_mcp.auth.registry_http import when
 from quilt_mcp.catalog.graph import Graph
 from quilt_mcp.catalog.search import hits
 from quilt_mcp.catalog.search.elastic_body import FIRST_ROWS, body
-from quilt_mcp.catalog.search.graph_way import Call, SearchMissing, escaped
+from quilt_mcp.catalog.search.graph_way import Call, SearchMissing, sent
 from quilt_mcp.catalog.shapes import number_of, object_of, objects_of, text_of
 from quilt_mcp.domain.address import is_bucket
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -50,7 +50,7 @@ class ElasticWay:
         names = [one for one in buckets if is_bucket(one)]
         if not names:
             return Found((), None, 0)
-        text = escaped(request.text)
+        text = sent(request)
         size = max(0, min(limit, FIRST_ROWS - start))
         asked = json.dumps(body(request, order, text, start, size), separators=(",", ":"))
         index = ",".join(one if request.scope == "objects" else f"{one}{_SUFFIX}" for one in names)

@@ -61,7 +61,7 @@ class _Question:
 
 
 class GraphWay:
-    """Blocks. Query strings are the stack's own (Elasticsearch's query_string) and pass unchanged, but for slashes."""
+    """Blocks. Query strings are the stack's own (Elasticsearch's query_string)."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -76,7 +76,7 @@ class GraphWay:
         if cursor is not None:
             after, shown, total = decode_cursor(cursor, call, str, int, int)
             return self._more(request, buckets, limit, after, shown, total or None, call)
-        question = _Question(request, buckets, escaped(request.text), order)
+        question = _Question(request, buckets, sent(request), order)
         found = self._first(question, limit, call)
         if question.text == request.text:
             return found
@@ -86,9 +86,7 @@ class GraphWay:
     def facets(self, request: SearchRequest, buckets: list[str] | None) -> tuple[int | None, Facets]:
         """How many there are, and all facets of them."""
         order = Order(BEST)
-        found = self._ask(
-            _Question(request, buckets, escaped(request.text), order), 1, hits=False, stats=True
-        )
+        found = self._ask(_Question(request, buckets, sent(request), order), 1, hits=False, stats=True)
         if found is None:
             return 0, Facets(())
         return hits.count(found.get("total")), read_stats(object_of(found.get("stats")))
@@ -292,8 +290,9 @@ class GraphWay:
         return Found(tuple(found), further, total, tuple(warnings), facets)
 
 
-def escaped(text: str) -> str:
-    return _SLASH.sub(r"\\/", text)
+def sent(request: SearchRequest) -> str:
+    """What a user wrote in the stack's own language is sent as it is, but for slashes."""
+    return _SLASH.sub(r"\\/", request.text) if request.syntax == "stack" else request.text
 
 
 def _kinds_at(found: Mapping[str, Any], pointer: str) -> list[Kind]:

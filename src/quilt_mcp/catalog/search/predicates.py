@@ -39,6 +39,9 @@ _ALSO: Final[Mapping[Scope, Mapping[str, str]]] = {
 }
 _WORDS: Final = {"message": "mnfst_message", "comment": "mnfst_message", "content": "content"}
 """Texts that the stack searches by words only, so by its query, in which they have these names."""
+WORDS: Final = "words"
+WILDCARD: Final = "wildcard"
+"""Operators of conditions that a query was written to (``query_writer``); ``where`` has none of them."""
 _WHOLE_NUMBERS: Final = frozenset({"size", "entries"})
 _WILD: Final = re.compile(r"[\\*?]")
 
@@ -48,6 +51,13 @@ def filters(scope: Scope, conditions: Iterable[Condition]) -> tuple[dict[str, An
     own: dict[str, Any] = {}
     metadata: dict[str, dict[str, Any]] = {}
     for one in conditions:
+        if one.operator == WORDS:
+            words = {"queryString": one.values[0]}
+            if one.column.startswith("/"):
+                metadata[f"{one.column} {WORDS}"] = {"path": one.column, "text": words}
+            else:
+                own["comment"] = words
+            continue
         if one.column.startswith("/"):
             if scope != "packages":
                 raise InvalidArgument(
@@ -123,6 +133,8 @@ def _add(predicate: dict[str, Any], kind: str, condition: Condition) -> None:
         case "keyword", "like":
             pattern = _literal(values[0]).replace("%", "*").replace("_", "?")
             _put(predicate, "wildcard", pattern, condition)
+        case "keyword", "wildcard":
+            _put(predicate, "wildcard", values[0], condition)
         case "keyword", "contains":
             _put(predicate, "wildcard", f"*{_literal(values[0])}*", condition)
         case "boolean", "=" if isinstance(values[0], bool):

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,14 +17,27 @@ from quilt_mcp.catalog.search.graph_way import GraphWay, SearchMissing
 from quilt_mcp.catalog.search.no_match import left_out, searched
 from quilt_mcp.catalog.search.predicates import as_metadata
 from quilt_mcp.catalog.search.query_fields import unknown_fields
+from quilt_mcp.catalog.search.query_writer import asked_of_stack
+from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.request import Found, SearchRequest, check_facets
-from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, QuiltError
+from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.errors import InvalidArgument, InvalidQuery, NotSupported, PermissionDenied, QuiltError
 
 LOOK_AGAIN: Final = 600.0
 """Seconds after which a stack that was searched the older way is asked for its GraphQL's search again: it may be upgraded."""
 
 _BUCKETS_SECONDS: Final = 60.0
 """How long the buckets that the stack shows are kept where each page needs them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """``sent``: the request in the words of the stack. ``written``: those of its conditions that stood in the query."""
+
+    request: SearchRequest
+    sent: SearchRequest
+    written: tuple[Condition, ...]
+    warnings: tuple[str, ...]
 
 
 class StackSearch:
@@ -36,6 +50,7 @@ class StackSearch:
         allowed: Collection[str] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """``shown`` asks the stack for the buckets that it shows to the user; ``allowed``: the only ones that are searched."""
         self._graph_way = GraphWay(graph)
@@ -43,6 +58,7 @@ class StackSearch:
         self._shown = shown
         self._allowed = allowed
         self._clock = clock
+        self._now = now
         self._older_since: float | None = None
         self._buckets: tuple[float, list[str]] | None = None
         self._lock = threading.Lock()
@@ -50,39 +66,49 @@ class StackSearch:
     def page(self, request: SearchRequest, limit: int, cursor: str | None) -> Found:
         """One request; of a search that finds nothing up to two more, which tell why. ``limit`` 0: only the total and the facets.
 
-        Raises InvalidArgument, NotSupported (this stack cannot do that), PermissionDenied (a bucket that is not allowed),
-        StackRefused (it calls the query malformed), and as ``Graph.query``.
+        Raises InvalidQuery, InvalidArgument, NotSupported (this stack cannot do that), PermissionDenied (a bucket that is not
+        allowed), StackRefused (it calls the query malformed), and as ``Graph.query``.
         """
         request = replace(request, conditions=as_metadata(request.scope, request.conditions))
         check_facets(request)
         named = self._named(request.registries)
-        found = self._found(request, named, limit, cursor)
+        asked = self._asked(request)
+        found = self._found(asked, named, limit, cursor)
         if cursor is not None:
             return found
-        return replace(found, warnings=(*unknown_fields(request.text, request.scope), *found.warnings))
+        return replace(found, warnings=(*asked.warnings, *found.warnings))
 
-    def _found(
-        self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
-    ) -> Found:
+    def _asked(self, request: SearchRequest) -> _Asked:
+        if request.syntax == "stack":
+            return _Asked(request, request, (), tuple(unknown_fields(request.text, request.scope)))
+        now = datetime.fromtimestamp(self._now(), UTC)
+        try:
+            query = parse_query(request.text, request.scope, now)
+        except InvalidQuery as error:
+            raise _with_way_out(error) from None
+        written = asked_of_stack(query, request.scope)
+        conditions = (*written.conditions, *request.conditions)
+        sent = replace(request, text=written.text, conditions=conditions)
+        return _Asked(request, sent, written.conditions, written.warnings)
+
+    def _found(self, asked: _Asked, named: list[str] | None, limit: int, cursor: str | None) -> Found:
         if self._is_older():
             with suppress(SearchMissing):
-                return self._older(request, named, limit, cursor)
+                return self._older(asked, named, limit, cursor)
         try:
-            call = ("search", *_marks(request))
-            found = self._graph_way.page(request, named, limit, cursor, call)
+            call = ("search", *_marks(asked.request))
+            found = self._graph_way.page(asked.sent, named, limit, cursor, call)
         except SearchMissing:
-            return self._first_older(request, named, limit, cursor)
+            return self._first_older(asked, named, limit, cursor)
         self._note(is_older=False)
         is_nothing = found.total == 0 or (found.total is None and not found.items and limit > 0)
         if cursor is not None or found.next_cursor is not None or not is_nothing:
             return found
-        return replace(found, warnings=(*found.warnings, *self._why_nothing(request, named)))
+        return replace(found, warnings=(*found.warnings, *self._why_nothing(asked, named)))
 
-    def _first_older(
-        self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
-    ) -> Found:
+    def _first_older(self, asked: _Asked, named: list[str] | None, limit: int, cursor: str | None) -> Found:
         try:
-            found = self._older(request, named, limit, cursor)
+            found = self._older(asked, named, limit, cursor)
         except SearchMissing:
             raise NotSupported(
                 "This stack has no search: neither its GraphQL nor /api/search answers one.",
@@ -91,32 +117,30 @@ class StackSearch:
         self._note(is_older=True)
         return found
 
-    def _older(
-        self, request: SearchRequest, named: list[str] | None, limit: int, cursor: str | None
-    ) -> Found:
+    def _older(self, asked: _Asked, named: list[str] | None, limit: int, cursor: str | None) -> Found:
         shown = self._kept_shown()
         try:
-            return self._older_in(shown, request, named, limit, cursor)
+            return self._older_in(shown, asked, named, limit, cursor)
         except PermissionDenied:
             fresh = self._kept_shown(is_anew=True)
             if fresh == shown:
                 raise
-            return self._older_in(fresh, request, named, limit, cursor)  # the role was switched meanwhile
+            return self._older_in(fresh, asked, named, limit, cursor)  # the role was switched meanwhile
 
     def _older_in(
         self,
         shown: list[str],
-        request: SearchRequest,
+        asked: _Asked,
         named: list[str] | None,
         limit: int,
         cursor: str | None,
     ) -> Found:
         """Never asks for an index of a bucket that the stack does not show."""
-        call = ("search the older way", *_marks(request))
+        call = ("search the older way", *_marks(asked.request))
         buckets = [one for one in shown if named is None or one in named]
-        found = self._elastic_way.page(request, buckets, limit, cursor, call)
+        found = self._elastic_way.page(asked.sent, buckets, limit, cursor, call)
         if not found.items and found.total == 0 and cursor is None:
-            found = replace(found, warnings=(*found.warnings, searched(request, named, shown)))
+            found = replace(found, warnings=(*found.warnings, searched(asked.request, named, shown)))
         return found
 
     def _kept_shown(self, *, is_anew: bool = False) -> list[str]:
@@ -145,15 +169,16 @@ class StackSearch:
     def _shown_and_allowed(self) -> list[str]:
         return [one for one in self._shown() if self._allowed is None or one in self._allowed]
 
-    def _why_nothing(self, request: SearchRequest, named: list[str] | None) -> list[str]:
+    def _why_nothing(self, asked: _Asked, named: list[str] | None) -> list[str]:
         """A search that failed to tell why is none that failed."""
         shown: list[str] | None = None
         with suppress(QuiltError):
             shown = self._shown_and_allowed()
-        said = [searched(request, named, shown)]
-        if request.conditions:
+        said = [searched(asked.request, named, shown)]
+        if asked.request.conditions:
             with suppress(QuiltError, SearchMissing):
-                said += left_out(request, *self._graph_way.facets(replace(request, conditions=()), named))
+                without = replace(asked.sent, conditions=asked.written)
+                said += left_out(asked.request, *self._graph_way.facets(without, named))
         return said
 
     def _is_older(self) -> bool:
@@ -175,6 +200,11 @@ def _bucket(registry: str) -> str:
     return parts.netloc
 
 
+def _with_way_out(error: InvalidQuery) -> InvalidQuery:
+    way_out = "With syntax=stack the stack reads query itself, in the language of its Elasticsearch."
+    return InvalidQuery(error.message, next_step=f"{error.next_step} {way_out}", details=error.details)
+
+
 def _marks(request: SearchRequest) -> tuple[str | bool, ...]:
     """What a cursor belongs to."""
     return (
@@ -184,4 +214,5 @@ def _marks(request: SearchRequest) -> tuple[str | bool, ...]:
         repr(request.conditions),
         request.sort,
         request.all_revisions,
+        request.syntax,
     )

@@ -18,6 +18,9 @@ SCOPES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
 EngineName = Literal["auto", "local", "stack"]
 ENGINES: Final[tuple[EngineName, ...]] = ("auto", "local", "stack")
 """Whose search it is: this server's own, over a catalog that it keeps, or the Quilt stack's."""
+SyntaxName = Literal["auto", "stack"]
+SYNTAXES: Final[tuple[SyntaxName, ...]] = ("auto", "stack")
+"""How the text of a search is read: in the language of ``search.query``, or by the stack alone, in its own."""
 BEST: Final = "best"
 """The best match first."""
 SORTED_BY: Final[Mapping[Scope, tuple[str, ...]]] = {
@@ -67,8 +70,8 @@ class SearchRequest:
     """``registries`` empty: all in reach. ``conditions`` are on fields of what is searched, or on JSON pointers into packages'
     metadata. ``all_revisions``: not the latest of each package alone. ``facets``: fields and pointers whose facets are wanted
     beside the first page, or ``facet.ALL``. ``engine``: whose search, and ``build``: whether a catalog may take all the time and
-    the requests that it needs to be whole. ``detail``: hits with hashes, physical keys and the
-    metadata of files."""
+    the requests that it needs to be whole. ``syntax``: in which language ``text`` is. ``detail``: hits with hashes, physical keys
+    and the metadata of files."""
 
     text: str
     scope: Scope = "packages"
@@ -79,6 +82,7 @@ class SearchRequest:
     facets: tuple[str, ...] = ()
     engine: EngineName = "auto"
     build: bool = False
+    syntax: SyntaxName = "auto"
     detail: bool = False
 
 

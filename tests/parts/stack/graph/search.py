@@ -211,13 +211,20 @@ _KINDS: dict[str, tuple[Callable[..., list[Found]], Callable[..., dict[str, Any]
 
 
 def _page(
-    asking: Asking, kind: str, given: dict[str, Any], sort: Any, start: int, size: int | None
+    asking: Asking,
+    kind: str,
+    given: dict[str, Any],
+    sort: Any,
+    start: int,
+    size: int | None,
+    known: list[Found] | None = None,
 ) -> dict[str, Any]:
+    """``known``: what the search has found already."""
     find, hit, typename = _KINDS[kind]
     size = 30 if size is None else size
     if not 1 <= size <= _MOST:
         return invalid_input("size", "OutOfRange", f"must be between 1 and {_MOST}")
-    found = list(sorted_by(find(asking, given), kind, sort))
+    found = list(sorted_by(find(asking, given) if known is None else known, kind, sort))
     query = _read(given.get("searchString"))
     shown = found[start : start + size]
     more = start + size < len(found)
@@ -290,7 +297,7 @@ def _first_page(
                 _check_kind(found, sort)
             except Failure as error:
                 return invalid_input("ordering", error.name, error.message)
-        return _page(asking, kind, given, sort, 0, size)
+        return _page(asking, kind, given, sort, 0, size, found)
 
     return first_page
 

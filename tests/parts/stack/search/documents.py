@@ -101,7 +101,10 @@ def _contents(
     entries = []
     has_contents = sum(1 for _ in package.walk()) <= _FEW
     for logical_key, entry in package.walk():
-        place, meta = str(entry.physical_key), json.dumps(entry._meta) if entry._meta else None
+        place, meta = (
+            str(entry.physical_key),
+            json.dumps(entry._meta, ensure_ascii=False) if entry._meta else None,
+        )
         fields = {
             "entry_lk": logical_key,
             "entry_lk.text": logical_key,
@@ -109,6 +112,7 @@ def _contents(
             "entry_pk.text": place,
         }
         fields |= {"entry_size": entry.size, "entry_metadata": meta}
+        fields["entry_hash.value"] = entry.hash["value"]
         if has_contents:
             key = entry.physical_key
             one = StoredObject(key.bucket, key.path, key.version_id or "null", entry.size, 0, False)

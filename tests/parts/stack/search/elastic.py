@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def _only(fields: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 def _nested(user_meta: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"json_pointer": pointer, "type": kind, kind: value}
+        {"json_pointer": pointer, "type": kind, kind: value, "text": json.dumps(value, ensure_ascii=False)}
         for pointer, value in user_meta.items()
         for kind in [_TYPES[documents.kind_of(value)]]
     ]

@@ -35,8 +35,10 @@ KINDS = {
     "entry_pk": KEYWORD,
     "entry_pk.text": TEXT,
     "entry_size": NUMBER,
+    "entry_hash.value": KEYWORD,
     "entry_metadata": TEXT,
     "entry_contents": TEXT,
+    "mnfst_metadata_fields.text": TEXT,
 }
 
 DEFAULTS = (

@@ -34,7 +34,8 @@ _FILES: Final[tuple[Scope, ...]] = ("packages", "entries", "objects")
 _ROWS: Final[tuple[Scope, ...]] = ("entries", "objects")
 
 FIELDS: Final = (
-    Field("name", "package", "path", "the package's name", aliases=("ptr_name", "pkg_name", "package", "handle")),
+    Field("name", "package", "path", "the package's name", aliases=(
+        "ptr_name", "ptr_name.text", "pkg_name", "package", "handle")),
     Field("message", "package", "text", "the revision's message", aliases=("mnfst_message", "comment")),
     Field("meta", "package", "json", "the package's metadata; meta./a/b is a field of it", aliases=(
         "mnfst_metadata", "metadata", "user_meta", "package_meta")),
