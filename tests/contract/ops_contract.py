@@ -40,22 +40,25 @@ class WritingContract(
     """What asks most of a store: its conditions, its versions, what it copies by itself. CI holds to it each kind of store."""
 
 
-class AnsweringContract(
-    ListingContract,
-    PackagesContract,
-    ReadingContract,
+class ShowingContract(ListingContract, PackagesContract, ReadingContract, HistoryContract, TrustContract):
+    """What is read of a store's objects and listings. CI holds to it a folder and a bucket."""
+
+
+class TellingContract(
     NarrowingContract,
     FrontContract,
-    HistoryContract,
     AddressContract,
     WorkflowContract,
     RefusalContract,
-    TrustContract,
     SayingContract,
     PlanContract,
     AgreementContract,
 ):
-    """What the engine makes of objects that any store hands over alike. CI holds to it a folder and a bucket."""
+    """What the engine makes of objects that any store hands over alike. CI holds to it a folder."""
+
+
+class AnsweringContract(ShowingContract, TellingContract):
+    """What is read and told."""
 
 
 class QuiltOpsContract(WritingContract, AnsweringContract):

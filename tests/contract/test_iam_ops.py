@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from ops_contract import AnsweringContract, QuiltOpsContract, WritingContract
+from ops_contract import (
+    AnsweringContract,
+    QuiltOpsContract,
+    ShowingContract,
+    TellingContract,
+    WritingContract,
+)
 from s3_ops_contract import BucketContract, OnBuckets
 from upload_contract import UploadContract
 
@@ -11,8 +17,13 @@ from parts.ceph import CephCluster
 from parts.s3_access import S3Access
 
 
-class TestIamOps(BucketContract, QuiltOpsContract):
+class TestIamOps(BucketContract, WritingContract, ShowingContract):
     pass
+
+
+@pytest.mark.nightly
+class TestIamOpsTelling(BucketContract, TellingContract):
+    """In CI a folder is held to it."""
 
 
 class TestUploads(UploadContract):

@@ -234,6 +234,7 @@ def unread(url: str, **headers: str) -> socket.socket:
     return held
 
 
+@pytest.mark.nightly  # half a minute of waiting
 def test_case_P7_a_client_that_does_not_read_is_given_up_and_one_that_reads_slowly_is_not(
     place: Place,
 ) -> None:

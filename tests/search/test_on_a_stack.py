@@ -27,8 +27,8 @@ from quilt_mcp.session import Session
 
 pytestmark = pytest.mark.xdist_group("shelf")
 """One worker writes the packages."""
-QUERIES = int(os.environ.get("QUILT_MCP_STACK_QUERIES", "200"))
-"""That a stack can be asked; 200 in CI, more at night."""
+QUERIES = int(os.environ.get("QUILT_MCP_STACK_QUERIES", "24"))
+"""That a stack can be asked; a few in CI, 400 at night."""
 BATCHES = 4
 _MANY = 10
 _PUSH = """

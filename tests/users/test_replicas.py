@@ -101,7 +101,10 @@ with ThreadPoolExecutor(4) as threads:
 """
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["told to stop", "killed"])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(False, id="told to stop"), pytest.param(True, id="killed", marks=pytest.mark.nightly)],
+)
 def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path, killed: bool) -> None:
     outside, *ports = (free_port() for _ in range(4))
     url = f"http://127.0.0.1:{outside}"
