@@ -37,12 +37,10 @@ class HeldRegistry:
         """By quilt3 in this process. A package that is there gets another revision."""
         for one in wanted:
             package = quilt3.Package()
-            with tempfile.TemporaryDirectory(dir=self._scratch) as sources:
-                for number, file in enumerate(one.files):
-                    source = Path(sources) / str(number)
-                    source.write_bytes(
-                        one.readme.encode() if file.path == "README.md" else b"x" * file.size
-                    )
+            sources = Path(tempfile.mkdtemp(dir=self._scratch))  # they stay: a build refers to them
+            for number, file in enumerate(one.files):
+                    source = sources / str(number)
+                    source.write_bytes(one.readme.encode() if file.path == "README.md" else b"x" * file.size)
                     package.set(file.path, str(source), meta=file.meta)
                 if one.meta is not None:
                     package.set_meta(dict(one.meta))
@@ -94,17 +92,25 @@ async def require_right(ops: Any, packages: Iterable[Package], seed: int = 0, co
         fitting = {one.name for one in packages if package_fits(one, query)}
         text = text_of(query)
         assert not (said := wrong(await ask(ops, text), packages, text, fitting)), said
-    for query in [("all",), *(Maker(seed * 1_013 + number, "entries").query() for number in range(count // 2))]:
+    for query in [
+        ("all",),
+        *(Maker(seed * 1_013 + number, "entries").query() for number in range(count // 2)),
+    ]:
         found = await ask(ops, text_of(query), "entries", sort="path")
         files = [
-            (one.name, file.path) for one in packages for file in one.files if file_fits(file, query, size="size")
+            (one.name, file.path)
+            for one in packages
+            for file in one.files
+            if file_fits(file, query, size="size")
         ]
         told = [(PackageUri.parse(one.uri).name, PackageUri.parse(one.uri).path) for one in found.items]
         assert sorted(told) == sorted(files), text_of(query)
         assert found.total == len(files)
 
 
-def one_package(name: str, message: str = "", *, readme: str = "", meta: Any = None, files: int = 2) -> Package:
+def one_package(
+    name: str, message: str = "", *, readme: str = "", meta: Any = None, files: int = 2
+) -> Package:
     some = [File(f"data/file{number}.csv", number) for number in range(files)]
     if readme:
         some.append(File("README.md", len(readme.encode())))
@@ -132,7 +138,9 @@ def scratch_of(cache: Path) -> list[str]:
     return sorted({str(path.relative_to(cache)) for path in found})
 
 
-async def paged(ops: Any, request: SearchRequest, limit: int, meanwhile: Callable[[], object]) -> tuple[list[Hit], int | None]:
+async def paged(
+    ops: Any, request: SearchRequest, limit: int, meanwhile: Callable[[], object]
+) -> tuple[list[Hit], int | None]:
     """All pages, with something done after each."""
     found = await ops.search.search(request, limit=limit)
     hits: list[Hit] = [*found.items]

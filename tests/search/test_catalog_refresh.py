@@ -171,7 +171,9 @@ async def test_a_batch_is_cut_by_bytes_and_packages_and_the_parts_add_up(
     await require_right(local_ops(tmp_path / "registry", tmp_path / "two"), registry.packages.values())
 
 
-@pytest.mark.parametrize(("scope", "sort"), [("packages", "best"), ("packages", "-modified"), ("entries", "path")])
+@pytest.mark.parametrize(
+    ("scope", "sort"), [("packages", "best"), ("packages", "-modified"), ("entries", "path")]
+)
 async def test_pages_of_a_search_stay_on_what_its_first_saw(
     registry: HeldRegistry, tmp_path: Path, scope: Any, sort: str
 ) -> None:
@@ -309,7 +311,9 @@ async def test_what_is_found_is_ranked_by_its_own_text_after_the_catalog_was_mad
     registry.push(*(one_package(f"lab/p{number}", "some words") for number in range(6)))
     ops = local_ops(tmp_path / "registry", tmp_path / "cache")
     assert (await ask(ops, "words")).total == 6
-    registry.push(one_package("lab/p3", "words words words"), one_package("lab/p9", "many other words than those"))
+    registry.push(
+        one_package("lab/p3", "words words words"), one_package("lab/p9", "many other words than those")
+    )
     (catalog_folder(tmp_path / "cache") / "catalog.json").unlink()
     ranked = uris((await ask(ops, "words")).items)
     fresh = uris((await ask(local_ops(tmp_path / "registry", tmp_path / "new"), "words")).items)

@@ -20,8 +20,8 @@ from quilt_mcp.backends.searching import package_hits
 from quilt_mcp.backends.searching.conditions import as_query
 from quilt_mcp.backends.searching.object_hits import ObjectSearch
 from quilt_mcp.backends.searching.package_hits import PackageWhere, Ranked
+from quilt_mcp.backends.searching.places import Place
 from quilt_mcp.domain.address import PackageUri, parse_registry
-from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
@@ -29,13 +29,13 @@ from quilt_mcp.domain.search.facet import Facet, Facets, chosen, no_facet
 from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.query.term import And, Query, Term, terms
 from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest, check_facets
-from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, RegistryNotFound
+from quilt_mcp.errors import NotSupported, QuiltError, RegistryNotFound
 from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import Connection, DamagedPart, Engine
-from quilt_mcp.search.entries import After, EntryOrder, EntryRow
+from quilt_mcp.search.entries import EntryOrder, EntryRow
 from quilt_mcp.search.folder import CatalogFolder
 from quilt_mcp.search.ranking import rank
 from quilt_mcp.search.state import State
@@ -105,13 +105,12 @@ class RegistrySearch:
         check_facets(request)
         order = Order.parse(request.sort, request.scope)
         marks = self._marks(request)
-        pins: dict[str, str] = {}
-        place: list[Any] = []
-        total, now = 0, datetime.fromtimestamp(self._clock(), UTC)
-        if cursor is not None:
-            pinned, placed, total, since = decode_cursor(cursor, marks, str, str, int, str)
-            pins, place = _json(pinned, dict), _json(placed, list)
-            now = datetime.fromisoformat(since)
+        place = (
+            Place(datetime.fromtimestamp(self._clock(), UTC))
+            if cursor is None
+            else Place.decode(cursor, marks)
+        )
+        now = place.now
         query = parse_query(request.text, request.scope, now)
         if request.scope == "objects":
             return await self._objects.page(
@@ -119,27 +118,27 @@ class RegistrySearch:
                 request,
                 query,
                 order,
-                now,
                 limit,
                 place,
                 marks,
             )
-        brought = await self._brought(request, pins, progress)
+        brought = await self._brought(request, place.pins, progress)
         asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
         warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         answer = self._packages if request.scope == "packages" else self._entries
         try:
-            hits, after, total, facets, said = await answer(asked, limit, place, total)
+            hits, after, total, facets, said = await answer(asked, limit, place)
         except DamagedPart:
             if cursor is not None:
                 raise
-            brought = await self._brought(request, pins, progress)
+            brought = await self._brought(request, place.pins, progress)
             asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
-            hits, after, total, facets, said = await answer(asked, limit, place, total)
+            hits, after, total, facets, said = await answer(asked, limit, place)
         further = None
         if after is not None:
-            states = {catalog.url: state.digest for catalog, state in asked.catalogs}
-            further = encode_cursor(marks, json.dumps(states), json.dumps(after), total, now.isoformat())
+            # What holds nothing was perhaps never kept, and has nothing to go on with.
+            pins = {catalog.url: state.digest for catalog, state in asked.catalogs if state.packages}
+            further = Place(now, pins, after, total).encode(marks)
         if total == 0 and cursor is None:
             said = (*said, *await self._why_nothing(asked))
         return Found(tuple(hits), further, total, (*warnings, *said), facets)
@@ -189,10 +188,9 @@ class RegistrySearch:
     # -- packages --
 
     async def _packages(
-        self, asked: _Asked, limit: int, place: list[Any], total: int
+        self, asked: _Asked, limit: int, place: Place
     ) -> tuple[list[Hit], list[Any] | None, int, Facets | None, tuple[str, ...]]:
-        del total
-        start = place[0] if place and isinstance(place[0], int) else 0
+        start = place.start()
         where = PackageWhere(asked.request.conditions)
         with_metadata = where.needs_metadata or asked.order.is_metadata
         found: list[Ranked] = []
@@ -253,7 +251,7 @@ class RegistrySearch:
     # -- files --
 
     async def _entries(
-        self, asked: _Asked, limit: int, place: list[Any], total: int
+        self, asked: _Asked, limit: int, place: Place
     ) -> tuple[list[Hit], list[Any] | None, int, Facets | None, tuple[str, ...]]:
         conditions = as_query(asked.request.conditions, "entries", asked.now)
         query = And((asked.query, conditions)) if asked.request.conditions else asked.query
@@ -262,17 +260,16 @@ class RegistrySearch:
         found: list[tuple[Catalog, State, EntryRow]] = []
         totals: list[entries.Entries] = []
         for catalog, state in asked.catalogs:
-            after = _after(order, place, catalog.url) if place else None
+            after = place.after(order, catalog.url)
             some = await catalog.ask(
                 state,
                 lambda connection, view, after=after: entries.find(
-                    connection, view, query, order, limit + 1, after, counts=not place
+                    connection, view, query, order, limit + 1, after, counts=not place.at
                 ),
             )
             totals.append(some)
             found += [(catalog, state, row) for row in some.rows]
-        if not place:
-            total = sum(one.total for one in totals)
+        total = place.total if place.at else sum(one.total for one in totals)
         descending = order.directions()
 
         def compare(one: tuple[Catalog, State, EntryRow], other: tuple[Catalog, State, EntryRow]) -> int:
@@ -287,7 +284,9 @@ class RegistrySearch:
         page = found[:limit]
         hits = await self._entry_hits(page)
         after_page = [page[-1][0].url, *page[-1][2].place] if len(found) > limit and page else None
-        facets = _entry_facets(totals, asked.request.facets) if asked.request.facets and not place else None
+        facets = (
+            _entry_facets(totals, asked.request.facets) if asked.request.facets and not place.at else None
+        )
         return hits, after_page, total, facets, ()
 
     async def _entry_hits(self, page: Sequence[tuple[Catalog, State, EntryRow]]) -> list[Hit]:
@@ -396,30 +395,3 @@ def _entry_facets(found: Sequence[entries.Entries], wanted: Sequence[str]) -> Fa
             Facet("ext", "keyword", values=tuple(ordered), counts=tuple(counts[one] for one in ordered))
         )
     return chosen(Facets(tuple(facets)), wanted)
-
-
-def _after(order: EntryOrder, place: list[Any], url: str) -> After:
-    """Equal rows of different registries are in the order of these. Raises InvalidArgument for a place that is none."""
-    owner, *values = place
-    if not isinstance(owner, str) or len(values) != len(order.columns()):
-        raise _no_cursor()
-    if any(isinstance(one, bool) or not isinstance(one, str | int) for one in values):
-        raise _no_cursor()
-    return After(tuple(values), with_equal=url > owner)
-
-
-def _json(text: str, kind: type[Any]) -> Any:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, kind):
-        raise _no_cursor()
-    return found
-
-
-def _no_cursor() -> InvalidArgument:
-    return InvalidArgument(
-        "The cursor does not belong to this call.",
-        next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
-    )
