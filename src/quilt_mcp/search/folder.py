@@ -17,10 +17,11 @@ import shutil
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
-from quilt_mcp.search.parts import sha256, table_path, typed
+from quilt_mcp.search.parts import put, sha256, table_path, typed
 from quilt_mcp.search.state import Part, State
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold, is_own_file
 
@@ -37,8 +38,9 @@ class CatalogFolder:
         self._private = private
         self.url = url
         self._id = hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
-        self._proven: set[str] = set()
-        """Tables that were found to be what they are named by."""
+        self._proven: dict[str, tuple[int, ...]] = {}
+        """Tables that were found to be what they are named by, and how their files stood then."""
+        self._scratches = count()
 
     def path(self) -> Path:
         found = self._private.path() / ROOT / self._id
@@ -47,17 +49,15 @@ class CatalogFolder:
         return found
 
     def scratch(self) -> Path:
-        return self._private.path() / SCRATCH / f"{UNFINISHED}{self._id}-{os.getpid()}"
+        """Another one each time: a thread that was left behind may still be at work in the last."""
+        name = f"{UNFINISHED}{self._id}-{os.getpid()}-{next(self._scratches)}"
+        return self._private.path() / SCRATCH / name
 
     # -- the state --
 
     def mark(self) -> tuple[int, ...]:
         """Changes whenever the state does."""
-        try:
-            found = (self.path() / "catalog.json").stat()
-        except OSError:
-            return ()
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return _mark(self.path() / "catalog.json") or ()
 
     def load(self) -> State:
         """The state that holds now; an empty one where there is none."""
@@ -81,7 +81,7 @@ class CatalogFolder:
                 try:
                     file.write(body)
                     file.close()
-                    os.replace(file.name, path)
+                    put(Path(file.name), path)
                 finally:
                     Path(file.name).unlink(missing_ok=True)
         with suppress(OSError):  # another process may be at it, too
@@ -112,15 +112,18 @@ class CatalogFolder:
     # -- tables --
 
     def damaged(self, parts: Iterable[Part]) -> set[str]:
-        """The ids of those of which a table is gone, or is not what it is named by. Each table is read once in a process."""
+        """The ids of those of which a table is gone, or is not what it is named by. Each table is read once in a process, and
+        again when its file is another or was written to."""
         folder, found = self.path(), set[str]()
         for part in parts:
             for kind, digest in part.sha256.items():
-                if digest in self._proven and table_path(folder, kind, digest).exists():
+                path = table_path(folder, kind, digest)
+                mark = _mark(path)
+                if mark is not None and self._proven.get(digest) == mark:
                     continue
                 with suppress(OSError):
-                    if sha256(table_path(folder, kind, digest)) == digest:
-                        self._proven.add(digest)
+                    if mark is not None and sha256(path) == digest:
+                        self._proven[digest] = mark
                         continue
                 found.add(part.id)
         return found
@@ -147,4 +150,15 @@ class CatalogFolder:
                 hold(file)
             for left in self.scratch().parent.glob(f"{UNFINISHED}{self._id}-*"):
                 shutil.rmtree(left, ignore_errors=True)
+            for left in self.path().glob(f"{UNFINISHED}*"):
+                left.unlink(missing_ok=True)
             yield True
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Changes whenever somebody writes a file or puts another in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

@@ -150,7 +150,7 @@ def write_part(
             )
             hashes[kind] = sha256(made)
             size += made.stat().st_size
-            os.replace(made, table_path(folder, kind, hashes[kind]))
+            put(made, table_path(folder, kind, hashes[kind]))
     return Part(hashes, packages, entries, size)
 
 
@@ -180,6 +180,15 @@ def merged(
     part = write_part(connection, folder, scratch, sources, len(live), entries)
     shutil.rmtree(scratch, ignore_errors=True)
     return part
+
+
+def put(made: Path, path: Path) -> None:
+    """Atomic. Whatever stands at ``path`` goes, a folder too."""
+    try:
+        os.replace(made, path)
+    except IsADirectoryError:
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(made, path)
 
 
 def table_path(folder: Path, kind: str, digest: str) -> Path:

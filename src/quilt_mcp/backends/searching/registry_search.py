@@ -33,7 +33,7 @@ from quilt_mcp.errors import NotSupported, QuiltError, RegistryNotFound
 from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
-from quilt_mcp.search.catalog import Catalog
+from quilt_mcp.search.catalog import Catalog, expired
 from quilt_mcp.search.engine import Connection, DamagedPart, Engine
 from quilt_mcp.search.entries import EntryOrder, EntryRow
 from quilt_mcp.search.folder import CatalogFolder
@@ -128,9 +128,9 @@ class RegistrySearch:
         answer = self._packages if request.scope == "packages" else self._entries
         try:
             hits, after, total, facets, said = await answer(asked, limit, place)
-        except DamagedPart:
+        except DamagedPart as error:
             if cursor is not None:
-                raise
+                raise expired(", ".join(place.pins)) from error
             brought = await self._brought(request, place.pins, progress)
             asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
             hits, after, total, facets, said = await answer(asked, limit, place)
