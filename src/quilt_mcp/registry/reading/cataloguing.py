@@ -22,13 +22,22 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.errors import AccessError, IntegrityError, NotFound, QuiltError, StorageUnavailable
+from quilt_mcp.errors import (
+    AccessError,
+    InputError,
+    IntegrityError,
+    ObjectArchived,
+    QuiltError,
+    StorageUnavailable,
+    Undecodable,
+)
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.packages import REQUESTS
 from quilt_mcp.registry.reading.readme import README, read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
+from quilt_mcp.search.engine import OddRows
 from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
 from quilt_mcp.search.state import Known, Part, State, Unread
@@ -48,6 +57,8 @@ AT_ONCE: Final = 8
 MOST_PARTS: Final = 32
 MOST_DEAD: Final = 0.3
 SMALL_PART: Final = 300_000
+UNREAD_SECONDS: Final = 60.0
+"""After which a package of a bucket that could not be read is tried again though its pointer is the same; in a folder, always."""
 _REQUESTS_A_PACKAGE: Final = 3
 _README_SECONDS: Final = 10.0
 _UNREAD_SHOWN: Final = 3
@@ -92,6 +103,8 @@ class Cataloguer:
         self._begun = time.monotonic()
         self._read = self._bytes = self._readmes = 0
         self._is_folder = registry.store.pages is None
+        self._silent: StorageUnavailable | None = None
+        """The store stopped answering in the middle."""
 
     async def bring(self) -> Brought:
         """Raises as a listing does where the registry may not be listed. Where its store does not answer, the catalog is told as
@@ -105,14 +118,16 @@ class Cataloguer:
             except StorageUnavailable as error:
                 if not state.packages:
                     raise
-                when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
-                said = f"not_refreshed: {self._registry.url} does not answer ({error.message}); this is what it held at {when}."
-                return Brought(state, (said,))
+                return Brought(state, (self._not_refreshed(state, error),))
             with self._catalog.folder.building() as may_build:
                 if not may_build:
                     return Brought(state, (*self._told(state), self._busy(state)))
-                state = await to_thread.run_sync(self._catalog.state)
-                state = await self._build(replace(state, notices=notices), latest)
+                before = await to_thread.run_sync(self._catalog.state)
+                state = await self._build(before, replace(before, notices=notices), latest)
+            if self._silent is not None:
+                if not state.packages:
+                    raise self._silent
+                return Brought(state, (*self._told(state), self._not_refreshed(before, self._silent)))
             self._catalog.looked_at = time.monotonic()
             return Brought(state, self._told(state))
 
@@ -145,43 +160,76 @@ class Cataloguer:
 
     # -- building --
 
-    async def _build(self, state: State, latest: Mapping[str, Pointer | str]) -> State:
-        before = state
+    async def _build(self, kept: State, state: State, latest: Mapping[str, Pointer | str]) -> State:
         packages = {name: one for name, one in state.packages.items() if name in latest}
         unread = {
             name: one
             for name, one in state.unread.items()
             if name in latest and one.seen == self._seen(latest[name])
         }
-        wanted = [
+        if self._is_folder or self._catalog.since_unread() >= UNREAD_SECONDS:
+            self._catalog.tried_unread = time.monotonic()
+            again, unread = unread, {}
+        else:
+            again = {}
+        changed = [
             name
             for name, one in latest.items()
             if name not in unread
-            and (name not in packages or packages[name].seen != self._seen(one) or packages[name].lacks_text)
+            and name not in again
+            and (name not in packages or packages[name].seen != self._seen(one))
         ]
-        wanted.sort(key=lambda name: name in packages and packages[name].seen == self._seen(latest[name]))
+        lacking = [name for name, one in packages.items() if one.lacks_text and name not in changed]
+        wanted = [*changed, *again, *lacking[: max(0, READMES - len(changed))]]
         state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=len(wanted))
-        at = 0
-        while at < len(wanted) and not self._is_spent():
-            most = FIRST_PACKAGES if not state.parts and not self._is_folder else BATCH_PACKAGES
-            batch = Batch(self._catalog.folder.scratch())
-            try:
-                taken, state = await self._gather(state, latest, wanted[at : at + most], batch)
-                if len(batch):
-                    part = await self._catalog.engine.run(
-                        lambda connection, batch=batch: batch.finish(connection, self._catalog.folder.path())
-                    )
-                    state = _added(state, part)
-            finally:
-                await to_thread.run_sync(batch.discard)
-            at += taken
-            state = replace(state, waiting=len(wanted) - at)
-            await to_thread.run_sync(self._catalog.keep, state)
+        at, most = 0, BATCH_PACKAGES if state.parts or self._is_folder else FIRST_PACKAGES
+        while at < len(wanted) and not self._is_spent() and self._silent is None:
+            some = wanted[at : at + most]
+            found = await self._batch(state, latest, some)
+            if (
+                found is None
+            ):  # the engine does not take what is in it: which package it is turns out when it is alone
+                if len(some) > 1:
+                    most = len(some) // 2
+                    continue
+                odd = {**state.unread, some[0]: Unread(self._seen(latest[some[0]]), Undecodable.code)}
+                left = {name: one for name, one in state.packages.items() if name != some[0]}
+                found = 1, replace(state, packages=left, unread=odd)
+            at += found[0]
+            most = max(most, min(2 * most, BATCH_PACKAGES))
+            state = replace(found[1], waiting=len(wanted) - at)
+            kept = await self._keep(kept, state)
             await self._progress(at, len(wanted), f"{at:,} of {counted(len(wanted), 'package')} read")
         state = await self._merge(state)
-        if replace(state, as_of=before.as_of) != before:
-            await to_thread.run_sync(self._catalog.keep, state)
+        await self._keep(kept, state)
         return state
+
+    async def _keep(self, kept: State, state: State) -> State:
+        """Nothing is written where only the moment is another."""
+        if kept.as_of and replace(state, as_of=kept.as_of) == kept:
+            return kept
+        await to_thread.run_sync(self._catalog.keep, state)
+        return state
+
+    async def _batch(
+        self, state: State, latest: Mapping[str, Pointer | str], names: list[str]
+    ) -> tuple[int, State] | None:
+        """How many of ``names`` were taken, and the state with them; None where the engine does not take what is in one."""
+        folder = self._catalog.folder
+        batch = Batch(folder.scratch())
+        try:
+            taken, state = await self._gather(state, latest, names, batch)
+            if len(batch):
+                part = await self._catalog.engine.run(
+                    lambda connection: batch.finish(connection, folder.path())
+                )
+                state = _added(state, part)
+            return taken, state
+        except OddRows:
+            return None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(batch.discard)
 
     def _is_spent(self) -> bool:
         bounds = self._bounds
@@ -202,16 +250,21 @@ class Cataloguer:
         def within() -> Iterator[str]:
             nonlocal taken
             for name in names:
-                if taken and (self._is_spent() or batch.bytes >= BATCH_BYTES):
+                if self._silent is not None or (taken and (self._is_spent() or batch.bytes >= BATCH_BYTES)):
                     return
                 taken += 1
                 yield name
 
         async def take(name: str) -> None:
-            nonlocal number
+            nonlocal number, taken
             seen = self._seen(latest[name])
             try:
-                found = await self._open(name, latest[name])
+                try:
+                    found = await self._open(name, latest[name])
+                except StorageUnavailable as error:
+                    self._silent = error
+                    taken -= 1
+                    return
                 if found is None:
                     packages.pop(name, None)
                     return
@@ -222,7 +275,7 @@ class Cataloguer:
                     number += 1
                     await to_thread.run_sync(batch.add, head, _lines(manifest))
                 packages[name] = Known(head.number, manifest.top_hash, seen, "", lacks_text)
-            except (IntegrityError, NotFound, AccessError) as error:
+            except (IntegrityError, InputError, AccessError, ObjectArchived) as error:
                 packages.pop(name, None)
                 unread[name] = Unread(seen, error.code)
             finally:
@@ -302,6 +355,14 @@ class Cataloguer:
         if waiting:
             said.append(self._partial(state, waiting))
         return tuple(said)
+
+    def _not_refreshed(self, state: State, error: QuiltError) -> str:
+        when = (
+            datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+            if state.as_of
+            else "no time yet"
+        )
+        return f"not_refreshed: {self._registry.url} does not answer ({error.message}); this is what it held at {when}."
 
     def _partial(self, state: State, waiting: int) -> str:
         there = len(state.packages)
