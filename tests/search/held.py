@@ -39,18 +39,12 @@ class HeldRegistry:
             package = quilt3.Package()
             sources = Path(tempfile.mkdtemp(dir=self._scratch))  # they stay: a build refers to them
             for number, file in enumerate(one.files):
-                    source = sources / str(number)
-                    source.write_bytes(one.readme.encode() if file.path == "README.md" else b"x" * file.size)
-                    package.set(file.path, str(source), meta=file.meta)
-                if one.meta is not None:
-                    package.set_meta(dict(one.meta))
-                if self.url.startswith("s3:"):
-                    package = package.push(
-                        one.name, self.url, message=one.message, force=True, print_info=False
-                    )  # pyright: ignore[reportCallIssue]
-                    top_hash = package.top_hash
-                else:
-                    top_hash = package.build(one.name, registry=self.url, message=one.message)
+                source = sources / str(number)
+                source.write_bytes(one.readme.encode() if file.path == "README.md" else b"x" * file.size)
+                package.set(file.path, str(source), meta=file.meta)
+            if one.meta is not None:
+                package.set_meta(dict(one.meta))
+            top_hash = package.build(one.name, registry=self.url, message=one.message)
             self.packages[one.name] = replace(one, top_hash=top_hash, modified=datetime.now(UTC))
 
     def push_at_random(self, seed: int, count: int, *, prefix: str = "") -> list[str]:

@@ -308,17 +308,16 @@ async def test_what_is_found_is_ranked_by_its_own_text_after_the_catalog_was_mad
     registry: HeldRegistry, tmp_path: Path
 ) -> None:
     """The texts outlive the catalog: they must not be taken for those of other packages with the same numbers."""
-    registry.push(*(one_package(f"lab/p{number}", "some words") for number in range(6)))
+    registry.push(*(one_package(f"lab/p{number}", "words " * (number + 1)) for number in range(9)))
     ops = local_ops(tmp_path / "registry", tmp_path / "cache")
-    assert (await ask(ops, "words")).total == 6
-    registry.push(
-        one_package("lab/p3", "words words words"), one_package("lab/p9", "many other words than those")
-    )
+    assert (await ask(ops, "words")).total == 9
+    registry.push(*(one_package(f"lab/p{number}", "words " * (20 - number)) for number in range(9)))
+    registry.push(*(one_package(f"lab/n{number}", f"{'other ' * number} words") for number in range(9)))
     (catalog_folder(tmp_path / "cache") / "catalog.json").unlink()
     ranked = uris((await ask(ops, "words")).items)
     fresh = uris((await ask(local_ops(tmp_path / "registry", tmp_path / "new"), "words")).items)
     assert ranked == fresh
-    assert "lab/p3" in ranked[0]
+    assert "lab/p0" in ranked[0]
 
 
 async def test_a_registry_that_is_not_there_yet_is_empty_and_then_has_packages(tmp_path: Path) -> None:
