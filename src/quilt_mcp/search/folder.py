@@ -21,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from quilt_mcp.search.parts import put, sha256, table_path, typed
+from quilt_mcp.search.parts import put, remove, sha256, table_path, typed
 from quilt_mcp.search.state import Part, State
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold, is_own_file
 
@@ -93,21 +93,21 @@ class CatalogFolder:
                 if not is_own_file(file.fileno()):
                     return None
                 return State.load(file.read())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def _clean(self, folder: Path) -> None:
         """Removes states that are too old to be paged through, and the tables that no state has."""
-        states = sorted(folder.glob("state-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        states = sorted(folder.glob("state-*.json"), key=lambda path: path.lstat().st_mtime, reverse=True)
         needed: set[str] = set()
         for path in states[:_KEPT_STATES]:
             state = self._read(path.name)
             needed |= {digest for part in (state.parts if state else ()) for digest in part.sha256.values()}
         for path in states[_KEPT_STATES:]:
-            path.unlink(missing_ok=True)
+            remove(path)
         for path in folder.glob("*.parquet"):
             if path.stem.rpartition("-")[2] not in needed:
-                path.unlink(missing_ok=True)
+                remove(path)
 
     # -- tables --
 

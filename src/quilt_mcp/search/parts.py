@@ -187,8 +187,16 @@ def put(made: Path, path: Path) -> None:
     try:
         os.replace(made, path)
     except IsADirectoryError:
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         os.replace(made, path)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder that stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def table_path(folder: Path, kind: str, digest: str) -> Path:

@@ -5,7 +5,6 @@ It filters nothing: which packages are found the catalog's tables say. So it may
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -14,6 +13,7 @@ from typing import Final
 
 from quilt_mcp.domain.search.query.term import Pattern, Query, Words, terms, tokens
 from quilt_mcp.search.engine import Connection
+from quilt_mcp.search.parts import remove
 from quilt_mcp.search.view import View
 
 _FILE: Final = "text.db"
@@ -86,9 +86,7 @@ def _remove(path: Path) -> None:
     """The database with its journal, which would be played into the next one; a folder that stands there, too."""
     for one in (path, path.with_name(f"{path.name}-journal")):
         with suppress(OSError):
-            if one.is_dir():
-                shutil.rmtree(one, ignore_errors=True)
-            one.unlink(missing_ok=True)
+            remove(one)
 
 
 def match_text(query: Query) -> str:

@@ -20,6 +20,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import objects
 from quilt_mcp.search.engine import Engine
 from quilt_mcp.search.head import micros
+from quilt_mcp.search.parts import typed
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold
 
 MOST: Final = 20_000
@@ -45,9 +46,10 @@ class ObjectSearch:
             query = And((query, as_query(request.conditions, "objects", place.now)))
         start = place.start()
         folder = self._private.path() / SCRATCH
-        folder.mkdir(mode=0o700, exist_ok=True)
         warnings: list[str] = []
-        with tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder) as file:
+        with typed(folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        with typed(folder), tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder) as file:
             hold(file)
             for registry in registries:
                 listed = await _listed(registry)
