@@ -85,7 +85,7 @@ class CatalogFolder:
                 finally:
                     Path(file.name).unlink(missing_ok=True)
         with suppress(OSError):  # another process may be at it, too
-            self._clean(folder)
+            self._clean(folder, state)
 
     def _read(self, name: str) -> State | None:
         try:
@@ -96,13 +96,14 @@ class CatalogFolder:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
-    def _clean(self, folder: Path) -> None:
-        """Removes states that are too old to be paged through, and the tables that no state has."""
+    def _clean(self, folder: Path, newest: State) -> None:
+        """Removes states that are too old to be paged through, and the tables that no state has. A clock may have been set
+        back: what holds now stays in any case."""
         states = sorted(folder.glob("state-*.json"), key=lambda path: path.lstat().st_mtime, reverse=True)
-        needed: set[str] = set()
-        for path in states[:_KEPT_STATES]:
-            state = self._read(path.name)
-            needed |= {digest for part in (state.parts if state else ()) for digest in part.sha256.values()}
+        kept = (newest, *(self._read(path.name) for path in states[:_KEPT_STATES]))
+        needed = {
+            digest for state in kept if state for part in state.parts for digest in part.sha256.values()
+        }
         for path in states[_KEPT_STATES:]:
             remove(path)
         for path in folder.glob("*.parquet"):
