@@ -101,7 +101,7 @@ async def test_damage_to_a_file_changes_no_answer(
     """Before a process first looks, and under one that has."""
     chosen = random.Random(kind)
     packages = registry.packages.values()
-    for turn, damage in enumerate(DAMAGE * (3 if kind == "catalog.json" else 1)):
+    for turn, damage in enumerate(DAMAGE):
         cache = tmp_path / f"cache{turn}"
         shutil.copytree(built, cache)
         _each(cache, kind, damage, chosen)
@@ -111,6 +111,20 @@ async def test_damage_to_a_file_changes_no_answer(
         await require_right(ops, packages, turn + 50, 4)
         assert scratch_of(cache) == []
         await require_right(local_ops(place, cache), packages, turn + 99, 2)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(30))
+async def test_flipped_bits_change_no_answer(
+    registry: HeldRegistry, place: Path, built: Path, tmp_path: Path, kind: str, seed: int
+) -> None:
+    chosen = random.Random(f"{kind} {seed}")
+    shutil.copytree(built, tmp_path / "cache")
+    ops = local_ops(place, tmp_path / "cache")
+    for turn in range(3):
+        _each(tmp_path / "cache", kind, flip, chosen)
+        await require_right(ops, registry.packages.values(), seed * 10 + turn, 4)
 
 
 def _each(
@@ -249,7 +263,10 @@ anyio.run(main)
 """
 
 
-@pytest.mark.parametrize("limit", [0, 100, 1_000, 3_000, 6_000])
+@pytest.mark.parametrize(
+    "limit",
+    [100, 3_000, *(pytest.param(limit, marks=pytest.mark.nightly) for limit in (0, 1_000, 6_000, 20_000))],
+)
 def test_a_full_disk_is_told_and_the_next_search_is_right(
     registry: HeldRegistry, place: Path, tmp_path: Path, limit: int
 ) -> None:
