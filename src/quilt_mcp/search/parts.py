@@ -164,22 +164,16 @@ def merged(
     numbers = ", ".join(map(str, sorted(live))) or "NULL"
     sources: dict[str, str] = {}
     for kind in KINDS:
-        files = tables(folder, kind, parts)
-        if files:
-            sources[kind] = (
-                f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}) ORDER BY number"
-            )
-            if kind == "entries":
-                sources[kind] = sources[kind].removesuffix(" ORDER BY number")
+        if files := tables(folder, kind, parts):
+            order = "" if kind == "entries" else " ORDER BY number"
+            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}){order}"
     entries = 0
-    if "entries" in sources:
-        files = tables(folder, "entries", parts)
-        [(entries,)] = connection.rows(
-            f"SELECT count(*) FROM read_parquet({many(files)}) WHERE number IN ({numbers})"
-        )
-    part = write_part(connection, folder, scratch, sources, len(live), entries)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return part
+    try:
+        if "entries" in sources:
+            [(entries,)] = connection.rows(f"SELECT count(*) FROM ({sources['entries']})")
+        return write_part(connection, folder, scratch, sources, len(live), entries)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def put(made: Path, path: Path) -> None:
