@@ -291,7 +291,7 @@ async def test_a_readme_in_another_bucket_is_read_or_left_out(
             "logical_key": "README.md", "physical_keys": [physical], "size": len(text), "meta": {},
             "hash": {"type": "SHA256", "value": hashlib.sha256(text).hexdigest()},
         }  # fmt: skip
-        bucket.write(name, {"version": "v0", "message": "m"}, [entry])
+        bucket.write(name, {"version": "v0", "message": name}, [entry])
     assert (await ask(ops)).total == 2
     assert named((await ask(ops, "readme:needle")).items) == {"lab/there"}
 
