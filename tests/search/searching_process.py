@@ -1,9 +1,9 @@
 """Run as a process of its own: searches a registry, again and again, and tells each answer as a line of JSON.
 
-    searching_process.py REGISTRY CACHE TIMES [DIES_AT]
+    searching_process.py REGISTRY CACHE TIMES [0]
+    searching_process.py die REGISTRY CACHE:DIES_AT ...
 
-``DIES_AT``: kills itself, beyond any clean-up, ahead of the n-th call that changes a file; tells how many there were where it
-is 0.
+``DIES_AT``: kills itself, beyond any clean-up, ahead of the n-th call that changes a file. With 0, tells how many there were.
 """
 
 from __future__ import annotations
@@ -65,9 +65,27 @@ async def main(registry: Path, cache: Path, times: int) -> None:
         print(json.dumps(said), flush=True)
 
 
+def die(registry: Path, caches: list[str]) -> None:
+    """Each in a fork of this process, which has no thread yet: importing it all again would take longer than the search."""
+    for one in caches:
+        cache, _, dies_at = one.rpartition(":")
+        pid = os.fork()
+        if pid == 0:
+            arm(int(dies_at))
+            anyio.run(main, registry, Path(cache), 1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        print(json.dumps({"killed": os.WIFSIGNALED(status)}), flush=True)
+
+
 if __name__ == "__main__":
     cataloguing.BATCH_PACKAGES = 2  # type: ignore[misc]  # so that there are several parts
-    if len(sys.argv) > 4:
-        arm(int(sys.argv[4]))
-    anyio.run(main, Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
-    print(json.dumps({"calls": _calls}), flush=True)
+    if sys.argv[1] == "die":
+        import duckdb  # noqa: F401
+
+        die(Path(sys.argv[2]), sys.argv[3:])
+    else:
+        if len(sys.argv) > 4:
+            arm(int(sys.argv[4]))
+        anyio.run(main, Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+        print(json.dumps({"calls": _calls}), flush=True)

@@ -335,3 +335,26 @@ async def test_a_package_without_files_is_found(registry: HeldRegistry, tmp_path
     assert (await ask(ops, "entries:0")).total == 1
     registry.push(one_package("lab/full", "hollow"))
     await require_right(ops, registry.packages.values())
+
+
+async def test_pages_over_registries_add_up_though_one_of_them_is_empty(
+    registry: HeldRegistry, tmp_path: Path
+) -> None:
+    other = HeldRegistry((tmp_path / "other").as_uri(), tmp_path / "sources")
+    (tmp_path / "empty").mkdir()
+    registry.push_at_random(17, 5)
+    other.push_at_random(17, 5)  # the same names
+    urls = (registry.url, other.url, (tmp_path / "empty").as_uri())
+    ops = local_ops(tmp_path / "registry", tmp_path / "cache")
+    for scope, sort in (
+        ("packages", "name"),
+        ("packages", "best"),
+        ("entries", "path"),
+        ("entries", "-size"),
+    ):
+        request = SearchRequest("*", scope, registries=urls, sort=sort)  # type: ignore[arg-type]
+        hits, total = await paged(ops, request, 3, lambda: None)
+        whole = await ops.search.search(request, limit=1_000)
+        assert uris(hits) == uris(whole.items)
+        assert len(set(uris(hits))) == total == whole.total
+    assert total == 2 * sum(len(one.files) for one in registry.packages.values())
