@@ -22,6 +22,8 @@ _WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
 _SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(_COLUMNS)}, prefix = '2 3',
     tokenize = 'unicode61 remove_diacritics 0')"""
 _CHUNK: Final = 500
+BUSY_SECONDS: Final = 5.0
+"""How long another process's writing is waited for."""
 
 
 def rank(query: Query, numbers: Iterable[int], scores: Mapping[int, float]) -> dict[int, float]:
@@ -44,7 +46,7 @@ class Texts:
         path = self._folder() / _FILE
         for _ in range(2):
             try:
-                with closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as texts:
+                with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as texts:
                     # One transaction: another process may follow another state.
                     texts.execute("BEGIN IMMEDIATE")
                     self._follow(texts, connection, view)
@@ -54,7 +56,9 @@ class Texts:
                     ).fetchall()
                     texts.execute("COMMIT")
                     return dict(rows)
-            except sqlite3.Error:
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                    return {}  # another process writes to it
                 _remove(path)
         return {}
 

@@ -357,12 +357,11 @@ class Cataloguer:
         return tuple(said)
 
     def _not_refreshed(self, state: State, error: QuiltError) -> str:
-        when = (
-            datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
-            if state.as_of
-            else "no time yet"
-        )
-        return f"not_refreshed: {self._registry.url} does not answer ({error.message}); this is what it held at {when}."
+        said = f"not_refreshed: {self._registry.url} does not answer ({error.message})"
+        if not state.as_of:
+            return f"{said}; this is what came before."
+        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+        return f"{said}; this is what it held at {when}."
 
     def _partial(self, state: State, waiting: int) -> str:
         there = len(state.packages)
@@ -376,14 +375,11 @@ class Cataloguer:
         return f"{said} Call again to go on where this ended, or with build=true to read all of it at once."
 
     def _busy(self, state: State) -> str:
-        when = (
-            datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
-            if state.as_of
-            else "no time yet"
-        )
-        return (
-            f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
-        )
+        said = f"busy: another process is reading {self._registry.url}"
+        if not state.as_of:
+            return f"{said} for the first time; nothing can be searched yet. Call again in a few seconds."
+        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+        return f"{said}; this is what its catalog held at {when}."
 
 
 def _added(state: State, part: Part) -> State:
