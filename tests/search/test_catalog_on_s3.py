@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from held import ask, named, one_package, require_right
+from held import ask, catalog_folder, named, one_package, require_right
 from held_bucket import HeldBucket
 
 from parts.faults import ACCESS_DENIED, INTERNAL_ERROR, Answer
@@ -345,3 +346,18 @@ async def test_a_package_that_is_deleted_as_it_is_read_is_no_longer_there(
     assert (named(found.items), found.warnings) == ({one.name for one in others}, ())
     look_again(ops)
     await require_right(ops, bucket.packages.values(), 12, 1)
+
+
+async def test_a_catalog_of_a_bucket_that_goes_under_a_process_is_made_anew_at_once(
+    bucket: HeldBucket, ops: IamOps, tmp_path: Path
+) -> None:
+    """Though the bucket was listed a moment ago."""
+    bucket.push_at_random(31, 6)
+    await require_right(ops, bucket.packages.values(), 13, 1)
+    for path in catalog_folder(tmp_path / "cache").glob("entries-*"):
+        path.write_bytes(path.read_bytes()[:-7])
+    await require_right(ops, bucket.packages.values(), 14, 1)
+    (catalog_folder(tmp_path / "cache") / "catalog.json").unlink()
+    await require_right(ops, bucket.packages.values(), 15, 1)
+    shutil.rmtree(tmp_path / "cache")
+    await require_right(ops, bucket.packages.values(), 16, 1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from held import (
 from parts.unmeasured import unmeasured
 from quilt_mcp.registry.reading import cataloguing
 from quilt_mcp.search import folder as folders
+from quilt_mcp.search import ranking
 
 SCRIPT = Path(__file__).parent / "searching_process.py"
 
@@ -171,6 +174,41 @@ def test_after_a_death_at_a_random_moment_the_next_search_is_right(
         process.communicate()
         anyio.run(require_right, local_ops(place, cache), registry.packages.values(), number, 2)
         assert scratch_of(cache) == []
+
+
+def test_texts_that_another_process_writes_to_are_left_to_it(
+    registry: HeldRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the order of what is found may suffer."""
+    monkeypatch.setattr(ranking, "BUSY_SECONDS", 0.05)
+    registry.push_at_random(18, 6)
+    ops = local_ops(tmp_path / "registry", tmp_path / "cache")
+    anyio.run(ask, ops, "raw")
+    texts = catalog_folder(tmp_path / "cache") / "text.db"
+    held = texts.stat().st_ino
+    with closing(sqlite3.connect(texts, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        anyio.run(require_right, ops, registry.packages.values())
+        other.execute("ROLLBACK")
+    assert texts.stat().st_ino == held
+
+
+def test_what_another_process_reads_for_the_first_time_is_told_as_not_there_yet(
+    registry: HeldRegistry, tmp_path: Path
+) -> None:
+    registry.push(one_package("lab/one", "word"))
+    ops = local_ops(tmp_path / "registry", tmp_path / "cache")
+    anyio.run(ask, ops)
+    shutil.rmtree(tmp_path / "cache")
+
+    async def main() -> None:
+        [catalog] = ops.search._catalogs.values()  # type: ignore[attr-defined]
+        with catalog.folder.building():
+            found = await ask(local_ops(tmp_path / "registry", tmp_path / "cache"))
+        assert found.total == 0
+        assert found.warnings[0].endswith("Call again in a few seconds.")
+
+    anyio.run(main)
 
 
 # -- cancelling --
