@@ -11,9 +11,6 @@ import pytest
 import quilt3
 from scan import Package, packages_at_random
 
-from quilt_mcp.backends.local import LocalOps
-from quilt_mcp.backends.options import Options
-
 Writer = Callable[[Path, Sequence[Package]], list[Package]]
 
 
@@ -35,11 +32,6 @@ def write_packages(registry: Path, wanted: Sequence[Package]) -> list[Package]:
         modified = datetime.fromtimestamp(latest.stat().st_mtime, UTC)
         written.append(replace(one, top_hash=top_hash, modified=modified))
     return written
-
-
-def local_ops(registry: Path, cache: Path, *, writable: bool = False, cache_bytes: int = 1 << 30) -> LocalOps:
-    options = Options(roots=(registry.parent,), writable=writable, cache=cache, cache_bytes=cache_bytes)
-    return LocalOps(registry.as_uri(), options)
 
 
 @pytest.fixture(scope="session")

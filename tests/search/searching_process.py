@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from held import ask, local_ops, named
+from held_registry import ask, local_ops, named
 
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.registry.reading import cataloguing

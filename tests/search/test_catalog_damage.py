@@ -13,7 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from held import HeldRegistry, ask, catalog_folder, local_ops, one_package, require_right, scratch_of, uris
+from held_registry import (
+    HeldRegistry,
+    ask,
+    catalog_folder,
+    local_ops,
+    one_package,
+    require_right,
+    scratch_of,
+    uris,
+)
 
 from parts.unmeasured import unmeasured
 from quilt_mcp.errors import QuiltError, StorageUnavailable
@@ -246,7 +255,7 @@ SEARCH = """
 import anyio, resource, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from held import ask, local_ops
+from held_registry import ask, local_ops
 from quilt_mcp.errors import QuiltError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = int(sys.argv[4])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from held import ask, catalog_folder, named, one_package, require_right
 from held_bucket import HeldBucket
+from held_registry import ask, catalog_folder, named, one_package, require_right
 
 from parts.faults import ACCESS_DENIED, INTERNAL_ERROR, Answer
 from parts.iam_ops import iam_ops

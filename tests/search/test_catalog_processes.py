@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
-from held import (
+from held_registry import (
     HeldRegistry,
     ask,
     catalog_folder,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from held import (
+from held_registry import (
     HeldRegistry,
     ask,
     catalog_folder,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import quilt3
-from held import HeldRegistry, ask, held_folder, local_ops, named, one_package
+from held_registry import HeldRegistry, ask, held_folder, local_ops, named, one_package
 
 from parts.manifests import true_hash
 from quilt_mcp.registry.reading import cataloguing

@@ -19,8 +19,8 @@ from quilt_mcp.domain.search.request import Found, Hit, SearchRequest
 from quilt_mcp.search import folder
 
 
-def local_ops(registry: Path, cache: Path, *, cache_bytes: int = 1 << 30) -> LocalOps:
-    options = Options(roots=(registry.parent,), writable=False, cache=cache, cache_bytes=cache_bytes)
+def local_ops(registry: Path, cache: Path, *, writable: bool = False, cache_bytes: int = 1 << 30) -> LocalOps:
+    options = Options(roots=(registry.parent,), writable=writable, cache=cache, cache_bytes=cache_bytes)
     return LocalOps(registry.as_uri(), options)
 
 
