@@ -5,6 +5,7 @@ It filters nothing: which packages are found the catalog's tables say. So it may
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -55,8 +56,8 @@ class Texts:
                         f"SELECT rowid, -bm25(texts, {weights}) FROM texts WHERE texts MATCH ?", (wanted,)
                     ).fetchall()
                     texts.execute("COMMIT")
-                    return dict(rows)
-            except sqlite3.Error as error:
+                    return {number: score for number, score in rows if math.isfinite(score)}
+            except (sqlite3.Error, ValueError) as error:  # ValueError: a damaged text is no UTF-8
                 if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                     return {}  # another process writes to it
                 _remove(path)
