@@ -7,9 +7,11 @@ import json
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -238,6 +240,20 @@ async def test_a_file_in_the_place_of_a_folder_is_a_typed_error(
         with pytest.raises(StorageUnavailable, match="cache folder cannot be used") as refused:
             await ask(local_ops(place, tmp_path / "cache"), scope=scope)
         assert "QUILT_MCP_CACHE_DIR" in refused.value.next_step
+
+
+async def test_texts_whose_damage_is_told_in_no_letters_are_made_anew(
+    registry: HeldRegistry, place: Path, tmp_path: Path
+) -> None:
+    """What SQLite says of a damaged schema names it, and comes as an error of decoding."""
+    ops = local_ops(place, tmp_path / "cache")
+    before = uris((await ask(ops, "raw OR confocal")).items)
+    with closing(sqlite3.connect(catalog_folder(tmp_path / "cache") / "text.db")) as texts, texts:
+        texts.execute("PRAGMA writable_schema = 1")
+        texts.execute(
+            "UPDATE sqlite_master SET name = CAST(x'f8656c64' AS TEXT), sql = 'none' WHERE name = 'held'"
+        )
+    assert uris((await ask(ops, "raw OR confocal")).items) == before
 
 
 async def test_an_answer_after_damage_is_ranked_as_before(

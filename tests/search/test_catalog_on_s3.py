@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from held_bucket import HeldBucket
-from held_registry import ask, catalog_folder, named, one_package, require_right
+from held_registry import ask, catalog_folder, named, one_package, require_right, scratch_of
 
-from parts.faults import ACCESS_DENIED, INTERNAL_ERROR, Answer
+from parts.faults import ACCESS_DENIED, INTERNAL_ERROR, Answer, NeverAnswer
 from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.quilt3_process import Quilt3
@@ -361,3 +362,22 @@ async def test_a_catalog_of_a_bucket_that_goes_under_a_process_is_made_anew_at_o
     await require_right(ops, bucket.packages.values(), 15, 1)
     shutil.rmtree(tmp_path / "cache")
     await require_right(ops, bucket.packages.values(), 16, 1)
+
+
+async def test_a_build_that_is_cancelled_ends_soon_and_the_next_search_is_right(
+    bucket: HeldBucket, ops: IamOps, moto_proxy: Proxy, tmp_path: Path
+) -> None:
+    """At each third request: the server falls silent there."""
+    bucket.push(*(one_package(f"lab/p{number}", "word", readme="read") for number in range(3)))
+    for number in range(1, 14, 3):
+        with moto_proxy.injecting(NeverAnswer(), bucket=bucket.bucket, since=number):
+            began = anyio.current_time()
+            with anyio.move_on_after(0.3) as scope:
+                await ask(ops)
+            assert scope.cancelled_caught or number > 7
+            assert anyio.current_time() - began < 2.3
+        assert scratch_of(tmp_path / "cache") == []
+        if number % 2:
+            await require_right(ops, bucket.packages.values(), number, 1)
+            shutil.rmtree(tmp_path / "cache")
+    await require_right(ops, bucket.packages.values(), 17, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -209,6 +210,20 @@ def test_what_another_process_reads_for_the_first_time_is_told_as_not_there_yet(
         assert found.warnings[0].endswith("Call again in a few seconds.")
 
     anyio.run(main)
+
+
+def test_what_a_killed_builder_of_another_registry_left_goes_after_a_day(
+    registry: HeldRegistry, tmp_path: Path
+) -> None:
+    registry.push(one_package("lab/one", "word"))
+    left, young = (tmp_path / "cache/scratch" / f"unfinished-{name}-1-0" for name in ("old", "young"))
+    for folder in (left, young):
+        folder.mkdir(parents=True)
+        (folder / "heads").write_text("{}")
+    (tmp_path / "cache").chmod(0o700)
+    os.utime(left, (time.time() - 25 * 3600,) * 2)
+    anyio.run(ask, local_ops(tmp_path / "registry", tmp_path / "cache"))
+    assert (left.exists(), young.exists()) == (False, True)
 
 
 # -- cancelling --
