@@ -32,6 +32,8 @@ class Catalog:
         self.building = Locks[str]().held
         self.looked_at = 0.0
         """When it was brought up to date, by the clock that only rises; 0: it is to be looked at again."""
+        self.tried_unread = 0.0
+        """When packages that could not be read were tried again."""
         self._state: tuple[tuple[int, ...], State] | None = None
 
     def doubt(self) -> None:
@@ -41,12 +43,17 @@ class Catalog:
     def age(self) -> float:
         return time.monotonic() - self.looked_at if self.looked_at else float("inf")
 
+    def since_unread(self) -> float:
+        return time.monotonic() - self.tried_unread if self.tried_unread else float("inf")
+
     def state(self) -> State:
         """Blocks. What holds now, whoever built it; parts that are damaged are left out, so that they are built anew."""
         mark = self.folder.mark()
         if self._state is None or self._state[0] != mark:
-            self._state = (mark, self._undamaged(self.folder.load()))
-        return self._state[1]
+            self._state = (mark, self.folder.load())
+            if not self._state[1].as_of:
+                self.doubt()
+        return self._undamaged(self._state[1])
 
     def keep(self, state: State) -> None:
         """Blocks."""
@@ -72,17 +79,14 @@ class Catalog:
             return state
         found = await to_thread.run_sync(self.folder.pinned, digest)
         if found is None or await to_thread.run_sync(self.folder.damaged, found.parts):
-            raise InvalidArgument(
-                f"What this cursor pages through is gone: {self.url} changed several times since.",
-                next_step="Make the same call again without cursor.",
-                details={"reason": "cursor_expired", "registry": self.url},
-            )
+            raise expired(self.url)
         return found
 
     def _undamaged(self, state: State) -> State:
         damaged = self.folder.damaged(state.parts)
         if not damaged:
             return state
+        self.doubt()
         return State(
             state.url,
             state.as_of,
@@ -93,3 +97,11 @@ class Catalog:
             state.waiting,
             state.notices,
         )
+
+
+def expired(url: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"What this cursor pages through is gone: {url} changed several times since.",
+        next_step="Make the same call again without cursor.",
+        details={"reason": "cursor_expired", "registry": url},
+    )

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
+from anyio import to_thread
 
 from quilt_mcp.errors import StorageFull, StorageUnavailable, TooCostly
 from quilt_mcp.storage.workers import in_thread
@@ -21,9 +23,10 @@ MEMORY: Final = "256MB"
 THREADS: Final = 2
 AT_ONCE: Final = 2
 """Statements at work together; whoever asks for more waits."""
-PATIENCE: Final = 1.5
-"""Seconds that a cancelled call waits for a statement that was interrupted: it hardly ever takes so long."""
+_PATIENCE: Final = 1.5
 _SPILL: Final = "4GB"
+_FULL: Final = ("No space left", "max_temp_directory_size", "File too large", "quota exceeded")
+"""What the engine says where there is no room: the system's words for it, and its own."""
 _NUL: Final = re.compile("\0")
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -40,14 +43,17 @@ class Engine:
         self._places: anyio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """What ``work`` answers, from a thread; its statement is interrupted when the caller is cancelled. Raises TooCostly,
-        StorageFull, StorageUnavailable."""
+        """What ``work`` answers, from a thread. Cancelled, interrupts its statement and waits for the thread, at most 1.5 s.
+        Raises TooCostly, StorageFull, StorageUnavailable."""
         if self._places is None:
             self._places = anyio.CapacityLimiter(AT_ONCE)
         connection = Connection(self)
-        return await in_thread(
-            partial(work, connection), patience=PATIENCE, stop=connection.interrupt, limiter=self._places
-        )
+        try:
+            return await in_thread(partial(connection.give_to, work), limiter=self._places)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(connection.stop, _PATIENCE, limiter=anyio.CapacityLimiter(1))
+            raise
 
     def cursor(self) -> Any:
         """Blocks for some 0.1 s, the first time."""
@@ -85,6 +91,19 @@ class Connection:
         self._engine = engine
         self._cursor: Any = None
         self._is_stopped = False
+        self._has_begun = False
+        self._ended = threading.Event()
+
+    def give_to(self, work: Callable[[Connection], T]) -> T:
+        self._has_begun = True
+        try:
+            if self._is_stopped:
+                raise Interrupted
+            return work(self)
+        finally:
+            self._ended.set()
+            if self._cursor is not None:
+                self._cursor.close()
 
     def rows(self, statement: str) -> Sequence[Row]:
         """Raises TooCostly, StorageFull, StorageUnavailable, DamagedPart."""
@@ -106,7 +125,7 @@ class Connection:
             ) from error
         except duckdb.IOException as error:
             said = str(error)
-            if "No space left" in said or "max_temp_directory_size" in said:
+            if any(one in said for one in _FULL):
                 raise StorageFull(
                     "The cache folder has no room for what the search works on.",
                     next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
@@ -114,12 +133,17 @@ class Connection:
             raise DamagedPart(said[:300]) from error
         except duckdb.Error as error:
             # Our own statements are right; what fails is a file that is not as it was written.
-            raise DamagedPart(str(error)[:300]) from error
+            raise OddRows(str(error)[:300]) from error
 
-    def interrupt(self) -> None:
+    def stop(self, patience: float) -> None:
+        """Blocks until the thread has ended, so many seconds at most. A statement that is about to begin misses an interruption,
+        so that there are several."""
         self._is_stopped = True
-        if self._cursor is not None:
-            self._cursor.interrupt()
+        until = time.monotonic() + patience
+        while self._has_begun and not self._ended.is_set() and time.monotonic() < until:
+            if self._cursor is not None:
+                self._cursor.interrupt()
+            self._ended.wait(0.02)
 
 
 class Interrupted(Exception):
@@ -128,6 +152,10 @@ class Interrupted(Exception):
 
 class DamagedPart(StorageUnavailable):
     """A table is not as it was written: it is to be made anew."""
+
+
+class OddRows(DamagedPart):
+    """The engine does not take what is in a file."""
 
 
 def literal(value: str | float | bool) -> str:

@@ -12,16 +12,16 @@ All of it may be deleted at any time; any number of processes may use it. What i
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Final
 
-from quilt_mcp.search.parts import sha256, table_path, typed
+from quilt_mcp.search.parts import put, remove, sha256, table_path, typed
 from quilt_mcp.search.state import Part, State
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold, is_own_file
 
@@ -39,8 +39,9 @@ class CatalogFolder:
         self._private = private
         self.url = url
         self._id = hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
-        self._proven: set[str] = set()
-        """Tables that were found to be what they are named by."""
+        self._proven: dict[str, tuple[int, ...]] = {}
+        """Tables that were found to be what they are named by, and how their files stood then."""
+        self._scratches = count()
 
     def path(self) -> Path:
         found = self._private.path() / ROOT / self._id
@@ -60,11 +61,7 @@ class CatalogFolder:
 
     def mark(self) -> tuple[int, ...]:
         """Changes whenever the state does."""
-        try:
-            found = (self.path() / _CURRENT).stat()
-        except OSError:
-            return ()
-        return found.st_ino, found.st_mtime_ns, found.st_size
+        return _mark(self.path() / _CURRENT) or ()
 
     def load(self) -> State:
         """The state that holds now; an empty one where there is none."""
@@ -88,11 +85,11 @@ class CatalogFolder:
                 try:
                     file.write(body)
                     file.close()
-                    os.replace(file.name, path)
+                    put(Path(file.name), path)
                 finally:
                     Path(file.name).unlink(missing_ok=True)
         with suppress(OSError):  # another process may be at it, too
-            self._clean(folder)
+            self._clean(folder, state)
 
     def _read(self, name: str) -> State | None:
         try:
@@ -100,34 +97,38 @@ class CatalogFolder:
                 if not is_own_file(file.fileno()):
                     return None
                 return State.load(file.read())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
-    def _clean(self, folder: Path) -> None:
-        """Removes states that are too old to be paged through, and the tables that no state has."""
-        states = sorted(folder.glob("state-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        needed: set[str] = set()
-        for path in states[:_KEPT_STATES]:
-            state = self._read(path.name)
-            needed |= {digest for part in (state.parts if state else ()) for digest in part.sha256.values()}
+    def _clean(self, folder: Path, newest: State) -> None:
+        """Removes states that are too old to be paged through, and the tables that no state has. A clock may have been set
+        back: what holds now stays in any case."""
+        states = sorted(folder.glob("state-*.json"), key=lambda path: path.lstat().st_mtime, reverse=True)
+        kept = (newest, *(self._read(path.name) for path in states[:_KEPT_STATES]))
+        needed = {
+            digest for state in kept if state for part in state.parts for digest in part.sha256.values()
+        }
         for path in states[_KEPT_STATES:]:
-            path.unlink(missing_ok=True)
+            remove(path)
         for path in folder.glob("*.parquet"):
             if path.stem.rpartition("-")[2] not in needed:
-                path.unlink(missing_ok=True)
+                remove(path)
 
     # -- tables --
 
     def damaged(self, parts: Iterable[Part]) -> set[str]:
-        """The ids of those of which a table is gone, or is not what it is named by. Each table is read once in a process."""
+        """The ids of those of which a table is gone, or is not what it is named by. Each table is read once in a process, and
+        again when its file is another or was written to."""
         folder, found = self.path(), set[str]()
         for part in parts:
             for kind, digest in part.sha256.items():
-                if digest in self._proven and table_path(folder, kind, digest).exists():
+                path = table_path(folder, kind, digest)
+                mark = _mark(path)
+                if mark is not None and self._proven.get(digest) == mark:
                     continue
                 with suppress(OSError):
-                    if sha256(table_path(folder, kind, digest)) == digest:
-                        self._proven.add(digest)
+                    if mark is not None and sha256(path) == digest:
+                        self._proven[digest] = mark
                         continue
                 found.add(part.id)
         return found
@@ -154,4 +155,15 @@ class CatalogFolder:
                 hold(file)
             for left in (self._private.path() / SCRATCH).glob(f"{UNFINISHED}{self._id}-*"):
                 shutil.rmtree(left, ignore_errors=True)
+            for left in self.path().glob(f"{UNFINISHED}*"):
+                left.unlink(missing_ok=True)
             yield True
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Changes whenever somebody writes a file or puts another in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -125,10 +126,12 @@ def _texts(value: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _double(value: float) -> float | None:
+    """None for what has no place among numbers."""
     try:
-        return float(value)
+        found = float(value)
     except OverflowError:
         return None
+    return found if math.isfinite(found) else None
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

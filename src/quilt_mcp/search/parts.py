@@ -24,6 +24,10 @@ from quilt_mcp.search.state import KINDS, Part
 GROUP: Final = 10_240
 """Rows in each group of a table: what is read, or passed over, together. Looking through all of them costs no more than with
 larger ones, and thirty rows from here and there a third."""
+BATCH_BYTES: Final = 160 << 20
+"""Lines of entries that become one part."""
+HEAD_BYTES: Final = 12 << 20
+"""What packages say of themselves, in one part: the engine holds it several times over."""
 _LINE: Final = 1 << 20
 """Of lines that are all shorter; the engine keeps twice as much for each thread that reads."""
 
@@ -85,7 +89,7 @@ class Batch:
     def __init__(self, scratch: Path) -> None:
         self._folder = scratch
         self._heads: list[Head] = []
-        self.bytes = 0
+        self.bytes = self._head_bytes = 0
         self.entries = 0
         self._longest = _LINE
         with typed(scratch):
@@ -94,6 +98,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self._heads)
+
+    @property
+    def is_full(self) -> bool:
+        return self.bytes >= BATCH_BYTES or self._head_bytes >= HEAD_BYTES
 
     def add(self, head: Head, lines: Iterable[bytes]) -> None:
         """``lines``: blocks of whole lines, each an entry as manifests hold it."""
@@ -109,10 +117,12 @@ class Batch:
             with (self._folder / "heads").open("ab") as file:
                 line = head.line()
                 file.write(line)
+                self._head_bytes += len(line)
                 self._longest = max(self._longest, len(line))
             with (self._folder / "fields").open("ab") as file:
                 for line in head.field_lines():
                     file.write(line)
+                    self._head_bytes += len(line)
                     self._longest = max(self._longest, len(line))
         self._heads.append(head)
         self.entries += head.entries
@@ -153,7 +163,7 @@ def write_part(
             )
             hashes[kind] = sha256(made)
             size += made.stat().st_size
-            os.replace(made, table_path(folder, kind, hashes[kind]))
+            put(made, table_path(folder, kind, hashes[kind]))
     return Part(hashes, packages, entries, size)
 
 
@@ -167,22 +177,33 @@ def merged(
     numbers = ", ".join(map(str, sorted(live))) or "NULL"
     sources: dict[str, str] = {}
     for kind in KINDS:
-        files = tables(folder, kind, parts)
-        if files:
-            sources[kind] = (
-                f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}) ORDER BY number"
-            )
-            if kind == "entries":
-                sources[kind] = sources[kind].removesuffix(" ORDER BY number")
+        if files := tables(folder, kind, parts):
+            order = "" if kind == "entries" else " ORDER BY number"
+            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}){order}"
     entries = 0
-    if "entries" in sources:
-        files = tables(folder, "entries", parts)
-        [(entries,)] = connection.rows(
-            f"SELECT count(*) FROM read_parquet({many(files)}) WHERE number IN ({numbers})"
-        )
-    part = write_part(connection, folder, scratch, sources, len(live), entries)
-    shutil.rmtree(scratch, ignore_errors=True)
-    return part
+    try:
+        if "entries" in sources:
+            [(entries,)] = connection.rows(f"SELECT count(*) FROM ({sources['entries']})")
+        return write_part(connection, folder, scratch, sources, len(live), entries)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def put(made: Path, path: Path) -> None:
+    """Atomic. Whatever stands at ``path`` goes, a folder too."""
+    try:
+        os.replace(made, path)
+    except IsADirectoryError:
+        remove(path)
+        os.replace(made, path)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder that stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def table_path(folder: Path, kind: str, digest: str) -> Path:

@@ -5,6 +5,7 @@ It filters nothing: which packages are found the catalog's tables say. So it may
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
@@ -13,6 +14,7 @@ from typing import Final
 
 from quilt_mcp.domain.search.query.term import Pattern, Query, Words, terms, tokens
 from quilt_mcp.search.engine import Connection
+from quilt_mcp.search.parts import remove
 from quilt_mcp.search.view import View
 
 _FILE: Final = "text.db"
@@ -21,6 +23,8 @@ _WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
 _SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(_COLUMNS)}, prefix = '2 3',
     tokenize = 'unicode61 remove_diacritics 0')"""
 _CHUNK: Final = 50
+BUSY_SECONDS: Final = 5.0
+"""How long another process's writing is waited for."""
 
 
 def rank(query: Query, numbers: Iterable[int], scores: Mapping[int, float]) -> dict[int, float]:
@@ -43,39 +47,51 @@ class Texts:
         path = self._folder() / _FILE
         for _ in range(2):
             try:
-                with closing(sqlite3.connect(path, timeout=5.0)) as texts:
+                with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as texts:
+                    # One transaction: another process may follow another state.
+                    texts.execute("BEGIN IMMEDIATE")
                     self._follow(texts, connection, view)
                     weights = ", ".join(map(str, _WEIGHTS))
                     rows = texts.execute(
                         f"SELECT rowid, -bm25(texts, {weights}) FROM texts WHERE texts MATCH ?", (wanted,)
                     ).fetchall()
-                    return dict(rows)
-            except sqlite3.Error:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+                    texts.execute("COMMIT")
+                    return {number: score for number, score in rows if math.isfinite(score)}
+            except (sqlite3.Error, ValueError) as error:  # ValueError: a damaged text is no UTF-8
+                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                    return {}  # another process writes to it
+                _remove(path)
         return {}
 
     def _follow(self, texts: sqlite3.Connection, connection: Connection, view: View) -> None:
         texts.execute(_SCHEMA)
-        texts.execute("CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY)")
-        held = {number for (number,) in texts.execute("SELECT number FROM held")}
-        wanted = {one.number for one in view.state.packages.values()}
-        with texts:
-            for number in held - wanted:
+        # A catalog that was made anew gives its numbers to other packages.
+        texts.execute("CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY, package TEXT)")
+        held = dict[int, str](texts.execute("SELECT number, package FROM held").fetchall())
+        wanted = {one.number: f"{one.top_hash} {name}" for name, one in view.state.packages.items()}
+        for number, package in held.items():
+            if wanted.get(number) != package:
                 texts.execute("DELETE FROM texts WHERE rowid = ?", (number,))
                 texts.execute("DELETE FROM held WHERE number = ?", (number,))
-            missing = sorted(wanted - held)
-            for begin in range(0, len(missing), _CHUNK):
-                some = ", ".join(map(str, missing[begin : begin + _CHUNK]))
-                rows = connection.rows(
-                    "SELECT number, name, coalesce(message, ''), coalesce(lmeta, ''), readme, columns "
-                    f"FROM {view.heads()} h WHERE number IN ({some})"
-                )
-                texts.executemany(
-                    "INSERT INTO texts(rowid, name, message, metadata, readme, columns) VALUES (?,?,?,?,?,?)",
-                    rows,
-                )
-                texts.executemany("INSERT INTO held VALUES (?)", [(row[0],) for row in rows])
+        missing = sorted(number for number, package in wanted.items() if held.get(number) != package)
+        for begin in range(0, len(missing), _CHUNK):
+            some = ", ".join(map(str, missing[begin : begin + _CHUNK]))
+            rows = connection.rows(
+                "SELECT number, name, coalesce(message, ''), coalesce(lmeta, ''), readme, columns "
+                f"FROM {view.heads()} h WHERE number IN ({some})"
+            )
+            texts.executemany(
+                "INSERT INTO texts(rowid, name, message, metadata, readme, columns) VALUES (?,?,?,?,?,?)",
+                rows,
+            )
+            texts.executemany("INSERT INTO held VALUES (?, ?)", [(row[0], wanted[row[0]]) for row in rows])
+
+
+def _remove(path: Path) -> None:
+    """The database with its journal, which would be played into the next one; a folder that stands there, too."""
+    for one in (path, path.with_name(f"{path.name}-journal")):
+        with suppress(OSError):
+            remove(one)
 
 
 def match_text(query: Query) -> str:

@@ -88,7 +88,7 @@ class State:
 
     @classmethod
     def load(cls, dumped: bytes) -> State:
-        """Raises ValueError, KeyError, TypeError for what is damaged, or of another version."""
+        """Raises ValueError, KeyError, TypeError, AttributeError, RecursionError for what is damaged, or of another version."""
         body = dumped[64:]
         if hashlib.sha256(body).hexdigest().encode() != dumped[:64]:
             raise ValueError("the catalog is damaged")

@@ -80,11 +80,13 @@ def hold(file: IO[bytes]) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Removes the unfinished files that nobody has written to for a day and no process holds."""
+    """Removes the unfinished files that nobody has written to for a day and no process holds, and unfinished folders as old."""
     long_ago = time.time() - _ABANDONED_SECONDS
     for path in (*folder.glob(f"{UNFINISHED}*"), *(folder / SCRATCH).glob("*")):
         with suppress(OSError):  # another process may be at it, too
             found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_mtime < long_ago and path.name.startswith(UNFINISHED):
+                shutil.rmtree(path, ignore_errors=True)
             if stat.S_ISREG(found.st_mode) and found.st_mtime < long_ago:
                 with path.open("r+b") as file:
                     if not _is_held(file):

@@ -108,13 +108,11 @@ async def in_thread(
     *,
     patience: float = 0,
     undo: Callable[[R], object] | None = None,
-    stop: Callable[[], object] | None = None,
     limiter: anyio.CapacityLimiter | None = None,
 ) -> R:
     """What ``act`` answers, from a thread. Cancelled, waits ``patience`` seconds for the thread and then leaves it behind, to end
     when it may: until then it keeps its place in ``limiter`` (the event loop's own by default), and in the ``share`` of whose
-    call it is. ``stop`` is called then, to tell the thread that nobody waits any more; ``undo``, in a thread, with an answer that
-    nobody takes."""
+    call it is. ``undo`` is called, in a thread, with an answer that nobody takes any more."""
     answers: list[R] = []
     ended = threading.Event()
     has_begun = is_left = False
@@ -138,8 +136,6 @@ async def in_thread(
     except anyio.get_cancelled_exc_class():
         if not has_begun:
             places.give_back()
-        if stop is not None:
-            stop()
         with anyio.CancelScope(shield=True):
             if patience and has_begun:
                 await to_thread.run_sync(ended.wait, patience, limiter=anyio.CapacityLimiter(1))

@@ -9,14 +9,14 @@ from functools import cmp_to_key
 from typing import Any
 
 from quilt_mcp.backends.searching.package_hits import moment_of, time_text
+from quilt_mcp.backends.searching.places import Place
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.search.facet import Facet, Facets, chosen
 from quilt_mcp.domain.search.query.term import Query
 from quilt_mcp.domain.search.request import Hit
-from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.search import entries
 from quilt_mcp.search.catalog import Catalog
-from quilt_mcp.search.entries import After, Details, Entries, EntryOrder, EntryRow
+from quilt_mcp.search.entries import Details, Entries, EntryOrder, EntryRow
 from quilt_mcp.search.state import State
 
 Row = tuple[Catalog, State, EntryRow]
@@ -37,19 +37,19 @@ async def page(
     query: Query,
     order: EntryOrder,
     limit: int,
-    place: list[Any],
+    place: Place,
     *,
     whole: bool,
 ) -> EntryPage:
-    """``place``: empty, or what ``after`` of the page before was; InvalidArgument for one that cannot have been."""
+    """Raises InvalidArgument for a place that is none in this order."""
     rows: list[Row] = []
     found: list[Entries] = []
     for catalog, state in catalogs:
-        after = _after(order, place, catalog.url) if place else None
+        after = place.after(order, catalog.url)
         some = await catalog.ask(
             state,
             lambda connection, view, after=after: entries.find(
-                connection, view, query, order, limit + 1, after, counts=not place
+                connection, view, query, order, limit + 1, after, counts=not place.at
             ),
         )
         found.append(some)
@@ -88,18 +88,6 @@ def _hit(url: str, row: EntryRow, file: Details) -> Hit:
         hash=f"{file.hash_type}:{file.hash_value}" if file.hash_value else None,
         physical_key=file.physical_key,
     )
-
-
-def _after(order: EntryOrder, place: list[Any], url: str) -> After:
-    """Equal rows of different registries are in the order of these."""
-    owner, *values = place
-    is_sound = isinstance(owner, str) and [*map(type, values)] == [int if order.is_numeric else str, int, int]
-    if not is_sound:
-        raise InvalidArgument(
-            "The cursor does not belong to this call.",
-            next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
-        )
-    return After(tuple(values), with_equal=url > owner)
 
 
 def facets(found: Sequence[Entries], wanted: Sequence[str]) -> Facets:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from anyio import to_thread
 
 from quilt_mcp.backends.searching.conditions import as_query
 from quilt_mcp.backends.searching.package_hits import moment_of, time_text
-from quilt_mcp.domain.cursor import encode_cursor
+from quilt_mcp.backends.searching.places import Place
 from quilt_mcp.domain.search.facet import Facet, Facets, chosen
 from quilt_mcp.domain.search.query.term import And, Query
 from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest
@@ -22,6 +20,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import objects
 from quilt_mcp.search.engine import Engine
 from quilt_mcp.search.head import micros
+from quilt_mcp.search.parts import typed
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold
 
 MOST: Final = 20_000
@@ -39,18 +38,18 @@ class ObjectSearch:
         request: SearchRequest,
         query: Query,
         order: Order,
-        now: datetime,
         limit: int,
-        place: list[Any],
+        place: Place,
         marks: Sequence[str | bool],
     ) -> Found:
         if request.conditions:
-            query = And((query, as_query(request.conditions, "objects", now)))
-        start = place[0] if place and isinstance(place[0], int) else 0
+            query = And((query, as_query(request.conditions, "objects", place.now)))
+        start = place.start()
         folder = self._private.path() / SCRATCH
-        folder.mkdir(mode=0o700, exist_ok=True)
         warnings: list[str] = []
-        with tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder) as file:
+        with typed(folder):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        with typed(folder), tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder) as file:
             hold(file)
             for registry in registries:
                 listed = await _listed(registry)
@@ -79,7 +78,7 @@ class ObjectSearch:
         end = start + len(hits)
         further = None
         if hits and end < found.total:
-            further = encode_cursor(marks, "{}", json.dumps([end]), found.total, now.isoformat())
+            further = Place(place.now, {}, [end], found.total).encode(marks)
         facets = _facets(found, request.facets) if request.facets and not start else None
         if not found.total and not start:
             warnings.append(

@@ -22,8 +22,8 @@ from quilt_mcp.backends.searching import entry_hits, package_hits
 from quilt_mcp.backends.searching.conditions import as_query
 from quilt_mcp.backends.searching.object_hits import ObjectSearch
 from quilt_mcp.backends.searching.package_hits import PackageWhere, Ranked
+from quilt_mcp.backends.searching.places import Place
 from quilt_mcp.domain.address import PackageUri, parse_registry
-from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress, no_progress
@@ -32,12 +32,12 @@ from quilt_mcp.domain.search.facet import Facets, chosen, no_facet
 from quilt_mcp.domain.search.query.parse import parse_query
 from quilt_mcp.domain.search.query.term import And, Query, Term, terms
 from quilt_mcp.domain.search.request import BEST, Found, Hit, Order, SearchRequest, check_facets
-from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, RegistryNotFound
+from quilt_mcp.errors import NotSupported, QuiltError, RegistryNotFound
 from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
 from quilt_mcp.registry.reading.pointed import listed_mark
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
-from quilt_mcp.search.catalog import Catalog
+from quilt_mcp.search.catalog import Catalog, expired
 from quilt_mcp.search.engine import Connection, DamagedPart, Engine
 from quilt_mcp.search.entries import EntryOrder
 from quilt_mcp.search.folder import CatalogFolder
@@ -110,13 +110,12 @@ class RegistrySearch:
         check_facets(request)
         order = Order.parse(request.sort, request.scope)
         marks = self._marks(request)
-        pins: dict[str, str] = {}
-        place: list[Any] = []
-        total, now = 0, datetime.fromtimestamp(self._clock(), UTC)
-        if cursor is not None:
-            pinned, placed, total, since = decode_cursor(cursor, marks, str, str, int, str)
-            pins, place = _json(pinned, dict), _json(placed, list)
-            now = datetime.fromisoformat(since)
+        place = (
+            Place(datetime.fromtimestamp(self._clock(), UTC))
+            if cursor is None
+            else Place.decode(cursor, marks)
+        )
+        now = place.now
         query = parse_query(request.text, request.scope, now)
         if request.scope == "objects":
             return await self._objects.page(
@@ -124,27 +123,27 @@ class RegistrySearch:
                 request,
                 query,
                 order,
-                now,
                 limit,
                 place,
                 marks,
             )
-        brought = await self._brought(request, pins, progress)
+        brought = await self._brought(request, place.pins, progress)
         asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
         warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         answer = self._packages if request.scope == "packages" else self._entries
         try:
-            hits, after, total, facets, said = await answer(asked, limit, place, total)
-        except DamagedPart:
+            hits, after, total, facets, said = await answer(asked, limit, place)
+        except DamagedPart as error:
             if cursor is not None:
-                raise
-            brought = await self._brought(request, pins, progress)
+                raise expired(", ".join(place.pins)) from error
+            brought = await self._brought(request, place.pins, progress)
             asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
-            hits, after, total, facets, said = await answer(asked, limit, place, total)
+            hits, after, total, facets, said = await answer(asked, limit, place)
         further = None
         if after is not None:
-            states = {catalog.url: state.digest for catalog, state in asked.catalogs}
-            further = encode_cursor(marks, json.dumps(states), json.dumps(after), total, now.isoformat())
+            # What holds nothing was perhaps never kept, and has nothing to go on with.
+            pins = {catalog.url: state.digest for catalog, state in asked.catalogs if state.packages}
+            further = Place(now, pins, after, total).encode(marks)
         if total == 0 and cursor is None:
             said = (*said, *await self._why_nothing(asked))
         return Found(tuple(hits), further, total, (*warnings, *said), facets)
@@ -242,10 +241,9 @@ class RegistrySearch:
     # -- packages --
 
     async def _packages(
-        self, asked: _Asked, limit: int, place: list[Any], total: int
+        self, asked: _Asked, limit: int, place: Place
     ) -> tuple[list[Hit], list[Any] | None, int, Facets | None, tuple[str, ...]]:
-        del total
-        start = place[0] if place and isinstance(place[0], int) else 0
+        start = place.start()
         where = PackageWhere(asked.request.conditions)
         found: list[Ranked] = []
         for catalog, state in asked.catalogs:
@@ -293,15 +291,15 @@ class RegistrySearch:
     # -- files --
 
     async def _entries(
-        self, asked: _Asked, limit: int, place: list[Any], total: int
+        self, asked: _Asked, limit: int, place: Place
     ) -> tuple[list[Hit], list[Any] | None, int, Facets | None, tuple[str, ...]]:
         conditions = as_query(asked.request.conditions, "entries", asked.now)
         query = And((asked.query, conditions)) if asked.request.conditions else asked.query
         order = EntryOrder(asked.order.field, asked.order.is_descending)
         page = await entry_hits.page(asked.catalogs, query, order, limit, place, whole=asked.request.detail)
         wanted = asked.request.facets
-        facets = entry_hits.facets(page.found, wanted) if wanted and not place else None
-        return page.hits, page.after, total if place else page.total, facets, ()
+        facets = entry_hits.facets(page.found, wanted) if wanted and not place.at else None
+        return page.hits, page.after, place.total if place.at else page.total, facets, ()
 
     # -- what is said --
 
@@ -386,16 +384,3 @@ def _ranked(
 
 def _header(message: str | None, metadata: str | None) -> Header:
     return Header({"message": message, "user_meta": None if metadata is None else json.loads(metadata)})
-
-
-def _json(text: str, kind: type[Any]) -> Any:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, kind):
-        raise InvalidArgument(
-            "The cursor does not belong to this call.",
-            next_step="Give next_cursor of the last answer with the other arguments as they were, or call again without cursor.",
-        )
-    return found

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio import to_thread
@@ -22,13 +22,22 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.errors import AccessError, IntegrityError, NotFound, QuiltError, StorageUnavailable
+from quilt_mcp.errors import (
+    AccessError,
+    InputError,
+    IntegrityError,
+    ObjectArchived,
+    QuiltError,
+    StorageUnavailable,
+    Undecodable,
+)
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.pointed import LatestPointers, Mark, Pointed, TimedPointers, name_in
 from quilt_mcp.registry.reading.readme import README, read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
+from quilt_mcp.search.engine import OddRows
 from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
 from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread
@@ -39,8 +48,6 @@ FRESH_SECONDS: Final = 15.0
 """How long a bucket's listing is believed. A folder is looked at each time."""
 READMES: Final = 200
 """READMEs that are read from a bucket in one call, each a request; the others as later calls come."""
-BATCH_BYTES: Final = 160 << 20
-"""Text of manifests that become one part."""
 BATCH_PACKAGES: Final = 2_000
 FIRST_PACKAGES: Final = 200
 """The first part of a catalog is small, so that there is soon something to search."""
@@ -48,6 +55,8 @@ AT_ONCE: Final = 8
 MOST_PARTS: Final = 32
 MOST_DEAD: Final = 0.3
 SMALL_PART: Final = 300_000
+UNREAD_SECONDS: Final = 60.0
+"""After which a package of a bucket that could not be read is tried again though its pointer is the same; in a folder, always."""
 _REQUESTS_A_PACKAGE: Final = 3
 _README_SECONDS: Final = 10.0
 _UNREAD_SHOWN: Final = 3
@@ -95,6 +104,8 @@ class Cataloguer:
         self._begun = time.monotonic()
         self._read = self._bytes = self._readmes = 0
         self._is_folder = registry.store.pages is None
+        self._silent: StorageUnavailable | None = None
+        """The store stopped answering in the middle."""
 
     async def bring(self) -> Brought:
         """Raises as a listing does where the registry may not be listed. Where its store does not answer, the catalog is told as
@@ -108,61 +119,68 @@ class Cataloguer:
             except StorageUnavailable as error:
                 if not state.packages:
                     raise
-                when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
-                said = f"not_refreshed: {self._registry.url} does not answer ({error.message}); this is what it held at {when}."
-                return Brought(state, (said,))
+                return Brought(state, (self._not_refreshed(state, error),))
             with self._catalog.folder.building() as may_build:
                 if not may_build:
                     return Brought(state, (*self._told(state), self._busy(state)))
-                state = await to_thread.run_sync(self._catalog.state)
-                state = await self._build(replace(state, notices=notices), latest)
+                before = await to_thread.run_sync(self._catalog.state)
+                state = await self._build(before, replace(before, notices=notices), latest)
+            if self._silent is not None:
+                if not state.packages:
+                    raise self._silent
+                return Brought(state, (*self._told(state), self._not_refreshed(before, self._silent)))
             self._catalog.looked_at = time.monotonic()
             return Brought(state, self._told(state))
 
     # -- building --
 
-    async def _build(self, state: State, latest: Mapping[str, Mark]) -> State:
-        before = state
+    async def _build(self, kept: State, state: State, latest: Mapping[str, Mark]) -> State:
         learned = await to_thread.run_sync(self._catalog.learned.columns)
-        packages = {name: one for name, one in state.packages.items() if name in latest}
+        packages = _without_orphans({name: one for name, one in state.packages.items() if name in latest})
         unread = {
             name: one
             for name, one in state.unread.items()
             if name in latest and one.seen == latest[name].text
         }
-        wanted = [
+        if self._is_folder or self._catalog.since_unread() >= UNREAD_SECONDS:
+            self._catalog.tried_unread = time.monotonic()
+            again, unread = unread, {}
+        else:
+            again = {}
+        changed = [
             name
             for name, one in latest.items()
-            if name not in unread and (name not in packages or packages[name].seen != one.text)
+            if name not in unread
+            and name not in again
+            and (name not in packages or packages[name].seen != one.text)
         ]
-        new = len(wanted)
         behind = [
             name
             for name, one in packages.items()
             if self._lacks(one, learned) and one.seen == latest[name].text
         ]
-        wanted += behind[:READMES]
+        new = len(changed) + len(again)
+        wanted = [*changed, *again, *behind[: max(0, READMES - len(changed))]]
         state = replace(state, packages=packages, unread=unread, as_of=self._clock(), waiting=new)
-        at = 0
-        while at < len(wanted) and not self._is_spent():
-            most = FIRST_PACKAGES if not state.parts and not self._is_folder else BATCH_PACKAGES
-            batch = Batch(self._catalog.folder.scratch())
-            try:
-                taken, state = await self._gather(state, latest, learned, wanted[at : at + most], batch)
-                if len(batch):
-                    part = await self._catalog.engine.run(
-                        lambda connection, batch=batch: batch.finish(connection, self._catalog.folder.path())
-                    )
-                    state = _added(state, part)
-            finally:
-                await to_thread.run_sync(batch.discard)
-            at += taken
-            state = replace(state, waiting=max(0, new - at))
-            await to_thread.run_sync(self._catalog.keep, state)
+        at, most = 0, BATCH_PACKAGES if state.parts or self._is_folder else FIRST_PACKAGES
+        while at < len(wanted) and not self._is_spent() and self._silent is None:
+            some = wanted[at : at + most]
+            found = await self._batch(state, latest, learned, some)
+            if found is None:
+                # The engine does not take what is in it: which package it is turns out when it is alone.
+                if len(some) > 1:
+                    most = len(some) // 2
+                    continue
+                odd = {**state.unread, some[0]: Unread(latest[some[0]].text, Undecodable.code)}
+                left = {name: one for name, one in state.packages.items() if name != some[0]}
+                found = 1, replace(state, packages=left, unread=odd)
+            at += found[0]
+            most = max(most, min(2 * most, BATCH_PACKAGES))
+            state = replace(found[1], waiting=max(0, new - at))
+            kept = await self._keep(kept, state)
             await self._progress(at, len(wanted), f"{at:,} of {counted(len(wanted), 'package')} read")
         state = await self._merge(state)
-        if replace(state, as_of=before.as_of) != before:
-            await to_thread.run_sync(self._catalog.keep, state)
+        await self._keep(kept, state)
         return state
 
     @staticmethod
@@ -171,6 +189,37 @@ class Cataloguer:
         return known.part != ALIAS and (
             known.lacks_text or len(learned.get(known.top_hash, ())) > known.columns
         )
+
+    async def _keep(self, kept: State, state: State) -> State:
+        """Nothing is written where only the moment is another."""
+        if kept.as_of and replace(state, as_of=kept.as_of) == kept:
+            return kept
+        await to_thread.run_sync(self._catalog.keep, state)
+        return state
+
+    async def _batch(
+        self,
+        state: State,
+        latest: Mapping[str, Mark],
+        learned: Mapping[str, Sequence[str]],
+        names: list[str],
+    ) -> tuple[int, State] | None:
+        """How many of ``names`` were taken, and the state with them; None where the engine does not take what is in one."""
+        folder = self._catalog.folder
+        batch = Batch(folder.scratch())
+        try:
+            taken, state = await self._gather(state, latest, learned, names, batch)
+            if len(batch):
+                part = await self._catalog.engine.run(
+                    lambda connection: batch.finish(connection, folder.path())
+                )
+                state = _added(state, part)
+            return taken, state
+        except OddRows:
+            return None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(batch.discard)
 
     def _is_spent(self) -> bool:
         bounds = self._bounds
@@ -201,13 +250,13 @@ class Cataloguer:
         def within() -> Iterator[str]:
             nonlocal taken
             for name in names:
-                if taken and (self._is_spent() or batch.bytes >= BATCH_BYTES):
+                if self._silent is not None or (taken and (self._is_spent() or batch.is_full)):
                     return
                 taken += 1
                 yield name
 
         async def take(key: str) -> None:
-            nonlocal number
+            nonlocal number, taken
             seen = latest[key].text
             try:
                 found = await self._open(key, latest[key])
@@ -229,9 +278,12 @@ class Cataloguer:
                     number += 1
                     await to_thread.run_sync(batch.add, head, _lines(manifest))
                 packages[key] = Known(head.number, manifest.top_hash, seen, "", lacks_text, len(columns))
-            except (IntegrityError, NotFound, AccessError) as error:
+            except (IntegrityError, InputError, AccessError, ObjectArchived) as error:
                 packages.pop(key, None)
                 unread[key] = Unread(seen, error.code)
+            except StorageUnavailable as error:
+                self._silent = error
+                taken -= 1
             finally:
                 self._read += 1
 
@@ -309,6 +361,13 @@ class Cataloguer:
             said.append(self._partial(state, waiting))
         return tuple(said)
 
+    def _not_refreshed(self, state: State, error: QuiltError) -> str:
+        said = f"not_refreshed: {self._registry.url} does not answer ({error.message})"
+        if not state.as_of:
+            return f"{said}; this is what came before."
+        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+        return f"{said}; this is what it held at {when}."
+
     def _partial(self, state: State, waiting: int) -> str:
         there = len(state.packages)
         spent = time.monotonic() - self._begun
@@ -321,14 +380,21 @@ class Cataloguer:
         return f"{said} Call again to go on where this ended, or with build=true to read all of it at once."
 
     def _busy(self, state: State) -> str:
-        when = (
-            datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
-            if state.as_of
-            else "no time yet"
-        )
-        return (
-            f"busy: another process is reading {self._registry.url}; this is what its catalog held at {when}."
-        )
+        said = f"busy: another process is reading {self._registry.url}"
+        if not state.as_of:
+            return f"{said} for the first time; nothing can be searched yet. Call again in a few seconds."
+        when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
+        return f"{said}; this is what its catalog held at {when}."
+
+
+def _without_orphans(packages: dict[str, Known]) -> dict[str, Known]:
+    """Without pointers to revisions for which another pointer stood that is gone."""
+    heads = {(name_in(key), one.top_hash) for key, one in packages.items() if one.part != ALIAS}
+    return {
+        key: one
+        for key, one in packages.items()
+        if one.part != ALIAS or not one.top_hash or (name_in(key), one.top_hash) in heads
+    }
 
 
 def _added(state: State, part: Part) -> State:
@@ -343,7 +409,7 @@ def _head(
 ) -> Head:
     header, totals = manifest.header, manifest.totals
     workflow = header.workflow
-    workflow_id = workflow.get("id") if workflow is not None else None
+    workflow_id: Any = workflow.get("id") if isinstance(workflow, Mapping) else None
     return Head(
         number,
         name,
