@@ -106,7 +106,11 @@ class DirectOps(LinkOps):
         self._named = NamedRevisions()
         self._clock = clock
         self.catalogs = RegistrySearch(
-            self._registry, lambda: self.registries, self._manifests.private, clock=clock
+            self._registry,
+            lambda: self.registries,
+            self._manifests.private,
+            bound=self._manifests.bound,
+            clock=clock,
         )
         self.search: SupportsSearch = self.catalogs
 

@@ -42,6 +42,7 @@ class Catalog:
     def state(self) -> State:
         """Blocks. What holds now, whoever built it; parts that are damaged are left out, so that they are built anew."""
         mark = self.folder.mark()
+        self.folder.touch()
         if self._state is None or self._state[0] != mark:
             self._state = (mark, self._undamaged(self.folder.load()))
         return self._state[1]
@@ -71,7 +72,7 @@ class Catalog:
         found = await to_thread.run_sync(self.folder.pinned, digest)
         if found is None or await to_thread.run_sync(self.folder.damaged, found.parts):
             raise InvalidArgument(
-                f"What this cursor pages through is gone: {self.url} changed several times since.",
+                f"What this cursor pages through is gone: {self.url} changed several times since, or the cache was cleared.",
                 next_step="Make the same call again without cursor.",
                 details={"reason": "cursor_expired", "registry": self.url},
             )

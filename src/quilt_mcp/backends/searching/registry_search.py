@@ -40,6 +40,7 @@ from quilt_mcp.search.folder import CatalogFolder
 from quilt_mcp.search.ranking import rank
 from quilt_mcp.search.state import State
 from quilt_mcp.search.view import View
+from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import SCRATCH, PrivateFolder
 
 MOST_ENTRIES: Final = 1_000
@@ -70,12 +71,15 @@ class RegistrySearch:
         registries: Callable[[], Sequence[str]],
         private: PrivateFolder,
         *,
+        bound: CacheBound | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``registries``: URLs of those that are searched where a search names none."""
+        """``registries``: URLs of those that are searched where a search names none. ``private``: the cache folder, and ``bound``
+        what it may weigh."""
         self._registry = registry
         self._registries = registries
         self._private = private
+        self._bound = bound
         self._clock = clock
         self._engine = Engine(lambda: private.path() / SCRATCH)
         self._catalogs: dict[str, Catalog] = {}
@@ -183,7 +187,7 @@ class RegistrySearch:
 
     def _catalog(self, url: str) -> Catalog:
         if url not in self._catalogs:
-            self._catalogs[url] = Catalog(CatalogFolder(self._private, url), self._engine)
+            self._catalogs[url] = Catalog(CatalogFolder(self._private, url, bound=self._bound), self._engine)
         return self._catalogs[url]
 
     # -- packages --

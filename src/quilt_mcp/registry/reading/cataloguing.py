@@ -31,7 +31,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
-from quilt_mcp.search.state import Known, Part, State, Unread
+from quilt_mcp.search.state import Known, Part, State, Unread, sized
 from quilt_mcp.search.view import live_count
 from quilt_mcp.storage.workers import for_each
 
@@ -301,6 +301,11 @@ class Cataloguer:
         waiting = state.waiting
         if waiting:
             said.append(self._partial(state, waiting))
+        if self._catalog.folder.is_beyond_bound(state):
+            said.append(
+                f"cache_full: the catalog of {self._registry.url} takes {sized(state.parts) / 1e6:,.1f} MB, more than the cache "
+                "folder may. It stays while it is the last that is searched; set QUILT_MCP_CACHE_BYTES higher."
+            )
         return tuple(said)
 
     def _partial(self, state: State, waiting: int) -> str:
