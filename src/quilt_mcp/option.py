@@ -149,7 +149,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_CACHE_DIR",
         "folder",
         "the user's cache folder",
-        "Where manifests, what was found out of them and the catalogs of searches are kept. Safe to delete at any time.",
+        "Where manifests, what was found out about them and catalogs for search are kept. Safe to delete at any time.",
     ),
     Option(
         "cache_bytes",
