@@ -130,7 +130,6 @@ class RegistrySearch:
             )
         brought = await self._brought(request, pins, progress)
         asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
-        warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         answer = self._packages if request.scope == "packages" else self._entries
         try:
             hits, after, total, facets, said = await answer(asked, limit, place, total)
@@ -140,6 +139,7 @@ class RegistrySearch:
             brought = await self._brought(request, pins, progress)
             asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
             hits, after, total, facets, said = await answer(asked, limit, place, total)
+        warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         further = None
         if after is not None:
             states = {catalog.url: state.digest for catalog, state in asked.catalogs}
