@@ -350,19 +350,6 @@ def test_what_a_killed_build_left_is_swept(tmp_path: Path, store: LocalStore) ->
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_the_folders_of_builds_that_were_killed_a_day_ago_are_swept_and_the_engines_is_not(
-    tmp_path: Path,
-) -> None:
-    made = [tmp_path / "scratch" / name for name in ("unfinished-old", "unfinished-young", "engine")]
-    for path in made:
-        path.mkdir(parents=True)
-        (path / "heads").write_bytes(b"x")
-    for path in (made[0], made[2]):
-        os.utime(path, (1, 1))
-    PrivateFolder(tmp_path).path()
-    assert [path.exists() for path in made] == [False, True, True]
-
-
 def test_case_E7_a_cache_folder_that_cannot_be_made_has_another_in_its_place(
     tmp_path: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -201,15 +201,15 @@ def test_who_waited_for_a_folder_that_was_removed_meanwhile_locks_the_one_that_i
         (cache / catalog(1)).mkdir(exist_ok=True)
         return cache / catalog(1)
 
-    really_hold = cached.hold
+    really_held = cached.is_held
 
-    def hold(file: object) -> bool:
+    def is_held(file: object) -> bool:
         if asked == 1:
             shutil.rmtree(cache / catalog(1))
-        return really_hold(file)  # type: ignore[arg-type]
+        return really_held(file)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cached, "hold", hold)
+        patch.setattr(cached, "is_held", is_held)
         with alone(folder) as is_alone:
             assert is_alone and asked == 2
             with alone(lambda: cache / catalog(1)) as other:

@@ -42,7 +42,6 @@ class Catalog:
     def state(self) -> State:
         """Blocks. What holds now, whoever built it; parts that are damaged are left out, so that they are built anew."""
         mark = self.folder.mark()
-        self.folder.touch()
         if self._state is None or self._state[0] != mark:
             self._state = (mark, self._undamaged(self.folder.load()))
         return self._state[1]
@@ -50,12 +49,14 @@ class Catalog:
     def keep(self, state: State) -> None:
         """Blocks."""
         self.folder.save(state)
+        self.folder.weigh(state)
         self._state = (self.folder.mark(), state)
 
     async def ask(self, state: State, work: Callable[[Connection, View], T]) -> T:
         """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: the next search finds out
         which one, and builds it anew."""
         view = View(self.folder.path(), state)
+        self.folder.touch()
         try:
             return await self.engine.run(lambda connection: work(connection, view))
         except DamagedPart:
@@ -72,7 +73,7 @@ class Catalog:
         found = await to_thread.run_sync(self.folder.pinned, digest)
         if found is None or await to_thread.run_sync(self.folder.damaged, found.parts):
             raise InvalidArgument(
-                f"What this cursor pages through is gone: {self.url} changed several times since, or the cache was cleared.",
+                f"What this cursor pages through is gone: {self.url} changed several times since.",
                 next_step="Make the same call again without cursor.",
                 details={"reason": "cursor_expired", "registry": self.url},
             )

@@ -27,6 +27,8 @@ from quilt_mcp.search.state import FORMAT, Part, State, sized
 from quilt_mcp.storage.cached import CATALOGS, LOCK, CacheBound, alone
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, is_own_file
 
+ROOT: Final = CATALOGS
+"""The folder of all catalogs in the cache."""
 _KEPT_STATES: Final = 5
 _TOUCHED_SECONDS: Final = 60.0
 
@@ -45,12 +47,12 @@ class CatalogFolder:
         """Bytes of tables that the bound was told of."""
         self._touched_at = -math.inf
         self.url = url
-        self._id = hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
+        self._id = f"v{FORMAT}-" + hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
         self._proven: set[str] = set()
         """Tables that were found to be what they are named by."""
 
     def path(self) -> Path:
-        found = self._private.path() / CATALOGS / f"v{FORMAT}-{self._id}"
+        found = self._private.path() / ROOT / self._id
         with typed(found):
             found.mkdir(parents=True, exist_ok=True, mode=0o700)
         return found
@@ -95,22 +97,6 @@ class CatalogFolder:
                     Path(file.name).unlink(missing_ok=True)
         with suppress(OSError):  # another process may be at it, too
             self._clean(folder)
-        self.touch()
-        if self._bound is not None:
-            size = sized(state.parts)
-            self._bound.saved(folder, 2 * len(body) + max(size - self._weighed, 0))
-            self._weighed = size
-
-    def touch(self) -> None:
-        """It is in use now. Told to other processes once a minute."""
-        if time.monotonic() - self._touched_at >= _TOUCHED_SECONDS:
-            with suppress(OSError):
-                os.utime(self.path() / LOCK)
-                self._touched_at = time.monotonic()
-
-    def is_beyond_bound(self, state: State) -> bool:
-        """Whether its tables alone weigh more than all of the cache may."""
-        return self._bound is not None and sized(state.parts) > self._bound.max_bytes
 
     def _read(self, name: str) -> State | None:
         try:
@@ -153,6 +139,27 @@ class CatalogFolder:
     def doubt(self) -> None:
         """A table could not be read: each is to be proven anew."""
         self._proven.clear()
+
+    # -- what it weighs --
+
+    def touch(self) -> None:
+        """It is in use now. Told to other processes once a minute."""
+        if time.monotonic() - self._touched_at >= _TOUCHED_SECONDS:
+            with suppress(OSError):
+                os.utime(self.path() / LOCK)
+                self._touched_at = time.monotonic()
+
+    def weigh(self, state: State) -> None:
+        """To be called when ``state`` was saved: others make room."""
+        self.touch()
+        if self._bound is not None:
+            size = sized(state.parts)
+            self._bound.saved(self.path(), max(size - self._weighed, 0))
+            self._weighed = size
+
+    def is_beyond_bound(self, state: State) -> bool:
+        """Whether its tables alone weigh more than all of the cache may."""
+        return self._bound is not None and sized(state.parts) > self._bound.max_bytes
 
     def remove(self) -> None:
         shutil.rmtree(self.path(), ignore_errors=True)

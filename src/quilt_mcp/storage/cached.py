@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from quilt_mcp.errors import StorageUnavailable
-from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, hold
+from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, is_held
 
 Kind = Literal["manifest", "catalog"]
 CATALOGS: Final = "search"
@@ -94,7 +94,7 @@ def alone(folder: Callable[[], Path]) -> Generator[bool]:
         except FileNotFoundError:
             continue
         with file:
-            if not hold(file):
+            if is_held(file):
                 break
             if _is_there(file, path):
                 yield True

@@ -71,34 +71,37 @@ class PrivateFolder:
         return self._instead
 
 
-def hold(file: IO[bytes]) -> bool:
-    """Marks an unfinished file as a living process's, until it is closed. False: another one holds it. Where files cannot be
-    locked, its age protects it."""
+def hold(file: IO[bytes]) -> None:
+    """Marks an unfinished file as a living process's, until it is closed. Where files cannot be locked, its age protects it."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the unfinished files that nobody has written to for a day and no process holds."""
+    long_ago = time.time() - _ABANDONED_SECONDS
+    for path in (*folder.glob(f"{UNFINISHED}*"), *(folder / SCRATCH).glob("*")):
+        with suppress(OSError):  # another process may be at it, too
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_mtime < long_ago:
+                with path.open("r+b") as file:
+                    if not is_held(file):
+                        path.unlink()
+
+
+def is_held(file: IO[bytes]) -> bool:
+    """Whether another process holds it. Where none does, this one does from now on, until it is closed."""
     try:
         import fcntl
 
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
     except (ImportError, OSError):
-        pass
-    return True
-
-
-def _sweep(folder: Path) -> None:
-    """Removes the unfinished files and folders that nobody has written to for a day and no process holds."""
-    long_ago = time.time() - _ABANDONED_SECONDS
-    for path in (*folder.glob(f"{UNFINISHED}*"), *(folder / SCRATCH).glob("*")):
-        with suppress(OSError):  # another process may be at it, too
-            found = path.lstat()
-            if found.st_mtime >= long_ago:
-                continue
-            if stat.S_ISDIR(found.st_mode) and path.name.startswith(UNFINISHED):
-                shutil.rmtree(path)
-            elif stat.S_ISREG(found.st_mode):
-                with path.open("r+b") as file:
-                    if hold(file):
-                        path.unlink()
+        return False
+    return False
 
 
 def folder_problem(folder: Path) -> str | None:
