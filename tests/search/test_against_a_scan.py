@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+from library import local_ops
 from scan import File, Maker, Package, file_fits, package_fits, text_of
 
-from conftest import local_ops
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.search.request import Hit, SearchRequest
 

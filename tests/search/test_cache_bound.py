@@ -12,9 +12,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+from library import local_ops, write_packages
 from scan import File, Package
 
-from conftest import local_ops, write_packages
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.errors import InvalidArgument
