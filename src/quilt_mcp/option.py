@@ -149,7 +149,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_CACHE_DIR",
         "folder",
         "the user's cache folder",
-        "Where manifests and what was found out about them are kept. Safe to delete at any time.",
+        "Where manifests, what was found out about them and catalogs for search are kept. Safe to delete at any time.",
     ),
     Option(
         "cache_bytes",
@@ -157,7 +157,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_CACHE_BYTES",
         "integer",
         "2147483648",
-        "Largest size of that cache in bytes.",
+        "Largest size of all that is kept there, in bytes; what was used longest ago makes room.",
     ),
     Option(
         "max_response_tokens",

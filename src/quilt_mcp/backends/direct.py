@@ -106,7 +106,11 @@ class DirectOps(LinkOps):
         self._named = NamedRevisions()
         self._clock = clock
         self.catalogs = LateSearch(
-            self._registry, lambda: self.registries, self._manifests.private, clock=clock
+            self._registry,
+            lambda: self.registries,
+            self._manifests.private,
+            bound=self._manifests.bound,
+            clock=clock,
         )
         self.keeps_catalogs = not options.is_shared
         self.search: SupportsSearch = self.catalogs

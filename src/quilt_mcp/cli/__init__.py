@@ -113,6 +113,10 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
             from quilt_mcp.cli.login import run_logout
 
             return run_logout(settings)
+        case "cache":
+            from quilt_mcp.cli.cache import run_cache
+
+            return run_cache(settings, arguments)
         case "doctor":
             from quilt_mcp.cli.doctor import run_doctor
 

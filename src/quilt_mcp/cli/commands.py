@@ -142,6 +142,26 @@ def _fill_doctor(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
 
 
+def _fill_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what",
+        choices=("show", "clear"),
+        metavar="WHAT",
+        help="show: what is kept, how much it weighs and when it was used last. clear: remove it; what is needed again is made "
+        "anew, and a server may be at work meanwhile. With --registry only the catalogs of that registry.",
+    )
+    parser.add_argument(
+        "--kind",
+        choices=("catalog", "manifest"),
+        help="Only catalogs of registries, made for search; or only what is kept of manifests.",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="With clear: say what would go, and remove nothing."
+    )
+    parser.add_argument("--json", action="store_true", help="Print JSON even on a terminal.")
+    add_settings(parser, serve=False, default=argparse.SUPPRESS)
+
+
 def _fill_install(parser: argparse.ArgumentParser) -> None:
     from quilt_mcp.cli.clients.table import CLIENTS
 
@@ -181,6 +201,12 @@ COMMANDS: Final[tuple[Command, ...]] = (
         SETUP,
         "Show what was found: which backend and why, whether it can be read and written, how to fix it.",
         _fill_doctor,
+    ),
+    Command(
+        "cache",
+        SETUP,
+        "Show what the cache folder keeps (manifests, catalogs for search), or clear it.",
+        _fill_cache,
     ),
     Command(
         "login",

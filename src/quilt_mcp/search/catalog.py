@@ -58,12 +58,14 @@ class Catalog:
     def keep(self, state: State) -> None:
         """Blocks."""
         self.folder.save(state)
+        self.folder.weigh(state)
         self._state = (self.folder.mark(), state)
 
     async def ask(self, state: State, work: Callable[[Connection, View], T]) -> T:
         """Raises as ``Engine.run``; DamagedPart where a table is not as it was written: the next search finds out
         which one, and builds it anew."""
         view = View(self.folder.path(), state)
+        self.folder.touch()
         try:
             return await self.engine.run(lambda connection: work(connection, view))
         except DamagedPart:

@@ -4,7 +4,7 @@
     state-<digest>.json     this one and a few before it, for those who page through them
     <kind>-<sha>.parquet    tables, never changed
     text.db                 what the ranking is made of
-    lock                    held by who builds
+    lock                    held by who builds; its time is that of the last use
 
 All of it may be deleted at any time; any number of processes may use it. What is damaged, or of another version, is made anew.
 """
@@ -12,36 +12,46 @@ All of it may be deleted at any time; any number of processes may use it. What i
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from typing import Final
 
 from quilt_mcp.search.parts import put, remove, sha256, table_path, typed
-from quilt_mcp.search.state import Part, State
-from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, hold, is_own_file
+from quilt_mcp.search.state import FORMAT, Part, State, sized
+from quilt_mcp.storage.cached import CATALOGS, LOCK, CacheBound, alone
+from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder, is_own_file
 
-ROOT: Final = "search"
+ROOT: Final = CATALOGS
 """The folder of all catalogs in the cache."""
 _CURRENT: Final = "catalog.json"
 _KEPT_STATES: Final = 5
+_TOUCHED_SECONDS: Final = 60.0
 
 
 class CatalogFolder:
     """Methods block. They raise StorageFull and StorageUnavailable."""
 
-    def __init__(self, private: PrivateFolder, url: str, owner: str = "") -> None:
-        """``owner``: whose rights it was read with, where several users' catalogs are kept apart."""
+    def __init__(
+        self, private: PrivateFolder, url: str, owner: str = "", bound: CacheBound | None = None
+    ) -> None:
+        """``owner``: whose rights it was read with, where several users' catalogs are kept apart. ``bound``: of the folder that
+        it shares with all else that is kept."""
         self._private = private
+        self._bound = bound
+        self._weighed = 0
+        """Bytes of tables that the bound was told of."""
+        self._touched_at = -math.inf
         self.url = url
-        self._id = hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
+        self._id = f"v{FORMAT}-" + hashlib.sha256(f"{owner}\0{url}".encode()).hexdigest()[:32]
         self._proven: dict[str, tuple[int, ...]] = {}
         """Tables that were found to be what they are named by, and how their files stood then."""
-        self._scratches = count()
 
     def path(self) -> Path:
         found = self._private.path() / ROOT / self._id
@@ -137,22 +147,37 @@ class CatalogFolder:
         """A table could not be read: each is to be proven anew."""
         self._proven.clear()
 
+    # -- what it weighs --
+
+    def touch(self) -> None:
+        """It is in use now. Told to other processes once a minute."""
+        if time.monotonic() - self._touched_at >= _TOUCHED_SECONDS:
+            with suppress(OSError):
+                os.utime(self.path() / LOCK)
+                self._touched_at = time.monotonic()
+
+    def weigh(self, state: State) -> None:
+        """To be called when ``state`` was saved: others make room."""
+        self.touch()
+        if self._bound is not None:
+            size = sized(state.parts)
+            self._bound.saved(self.path(), max(size - self._weighed, 0))
+            self._weighed = size
+
+    def is_beyond_bound(self, state: State) -> bool:
+        """Whether its tables alone weigh more than all of the cache may."""
+        return self._bound is not None and sized(state.parts) > self._bound.max_bytes
+
     def remove(self) -> None:
         shutil.rmtree(self.path(), ignore_errors=True)
 
     @contextmanager
     def building(self) -> Generator[bool]:
         """Whether this process may build for the length of the block; no other one does meanwhile."""
-        with typed(self._private.wanted), (self.path() / "lock").open("ab") as file:
-            try:
-                import fcntl
-
-                fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with typed(self._private.wanted), alone(self.path) as is_alone:
+            if not is_alone:
                 yield False
                 return
-            except (ImportError, OSError):
-                hold(file)
             for left in (self._private.path() / SCRATCH).glob(f"{UNFINISHED}{self._id}-*"):
                 shutil.rmtree(left, ignore_errors=True)
             for left in self.path().glob(f"{UNFINISHED}*"):

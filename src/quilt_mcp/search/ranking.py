@@ -42,7 +42,7 @@ class Texts:
     def scores(self, connection: Connection, view: View, query: Query) -> dict[int, float]:
         """By number, of the packages whose texts hold a word of the query. Takes in first what has come since."""
         wanted = match_text(query)
-        if not wanted:
+        if not wanted or not view.state.packages:
             return {}
         path = self._folder() / _FILE
         for _ in range(2):

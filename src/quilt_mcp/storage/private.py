@@ -89,11 +89,12 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             if stat.S_ISREG(found.st_mode) and found.st_mtime < long_ago:
                 with path.open("r+b") as file:
-                    if not _is_held(file):
+                    if not is_held(file):
                         path.unlink()
 
 
-def _is_held(file: IO[bytes]) -> bool:
+def is_held(file: IO[bytes]) -> bool:
+    """Whether another process holds it. Where none does, this one does from now on, until it is closed."""
     try:
         import fcntl
 

@@ -9,6 +9,7 @@ from quilt_mcp.domain.entry import Header
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import PrivateFolder
 from quilt_mcp.storage.store import ObjectStat
 
@@ -25,11 +26,13 @@ class LateSearch:
         registries: Callable[[], Sequence[str]],
         private: PrivateFolder,
         *,
+        bound: CacheBound | None,
         clock: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._registries = registries
         self._private = private
+        self._bound = bound
         self._clock = clock
         self._made: RegistrySearch | None = None
 
@@ -37,7 +40,9 @@ class LateSearch:
         if self._made is None:
             from quilt_mcp.backends.searching.registry_search import RegistrySearch
 
-            self._made = RegistrySearch(self._registry, self._registries, self._private, clock=self._clock)
+            self._made = RegistrySearch(
+                self._registry, self._registries, self._private, bound=self._bound, clock=self._clock
+            )
         return self._made
 
     def doubt(self, url: str) -> None:

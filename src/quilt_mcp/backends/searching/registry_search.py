@@ -44,6 +44,7 @@ from quilt_mcp.search.folder import CatalogFolder
 from quilt_mcp.search.ranking import rank
 from quilt_mcp.search.state import State
 from quilt_mcp.search.view import View
+from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import SCRATCH, PrivateFolder
 from quilt_mcp.storage.store import ObjectStat
 
@@ -71,12 +72,15 @@ class RegistrySearch:
         registries: Callable[[], Sequence[str]],
         private: PrivateFolder,
         *,
+        bound: CacheBound | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``registries``: URLs of those that are searched where a search names none."""
+        """``registries``: URLs of those that are searched where a search names none. ``private``: the cache folder, and ``bound``
+        what it may weigh."""
         self._registry = registry
         self._registries = registries
         self._private = private
+        self._bound = bound
         self._clock = clock
         self._engine = Engine(lambda: private.path() / SCRATCH)
         self._catalogs: dict[tuple[str, bool], Catalog] = {}
@@ -129,7 +133,6 @@ class RegistrySearch:
             )
         brought = await self._brought(request, place.pins, progress)
         asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
-        warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         answer = self._packages if request.scope == "packages" else self._entries
         try:
             hits, after, total, facets, said = await answer(asked, limit, place)
@@ -139,6 +142,7 @@ class RegistrySearch:
             brought = await self._brought(request, place.pins, progress)
             asked = _Asked(request, query, order, [(catalog, one.state) for catalog, one in brought], now)
             hits, after, total, facets, said = await answer(asked, limit, place)
+        warnings = tuple(dict.fromkeys(said for _, one in brought for said in one.warnings))
         further = None
         if after is not None:
             # What holds nothing was perhaps never kept, and has nothing to go on with.
@@ -234,7 +238,7 @@ class RegistrySearch:
     def _catalog(self, url: str, *, all_revisions: bool = False) -> Catalog:
         key = (url, all_revisions)
         if key not in self._catalogs:
-            folder = CatalogFolder(self._private, url, "all revisions" if all_revisions else "")
+            folder = CatalogFolder(self._private, url, "all revisions" if all_revisions else "", self._bound)
             self._catalogs[key] = Catalog(folder, self._engine)
         return self._catalogs[key]
 

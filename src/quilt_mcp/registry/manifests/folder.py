@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -19,10 +18,11 @@ from typing import IO, Final
 from quilt_mcp.errors import QuiltError, StorageFull, StorageUnavailable
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines
+from quilt_mcp.search.state import FORMAT
+from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, hold, is_own_file
 
-_VERSION: Final = "v3"
-_OWN: Final = re.compile(r"(v[0-9]+-[0-9a-f]{40})[.-]")
+_VERSION: Final = 3
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -30,10 +30,10 @@ class CacheFolder:
     """Methods block. They raise StorageFull and StorageUnavailable where the folder cannot be used."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """``path`` is made for the first file; ``max_bytes`` bounds the files in it. Another one serves in its place where others
-        may write to it, or this account may not; nor is a file of another account believed."""
+        """``path`` is made for the first file; ``max_bytes`` bounds all that is kept in it. Another one serves in its place where
+        others may write to it, or this account may not; nor is a file of another account believed."""
         self.private = PrivateFolder(path)
-        self._max_bytes = max_bytes
+        self.bound = CacheBound(self.private, max_bytes, {"manifest": _VERSION, "catalog": FORMAT})
 
     def index(self, name: str) -> Index | None:
         """None when there is none, or it is not what it was."""
@@ -67,11 +67,13 @@ class CacheFolder:
         with self.new_file() as file:
             file.write(index.dump())
             file.flush()
+            size = file.tell()
             if copy is not None:
+                size += os.path.getsize(copy.name)
                 os.rename(copy.name, self._file(name, "lines"))
-            os.rename(file.name, self._file(name, "index"))
-        with suppress(OSError):  # another process may be at it, too
-            self._evict(name)
+            index_file = self._file(name, "index")
+            os.rename(file.name, index_file)
+        self.bound.saved(index_file.with_suffix(""), size)
 
     @contextmanager
     def new_file(self) -> Generator[IO[bytes]]:
@@ -106,23 +108,4 @@ class CacheFolder:
         )
 
     def _file(self, name: str, ending: str) -> Path:
-        return self.private.path() / f"{_VERSION}-{name}.{ending}"
-
-    def _evict(self, keep: str) -> None:
-        """Deletes what was used longest ago until the folder is within bounds. An index and its copy go together; only the index
-        tells when they were used."""
-        folder = self.private.path()
-        sizes: dict[str, int] = {}
-        used: dict[str, float] = {}
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):
-                stat = path.stat()
-                if own := _OWN.match(path.name):
-                    sizes[own[1]] = sizes.get(own[1], 0) + stat.st_size
-                    used[own[1]] = stat.st_mtime if path.suffix == ".index" else used.get(own[1], 0.0)
-        excess = sum(sizes.values()) - self._max_bytes
-        for own in sorted(used, key=used.__getitem__):
-            if excess > 0 and keep not in own:
-                excess -= sizes[own]
-                for path in folder.glob(f"{own}*"):
-                    path.unlink(missing_ok=True)
+        return self.private.path() / f"v{_VERSION}-{name}.{ending}"

@@ -40,7 +40,7 @@ from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import OddRows
 from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
-from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread
+from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread, sized
 from quilt_mcp.search.view import live_count
 from quilt_mcp.storage.workers import for_each
 
@@ -359,6 +359,11 @@ class Cataloguer:
         waiting = state.waiting
         if waiting:
             said.append(self._partial(state, waiting))
+        if self._catalog.folder.is_beyond_bound(state):
+            said.append(
+                f"cache_full: the catalog of {self._registry.url} takes {sized(state.parts) / 1e6:,.1f} MB, more than the cache "
+                "folder may. It stays while it is the last that is searched; set QUILT_MCP_CACHE_BYTES higher."
+            )
         return tuple(said)
 
     def _not_refreshed(self, state: State, error: QuiltError) -> str:
