@@ -122,7 +122,7 @@ def picture(place: Path) -> dict[str, tuple[int, int, int]]:
     return {
         str(path.relative_to(place)): (path.stat().st_ino, path.stat().st_mtime_ns, path.stat().st_size)
         for path in sorted(place.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "lock"  # whose time says when the catalog was used
     }
 
 

@@ -43,7 +43,7 @@ def opened(bucket: HeldBucket, moto: Server, moto_proxy: Proxy, tmp_path: Path) 
 
 def look_again(ops: IamOps) -> None:
     """As when a quarter of a minute has passed."""
-    for catalog in ops.search._catalogs.values():  # type: ignore[attr-defined]
+    for catalog in ops.search.made()._catalogs.values():  # type: ignore[attr-defined]
         catalog.doubt()
         catalog.tried_unread = 0.0
 
@@ -212,7 +212,7 @@ async def test_a_manifest_that_may_not_be_read_is_named_and_tried_again(
             await ask(ops)
         assert 1 < again.total <= 1 + 3
         with moto_proxy.recording() as soon:
-            for catalog in ops.search._catalogs.values():  # type: ignore[attr-defined]
+            for catalog in ops.search.made()._catalogs.values():  # type: ignore[attr-defined]
                 catalog.doubt()
             assert any("unread: lab/shut (" in said for said in (await ask(ops)).warnings)
         assert soon.total == 1

@@ -95,7 +95,7 @@ def test_while_a_process_builds_another_answers_from_what_is_there_and_says_so(
     async def main() -> None:
         assert (await ask(ops, "word")).total == 1
         registry.push(one_package("lab/two", "word"))
-        [catalog] = ops.search._catalogs.values()  # type: ignore[attr-defined]
+        [catalog] = ops.search.made()._catalogs.values()  # type: ignore[attr-defined]
         with catalog.folder.building() as may_build:
             assert may_build
             found = await ask(other, "word")
@@ -203,7 +203,7 @@ def test_what_another_process_reads_for_the_first_time_is_told_as_not_there_yet(
     shutil.rmtree(tmp_path / "cache")
 
     async def main() -> None:
-        [catalog] = ops.search._catalogs.values()  # type: ignore[attr-defined]
+        [catalog] = ops.search.made()._catalogs.values()  # type: ignore[attr-defined]
         with catalog.folder.building():
             found = await ask(local_ops(tmp_path / "registry", tmp_path / "cache"))
         assert found.total == 0
@@ -286,7 +286,7 @@ def test_a_cancelled_query_leaves_nothing_running_and_the_next_one_is_right(
 
     async def main() -> None:
         await ask(ops)
-        [catalog] = ops.search._catalogs.values()  # type: ignore[attr-defined]
+        [catalog] = ops.search.made()._catalogs.values()  # type: ignore[attr-defined]
         main_thread = {threading.get_ident()}
         endless = (
             "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range % 7 = b.range % 11"

@@ -31,6 +31,7 @@ from quilt_mcp.domain.search.request import SearchRequest
 from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.reading import cataloguing
+from quilt_mcp.search import parts
 
 pytestmark = pytest.mark.anyio
 
@@ -167,7 +168,7 @@ async def test_a_batch_is_cut_by_bytes_and_packages_and_the_parts_add_up(
     monkeypatch.setattr(cataloguing, "BATCH_PACKAGES", 3)
     await require_right(local_ops(tmp_path / "registry", tmp_path / "one"), registry.packages.values())
     monkeypatch.setattr(cataloguing, "BATCH_PACKAGES", 1_000)
-    monkeypatch.setattr(cataloguing, "BATCH_BYTES", 2_000)
+    monkeypatch.setattr(parts, "BATCH_BYTES", 2_000)
     await require_right(local_ops(tmp_path / "registry", tmp_path / "two"), registry.packages.values())
 
 

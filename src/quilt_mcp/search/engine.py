@@ -5,6 +5,7 @@ It runs statements of ours alone, over files that ``Parts`` wrote and proved; wh
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -163,6 +164,6 @@ def literal(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)
+        return repr(value) if math.isfinite(value) else f"'{value}'::DOUBLE"
     quoted = "'" + value.replace("'", "''") + "'"
     return quoted if "\0" not in value else _NUL.sub("'||chr(0)||'", quoted)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ BATCH_BYTES: Final = 160 << 20
 """Lines of entries that become one part."""
 HEAD_BYTES: Final = 12 << 20
 """What packages say of themselves, in one part: the engine holds it several times over."""
+_WILD: Final = re.compile(r"([*?\[])")
 _LINE: Final = 1 << 20
 """Of lines that are all shorter; the engine keeps twice as much for each thread that reads."""
 
@@ -58,7 +60,7 @@ SELECT number, pointer, kind, text, lower(text) AS ltext, {_words("lower(text)")
 FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
     number: 'INTEGER', pointer: 'VARCHAR', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
 ORDER BY number"""
-# Of a file's metadata each key and value is a line: what is looked for stands in one of them.
+# Of a file's metadata each key and value is a line: what is looked for stands in one of them. A comma within one stays.
 ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"
 """What a name ends in, where compression alone is no ending."""
 _ENTRIES: Final = f"""
@@ -70,8 +72,8 @@ FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS 
              physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
              meta AS metadata, lower(logical_key) AS lpath,
              CASE WHEN meta = '{{{{}}}}' THEN NULL
-                  ELSE lower(translate(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g'), '{{{{}}}}[]",',
-                             repeat(chr(10), 6))) END AS lmeta
+                  ELSE lower(regexp_replace(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g'),
+                                            '"[,:]"|"[,:]|,"|[{{{{}}}}\\[\\]]|"', chr(10), 'g')) END AS lmeta
       FROM read_json({{files}}, format = 'newline_delimited', filename = true, maximum_object_size = {{longest}}, columns = {{{{
           logical_key: 'VARCHAR', physical_keys: 'VARCHAR[]', size: 'BIGINT',
           "hash": 'STRUCT("type" VARCHAR, "value" VARCHAR)', meta: 'VARCHAR'}}}}))"""
@@ -215,7 +217,9 @@ def tables(folder: Path, kind: str, parts: Iterable[Part]) -> list[str]:
 
 
 def many(files: Iterable[str]) -> str:
-    return f"[{', '.join(map(literal, files))}]"
+    """Some files, in a place where the engine reads patterns: a sign of theirs in a path stands for itself."""
+    escaped = (literal(_WILD.sub(r"[\1]", one)) for one in files)
+    return f"[{', '.join(escaped)}]"
 
 
 def sha256(path: Path) -> str:

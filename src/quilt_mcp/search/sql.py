@@ -39,7 +39,17 @@ from quilt_mcp.search.wildcards import (
 )
 
 _TEXTS: Final = {"name": "lname", "message": "lmessage", "readme": "lreadme", "column": "lcolumns"}
-_OF_FILE: Final = {"path": "lpath", "ext": "ext", "file_hash": "hash_value", "physical_key": "physical_key"}
+_AS_IT_IS: Final = {
+    "name": "h.name",
+    "message": "h.message",
+    "hash": "h.top_hash",
+    "workflow": "h.workflow",
+    "path": "e.logical_key",
+    "ext": "e.ext",
+    "file_hash": "e.hash_value",
+    "physical_key": "e.physical_key",
+}
+"""Texts as they stand, for what is compared exactly."""
 
 
 @dataclass(slots=True)
@@ -167,6 +177,8 @@ class _Entries:
 def head_test(term: Term, fields: str) -> str:
     """On a row of heads; never NULL."""
     of, test = term.field, term.test
+    if (exact := _exact_test(term)) is not None:
+        return exact
     if of is None:
         return _in_words("h.words", test) or _any(
             _text_test(f"h.{column}", test)
@@ -176,8 +188,6 @@ def head_test(term: Term, fields: str) -> str:
         return _metadata_test(term, fields)
     if of.name in _TEXTS:
         column = f"h.{_TEXTS[of.name]}"
-        if isinstance(test, Between):
-            return _between(f"h.{of.name}", test)
         return _path_test(column, test) if of.holds == "path" else _text_test(column, test)
     if of.name == "hash":
         return _word_test("h.top_hash", test, is_beginning=True)
@@ -190,14 +200,14 @@ def head_test(term: Term, fields: str) -> str:
 def file_test(term: Term) -> str:
     """On a row of entries; never NULL."""
     of, test = term.field, term.test
+    if (exact := _exact_test(term)) is not None:
+        return exact
     if of is None:
         in_metadata = f"(e.lmeta IS NOT NULL AND {_text_test('e.lmeta', test)})"
         return _in_words("e.words", test) or f"({_text_test('e.lpath', test)} OR {in_metadata})"
     if of.holds == "json":
         return _file_metadata_test(term)
     match of.name:
-        case "path" if isinstance(test, Between):
-            return _between("e.logical_key", test)
         case "path":
             exact = _path_test("e.lpath", test)
             quick = _in_words("e.words", test)
@@ -205,11 +215,25 @@ def file_test(term: Term) -> str:
         case "ext":
             return _ending_test(test)
         case "file_hash":
-            return _word_test("e.hash_value", test, is_beginning=True)
+            return _word_test("lower(e.hash_value)", test, is_beginning=True)
         case "physical_key":
             return _text_test("lower(e.physical_key)", test)
         case _:
             return _between("e.size", test)
+
+
+def _exact_test(term: Term) -> str | None:
+    """Of a text as it stands; None for what is looked for in any letter case."""
+    column = _AS_IT_IS.get(term.field.name) if term.field is not None else None
+    if column is None:
+        return None
+    match term.test:
+        case Between():
+            return _between(column, term.test)
+        case Regex(source, True):
+            return f"coalesce(regexp_matches({column}, {literal(source)}), false)"
+        case _:
+            return None
 
 
 def _in_words(column: str, test: Test) -> str | None:
@@ -260,8 +284,6 @@ def _ending_test(test: Test) -> str:
             return f"(e.ext = {literal(ending)} OR ends_with(e.ext, {literal('.' + ending)}))"
         case Pattern():
             return f"regexp_full_match(e.ext, {literal(whole_regex(test.written.lstrip('.')))})"
-        case Between():
-            return _between("e.ext", test)
         case Regex():
             return f"regexp_matches(e.ext, {literal('(?i)' + test.source)})"
         case _:
@@ -275,8 +297,6 @@ def _word_test(column: str, test: Test, *, is_beginning: bool = False) -> str:
             found = f"starts_with({column}, {value})" if is_beginning else f"{column} = {value}"
         case Pattern():
             found = f"regexp_full_match({column}, {literal(whole_regex(test.written))})"
-        case Between():
-            return _between(column, test)
         case Regex():
             found = f"regexp_matches({column}, {literal('(?i)' + test.source)})"
         case _:
@@ -302,6 +322,9 @@ def _metadata_test(term: Term, fields: str) -> str:
     elif isinstance(test, Between):
         where = f"pointer = {literal(pointer)}"
         held = _typed_between(test)
+    elif isinstance(test, Regex) and test.exact:
+        where = f"pointer = {literal(pointer)}"
+        held = f"regexp_matches(text, {literal(test.source)})"
     else:
         held = _in_words("words", test) or _text_test("ltext", test)
         if isinstance(test, Words) and (number := _as_number(test.written)) is not None:
@@ -314,7 +337,8 @@ def _typed_between(test: Between) -> str:
     if isinstance(bound, datetime):
         return _between("moment", test)
     if isinstance(bound, str):
-        return f"(kind = 'text' AND {_between('ltext', test)})"
+        column = "text" if test.exact else "ltext"
+        return f"(kind IN ('text', 'boolean') AND {_between(column, test)})"
     return f"(kind = 'number' AND {_between('value', test)})"
 
 

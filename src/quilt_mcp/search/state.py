@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-FORMAT: Final = 1
+from quilt_mcp.storage.cached import CATALOG_FORMAT
+
+FORMAT: Final = CATALOG_FORMAT
 KINDS: Final = ("heads", "fields", "entries")
 """The tables of a part."""
 

@@ -28,6 +28,8 @@ from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, is_held
 Kind = Literal["manifest", "catalog"]
 CATALOGS: Final = "search"
 """The folder of all catalogs in the cache."""
+CATALOG_FORMAT: Final = 1
+"""Of a catalog's files; those of an older one go."""
 LOCK: Final = "lock"
 SHARE: Final = 64
 """The folder is weighed again when a 64th part of the bound was saved since."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.search.query.field import Field, fields_of, named
-from quilt_mcp.domain.search.query.term import And, Between, Bound, Exists, Not, Or, Query, Regex, Term
+from quilt_mcp.domain.search.query.term import And, Between, Exists, Not, Or, Query, Regex, Term
 from quilt_mcp.domain.search.query.value import number_of, span_of
 from quilt_mcp.domain.search.request import Scope
 from quilt_mcp.domain.search.where import Condition
@@ -19,14 +20,17 @@ def as_query(conditions: tuple[Condition, ...], scope: Scope, now: datetime) -> 
     return And(tuple(_term(one, scope, now) for one in conditions))
 
 
+_NOT_COMPARED = ("meta", "file_meta", "readme", "column")
+"""Fields that hold many texts."""
+
+
 def _term(condition: Condition, scope: Scope, now: datetime) -> Query:
     field, pointer = _field(condition.column, scope)
-    operator = condition.operator
 
     def term(test: Between | Exists | Regex) -> Term:
-        return Term(field, test, pointer, f"{condition.column} {operator}")
+        return Term(field, test, pointer, f"{condition.column} {condition.operator}")
 
-    match operator:
+    match condition.operator:
         case "is null":
             return Not(term(Exists()))
         case "is not null":
@@ -36,59 +40,73 @@ def _term(condition: Condition, scope: Scope, now: datetime) -> Query:
         case "like":
             parts = re.split(r"([%_])", condition.written[0])
             body = "".join({"%": ".*", "_": "."}.get(one, re.escape(one)) for one in parts)
-            return term(Regex(f"(?s-i)^(?:{body})$"))
+            return term(Regex(f"(?s)^(?:{body})$", exact=True))
         case "in":
-            return Or(tuple(term(Between(*_span(field, pointer, one, now))) for one in condition.written))
-        case _:
-            pass
-    low, high = _span(field, pointer, condition.written[0], now)
+            values = zip(condition.values, condition.written, strict=True)
+            return Or(tuple(term(_span(field, pointer, *one, now)) for one in values))
+        case operator:
+            span = _span(field, pointer, condition.values[0], condition.written[0], now)
+            return _compared(operator, span, term)
+
+
+def _compared(operator: str, span: Between, term: Callable[[Between | Exists | Regex], Term]) -> Query:
+    low, high = span.low, span.high
     match operator:
         case "<":
-            return term(Between(None, low, with_high=False))
+            return term(Between(None, low, with_high=False, exact=True))
         case "<=":
-            return term(Between(None, high))
+            return term(Between(None, high, exact=True))
         case ">":
-            return term(Between(high, None, with_low=False))
+            return term(Between(high, None, with_low=False, exact=True))
         case ">=":
-            return term(Between(low, None))
+            return term(Between(low, None, exact=True))
         case "!=":
-            return And((term(Exists()), Not(term(Between(low, high)))))
+            return And((term(Exists()), Not(term(span))))
         case _:
-            return term(Between(low, high))
+            return term(span)
 
 
 def _field(column: str, scope: Scope) -> tuple[Field, str]:
     known = named(scope)
     if column.startswith("/") and "meta" in known:
         return known["meta"], column
-    if (found := known.get(column.lower())) is not None:
+    names = [one.name for one in fields_of(scope) if one.name not in _NOT_COMPARED]
+    found = known.get(column.lower())
+    if found is not None and found.name in names:
         return found, ""
-    names = [one.name for one in fields_of(scope)]
     near = suggest(column, names)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    of_meta = (
+        " A field of the package's metadata is named by its pointer, as /lot." if "meta" in known else ""
+    )
     raise InvalidArgument(
-        f"Searches over {scope} have no field {column[:80]!r}.",
-        next_step=f"{meant}The fields are {', '.join(names)}.",
+        f"Searches over {scope} compare no field {column[:80]!r}.",
+        next_step=f"{meant}The fields are {', '.join(names)}.{of_meta} Words of others are looked for by query.",
         details={"near": near},
     )
 
 
-def _span(field: Field, pointer: str, written: str, now: datetime) -> tuple[Bound, Bound]:
-    if field.holds in ("number", "size") or pointer:
+def _span(field: Field, pointer: str, value: object, written: str, now: datetime) -> Between:
+    """What equals the value: of a time its whole day, of metadata what is of the same type."""
+    if pointer:
+        if isinstance(value, bool):
+            return Between(str(value).lower(), str(value).lower(), exact=True)
+        if isinstance(value, int | float):
+            return Between(value, value, exact=True)
+        return Between(written, written, exact=True)
+    if field.holds in ("number", "size"):
         number = number_of(written, with_unit=field.holds == "size")
-        if number is not None:
-            return number, number
-        if not pointer:
+        if number is None:
             raise _mistyped(field, written, "a number")
-    if field.holds == "time" or pointer:
+        return Between(number, number, exact=True)
+    if field.holds == "time":
         span = span_of(written, now)
-        if span is not None:
-            return span
-        if not pointer:
+        if span is None:
             raise _mistyped(field, written, "a time, as 2026-01-31")
+        return Between(*span, exact=True)
     if field.name == "ext":
         written = written.lower().lstrip(".")
-    return (written.lower(), written.lower()) if pointer else (written, written)
+    return Between(written, written, exact=True)
 
 
 def _mistyped(field: Field, written: str, what: str) -> InvalidWhere:

@@ -18,8 +18,7 @@ from typing import IO, Final
 from quilt_mcp.errors import QuiltError, StorageFull, StorageUnavailable
 from quilt_mcp.registry.manifests.index import Index
 from quilt_mcp.registry.manifests.lines import FileLines
-from quilt_mcp.search.state import FORMAT
-from quilt_mcp.storage.cached import CacheBound
+from quilt_mcp.storage.cached import CATALOG_FORMAT, CacheBound
 from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, hold, is_own_file
 
 _VERSION: Final = 3
@@ -33,7 +32,7 @@ class CacheFolder:
         """``path`` is made for the first file; ``max_bytes`` bounds all that is kept in it. Another one serves in its place where
         others may write to it, or this account may not; nor is a file of another account believed."""
         self.private = PrivateFolder(path)
-        self.bound = CacheBound(self.private, max_bytes, {"manifest": _VERSION, "catalog": FORMAT})
+        self.bound = CacheBound(self.private, max_bytes, {"manifest": _VERSION, "catalog": CATALOG_FORMAT})
 
     def index(self, name: str) -> Index | None:
         """None when there is none, or it is not what it was."""

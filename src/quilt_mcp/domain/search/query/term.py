@@ -30,19 +30,21 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Regex:
-    """In RE2's language; it is looked for anywhere."""
+    """In RE2's language; it is looked for anywhere. ``exact``: letter case counts."""
 
     source: str
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """None: no bound on that side."""
+    """None: no bound on that side. ``exact``: texts are compared as they stand, letter case counts."""
 
     low: Bound | None = None
     high: Bound | None = None
     with_low: bool = True
     with_high: bool = True
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
