@@ -259,7 +259,7 @@ def test_a_cancelled_build_leaves_nothing_running_and_the_next_search_is_right(
     chosen = random.Random(15)
 
     async def main() -> None:
-        main_thread = {threading.get_ident()}
+        main_thread = {one.ident or 0 for one in threading.enumerate()}
         for turn in range(8):
             cache = tmp_path / f"cache{turn % 4}"
             ops = local_ops(place, cache)
@@ -287,7 +287,7 @@ def test_a_cancelled_query_leaves_nothing_running_and_the_next_one_is_right(
     async def main() -> None:
         await ask(ops)
         [catalog] = ops.search.made()._catalogs.values()  # type: ignore[attr-defined]
-        main_thread = {threading.get_ident()}
+        main_thread = {one.ident or 0 for one in threading.enumerate()}
         endless = (
             "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range % 7 = b.range % 11"
         )
