@@ -34,7 +34,8 @@ def open(identity: Identity, settings: Settings, common: Common | None = None) -
     """
     from quilt_mcp.backends.options import Options
 
-    options = Options.of(settings, common.shelf if common else None)
+    owner = f"{identity.kind}\n{identity.principal}\n{identity.scope}"
+    options = replace(Options.of(settings, common.shelf if common else None), owner=owner)
     match identity.kind:
         case "local":
             from quilt_mcp.backends.local import LocalOps

@@ -109,6 +109,7 @@ class DirectOps(LinkOps):
             self._registry,
             lambda: self.registries,
             self._manifests.private,
+            owner=options.owner_of,
             bound=self._manifests.bound,
             clock=clock,
         )

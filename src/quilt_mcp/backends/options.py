@@ -38,6 +38,8 @@ class Options:
     s3_proxy: bool = False
     is_shared: bool = False
     shelf: Shelf | None = None
+    owner: str = ""
+    """Tells whose rights what is kept was read with."""
 
     @classmethod
     def of(cls, settings: Settings, shelf: Shelf | None = None) -> Options:
@@ -55,6 +57,11 @@ class Options:
             local_registry=None if settings.serves_many else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )
+
+    def owner_of(self, registry: str) -> str:
+        """Whose catalog of a registry another one must not see: of a bucket an identity's, of a folder that of the roots that are
+        in reach."""
+        return self.owner if registry.startswith("s3:") else "\n".join(sorted(map(str, self.roots)))
 
     def registries(self, default: str) -> tuple[str, ...]:
         """URLs of the configured registries, ``default`` first. Raises InvalidUri for that one; a local registry that quilt3's

@@ -17,6 +17,10 @@ _SUGGEST_LENGTH: Final = 200
 _NEAR: Final = 0.6
 
 
+def is_package_name(text: str) -> bool:
+    return _PACKAGE_NAME.fullmatch(text) is not None
+
+
 def validate_package_name(text: str) -> str:
     """Checks ``namespace/name``, each of Unicode letters, digits, '_' and '-'. Returns it unchanged; raises InvalidName.
 

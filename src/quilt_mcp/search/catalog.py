@@ -34,6 +34,7 @@ class Catalog:
         """When it was brought up to date, by the clock that only rises; 0: it is to be looked at again."""
         self.tried_unread = 0.0
         """When packages that could not be read were tried again."""
+        self._digest: tuple[State, str] | None = None
         self._state: tuple[tuple[int, ...], State] | None = None
 
     def doubt(self) -> None:
@@ -54,6 +55,12 @@ class Catalog:
             if not self._state[1].as_of:
                 self.doubt()
         return self._undamaged(self._state[1])
+
+    def digest_of(self, state: State) -> str:
+        """Blocks the first time that it is asked for a state."""
+        if self._digest is None or self._digest[0] is not state:
+            self._digest = (state, state.digest)
+        return self._digest[1]
 
     def keep(self, state: State) -> None:
         """Blocks."""
@@ -77,7 +84,7 @@ class Catalog:
     async def pinned(self, digest: str) -> State:
         """Raises InvalidArgument where it is gone."""
         state = await to_thread.run_sync(self.state)
-        if state.digest == digest:
+        if await to_thread.run_sync(self.digest_of, state) == digest:
             return state
         found = await to_thread.run_sync(self.folder.pinned, digest)
         if found is None or await to_thread.run_sync(self.folder.damaged, found.parts):

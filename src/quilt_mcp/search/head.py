@@ -19,6 +19,10 @@ _BETWEEN: Final = "\n\x1e\n"
 """Between texts, so that no phrase and no line reaches from one into the next."""
 
 
+_Value = tuple[str, Any, bool]
+"""A JSON pointer, what stands there, and whether the pointer goes through the place of an element in a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     number: int
@@ -55,7 +59,7 @@ class Head:
     def field_lines(self) -> Iterator[bytes]:
         """A line of JSON for each value of the metadata, for the table of fields: at its JSON pointer, and an element of a list
         at the list's, too."""
-        for count, (pointer, value) in enumerate(_values(self.metadata)):
+        for count, (pointer, value, in_list) in enumerate(_values(self.metadata)):
             if count == MOST_FIELDS:
                 return
             number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -65,6 +69,7 @@ class Head:
                 {
                     "number": self.number,
                     "pointer": pointer,
+                    "in_list": in_list,
                     "kind": "number"
                     if number is not None
                     else "boolean"
@@ -94,20 +99,20 @@ def moment_of(text: str) -> datetime | None:
         return None
 
 
-def _values(value: Any, pointer: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _values(value: Any, pointer: str = "", depth: int = 0, *, in_list: bool = False) -> Iterator[_Value]:
     if depth > _DEPTH or len(pointer) > LONGEST:
         return
     if isinstance(value, Mapping):
         for key, member in cast("Mapping[str, Any]", value).items():
             name = key.replace("~", "~0").replace("/", "~1")
-            yield from _values(member, f"{pointer}/{name}", depth + 1)
+            yield from _values(member, f"{pointer}/{name}", depth + 1, in_list=in_list)
     elif isinstance(value, list):
         for number, member in enumerate(cast("list[Any]", value)):
-            yield from _values(member, f"{pointer}/{number}", depth + 1)
+            yield from _values(member, f"{pointer}/{number}", depth + 1, in_list=True)
             if not isinstance(member, list):
-                yield from _values(member, pointer, depth + 1)
+                yield from _values(member, pointer, depth + 1, in_list=in_list)
     elif value is not None:
-        yield pointer, value
+        yield pointer, value, in_list
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

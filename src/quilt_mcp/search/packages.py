@@ -106,14 +106,14 @@ def fields_of(
 ) -> Sequence[Any]:
     """Rows (pointer, kind, least, greatest, values and how often they stand) of metadata; of all packages, or those with some
     numbers; at all pointers, or some."""
-    conditions = ["NOT regexp_matches(pointer, '/\\d+(/|$)')"]
+    conditions = ["NOT in_list"]
     if numbers is not None:
         conditions.append(f"number IN ({', '.join(map(str, numbers)) or 'NULL'})")
     if pointers is not None:
         conditions.append(f"pointer IN ({', '.join(map(literal, pointers)) or 'NULL'})")
     kind = "CASE WHEN kind = 'text' AND moment IS NOT NULL THEN 'datetime' ELSE kind END"
     return connection.rows(
-        f"""SELECT pointer, kind, min(least), max(greatest), arg_max(text, n, 20), count(*), sum(n) FROM (
+        f"""SELECT pointer, kind, min(least), max(greatest), arg_max(struct_pack(text := text, n := n), n, 50), count(*), sum(n) FROM (
             SELECT pointer, {kind} AS kind, left(text, {_LONGEST_VALUE + 1}) AS text, count(DISTINCT number) AS n,
                    min(coalesce(value, moment)) AS least, max(coalesce(value, moment)) AS greatest
             FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
@@ -157,7 +157,15 @@ def headers(connection: Connection, view: View, numbers: Iterable[int]) -> Mappi
 def pointers_near(connection: Connection, view: View) -> list[str]:
     """Pointers of metadata that there are, the most frequent first; a thousand at most."""
     rows = connection.rows(
-        f"SELECT pointer FROM {view.fields()} WHERE NOT regexp_matches(pointer, '/\\d+(/|$)') GROUP BY pointer "
-        "ORDER BY count(*) DESC, pointer LIMIT 1000"
+        f"SELECT pointer FROM {view.fields()} WHERE NOT in_list GROUP BY pointer ORDER BY count(*) DESC, pointer LIMIT 1000"
     )
     return [pointer for (pointer,) in rows]
+
+
+def has_pointer(connection: Connection, view: View, pointer: str) -> bool:
+    """Whether some package has a value at or below it."""
+    below = literal(pointer + "/")
+    rows = connection.rows(
+        f"SELECT 1 FROM {view.fields()} WHERE pointer = {literal(pointer)} OR starts_with(pointer, {below}) LIMIT 1"
+    )
+    return bool(rows)

@@ -56,9 +56,9 @@ FROM (SELECT *, lower(name) AS lname, lower(coalesce(message, '')) AS lmessage, 
           columns: 'VARCHAR'}}}}))
 ORDER BY number"""
 _FIELDS: Final = f"""
-SELECT number, pointer, kind, text, lower(text) AS ltext, {_words("lower(text)")} AS words, value, moment
+SELECT number, pointer, in_list, kind, text, lower(text) AS ltext, {_words("lower(text)")} AS words, value, moment
 FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
-    number: 'INTEGER', pointer: 'VARCHAR', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
+    number: 'INTEGER', pointer: 'VARCHAR', in_list: 'BOOLEAN', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
 ORDER BY number"""
 # Of a file's metadata each key and value is a line: what is looked for stands in one of them. A comma within one stays.
 ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"
@@ -143,7 +143,9 @@ class Batch:
             for kind in KINDS
             if files[kind] and any(os.path.getsize(one) for one in files[kind])
         }
-        part = write_part(connection, folder, self._folder, sources, len(self), self.entries)
+        part = write_part(
+            connection, folder, self._folder, sources, len(self), self.entries, self._head_bytes
+        )
         self.discard()
         return part
 
@@ -152,9 +154,16 @@ class Batch:
 
 
 def write_part(
-    connection: Connection, folder: Path, scratch: Path, sources: dict[str, str], packages: int, entries: int
+    connection: Connection,
+    folder: Path,
+    scratch: Path,
+    sources: dict[str, str],
+    packages: int,
+    entries: int,
+    weight: int,
 ) -> Part:
-    """``sources``: the statement that each table's rows come from."""
+    """``sources``: the statement that each table's rows come from. Raises StorageUnavailable where rows are lost on the way."""
+    rows = {"heads": packages, "entries": entries}
     hashes: dict[str, str] = {}
     size = 0
     with typed(folder):
@@ -163,10 +172,17 @@ def write_part(
             connection.rows(
                 f"COPY ({source}) TO {literal(str(made))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP})"
             )
+            [(written,)] = connection.rows(f"SELECT count(*) FROM read_parquet({many([str(made)])})")
+            if written != rows.get(kind, written):
+                raise StorageUnavailable(
+                    f"Of {rows[kind]:,} rows {written:,} came into the catalog: somebody wrote to the cache folder meanwhile.",
+                    next_step="Make the same call again.",
+                    details={"directory": str(folder)},
+                )
             hashes[kind] = sha256(made)
             size += made.stat().st_size
             put(made, table_path(folder, kind, hashes[kind]))
-    return Part(hashes, packages, entries, size)
+    return Part(hashes, packages, entries, size, weight)
 
 
 def merged(
@@ -180,13 +196,13 @@ def merged(
     sources: dict[str, str] = {}
     for kind in KINDS:
         if files := tables(folder, kind, parts):
-            order = "" if kind == "entries" else " ORDER BY number"
-            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers}){order}"
+            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers})"
     entries = 0
     try:
         if "entries" in sources:
             [(entries,)] = connection.rows(f"SELECT count(*) FROM ({sources['entries']})")
-        return write_part(connection, folder, scratch, sources, len(live), entries)
+        weight = sum(one.weight for one in parts)
+        return write_part(connection, folder, scratch, sources, len(live), entries, weight)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.search.query.term import Pattern, Query, Words, terms, tokens
 from quilt_mcp.search.engine import Connection
 from quilt_mcp.search.parts import remove
@@ -22,7 +23,8 @@ _COLUMNS: Final = ("name", "message", "metadata", "readme", "columns")
 _WEIGHTS: Final = (10.0, 5.0, 3.0, 1.0, 1.0)
 _SCHEMA: Final = f"""CREATE VIRTUAL TABLE IF NOT EXISTS texts USING fts5({", ".join(_COLUMNS)}, prefix = '2 3',
     tokenize = 'unicode61 remove_diacritics 0')"""
-_CHUNK: Final = 50
+_CHUNK: Final = 500
+_CHUNK_BYTES: Final = 4 << 20
 BUSY_SECONDS: Final = 5.0
 """How long another process's writing is waited for."""
 
@@ -63,6 +65,19 @@ class Texts:
                 _remove(path)
         return {}
 
+    def near(self, word: str) -> list[str]:
+        """Words of the texts that ``word`` was probably meant to be. Those of paths are not among them."""
+        try:
+            with closing(sqlite3.connect(self._folder() / _FILE, timeout=BUSY_SECONDS)) as texts:
+                texts.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, texts, row)")
+                rows = texts.execute(
+                    "SELECT term FROM temp.words WHERE length(term) BETWEEN ? AND ? ORDER BY cnt DESC LIMIT 20000",
+                    (max(3, len(word) - 2), len(word) + 3),
+                ).fetchall()
+        except (sqlite3.Error, ValueError, OSError):
+            return []
+        return suggest(word, [term for (term,) in rows])
+
     def _follow(self, texts: sqlite3.Connection, connection: Connection, view: View) -> None:
         texts.execute(_SCHEMA)
         # A catalog that was made anew gives its numbers to other packages.
@@ -74,8 +89,8 @@ class Texts:
                 texts.execute("DELETE FROM texts WHERE rowid = ?", (number,))
                 texts.execute("DELETE FROM held WHERE number = ?", (number,))
         missing = sorted(number for number, package in wanted.items() if held.get(number) != package)
-        for begin in range(0, len(missing), _CHUNK):
-            some = ", ".join(map(str, missing[begin : begin + _CHUNK]))
+        for chunk in _chunks(connection, view, missing):
+            some = ", ".join(map(str, chunk))
             rows = connection.rows(
                 "SELECT number, name, coalesce(message, ''), coalesce(lmeta, ''), readme, columns "
                 f"FROM {view.heads()} h WHERE number IN ({some})"
@@ -85,6 +100,26 @@ class Texts:
                 rows,
             )
             texts.executemany("INSERT INTO held VALUES (?, ?)", [(row[0], wanted[row[0]]) for row in rows])
+
+
+def _chunks(connection: Connection, view: View, numbers: Sequence[int]) -> Iterator[list[int]]:
+    """Packages whose texts have some megabytes together."""
+    weights = dict(
+        connection.rows(
+            f"SELECT number, weight + strlen(readme) + strlen(columns) FROM {view.heads()} h "
+            f"WHERE number IN ({', '.join(map(str, numbers)) or 'NULL'})"
+        )
+    )
+    chunk: list[int] = []
+    weight = 0
+    for number in numbers:
+        if chunk and (weight + weights.get(number, 0) > _CHUNK_BYTES or len(chunk) == _CHUNK):
+            yield chunk
+            chunk, weight = [], 0
+        chunk.append(number)
+        weight += weights.get(number, 0)
+    if chunk:
+        yield chunk
 
 
 def _remove(path: Path) -> None:

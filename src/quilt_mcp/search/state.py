@@ -18,12 +18,14 @@ KINDS: Final = ("heads", "fields", "entries")
 @dataclass(frozen=True, slots=True)
 class Part:
     """Packages that were added together. ``sha256``: of each table's file, by its kind, and so its name; one without rows has
-    none. ``entries`` counts their files' rows, ``bytes`` is what the tables take on disk."""
+    none. ``entries`` counts their files' rows, ``bytes`` is what the tables take on disk, and ``weight`` what packages said of
+    themselves before it was packed."""
 
     sha256: Mapping[str, str]
     packages: int
     entries: int
     bytes: int
+    weight: int = 0
 
     @property
     def id(self) -> str:

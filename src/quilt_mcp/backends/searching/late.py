@@ -26,12 +26,14 @@ class LateSearch:
         registries: Callable[[], Sequence[str]],
         private: PrivateFolder,
         *,
+        owner: Callable[[str], str],
         bound: CacheBound | None,
         clock: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._registries = registries
         self._private = private
+        self._owner = owner
         self._bound = bound
         self._clock = clock
         self._made: RegistrySearch | None = None
@@ -41,7 +43,12 @@ class LateSearch:
             from quilt_mcp.backends.searching.registry_search import RegistrySearch
 
             self._made = RegistrySearch(
-                self._registry, self._registries, self._private, bound=self._bound, clock=self._clock
+                self._registry,
+                self._registries,
+                self._private,
+                owner=self._owner,
+                bound=self._bound,
+                clock=self._clock,
             )
         return self._made
 

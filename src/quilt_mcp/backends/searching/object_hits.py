@@ -15,6 +15,7 @@ from quilt_mcp.backends.searching.places import Place
 from quilt_mcp.domain.search.facet import Facet, Facets, chosen
 from quilt_mcp.domain.search.query.term import And, Query
 from quilt_mcp.domain.search.request import Found, Hit, Order, SearchRequest
+from quilt_mcp.errors import RegistryNotFound
 from quilt_mcp.registry.layout import QUILT
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import objects
@@ -52,7 +53,12 @@ class ObjectSearch:
         with typed(folder), tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder) as file:
             hold(file)
             for registry in registries:
-                listed = await _listed(registry)
+                try:
+                    listed = await _listed(registry)
+                except RegistryNotFound:
+                    if request.registries or len(registries) == 1:
+                        raise
+                    continue  # a configured folder that nobody has made yet holds nothing
                 if len(listed) > MOST:
                     warnings.append(
                         f"listing_cut: only the first {MOST:,} objects of {registry.url} were looked at. Objects of a folder are "

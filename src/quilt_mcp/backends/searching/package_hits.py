@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
-from quilt_mcp.backends.searching.highlight import highlighted
+from quilt_mcp.backends.searching.highlight import Highlighter
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.metadata import at_pointers
 from quilt_mcp.domain.search.facet import Facet, Kind
 from quilt_mcp.domain.search.filter import Filter, TimeTest
-from quilt_mcp.domain.search.query.term import Query
+from quilt_mcp.domain.search.query.value import number_of
 from quilt_mcp.domain.search.request import FoundFile, Hit, Order
 from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.search.packages import PackageRow, Shown, Told
 
 OWN: Final = ("name", "modified", "size", "entries", "workflow", "hash", "message")
+_OF_FILES: Final = ("path", "key", "ext", "extension", "logical_key")
 ALSO: Final[Mapping[str, str]] = {"package": "name", "top_hash": "hash", "comment": "message"}
 _KINDS: Final[Mapping[str, Kind]] = {
     "number": "number",
@@ -42,7 +44,12 @@ class PackageWhere:
     """``where``, held against packages. A name that is none of a package's own fields is one of its metadata."""
 
     def __init__(self, conditions: tuple[Condition, ...]) -> None:
-        named = [(ALSO.get(one.column, one.column), one) for one in conditions]
+        named = [(ALSO.get(one.column, one.column), _with_bytes(one)) for one in conditions]
+        if of_file := next((one for one in conditions if one.column in _OF_FILES), None):
+            raise InvalidArgument(
+                f"A package has no {of_file.column}: its files have.",
+                next_step="Search with scope=entries, or put it into query, as query='path:*qc*'.",
+            )
         self._times = [TimeTest(one) for name, one in named if name == "modified"]
         self._filter = Filter([one for name, one in named if name != "modified"])
         self._pointers = [one.column for name, one in named if name not in OWN]
@@ -70,6 +77,17 @@ class PackageWhere:
 
     def told(self) -> list[str]:
         return [*self._filter.mistyped(), *self._filter.unknown()]
+
+
+def _with_bytes(condition: Condition) -> Condition:
+    """Sizes may be written with a unit, as in a query."""
+    if condition.column != "size":
+        return condition
+    sizes = [number_of(one, with_unit=True) for one in condition.written]
+    values = tuple(
+        value if size is None else size for value, size in zip(condition.values, sizes, strict=True)
+    )
+    return replace(condition, values=values)
 
 
 def in_order(found: Sequence[Ranked], order: Order) -> list[Ranked]:
@@ -115,8 +133,8 @@ def sort_value(told: Told, order: Order) -> Any:
     return values[0] if values else None
 
 
-def hit(one: Ranked, shown: Shown, query: Query) -> Hit:
-    matched, around = highlighted(query, one.row, shown)
+def hit(one: Ranked, shown: Shown, highlighter: Highlighter) -> Hit:
+    matched, around = highlighter.of(one.row, shown)
     return Hit(
         str(PackageUri(one.registry, one.row.name, top_hash=one.row.top_hash)),
         one.row.size,
@@ -153,7 +171,8 @@ def metadata_facets(rows: Sequence[Any]) -> list[Facet]:
         kept = found.setdefault((pointer, kind), [low, high, {}, 0, 0])
         kept[0] = low if kept[0] is None else kept[0] if low is None else min(kept[0], low)
         kept[1] = high if kept[1] is None else kept[1] if high is None else max(kept[1], high)
-        kept[2] |= dict.fromkeys(values)
+        for one in values:
+            kept[2][one["text"]] = kept[2].get(one["text"], 0) + one["n"]
         kept[3] = max(kept[3], count)
         kept[4] += n
     facets: list[tuple[int, Facet]] = []
@@ -165,8 +184,17 @@ def metadata_facets(rows: Sequence[Any]) -> list[Facet]:
         elif kind == "datetime":
             facet = Facet(pointer, "datetime", time_text(int(low)), time_text(int(high)))
         else:
-            short = [one for one in values if 0 < len(one) <= 200]
-            facet = Facet(pointer, _KINDS[kind], values=tuple(short), more_values=max(0, count - len(short)))
+            short = sorted(
+                (one for one in values if 0 < len(one) <= 200), key=lambda one: (-values[one], one)
+            )
+            counts = tuple(values[one] for one in short)
+            facet = Facet(
+                pointer,
+                _KINDS[kind],
+                values=tuple(short),
+                more_values=max(0, count - len(short)),
+                counts=counts,
+            )
         facets.append((n, facet))
     return [facet for _, facet in sorted(facets, key=lambda one: (-one[0], one[1].field))]
 

@@ -20,6 +20,7 @@ from anyio import to_thread
 from quilt_mcp.backends.objects import checked_limit
 from quilt_mcp.backends.searching import entry_hits, package_hits
 from quilt_mcp.backends.searching.conditions import as_query
+from quilt_mcp.backends.searching.highlight import Highlighter
 from quilt_mcp.backends.searching.object_hits import ObjectSearch
 from quilt_mcp.backends.searching.package_hits import PackageWhere, Ranked
 from quilt_mcp.backends.searching.places import Place
@@ -30,9 +31,10 @@ from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.search.facet import Facets, chosen, no_facet
 from quilt_mcp.domain.search.query.parse import parse_query
-from quilt_mcp.domain.search.query.term import And, Query, Term, terms
+from quilt_mcp.domain.search.query.term import And, Query, Term, Words, terms
 from quilt_mcp.domain.search.request import BEST, Found, Hit, Order, SearchRequest, check_facets
 from quilt_mcp.errors import NotSupported, QuiltError, RegistryNotFound
+from quilt_mcp.registry.layout import POINTERS
 from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
 from quilt_mcp.registry.reading.pointed import listed_mark
 from quilt_mcp.registry.registry import Registry
@@ -72,14 +74,16 @@ class RegistrySearch:
         registries: Callable[[], Sequence[str]],
         private: PrivateFolder,
         *,
+        owner: Callable[[str], str] = lambda registry: "",
         bound: CacheBound | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``registries``: URLs of those that are searched where a search names none. ``private``: the cache folder, and ``bound``
-        what it may weigh."""
+        what it may weigh. ``owner``: of a registry's URL, what tells whose catalog of it this is."""
         self._registry = registry
         self._registries = registries
         self._private = private
+        self._owner = owner
         self._bound = bound
         self._clock = clock
         self._engine = Engine(lambda: private.path() / SCRATCH)
@@ -146,7 +150,11 @@ class RegistrySearch:
         further = None
         if after is not None:
             # What holds nothing was perhaps never kept, and has nothing to go on with.
-            pins = {catalog.url: state.digest for catalog, state in asked.catalogs if state.packages}
+            pins = {
+                catalog.url: await to_thread.run_sync(catalog.digest_of, state)
+                for catalog, state in asked.catalogs
+                if state.packages
+            }
             further = Place(now, pins, after, total).encode(marks)
         if total == 0 and cursor is None:
             said = (*said, *await self._why_nothing(asked))
@@ -201,6 +209,7 @@ class RegistrySearch:
             catalog = self._catalog(registry.url, all_revisions=request.all_revisions)
             if pins:
                 if registry.url in pins:
+                    await registry.store.list_folder(POINTERS, limit=1)  # the right to is asked for again
                     found.append((catalog, Brought(await catalog.pinned(pins[registry.url]))))
                 continue
             bounds = UNBOUNDED if request.build else Bounds()
@@ -238,7 +247,8 @@ class RegistrySearch:
     def _catalog(self, url: str, *, all_revisions: bool = False) -> Catalog:
         key = (url, all_revisions)
         if key not in self._catalogs:
-            folder = CatalogFolder(self._private, url, "all revisions" if all_revisions else "", self._bound)
+            owner = f"{self._owner(url)}\0{'all revisions' if all_revisions else ''}"
+            folder = CatalogFolder(self._private, url, owner, self._bound)
             self._catalogs[key] = Catalog(folder, self._engine)
         return self._catalogs[key]
 
@@ -255,7 +265,7 @@ class RegistrySearch:
                 state,
                 lambda connection, view, catalog=catalog: _ranked(connection, view, catalog, asked, where),
             )
-        ordered = package_hits.in_order(found, asked.order)
+        ordered = await to_thread.run_sync(package_hits.in_order, found, asked.order)
         page = ordered[start : start + limit]
         hits = await self._package_hits(asked, page)
         end = start + len(page)
@@ -276,7 +286,14 @@ class RegistrySearch:
                     state, lambda connection, view, rows=rows: packages.show(connection, view, rows)
                 )
                 shown |= {(catalog.url, number): one for number, one in some.items()}
-        return [package_hits.hit(one, shown[one.registry, one.row.number], asked.query) for one in page]
+        highlighter = Highlighter(asked.query)
+        return await to_thread.run_sync(
+            lambda: [
+                package_hits.hit(one, shown[one.registry, one.row.number], highlighter)
+                for one in page
+                if (one.registry, one.row.number) in shown
+            ]
+        )
 
     async def _package_facets(self, asked: _Asked, found: Sequence[Ranked]) -> tuple[Facets, list[str]]:
         wanted = asked.request.facets
@@ -315,25 +332,52 @@ class RegistrySearch:
         tried = [*terms(asked.query, negated=False)]
         if not there:
             return said
-        counts: list[str] = []
-        for term in islice(tried, _TERMS_TRIED) if len(tried) > 1 else ():
-            counts.append(f"{term.written} {await self._count(asked, term):,}")
-        if counts:
-            said[0] += f" Alone: {', '.join(counts)}. Side by side means AND; OR joins what may stand alone."
+        alone = [(term, await self._count(asked, term)) for term in islice(tried, _TERMS_TRIED)]
+        if len(tried) > 1:
+            counts = ", ".join(f"{term.written} {count:,}" for term, count in alone)
+            said[0] += f" Alone: {counts}. Side by side means AND; OR joins what may stand alone."
+        if asked.request.scope == "entries" and any(term.field is None for term in tried):
+            said[0] += (
+                " Over entries words are looked for in a file's own path and metadata: name:, message: and meta./pointer: ask its "
+                "package, scope=packages all of it."
+            )
+        if any(term.field is not None and term.field.name == "column" for term in tried):
+            said[0] += " Columns are known of tables that object_read described (mode=info)."
+        for term in (term for term, count in alone if not count):
+            said += await self._near(asked, term)
+        said += await self._no_fields(asked, tried)
+        return said
+
+    async def _near(self, asked: _Asked, term: Term) -> list[str]:
+        """Words of the packages' texts that are near to one that stands nowhere."""
+        if not isinstance(term.test, Words) or len(term.test.tokens) != 1:
+            return []
+        near: dict[str, None] = {}
+        for catalog, _ in asked.catalogs:
+            near |= dict.fromkeys(await to_thread.run_sync(catalog.texts.near, term.test.tokens[0]))
+        return [f"near: {term.written[:60]} is near to {', '.join([*near][:3])}."] if near else []
+
+    async def _no_fields(self, asked: _Asked, tried: Sequence[Term]) -> list[str]:
         pointers = [
             one.pointer for one in tried if one.pointer and one.field is not None and one.field.name == "meta"
         ]
-        pointers += [one.column for one in asked.request.conditions if one.column.startswith("/")]
-        if pointers:
+        if asked.request.scope != "packages":  # there where itself tells
+            pointers += [one.column for one in asked.request.conditions if one.column.startswith("/")]
+        said: list[str] = []
+        for pointer in dict.fromkeys(pointers):
             known: list[str] = []
             for catalog, state in asked.catalogs:
+                if await catalog.ask(
+                    state,
+                    lambda connection, view, pointer=pointer: packages.has_pointer(connection, view, pointer),
+                ):
+                    break
                 known += await catalog.ask(state, packages.pointers_near)
-            for pointer in dict.fromkeys(pointers):
-                if not any(one == pointer or one.startswith(f"{pointer}/") for one in known):
-                    near = suggest(pointer, known) or known[:5]
-                    said.append(
-                        f"no_field: no package has {pointer[:80]} in its metadata. There are {', '.join(near)}."
-                    )
+            else:
+                near = suggest(pointer, known) or known[:5]
+                said.append(
+                    f"no_field: no package has {pointer[:80]} in its metadata. There are {', '.join(near)}."
+                )
         return said
 
     async def _count(self, asked: _Asked, term: Term) -> int:

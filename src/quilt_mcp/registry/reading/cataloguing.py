@@ -34,7 +34,7 @@ from quilt_mcp.errors import (
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.pointed import LatestPointers, Mark, Pointed, TimedPointers, name_in
-from quilt_mcp.registry.reading.readme import README, read_beginning
+from quilt_mcp.registry.reading.readme import read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import OddRows
@@ -46,6 +46,7 @@ from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
 """How long a bucket's listing is believed. A folder is looked at each time."""
+READMES_NAMED: Final = ("README.md", "README.rst", "README.txt", "README", "readme.md", "Readme.md")
 READMES: Final = 200
 """READMEs that are read from a bucket in one call, each a request; the others as later calls come."""
 BATCH_PACKAGES: Final = 2_000
@@ -55,6 +56,9 @@ AT_ONCE: Final = 8
 MOST_PARTS: Final = 32
 MOST_DEAD: Final = 0.3
 SMALL_PART: Final = 300_000
+MERGED_BYTES: Final = 32 << 20
+"""What the packages of parts that become one may say of themselves together; the engine holds it several times over."""
+MERGED_ENTRIES: Final = 3_000_000
 UNREAD_SECONDS: Final = 60.0
 """After which a package of a bucket that could not be read is tried again though its pointer is the same; in a folder, always."""
 _REQUESTS_A_PACKAGE: Final = 3
@@ -102,7 +106,7 @@ class Cataloguer:
         self._progress = progress
         self._clock = clock
         self._begun = time.monotonic()
-        self._read = self._bytes = self._readmes = 0
+        self._read = self._bytes = self._readmes = self._unread_readmes = 0
         self._is_folder = registry.store.pages is None
         self._silent: StorageUnavailable | None = None
         """The store stopped answering in the middle."""
@@ -305,7 +309,7 @@ class Cataloguer:
 
     async def _readme(self, pinned: PackageUri, manifest: Manifest) -> tuple[str, bool]:
         """Its README, and whether it was left unread: that would be one request too many."""
-        entry = await to_thread.run_sync(manifest.entry, README)
+        entry = await to_thread.run_sync(_readme_of, manifest)
         if entry is None:
             return "", False
         if not self._is_folder and self._readmes >= READMES:
@@ -314,6 +318,7 @@ class Cataloguer:
         with suppress(QuiltError, TimeoutError), anyio.fail_after(_README_SECONDS):
             content, _ = await read_beginning(self._registry, pinned, entry)
             return content.decode(errors="replace"), False
+        self._unread_readmes += 1
         return "", False
 
     async def _merge(self, state: State) -> State:
@@ -326,7 +331,7 @@ class Cataloguer:
             if live[part.id] < part.packages * (1 - MOST_DEAD) or (is_many and part.entries < SMALL_PART)
         ]
         gone = {part.id for part in state.parts if not live[part.id]}
-        chosen = [part for part in chosen if part.id not in gone]
+        chosen = _within_bounds([part for part in chosen if part.id not in gone])
         if len(chosen) < 2 and not (chosen and live[chosen[0].id] < chosen[0].packages * (1 - MOST_DEAD)):
             return replace(state, parts=tuple(part for part in state.parts if part.id not in gone))
         ids = {part.id for part in chosen}
@@ -356,6 +361,11 @@ class Cataloguer:
                 else ""
             )
             said.append(f"unread: {names}{more} cannot be read and are left out; package_log tells of each.")
+        if self._unread_readmes:
+            said.append(
+                f"no_readme: the README of {counted(self._unread_readmes, 'package')} could not be read and is not searched; "
+                "package_browse says why."
+            )
         waiting = state.waiting
         if waiting:
             said.append(self._partial(state, waiting))
@@ -390,6 +400,18 @@ class Cataloguer:
             return f"{said} for the first time; nothing can be searched yet. Call again in a few seconds."
         when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
         return f"{said}; this is what its catalog held at {when}."
+
+
+def _within_bounds(parts: Sequence[Part]) -> list[Part]:
+    """As many as may become one, small ones first; one at least."""
+    chosen: list[Part] = []
+    weight = entries = 0
+    for part in sorted(parts, key=lambda part: (part.weight, part.entries)):
+        weight, entries = weight + part.weight, entries + part.entries
+        if chosen and (weight > MERGED_BYTES or entries > MERGED_ENTRIES):
+            break
+        chosen.append(part)
+    return chosen
 
 
 def _without_orphans(packages: dict[str, Known]) -> dict[str, Known]:
@@ -428,6 +450,11 @@ def _head(
         readme,
         columns,
     )
+
+
+def _readme_of(manifest: Manifest) -> Entry | None:
+    """The first of the usual names that there is at the root."""
+    return next((found for name in READMES_NAMED if (found := manifest.entry(name)) is not None), None)
 
 
 def _lines(manifest: Manifest) -> Iterator[bytes]:

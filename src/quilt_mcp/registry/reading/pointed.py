@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from quilt_mcp.registry.layout import TIMESTAMP
-from quilt_mcp.registry.pointers import POINTER_READS_AT_ONCE, Pointer
+from quilt_mcp.domain.names import is_package_name
+from quilt_mcp.registry.layout import POINTERS, TIMESTAMP
+from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.packages import REQUESTS
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.store import ObjectStat
-from quilt_mcp.storage.workers import collect
 
 MOST_PACKAGES: Final = 100_000
 MOST_REVISIONS: Final = 200_000
-"""After the package with so many, no more are listed."""
+"""In a bucket a request for each thousand."""
 _TOLD: Final = 3
 _APART: Final = " "
 """Between a package's name and a tag in a key; no name holds one."""
@@ -77,35 +77,21 @@ class LatestPointers:
 
 
 class TimedPointers:
-    """A listing for each package. A pointer with a time is written once, so its etag is its mark. The key is name and tag."""
+    """One listing of all pointers. One with a time is written once, so its etag is its mark. The key is name and tag."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     async def listed(self) -> tuple[Mapping[str, Mark], tuple[str, ...]]:
-        pointers = self._registry.pointers
-        names, latest = await self._names()
         marks: dict[str, Mark] = {}
-        for begin in range(0, len(names), POINTER_READS_AT_ONCE):
-            some = names[begin : begin + POINTER_READS_AT_ONCE]
-            tags = await collect(some, POINTER_READS_AT_ONCE, pointers.tags)
-            for name, found in zip(some, tags, strict=True):
-                marks |= {
-                    f"{name}{_APART}{tag}": Mark(etag)
-                    for tag, etag in found.items()
-                    if TIMESTAMP.fullmatch(tag)
-                }
-            if len(marks) > MOST_REVISIONS:
-                return marks, (*latest, _cut(begin + len(some)))
-        return marks, latest
-
-    async def _names(self) -> tuple[list[str], tuple[str, ...]]:
-        pointers, pages = self._registry.pointers, self._registry.store.pages
-        if pages is None:
-            found = await pointers.names("", "", MOST_PACKAGES)
-        else:
-            found, _ = await pointers.listed_latest(pages, "", "", None, REQUESTS)
-        return found.names, (*found.warnings[:_TOLD], *([_cut(len(found.names))] if found.more else ()))
+        async for stat in self._registry.store.list(POINTERS):
+            name, _, tag = stat.key[len(POINTERS) :].rpartition("/")
+            if TIMESTAMP.fullmatch(tag) and is_package_name(name):
+                marks[f"{name}{_APART}{tag}"] = Mark(stat.etag)
+            if len(marks) >= MOST_REVISIONS:
+                said = f"listing_cut: only the first {MOST_REVISIONS:,} revisions are in the catalog; the registry holds more."
+                return marks, (said,)
+        return marks, ()
 
     async def read(self, key: str) -> Pointer | None:
         name, _, tag = key.partition(_APART)
