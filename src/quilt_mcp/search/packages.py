@@ -113,10 +113,10 @@ def fields_of(
         conditions.append(f"pointer IN ({', '.join(map(literal, pointers)) or 'NULL'})")
     kind = "CASE WHEN kind = 'text' AND moment IS NOT NULL THEN 'datetime' ELSE kind END"
     return connection.rows(
-        f"""SELECT pointer, kind, min(least), max(greatest), arg_max(struct_pack(text := text, n := n), n, 50), count(*), sum(n) FROM (
-            SELECT pointer, {kind} AS kind, left(text, {_LONGEST_VALUE + 1}) AS text, count(DISTINCT number) AS n,
-                   min(coalesce(value, moment)) AS least, max(coalesce(value, moment)) AS greatest
-            FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
+        f"""SELECT pointer, kind, min(least), max(greatest), arg_max(struct_pack(text := text, n := n), n, 50), count(*), sum(n)
+        FROM (SELECT pointer, {kind} AS kind, left(text, {_LONGEST_VALUE + 1}) AS text, count(DISTINCT number) AS n,
+                     min(coalesce(value, moment)) AS least, max(coalesce(value, moment)) AS greatest
+              FROM {view.fields()} WHERE {" AND ".join(conditions)} GROUP BY ALL)
         GROUP BY pointer, kind ORDER BY sum(n) DESC, pointer, kind"""
     )
 

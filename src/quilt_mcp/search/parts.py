@@ -58,7 +58,8 @@ ORDER BY number"""
 _FIELDS: Final = f"""
 SELECT number, pointer, in_list, kind, text, lower(text) AS ltext, {_words("lower(text)")} AS words, value, moment
 FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
-    number: 'INTEGER', pointer: 'VARCHAR', in_list: 'BOOLEAN', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE', moment: 'BIGINT'}}}})
+    number: 'INTEGER', pointer: 'VARCHAR', in_list: 'BOOLEAN', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE',
+    moment: 'BIGINT'}}}})
 ORDER BY number"""
 # Of a file's metadata each key and value is a line: what is looked for stands in one of them. A comma within one stays.
 ENDING: Final = r"[^/.]\.((?:[a-z0-9]+\.)?(?:gz|bz2|xz|zst)|[^./ ]{1,19})$"

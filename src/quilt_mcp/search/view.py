@@ -13,8 +13,8 @@ _EMPTY: Final = {
     "heads": "number INTEGER, name VARCHAR, top_hash VARCHAR, modified BIGINT, message VARCHAR, metadata VARCHAR, "
     "workflow VARCHAR, entries BIGINT, size BIGINT, readme VARCHAR, columns VARCHAR, lname VARCHAR, lmessage VARCHAR, "
     "lmeta VARCHAR, lreadme VARCHAR, lcolumns VARCHAR, lworkflow VARCHAR, weight BIGINT, words VARCHAR",
-    "fields": "number INTEGER, pointer VARCHAR, in_list BOOLEAN, kind VARCHAR, text VARCHAR, ltext VARCHAR, words VARCHAR, value DOUBLE, "
-    "moment BIGINT",
+    "fields": "number INTEGER, pointer VARCHAR, in_list BOOLEAN, kind VARCHAR, text VARCHAR, ltext VARCHAR, "
+    "words VARCHAR, value DOUBLE, moment BIGINT",
     "entries": "number INTEGER, logical_key VARCHAR, physical_key VARCHAR, hash_type VARCHAR, hash_value VARCHAR, size BIGINT, "
     "metadata VARCHAR, lpath VARCHAR, ext VARCHAR, lmeta VARCHAR, words VARCHAR, file_row_number BIGINT",
 }

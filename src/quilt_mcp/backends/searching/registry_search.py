@@ -338,8 +338,8 @@ class RegistrySearch:
             said[0] += f" Alone: {counts}. Side by side means AND; OR joins what may stand alone."
         if asked.request.scope == "entries" and any(term.field is None for term in tried):
             said[0] += (
-                " Over entries words are looked for in a file's own path and metadata: name:, message: and meta./pointer: ask its "
-                "package, scope=packages all of it."
+                " Over entries words are looked for in a file's own path and metadata: name:, message: and meta./pointer: ask "
+                "its package, scope=packages all of it."
             )
         if any(term.field is not None and term.field.name == "column" for term in tried):
             said[0] += " Columns are known of tables that object_read described (mode=info)."

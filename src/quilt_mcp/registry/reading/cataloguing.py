@@ -6,20 +6,17 @@ what it is named by, and become a part of the catalog. What is done so far is ke
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from anyio import to_thread
-from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.printable import counted
 from quilt_mcp.errors import (
@@ -33,12 +30,12 @@ from quilt_mcp.errors import (
 )
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
+from quilt_mcp.registry.reading.intake import head_of, lines_of, readme_of
 from quilt_mcp.registry.reading.pointed import LatestPointers, Mark, Pointed, TimedPointers, name_in
 from quilt_mcp.registry.reading.readme import read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import OddRows
-from quilt_mcp.search.head import Head
 from quilt_mcp.search.parts import Batch, merged
 from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread, sized
 from quilt_mcp.search.view import live_count
@@ -46,7 +43,6 @@ from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
 """How long a bucket's listing is believed. A folder is looked at each time."""
-READMES_NAMED: Final = ("README.md", "README.rst", "README.txt", "README", "readme.md", "Readme.md")
 READMES: Final = 200
 """READMEs that are read from a bucket in one call, each a request; the others as later calls come."""
 BATCH_PACKAGES: Final = 2_000
@@ -278,9 +274,9 @@ class Cataloguer:
                 async with adding:
                     columns = tuple(learned.get(manifest.top_hash, ()))
                     modified = pointer.timestamp or pointer.modified
-                    head = _head(number, pinned.name, manifest, modified, readme, columns)
+                    head = head_of(number, pinned.name, manifest, modified, readme, columns)
                     number += 1
-                    await to_thread.run_sync(batch.add, head, _lines(manifest))
+                    await to_thread.run_sync(batch.add, head, lines_of(manifest))
                 packages[key] = Known(head.number, manifest.top_hash, seen, "", lacks_text, len(columns))
             except (IntegrityError, InputError, AccessError, ObjectArchived) as error:
                 packages.pop(key, None)
@@ -309,7 +305,7 @@ class Cataloguer:
 
     async def _readme(self, pinned: PackageUri, manifest: Manifest) -> tuple[str, bool]:
         """Its README, and whether it was left unread: that would be one request too many."""
-        entry = await to_thread.run_sync(_readme_of, manifest)
+        entry = await to_thread.run_sync(readme_of, manifest)
         if entry is None:
             return "", False
         if not self._is_folder and self._readmes >= READMES:
@@ -429,61 +425,6 @@ def _added(state: State, part: Part) -> State:
         name: replace(one, part=part.id) if not one.part else one for name, one in state.packages.items()
     }
     return replace(state, parts=(*state.parts, part), packages=packages)
-
-
-def _head(
-    number: int, name: str, manifest: Manifest, modified: datetime, readme: str, columns: tuple[str, ...]
-) -> Head:
-    header, totals = manifest.header, manifest.totals
-    workflow = header.workflow
-    workflow_id: Any = workflow.get("id") if isinstance(workflow, Mapping) else None
-    return Head(
-        number,
-        name,
-        manifest.top_hash,
-        modified,
-        header.message,
-        header.user_meta,
-        workflow_id if isinstance(workflow_id, str) else None,
-        totals.entries,
-        totals.bytes,
-        readme,
-        columns,
-    )
-
-
-def _readme_of(manifest: Manifest) -> Entry | None:
-    """The first of the usual names that there is at the root."""
-    return next((found for name in READMES_NAMED if (found := manifest.entry(name)) is not None), None)
-
-
-def _lines(manifest: Manifest) -> Iterator[bytes]:
-    """The lines of its entries, spelled as JSON that any reader takes. In a thread."""
-    index = manifest.index
-    if index.is_plain:
-        for block in manifest.lines.blocks(index.entries, index.size):
-            check_cancelled()
-            yield block
-        return
-    lines: list[bytes] = []
-    for entry in manifest.entries():
-        lines.append(_line(entry))
-        if len(lines) == 1_000:
-            check_cancelled()
-            yield b"".join(lines)
-            lines.clear()
-    yield b"".join(lines)
-
-
-def _line(entry: Entry) -> bytes:
-    record = {
-        "logical_key": entry.logical_key,
-        "physical_keys": [entry.physical_key],
-        "size": entry.size,
-        "hash": None if entry.hash is None else {"type": entry.hash.type, "value": entry.hash.value},
-        "meta": dict(entry.meta),
-    }
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _duration(seconds: float) -> str:
