@@ -39,7 +39,7 @@ FIELDS: Final = (
     Field("message", "package", "text", "the revision's message", aliases=("mnfst_message", "comment")),
     Field("meta", "package", "json", "the package's metadata; meta./a/b is a field of it", aliases=(
         "mnfst_metadata", "metadata", "user_meta", "package_meta")),
-    Field("readme", "package", "text", "README.md (or .rst, .txt) at the package's root, the beginning"),
+    Field("readme", "package", "text", "README.md, .rst or .txt at the root"),
     Field("column", "package", "text", "columns of tables that object_read described before", scopes=("packages",),
           aliases=("columns",)),
     Field("workflow", "package", "word", "the workflow's id", aliases=("mnfst_workflow.id",)),
