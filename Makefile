@@ -44,7 +44,7 @@ test: $(DEV_STAMP) node
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(PYTEST) -m "not nightly" -n $(JOBS) --dist loadgroup $(ARGS)
 
 nightly: $(DEV_STAMP) node
-	HYPOTHESIS_PROFILE=nightly $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
+	HYPOTHESIS_PROFILE=nightly QUILT_MCP_SEARCH_QUERIES=4000 QUILT_MCP_STACK_QUERIES=400 $(PYTEST) --timeout 3600 -n $(JOBS) --dist loadgroup $(ARGS)
 
 coverage:
 	rm -f .coverage .coverage.*
