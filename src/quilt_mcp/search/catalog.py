@@ -110,7 +110,7 @@ class Catalog:
 
 def expired(url: str) -> InvalidArgument:
     return InvalidArgument(
-        f"What this cursor pages through is gone: {url} changed several times since.",
+        f"What this cursor pages through is gone: {url} changed several times since, or the cache was cleared.",
         next_step="Make the same call again without cursor.",
         details={"reason": "cursor_expired", "registry": url},
     )

@@ -131,10 +131,12 @@ class Connection:
                     "The cache folder has no room for what the search works on.",
                     next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
                 ) from error
-            raise DamagedPart(said[:300]) from error
+            raise damaged(DamagedPart, said) from error
+        except (duckdb.BinderException, duckdb.ParserException):
+            raise  # a fault of this program, to be reported as one
         except duckdb.Error as error:
             # Our own statements are right; what fails is a file that is not as it was written.
-            raise OddRows(str(error)[:300]) from error
+            raise damaged(OddRows, str(error)) from error
 
     def stop(self, patience: float) -> None:
         """Blocks until the thread has ended, so many seconds at most. A statement that is about to begin misses an interruption,
@@ -157,6 +159,13 @@ class DamagedPart(StorageUnavailable):
 
 class OddRows(DamagedPart):
     """The engine does not take what is in a file."""
+
+
+def damaged(kind: type[DamagedPart], said: str) -> DamagedPart:
+    return kind(
+        f"A part of the search's catalog cannot be read: {said[:300]}",
+        next_step="Make the same call again: what is damaged is made anew. If it stays so, `quilt-mcp cache clear` removes the catalog.",
+    )
 
 
 def literal(value: str | float | bool) -> str:
