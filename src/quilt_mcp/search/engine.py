@@ -164,7 +164,7 @@ class OddRows(DamagedPart):
 def damaged(kind: type[DamagedPart], said: str) -> DamagedPart:
     return kind(
         f"A part of the search's catalog cannot be read: {said[:300]}",
-        next_step="Make the same call again: what is damaged is made anew. If it stays so, `quilt-mcp cache clear` removes the catalog.",
+        next_step="Make the same call again: it is made anew. If it stays so, `quilt-mcp cache clear` removes the catalog.",
     )
 
 
