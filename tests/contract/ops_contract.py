@@ -40,8 +40,8 @@ class WritingContract(
     """What asks most of a store: its conditions, its versions, what it copies by itself. CI holds to it each kind of store."""
 
 
-class ShowingContract(ListingContract, PackagesContract, ReadingContract, HistoryContract, TrustContract):
-    """What is read of a store's objects and listings. CI holds to it a folder and a bucket."""
+class ShowingContract(PackagesContract, ReadingContract, HistoryContract, TrustContract):
+    """What is read of a store's objects. CI holds to it a folder."""
 
 
 class TellingContract(
@@ -57,7 +57,7 @@ class TellingContract(
     """What the engine makes of objects that any store hands over alike. CI holds to it a folder."""
 
 
-class AnsweringContract(ShowingContract, TellingContract):
+class AnsweringContract(ListingContract, ShowingContract, TellingContract):
     """What is read and told."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from listing_contract import ListingContract
 from ops_contract import (
     AnsweringContract,
     QuiltOpsContract,
@@ -17,12 +18,12 @@ from parts.ceph import CephCluster
 from parts.s3_access import S3Access
 
 
-class TestIamOps(BucketContract, WritingContract, ShowingContract):
+class TestIamOps(BucketContract, WritingContract, ListingContract):
     pass
 
 
 @pytest.mark.nightly
-class TestIamOpsTelling(BucketContract, TellingContract):
+class TestIamOpsTelling(BucketContract, ShowingContract, TellingContract):
     """In CI a folder is held to it."""
 
 

@@ -38,7 +38,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("diff", "package_diff", "before after", LOOK, "Compare two revisions or packages.", "diff me/first@1f2e3d4c5b me/first"),
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),
-    Verb("search", "search", "[query]", LOOK, "Find packages, files of them or objects, by words and fields.", "search organoid ext:csv --where \"modified >= 2026-01-01\" --facets '*'"),
+    Verb("search", "search", "[query]", LOOK, "Find packages, files of them or objects, by words and fields.", "search 'organoid ext:csv' --where \"modified >= 2026-01-01\" --facets '*'"),
     Verb("workflows", "workflow_list", "[registry]", LOOK, "Show what a registry demands of its packages.", "workflows s3://your-bucket"),
     Verb("cat", "object_read", "uri", FILES, "Write a whole file to standard output.", "cat me/first/notes.txt", how="cat"),
     Verb("head", "object_read", "uri", FILES, "Write the first lines of a file.", "head me/first/table.csv -n 5", how="head"),
