@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from quilt_mcp.backends.options import Options
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import parse_where
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import InvalidArgument, InvalidWhere
 from quilt_mcp.search import parts
 
 
@@ -197,3 +199,57 @@ def test_a_cache_folder_with_signs_of_patterns_serves(registry: Path, tmp_path: 
     write_packages(registry, [Package("lab/one", "m", None, [File("a", 1)])])
     ops = local_ops(registry, tmp_path / "cache[1]*")
     assert ask(ops, "").total == 1 and ask(ops, "", "entries").total == 1
+
+
+def test_a_cache_folder_that_looks_like_a_column_serves(registry: Path, tmp_path: Path) -> None:
+    write_packages(
+        registry,
+        [Package("lab/one", "m", None, [File("a", 1)]), Package("lab/two", "m", None, [File("b", 1)])],
+    )
+    ops = local_ops(registry, tmp_path / "name=evil" / "number=5" / "cache")
+    assert names(ask(ops, "", sort="name")) == ["lab/one", "lab/two"]
+    assert paths(ask(ops, "", "entries")) == {"a", "b"}
+
+
+def test_a_backslash_in_a_files_metadata_eats_no_letter(registry: Path, tmp_path: Path) -> None:
+    meta = {"from": "C:\\raw\\new\\table", "note": "frozen, cells\nand more"}
+    write_packages(registry, [Package("lab/one", "m", None, [File("a.csv", 1, meta)])])
+    ops = local_ops(registry, tmp_path / "cache")
+    for word in ("raw", "new", "table", '"frozen cells"', "more"):
+        assert ask(ops, f"file_meta:{word}", "entries").total == 1, word
+        assert ask(ops, word, "entries").total == 1, word
+
+
+def test_of_a_key_that_stands_twice_the_one_counts_that_the_hash_is_of(
+    registry: Path, tmp_path: Path
+) -> None:
+    write_packages(registry, [Package("lab/one", "m", None, [File("a.csv", 1, {"note": "honest"})])])
+    [manifest] = (registry / ".quilt/packages").iterdir()
+    twice = '"meta": {"user_meta": {"note": "forged"}, "user_meta": {"note": "honest"}'
+    manifest.write_text(manifest.read_text().replace('"meta": {"user_meta": {"note": "honest"}', twice))
+    ops = local_ops(registry, tmp_path / "cache")
+    assert ask(ops, "honest").total == 1 and ask(ops, "forged").total == 0
+
+
+@pytest.mark.parametrize("where", ["size contains '1'", "modified like '2026%'"])
+def test_numbers_and_times_are_compared_by_no_pattern(registry: Path, tmp_path: Path, where: str) -> None:
+    with pytest.raises(InvalidWhere):
+        ask(local_ops(registry, tmp_path / "cache"), "", "entries", conditions=where)
+
+
+def test_a_time_that_no_calendar_has_ends_no_search(registry: Path, tmp_path: Path) -> None:
+    write_packages(registry, [Package("lab/one", "m", None, [File("a", 1)])])
+    os.utime(registry / ".quilt/named_packages/lab/one/latest", (1 << 40, 1 << 40))
+    ops = local_ops(registry, tmp_path / "cache")
+    assert ask(ops, "").total == 1
+
+
+def test_two_who_only_search_keep_nobody_from_what_is_new(registry: Path, tmp_path: Path) -> None:
+    write_packages(registry, [Package("lab/one", "m", None, [File("a", 1)])])
+    first, other = (local_ops(registry, tmp_path / "cache") for _ in range(2))
+    assert ask(first, "").total == ask(other, "").total == 1
+    lock = next((tmp_path / "cache" / "search").glob("*/lock"))
+    with lock.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found = ask(first, "")  # nothing is new: nothing is built
+        assert found.total == 1 and not found.warnings

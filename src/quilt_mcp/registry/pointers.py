@@ -129,7 +129,9 @@ class Pointers:
             found: dict[str, Pointer | None] = {}
             for name in names:
                 check_cancelled()
-                with suppress(QuiltError, OSError):  # what is odd is looked at by itself
+                with suppress(
+                    QuiltError, OSError, ValueError, OverflowError
+                ):  # what is odd is looked at by itself
                     found[name] = read(name)
             return found
 

@@ -30,6 +30,9 @@ class Catalog:
         self.texts = Texts(folder.path)
         self.learned = Learned(folder.path)
         self.building = Locks[str]().held
+        self.doubts = 0
+        self.is_swept = False
+        """Whether what killed processes left was looked for by this one."""
         self.looked_at = 0.0
         """When it was brought up to date, by the clock that only rises; 0: it is to be looked at again."""
         self.tried_unread = 0.0
@@ -40,6 +43,13 @@ class Catalog:
     def doubt(self) -> None:
         """Something was written to the registry: the next search looks at it again."""
         self.looked_at = 0.0
+        self.doubts += 1
+
+    def note_looked(self, begun: float, doubts: int) -> None:
+        """It is as the registry was at the moment ``begun``, unless there were more ``doubts`` since."""
+        self.is_swept = True
+        if doubts == self.doubts:
+            self.looked_at = begun
 
     def age(self) -> float:
         return time.monotonic() - self.looked_at if self.looked_at else float("inf")

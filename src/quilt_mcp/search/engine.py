@@ -131,12 +131,12 @@ class Connection:
                     "The cache folder has no room for what the search works on.",
                     next_step="Free some space there, or set QUILT_MCP_CACHE_DIR to another folder.",
                 ) from error
-            raise damaged(DamagedPart, said) from error
+            raise damaged(DamagedPart) from error
         except (duckdb.BinderException, duckdb.ParserException):
             raise  # a fault of this program, to be reported as one
         except duckdb.Error as error:
             # Our own statements are right; what fails is a file that is not as it was written.
-            raise damaged(OddRows, str(error)) from error
+            raise damaged(OddRows) from error
 
     def stop(self, patience: float) -> None:
         """Blocks until the thread has ended, so many seconds at most. A statement that is about to begin misses an interruption,
@@ -161,9 +161,9 @@ class OddRows(DamagedPart):
     """The engine does not take what is in a file."""
 
 
-def damaged(kind: type[DamagedPart], said: str) -> DamagedPart:
+def damaged(kind: type[DamagedPart]) -> DamagedPart:
     return kind(
-        f"A part of the search's catalog cannot be read: {said[:300]}",
+        "A part of the search's catalog cannot be read.",
         next_step="Make the same call again: it is made anew. If it stays so, `quilt-mcp cache clear` removes the catalog.",
     )
 
@@ -174,5 +174,6 @@ def literal(value: str | float | bool) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value) if math.isfinite(value) else f"'{value}'::DOUBLE"
-    quoted = "'" + value.replace("'", "''") + "'"
-    return quoted if "\0" not in value else _NUL.sub("'||chr(0)||'", quoted)
+    whole = value.encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
+    quoted = "'" + whole.replace("'", "''") + "'"
+    return quoted if "\0" not in whole else _NUL.sub("'||chr(0)||'", quoted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-MOST_FIELDS: Final = 5_000
+MOST_FIELDS: Final = 20_000
 """Values of one package's metadata that are kept as fields; its text holds all."""
 MOST_TEXT: Final = 256 << 10
 """Letters of one package's metadata, or README, that are looked through."""

@@ -16,7 +16,7 @@ from quilt_mcp.search.sql import entry_condition
 _TABLE: Final = """
 (SELECT *, lower(key) AS lpath, key AS logical_key, regexp_extract(lower(key), {ending}, 1) AS ext, key AS physical_key,
         NULL::VARCHAR AS lmeta, {words} AS words, NULL::VARCHAR AS hash_value, NULL::VARCHAR AS metadata
- FROM read_json({file}, format = 'newline_delimited', columns = {{
+ FROM read_json({file}, format = 'newline_delimited', hive_partitioning = false, columns = {{
     number: 'INTEGER', registry: 'VARCHAR', key: 'VARCHAR', size: 'BIGINT', modified: 'BIGINT', version: 'VARCHAR'}}))"""
 _ORDERS: Final[Mapping[str, str]] = {"name": "key", "size": "e.size", "modified": "e.modified", "best": "key"}
 

@@ -95,7 +95,8 @@ def show(connection: Connection, view: View, rows: Sequence[PackageRow]) -> Mapp
             if (number, row) in places:
                 files.setdefault(number, []).append((path, size))
     found = connection.rows(
-        f"SELECT number, message, CASE WHEN length(metadata) <= {MOST_METADATA} THEN metadata END, readme, columns "
+        f"SELECT number, left(message, {MOST_METADATA}), "
+        f"CASE WHEN length(metadata) <= {MOST_METADATA} THEN metadata END, readme, columns "
         f"FROM {view.heads()} h WHERE number IN ({wanted})"
     )
     return {number: Shown(*rest, files=files.get(number, ())) for number, *rest in found}

@@ -50,14 +50,16 @@ SELECT number, name, top_hash, modified, message, metadata, workflow, entries, s
        {_words("lname", "lmessage", "lmeta", "lreadme", "lcolumns")} AS words
 FROM (SELECT *, lower(name) AS lname, lower(coalesce(message, '')) AS lmessage, lower(meta_text) AS lmeta,
              lower(readme) AS lreadme, lower(columns) AS lcolumns
-      FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
+      FROM read_json({{files}}, format = 'newline_delimited', hive_partitioning = false,
+    maximum_object_size = {{longest}}, columns = {{{{
           number: 'INTEGER', name: 'VARCHAR', top_hash: 'VARCHAR', modified: 'BIGINT', message: 'VARCHAR', metadata: 'VARCHAR',
           meta_text: 'VARCHAR', workflow: 'VARCHAR', entries: 'BIGINT', size: 'BIGINT', readme: 'VARCHAR',
           columns: 'VARCHAR'}}}}))
 ORDER BY number"""
 _FIELDS: Final = f"""
 SELECT number, pointer, in_list, kind, text, lower(text) AS ltext, {_words("lower(text)")} AS words, value, moment
-FROM read_json({{files}}, format = 'newline_delimited', maximum_object_size = {{longest}}, columns = {{{{
+FROM read_json({{files}}, format = 'newline_delimited', hive_partitioning = false,
+    maximum_object_size = {{longest}}, columns = {{{{
     number: 'INTEGER', pointer: 'VARCHAR', in_list: 'BOOLEAN', kind: 'VARCHAR', text: 'VARCHAR', value: 'DOUBLE',
     moment: 'BIGINT'}}}})
 ORDER BY number"""
@@ -73,9 +75,11 @@ FROM (SELECT CAST(regexp_extract(filename, '(\\d+)\\.lines$', 1) AS INTEGER) AS 
              physical_keys[1] AS physical_key, "hash"."type" AS hash_type, "hash"."value" AS hash_value, size,
              meta AS metadata, lower(logical_key) AS lpath,
              CASE WHEN meta = '{{{{}}}}' THEN NULL
-                  ELSE lower(regexp_replace(regexp_replace(meta::JSON -> '$.user_meta', '\\\\[nrtbf]', ' ', 'g'),
+                  ELSE lower(regexp_replace(regexp_replace(
+                      replace((meta::JSON -> '$.user_meta')::VARCHAR, '\\\\', ' '), '\\\\[nrtbf]', ' ', 'g'),
                                             '"[,:]"|"[,:]|,"|[{{{{}}}}\\[\\]]|"', chr(10), 'g')) END AS lmeta
-      FROM read_json({{files}}, format = 'newline_delimited', filename = true, maximum_object_size = {{longest}}, columns = {{{{
+      FROM read_json({{files}}, format = 'newline_delimited', hive_partitioning = false, filename = true,
+    maximum_object_size = {{longest}}, columns = {{{{
           logical_key: 'VARCHAR', physical_keys: 'VARCHAR[]', size: 'BIGINT',
           "hash": 'STRUCT("type" VARCHAR, "value" VARCHAR)', meta: 'VARCHAR'}}}}))"""
 
@@ -173,7 +177,9 @@ def write_part(
             connection.rows(
                 f"COPY ({source}) TO {literal(str(made))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP})"
             )
-            [(written,)] = connection.rows(f"SELECT count(*) FROM read_parquet({many([str(made)])})")
+            [(written,)] = connection.rows(
+                f"SELECT count(*) FROM read_parquet({many([str(made)])}, hive_partitioning = false)"
+            )
             if written != rows.get(kind, written):
                 raise StorageUnavailable(
                     f"Of {rows[kind]:,} rows {written:,} came into the catalog: somebody wrote to the cache folder meanwhile.",
@@ -197,7 +203,9 @@ def merged(
     sources: dict[str, str] = {}
     for kind in KINDS:
         if files := tables(folder, kind, parts):
-            sources[kind] = f"SELECT * FROM read_parquet({many(files)}) WHERE number IN ({numbers})"
+            sources[kind] = (
+                f"SELECT * FROM read_parquet({many(files)}, hive_partitioning = false) WHERE number IN ({numbers})"
+            )
     entries = 0
     try:
         if "entries" in sources:

@@ -14,6 +14,7 @@ from typing import Final
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.search.query.term import Pattern, Query, Words, terms, tokens
+from quilt_mcp.errors import StorageBusy
 from quilt_mcp.search.engine import Connection
 from quilt_mcp.search.parts import remove
 from quilt_mcp.search.view import View
@@ -61,7 +62,10 @@ class Texts:
                     return {number: score for number, score in rows if math.isfinite(score)}
             except (sqlite3.Error, ValueError) as error:  # ValueError: a damaged text is no UTF-8
                 if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-                    return {}  # another process writes to it
+                    raise StorageBusy(
+                        "Another process writes to what this search is ranked by.",
+                        next_step="Make the same call again in a moment, or sort by name or modified.",
+                    ) from error
                 _remove(path)
         return {}
 

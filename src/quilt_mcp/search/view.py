@@ -67,7 +67,7 @@ class View:
 
 def _read(files: Sequence[str], kind: str) -> str:
     rows = ", file_row_number = true" if kind == "entries" else ""
-    return f"read_parquet({many(files)}{rows})"
+    return f"read_parquet({many(files)}, hive_partitioning = false{rows})"
 
 
 def live_count(state: State, part: Part) -> int:

@@ -30,6 +30,12 @@ def _term(condition: Condition, scope: Scope, now: datetime) -> Query:
     def term(test: Between | Exists | Regex) -> Term:
         return Term(field, test, pointer, f"{condition.column} {condition.operator}")
 
+    if condition.operator in ("contains", "like") and field.holds in ("number", "size", "time"):
+        what = "a time" if field.holds == "time" else "a number"
+        raise InvalidWhere(
+            f"where compares {field.name} by {condition.operator}, and it is {what}.",
+            next_step=f"Compare {field.name} by =, <, <=, > or >=.",
+        )
     match condition.operator:
         case "is null":
             return Not(term(Exists()))

@@ -97,7 +97,7 @@ def _texts(row: PackageRow, shown: Shown) -> Iterator[_Text]:
         ("column", shown.columns),
     )
     for field, text in plain[:2]:
-        yield _Text(field, field, text, lowered(text))
+        yield _Text(field, field, text[:_MOST_TEXT], lowered(text[:_MOST_TEXT]))
     for place, text, is_key in metadata:
         if (room := room - len(text)) < 0:
             break

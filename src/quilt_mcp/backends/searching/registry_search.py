@@ -35,7 +35,8 @@ from quilt_mcp.domain.search.query.term import And, Query, Term, Words, terms
 from quilt_mcp.domain.search.request import BEST, Found, Hit, Order, SearchRequest, check_facets
 from quilt_mcp.errors import NotSupported, QuiltError, RegistryNotFound
 from quilt_mcp.registry.layout import POINTERS
-from quilt_mcp.registry.reading.cataloguing import UNBOUNDED, Bounds, Brought, Cataloguer
+from quilt_mcp.registry.reading.bounds import UNBOUNDED, Bounds
+from quilt_mcp.registry.reading.cataloguing import Brought, Cataloguer
 from quilt_mcp.registry.reading.pointed import listed_mark
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search import entries, packages
@@ -374,10 +375,9 @@ class RegistrySearch:
                     break
                 known += await catalog.ask(state, packages.pointers_near)
             else:
-                near = suggest(pointer, known) or known[:5]
-                said.append(
-                    f"no_field: no package has {pointer[:80]} in its metadata. There are {', '.join(near)}."
-                )
+                near = ", ".join(one[:80] for one in suggest(pointer, known) or known[:5])
+                there = f" There are {near}." if near else ""
+                said.append(f"no_field: no package has {pointer[:80]} in its metadata.{there}")
         return said
 
     async def _count(self, asked: _Asked, term: Term) -> int:

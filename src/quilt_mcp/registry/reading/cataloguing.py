@@ -7,8 +7,8 @@ what it is named by, and become a part of the catalog. What is done so far is ke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -26,10 +26,12 @@ from quilt_mcp.errors import (
     ObjectArchived,
     QuiltError,
     StorageUnavailable,
+    TooCostly,
     Undecodable,
 )
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
+from quilt_mcp.registry.reading.bounds import Bounds
 from quilt_mcp.registry.reading.intake import head_of, lines_of, readme_of
 from quilt_mcp.registry.reading.pointed import LatestPointers, Mark, Pointed, TimedPointers, name_in
 from quilt_mcp.registry.reading.readme import read_beginning
@@ -43,6 +45,8 @@ from quilt_mcp.storage.workers import for_each
 
 FRESH_SECONDS: Final = 15.0
 """How long a bucket's listing is believed. A folder is looked at each time."""
+BUSY_SECONDS: Final = 1.0
+"""How long another process that builds is waited for, before what is there is the answer."""
 READMES: Final = 200
 """READMEs that are read from a bucket in one call, each a request; the others as later calls come."""
 BATCH_PACKAGES: Final = 2_000
@@ -60,18 +64,6 @@ UNREAD_SECONDS: Final = 60.0
 _REQUESTS_A_PACKAGE: Final = 3
 _README_SECONDS: Final = 10.0
 _UNREAD_SHOWN: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one call may spend on it; the package that is at work when a bound is met is the last."""
-
-    packages: int = 5_000
-    bytes: int = 512 << 20
-    seconds: float = 20.0
-
-
-UNBOUNDED: Final = Bounds(1 << 62, 1 << 62, 1e9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +106,18 @@ class Cataloguer:
             state = await to_thread.run_sync(self._catalog.state)
             if not self._is_folder and not state.waiting and self._catalog.age() < FRESH_SECONDS:
                 return Brought(state, self._told(state))
+            begun, doubts = time.monotonic(), self._catalog.doubts
             try:
                 latest, notices = await self._pointed.listed()
             except StorageUnavailable as error:
                 if not state.packages:
                     raise
                 return Brought(state, (self._not_refreshed(state, error),))
-            with self._catalog.folder.building() as may_build:
+            state = await to_thread.run_sync(self._catalog.state)
+            if self._catalog.is_swept and await self._is_whole(state, latest, notices):
+                self._catalog.note_looked(begun, doubts)
+                return Brought(state, self._told(state))
+            async with self._alone() as may_build:
                 if not may_build:
                     return Brought(state, (*self._told(state), self._busy(state)))
                 before = await to_thread.run_sync(self._catalog.state)
@@ -129,8 +126,33 @@ class Cataloguer:
                 if not state.packages:
                     raise self._silent
                 return Brought(state, (*self._told(state), self._not_refreshed(before, self._silent)))
-            self._catalog.looked_at = time.monotonic()
+            self._catalog.note_looked(begun, doubts)
             return Brought(state, self._told(state))
+
+    async def _is_whole(self, state: State, latest: Mapping[str, Mark], notices: tuple[str, ...]) -> bool:
+        """Whether there is nothing to build, so that nobody need be kept from it."""
+        if (
+            state.waiting
+            or state.unread
+            or state.notices != notices
+            or state.packages.keys() != latest.keys()
+        ):
+            return False
+        if any(one.seen != latest[key].text for key, one in state.packages.items()):
+            return False
+        learned = await to_thread.run_sync(self._catalog.learned.columns)
+        return not any(self._lacks(one, learned) for one in state.packages.values())
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[bool]:
+        """Whether this process may build; another's short work is waited for."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            with self._catalog.folder.building() as may_build:
+                if may_build or time.monotonic() >= until:
+                    yield may_build
+                    return
+            await anyio.sleep(0.05)
 
     # -- building --
 
@@ -215,7 +237,7 @@ class Cataloguer:
                 )
                 state = _added(state, part)
             return taken, state
-        except OddRows:
+        except (OddRows, TooCostly):
             return None
         finally:
             with anyio.CancelScope(shield=True):

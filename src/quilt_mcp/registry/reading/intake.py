@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -10,10 +11,13 @@ from typing import Any, Final
 from anyio.from_thread import check_cancelled
 
 from quilt_mcp.domain.entry import Entry
+from quilt_mcp.domain.manifest.codec import decode_entry
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.search.head import Head
 
 _NAMED: Final = ("README.md", "README.rst", "README.txt", "README", "readme.md", "Readme.md")
+_TWICE: Final = re.compile(rb'"user_meta"[^\n]*"user_meta"')
+"""A key that stands twice: of two, readers of JSON take the one or the other. The codec's is the one that the hash is of."""
 
 
 def head_of(
@@ -48,7 +52,7 @@ def lines_of(manifest: Manifest) -> Iterator[bytes]:
     if index.is_plain:
         for block in manifest.lines.blocks(index.entries, index.size):
             check_cancelled()
-            yield block
+            yield b"".join(map(_decoded, block.splitlines())) if _TWICE.search(block) else block
         return
     lines: list[bytes] = []
     for entry in manifest.entries():
@@ -58,6 +62,10 @@ def lines_of(manifest: Manifest) -> Iterator[bytes]:
             yield b"".join(lines)
             lines.clear()
     yield b"".join(lines)
+
+
+def _decoded(line: bytes) -> bytes:
+    return _line(decode_entry(line))
 
 
 def _line(entry: Entry) -> bytes:

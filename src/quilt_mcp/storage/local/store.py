@@ -219,7 +219,7 @@ class LocalStore(NoAbilities):
         else:
             identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
             etag = "-".join(f"{number:x}" for number in identity)
-        return ObjectStat(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))
+        return ObjectStat(key, found.st_size, etag, _moment(found.st_mtime))
 
     def _read(self, key: str, fd: int, offset: int, end: int) -> bytes:
         length = max(end - offset, 0)
@@ -424,6 +424,11 @@ def key_parts(key: str) -> Parts:
             details={"key": ascii(key)},
         )
     return parts
+
+
+def _moment(seconds: float) -> datetime:
+    """A file's time, which on some file systems may be one that no calendar has."""
+    return datetime.fromtimestamp(min(max(seconds, -62_135_596_800), 253_402_300_799), UTC)
 
 
 def _etag(content: bytes) -> str:

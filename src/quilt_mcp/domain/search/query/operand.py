@@ -32,7 +32,9 @@ from quilt_mcp.domain.search.query.term import (
 )
 from quilt_mcp.domain.search.query.value import number_of
 
-REGEX_BYTES: Final = 1 << 20
+MOST_WORDS: Final = 64
+"""Of one phrase."""
+REGEX_BYTES: Final = 1 << 16
 """Memory that the program of a regular expression may take."""
 MOST_OF_PATTERN: Final = 500
 _REGEX: Final = re.compile(r"/((?:\\.|[^/\\])+)/(?=[\s)]|$)", re.DOTALL)
@@ -156,6 +158,8 @@ class Operands:
         if spot is not None and holds in ("number", "size", "time"):
             return self._comparisons.equal(spot[0], value, at)
         found = tokens(value)
+        if len(found) > MOST_WORDS:
+            self._reader.wrong(at, f"a phrase has more than {MOST_WORDS} words", "Look for a part of it.")
         if found or (holds == "word" and value):
             return Words(found, value)
         instead = _SIGNS.get(value[:1], "a word")
