@@ -114,12 +114,12 @@ class Lab:
 
     def push(self, name: str, message: str = "", **more: Any) -> str:
         given = {"files": FILES, "folders": {}, "meta": {"lot": "B33", "ratio": 2.0}} | more
-        while int(time.time()) == self._pushed.get(
-            name
-        ):  # a second line of the same second takes the first one's place
+        # A second line of the same second takes the first one's place, and that is the second in which a push ends.
+        while int(time.time()) <= self._pushed.get(name, 0):
             time.sleep(0.05)
-        self._pushed[name] = int(time.time()) + len(given["folders"])
-        return self.quilt3.run(PUSH, name=name, registry=self.registry, message=message, **given)
+        top_hash = self.quilt3.run(PUSH, name=name, registry=self.registry, message=message, **given)
+        self._pushed[name] = int(time.time())
+        return top_hash
 
     def browsed(self, name: str, **more: Any) -> dict[str, Any]:
         return self.quilt3.run(BROWSE, name=name, registry=self.registry, **more)
