@@ -434,6 +434,7 @@ def small_listings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "MOST_LISTED", 2)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("small_listings")
 def test_a_revision_too_large_to_be_listed_is_browsed_folder_by_folder_and_not_verified(lab: Lab) -> None:
     lab.push("lab/plants", "spring")
@@ -450,6 +451,7 @@ def test_a_revision_too_large_to_be_listed_is_browsed_folder_by_folder_and_not_v
     assert not read.get("verified")
 
 
+@pytest.mark.nightly
 def test_a_revision_of_many_files_is_held_in_memory_whatever_its_size(lab: Lab) -> None:
     """The size of its manifest is a guess, by which none is taken for one that changes while it is read."""
     lab.push("lab/plants")
@@ -463,6 +465,7 @@ def test_a_revision_of_many_files_is_held_in_memory_whatever_its_size(lab: Lab) 
     assert (found["totals"]["entries"], found["verified"]) == (40_000, False)
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("small_listings")
 @pytest.mark.parametrize(
     ("tool", "arguments"),
@@ -484,6 +487,7 @@ def test_nothing_is_built_on_a_revision_that_is_not_told_whole(
     assert lab.log("lab/plants") == [before]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "fault",
     [
@@ -501,6 +505,7 @@ def test_a_listing_told_in_part_is_an_error_and_a_patch_of_it_writes_nothing(lab
     assert lab.log("lab/plants") == [before]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("key", ["../up.txt", "/root.txt", "a//b", "./x", "a/../../b"])
 def test_a_key_that_would_leave_a_folder_is_refused(lab: Lab, key: str) -> None:
     """C22: it is the stack that may be hostile here."""
@@ -518,6 +523,7 @@ def test_a_key_that_would_leave_a_folder_is_refused(lab: Lab, key: str) -> None:
     assert not (lab.folder / "there").exists()
 
 
+@pytest.mark.nightly
 def test_no_token_and_no_cookie_stands_in_an_answer_or_a_log(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -536,6 +542,7 @@ def test_no_token_and_no_cookie_stands_in_an_answer_or_a_log(
     assert not [secret for secret in (key, *cookies) if secret in shown]
 
 
+@pytest.mark.nightly
 def test_folders_told_in_part_are_an_error_as_their_metadata_would_be_lost(lab: Lab) -> None:
     lab.push("lab/plants", folders={"data": {"site": "north"}})
     before = lab.log("lab/plants")
@@ -547,6 +554,7 @@ def test_folders_told_in_part_are_an_error_as_their_metadata_would_be_lost(lab: 
     assert lab.log("lab/plants") == before
 
 
+@pytest.mark.nightly
 def test_what_was_told_wrong_once_is_asked_for_again(lab: Lab) -> None:
     lab.push("lab/plants")
     lie = {
@@ -561,6 +569,7 @@ def test_what_was_told_wrong_once_is_asked_for_again(lab: Lab) -> None:
     assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
 
 
+@pytest.mark.nightly
 def test_a_listing_that_has_another_hash_is_shown_as_not_verified_and_nothing_is_done_with_it(
     lab: Lab,
 ) -> None:
@@ -585,6 +594,7 @@ def test_a_listing_that_has_another_hash_is_shown_as_not_verified_and_nothing_is
 # -- writing --
 
 
+@pytest.mark.nightly
 def test_a_patch_changes_what_it_says_and_keeps_all_else(lab: Lab) -> None:
     before = lab.push("lab/plants", "spring")
     given: dict[str, Any] = {
@@ -611,6 +621,7 @@ def test_a_patch_changes_what_it_says_and_keeps_all_else(lab: Lab) -> None:
     assert lab.log("lab/plants") == [before, now["hash"]]
 
 
+@pytest.mark.nightly
 def test_files_that_stay_keep_the_very_hashes_places_and_full_metadata_that_they_had(lab: Lab) -> None:
     lab.push("lab/plants", "spring")
     judge = "result = {k: [e.as_dict()] for k, e in quilt3.Package.browse(arguments['name'], arguments['registry']).walk()}"
@@ -620,6 +631,7 @@ def test_files_that_stay_keep_the_very_hashes_places_and_full_metadata_that_they
     assert lab.quilt3.run(judge, **asked) == before
 
 
+@pytest.mark.nightly
 def test_a_package_is_made_of_files_of_others_and_of_objects(lab: Lab) -> None:
     lab.push("lab/plants", "spring")
     lab.put("raw/plate 1.csv", b"x,y\n")
@@ -649,6 +661,7 @@ def test_a_package_is_made_of_files_of_others_and_of_objects(lab: Lab) -> None:
     assert lab.call("package_verify", package="lab/new")["data"]["ok"]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "given",
     [
@@ -670,6 +683,7 @@ def test_what_cannot_come_in_is_refused_by_the_plan_already(lab: Lab, given: dic
     assert lab.log("lab/new") == []
 
 
+@pytest.mark.nightly
 def test_an_existing_name_is_not_overwritten_unasked(lab: Lab) -> None:
     before = lab.push("lab/plants")
     source = {"package": "lab/plants", "sources": ["lab/plants@latest/README.md"]}
@@ -678,6 +692,7 @@ def test_an_existing_name_is_not_overwritten_unasked(lab: Lab) -> None:
     assert lab.log("lab/plants") == [before, done["top_hash"]]
 
 
+@pytest.mark.nightly
 def test_a_parent_that_moved_is_a_conflict_and_disjoint_changes_are_merged_when_asked(lab: Lab) -> None:
     first = lab.push("lab/plants")
     second = lab.push("lab/plants", files=FILES | {"more.txt": ["more", {}]})
@@ -689,6 +704,7 @@ def test_a_parent_that_moved_is_a_conflict_and_disjoint_changes_are_merged_when_
     assert sorted(lab.browsed("lab/plants")["files"]) == ["data/deep/notes.txt", "data/reads.csv", "more.txt"]
 
 
+@pytest.mark.nightly
 def test_folders_with_metadata_are_not_written_without_it(lab: Lab) -> None:
     lab.push("lab/plants", folders={"data": {"site": "north"}})
     before = lab.log("lab/plants")
@@ -700,6 +716,7 @@ def test_folders_with_metadata_are_not_written_without_it(lab: Lab) -> None:
     assert lab.log("lab/plants") == [*before, done["data"]["top_hash"]]
 
 
+@pytest.mark.nightly
 def test_a_revision_becomes_latest_again_as_a_new_line(lab: Lab) -> None:
     first = lab.push("lab/plants", "one", meta={"n": 1})
     second = lab.push("lab/plants", "two", meta={"n": 2})
@@ -709,6 +726,7 @@ def test_a_revision_becomes_latest_again_as_a_new_line(lab: Lab) -> None:
     assert lab.log("lab/plants") == [first, second, first]
 
 
+@pytest.mark.nightly
 def test_a_rollback_tells_the_revision_that_came_of_it(lab: Lab) -> None:
     first = lab.push("lab/plants", "one", meta={"n": 1})
     lab.push("lab/plants", "two", meta={"n": 2})
@@ -725,6 +743,7 @@ def test_a_rollback_tells_the_revision_that_came_of_it(lab: Lab) -> None:
     )
 
 
+@pytest.mark.nightly
 def test_what_a_stack_does_not_write_of_a_header_is_told(lab: Lab) -> None:
     lab.push("lab/plants", "one")
     extra = """
@@ -737,6 +756,7 @@ result = package.build("lab/plants", registry=arguments["registry"], message="wi
     assert any(one.startswith("header_fields") and "custom" in one for one in done["warnings"])
 
 
+@pytest.mark.nightly
 def test_writes_one_right_after_the_other_all_stand_in_the_log(lab: Lab) -> None:
     made = [lab.push("lab/plants")]
     for number in range(3):
@@ -746,6 +766,7 @@ def test_writes_one_right_after_the_other_all_stand_in_the_log(lab: Lab) -> None
     assert lab.log("lab/plants") == made
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("status", "code"), [(413, "too_large"), (429, "storage_unavailable"), (502, "outcome_unknown")]
 )
@@ -757,6 +778,7 @@ def test_a_write_that_was_turned_away_is_told_from_one_whose_outcome_is_open(
     assert lab.call("package_patch", package="lab/plants", message="x")["error"]["code"] == code
 
 
+@pytest.mark.nightly
 def test_a_package_gets_another_name_in_its_bucket(lab: Lab) -> None:
     first = lab.push("lab/plants", "one")
     done = lab.call("package_copy", package="lab/plants", to="lab/copy")["data"]
@@ -764,6 +786,7 @@ def test_a_package_gets_another_name_in_its_bucket(lab: Lab) -> None:
     assert lab.browsed("lab/copy")["hash"] == first
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_revision_or_all_of_a_package_is_deleted(lab: Lab, whole: bool) -> None:
     first = lab.push("lab/plants", "one", meta={"n": 1})
@@ -780,6 +803,7 @@ def test_a_revision_or_all_of_a_package_is_deleted(lab: Lab, whole: bool) -> Non
         assert lab.call("package_browse", package="lab/plants")["data"]["top_hash"] == first
 
 
+@pytest.mark.nightly
 def test_a_reader_is_refused_and_nothing_is_written(lab: Lab) -> None:
     before = lab.push("lab/plants")
     lab.stack.add_role("looker", {lab.bucket: "READ"})
@@ -792,6 +816,7 @@ def test_a_reader_is_refused_and_nothing_is_written(lab: Lab) -> None:
     assert lab.log("lab/plants") == [before]
 
 
+@pytest.mark.nightly
 def test_a_workflow_that_refuses_is_told_with_its_reason(lab: Lab) -> None:
     before = lab.push("lab/plants", meta={"n": "none"})
     lab.configure(STRICT)
@@ -805,6 +830,7 @@ def test_a_workflow_that_refuses_is_told_with_its_reason(lab: Lab) -> None:
     assert lab.browsed("lab/plants")["hash"] == done["data"]["top_hash"]
 
 
+@pytest.mark.nightly
 def test_a_stack_that_falls_silent_in_a_write_is_never_asked_twice(lab: Lab) -> None:
     before = lab.push("lab/plants")
     lab.call("package_browse", package="lab/plants")
@@ -817,6 +843,7 @@ def test_a_stack_that_falls_silent_in_a_write_is_never_asked_twice(lab: Lab) -> 
     assert lab.log("lab/plants") == [before]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -846,6 +873,7 @@ def test_what_is_odd_after_a_write_is_told_and_the_write_is_not_called_undone(
     assert lab.log("lab/plants")[-1] == done["data"]["top_hash"]
 
 
+@pytest.mark.nightly
 def test_who_was_overtaken_in_the_moment_of_a_write_is_named(lab: Lab) -> None:
     before = lab.push("lab/plants", meta={"n": 1})
     other = lab.push("lab/plants", meta={"n": 2})
@@ -868,6 +896,7 @@ def test_who_was_overtaken_in_the_moment_of_a_write_is_named(lab: Lab) -> None:
     assert any(one.startswith("overtaken") and other in one for one in done["warnings"]), done
 
 
+@pytest.mark.nightly
 def test_a_deletion_that_was_carried_out_is_told_so_whatever_comes_after(lab: Lab) -> None:
     lab.push("lab/plants")
     lab.stack.fault(Fault("/graphql", operation="Revision", after=1, status=502))
@@ -876,12 +905,14 @@ def test_a_deletion_that_was_carried_out_is_told_so_whatever_comes_after(lab: La
     assert lab.log("lab/plants") == []
 
 
+@pytest.mark.nightly
 def test_a_read_that_the_proxy_fails_once_is_made_again(lab: Lab) -> None:
     lab.push("lab/plants")
     lab.stack.fault(bad_gateway(times=1, path="/browse/*/README.md"))
     assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("status", "code"), [(404, "not_supported"), (403, "permission_denied"), (502, None)]
 )
@@ -894,6 +925,7 @@ def test_a_proxy_that_gives_no_cookie_is_not_told_as_a_missing_file(
     assert read.get("error", {}).get("code") == code
 
 
+@pytest.mark.nightly
 def test_sizes_that_a_manifest_spells_as_floats_are_verified(lab: Lab) -> None:
     lab.push("lab/plants", files={"a.txt": ["12", {}]})
     spell = """
@@ -905,6 +937,7 @@ package.build("lab/plants", registry=arguments["registry"])
     assert lab.call("package_browse", package="lab/plants")["data"]["verified"] is True
 
 
+@pytest.mark.nightly
 def test_a_log_and_an_index_that_never_end_are_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.push("lab/plants")
     monkeypatch.setattr(packages_module, "_MOST_PAGES", 3)
@@ -921,6 +954,7 @@ def test_a_log_and_an_index_that_never_end_are_left(lab: Lab, monkeypatch: pytes
     assert lab.call("package_create", **source)["error"]["code"] == "stack_failed"
 
 
+@pytest.mark.nightly
 def test_a_browsing_session_that_has_ended_is_had_anew(lab: Lab) -> None:
     lab.push("lab/plants")
     lab.call("object_read", package="lab/plants", path="README.md")
@@ -930,6 +964,7 @@ def test_a_browsing_session_that_has_ended_is_had_anew(lab: Lab) -> None:
     assert lab.call("object_read", package="lab/plants", path="README.md")["data"]["verified"]
 
 
+@pytest.mark.nightly
 def test_bytes_that_are_not_the_recorded_ones_are_an_error(lab: Lab) -> None:
     lab.push("lab/plants")
     told = {"Content-Range": "bytes 0-8/9", "Content-Type": "text/markdown"}
@@ -942,6 +977,7 @@ def test_bytes_that_are_not_the_recorded_ones_are_an_error(lab: Lab) -> None:
     assert not (lab.folder / "there/README.md").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("told", ["", "bytes 1-9/9", "bytes 0-8/7", "nonsense"])
 def test_a_range_that_is_not_the_one_asked_for_is_not_taken(lab: Lab, told: str) -> None:
     lab.push("lab/plants")
@@ -951,6 +987,7 @@ def test_a_range_that_is_not_the_one_asked_for_is_not_taken(lab: Lab, told: str)
     assert error["code"] == "storage_unavailable"
 
 
+@pytest.mark.nightly
 def test_pieces_of_two_objects_are_never_joined(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(entry_store, "PIECE", 4)
     lab.push("lab/plants")
@@ -965,6 +1002,7 @@ def test_pieces_of_two_objects_are_never_joined(lab: Lab, monkeypatch: pytest.Mo
         assert error["code"] == "hash_mismatch"
 
 
+@pytest.mark.nightly
 def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:
     lab.push("lab/plants")
     for target in ("http://169.254.169.254/latest/meta-data", "https://example.org/", "file:///etc/passwd"):
@@ -976,6 +1014,7 @@ def test_a_redirect_to_what_is_not_s3_is_not_followed(lab: Lab) -> None:
         assert error["code"] == "misconfigured"
 
 
+@pytest.mark.nightly
 def test_metadata_of_folders_is_not_lost_by_a_promotion(lab: Lab) -> None:
     lab.push("lab/plants", folders={"data": {"site": "north"}})
     other = lab.moto.make_bucket()
@@ -987,6 +1026,7 @@ def test_metadata_of_folders_is_not_lost_by_a_promotion(lab: Lab) -> None:
         assert lab.call("package_copy", **given)["error"]["code"] == "not_supported"
 
 
+@pytest.mark.nightly
 def test_another_bucket_is_promoted_to_only_where_the_configuration_says_so(lab: Lab) -> None:
     top_hash = lab.push("lab/plants", "one")
     other = lab.moto.make_bucket()
