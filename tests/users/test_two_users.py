@@ -369,3 +369,10 @@ def test_what_is_struck_out_of_the_audit_leaves_its_lines_json(two: Two, impatie
     lines = written_since(impatient.log, before, 3)
     assert [json.loads(line)["tool"] for line in lines] == ["object_read"] * 3
     assert not [line for line in lines if "0123" in line]
+
+
+@pytest.mark.parametrize("scope", ["packages", "entries"])
+def test_a_server_of_many_keeps_no_catalog_of_anybody(two: Two, impatient: Company, scope: str) -> None:
+    engine = {"engine": "local"} if scope == "packages" else {}  # files are searched over a catalog alone
+    refused = impatient.call(two.token("ada"), "search", query="reads", scope=scope, **engine)
+    assert refused["error"]["code"] == "not_supported" and "catalog" in refused["error"]["message"]

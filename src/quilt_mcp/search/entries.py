@@ -61,11 +61,6 @@ class EntryOrder:
         """Whether the files of a package stand together, in their own order."""
         return self.by not in ("size", "path")
 
-    @property
-    def is_numeric(self) -> bool:
-        """Whether what it sorts by is a number: bytes, or microseconds."""
-        return self.by in ("size", "modified")
-
     def columns(self) -> Sequence[tuple[str, bool]]:
         """Those of a place, and whether the greatest comes first. Text is compared by code points."""
         value = {"size": "m.size", "modified": "h.modified", "path": "m.path"}.get(self.by, "h.name")

@@ -29,6 +29,9 @@ BATCH_BYTES: Final = 160 << 20
 """Lines of entries that become one part."""
 HEAD_BYTES: Final = 12 << 20
 """What packages say of themselves, in one part: the engine holds it several times over."""
+MERGED_BYTES: Final = 32 << 20
+"""What the packages of parts that become one may say of themselves together; the engine holds it several times over."""
+MERGED_ENTRIES: Final = 3_000_000
 _WILD: Final = re.compile(r"([*?\[])")
 _LINE: Final = 1 << 20
 """Of lines that are all shorter; the engine keeps twice as much for each thread that reads."""
@@ -190,6 +193,18 @@ def write_part(
             size += made.stat().st_size
             put(made, table_path(folder, kind, hashes[kind]))
     return Part(hashes, packages, entries, size, weight)
+
+
+def mergeable(parts: Sequence[Part]) -> list[Part]:
+    """As many as may become one, small ones first; one at least."""
+    chosen: list[Part] = []
+    weight = entries = 0
+    for part in sorted(parts, key=lambda part: (part.weight, part.entries)):
+        weight, entries = weight + part.weight, entries + part.entries
+        if chosen and (weight > MERGED_BYTES or entries > MERGED_ENTRIES):
+            break
+        chosen.append(part)
+    return chosen
 
 
 def merged(

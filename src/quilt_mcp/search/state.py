@@ -81,10 +81,6 @@ class State:
             :32
         ]
 
-    def live(self, part: Part) -> list[int]:
-        """The numbers in a part that stand for a package."""
-        return [one.number for one in self.packages.values() if one.part == part.id]
-
     def dump(self) -> bytes:
         """As bytes for ``load``, with a checksum."""
         body = _text(self).encode()

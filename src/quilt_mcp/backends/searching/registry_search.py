@@ -51,7 +51,6 @@ from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import SCRATCH, PrivateFolder
 from quilt_mcp.storage.store import ObjectStat
 
-MOST_ENTRIES: Final = 1_000
 _TERMS_TRIED: Final = 6
 
 

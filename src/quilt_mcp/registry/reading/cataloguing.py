@@ -38,7 +38,7 @@ from quilt_mcp.registry.reading.readme import read_beginning
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.search.catalog import Catalog
 from quilt_mcp.search.engine import OddRows
-from quilt_mcp.search.parts import Batch, merged
+from quilt_mcp.search.parts import Batch, mergeable, merged
 from quilt_mcp.search.state import ALIAS, Known, Part, State, Unread, sized
 from quilt_mcp.search.view import live_count
 from quilt_mcp.storage.workers import for_each
@@ -56,9 +56,6 @@ AT_ONCE: Final = 8
 MOST_PARTS: Final = 32
 MOST_DEAD: Final = 0.3
 SMALL_PART: Final = 300_000
-MERGED_BYTES: Final = 32 << 20
-"""What the packages of parts that become one may say of themselves together; the engine holds it several times over."""
-MERGED_ENTRIES: Final = 3_000_000
 UNREAD_SECONDS: Final = 60.0
 """After which a package of a bucket that could not be read is tried again though its pointer is the same; in a folder, always."""
 _REQUESTS_A_PACKAGE: Final = 3
@@ -349,7 +346,7 @@ class Cataloguer:
             if live[part.id] < part.packages * (1 - MOST_DEAD) or (is_many and part.entries < SMALL_PART)
         ]
         gone = {part.id for part in state.parts if not live[part.id]}
-        chosen = _within_bounds([part for part in chosen if part.id not in gone])
+        chosen = mergeable([part for part in chosen if part.id not in gone])
         if len(chosen) < 2 and not (chosen and live[chosen[0].id] < chosen[0].packages * (1 - MOST_DEAD)):
             return replace(state, parts=tuple(part for part in state.parts if part.id not in gone))
         ids = {part.id for part in chosen}
@@ -418,18 +415,6 @@ class Cataloguer:
             return f"{said} for the first time; nothing can be searched yet. Call again in a few seconds."
         when = datetime.fromtimestamp(state.as_of, UTC).isoformat(timespec="seconds")
         return f"{said}; this is what its catalog held at {when}."
-
-
-def _within_bounds(parts: Sequence[Part]) -> list[Part]:
-    """As many as may become one, small ones first; one at least."""
-    chosen: list[Part] = []
-    weight = entries = 0
-    for part in sorted(parts, key=lambda part: (part.weight, part.entries)):
-        weight, entries = weight + part.weight, entries + part.entries
-        if chosen and (weight > MERGED_BYTES or entries > MERGED_ENTRIES):
-            break
-        chosen.append(part)
-    return chosen
 
 
 def _without_orphans(packages: dict[str, Known]) -> dict[str, Known]:
