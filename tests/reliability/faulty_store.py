@@ -145,6 +145,9 @@ class FaultyStore:
     def open_file(self, key: str) -> int:
         return self._store.open_file(key)
 
+    def stat_file(self, key: str) -> os.stat_result:
+        return self._store.stat_file(key)
+
     def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
         return self._store.files_in(prefix)
 

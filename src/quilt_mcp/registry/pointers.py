@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -26,6 +25,7 @@ from quilt_mcp.errors import (
     StorageUnavailable,
 )
 from quilt_mcp.registry.layout import LATEST, POINTERS, TIMESTAMP, is_top_hash, pointer_key
+from quilt_mcp.storage.seen_files import SeenFiles
 from quilt_mcp.storage.store import ObjectStat, PageLister, Store
 from quilt_mcp.storage.workers import collect
 
@@ -108,21 +108,17 @@ class Pointers:
             key = pointer_key(name, LATEST)
             return f"unreadable_pointer: {name}:{LATEST} cannot be read ({error.code}). {self.removal(key)}"
 
-    async def try_latest_of(self, names: Sequence[str]) -> list[Pointer | str | None]:
-        """``try_latest`` of each, in their order. In a folder all by one thread, without an etag: a registry of thousands is
-        looked at in a tenth of the time."""
+    async def try_latest_of(self, names: Sequence[str], seen: SeenFiles) -> list[Pointer | str | None]:
+        """``try_latest`` of each, in their order. In a folder all by one thread, without an etag, and only those are opened that
+        changed since they were ``seen``: a registry of thousands is looked at in a tenth of the time."""
         files = self._store.local_files
         if files is None:
             return await collect(names, POINTER_READS_AT_ONCE, self.try_latest)
-        opened = files.open_file
 
         def read(name: str) -> Pointer | None:
-            descriptor = opened(pointer_key(name, LATEST))
-            try:
-                text = os.read(descriptor, _POINTER_BYTES).decode("ascii", "replace").strip()
-                modified = datetime.fromtimestamp(os.fstat(descriptor).st_mtime, UTC)
-            finally:
-                os.close(descriptor)
+            file = seen.read(files, pointer_key(name, LATEST), _POINTER_BYTES)
+            text = file.body.decode("ascii", "replace").strip()
+            modified = datetime.fromtimestamp(file.modified, UTC)
             return Pointer(LATEST, text if is_top_hash(text) else None, "", modified)
 
         def read_all() -> dict[str, Pointer | None]:

@@ -16,6 +16,7 @@ from quilt_mcp.search.ranking import Texts
 from quilt_mcp.search.state import State
 from quilt_mcp.search.view import View
 from quilt_mcp.storage.locks import Locks
+from quilt_mcp.storage.seen_files import SeenFiles
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Catalog:
         self.url = folder.url
         self.texts = Texts(folder.path)
         self.learned = Learned(folder.path)
+        self.seen = SeenFiles()
         self.building = Locks[str]().held
         self.doubts = 0
         self.is_swept = False

@@ -5,6 +5,7 @@ Keys are relative, '/'-separated, with no '.', '..' or empty component and no NU
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -144,6 +145,11 @@ class LocalFiles(Protocol):
     def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
         """For the length of the block, ``open_file`` for many files of one folder, whose path is gone through once: it takes
         the part of the key after ``prefix`` (which ends in '/', or is empty), a single name."""
+        ...
+
+    def stat_file(self, key: str) -> os.stat_result:
+        """One call of the system, which follows links on the way and opens nothing: to see that a file that was opened before
+        is still the same. Raises OSError."""
         ...
 
 

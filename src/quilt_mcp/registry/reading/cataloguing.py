@@ -85,7 +85,9 @@ class Cataloguer:
         all_revisions: bool = False,
     ) -> None:
         self._registry = registry
-        self._pointed: Pointed = TimedPointers(registry) if all_revisions else LatestPointers(registry)
+        self._pointed: Pointed = (
+            TimedPointers(registry) if all_revisions else LatestPointers(registry, catalog.seen)
+        )
         self._catalog = catalog
         self._bounds = bounds
         self._progress = progress

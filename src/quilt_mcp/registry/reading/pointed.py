@@ -14,6 +14,7 @@ from quilt_mcp.registry.layout import POINTERS, TIMESTAMP
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.packages import REQUESTS
 from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.seen_files import SeenFiles
 from quilt_mcp.storage.store import ObjectStat
 
 MOST_PACKAGES: Final = 100_000
@@ -50,10 +51,11 @@ def listed_mark(stat: ObjectStat) -> str:
 
 
 class LatestPointers:
-    """One listing of a bucket, whose etags are the marks; of a folder each pointer is read. The key is the package's name."""
+    """One listing of a bucket, whose etags are the marks; of a folder each pointer is looked at. The key is the package's name."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, seen: SeenFiles) -> None:
         self._registry = registry
+        self._seen = seen
 
     async def listed(self) -> tuple[Mapping[str, Mark], tuple[str, ...]]:
         pointers, pages = self._registry.pointers, self._registry.store.pages
@@ -62,7 +64,7 @@ class LatestPointers:
             marks = {name: Mark(listed_mark(stat)) for name, stat in stats.items()}
             return marks, (*found.warnings[:_TOLD], *([_cut(len(found.names))] if found.more else ()))
         names = await pointers.names("", "", MOST_PACKAGES)
-        read = await pointers.try_latest_of(names.names)
+        read = await pointers.try_latest_of(names.names, self._seen)
         warned = [one for one in read if isinstance(one, str)]
         marks = {
             name: Mark(f"{one.top_hash} {one.modified.isoformat()}", one)

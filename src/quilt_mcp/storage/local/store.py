@@ -152,6 +152,9 @@ class LocalStore(NoAbilities):
     def open_file(self, key: str) -> int:
         return self._folder.open_file(key_parts(key))
 
+    def stat_file(self, key: str) -> os.stat_result:
+        return os.stat(self.physical_key(key).path, follow_symlinks=False)
+
     def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
         return self._folder.files_in(_folder_parts(prefix))
 
