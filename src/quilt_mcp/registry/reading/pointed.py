@@ -51,7 +51,7 @@ def listed_mark(stat: ObjectStat) -> str:
 
 
 class LatestPointers:
-    """One listing of a bucket, whose etags are the marks; of a folder each pointer is looked at. The key is the package's name."""
+    """One listing of a bucket, whose etags are the marks; of a folder each is looked at. The key is the package's name."""
 
     def __init__(self, registry: Registry, seen: SeenFiles) -> None:
         self._registry = registry
