@@ -11,6 +11,8 @@
     │   ├── TooLarge              too_large             asked for more than one answer may carry
     │   ├── InvalidWhere          invalid_where         a where that is not a list of simple comparisons
     │   ├── InvalidQuery          invalid_query         a search's query that cannot be read
+    │   ├── InvalidSql            invalid_sql           SQL that does not parse, or does not fit its tables
+    │   ├── SqlRefused            sql_refused           SQL that asks for what no query may
     │   ├── NotATable             not_a_table           rows are asked of a file that has none
     │   ├── TooCostly             too_costly            looking into the file takes more memory or time than a call may
     │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
@@ -23,6 +25,7 @@
     │       ├── AmbiguousHash     ambiguous_hash        a short hash fits several revisions
     │       ├── EntryNotFound     entry_not_found
     │       ├── ObjectNotFound    object_not_found
+    │       ├── TableNotFound     table_not_found
     │       ├── ColumnNotFound    column_not_found
     │       └── SourceNotFound    source_not_found      a source file of a new revision does not exist
     ├── AuthenticationError       sign_in               sign in
@@ -120,6 +123,14 @@ class InvalidQuery(InputError):
     code = "invalid_query"
 
 
+class InvalidSql(InputError):
+    code = "invalid_sql"
+
+
+class SqlRefused(InputError):
+    code = "sql_refused"
+
+
 class NotATable(InputError):
     code = "not_a_table"
 
@@ -166,6 +177,10 @@ class EntryNotFound(NotFound):
 
 class ObjectNotFound(NotFound):
     code = "object_not_found"
+
+
+class TableNotFound(NotFound):
+    code = "table_not_found"
 
 
 class ColumnNotFound(NotFound):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from quilt_mcp.preview.decode import lockdown
+from quilt_mcp.lockdown import seccomp
 from quilt_mcp.preview.decode.process import serve
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def tries():
             yield name, "done"
         except (OSError, MemoryError) as error:
             yield name, type(error).__name__
-from quilt_mcp.preview.decode.lockdown import lock_down
+from quilt_mcp.lockdown.lock import lock_down
 lock_down()
 found = dict(tries())
 thread = threading.Thread(target=lambda: found.update({"in a thread": dict(tries())["socket"]}))
@@ -73,7 +73,7 @@ def test_network_processes_memory_and_files_are_refused(tmp_path: Path) -> None:
 CLOSED = """
 import json, os, sys
 from pathlib import Path
-from quilt_mcp.preview.decode.landlock import close_files
+from quilt_mcp.lockdown.landlock import close_files
 is_closed = close_files(os.getcwd())
 found = {}
 for name, attempt in {
@@ -120,7 +120,7 @@ def test_home_and_parent_are_out_of_reach(tmp_path: Path) -> None:
 @pytest.mark.parametrize("refused", [(1, 2, 3), tuple(range(13))])
 def test_the_filter_answers_each_call_as_it_should(refused: tuple[int, ...]) -> None:
     """Run as the kernel runs it."""
-    program = lockdown.filter_program(7, 56, refused)
+    program = seccomp.filter_program(7, 56, refused)
     lines = [struct.unpack("=HBBI", program[at : at + 8]) for at in range(0, len(program), 8)]
 
     def answer(number: int, architecture: int = 7, flags: int = 0) -> int:

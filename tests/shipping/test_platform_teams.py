@@ -11,7 +11,7 @@ import yaml
 from quilt_mcp.config import Settings
 from quilt_mcp.option import OPTIONS
 from quilt_mcp.preview.child import SECONDS
-from quilt_mcp.preview.decode.lockdown import MEMORY
+from quilt_mcp.lockdown.lock import MEMORY
 from quilt_mcp.server.http.connections import REQUEST_SECONDS
 from quilt_mcp.server.users.known_users import KNOWN_SECONDS
 from quilt_mcp.server.watching.audit import REFUSALS, REFUSALS_SECONDS, Audit

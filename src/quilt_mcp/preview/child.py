@@ -2,7 +2,7 @@
 
 Its environment is empty, its folder a new one that goes with it, and the bytes of the one file come to it through a pipe. Its
 time, its memory and its answer are bounded, and its answer is data. It is killed when the caller is cancelled. On Linux it has no
-network, starts no process, and reaches no file but those of Python and its own (``decode.lockdown``); where the kernel has no
+network, starts no process, and reaches no file but those of Python and its own (``lockdown``); where the kernel has no
 Landlock, and on other systems, a decoder that was taken over could read what the user can.
 """
 

@@ -12,8 +12,8 @@ import os
 import sys
 from typing import Any, BinaryIO
 
+from quilt_mcp.lockdown.lock import lock_down
 from quilt_mcp.preview.decode.file import Fault, File
-from quilt_mcp.preview.decode.lockdown import lock_down
 from quilt_mcp.preview.decode.questions import QUESTIONS
 
 

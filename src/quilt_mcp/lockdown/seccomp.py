@@ -1,8 +1,5 @@
-"""What the child gives up before it sees a byte: memory, time, descriptors, and on Linux new rights, files, network, programs and
-processes.
-
-What a system does not have is skipped: the parent's clock and the bounds of the readers hold everywhere. Not bounded is what it
-writes into its own folder, which goes with it: a copy with holes is as long as the file.
+"""Network, programs, processes and other processes' memory are refused, by a filter of Linux's kernel (seccomp), which holds for
+threads that are started later.
 """
 
 from __future__ import annotations
@@ -10,14 +7,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-import sys
-from contextlib import suppress
 
-from quilt_mcp.preview.decode.landlock import close_files
-
-MEMORY = 2 << 30
-"""Of addresses: DuckDB and Pillow take a gigabyte for the largest of what they are given."""
-CPU_SECONDS = 60
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 _ALLOW, _REFUSE, _UNKNOWN, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 """Refused with EPERM, so that a library which asks for what it does not need goes on. Unknown is ENOSYS."""
@@ -36,36 +26,19 @@ _OTHER_TABLE = 0x40000000
 """From here on the numbers of x86_64 mean its calls in another table."""
 
 
-def lock_down() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    for what, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_AS, MEMORY),  # macOS takes it and does not keep it
-    ):
-        _, ceiling = resource.getrlimit(what)
-        limit = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-        with suppress(OSError, ValueError):
-            resource.setrlimit(what, (limit, limit))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        close_files(os.getcwd())
-        _refuse_network_and_processes()
+def give_up_new_rights() -> None:
+    ctypes.CDLL(None).prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
-def _refuse_network_and_processes() -> None:
-    """By a filter of the kernel's, which holds for threads that are started later. A kernel without it goes on as it was."""
+def refuse_network_and_processes() -> bool:
+    """Whether the kernel does. One without it goes on as it was."""
     known = _CALLS.get(os.uname().machine)
     if known is None:
-        return
+        return False
     program = ctypes.create_string_buffer(filter_program(*known))
     count = (len(program) - 1) // 8
     pointer = ctypes.create_string_buffer(struct.pack("@HP", count, ctypes.addressof(program)))
-    ctypes.CDLL(None).prctl(_SET_SECCOMP, _FILTER, pointer, 0, 0)
+    return int(ctypes.CDLL(None).prctl(_SET_SECCOMP, _FILTER, pointer, 0, 0)) == 0
 
 
 def filter_program(architecture: int, clone: int, refused: tuple[int, ...]) -> bytes:

@@ -1,0 +1,142 @@
+"""What the child's faults mean to who asked. They are data of others, so nothing in them is taken for granted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.errors import (
+    ColumnNotFound,
+    InvalidSql,
+    NotSupported,
+    QuiltError,
+    SqlRefused,
+    TableNotFound,
+    TooCostly,
+    Undecodable,
+)
+
+_CANDIDATES: Final = re.compile(r'Candidate bindings: (.+)')
+_COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
+_LESS: Final = (
+    "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is one, "
+    "has a company's machines."
+)
+
+
+def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> QuiltError:
+    match kind:
+        case "syntax":
+            return _syntax(sql, message, details.get("position"))
+        case "not_one":
+            return InvalidSql(message, next_step="Send one statement; WITH joins several steps into one.")
+        case "not_a_query":
+            return SqlRefused(
+                "This is no query: only what reads can be run (SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE).",
+                next_step="EXPLAIN is the argument explain=true; PIVOT needs its values: ON column IN ('a', 'b'). Nothing that "
+                "writes, sets or loads is run.",
+                details={"reason": message[:300]},
+            )
+        case "memory":
+            return TooCostly(f"The query takes more memory or disk than one may have ({message[:200]}).", next_step=_LESS)
+        case "time":
+            return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
+        case "engine":
+            return _of_engine(message, details)
+        case _:
+            return died()
+
+
+def died() -> QuiltError:
+    return Undecodable(
+        "The process that runs the query ended without an answer.",
+        next_step="A file may be damaged or hostile (package_verify tells), or the query meets a fault of the engine: write it "
+        "another way.",
+    )
+
+
+def too_long(seconds: float) -> TooCostly:
+    return TooCostly(f"The query took longer than {seconds:g} s and was stopped.", next_step=_LESS)
+
+
+def no_table(name: str, known: Iterable[str]) -> TableNotFound:
+    names = [*known]
+    near = suggest(name, names)
+    meant = f"Did you mean {' or '.join(map(_quoted, near))}? " if near else ""
+    return TableNotFound(
+        f"There is no table {name[:200]!r}.",
+        next_step=f"{meant}sql_tables lists them. A file of a package is a table where packages names its package: "
+        "FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.",
+        details={"table": name[:200], "near": near},
+    )
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_]+", name) else f"'{name}'"
+
+
+def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
+    where, more = "", {}
+    if isinstance(position, int):
+        before = sql.encode("utf-8", "replace")[: max(0, position)].decode("utf-8", "ignore")
+        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        rest = sql[len(before) :][:40].partition("\n")[0]
+        where = f" at line {line}, column {column}{f', before {rest!r}' if rest else ', at the end'}"
+        more = {"line": line, "column": column}
+    return InvalidSql(f"The query does not parse{where}: {message[:300]}", next_step=_habit(message, sql), details=more)
+
+
+def _habit(message: str, sql: str) -> str:
+    """What DuckDB 2 has otherwise than those who write SQL are used to."""
+    said = message.casefold()
+    if "->" in said or "arrow" in said:
+        return "A function of a value is written `lambda x: x + 1`."
+    if re.search(r'at or near "(day|days|hour|minute|second|month|year|week)"', said):
+        return "Headings that are words of SQL need AS: `SELECT x AS day`."
+    if '"`"' in said:
+        return "Names stand in double quotes, texts in single ones."
+    if "top" in said and re.search(r"\btop\s+\d", sql, re.I):
+        return "DuckDB has LIMIT at the end in place of TOP."
+    return "It is DuckDB's SQL: names with other signs than letters, digits and _ stand in double quotes, texts in single ones."
+
+
+def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
+    said = message.partition("LINE ")[0].strip() or message
+    exception, table = str(details.get("exception", "")), details.get("table")
+    if table is not None:
+        return _of_file(str(table), said)
+    if (column := _COLUMN.search(message)) is not None:
+        near = _CANDIDATES.search(message)
+        candidates = f"There are {near[1].strip()[:300]}. " if near else ""
+        return ColumnNotFound(
+            f"No column {column[1]!r} in the tables of this query.",
+            next_step=f"{candidates}DESCRIBE FROM <table>, or sql_tables with the same packages, lists all. A text stands in "
+            "single quotes.",
+            details={"column": column[1][:200]},
+        )
+    if exception == "IO" or exception == "InvalidInput" and "CSV" in message or "Parquet" in message and "magic" in message:
+        return _of_file("", said)
+    if exception == "NotImplemented":
+        return NotSupported(f"DuckDB does not have this: {said[:500]}", next_step="Write it another way.")
+    if "lambda" in said and "arrow" in said:
+        return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
+    steps = {
+        "Conversion": "TRY_CAST(x AS type) gives NULL for what does not convert; a file's column is read as text with "
+        "files(.., all_varchar := true).",
+        "OutOfRange": "Cast to a wider type first, such as DOUBLE or HUGEINT.",
+    }
+    return InvalidSql(said[:800], next_step=steps.get(exception, "sql_tables lists tables, columns and types."))
+
+
+def _of_file(table: str, said: str) -> QuiltError:
+    named = f"{table}: " if table else ""
+    encoding = "utf-8" in said or "unicode" in said.casefold() or "encod" in said
+    step = (
+        "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."
+        if encoding
+        else "object_read with rows shows what stands there. files('ns/name', 'path', ignore_errors := true) leaves out lines that "
+        "do not fit, delim, header and all_varchar read it otherwise."
+    )
+    return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})

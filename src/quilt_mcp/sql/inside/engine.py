@@ -1,0 +1,158 @@
+"""DuckDB, shut in: it reads the files of its query, writes its result and its spill into its own folder, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import duckdb
+
+from quilt_mcp.sql.inside.cells import Cells
+from quilt_mcp.sql.inside.fault import Fault
+from quilt_mcp.sql.inside.files import HeldFiles
+from quilt_mcp.sql.inside.parsing import WRAPPED
+
+_ALWAYS: Final = (
+    "SET threads = 2",
+    "SET preserve_insertion_order = true",
+    "SET TimeZone = 'UTC'",
+    "SET enable_progress_bar = false",
+    "SET errors_as_json = false",
+)
+_SETTINGS: Final = (
+    "SET memory_limit = '512MB'",
+    "SET max_temp_directory_size = '900MB'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allow_community_extensions = false",
+    "SET allow_persistent_secrets = false",
+    "SET python_enable_replacements = false",
+    "SET enable_external_file_cache = false",
+    "SET max_expression_depth = 500",
+    "SET pivot_limit = 10000",
+)
+_LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIME WITH TIME ZONE", "TIME_NS")
+"""Types that the file of a result would round or lack: they are kept as text."""
+RESULT: Final = "result.parquet"
+
+
+def parser() -> Any:
+    """For ``parsing`` alone: it sees no data."""
+    engine = duckdb.connect(":memory:")
+    for setting in ("SET threads = 1", "SET temp_directory = ''", "SET enable_external_access = false"):
+        engine.execute(setting)
+    return engine
+
+
+def connect(files: HeldFiles, paths: Sequence[str], seconds: float, *, settings: bool) -> Any:
+    """``settings`` False: without the layer that they are, as tests of the others want it."""
+    engine = duckdb.connect(":memory:")
+    for setting in _ALWAYS:
+        engine.execute(setting)
+    engine.execute(f"SET temp_directory = {text(os.getcwd())}")
+    engine.register_filesystem(files)
+    if settings:
+        for setting in _SETTINGS:
+            engine.execute(setting)
+        engine.execute(f"SET max_execution_time = {int(seconds * 1000)}")
+        engine.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
+        engine.execute("SET enable_external_access = false")
+        engine.execute("SET lock_configuration = true")
+    return engine
+
+
+def make_views(engine: Any, views: Sequence[Mapping[str, str]]) -> None:
+    """Each ``sql`` is the parent's. Raises Fault for a file that is not what its name says."""
+    for view in views:
+        with typed(table=view["name"]):
+            engine.execute(f"CREATE VIEW {identifier(view['name'])} AS {view['sql']}")
+
+
+def columns_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, str]]:
+    with typed():
+        found = engine.execute(f"DESCRIBE {query}", parameters or None).fetchall()
+    return [(row[0], row[1]) for row in found]
+
+
+def explain(engine: Any, query: str, parameters: Any) -> str:
+    with typed():
+        rows = engine.execute(f"EXPLAIN {query}", parameters or None).fetchall()
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) -> list[tuple[str, str]]:
+    """Runs the query into ``RESULT``, one row more than ``most`` at most; its columns and their types. ``form`` is parquet or
+    csv."""
+    whole = f"{WRAPPED[0]}{query}{WRAPPED[1]}"
+    columns = columns_of(engine, whole, parameters)
+    shown = ", ".join(
+        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if _is_lossy(kind) else identifier(name)
+        for name, kind in columns
+    )
+    limit = "" if most is None else f" LIMIT {most + 1}"
+    options = "FORMAT parquet, COMPRESSION zstd" if form == "parquet" else "FORMAT csv, HEADER"
+    with typed():
+        engine.execute(
+            f"COPY (SELECT {shown} FROM ({whole}) AS whole{limit}) TO {text(os.path.join(os.getcwd(), RESULT))} ({options})",
+            parameters or None,
+        )
+    return columns
+
+
+def page(
+    engine: Any, path: str, offset: int, limit: int, most: int | None, room: int, longest: int
+) -> dict[str, Any]:
+    """Some rows of a kept result, as many as ``room`` bytes of JSON hold, one at least; ``total`` of all that are kept, and
+    ``is_cut`` where the query has more than ``most``."""
+    import json
+
+    with typed():
+        [[total]] = engine.execute(f"SELECT count(*) FROM read_parquet({text(path)})").fetchall()
+        is_cut = most is not None and total > most
+        total = min(total, most) if most is not None else total
+        count = max(0, min(limit, total - offset))
+        rows = engine.execute(
+            f"SELECT * FROM read_parquet({text(path)}) LIMIT {count} OFFSET {offset}"
+        ).fetchall()
+    cells = Cells(longest)
+    shown: list[list[Any]] = []
+    for row in rows:
+        made = cells.row(row)
+        room -= len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) + 1
+        if shown and room < 0:
+            break
+        shown.append(made)
+    return {"rows": shown, "total": total, "is_cut": is_cut, "cells_cut": cells.cut}
+
+
+@contextlib.contextmanager
+def typed(table: str | None = None) -> Any:
+    """What the engine says becomes a Fault."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise Fault("memory", str(error)[:300]) from None
+    except duckdb.InterruptException:
+        raise Fault("time", "It took longer than a query may.") from None
+    except duckdb.Error as error:
+        kind = type(error).__name__.removesuffix("Exception")
+        said = str(error).strip()
+        if "maximum execution time" in said:
+            raise Fault("time", "It took longer than a query may.") from None
+        if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
+            raise Fault("memory", said[:300]) from None
+        raise Fault("engine", said[:1_500], exception=kind, table=table) from None
+
+
+def _is_lossy(kind: str) -> bool:
+    return any(one in kind for one in _LOSSY)
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

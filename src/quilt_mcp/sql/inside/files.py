@@ -1,0 +1,151 @@
+"""The files of a query, as a filesystem for the engine: descriptors that the parent opened for reading, and ranges that it fetches.
+
+A file is named ``qf://<number>/<name>``; no other is there. All are read by absolute offset, as the engine's threads share a handle
+(a file with one position gave them each other's bytes).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fsspec import AbstractFileSystem
+
+PROTOCOL: Final = "qf"
+_ASKED: Final = struct.Struct("<IQQ")
+"""The file's number, offset, length."""
+_GIVEN: Final = struct.Struct("<q")
+"""The length of what follows; -1: it cannot be read."""
+_LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
+"""A file of a query does not change."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """``descriptor`` None: it is read by ranges, through the parent."""
+
+    name: str
+    size: int
+    descriptor: int | None
+
+
+class Channels:
+    """To the parent, as many as reads may be on their way at once."""
+
+    def __init__(self, descriptors: Sequence[int]) -> None:
+        self._free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+        for one in descriptors:
+            self._free.put(socket.socket(fileno=one))
+
+    def fetch(self, number: int, offset: int, length: int) -> bytes:
+        channel = self._free.get()
+        try:
+            channel.sendall(_ASKED.pack(number, offset, length))
+            (given,) = _GIVEN.unpack(_exactly(channel, _GIVEN.size))
+            if given != length:
+                raise OSError("the file could not be read on")
+            return bytes(_exactly(channel, length))
+        finally:
+            self._free.put(channel)
+
+
+class _Handle(io.RawIOBase):
+    """Each thread has a position of its own."""
+
+    def __init__(self, held: HeldFile, number: int, channels: Channels) -> None:
+        self._held, self._number, self._channels = held, number, channels
+        self._at = threading.local()
+
+    @property
+    def size(self) -> int:
+        return self._held.size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return getattr(self._at, "position", 0)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        start = (0, self.tell(), self._held.size)[whence]
+        self._at.position = start + offset
+        return self._at.position
+
+    def read(self, size: int = -1, /) -> bytes:
+        at = self.tell()
+        left = max(0, self._held.size - at)
+        wanted = left if size < 0 else min(size, left)
+        if not wanted:
+            return b""
+        if self._held.descriptor is None:
+            found = self._channels.fetch(self._number, at, wanted)
+        else:
+            found = os.pread(self._held.descriptor, wanted, at)
+        self._at.position = at + len(found)
+        return found
+
+
+class HeldFiles(AbstractFileSystem):
+    protocol = PROTOCOL
+    cachable = False
+
+    def __init__(self, held: Sequence[HeldFile], channels: Channels) -> None:
+        super().__init__()
+        self._held = held
+        self._channels = channels
+
+    def glob(self, path: str, **_: Any) -> list[str]:
+        self._number(path)
+        return [path]
+
+    def exists(self, path: str, **_: Any) -> bool:
+        try:
+            self._number(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return {"name": path, "size": self._held[self._number(path)].size, "type": "file"}
+
+    def modified(self, path: str) -> datetime:
+        self._number(path)
+        return _LONG_AGO
+
+    def open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> _Handle:
+        if mode != "rb":
+            raise PermissionError("the files of a query are only read")
+        number = self._number(path)
+        return _Handle(self._held[number], number, self._channels)
+
+    def _number(self, path: str) -> int:
+        own = path.removeprefix(f"{PROTOCOL}://").lstrip("/").partition("/")
+        try:
+            number = int(own[0])
+            if number >= 0 and self._held[number].name == own[2]:
+                return number
+        except (ValueError, IndexError):
+            pass
+        raise FileNotFoundError(path)
+
+
+def _exactly(channel: socket.socket, length: int) -> bytearray:
+    found = bytearray(length)
+    view = memoryview(found)
+    while view:
+        count = channel.recv_into(view)
+        if not count:
+            raise OSError("the parent is gone")
+        view = view[count:]
+    return found

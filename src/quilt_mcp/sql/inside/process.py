@@ -1,0 +1,131 @@
+"""The child: it is locked down, then takes a query apart, then runs it; each a line of JSON asked and a line answered.
+
+<- {"do": "parse", "sql": ...}
+-> {"answer": {"tree": ..., "text": ...}}
+<- {"do": "run", "files": [[name, size, is_held], ...], "views": [...], ...}      with descriptors on the first channel
+-> {"answer": {...}} or {"fault": {"kind", "message", "details"}}
+
+It ends with its input, and when nobody asks for a while.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+from typing import Any, BinaryIO, Final
+
+from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
+from quilt_mcp.sql.inside import engine
+from quilt_mcp.sql.inside.fault import Fault
+from quilt_mcp.sql.inside.files import PROTOCOL, Channels, HeldFile, HeldFiles
+from quilt_mcp.sql.inside.parsing import parse
+
+_BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
+_MOST_AT_ONCE: Final = 200
+"""Descriptors that one message carries."""
+
+
+def main() -> None:
+    given: dict[str, Any] = json.loads(sys.argv[1])
+    _import_late_things()
+    held = lock_down(_BOUNDS, kernel=given["kernel"])
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    _Child(given, held, answers).serve(sys.stdin.buffer)
+    answers.flush()
+    os._exit(0)  # threads of the engine's are not waited for
+
+
+def _import_late_things() -> None:
+    """What the engine would import in the middle: it reaches no file of Python's then."""
+    import datetime  # noqa: F401
+    import decimal  # noqa: F401
+    import uuid  # noqa: F401
+    import zoneinfo
+
+    zoneinfo.ZoneInfo("UTC")
+
+
+class _Child:
+    def __init__(self, given: dict[str, Any], held: Held, answers: BinaryIO) -> None:
+        self._settings: bool = given["settings"]
+        self._idle: float = given["idle"]
+        descriptors: list[int] = given["channels"]
+        self._hands = socket.socket(fileno=descriptors[0])
+        self._channels = Channels(descriptors[1:])
+        self._held = held
+        self._answers = answers
+
+    def serve(self, requests: BinaryIO) -> None:
+        self._tell({"answer": {"layers": self._held.told()}})
+        while True:
+            if not select.select([requests], [], [], self._idle)[0]:
+                return
+            line = requests.readline()
+            if not line:
+                return
+            self._tell(self._answer_to(json.loads(line)))
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._answers.write(json.dumps(message).encode() + b"\n")
+        self._answers.flush()
+
+    def _answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if asked["do"] == "parse":
+                return {"answer": parse(engine.parser(), asked["sql"])}
+            return {"answer": self._run(asked)}
+        except Fault as fault:
+            return {"fault": {"kind": fault.kind, "message": str(fault), "details": fault.details}}
+        except MemoryError:
+            return {"fault": {"kind": "memory", "message": "It takes more memory than a query may have.", "details": {}}}
+        except RecursionError:
+            return {"fault": {"kind": "syntax", "message": "It is nested too deeply.", "details": {}}}
+
+    def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        held = self._take(asked["files"])
+        paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
+        connection = engine.connect(
+            HeldFiles(held, self._channels), paths, asked["seconds"], settings=self._settings
+        )
+        engine.make_views(connection, asked["views"])
+        parameters = asked.get("parameters")
+        room = {"limit": asked["limit"], "room": asked["room"], "longest": asked["longest"]}
+        match asked["what"]:
+            case "columns":
+                return {
+                    "tables": [
+                        engine.columns_of(connection, f"SELECT * FROM {engine.identifier(one)}", None)
+                        for one in asked["names"]
+                    ]
+                }
+            case "explain":
+                return {"plan": engine.explain(connection, asked["sql"], parameters)}
+            case "page":
+                return engine.page(connection, paths[0], asked["offset"], most=asked["most"], **room)
+            case "save":
+                columns = engine.keep(connection, asked["sql"], parameters, None, asked["form"])
+                return {"columns": columns}
+            case _:
+                columns = engine.keep(connection, asked["sql"], parameters, asked["most"], "parquet")
+                path = os.path.join(os.getcwd(), engine.RESULT)
+                return {
+                    "columns": columns,
+                    **engine.page(connection, path, asked["offset"], most=asked["most"], **room),
+                }
+
+    def _take(self, files: list[list[Any]]) -> list[HeldFile]:
+        """The files of a query, with the descriptors that came along."""
+        wanted = sum(1 for _, _, is_held in files if is_held)
+        descriptors: list[int] = []
+        while len(descriptors) < wanted:
+            some = min(_MOST_AT_ONCE, wanted - len(descriptors))
+            _, came, _, _ = socket.recv_fds(self._hands, 1, some)
+            if not came:
+                raise Fault("died", "The files did not come.")
+            descriptors += came
+        free = iter(descriptors)
+        return [HeldFile(name, size, next(free) if is_held else None) for name, size, is_held in files]
