@@ -6,7 +6,7 @@ quilt+ URI; what any verb returns as an address is accepted by every other. Verb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -49,6 +49,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import Condition
+from quilt_mcp.domain.sql import SqlRequest, SqlRows, SqlTable
 
 
 class SupportsRoles(Protocol):
@@ -81,6 +82,31 @@ class SupportsSearch(Protocol):
     async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:
         """Notes the columns of a table that was looked into, ``uri`` a quilt+ one with its hash: the next search finds its
         package by them. Raises nothing; a search that has no use for them forgets them."""
+        ...
+
+
+class SupportsSql(Protocol):
+    async def query(
+        self,
+        request: SqlRequest,
+        *,
+        limit: int = 100,
+        room: int = 1 << 20,
+        cursor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> SqlRows:
+        """The first rows of an answer, or those where ``cursor`` goes on, as many as ``room`` bytes of JSON hold, one at least.
+        Pages are of one result, which is kept for a while. Reads only. Raises InvalidSql, SqlRefused (what no query may),
+        TableNotFound, ColumnNotFound, TooCostly (time, memory), Undecodable (a file), HashMismatch, and InvalidArgument for a
+        cursor whose result is gone (``reason`` cursor_expired)."""
+        ...
+
+    async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
+        """The tables that a query with the same ``packages`` may name, with their columns where they are few."""
+        ...
+
+    def layers(self) -> Mapping[str, bool] | None:
+        """What holds queries beside the gate on this machine; None before the first query."""
         ...
 
 
@@ -141,6 +167,9 @@ class QuiltOps(Protocol):
 
     @property
     def search(self) -> SupportsSearch: ...
+
+    @property
+    def sql(self) -> SupportsSql: ...
 
     @property
     def restores(self) -> SupportsRestore | None: ...

@@ -22,6 +22,7 @@ from quilt_mcp.backends.objects import (
     hash_place,
 )
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.querying.late import LateSql
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -53,7 +54,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
-from quilt_mcp.ops import SupportsAdministration, SupportsRestore, SupportsRoles, SupportsSearch
+from quilt_mcp.ops import SupportsAdministration, SupportsRestore, SupportsRoles, SupportsSearch, SupportsSql
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
@@ -115,6 +116,15 @@ class DirectOps(LinkOps):
         )
         self.keeps_catalogs = not options.is_shared
         self.search: SupportsSearch = self.catalogs
+        self.sql: SupportsSql = LateSql(
+            self._registry,
+            lambda: self.registries,
+            self._stores,
+            self.catalogs,
+            self._manifests.private,
+            self._manifests.bound,
+            options.owner,
+        )
 
     async def look_again(self) -> None:
         """Nothing of it changes but by a call of its own."""

@@ -41,7 +41,7 @@ class Held:
         return asdict(self)
 
 
-def lock_down(bounds: Bounds = Bounds(), *, kernel: bool = True) -> Held:  # noqa: B008 - it is frozen
+def lock_down(bounds: Bounds = Bounds(), *, kernel: bool = True) -> Held:
     """The working folder stays open for all. ``kernel`` False: without files, network and processes refused, as on a system that
     cannot."""
     try:

@@ -1,8 +1,8 @@
 """Child: one process that takes one query apart and runs it over the files that it is handed.
 
-Its environment is empty, its folder a new one that goes with it. It has no path to any file but Python's and its own, no network and
-no credentials: whole files come to it as descriptors opened for reading, large ones by ranges that this process fetches. It is killed
-when its time is over, or the caller is cancelled.
+Its environment is empty, its folder a new one that goes with it. It has no path to any file but Python's and its own, no network
+and no credentials: whole files come to it as descriptors opened for reading, large ones by ranges that this process fetches. It
+is killed when its time is over, or the caller is cancelled.
 """
 
 from __future__ import annotations
@@ -10,36 +10,40 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
 import anyio
 from anyio import to_thread
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.sql import faults
+from quilt_mcp.storage.errors import typed_errors
 
 CHANNELS: Final = 4
 """Ranges that are on their way at once."""
 MOST_ANSWER: Final = 24 << 20
 IDLE_SECONDS: Final = 120.0
 """A child that nobody asks for so long ends."""
+START_SECONDS: Final = 30.0
 GRACE_SECONDS: Final = 0.5
 """What a query has after its time before it is killed."""
 _AT_ONCE: Final = 200
 _ASKED: Final = struct.Struct("<IQQ")
 _GIVEN: Final = struct.Struct("<q")
+_PLACE: Final = re.compile("\x01([0-9]+)\x02")
 _MOST_RANGE: Final = 256 << 20
 _START: Final = (
     "import sys; given = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; sys.argv[1:] = [given]; "
@@ -58,8 +62,8 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class QueryFile:
-    """A file of a query: a descriptor opened for reading, which stays the caller's, or ranges by ``fetch`` (offset and length inside
-    the file, all of one version). ``name`` has the ending by which it is unpacked."""
+    """A file of a query: a descriptor opened for reading, which stays the caller's, or ranges by ``fetch`` (offset and length
+    inside the file, all of one version). ``name`` has the ending by which it is unpacked."""
 
     name: str
     size: int
@@ -69,71 +73,80 @@ class QueryFile:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``sql`` reads ``{number}`` as the address of the file of that number."""
+    """In ``sql`` ``place(number)`` stands for a file's address. ``is_delimited``: the delimiter is looked for, and one
+    column that holds delimiters is a file that has none."""
 
     name: str
     sql: str
+    is_delimited: bool = False
 
 
-@dataclass(slots=True)
 class Child:
-    """``layers``: which hold it, as it says itself."""
+    """``layers``: which hold it, as it says itself, when it is ready. It is killed when this object goes."""
 
-    process: Process
-    folder: tempfile.TemporaryDirectory[str]
-    sockets: Sequence[socket.socket]
-    answers: BufferedByteReceiveStream
-    layers: Mapping[str, bool] = field(default_factory=dict[str, bool])
+    def __init__(
+        self, process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket.socket]
+    ) -> None:
+        self.layers: Mapping[str, bool] = {}
+        self._process = process
+        self._folder = folder
+        self._control, self._hands, *self._channels = sockets
+        self._received = bytearray()
+        self._end = weakref.finalize(self, _end, process, folder, sockets)
 
     @property
     def is_alive(self) -> bool:
-        return self.process.returncode is None
+        return self._process.poll() is None
 
     @property
     def result(self) -> Path:
-        return Path(self.folder.name) / "result.parquet"
+        return Path(self._folder) / "result.parquet"
 
     @classmethod
-    async def start(cls, layers: Layers) -> Child:
-        """Answers when it is locked down and waits."""
-        folder = tempfile.TemporaryDirectory(prefix="quilt-mcp-", ignore_cleanup_errors=True)
-        pairs = [socket.socketpair() for _ in range(CHANNELS + 1)]
+    def start(cls, layers: Layers) -> Child:
+        """Blocks for some milliseconds, not until it is ready. Raises StorageUnavailable where there is no temporary folder."""
+        with typed_errors("The system's folder for temporary files", tempfile.gettempdir()):
+            folder = tempfile.mkdtemp(prefix="quilt-mcp-")
+        pairs = [socket.socketpair() for _ in range(CHANNELS + 2)]
         ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
         given = {
-            "channels": [one.fileno() for one in theirs],
+            "sockets": [one.fileno() for one in theirs],
             "settings": layers.settings,
             "kernel": layers.kernel,
             "idle": IDLE_SECONDS,
         }
         try:
-            process = await anyio.open_process(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-B", "-c", _START, json.dumps(given), *_paths()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={"HOME": folder.name, "TMPDIR": folder.name, "LANG": "C.UTF-8"},
-                cwd=folder.name,
+                env={"HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
+                cwd=folder,
                 start_new_session=True,
                 pass_fds=[one.fileno() for one in theirs],
             )
         except BaseException:
             for one in ours:
                 one.close()
-            folder.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             for one in theirs:
                 one.close()
         for one in ours:
             one.setblocking(False)
-        assert process.stdout is not None
-        child = cls(process, folder, ours, BufferedByteReceiveStream(process.stdout))
-        try:
-            child.layers = (await child._receive())["layers"]
-        except BaseException:
-            await child.end()
-            raise
-        return child
+        return cls(process, folder, ours)
+
+    async def ready(self) -> None:
+        """Waits until it is locked down. Raises Undecodable where it dies before."""
+        found = None
+        with anyio.move_on_after(START_SECONDS):
+            found = await self._message()
+        answer = None if found is None else found.get("answer")
+        if not isinstance(answer, dict):
+            raise faults.died()
+        self.layers = cast("dict[str, bool]", cast("dict[str, Any]", answer)["layers"])
 
     async def parse(self, sql: str, seconds: float) -> dict[str, Any]:
         """``tree`` and ``text``: see ``inside.parsing``. Raises InvalidSql, SqlRefused, TooCostly, Undecodable."""
@@ -148,50 +161,45 @@ class Child:
         sql: str = "",
         **given: Any,
     ) -> dict[str, Any]:
-        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). Raises what a file's ``fetch`` does, and
-        as ``parse``."""
+        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). Raises what a file's ``fetch``
+        does, and as ``parse``."""
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
-            "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0, "most": None,
+            "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,
+            "most": None,
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
-            "views": [{"name": one.name, "sql": placed(one.sql, addresses)} for one in views],
+            "views": [
+                {"name": one.name, "sql": placed(one.sql, addresses), "is_delimited": one.is_delimited} for one in views
+            ],
             **given,
         }  # fmt: skip
         descriptors = [file.descriptor for file in files if file.descriptor is not None]
         failures: list[QuiltError] = []
+        found: dict[str, Any] = {}
         async with anyio.create_task_group() as serving:
-            for channel in self.sockets[1:]:
+            for channel in self._channels:
                 serving.start_soon(self._serve, channel, files, failures)
             try:
                 found = await self._ask(request, sql, seconds, descriptors)
-            except QuiltError:
-                if failures:
-                    raise failures[0] from None
-                raise
-            finally:
-                serving.cancel_scope.cancel()
+            except QuiltError as error:
+                failures.append(error)  # behind that of a range, which it comes from
+            serving.cancel_scope.cancel()
+        if failures:
+            raise failures[0]
         return found
 
     async def end(self) -> None:
         """Kills it, where it lives; its folder goes."""
         with anyio.CancelScope(shield=True):
-            if self.process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, signal.SIGKILL)  # it leads a group of its own
-            await self.process.wait()
-            await self.process.aclose()
-            for one in self.sockets:
-                one.close()
-            await to_thread.run_sync(self.folder.cleanup)
+            await to_thread.run_sync(self._end)
 
     async def _ask(
         self, request: Mapping[str, Any], sql: str, seconds: float, descriptors: Sequence[int] = ()
     ) -> dict[str, Any]:
-        assert self.process.stdin is not None
         found: dict[str, Any] | None = None
         with anyio.move_on_after(seconds + GRACE_SECONDS) as clock:
-            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
-                await self.process.stdin.send(json.dumps(request).encode() + b"\n")
+            with suppress(OSError):
+                await _send(self._control, json.dumps(request).encode() + b"\n")
                 await self._hand_over(descriptors)
             found = await self._message()
         if clock.cancelled_caught:
@@ -200,42 +208,49 @@ class Child:
             raise faults.died()
         if isinstance(fault := found.get("fault"), dict):
             told = cast("dict[str, Any]", fault)
-            details = told.get("details")
+            details = cast("dict[str, Any]", told["details"]) if isinstance(told.get("details"), dict) else {}
             raise faults.error_of(
-                sql, str(told.get("kind")), str(told.get("message"))[:2_000], details if isinstance(details, dict) else {}
+                sql,
+                str(told.get("kind")),
+                str(told.get("message"))[:2_000],
+                details,
             )
         if not isinstance(answer := found.get("answer"), dict):
             raise faults.died()
         return cast("dict[str, Any]", answer)
 
-    async def _receive(self) -> dict[str, Any]:
-        found = await self._message()
-        answer = None if found is None else found.get("answer")
-        if not isinstance(answer, dict):
-            raise faults.died()
-        return cast("dict[str, Any]", answer)
-
     async def _message(self) -> dict[str, Any] | None:
         """None when it dies, or says what is no message."""
+        at = 0
+        while (end := self._received.find(b"\n", at)) < 0:
+            at = len(self._received)
+            await anyio.wait_readable(self._control)
+            try:
+                some = self._control.recv(1 << 20)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return None
+            self._received += some
+            if not some or len(self._received) > MOST_ANSWER:
+                return None
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
         try:
-            line = await self.answers.receive_until(b"\n", MOST_ANSWER)
             found: Any = json.loads(line)
-        except (anyio.IncompleteRead, anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            return None
-        except (anyio.DelimiterNotFound, ValueError, RecursionError):
+        except (ValueError, RecursionError):
             return None
         return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
     async def _hand_over(self, descriptors: Sequence[int]) -> None:
-        hands = self.sockets[0]
         for start in range(0, len(descriptors), _AT_ONCE):
             some = [*descriptors[start : start + _AT_ONCE]]
             while True:
                 try:
-                    socket.send_fds(hands, [b"\0"], some)
+                    socket.send_fds(self._hands, [b"\0"], some)
                     break
                 except BlockingIOError:
-                    await anyio.wait_writable(hands)
+                    await anyio.wait_writable(self._hands)
 
     async def _serve(
         self, channel: socket.socket, files: Sequence[QueryFile], failures: list[QuiltError]
@@ -256,10 +271,23 @@ class Child:
 
 
 def placed(sql: str, addresses: Sequence[str]) -> str:
-    """A view's text with the addresses of its files, which stand in it as ``{0}``, as literals."""
-    for number, address in enumerate(addresses):
-        sql = sql.replace(f"{{{number}}}", "'" + address.replace("'", "''") + "'")
-    return sql
+    """A view's text with the addresses of its files as literals, where ``place`` stands for them."""
+    return _PLACE.sub(lambda found: "'" + addresses[int(found[1])].replace("'", "''") + "'", sql)
+
+
+def place(number: int) -> str:
+    """What stands for a file's address in the text of a view; no text of a user's holds its signs."""
+    return f"\x01{number}\x02"
+
+
+def _end(process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket.socket]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
+        process.wait()
+    for one in sockets:
+        one.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _range(files: Sequence[QueryFile], number: int, offset: int, length: int) -> bytes | None:

@@ -18,11 +18,11 @@ from quilt_mcp.errors import (
     Undecodable,
 )
 
-_CANDIDATES: Final = re.compile(r'Candidate bindings: (.+)')
+_CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
 _LESS: Final = (
-    "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is one, "
-    "has a company's machines."
+    "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
+    "one, has a company's machines."
 )
 
 
@@ -40,7 +40,9 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 details={"reason": message[:300]},
             )
         case "memory":
-            return TooCostly(f"The query takes more memory or disk than one may have ({message[:200]}).", next_step=_LESS)
+            return TooCostly(
+                f"The query takes more memory or disk than one may have ({message[:200]}).", next_step=_LESS
+            )
         case "time":
             return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
         case "engine":
@@ -63,7 +65,8 @@ def too_long(seconds: float) -> TooCostly:
 
 def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     names = [*known]
-    near = suggest(name, names)
+    stems = [one for one in names if one.rpartition("/")[2].partition(".")[0].casefold() == name.casefold()]
+    near = [*dict.fromkeys((*stems, *suggest(name, names)))][:3]
     meant = f"Did you mean {' or '.join(map(_quoted, near))}? " if near else ""
     return TableNotFound(
         f"There is no table {name[:200]!r}.",
@@ -85,7 +88,9 @@ def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
         rest = sql[len(before) :][:40].partition("\n")[0]
         where = f" at line {line}, column {column}{f', before {rest!r}' if rest else ', at the end'}"
         more = {"line": line, "column": column}
-    return InvalidSql(f"The query does not parse{where}: {message[:300]}", next_step=_habit(message, sql), details=more)
+    return InvalidSql(
+        f"The query does not parse{where}: {message[:300]}", next_step=_habit(message, sql), details=more
+    )
 
 
 def _habit(message: str, sql: str) -> str:
@@ -116,7 +121,11 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
             "single quotes.",
             details={"column": column[1][:200]},
         )
-    if exception == "IO" or exception == "InvalidInput" and "CSV" in message or "Parquet" in message and "magic" in message:
+    if (
+        exception == "IO"
+        or (exception == "InvalidInput" and "CSV" in message)
+        or ("Parquet" in message and "magic" in message)
+    ):
         return _of_file("", said)
     if exception == "NotImplemented":
         return NotSupported(f"DuckDB does not have this: {said[:500]}", next_step="Write it another way.")
@@ -127,7 +136,9 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
         "files(.., all_varchar := true).",
         "OutOfRange": "Cast to a wider type first, such as DOUBLE or HUGEINT.",
     }
-    return InvalidSql(said[:800], next_step=steps.get(exception, "sql_tables lists tables, columns and types."))
+    return InvalidSql(
+        said[:800], next_step=steps.get(exception, "sql_tables lists tables, columns and types.")
+    )
 
 
 def _of_file(table: str, said: str) -> QuiltError:
@@ -136,7 +147,7 @@ def _of_file(table: str, said: str) -> QuiltError:
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."
         if encoding
-        else "object_read with rows shows what stands there. files('ns/name', 'path', ignore_errors := true) leaves out lines that "
-        "do not fit, delim, header and all_varchar read it otherwise."
+        else "object_read with rows shows what stands there. files('ns/name', 'path', ignore_errors := true) leaves out lines "
+        "that do not fit, delim, header and all_varchar read it otherwise."
     )
     return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})

@@ -12,7 +12,7 @@ OPERATORS: Final = frozenset(
     """
 != !__postfix !~~ !~~* % & && * ** + - ->> / // < <-> << <= <=> <@ = > >= >> @ @> IS DISTINCT FROM IS NOT DISTINCT FROM ^ ^@ |
 || ~ ~~ ~~* ~~~
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words
 )
 FUNCTIONS: Final = frozenset(
     """
@@ -69,6 +69,6 @@ ucase unbin unhex unicode union_extract union_tag union_value unpivot_list upper
 uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance variant_array_length variant_contains
 variant_exists variant_extract variant_extract_string variant_group_array variant_group_object variant_keys variant_normalize
 variant_type variant_typeof wavg week weekday weekofyear weighted_avg xor year yearweek
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words
 )
 TABLE_FUNCTIONS: Final = frozenset(("generate_series", "json_each", "json_tree", "range", "unnest"))

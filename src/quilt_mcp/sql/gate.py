@@ -1,8 +1,8 @@
 """Gate: what a query may say, decided on the tree that the engine's own parser makes of it.
 
-Everything in the tree must be of a kind that is named here: what a later engine brings is refused until somebody has looked at it.
-It reads only (no statement that writes, no setting, no file by its path) and names tables without a schema, which are those it
-was given, or its own ``WITH``.
+Everything in the tree must be of a kind that is named here: what a later engine brings is refused until somebody has looked at
+it. A query reads only (no statement that writes, no setting, no file by its path) and names tables without a schema, which are
+those it was given, or its own ``WITH``.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _OTHER: Final = frozenset(
     """
     BASE_TABLE DISTINCT_MODIFIER EMPTY EXPRESSION_LIST JOIN LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER ORDER_MODIFIER PIVOT SHOW_REF
     SUBQUERY TABLE_FUNCTION ORDER_DEFAULT ASCENDING DESCENDING INVALID
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words
 )
 _CLASSES: Final = frozenset(
     """
     BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT DEFAULT FUNCTION LAMBDA LAMBDA_REF OPERATOR PARAMETER
     POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words
 )
 _WRITES: Final = {
     "INSERT": "INSERT", "UPDATE": "UPDATE", "DELETE": "DELETE", "MERGE": "MERGE", "COPY": "COPY",
@@ -59,7 +59,7 @@ class FilesCall:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """``columns``: every name that stands where a column's may."""
+    """``columns``: every name that stands where a column's may; '*' where all are asked for."""
 
     tables: tuple[Named, ...]
     files: tuple[FilesCall, ...]
@@ -79,24 +79,36 @@ def check_text(sql: str) -> None:
     if "\0" in sql:
         raise InvalidSql("The query holds a NUL.", next_step="Leave it out.")
     if not sql.strip():
-        raise InvalidArgument("The query is empty.", next_step="sql_tables lists what can be asked, with columns and types.")
+        raise InvalidArgument(
+            "The query is empty.", next_step="sql_tables lists what can be asked, with columns and types."
+        )
 
 
 def read(tree: str, offset: int) -> Reads:
-    """``tree``: JSON of the parser's; ``offset``: bytes that stand before the query's own text in what was parsed. Raises InvalidSql,
-    SqlRefused."""
+    """``tree``: JSON of the parser's; ``offset``: bytes that stand before the query's own text in what was parsed. Raises
+    InvalidSql, SqlRefused."""
     if len(tree) > MOST_TREE:
         raise _too_much()
     try:
         parsed: Any = json.loads(tree)
         statements = parsed["statements"]
         [statement] = statements
-        root = statement["node"]
-        return _Gate(offset).read(root)
+        wrapped = statement["node"]
+        query = wrapped["from_table"]["subquery"]["node"]
+        if wrapped["type"] != "SELECT_NODE" or [one["class"] for one in wrapped["select_list"]] != ["STAR"]:
+            raise ValueError("it is not what was wrapped")
+        if (
+            wrapped.keys() & {"where_clause", "modifiers", "group_expressions", "having", "qualify"}
+            or wrapped["cte_map"]
+        ):
+            raise ValueError("it is not what was wrapped")
+        return _Gate(offset).read(query)
     except RecursionError:
         raise _too_much() from None
     except (KeyError, TypeError, ValueError):
-        raise SqlRefused("The query's tree is not one that is known.", next_step="Write it another way.") from None
+        raise SqlRefused(
+            "The query's tree is not one that is known.", next_step="Write it another way."
+        ) from None
 
 
 class _Gate:
@@ -131,13 +143,16 @@ class _Gate:
                 self._table(part, scope)
             elif kind == "TABLE_FUNCTION":
                 self._table_function(part)
-                self._walk({key: one for key, one in part.items() if key != "function"}, scope)
+                self._walk({key: one for key, one in part.items() if key not in ("type", "function")}, scope)
                 self._walk(part["function"].get("arguments"), scope)
                 return
             elif kind == "SHOW_REF":
                 self._show(part)
             elif kind not in _OTHER:
                 self._refuse(kind.lower().replace("_", " "))
+        self._columns.update(map(str, part.get("using_columns", ())))
+        if part.get("ref_type") == "NATURAL":
+            self._columns.add("*")
         if "at_clause" in part:
             self._refuse("AT (VERSION or TIMESTAMP)")
         for key, one in part.items():
@@ -169,7 +184,11 @@ class _Gate:
     def _table_function(self, part: dict[str, Any]) -> None:
         function = part["function"]
         name = str(function.get("function_name", "")).casefold()
-        if function.get("schema") or function.get("catalog") or len(function.get("qualified_name", {}).get("path", ())) > 1:
+        if (
+            function.get("schema")
+            or function.get("catalog")
+            or len(function.get("qualified_name", {}).get("path", ())) > 1
+        ):
             self._refuse("a schema before a function")
         if name == FILES:
             self._files.append(self._files_call(part, function))
@@ -209,6 +228,8 @@ class _Gate:
             self._function(part)
         elif of == "COLUMN_REF":
             self._columns.update(map(str, part.get("column_names", ())))
+        elif of == "STAR":
+            self._columns.add("*")
 
     def _function(self, part: dict[str, Any]) -> None:
         path = part.get("qualified_name", {}).get("path", ())
@@ -220,22 +241,22 @@ class _Gate:
         near = suggest(name.casefold(), FUNCTIONS)
         meant = f"Did you mean {' or '.join(near)}? " if near else ""
         self._refuse(
-            f"the function {name}", f"{meant}Functions are DuckDB's that reckon with values; none reads files or settings."
+            f"the function {name}",
+            f"{meant}Functions are DuckDB's that reckon with values; none reads files or settings.",
         )
 
     def _refuse(self, what: str, next_step: str = "") -> NoReturn:
         raise SqlRefused(
             f"{what[:200]} is not among what a query may say here.",
-            next_step=next_step or "Queries read: SELECT, WITH, joins, windows, PIVOT .. IN (..), DESCRIBE, SUMMARIZE.",
+            next_step=next_step
+            or "Queries read: SELECT, WITH, joins, windows, PIVOT .. IN (..), DESCRIBE, SUMMARIZE.",
             details={"construct": what[:200]},
         )
 
 
-def _is_bounded(root: dict[str, Any]) -> bool:
-    """Of the wrapped query: what stands within."""
-    inner = root.get("from_table", {}).get("subquery", {}).get("node", {})
-    kinds = [one.get("type") for one in inner.get("modifiers", ())]
-    return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in inner
+def _is_bounded(query: dict[str, Any]) -> bool:
+    kinds = [one.get("type") for one in query.get("modifiers", ())]
+    return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
 
 
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:

@@ -2,9 +2,10 @@
 
     v3-<name>.index, v3-<name>.lines   of a manifest: what was found out about it, and a copy of its lines
     search/v1-<id>/                    the catalog of a registry, with its lock
+    content/v1-<id>                    a file's bytes, by their recorded hash (``storage.content``)
 
 What was used longest ago goes first, of whichever kind: a manifest's last use is the time of its index, a catalog's that of its
-lock. Files in the making are at work, and are not weighed.
+lock, a content's its own time. Files in the making are at work, and are not weighed.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from typing import IO, Final, Literal
 from quilt_mcp.errors import StorageUnavailable
 from quilt_mcp.storage.private import UNFINISHED, PrivateFolder, is_held
 
-Kind = Literal["manifest", "catalog"]
+Kind = Literal["manifest", "catalog", "content"]
 CATALOGS: Final = "search"
 """The folder of all catalogs in the cache."""
+CONTENT: Final = "content"
+"""The folder of all contents in the cache."""
+CONTENT_FORMAT: Final = 1
 CATALOG_FORMAT: Final = 1
 """Of a catalog's files; those of an older one go."""
 LOCK: Final = "lock"
@@ -37,6 +41,7 @@ WEIGHED_SECONDS: Final = 60.0
 """Or at the first save so long after: other processes save, too."""
 _MANIFEST: Final = re.compile(r"v([0-9]+)-[0-9a-f]{40}(?=[.-])")
 _CATALOG: Final = re.compile(r"(?:v([0-9]+)-)?[0-9a-f]{32}")
+_CONTENT: Final = re.compile(r"v([0-9]+)-[0-9a-f]{40}")
 _ATTEMPTS: Final = 10
 
 
@@ -66,12 +71,18 @@ def kept(folder: Path) -> list[Kept]:
     for path in _folders(folder / CATALOGS):
         if own := _CATALOG.fullmatch(path.name):
             found.append(_kept("catalog", path, own[1] or "0", dict(_files(path)), LOCK))
+    for name, stat in _files(folder / CONTENT):
+        if own := _CONTENT.fullmatch(name):
+            found.append(Kept("content", folder / CONTENT / name, int(own[1]), stat.st_size, stat.st_mtime))
     return found
 
 
 def remove(one: Kept) -> bool:
     """Whether it is gone; a catalog that is being built stays. Whoever has its files open reads on, and finds no others. Atomic
     for a catalog. Raises OSError."""
+    if one.kind == "content":
+        one.path.unlink(missing_ok=True)
+        return True
     if one.kind == "manifest":
         for path in sorted(one.path.parent.glob(f"{one.path.name}[.-]*")):  # the index first
             path.unlink(missing_ok=True)
@@ -135,7 +146,9 @@ class CacheBound:
             if path.name.startswith(UNFINISHED):  # whoever removed it was killed
                 shutil.rmtree(path, ignore_errors=True)
         found = sorted(kept(folder), key=lambda one: one.used)
-        found = [one for one in found if one.version >= self._versions[one.kind] or not _try_remove(one)]
+        found = [
+            one for one in found if one.version >= self._versions.get(one.kind, 0) or not _try_remove(one)
+        ]
         spared = {saved, *{one.kind: one.path for one in found}.values()}
         excess = sum(one.bytes for one in found) - (self.max_bytes - self.max_bytes // SHARE)
         for one in found:

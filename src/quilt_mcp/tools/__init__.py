@@ -21,6 +21,7 @@ from quilt_mcp.tools.changes import (
 from quilt_mcp.tools.installing import PACKAGE_INSTALL
 from quilt_mcp.tools.objects import OBJECT_LINK, OBJECT_LIST, OBJECT_PUT, OBJECT_RESTORE
 from quilt_mcp.tools.packages import PACKAGE_BROWSE, PACKAGE_DIFF, PACKAGE_LOG, PACKAGE_VERIFY, PACKAGES_LIST
+from quilt_mcp.tools.querying import SQL_QUERY, SQL_TABLES
 from quilt_mcp.tools.reading import OBJECT_READ
 from quilt_mcp.tools.searching import SEARCH
 from quilt_mcp.tools.spec import ToolSpec
@@ -39,6 +40,8 @@ TOOLS: tuple[ToolSpec, ...] = (
     OBJECT_LINK,
     WORKFLOW_LIST,
     SEARCH,
+    SQL_QUERY,
+    SQL_TABLES,
     PACKAGE_CREATE,
     PACKAGE_PATCH,
     PACKAGE_COPY,

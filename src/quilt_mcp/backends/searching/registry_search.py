@@ -160,6 +160,13 @@ class RegistrySearch:
             said = (*said, *await self._why_nothing(asked))
         return Found(tuple(hits), further, total, (*warnings, *said), facets)
 
+    async def brought(
+        self, registries: Sequence[str], progress: Progress = no_progress, *, all_revisions: bool = False
+    ) -> list[tuple[Catalog, Brought]]:
+        """The catalogs of some registries, all of the configured ones where none is named, brought up to date."""
+        request = SearchRequest("", registries=tuple(registries), all_revisions=all_revisions)
+        return await self._brought(request, {}, progress)
+
     async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:
         package = PackageUri.parse(uri)
         if package.top_hash is None or package.path is None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from uuid import UUID
 
 _EXACT: Final = 2**53
@@ -40,15 +40,18 @@ class Cells:
             return value.isoformat()
         if isinstance(value, Decimal | UUID | timedelta):
             return str(value)
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, bytes | bytearray):
             return self._text(base64.b64encode(bytes(value)).decode())
-        if isinstance(value, Mapping):
-            if all(isinstance(key, str) for key in value):
-                return {key: self.cell(one) for key, one in value.items()}
-            return [[self.cell(key), self.cell(one)] for key, one in value.items()]
+        if isinstance(value, dict):
+            return self._object(cast("dict[Any, Any]", value))
         if isinstance(value, list | tuple):
-            return [self.cell(one) for one in value]
+            return [self.cell(one) for one in cast("list[Any]", value)]
         return self._text(str(value))
+
+    def _object(self, value: dict[Any, Any]) -> Any:
+        if all(isinstance(key, str) for key in value):
+            return {key: self.cell(one) for key, one in value.items()}
+        return [[self.cell(key), self.cell(one)] for key, one in value.items()]
 
     def _text(self, text: str) -> str:
         if len(text) <= self._longest:

@@ -20,6 +20,7 @@ _ALWAYS: Final = (
     "SET TimeZone = 'UTC'",
     "SET enable_progress_bar = false",
     "SET errors_as_json = false",
+    "SET lambda_syntax = 'ENABLE_SINGLE_ARROW'",
 )
 _SETTINGS: Final = (
     "SET memory_limit = '512MB'",
@@ -36,6 +37,7 @@ _SETTINGS: Final = (
 _LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIME WITH TIME ZONE", "TIME_NS")
 """Types that the file of a result would round or lack: they are kept as text."""
 RESULT: Final = "result.parquet"
+_DELIMITERS: Final = ",;\t|"
 
 
 def parser() -> Any:
@@ -63,11 +65,18 @@ def connect(files: HeldFiles, paths: Sequence[str], seconds: float, *, settings:
     return engine
 
 
-def make_views(engine: Any, views: Sequence[Mapping[str, str]]) -> None:
+def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
     """Each ``sql`` is the parent's. Raises Fault for a file that is not what its name says."""
     for view in views:
-        with typed(table=view["name"]):
-            engine.execute(f"CREATE VIEW {identifier(view['name'])} AS {view['sql']}")
+        name = view["name"]
+        with typed(table=name):
+            engine.execute(f"CREATE VIEW {identifier(name)} AS {view['sql']}")
+        if view["is_delimited"]:
+            columns = columns_of(engine, f"SELECT * FROM {identifier(name)}", None)
+            if len(columns) == 1 and any(one in columns[0][0] for one in _DELIMITERS):
+                # The engine takes whole lines for cells where their numbers of cells differ.
+                said = "Its lines have different numbers of cells, so that it is no table with one form."
+                raise Fault("engine", said, exception="Ragged", table=name)
 
 
 def columns_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, str]]:
@@ -120,7 +129,9 @@ def page(
     shown: list[list[Any]] = []
     for row in rows:
         made = cells.row(row)
-        room -= len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) + 1
+        room -= (
+            len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) + 1
+        )
         if shown and room < 0:
             break
         shown.append(made)

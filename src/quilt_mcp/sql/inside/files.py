@@ -1,7 +1,8 @@
-"""The files of a query, as a filesystem for the engine: descriptors that the parent opened for reading, and ranges that it fetches.
+"""The files of a query, as a filesystem for the engine: descriptors that the parent opened for reading, and ranges that it
+fetches.
 
-A file is named ``qf://<number>/<name>``; no other is there. All are read by absolute offset, as the engine's threads share a handle
-(a file with one position gave them each other's bytes).
+A file is named ``qf://<number>/<name>``; no other is there. All are read by absolute offset, as the engine's threads share a
+handle (a file with one position gave them each other's bytes).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fsspec import AbstractFileSystem
+from fsspec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 PROTOCOL: Final = "qf"
 _ASKED: Final = struct.Struct("<IQQ")
@@ -101,11 +102,13 @@ class HeldFiles(AbstractFileSystem):
     cachable = False
 
     def __init__(self, held: Sequence[HeldFile], channels: Channels) -> None:
-        super().__init__()
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._held = held
         self._channels = channels
 
-    def glob(self, path: str, **_: Any) -> list[str]:
+    def glob(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, path: str, **_: Any
+    ) -> list[str]:
         self._number(path)
         return [path]
 
@@ -123,7 +126,9 @@ class HeldFiles(AbstractFileSystem):
         self._number(path)
         return _LONG_AGO
 
-    def open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> _Handle:
+    def open(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, path: str, mode: str = "rb", *_: Any, **__: Any
+    ) -> _Handle:
         if mode != "rb":
             raise PermissionError("the files of a query are only read")
         number = self._number(path)

@@ -10,12 +10,14 @@ from quilt_mcp.sql.inside.fault import Fault
 WRAPPED: Final = ("SELECT * FROM (\n", "\n) AS result")
 """What stands around the text when it is run. The parent judges the tree of the whole, so that it judges what is run."""
 _ENDS_TRIED: Final = 20
-_TREE: Final = "SELECT json_serialize_sql($1::VARCHAR, skip_null := true, skip_empty := true, skip_default := true)"
+_TREE: Final = (
+    "SELECT json_serialize_sql($1::VARCHAR, skip_null := true, skip_empty := true, skip_default := true)"
+)
 
 
 def parse(engine: Any, text: str) -> dict[str, Any]:
     """``tree`` of the wrapped text as JSON text, and the ``text`` that stands in it. Raises Fault."""
-    found, told = _tree(engine, text)
+    _, told = _tree(engine, text)
     if told.get("error"):
         raise _fault(told)
     count = len(told.get("statements", ()))

@@ -2,20 +2,22 @@
 
 <- {"do": "parse", "sql": ...}
 -> {"answer": {"tree": ..., "text": ...}}
-<- {"do": "run", "files": [[name, size, is_held], ...], "views": [...], ...}      with descriptors on the first channel
+<- {"do": "run", "files": [[name, size, is_held], ...], "views": [...], ...}      with descriptors on the second socket
 -> {"answer": {...}} or {"fault": {"kind", "message", "details"}}
 
-It ends with its input, and when nobody asks for a while.
+All of that on the first of its sockets; the others are for ranges. It ends with its parent, and when nobody asks for a while.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
 import socket
 import sys
-from typing import Any, BinaryIO, Final
+import zoneinfo
+from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
 from quilt_mcp.sql.inside import engine
@@ -32,46 +34,38 @@ def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
     _import_late_things()
     held = lock_down(_BOUNDS, kernel=given["kernel"])
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    _Child(given, held, answers).serve(sys.stdin.buffer)
-    answers.flush()
+    _Child(given, held).serve()
     os._exit(0)  # threads of the engine's are not waited for
 
 
 def _import_late_things() -> None:
     """What the engine would import in the middle: it reaches no file of Python's then."""
-    import datetime  # noqa: F401
-    import decimal  # noqa: F401
-    import uuid  # noqa: F401
-    import zoneinfo
-
+    for name in ("datetime", "decimal", "uuid"):
+        importlib.import_module(name)
     zoneinfo.ZoneInfo("UTC")
 
 
 class _Child:
-    def __init__(self, given: dict[str, Any], held: Held, answers: BinaryIO) -> None:
+    def __init__(self, given: dict[str, Any], held: Held) -> None:
         self._settings: bool = given["settings"]
         self._idle: float = given["idle"]
-        descriptors: list[int] = given["channels"]
-        self._hands = socket.socket(fileno=descriptors[0])
-        self._channels = Channels(descriptors[1:])
+        control, hands, *channels = given["sockets"]
+        self._control = socket.socket(fileno=control)
+        self._requests = self._control.makefile("rb")
+        self._hands = socket.socket(fileno=hands)
+        self._channels = Channels(channels)
         self._held = held
-        self._answers = answers
 
-    def serve(self, requests: BinaryIO) -> None:
+    def serve(self) -> None:
         self._tell({"answer": {"layers": self._held.told()}})
-        while True:
-            if not select.select([requests], [], [], self._idle)[0]:
-                return
-            line = requests.readline()
+        while select.select([self._control], [], [], self._idle)[0]:
+            line = self._requests.readline()
             if not line:
                 return
             self._tell(self._answer_to(json.loads(line)))
 
     def _tell(self, message: dict[str, Any]) -> None:
-        self._answers.write(json.dumps(message).encode() + b"\n")
-        self._answers.flush()
+        self._control.sendall(json.dumps(message).encode() + b"\n")
 
     def _answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -81,7 +75,13 @@ class _Child:
         except Fault as fault:
             return {"fault": {"kind": fault.kind, "message": str(fault), "details": fault.details}}
         except MemoryError:
-            return {"fault": {"kind": "memory", "message": "It takes more memory than a query may have.", "details": {}}}
+            return {
+                "fault": {
+                    "kind": "memory",
+                    "message": "It takes more memory than a query may have.",
+                    "details": {},
+                }
+            }
         except RecursionError:
             return {"fault": {"kind": "syntax", "message": "It is nested too deeply.", "details": {}}}
 

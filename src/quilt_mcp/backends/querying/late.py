@@ -1,0 +1,66 @@
+"""LateSql: a RegistrySql that is made, and imported, when it is first asked: a server that never queries pays nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from quilt_mcp.backends.searching.late import LateSearch
+from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.sql import SqlRequest, SqlRows, SqlTable
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.storage.cached import CacheBound
+from quilt_mcp.storage.private import PrivateFolder
+from quilt_mcp.storage.store import Stores
+
+if TYPE_CHECKING:
+    from quilt_mcp.backends.querying.registry_sql import RegistrySql
+
+
+class LateSql:
+    """See ``RegistrySql``."""
+
+    def __init__(
+        self,
+        registry: Callable[[str], Registry],
+        registries: Callable[[], Sequence[str]],
+        stores: Stores,
+        searching: LateSearch,
+        private: PrivateFolder,
+        bound: CacheBound | None,
+        owner: str,
+    ) -> None:
+        self._registry = registry
+        self._registries = registries
+        self._stores = stores
+        self._searching = searching
+        self._private = private
+        self._bound = bound
+        self._owner = owner
+        self._made: RegistrySql | None = None
+
+    def made(self) -> RegistrySql:
+        if self._made is None:
+            from quilt_mcp.backends.querying.registry_sql import RegistrySql
+            from quilt_mcp.storage.content import ContentCache
+
+            content = ContentCache(self._private, self._bound, self._owner)
+            self._made = RegistrySql(self._registry, self._registries, self._stores, self._searching, content)
+        return self._made
+
+    async def query(
+        self,
+        request: SqlRequest,
+        *,
+        limit: int = 100,
+        room: int = 1 << 20,
+        cursor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> SqlRows:
+        return await self.made().query(request, limit=limit, room=room, cursor=cursor, progress=progress)
+
+    async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
+        return await self.made().list_tables(request, progress)
+
+    def layers(self) -> Mapping[str, bool] | None:
+        return None if self._made is None else self._made.layers()

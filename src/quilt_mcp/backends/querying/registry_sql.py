@@ -1,0 +1,333 @@
+"""RegistrySql: the SQL ability over registries that this process reads itself: each query in a child of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+
+from quilt_mcp.backends.querying import package_tables
+from quilt_mcp.backends.querying.file_tables import FileTables, Reach
+from quilt_mcp.backends.querying.kept import KeptResults
+from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
+from quilt_mcp.backends.querying.package_tables import PackageTables
+from quilt_mcp.backends.searching.late import LateSearch
+from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
+from quilt_mcp.domain.plan import Progress, no_progress
+from quilt_mcp.domain.sql import SqlColumn, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError
+from quilt_mcp.registry.registry import Registry
+from quilt_mcp.sql import faults, gate
+from quilt_mcp.sql.child import Child, Layers, QueryFile, View
+from quilt_mcp.sql.inside.parsing import WRAPPED
+from quilt_mcp.sql.spare import Spare
+from quilt_mcp.storage.content import ContentCache
+from quilt_mcp.storage.store import Stores
+
+SECONDS: Final = 30.0
+"""What a query may take."""
+PARSE_SECONDS: Final = 5.0
+MOST_KEPT: Final = 100_000
+"""Rows of a result that are kept to be paged through."""
+LONGEST_CELL: Final = 2_000
+_FILES_NAME: Final = "files {number}"
+_LATEST_ONLY: Final = (
+    "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
+    "hold all."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query that passed the gate, over tables that are open."""
+
+    text: str
+    views: Sequence[View]
+
+
+class RegistrySql:
+    """See ``ops.SupportsSql``."""
+
+    def __init__(
+        self,
+        registry: Callable[[str], Registry],
+        registries: Callable[[], Sequence[str]],
+        stores: Stores,
+        searching: LateSearch,
+        content: ContentCache,
+        *,
+        layers: Layers = Layers(),  # noqa: B008 - it is frozen
+        is_gated: bool = True,
+    ) -> None:
+        """``registries``: URLs of those whose packages are in the four tables; files are read of any. ``layers``,
+        ``is_gated``: tests switch one off to see that the others hold."""
+        self._registry = registry
+        self._registries = registries
+        self._stores = stores
+        self._searching = searching
+        self._opening = Opening(content)
+        self._spare = Spare(layers)
+        self._kept = KeptResults()
+        self._is_gated = is_gated
+        self._layers: Mapping[str, bool] | None = None
+
+    async def query(
+        self,
+        request: SqlRequest,
+        *,
+        limit: int = 100,
+        room: int = 1 << 20,
+        cursor: str | None = None,
+        progress: Progress = no_progress,
+    ) -> SqlRows:
+        if request.engine == "athena":
+            raise NotSupported(
+                "There is no Athena for this registry.",
+                next_step="Leave engine out: the query runs here.",
+            )
+        marks = _marks(request)
+        if cursor is not None:
+            return await self._page(cursor, marks, limit, room)
+        gate.check_text(request.sql)
+        async with self._asking(request, progress) as (child, asked, held, warnings):
+            if request.explain:
+                found = await child.run(
+                    "explain", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request)
+                )
+                plan = tuple((line,) for line in str(found.get("plan", "")).splitlines())
+                return SqlRows(
+                    (SqlColumn("plan", "VARCHAR"),), plan, "duckdb", total=len(plan), warnings=warnings()
+                )
+            found = await child.run(
+                "rows", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request), most=MOST_KEPT,
+                limit=limit, room=room, longest=LONGEST_CELL,
+            )  # fmt: skip
+            columns = _columns(found)
+            rows = _rows(found, columns)
+            total = int(found["total"])
+            said = (*warnings(), *_told(found))
+            further = None
+            if len(rows) < total:
+                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, marks, said)
+                further = encode_cursor(marks, name, len(rows))
+            return SqlRows(columns, rows, "duckdb", further, None if found.get("is_cut") else total, said)
+
+    async def save(
+        self, request: SqlRequest, form: str, take: Callable[[Any], Any], progress: Progress = no_progress
+    ) -> Any:
+        """What ``take`` makes of the path of the whole result as a file, parquet or csv, while it is there."""
+        gate.check_text(request.sql)
+        async with self._asking(request, progress) as (child, asked, held, _):
+            await child.run(
+                "save",
+                held.files,
+                asked.views,
+                SECONDS,
+                asked.text,
+                parameters=_parameters(request),
+                form=form,
+            )
+            return await take(child.result)
+
+    async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
+        """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
+        columns."""
+        held, brought = HeldFiles(), Brought(0, {})
+        try:
+            files = self._files(request, held, brought, frozenset(), progress)
+            found: list[tuple[str, View]] = []
+            more: list[SqlTable] = []
+            for name in await files.tables():
+                if len(found) < _DESCRIBED:
+                    found.append((name, await files.table(name, ())))
+                else:
+                    more.append(SqlTable(name))
+            described: list[SqlTable] = []
+            if found:
+                async with self._spare.child() as child:
+                    for name, view in found:
+                        described.append(await self._described(child, held, name, view))
+            return [*package_tables.listed(), *described, *more]
+        finally:
+            held.close()
+
+    def layers(self) -> Mapping[str, bool] | None:
+        """What holds queries beside the gate, as the last child said; None before the first."""
+        return self._layers
+
+    async def close(self) -> None:
+        await self._spare.close()
+
+    # -- a query --
+
+    @asynccontextmanager
+    async def _asking(
+        self, request: SqlRequest, progress: Progress
+    ) -> AsyncGenerator[tuple[Child, _Asked, HeldFiles, Callable[[], tuple[str, ...]]]]:
+        held, brought = HeldFiles(), Brought(0, {})
+        try:
+            async with self._spare.child() as child:
+                self._layers = child.layers
+                text, reads = await self._read(child, request.sql)
+                files = self._files(request, held, brought, reads.columns, progress)
+                named: dict[str, gate.FilesCall] = {}
+                views: list[View] = []
+                if reads.files:
+                    text, named = _rewritten(text, reads.files)
+                    text, reads = await self._read(child, text)
+                packages = await self._package_tables(request, files, held, reads, progress)
+                for table in reads.tables:
+                    if table.name in named:
+                        views.append(await files.files(table.name, named[table.name]))
+                    elif packages.meaning(table.name) is not None:
+                        views.append(await packages.view(table.name))
+                    else:
+                        views.append(await files.table(table.name, packages.names()))
+
+                def warnings() -> tuple[str, ...]:
+                    return (*packages.warnings, *brought.warnings)
+
+                await self._spare.prepare()
+                yield child, _Asked(text, views), held, warnings
+        finally:
+            held.close()
+
+    async def _read(self, child: Child, sql: str) -> tuple[str, gate.Reads]:
+        parsed = await child.parse(sql, PARSE_SECONDS)
+        tree, text = str(parsed.get("tree")), str(parsed.get("text"))
+        if not sql.startswith(text):
+            raise faults.died()
+        try:
+            return text, gate.read(tree, len(WRAPPED[0]))
+        except QuiltError:
+            if self._is_gated:
+                raise
+            return text, gate.Reads((), (), frozenset("*"), False)
+
+    def _files(
+        self,
+        request: SqlRequest,
+        held: HeldFiles,
+        brought: Brought,
+        columns: frozenset[str],
+        progress: Progress,
+    ) -> FileTables:
+        reach = Reach(self._registry, self._registries()[0], self._stores, self._opening)
+        return FileTables(reach, request.packages, held, brought, columns, progress)
+
+    async def _package_tables(
+        self, request: SqlRequest, files: FileTables, held: HeldFiles, reads: gate.Reads, progress: Progress
+    ) -> PackageTables:
+        """All revisions where the query asks for revisions, or names one that is not the latest."""
+        registries = [*self._registries()]
+        wants_all = request.all_revisions
+        tables = PackageTables(
+            self._searching, registries, held, reads.columns, progress, all_revisions=wants_all
+        )
+        meant = {found[0] for one in reads.tables if (found := tables.meaning(one.name)) is not None}
+        if not meant or wants_all:
+            return tables
+        if "package_revision" in meant or await files.names_older():
+            return PackageTables(
+                self._searching, registries, held, reads.columns, progress, all_revisions=True
+            )
+        if "package_tag" not in meant:
+            tables.warnings[_LATEST_ONLY] = None
+        return tables
+
+    async def _described(self, child: Child, held: HeldFiles, name: str, view: View) -> SqlTable:
+        """A file that is not what its name says is told as that."""
+        try:
+            found = await child.run("columns", held.files, [view], SECONDS, names=[view.name])
+            [columns] = found["tables"]
+            return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
+        except QuiltError as error:
+            return SqlTable(name, comment=f"{error.code}: {error.message[:200]}")
+
+    # -- pages --
+
+    async def _page(self, cursor: str, marks: tuple[str | bool, ...], limit: int, room: int) -> SqlRows:
+        name, offset = decode_cursor(cursor, marks, str, int)
+        kept = self._kept.find(name)
+        if kept is None or kept.marks != marks:
+            raise InvalidArgument(
+                "The result that this cursor pages through is gone: others came since, or the server was started again.",
+                next_step="Make the same call again without cursor.",
+                details={"reason": "cursor_expired"},
+            )
+        file = QueryFile("file.parquet", kept.size, kept.descriptor)
+        async with self._spare.child() as child:
+            found = await child.run(
+                "page",
+                [file],
+                (),
+                SECONDS,
+                offset=offset,
+                limit=limit,
+                room=room,
+                longest=LONGEST_CELL,
+                most=MOST_KEPT,
+            )
+        rows = _rows(found, kept.columns)
+        total, end = int(found["total"]), offset + len(rows)
+        further = encode_cursor(marks, name, end) if rows and end < total else None
+        return SqlRows(
+            kept.columns, rows, "duckdb", further, None if found.get("is_cut") else total, _told(found)
+        )
+
+
+_DESCRIBED: Final = 40
+"""Tables of packages whose columns are told."""
+
+
+def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[str, gate.FilesCall]]:
+    """The text with a name for each ``files(..)``, and what each stands for. It is taken apart and judged anew."""
+    raw = text.encode("utf-8", "surrogatepass")
+    named: dict[str, gate.FilesCall] = {}
+    for number, call in sorted(enumerate(calls, 1), key=lambda one: -one[1].start):
+        name = _FILES_NAME.format(number=number)
+        raw = raw[: call.start] + f'"{name}"'.encode() + raw[call.end :]
+        named[name] = call
+    return raw.decode("utf-8", "surrogatepass"), named
+
+
+def _parameters(request: SqlRequest) -> Any:
+    given = request.parameters
+    return dict(given) if isinstance(given, Mapping) else [*given]
+
+
+def _columns(found: Mapping[str, Any]) -> tuple[SqlColumn, ...]:
+    return tuple(SqlColumn(str(name), str(kind)) for name, kind in found["columns"])
+
+
+def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple[Any, ...], ...]:
+    rows = tuple(tuple(row) for row in found["rows"])
+    if any(len(row) != len(columns) for row in rows):
+        raise faults.died()
+    return rows
+
+
+def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
+    said: list[str] = []
+    if found.get("is_cut"):
+        said.append(
+            f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "
+            "LIMIT), or save all of them as a file."
+        )
+    if found.get("cells_cut"):
+        said.append(
+            f"cells_cut: {found['cells_cut']} texts are longer than {LONGEST_CELL:,} letters; substr(column, 1, 2000) reads "
+            "parts."
+        )
+    return tuple(said)
+
+
+def _marks(request: SqlRequest) -> tuple[str | bool, ...]:
+    """A cursor belongs to one text with its parameters."""
+    digest = hashlib.sha256(json.dumps([request.sql, _parameters(request)], default=str).encode()).hexdigest()
+    return ("sql", digest, ",".join(request.packages), request.all_revisions)

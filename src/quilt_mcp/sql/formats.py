@@ -1,0 +1,113 @@
+"""Formats: which files are tables, and how the engine reads them.
+
+Lines of a CSV that do not fit its form are an error that names the first of them, never left out in silence; ``ignore_errors``
+leaves them out where that is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.errors import InvalidSql
+from quilt_mcp.sql.child import View, place
+
+_KINDS: Final = {
+    "csv": "csv", "tsv": "tsv", "tab": "tsv", "parquet": "parquet", "pq": "parquet", "jsonl": "lines", "ndjson": "lines",
+    "json": "json",
+}  # fmt: skip
+_PACKED: Final = (".gz", ".zst")
+_OPTIONS: Final = {
+    "csv": frozenset(
+        """
+        all_varchar comment dateformat decimal_separator delim encoding escape header ignore_errors null_padding nullstr quote
+        sep skip strict_mode thousands timestampformat
+        """.split()  # noqa: SIM905 - a list of words
+    ),
+    "json": frozenset(("ignore_errors",)),
+    "parquet": frozenset[str](),
+}
+_FILE: Final = "$file"
+FIRST_ROWS: Final = 100_000
+"""Rows of a CSV from which the types of its columns are seen."""
+ADDED: Final = ("$logical_key", "$top_hash", "$pkg_name")
+"""Columns that Tabulator adds to a table."""
+ENDINGS: Final = ", ".join(sorted(f".{one}" for one in _KINDS))
+
+
+def kind_of(name: str) -> str | None:
+    """None: it is no table, by its name."""
+    bare = name.casefold()
+    for one in _PACKED:
+        bare = bare.removesuffix(one)
+    return _KINDS.get(bare.rpartition(".")[2]) if "." in bare else None
+
+
+def inner_name(name: str) -> str:
+    """By which the engine sees what the file is, and how it is packed: nothing of the file's own name but its ending."""
+    packed = next((one for one in _PACKED if name.casefold().endswith(one)), "")
+    return f"file.{kind_of(name)}{packed}"
+
+
+def view_of(
+    name: str,
+    kind: str,
+    numbers: Sequence[int],
+    added: Mapping[str, Sequence[str]],
+    options: Mapping[str, str | int | float | bool],
+) -> View:
+    """Of files of one kind, by their ``numbers``. ``added``: columns that are added, with the value of each file. Raises
+    InvalidSql for an option that there is not."""
+    places = ", ".join(place(one) for one in numbers)
+    base = {"tsv": "csv", "lines": "json"}.get(kind, kind)
+    given = _checked(base, options)
+    settings = [f"filename = '{_FILE}'"] if added else []
+    if len(numbers) > 1:
+        settings.append("union_by_name = true")
+    match kind:
+        case "csv" | "tsv":
+            settings += [f"sample_size = {FIRST_ROWS}"]
+            if "skip" not in given:
+                settings.append("skip = 0")  # or lines at the top that do not fit are passed over in silence
+            if kind == "tsv" and not {"delim", "sep"} & given.keys():
+                settings.append("delim = '\t'")
+        case "lines":
+            settings.append("format = 'newline_delimited'")
+        case "parquet":
+            settings.append("hive_partitioning = false")
+        case _:
+            pass
+    settings += [f"{key} = {value}" for key, value in given.items()]
+    options_text = "".join(f", {one}" for one in settings)
+    source = f"read_{base}([{places}]{options_text})"
+    is_delimited = kind == "csv" and not {"delim", "sep"} & given.keys()
+    if not added:
+        return View(name, f"SELECT * FROM {source}", is_delimited)
+    at = f'list_position([{places}], "{_FILE}")'
+    more = ", ".join(
+        f'list_extract([{", ".join(map(_literal, values))}], {at}) AS "{column}"'
+        for column, values in added.items()
+    )
+    return View(name, f'SELECT * EXCLUDE ("{_FILE}"), {more} FROM {source}', False)
+
+
+def _checked(base: str, options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    allowed = _OPTIONS[base]
+    for name in options:
+        if name not in allowed:
+            near = suggest(name, allowed)
+            meant = f"Did you mean {' or '.join(near)}? " if near else ""
+            there = ", ".join(sorted(allowed)) or "none"
+            raise InvalidSql(
+                f"files(..) has no option {name[:100]!r} for {base}.", next_step=f"{meant}There are: {there}."
+            )
+    return {name: _literal(value) for name, value in options.items()}
+
+
+def _literal(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
