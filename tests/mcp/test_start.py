@@ -77,7 +77,7 @@ def test_clients_of_every_older_revision_are_served(revision: str, place: Place)
     assert opened["serverInfo"]["name"] == "quilt-mcp"
     assert "status" in opened["instructions"]
     process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
-    assert len(ask(1, "tools/list")["tools"]) == 12
+    assert len(ask(1, "tools/list")["tools"]) == 14
     answer = ask(2, "tools/call", name="package_browse", arguments={"package": "demo/flowers"})
     told = json.loads(answer["content"][0]["text"])
     assert told["data"]["top_hash"] == place.hashes["demo/flowers"][-1]

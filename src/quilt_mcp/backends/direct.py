@@ -120,7 +120,7 @@ class DirectOps(LinkOps):
             self._registry,
             lambda: self.registries,
             self._stores,
-            self.catalogs,
+            None if options.is_shared else self.catalogs,
             self._manifests.private,
             self._manifests.bound,
             options.owner,

@@ -25,7 +25,7 @@ class LateSql:
         registry: Callable[[str], Registry],
         registries: Callable[[], Sequence[str]],
         stores: Stores,
-        searching: LateSearch,
+        searching: LateSearch | None,
         private: PrivateFolder,
         bound: CacheBound | None,
         owner: str,

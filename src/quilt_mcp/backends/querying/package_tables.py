@@ -20,6 +20,7 @@ from quilt_mcp.backends.querying.opening import HeldFiles
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
+from quilt_mcp.errors import NotSupported
 from quilt_mcp.search.state import State
 from quilt_mcp.search.tables import LivePart, latest_named, live_parts, revisions_named
 from quilt_mcp.sql.child import QueryFile, View, place
@@ -60,7 +61,7 @@ class PackageTables:
 
     def __init__(
         self,
-        searching: LateSearch,
+        searching: LateSearch | None,
         registries: Sequence[str],
         held: HeldFiles,
         columns: frozenset[str],
@@ -178,6 +179,12 @@ class PackageTables:
 
     async def _catalog(self, registry: str, *, all_revisions: bool) -> tuple[Path, State]:
         if (registry, all_revisions) not in self._folders:
+            if self._searching is None:
+                raise NotSupported(
+                    "A server of many users keeps no catalog, so it has no tables over all packages.",
+                    next_step="search finds packages and files under the user's own rights; files of named packages can be "
+                    "queried here, and engine=athena, where there is one, has these tables.",
+                )
             brought = await self._searching.made().brought((), self._progress, all_revisions=all_revisions)
             for catalog, found in brought:
                 self.warnings |= dict.fromkeys(found.warnings)

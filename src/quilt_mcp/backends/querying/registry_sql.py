@@ -35,6 +35,7 @@ PARSE_SECONDS: Final = 5.0
 MOST_KEPT: Final = 100_000
 """Rows of a result that are kept to be paged through."""
 LONGEST_CELL: Final = 2_000
+"""Letters of one value, or a twentieth of the room that all rows have."""
 _FILES_NAME: Final = "files {number}"
 _LATEST_ONLY: Final = (
     "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
@@ -58,13 +59,14 @@ class RegistrySql:
         registry: Callable[[str], Registry],
         registries: Callable[[], Sequence[str]],
         stores: Stores,
-        searching: LateSearch,
+        searching: LateSearch | None,
         content: ContentCache,
         *,
         layers: Layers = Layers(),  # noqa: B008 - it is frozen
         is_gated: bool = True,
     ) -> None:
-        """``registries``: URLs of those whose packages are in the four tables; files are read of any. ``layers``,
+        """``registries``: URLs of those whose packages are in the four tables; files are read of any.
+        ``searching`` None: no catalog is kept, and there are no such tables. ``layers``,
         ``is_gated``: tests switch one off to see that the others hold."""
         self._registry = registry
         self._registries = registries
@@ -105,12 +107,12 @@ class RegistrySql:
                 )
             found = await child.run(
                 "rows", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request), most=MOST_KEPT,
-                limit=limit, room=room, longest=LONGEST_CELL,
+                limit=limit, room=room, longest=_longest(room),
             )  # fmt: skip
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            said = (*warnings(), *_told(found))
+            said = (*warnings(), *_told(found, room))
             further = None
             if len(rows) < total:
                 name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, marks, said)
@@ -140,18 +142,13 @@ class RegistrySql:
         held, brought = HeldFiles(), Brought(0, {})
         try:
             files = self._files(request, held, brought, frozenset(), progress)
-            found: list[tuple[str, View]] = []
-            more: list[SqlTable] = []
-            for name in await files.tables():
-                if len(found) < _DESCRIBED:
-                    found.append((name, await files.table(name, ())))
-                else:
-                    more.append(SqlTable(name))
             described: list[SqlTable] = []
-            if found:
+            names = await files.tables()
+            if names:
                 async with self._spare.child() as child:
-                    for name, view in found:
-                        described.append(await self._described(child, held, name, view))
+                    for name in names[:_DESCRIBED]:
+                        described.append(await self._described(child, files, held, name))
+            more = [SqlTable(name) for name in names[_DESCRIBED:]]
             return [*package_tables.listed(), *described, *more]
         finally:
             held.close()
@@ -240,9 +237,10 @@ class RegistrySql:
             tables.warnings[_LATEST_ONLY] = None
         return tables
 
-    async def _described(self, child: Child, held: HeldFiles, name: str, view: View) -> SqlTable:
-        """A file that is not what its name says is told as that."""
+    async def _described(self, child: Child, files: FileTables, held: HeldFiles, name: str) -> SqlTable:
+        """A file that cannot be read, or is not what its name says, is told as that."""
         try:
+            view = await files.table(name, ())
             found = await child.run("columns", held.files, [view], SECONDS, names=[view.name])
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
@@ -270,14 +268,14 @@ class RegistrySql:
                 offset=offset,
                 limit=limit,
                 room=room,
-                longest=LONGEST_CELL,
+                longest=_longest(room),
                 most=MOST_KEPT,
             )
         rows = _rows(found, kept.columns)
         total, end = int(found["total"]), offset + len(rows)
         further = encode_cursor(marks, name, end) if rows and end < total else None
         return SqlRows(
-            kept.columns, rows, "duckdb", further, None if found.get("is_cut") else total, _told(found)
+            kept.columns, rows, "duckdb", further, None if found.get("is_cut") else total, _told(found, room)
         )
 
 
@@ -312,7 +310,7 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     return rows
 
 
-def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _told(found: Mapping[str, Any], room: int) -> tuple[str, ...]:
     said: list[str] = []
     if found.get("is_cut"):
         said.append(
@@ -321,10 +319,14 @@ def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
         )
     if found.get("cells_cut"):
         said.append(
-            f"cells_cut: {found['cells_cut']} texts are longer than {LONGEST_CELL:,} letters; substr(column, 1, 2000) reads "
+            f"cells_cut: {found['cells_cut']} texts are longer than {_longest(room):,} letters; substr(column, 1, 2000) reads "
             "parts."
         )
     return tuple(said)
+
+
+def _longest(room: int) -> int:
+    return max(LONGEST_CELL, room // 20)
 
 
 def _marks(request: SqlRequest) -> tuple[str | bool, ...]:

@@ -21,6 +21,8 @@ Row = dict[str, Any]
 
 def rows_of(tool: ToolSpec, data: Mapping[str, Any]) -> list[Row]:
     """All rows of a page, in the order of its lists; of a tool with several, each says which it is from."""
+    if is_grid(tool):
+        return [dict(zip(data.get("columns", ()), row, strict=True)) for row in data.get("rows", ())]
     own = row_list(tool)
     if own is not None:
         return list(data.get(own, ()))
@@ -32,9 +34,16 @@ def facts_of(tool: ToolSpec, structured: Mapping[str, Any]) -> dict[str, Any]:
     """What a result says beside its rows. Of a comparison, what is compared with what."""
     data: Mapping[str, Any] = structured["data"]
     facts = {name: value for name, value in data.items() if not _is_row_list(tool, name, data)}
+    if is_grid(tool):
+        facts = {name: value for name, value in facts.items() if name not in ("columns", "types")}
     if "before" not in facts or "uri" not in structured:
         return facts
     return {"before": short_address(facts.pop("before")), "after": short_address(structured["uri"]), **facts}
+
+
+def is_grid(tool: ToolSpec) -> bool:
+    """Whether its rows are lists of values, in the order of ``columns``."""
+    return {"columns", "rows"} <= _parts(tool).keys()
 
 
 def short_address(uri: str) -> str:
@@ -153,6 +162,8 @@ def row_list(tool: ToolSpec) -> str | None:
 
 def declared_columns(tool: ToolSpec) -> list[str]:
     """The fields of the tool's rows, as its schema names them."""
+    if is_grid(tool):
+        return []
     own = row_list(tool)
     schema: Mapping[str, Any] = (
         tool.data.get("additionalProperties", {}) if own is None else _parts(tool)[own]
@@ -201,6 +212,8 @@ def _unbroken(text: str) -> str:
 
 def _is_row_list(tool: ToolSpec, name: str, data: Mapping[str, Any]) -> bool:
     own = row_list(tool)
+    if is_grid(tool):
+        return name == "rows"
     return (
         name == own
         if own is not None
