@@ -34,6 +34,10 @@ _CLASSES: Final = frozenset(
     POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
     """.split()  # noqa: SIM905 - a list of words
 )
+_OF_FILES: Final = frozenset(
+    ("type", "query_location", "query_location_length", "function", "alias", "column_name_alias")
+)
+"""What is carried over when a name takes its place."""
 _WRITES: Final = {
     "INSERT": "INSERT", "UPDATE": "UPDATE", "DELETE": "DELETE", "MERGE": "MERGE", "COPY": "COPY",
 }  # fmt: skip
@@ -48,11 +52,13 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class FilesCall:
-    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` and ``end`` count bytes of the text in
-    UTF-8."""
+    """``files('ns/name@hash', '*.csv', delim := ';') AS f(x, y)``: literal arguments alone. ``start`` and ``end`` count bytes
+    of the text in UTF-8, with the names that follow."""
 
     arguments: tuple[str, ...]
     options: Mapping[str, str | int | float | bool]
+    alias: str | None
+    column_aliases: tuple[str, ...]
     start: int
     end: int
 
@@ -200,6 +206,10 @@ class _Gate:
             )
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
+        if odd := part.keys() - _OF_FILES:
+            self._refuse(
+                f"{', '.join(sorted(odd))} of files(..)", "Put it around a subquery: FROM (FROM files(..))."
+            )
         arguments: list[str] = []
         options: dict[str, str | int | float | bool] = {}
         for one in function.get("arguments", ()):
@@ -215,7 +225,14 @@ class _Gate:
             else:
                 arguments.append(str(value))
         start = int(part["query_location"]) - self._offset
-        return FilesCall(tuple(arguments), options, start, start + int(part["query_location_length"]))
+        return FilesCall(
+            tuple(arguments),
+            options,
+            part.get("alias"),
+            tuple(map(str, part.get("column_name_alias", ()))),
+            start,
+            start + int(part["query_location_length"]),
+        )
 
     def _show(self, part: dict[str, Any]) -> None:
         if part.get("show_type") not in ("DESCRIBE", "SUMMARY"):

@@ -12,7 +12,7 @@ from anyio import to_thread
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.domain.address import PackageUri, has_scheme, lower_scheme, names_package, parse_package
 from quilt_mcp.domain.entry import Entry
-from quilt_mcp.domain.glob import Match, has_wildcard
+from quilt_mcp.domain.glob import Match
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import EntryNotFound, InvalidArgument, InvalidSql, NotATable, QuiltError
 from quilt_mcp.registry.manifests.manifest import Manifest
@@ -135,13 +135,6 @@ class FileTables:
         pattern = arguments[-1]
         if len(arguments) == 1 and has_scheme(pattern) and not pattern.casefold().startswith("quilt+"):
             return await self._objects(name, pattern, call.options)
-        if (
-            len(arguments) == 1
-            and names_package(pattern)
-            and not has_wildcard(pattern)
-            and not self._packages
-        ):
-            arguments = [pattern, "*"]
         if len(arguments) == 1 and (has_scheme(pattern) or (names_package(pattern) and not self._packages)):
             address = parse_package(pattern, self._reach.default)
             arguments, pattern = [str(replace(address, path=None)), address.path or "*"], address.path or "*"

@@ -18,11 +18,12 @@ from anyio import to_thread
 
 from quilt_mcp.backends.querying.opening import HeldFiles
 from quilt_mcp.backends.searching.late import LateSearch
+from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
 from quilt_mcp.errors import NotSupported
 from quilt_mcp.search.state import State
-from quilt_mcp.search.tables import LivePart, latest_named, live_parts, revisions_named
+from quilt_mcp.search.tables import LivePart, holds, latest_named, live_parts, revisions_named
 from quilt_mcp.sql.child import QueryFile, View, place
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -68,13 +69,16 @@ class PackageTables:
         progress: Progress,
         *,
         all_revisions: bool,
+        named: Sequence[PackageUri] = (),
     ) -> None:
+        """``named``: revisions that the query is about, which a warning tells of where the tables lack them."""
         self._searching = searching
         self._registries = registries
         self._held = held
         self._columns = columns
         self._progress = progress
         self._all_revisions = all_revisions
+        self._named = named
         self.warnings: dict[str, None] = {}
         self._folders: dict[tuple[str, bool], tuple[Path, State]] = {}
 
@@ -190,6 +194,10 @@ class PackageTables:
                 self.warnings |= dict.fromkeys(found.warnings)
                 folder = await to_thread.run_sync(catalog.folder.path)
                 self._folders[catalog.url, all_revisions] = (folder, found.state)
+                for one in self._named if all_revisions else ():
+                    if one.registry == catalog.url and not holds(found.state, one.top_hash or ""):
+                        said = f"not_in_tables: {one.spelling} is named by no pointer; its files are tables still."
+                        self.warnings[said] = None
         return self._folders[registry, all_revisions]
 
 

@@ -289,9 +289,21 @@ def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[st
     named: dict[str, gate.FilesCall] = {}
     for number, call in sorted(enumerate(calls, 1), key=lambda one: -one[1].start):
         name = _FILES_NAME.format(number=number)
-        raw = raw[: call.start] + f'"{name}"'.encode() + raw[call.end :]
+        columns = ", ".join(map(_identifier, call.column_aliases))
+        alias = (
+            "" if call.alias is None else f" AS {_identifier(call.alias)}{f'({columns})' if columns else ''}"
+        )
+        raw = (
+            raw[: call.start]
+            + f"{_identifier(name)}{alias}".encode("utf-8", "surrogatepass")
+            + raw[call.end :]
+        )
         named[name] = call
     return raw.decode("utf-8", "surrogatepass"), named
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _parameters(request: SqlRequest) -> Any:

@@ -33,7 +33,15 @@ class Cells:
         if isinstance(value, int):
             return value if -_EXACT <= value <= _EXACT else str(value)
         if isinstance(value, float):
-            return value if math.isfinite(value) else "NaN" if math.isnan(value) else f"{value:+}".title()
+            return (
+                value
+                if math.isfinite(value)
+                else "NaN"
+                if math.isnan(value)
+                else "Infinity"
+                if value > 0
+                else "-Infinity"
+            )
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, datetime | date | time):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ _SETTINGS: Final = (
 _LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIME WITH TIME ZONE", "TIME_NS")
 """Types that the file of a result would round or lack: they are kept as text."""
 RESULT: Final = "result.parquet"
+_SAMPLE: Final = re.compile(r"sample_size = [0-9]+")
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -69,14 +71,26 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
     """Each ``sql`` is the parent's. Raises Fault for a file that is not what its name says."""
     for view in views:
         name = view["name"]
-        with typed(table=name):
-            engine.execute(f"CREATE VIEW {identifier(name)} AS {view['sql']}")
+        try:
+            with typed(table=name):
+                engine.execute(f"CREATE VIEW {identifier(name)} AS {view['sql']}")
+        except Fault as fault:
+            if "sniffing" in str(fault):
+                _find_line(engine, name, view["sql"])
+            raise
         if view["is_delimited"]:
             columns = columns_of(engine, f"SELECT * FROM {identifier(name)}", None)
             if len(columns) == 1 and any(one in columns[0][0] for one in _DELIMITERS):
                 # The engine takes whole lines for cells where their numbers of cells differ.
                 said = "Its lines have different numbers of cells, so that it is no table with one form."
                 raise Fault("engine", said, exception="Ragged", table=name)
+
+
+def _find_line(engine: Any, name: str, sql: str) -> None:
+    """Where no form fits all lines that were looked at, takes that of the first ones: then the first that does not fit it is
+    named. Raises Fault."""
+    with typed(table=name):
+        engine.execute(f"SELECT count(*) FROM ({_SAMPLE.sub('sample_size = 2', sql)})")
 
 
 def columns_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, str]]:
