@@ -166,7 +166,7 @@ class Child:
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
             "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,
-            "most": None,
+            "most": None, "is_bounded": False,
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
             "views": [
                 {"name": one.name, "sql": placed(one.sql, addresses), "is_delimited": one.is_delimited} for one in views

@@ -49,6 +49,7 @@ class _Asked:
 
     text: str
     views: Sequence[View]
+    is_bounded: bool
 
 
 class RegistrySql:
@@ -107,6 +108,7 @@ class RegistrySql:
                 )
             found = await child.run(
                 "rows", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request), most=MOST_KEPT,
+                is_bounded=asked.is_bounded,
                 limit=limit, room=room, longest=_longest(room),
             )  # fmt: skip
             columns = _columns(found)
@@ -190,7 +192,7 @@ class RegistrySql:
                     return (*packages.warnings, *brought.warnings)
 
                 await self._spare.prepare()
-                yield child, _Asked(text, views), held, warnings
+                yield child, _Asked(text, views, reads.is_bounded), held, warnings
         finally:
             held.close()
 
@@ -230,8 +232,9 @@ class RegistrySql:
         if not meant or wants_all:
             return tables
         if "package_revision" in meant or await files.names_older():
+            named = [one.pinned for one in await files.named()]
             return PackageTables(
-                self._searching, registries, held, reads.columns, progress, all_revisions=True
+                self._searching, registries, held, reads.columns, progress, all_revisions=True, named=named
             )
         if "package_tag" not in meant:
             tables.warnings[_LATEST_ONLY] = None

@@ -50,13 +50,18 @@ def parser() -> Any:
     return engine
 
 
-def connect(files: HeldFiles, paths: Sequence[str], seconds: float, *, settings: bool) -> Any:
-    """``settings`` False: without the layer that they are, as tests of the others want it."""
+def connect(
+    files: HeldFiles, paths: Sequence[str], seconds: float, *, settings: bool, reads_ahead: bool
+) -> Any:
+    """``reads_ahead`` False: of large files no more is read than the first rows take. ``settings`` False: without the layer that
+    they are, as tests of the others want it."""
     engine = duckdb.connect(":memory:")
     for setting in _ALWAYS:
         engine.execute(setting)
     engine.execute(f"SET temp_directory = {text(os.getcwd())}")
     engine.register_filesystem(files)
+    if not reads_ahead:
+        engine.execute("SET read_ahead_depth = 0")
     if settings:
         for setting in _SETTINGS:
             engine.execute(setting)

@@ -25,6 +25,9 @@ _ASKED: Final = struct.Struct("<IQQ")
 """The file's number, offset, length."""
 _GIVEN: Final = struct.Struct("<q")
 """The length of what follows; -1: it cannot be read."""
+_END: Final = 1 << 20
+_MOST_ENDS: Final = 32 << 20
+"""Bytes of all ends that are kept."""
 _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """A file of a query does not change."""
 
@@ -39,14 +42,27 @@ class HeldFile:
 
 
 class Channels:
-    """To the parent, as many as reads may be on their way at once."""
+    """To the parent, as many as reads may be on their way at once. What stands at the end of a file is asked for once: it is
+    where Parquet says what is in it, which the engine reads each time that it opens one."""
 
     def __init__(self, descriptors: Sequence[int]) -> None:
+        self._ends: dict[tuple[int, int, int], bytes] = {}
+        self._kept = 0
         self._free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
         for one in descriptors:
             self._free.put(socket.socket(fileno=one))
 
-    def fetch(self, number: int, offset: int, length: int) -> bytes:
+    def fetch(self, number: int, offset: int, length: int, *, is_end: bool) -> bytes:
+        key = (number, offset, length)
+        if (known := self._ends.get(key)) is not None:
+            return known
+        found = self._fetch(*key)
+        if is_end and self._kept + length <= _MOST_ENDS:
+            self._ends[key] = found
+            self._kept += length
+        return found
+
+    def _fetch(self, number: int, offset: int, length: int) -> bytes:
         channel = self._free.get()
         try:
             channel.sendall(_ASKED.pack(number, offset, length))
@@ -90,7 +106,8 @@ class _Handle(io.RawIOBase):
         if not wanted:
             return b""
         if self._held.descriptor is None:
-            found = self._channels.fetch(self._number, at, wanted)
+            is_end = at >= self._held.size - _END
+            found = self._channels.fetch(self._number, at, wanted, is_end=is_end)
         else:
             found = os.pread(self._held.descriptor, wanted, at)
         self._at.position = at + len(found)

@@ -89,7 +89,11 @@ class _Child:
         held = self._take(asked["files"])
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
         connection = engine.connect(
-            HeldFiles(held, self._channels), paths, asked["seconds"], settings=self._settings
+            HeldFiles(held, self._channels),
+            paths,
+            asked["seconds"],
+            settings=self._settings,
+            reads_ahead=not asked["is_bounded"],
         )
         engine.make_views(connection, asked["views"])
         parameters = asked.get("parameters")
