@@ -49,7 +49,7 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import Condition
-from quilt_mcp.domain.sql import SqlRequest, SqlRows, SqlTable
+from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
 
 
 class SupportsRoles(Protocol):
@@ -99,6 +99,12 @@ class SupportsSql(Protocol):
         Pages are of one result, which is kept for a while. Reads only. Raises InvalidSql, SqlRefused (what no query may),
         TableNotFound, ColumnNotFound, TooCostly (time, memory), Undecodable (a file), HashMismatch, and InvalidArgument for a
         cursor whose result is gone (``reason`` cursor_expired)."""
+        ...
+
+    async def save(
+        self, request: SqlRequest, form: str, *, most: int, progress: Progress = no_progress
+    ) -> SqlFile:
+        """All rows as a file, ``form`` parquet or csv. Raises as ``query``, and TooLarge for more than ``most`` bytes."""
         ...
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:

@@ -42,6 +42,16 @@ class SqlTable:
 
 
 @dataclass(frozen=True, slots=True)
+class SqlFile:
+    """A whole result as a file. ``inputs``: addresses of the revisions and objects that it was made of."""
+
+    content: bytes
+    columns: tuple[SqlColumn, ...]
+    inputs: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SqlRows:
     """One page. Values are what JSON has: whole numbers beyond 2**53, decimals, times and what floats cannot say (NaN, infinity)
     are text, bytes are base64. ``total`` None: not counted. ``facts``: of the run, such as the bytes that Athena scanned."""

@@ -75,8 +75,8 @@ async def package_create(
         agent_context=written_by(call, asked=agent_context),
     )
     if dry_run:
-        return _planned(await call.ops.plan_create(request))
-    return _committed(await call.ops.create(request, call.progress))
+        return planned(await call.ops.plan_create(request))
+    return committed(await call.ops.create(request, call.progress))
 
 
 async def package_patch(
@@ -119,8 +119,8 @@ async def package_patch(
         agent_context=written_by(call, asked=agent_context),
     )
     if dry_run:
-        return _planned(await call.ops.plan_patch(request))
-    return _committed(await call.ops.patch(request, call.progress))
+        return planned(await call.ops.plan_patch(request))
+    return committed(await call.ops.patch(request, call.progress))
 
 
 async def package_copy(
@@ -159,8 +159,8 @@ async def package_copy(
         workflow=None if workflow == NO_WORKFLOW else workflow,
     )
     if dry_run:
-        return _planned(await call.ops.plan_copy(request))
-    return _committed(await call.ops.copy(request, call.progress))
+        return planned(await call.ops.plan_copy(request))
+    return committed(await call.ops.copy(request, call.progress))
 
 
 async def package_delete(
@@ -200,7 +200,7 @@ def written_by(call: Call, *, asked: bool) -> dict[str, str] | None:
     }
 
 
-def _planned(plan: Plan) -> Answer:
+def planned(plan: Plan) -> Answer:
     return Answer(
         present(done=False, top_hash=plan.top_hash) | plan_json(plan, MOST_PLANNED),
         uri=str(plan.package),
@@ -210,7 +210,7 @@ def _planned(plan: Plan) -> Answer:
     )
 
 
-def _committed(commit: Commit) -> Answer:
+def committed(commit: Commit) -> Answer:
     facts = present(
         done=True,
         top_hash=commit.top_hash,

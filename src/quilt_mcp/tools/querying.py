@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
+from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
 from quilt_mcp.domain.sql import ENGINES, SqlEngine, SqlRequest, SqlTable
-from quilt_mcp.tools.arguments.addresses import package_address
+from quilt_mcp.errors import InvalidArgument, PackageNotFound
+from quilt_mcp.tools.arguments.addresses import package_address, written_address
 from quilt_mcp.tools.call import Call
+from quilt_mcp.tools.changes import committed, planned
 from quilt_mcp.tools.results.envelope import Answer
 from quilt_mcp.tools.results.shapes import present
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import CURSOR, TEXT, fields, limit, listed
+from quilt_mcp.tools.vocabulary import CURSOR, DRY_RUN, TEXT, fields, limit, listed
 
+MOST_SAVED: Final = 64 << 20
+"""Bytes of a result that becomes a file."""
 _ENVELOPE: Final = 2_000
 """Bytes of an answer beside its rows."""
 
@@ -28,15 +34,14 @@ async def sql_query(
     explain: bool = False,
     limit: int = 100,
     cursor: str | None = None,
+    to: str | None = None,
+    message: str | None = None,
+    dry_run: bool = False,
 ) -> Answer:
-    request = SqlRequest(
-        sql,
-        await _addresses(call, packages),
-        cast("SqlEngine", engine),
-        parameters or {},
-        explain,
-        all_revisions,
-    )
+    given = {"sql": sql, "packages": packages, "parameters": parameters, "engine": engine}
+    request = await request_of(call, {**given, "all_revisions": all_revisions, "explain": explain})
+    if to is not None:
+        return await _saved(call, request, to, message, dry_run=dry_run)
     # The text block repeats the rows with their quotes escaped once more.
     room = max((call.settings.response_bytes() - _ENVELOPE) * 2 // 3, 1_000)
     found = await call.ops.sql.query(request, limit=limit, room=room, cursor=cursor, progress=call.progress)
@@ -53,6 +58,49 @@ async def sql_query(
         total=found.total,
         warnings=found.warnings,
     )
+
+
+async def request_of(call: Call, given: Mapping[str, Any]) -> SqlRequest:
+    """What the arguments ask. Raises as ``package_address``."""
+    return SqlRequest(
+        given["sql"],
+        await _addresses(call, given.get("packages", ())),
+        cast("SqlEngine", given.get("engine", "auto")),
+        given.get("parameters") or {},
+        given.get("explain", False),
+        given.get("all_revisions", False),
+    )
+
+
+async def _saved(call: Call, request: SqlRequest, to: str, message: str | None, *, dry_run: bool) -> Answer:
+    """The result as a file of a new revision, with the query and what it was made of in the file's metadata."""
+    address = await written_address(call, to)
+    path = address.path or ""
+    form = path.rpartition(".")[2].casefold()
+    if form not in ("parquet", "csv"):
+        raise InvalidArgument(
+            f"to is {to[:200]!r}, which names no file of a package that ends in .parquet or .csv.",
+            next_step="As to='ns/name/results/table.parquet'.",
+        )
+    saved = await call.ops.sql.save(request, form, most=MOST_SAVED, progress=call.progress)
+    metadata: dict[str, Any] = {"sql": request.sql, "engine": "duckdb", "inputs": list(saved.inputs)}
+    if request.parameters:
+        metadata["parameters"] = request.parameters
+    package, files = replace(address, path=None), (InlineFile(path, saved.content, metadata),)
+    said = message or f"{path} by SQL"
+    patch = PatchRequest(package, files=files, message=said)
+    try:
+        plan = await call.ops.plan_patch(patch)
+    except PackageNotFound:
+        create = CreateRequest(package, files=files, message=said)
+        answer = (
+            planned(await call.ops.plan_create(create))
+            if dry_run
+            else committed(await call.ops.create(create, call.progress))
+        )
+    else:
+        answer = planned(plan) if dry_run else committed(await call.ops.patch(patch, call.progress))
+    return replace(answer, warnings=(*answer.warnings, *saved.warnings))
 
 
 async def sql_tables(call: Call, *, packages: Sequence[str] = ()) -> Answer:
@@ -88,10 +136,14 @@ SQL_QUERY = ToolSpec(
         "explain": {"type": "boolean", "default": False, "description": "The plan"},
         "limit": {**limit(100), "description": "Rows a page"},
         "cursor": CURSOR,
+        "to": {"type": "string", "description": "Save all as ns/name/path.parquet or .csv"},
+        "message": {"type": "string", "description": "For its log"},
+        "dry_run": DRY_RUN,
     },
     required=("sql",),
     data=fields(columns=listed(TEXT), types=listed(TEXT), rows=listed({}), engine=TEXT, facts={}),
     run=sql_query,
+    for_writing=("to", "message", "dry_run"),
 )
 
 SQL_TABLES = ToolSpec(

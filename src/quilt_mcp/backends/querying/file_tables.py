@@ -68,6 +68,11 @@ class FileTables:
         self._columns = columns
         self._progress = progress
         self._opened: dict[str, Named] = {}
+        self._origins: dict[str, None] = {}
+
+    def inputs(self) -> tuple[str, ...]:
+        """Of what was opened so far: revisions by their hashes, and objects."""
+        return (*dict.fromkeys(str(one.pinned) for one in self._opened.values()), *self._origins)
 
     async def named(self) -> list[Named]:
         return [await self._open(one) for one in self._packages]
@@ -237,6 +242,7 @@ class FileTables:
     # -- objects --
 
     async def _objects(self, name: str, origin: str, options: Options) -> View:
+        self._origins[origin] = None
         found = await self._reach.stores.find(lower_scheme(origin))
         places: list[Place] = []
         async for some in found.pages:

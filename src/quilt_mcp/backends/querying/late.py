@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.plan import Progress, no_progress
-from quilt_mcp.domain.sql import SqlRequest, SqlRows, SqlTable
+from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import PrivateFolder
@@ -58,6 +58,11 @@ class LateSql:
         progress: Progress = no_progress,
     ) -> SqlRows:
         return await self.made().query(request, limit=limit, room=room, cursor=cursor, progress=progress)
+
+    async def save(
+        self, request: SqlRequest, form: str, *, most: int, progress: Progress = no_progress
+    ) -> SqlFile:
+        return await self.made().save(request, form, most=most, progress=progress)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         return await self.made().list_tables(request, progress)

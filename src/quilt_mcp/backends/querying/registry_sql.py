@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -19,8 +20,8 @@ from quilt_mcp.backends.querying.package_tables import PackageTables
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
-from quilt_mcp.domain.sql import SqlColumn, SqlRequest, SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError
+from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, Layers, QueryFile, View
@@ -32,6 +33,8 @@ from quilt_mcp.storage.store import Stores
 SECONDS: Final = 30.0
 """What a query may take."""
 PARSE_SECONDS: Final = 5.0
+MOST_ROOM: Final = 8 << 20
+"""Bytes of the rows of one answer."""
 MOST_KEPT: Final = 100_000
 """Rows of a result that are kept to be paged through."""
 LONGEST_CELL: Final = 2_000
@@ -50,6 +53,7 @@ class _Asked:
     text: str
     views: Sequence[View]
     is_bounded: bool
+    inputs: tuple[str, ...]
 
 
 class RegistrySql:
@@ -93,7 +97,7 @@ class RegistrySql:
                 "There is no Athena for this registry.",
                 next_step="Leave engine out: the query runs here.",
             )
-        marks = _marks(request)
+        marks, room = _marks(request), min(room, MOST_ROOM)
         if cursor is not None:
             return await self._page(cursor, marks, limit, room)
         gate.check_text(request.sql)
@@ -122,12 +126,11 @@ class RegistrySql:
             return SqlRows(columns, rows, "duckdb", further, None if found.get("is_cut") else total, said)
 
     async def save(
-        self, request: SqlRequest, form: str, take: Callable[[Any], Any], progress: Progress = no_progress
-    ) -> Any:
-        """What ``take`` makes of the path of the whole result as a file, parquet or csv, while it is there."""
+        self, request: SqlRequest, form: str, *, most: int, progress: Progress = no_progress
+    ) -> SqlFile:
         gate.check_text(request.sql)
-        async with self._asking(request, progress) as (child, asked, held, _):
-            await child.run(
+        async with self._asking(request, progress) as (child, asked, held, warnings):
+            found = await child.run(
                 "save",
                 held.files,
                 asked.views,
@@ -136,7 +139,8 @@ class RegistrySql:
                 parameters=_parameters(request),
                 form=form,
             )
-            return await take(child.result)
+            content = await anyio.to_thread.run_sync(_content, child.result, most)
+            return SqlFile(content, _columns(found), asked.inputs, warnings())
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
@@ -192,7 +196,7 @@ class RegistrySql:
                     return (*packages.warnings, *brought.warnings)
 
                 await self._spare.prepare()
-                yield child, _Asked(text, views, reads.is_bounded), held, warnings
+                yield child, _Asked(text, views, reads.is_bounded, files.inputs()), held, warnings
         finally:
             held.close()
 
@@ -284,6 +288,17 @@ class RegistrySql:
 
 _DESCRIBED: Final = 40
 """Tables of packages whose columns are told."""
+
+
+def _content(path: Path, most: int) -> bytes:
+    with path.open("rb") as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise TooLarge(
+            f"The result is a file of more than {most >> 20} MB.",
+            next_step="Ask for fewer rows or columns, or in several queries.",
+        )
+    return found
 
 
 def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[str, gate.FilesCall]]:

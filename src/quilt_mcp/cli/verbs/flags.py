@@ -74,6 +74,8 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
         )
     if verb.how == "link":
         own.add_argument("--open", action="store_true", help="Open it in the browser, too.")
+    if verb.how == "sql":
+        own.add_argument("--parquet", metavar="FILE", help="Write all rows into this file of Parquet.")
     if verb.asks:
         own.add_argument("-y", "--yes", action="store_true", help="Do not ask.")
     output = parser.add_argument_group(

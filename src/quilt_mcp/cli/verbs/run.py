@@ -46,6 +46,10 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
             return signals.run(show_file, errand)
         case "link":
             return signals.run(_link, errand)
+        case "sql" if options.parquet is not None:
+            from quilt_mcp.cli.verbs.result_file import save_result
+
+            return signals.run(save_result, errand)
         case _:
             return signals.run(_rows if tool.paged else _once, errand)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-How = Literal["call", "cat", "head", "link"]
+How = Literal["call", "cat", "head", "link", "sql"]
 LOOK, FILES, CHANGE, SETUP = "Look", "Files", "Change (with -w or --allow-write)", "Set up"
 GROUPS: Final = (LOOK, FILES, CHANGE, SETUP)
 
@@ -39,7 +39,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),
     Verb("search", "search", "[query]", LOOK, "Find packages, files of them or objects, by words and fields.", "search 'organoid ext:csv' --where \"modified >= 2026-01-01\" --facets '*'"),
-    Verb("sql", "sql_query", "sql [packages...]", LOOK, "Query packages, and the tables in them, in SQL.", "sql \"SELECT count(*) FROM 'data/table.csv'\" me/first"),
+    Verb("sql", "sql_query", "sql [packages...]", LOOK, "Query packages, and the tables in them, in SQL.", "sql \"SELECT count(*) FROM 'data/table.csv'\" me/first", how="sql"),
     Verb("tables", "sql_tables", "[packages...]", LOOK, "List the tables that a query can name.", "tables me/first"),
     Verb("workflows", "workflow_list", "[registry]", LOOK, "Show what a registry demands of its packages.", "workflows s3://your-bucket"),
     Verb("cat", "object_read", "uri", FILES, "Write a whole file to standard output.", "cat me/first/notes.txt", how="cat"),
