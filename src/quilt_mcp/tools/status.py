@@ -72,7 +72,7 @@ def _details(call: Call) -> dict[str, Any]:
     return {
         "version": __version__,
         "passed_over": passed_over,
-        "abilities": call.ops.describe(),
+        "abilities": {**call.ops.describe(), "sql": call.ops.sql.layers()},
         "max_response_tokens": call.settings.max_response_tokens,
     }
 
