@@ -18,6 +18,8 @@ from typing import Final, TypeVar
 import anyio
 from anyio.from_thread import BlockingPortal
 
+from quilt_mcp import backends
+from quilt_mcp.auth.identity import Identity
 from quilt_mcp.config import Settings
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.ops import QuiltOps
@@ -26,6 +28,7 @@ from quilt_mcp.session import Session
 
 T = TypeVar("T")
 _ENDING_SECONDS: Final = 2.0
+_STAT_SECONDS: Final = 30.0
 _SESSIONS: Final = 64
 """One for each registry and its options; each holds clients and manifests."""
 
@@ -58,7 +61,7 @@ class Engine:
 
     def _session(self, settings: Settings) -> Session:
         with self._lock:
-            found = self._sessions.pop(settings, None) or Session(settings)
+            found = self._sessions.pop(settings, None) or Session(settings, open_backend=_open)
             self._sessions[settings] = found
             while len(self._sessions) > _SESSIONS:
                 del self._sessions[next(iter(self._sessions))]
@@ -79,6 +82,10 @@ class Engine:
         if portal is not None and thread is not None and thread.is_alive():
             portal.start_task_soon(portal.stop, True)
             thread.join(_ENDING_SECONDS)
+
+
+def _open(identity: Identity, settings: Settings) -> QuiltOps:
+    return backends.open(identity, settings, stat_seconds=_STAT_SECONDS)
 
 
 def _serve(ready: Future[BlockingPortal]) -> None:

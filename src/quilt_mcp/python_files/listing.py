@@ -61,7 +61,10 @@ class Listing(View):
         **kwargs: Any,
     ) -> Any:
         """By pages of the manifest, however deep. A path that there is not has nothing below it."""
-        spelled = self._spelled(path)
+        try:
+            spelled = self._spelled(path)
+        except FileNotFoundError:
+            return {} if detail else []
         if spelled.package is None:
             return cast("Any", super()).find(path, maxdepth, withdirs, detail, **kwargs)
         if maxdepth is not None and maxdepth < 1:
@@ -80,11 +83,13 @@ class Listing(View):
     def glob(self, path: Any, maxdepth: int | None = None, **kwargs: Any) -> Any:
         """A path that is there as it stands is that file, whatever wildcards are in its name."""
         text = str(_utils.stringify_path(path))
+        detail = kwargs.pop("detail", False)
         try:
             spelled = self._spelled(text)
+        except FileNotFoundError:
+            return {} if detail else []
         except ValueError:  # a wildcard in the name of a package
-            return cast("Any", super()).glob(text, maxdepth=maxdepth, **kwargs)
-        detail = kwargs.pop("detail", False)
+            return cast("Any", super()).glob(text, maxdepth=maxdepth, detail=detail, **kwargs)
         if self.exists(text):
             name = spelled.spell(spelled.key) if spelled.package else spelled.stem
             return {name: self.info(text)} if detail else [name]

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 
 from quilt_mcp.domain.address import PackageUri, parse_package, parse_registry
 from quilt_mcp.domain.address.physical_key import PhysicalKey
+from quilt_mcp.errors import RegistryNotFound
 
 S3: Final = "quilt+s3"
 FILE: Final = "quilt+file"
@@ -80,12 +81,14 @@ def _root(registry: str) -> str:
 
 def read(path: str, protocol: str) -> Spelled:
     """What a plain path names. Of a folder's registry it looks where there is one: the package stands after the deepest folder
-    that is a registry, or where a revision is named. Raises InvalidUri, InvalidName."""
+    that is a registry, or after the one before which a revision is named. Raises InvalidUri, InvalidName, RegistryNotFound."""
     if protocol == S3:
         bucket, _, rest = path.partition("/")
         return _spelled(bucket, parse_registry(f"s3://{bucket}"), rest)
     parts = path.strip("/").split("/")
     at = _end_of_registry(parts)
+    if at is None:
+        raise RegistryNotFound(f"No folder of {path} is a registry: none holds .quilt/named_packages.")
     folder = "/" + "/".join(parts[:at])
     return _spelled(folder.rstrip("/"), parse_registry(folder), "/".join(parts[at:]))
 
@@ -100,16 +103,15 @@ def _spelled(root: str, registry: str, rest: str) -> Spelled:
     return Spelled(stem, registry, namespace, replace(package, path=path))
 
 
-def _end_of_registry(parts: list[str]) -> int:
-    """How many parts of a local path name the registry's folder."""
+def _end_of_registry(parts: list[str]) -> int | None:
+    """How many parts of a local path name the registry's folder; None: there is none."""
     for at in range(1, len(parts) - 1):
         if _REVISION.fullmatch(parts[at + 1]) and _is_registry(parts[:at]):
             return at
     for at in range(len(parts), -1, -1):
         if _is_registry(parts[:at]):
             return at
-    marked = [at for at in range(len(parts) - 1) if _REVISION.fullmatch(parts[at + 1])]
-    return marked[0] if marked else max(len(parts) - 2, 0)
+    return None
 
 
 def _is_registry(parts: list[str]) -> bool:

@@ -56,5 +56,10 @@ def _next_step(error: errors.QuiltError) -> str:
             )
         case errors.RevisionNotFound() | errors.AmbiguousHash() | errors.CorruptManifest():
             return "`quilt-mcp log PACKAGE` lists the revisions, each with its hash."
+        case errors.InvalidUri() | errors.InvalidName() | errors.RegistryNotFound():
+            return (
+                "A file is quilt+s3://bucket#package=ns/name@HASH&path=data/x.csv or quilt+s3://bucket/ns/name@HASH/data/x.csv; "
+                "in a folder's registry quilt+file:///folder#package=... or quilt+file:///folder/ns/name/..."
+            )
         case _:
             return error.next_step
