@@ -17,12 +17,13 @@ from quilt_mcp.python_files import BucketFiles, FolderFiles, PackageFiles
 ODD = "odd/[1] #&%?*+ é=@.csv"
 NAME = "lab/growth"
 _PUBLISH = """
+# Manifests are named by what is in them, and two packages of the same files would share one, with the places of the last.
 package = quilt3.Package().set_dir("/", arguments["source"])
 registry = arguments["registry"]
 if registry.startswith("s3:"):
-    result = package.push(arguments["name"], registry, message="made", force=True).top_hash
+    result = package.push(arguments["name"], registry, message=arguments["name"], force=True).top_hash
 else:
-    result = package.build(arguments["name"], registry, message="made")
+    result = package.build(arguments["name"], registry, message=arguments["name"])
 """
 
 

@@ -8,6 +8,8 @@ from lab import Lab
 
 from quilt_mcp.python_files import PackageFiles
 
+pytestmark = pytest.mark.xdist_group("python_files")  # so that one worker alone publishes the packages
+
 
 class ReadFixtures(AbstractFixtures):
     """The trees that the suite writes are in the package already."""
@@ -54,6 +56,7 @@ class TestOfAFolder(ReadFixtures, AbstractGetTests):
         return folder_lab
 
 
+@pytest.mark.nightly
 class TestOfABucket(ReadFixtures, AbstractGetTests):
     @pytest.fixture
     def of(self, bucket_lab: Lab) -> Lab:

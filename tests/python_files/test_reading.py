@@ -14,8 +14,11 @@ import fsspec
 import pytest
 from lab import NAME, ODD, Lab
 
+from parts.s3_access import S3Access
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.python_files import ContentMismatch, InvalidAddress, PackageFiles, ReadOnlyRevision
+
+pytestmark = pytest.mark.xdist_group("python_files")  # so that one worker alone publishes the packages
 
 
 def body(lab: Lab, key: str) -> bytes:
@@ -367,3 +370,27 @@ def test_a_manifest_opens_no_folder_that_was_not_named(folder_lab: Lab, bucket_l
     allowed = bucket_lab.kind(allowed_buckets=["another"])
     with pytest.raises(PermissionError):
         allowed.cat_file(bucket_lab.plain("data/growth.csv"))
+
+
+def test_a_manifest_in_a_bucket_names_no_file_of_this_machine(
+    folder_lab: Lab, bucket_lab: Lab, moto: S3Access
+) -> None:
+    """The top hash does not cover where the bytes are: whoever may write to a registry may say anything there."""
+    folder = folder_lab.source.parent / "hostile"
+    folder.mkdir()
+    (folder / "x.csv").write_text("of this machine")
+    top_hash = folder_lab.publish("lab/hostile", folder)
+    manifest = Path(folder_lab.root, ".quilt", "packages", top_hash).read_bytes()
+    with moto.boto() as s3:
+        for key, put in (
+            (f"packages/{top_hash}", manifest),
+            ("named_packages/lab/hostile/latest", top_hash.encode()),
+        ):
+            s3.put_object(Bucket=bucket_lab.root, Key=f".quilt/{key}", Body=put)
+    fs, path = bucket_lab.view(), bucket_lab.plain("x.csv", "lab/hostile")
+    assert fs.isfile(path)
+    for read in (fs.cat_file, lambda one: fs.open(one).read(), lambda one: fs.cat_file(one, 0, 2)):
+        with pytest.raises(OSError, match="points to a file of some machine"):
+            read(path)
+    with pytest.raises(OSError, match="points to a file of some machine"):
+        fs.cat_ranges([path], 0, 2, on_error="raise")

@@ -5,14 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from quilt_mcp.domain.checksums import Hasher, checksum_for
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.errors import NotSupported
-
-if TYPE_CHECKING:
-    from quilt_mcp.python_files.filesystem import PackageFiles
 
 _LEAST_AHEAD: Final = 64 << 10
 _MOST_AHEAD: Final = 8 << 20
@@ -20,6 +17,14 @@ Fetch = Callable[[int, int], bytes]
 """The bytes [start, end), all of them."""
 Refuse = Callable[[Hash], OSError]
 """The error for a file whose bytes have this hash and not the recorded one."""
+
+
+class Opener(Protocol):
+    """The filesystem of a file."""
+
+    def open(self, path: str, mode: str) -> Any: ...
+
+    def info(self, path: str) -> dict[str, Any]: ...
 
 
 class Verifier:
@@ -64,7 +69,7 @@ class PinnedFile(io.BufferedIOBase):
 
     mode = "rb"
 
-    def __init__(self, fs: PackageFiles, path: str, size: int, fetch: Fetch, verifier: Verifier) -> None:
+    def __init__(self, fs: Opener, path: str, size: int, fetch: Fetch, verifier: Verifier) -> None:
         super().__init__()
         self.fs, self.path, self.size = fs, path, size
         self._fetch = fetch

@@ -15,7 +15,7 @@ from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.listing import Item
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.python_files import revision
-from quilt_mcp.python_files.file import PinnedFile, Verifier
+from quilt_mcp.python_files.file import Opener, PinnedFile, Verifier
 from quilt_mcp.python_files.listing import Listing
 from quilt_mcp.python_files.read_only import refuse
 from quilt_mcp.python_files.spelling import FILE, S3
@@ -34,7 +34,9 @@ class PackageFiles(Listing):
         if mode != "rb":
             refuse(f"open(mode={mode!r})", path)
         pinned, item = self._file(path)
-        return PinnedFile(self, str(path), item.size, partial(self._fetch, pinned), _verifier(item))
+        return PinnedFile(
+            cast("Opener", self), str(path), item.size, partial(self._fetch, pinned), _verifier(item)
+        )
 
     def _file(self, path: Any) -> tuple[PackageUri, Item]:
         spelled = self._spelled(path)
