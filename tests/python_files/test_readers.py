@@ -22,7 +22,7 @@ from lab import Lab
 
 from parts.proxy import Proxy
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.python_files import ContentMismatch
+from quilt_mcp.python_files import AccessRefused, ContentMismatch, InvalidAddress, ReadOnlyRevision
 
 BIG = "lab/big"
 ROWS = 230_000
@@ -100,6 +100,24 @@ def test_duckdb_reads_on_four_threads(lab: Lab) -> None:
         assert connection.sql(f"SELECT max(height) FROM read_csv('{uri}')").fetchall() == [(91.0,)]
         with pytest.raises(duckdb.Error, match="never changes"):
             connection.sql(f"COPY (SELECT 1) TO '{lab.url('data/new.parquet')}'")
+
+
+def test_pandas_is_told_why_and_does_not_go_on_as_somebody_else(
+    bucket_lab: Lab, monkeypatch: pytest.MonkeyPatch, moto_proxy: Proxy
+) -> None:
+    """At a PermissionError pandas asks again with ``anon``."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with (
+        moto_proxy.recording() as seen,
+        pytest.raises(AccessRefused, match="No usable credentials were found"),
+    ):
+        pd.read_csv(bucket_lab.url("data/growth.csv"), storage_options={"cache_bytes": 1 << 22})
+    assert seen.total == 0
+    with pytest.raises(ReadOnlyRevision):
+        pd.DataFrame({"a": [1]}).to_csv(bucket_lab.url("data/new.csv"))
+    with pytest.raises(InvalidAddress, match="anonymous=True"):
+        pd.read_csv(bucket_lab.url("data/growth.csv"), storage_options={"anon": True})
 
 
 # -- a table of over 20 MB on S3 --

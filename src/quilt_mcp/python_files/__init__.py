@@ -11,9 +11,10 @@ the manifest (decision 037). fsspec finds it by the entry points ``quilt+s3`` an
 
 from quilt_mcp.python_files.filesystem import BucketFiles, FolderFiles, PackageFiles
 from quilt_mcp.python_files.read_only import ReadOnlyRevision
-from quilt_mcp.python_files.told import ContentMismatch, InvalidAddress
+from quilt_mcp.python_files.told import AccessRefused, ContentMismatch, InvalidAddress
 
 __all__ = [
+    "AccessRefused",
     "BucketFiles",
     "ContentMismatch",
     "FolderFiles",

@@ -28,7 +28,9 @@ class Listing(View):
     def info(self, path: Any, **kwargs: Any) -> Info:
         spelled = self._spelled(path)
         if spelled.package is None:
-            names = partial(revision.packages, registry=spelled.registry, namespace=spelled.namespace)
+            names = partial(
+                revision.packages, registry=spelled.registry, namespace=spelled.namespace, some=True
+            )
             self._run(spelled.registry, names)
             return {"name": spelled.stem, "size": 0, "type": "directory"}
         return _info(spelled, self._item(self._pinned(spelled)))

@@ -33,6 +33,10 @@ _OF_FSSPEC: Final = frozenset(
 def check(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those that count. Raises InvalidArgument for any other: what is not understood must not be passed over."""
     unknown = [name for name in options if name not in GIVEN and name not in _OF_FSSPEC]
+    if "anon" in unknown:
+        raise InvalidArgument(
+            "'anon' is s3fs's word.", next_step="Give anonymous=True for unsigned requests."
+        )
     if unknown:
         raise InvalidArgument(
             f"{unknown[0]!r} is no storage option of quilt files; those are {', '.join(GIVEN)}.",

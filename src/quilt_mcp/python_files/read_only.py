@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 _Base: Any = import_module("fsspec.spec").AbstractFileSystem  # without types that strict checking can use
 
 
-class ReadOnlyRevision(PermissionError, NotImplementedError):
-    """A revision of a package never changes: what writes makes a new one, by other means."""
+class ReadOnlyRevision(OSError, NotImplementedError):
+    """A revision of a package never changes: what writes makes a new one, by other means. No PermissionError, as
+    ``told.AccessRefused``."""
 
 
 def refuse(what: str, path: object = "") -> NoReturn:

@@ -48,8 +48,9 @@ async def written(ops: QuiltOps, package: PackageUri) -> datetime | None:
     return (await ops.browse(replace(package, path=None), limit=1)).modified
 
 
-async def packages(ops: QuiltOps, registry: str, namespace: str) -> list[str]:
-    """The names of a namespace's packages, or of all. Raises PackageNotFound where a namespace has none."""
+async def packages(ops: QuiltOps, registry: str, namespace: str, *, some: bool = False) -> list[str]:
+    """The names of a namespace's packages, or of all; ``some``: the first.
+    Raises PackageNotFound where a namespace has none."""
     prefix = f"{namespace}/" if namespace else ""
     names: list[str] = []
     cursor: str | None = None
@@ -57,7 +58,7 @@ async def packages(ops: QuiltOps, registry: str, namespace: str) -> list[str]:
         page = await ops.list_packages(registry, prefix=prefix, limit=_PAGE, cursor=cursor)
         names += [item.name for item in page.items]
         cursor = page.next_cursor
-        if cursor is None:
+        if cursor is None or (some and names):
             break
     if not names and any(one.startswith("no_registry") for one in page.warnings):
         raise RegistryNotFound(page.warnings[-1].partition(": ")[2])

@@ -12,6 +12,11 @@ class ContentMismatch(OSError):
     """The bytes of a file are not those that its package recorded. Nothing that was read of it should be used."""
 
 
+class AccessRefused(OSError):
+    """Nobody is signed in, or who is may not read it. No PermissionError: at one of those pandas asks again without credentials,
+    and this project never goes on as somebody else."""
+
+
 class InvalidAddress(OSError, ValueError):
     """A path that can name no file of a package, or a call that nobody can answer."""
 
@@ -26,7 +31,7 @@ def as_os_error(error: errors.QuiltError) -> OSError:
         case errors.NotAFile():
             kind, number = IsADirectoryError, errno.EISDIR
         case errors.AuthenticationError() | errors.AccessError():
-            kind, number = PermissionError, errno.EACCES
+            kind, number = AccessRefused, errno.EACCES
         case errors.InputError():
             kind, number = InvalidAddress, errno.EINVAL
         case _:
