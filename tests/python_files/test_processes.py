@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -39,8 +41,29 @@ file.read(1)
 """
 """Its file stays open, and its loop at work, when it ends."""
 
+_AT_WORK = """
+import json, sys, threading, time
+from quilt_mcp.python_files import BucketFiles
+
+[path] = json.loads(sys.argv[1])
+fs = BucketFiles()
+begun = threading.Semaphore(0)
+
+def read():
+    while True:
+        fs.cat_file(path, 0, 5)
+        begun.release()
+
+for _ in range(4):
+    threading.Thread(target=read, daemon=True).start()
+for _ in range(40):
+    begun.acquire()
+"""
+"""Requests are on their way when it ends."""
+
 _IDLE = """
 import sys
+import tomllib
 import quilt_mcp.cli.commands, quilt_mcp.session
 assert "fsspec" not in sys.modules, "a server that reads no files for Python"
 import quilt_mcp.python_files
@@ -80,6 +103,12 @@ def test_forked_processes_read_and_their_parent_ends(lab: Lab, first: bool) -> N
     assert json.loads(out) == [["plant", size]] * 2
 
 
+def test_an_interpreter_ends_well_in_the_middle_of_reads(bucket_lab: Lab) -> None:
+    """It would abort, in one of six runs, where an answer comes while it is taken down."""
+    for _ in range(3):
+        run(_AT_WORK, bucket_lab.plain("data/growth.csv"))
+
+
 def test_nothing_is_imported_or_started_before_it_is_needed(home: Path) -> None:
     run(_IDLE)
 
@@ -99,3 +128,12 @@ def test_a_coroutine_may_call_it(lab: Lab) -> None:
         return fs.cat_file(lab.plain("data/growth.csv"))
 
     assert asyncio.run(read()) == (lab.source / "data" / "growth.csv").read_bytes()
+
+
+def test_an_installation_tells_fsspec_of_both_protocols() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    points: dict[str, str] = project["project"]["entry-points"]["fsspec.specs"]
+    assert points.keys() == {"quilt+s3", "quilt+file"}
+    for protocol, target in points.items():
+        module, _, name = target.partition(":")
+        assert getattr(import_module(module), name).protocol == protocol

@@ -3,16 +3,18 @@
 The loop is ours and not fsspec's. Workers that block (a manifest on disk, boto3) live as long as the loop's first task, and so
 are there for the next call; and another filesystem that blocks fsspec's loop does not hold up ours.
 
-A process that was forked has no loop: it makes one at its first call. A process that ends stops it, and waits a moment at most.
+A process that was forked has no loop: it makes one at its first call. A process that ends stops it, and waits a moment at most: an
+answer of obstore's that came to an interpreter that is being taken down would abort it.
 """
 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Final, TypeVar
 
 import anyio
@@ -55,6 +57,8 @@ class Engine:
             return future.result()
         except QuiltError as error:
             raise as_os_error(error) from error
+        except CancelledError as error:
+            raise OSError(errno.EIO, "This process is ending, and so did a read of it.") from error
         except BaseException:
             future.cancel()
             raise
