@@ -3,8 +3,8 @@
 The loop is ours and not fsspec's. Workers that block (a manifest on disk, boto3) live as long as the loop's first task, and so
 are there for the next call; and another filesystem that blocks fsspec's loop does not hold up ours.
 
-A process that was forked has no loop: it makes one at its first call. A process that ends stops it, and waits a moment at most: an
-answer of obstore's that came to an interpreter that is being taken down would abort it.
+A process that was forked has no loop: it makes one at its first call. A process that ends stops it, and waits a moment at most:
+an answer of obstore's that came to an interpreter that is being taken down would abort it.
 """
 
 from __future__ import annotations
