@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from quilt_mcp.config import Settings
@@ -50,10 +51,11 @@ def settings_for(registry: str, options: Mapping[str, Any]) -> Settings:
     """Of the environment and ``options``, read-only. A bucket is opened by whatever the one decision finds; a folder asks for no
     identity, unless a backend is named. Raises InvalidArgument."""
     flags: dict[str, Any] = dict(options) | {"default_registry": registry, "allow_write": False}
-    if registry.startswith("file:") and not flags.get("backend") and not os.environ.get("QUILT_BACKEND"):
-        flags["backend"] = "local"
     for name in ("roots", "allowed_buckets"):
         if isinstance(flags.get(name), (list, tuple)):
             parts = [str(one) for one in flags[name]]
             flags[name] = parts if name == "roots" else ",".join(parts)
-    return Settings.load(os.environ, flags)
+    settings = Settings.load(os.environ, flags)
+    if registry.startswith("file:") and settings.backend is None:
+        return replace(settings, backend="local")
+    return settings
