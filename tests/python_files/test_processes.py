@@ -105,7 +105,7 @@ def test_forked_processes_read_and_their_parent_ends(lab: Lab, first: bool) -> N
 
 def test_an_interpreter_ends_well_in_the_middle_of_reads(bucket_lab: Lab) -> None:
     """It would abort, in one of six runs, where an answer comes while it is taken down."""
-    for _ in range(3):
+    for _ in range(2):
         run(_AT_WORK, bucket_lab.plain("data/growth.csv"))
 
 
