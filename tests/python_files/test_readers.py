@@ -169,6 +169,7 @@ def test_one_column_of_eleven_is_read_by_its_ranges(
         frame = pd.read_parquet(big.url("table.parquet", BIG), columns=["id"])
     assert frame["id"].sum() == ROWS * (ROWS - 1) // 2
     assert seen.sent < size / 4, (seen.counts, seen.sent)
+    assert len(pd.read_parquet(big.url("", BIG), columns=["id"])) == ROWS  # the package as a folder of pieces
 
 
 def test_threads_that_seek_and_read_one_handle_get_what_they_sought(big: Lab) -> None:
