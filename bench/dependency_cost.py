@@ -21,6 +21,7 @@ DEPENDENCIES = {
     "rich": "rich.console",
     "httpx2": "httpx2",
     "obstore": "obstore.store",
+    "fsspec": "fsspec",
     "boto3": "boto3",
 }
 PROBE = """

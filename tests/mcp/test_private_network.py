@@ -101,7 +101,7 @@ def clients_of(url: str) -> dict[str, Callable[[], object]]:
             obstore.get(clients.fast("bucket"), "key").bytes()
 
     ways = {"StackHttp": lambda: StackHttp().send("GET", f"{url}/bucket/key"), "boto3": by_boto}
-    return ways if clients.goes_by_proxy else {**ways, "obstore": by_obstore}
+    return ways if clients.by_boto_alone else {**ways, "obstore": by_obstore}
 
 
 # -- certificates --

@@ -23,6 +23,7 @@ HEAVY = (
     "PIL",
     "quilt3",
     "pyarrow",
+    "fsspec",
     "platformdirs",
 )
 

@@ -12,12 +12,12 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "quilt_mcp"
 ENVIRONMENT = {
     "cli/__init__.py", "cli/completion/answers.py", "auth/decision.py", "auth/places.py", "server/watching/log.py",
-    "cli/screen.py", "cli/clients/install.py", "preview/child.py", "environment.py",
+    "cli/screen.py", "cli/clients/install.py", "preview/child.py", "environment.py", "python_files/options.py",
 }  # fmt: skip
-"""Who may open the environment: the settings are read from it once, the decision looks for AWS's variables there, what
-variables name is closed to tools, and secrets in it are struck out of the log. A screen asks it for colours and a pager, an
-installation in a client where that client's configuration is, a child that decodes files gets an empty one. ``environment``
-tells every client of proxies and certificate authorities."""
+"""Who may open the environment: the settings are read from it once (by the command line, and where Python opens files), the
+decision looks for AWS's variables there, what variables name is closed to tools, and secrets in it are struck out of the log. A
+screen asks it for colours and a pager, an installation in a client where that client's configuration is, a child that decodes
+files gets an empty one. ``environment`` tells every client of proxies and certificate authorities."""
 NETWORK = {"environment.py"}
 """Names AWS's variable of certificate authorities, which is no secret."""
 CLOSES = {

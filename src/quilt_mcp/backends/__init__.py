@@ -26,16 +26,19 @@ WITH_ABILITIES: Final[frozenset[BackendName]] = frozenset({"iam", "quilt3", "pla
 """The backends that may have abilities which others lack; a listing need not open any other."""
 
 
-def open(identity: Identity, settings: Settings, common: Common | None = None) -> DirectOps:
+def open(
+    identity: Identity, settings: Settings, common: Common | None = None, *, stat_seconds: float = 0.0
+) -> DirectOps:
     """Opens the backend that the decision chose. Imports it first now: what is not used costs nothing at start. ``common``: of a
-    server's users, who all are of one stack.
+    server's users, who all are of one stack. ``stat_seconds``: see ``Options``.
 
     Asks a stack where the identity is one of its users and no registry is named. Raises as ``Stack`` does.
     """
     from quilt_mcp.backends.options import Options
 
     owner = f"{identity.kind}\n{identity.principal}\n{identity.scope}"
-    options = replace(Options.of(settings, common.shelf if common else None), owner=owner)
+    options = Options.of(settings, common.shelf if common else None)
+    options = replace(options, owner=owner, stat_seconds=stat_seconds)
     match identity.kind:
         case "local":
             from quilt_mcp.backends.local import LocalOps

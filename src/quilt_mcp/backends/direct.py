@@ -103,7 +103,9 @@ class DirectOps(LinkOps):
         self.tables: SupportsAdministration | None = None
         self.restores: SupportsRestore | None = None
         self._local = local
-        self._manifests = ManifestCache(options.cache, options.cache_bytes, shelf=options.shelf)
+        self._manifests = ManifestCache(
+            options.cache, options.cache_bytes, shelf=options.shelf, stat_seconds=options.stat_seconds
+        )
         self._named = NamedRevisions()
         self._clock = clock
         self.catalogs = LateSearch(

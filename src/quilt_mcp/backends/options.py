@@ -40,6 +40,9 @@ class Options:
     shelf: Shelf | None = None
     owner: str = ""
     """Tells whose rights what is kept was read with."""
+    stat_seconds: float = 0.0
+    """How long a manifest that was there is taken to be as it was. For whoever reads a pinned revision by many small ranges, each
+    of which would ask for the manifest again."""
 
     @classmethod
     def of(cls, settings: Settings, shelf: Shelf | None = None) -> Options:

@@ -65,18 +65,24 @@ class ManifestCache:
     """Safe between tasks of one event loop and between processes."""
 
     def __init__(
-        self, directory: Path, max_bytes: int = 4 << 30, *, small: int = SMALL, shelf: Shelf | None = None
+        self,
+        directory: Path,
+        max_bytes: int = 4 << 30,
+        *,
+        small: int = SMALL,
+        shelf: Shelf | None = None,
+        stat_seconds: float = 0.0,
     ) -> None:
         """``directory`` is made when the first large manifest is opened; ``max_bytes`` bounds all that is kept in it. ``shelf``:
         one that several users' caches share. What is on it is found by what a stat of the user's own says, and by nothing else;
-        the rest of what is remembered here is this user's alone."""
+        the rest of what is remembered here is this user's alone. ``stat_seconds``: how long a stat is believed without one."""
         self._shelf = shelf or Shelf()
         self._folder = self._shelf.folder(directory, max_bytes)
         self.private = self._folder.private
         self.bound = self._folder.bound
         self._small = small
         self._loading = Locks[str]().held
-        self._stat_seconds = STAT_SECONDS if shelf else 0.0
+        self._stat_seconds = STAT_SECONDS if shelf else stat_seconds
         self._stats = Remembered[tuple[str, str], tuple[float, ObjectStat]](STATS)
         self._verdicts = Remembered[tuple[str, str], bool | None](VERDICTS)
         self.steps = Remembered[tuple[str, ...], Step](STEPS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -56,6 +57,8 @@ class AwsKeys:
 
 
 _KEPT: Final = Kept()
+_lost_in_fork = False
+"""Whether a parent of this process had used obstore."""
 KeySource = Callable[[], AwsKeys]
 """Answers current keys, refreshing them where it must. May block; called from worker threads."""
 
@@ -112,11 +115,12 @@ class S3Clients:
         return self.endpoint_url is not None or self.s3_proxy is not None or "." in bucket
 
     @functools.cached_property
-    def goes_by_proxy(self) -> bool:
+    def by_boto_alone(self) -> bool:
         """Whether boto3 alone carries the bytes. Where a proxy of the environment stands before a server other than AWS: there
         obstore cannot be kept from following a redirect to any host, and boto3 follows none. And where a stack forwards them:
-        obstore signs for the host that it asks."""
-        if self.s3_proxy is not None:
+        obstore signs for the host that it asks. And in a process that was forked from one that had used obstore: it would wait
+        for ever for threads that only its parent has."""
+        if self.s3_proxy is not None or _lost_in_fork:
             return True
         return self.endpoint_url is not None and proxy_before(self.endpoint_url) is not None
 
@@ -189,7 +193,7 @@ class S3Clients:
         return client
 
     def _new_fast(self, bucket: str, region: str, endpoint: str) -> Any:
-        _end_after_obstore()
+        _once_obstore_is_used()
         client: dict[str, Any] = {
             "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=READ_SECONDS),
@@ -271,10 +275,18 @@ def _new_session() -> Any:
 
 
 @functools.cache
-def _end_after_obstore() -> None:
+def _once_obstore_is_used() -> None:
     """A thread of obstore's comes back to the interpreter a moment after it has handed over an answer. When the interpreter is
-    being taken down by then the process aborts, its work done, with the exit status of a failure. So its end waits a moment."""
+    being taken down by then the process aborts, its work done, with the exit status of a failure. So its end waits a moment.
+    A process that is forked from now on knows that it has none of these threads."""
     atexit.register(time.sleep, _MOMENT)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_note_fork)
+
+
+def _note_fork() -> None:
+    global _lost_in_fork  # noqa: PLW0603 - of the process, as obstore's threads are
+    _lost_in_fork = True
 
 
 @functools.cache

@@ -62,7 +62,7 @@ class S3Store(NoAbilities):
 
     def _is_fast(self, key: str) -> bool:
         """Raises InvalidName."""
-        return is_plain(key) and not self.clients.goes_by_proxy
+        return is_plain(key) and not self.clients.by_boto_alone
 
     # -- reading --
 
