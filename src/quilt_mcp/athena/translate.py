@@ -21,7 +21,7 @@ from sqlglot.tokens import TokenType
 
 from quilt_mcp.athena.functions import ALLOWED, NO_FUNCTIONS
 from quilt_mcp.athena.rules import comparing, groups, json_values, lists, moments, numbers, shape, text
-from quilt_mcp.athena.rules.kinds import literal_text
+from quilt_mcp.athena.rules.arguments import check_arguments
 from quilt_mcp.athena.rules.qualified import without_qualify
 from quilt_mcp.athena.rules.refusal import refusal
 from quilt_mcp.athena.tables import FOUR_TABLES, REGISTRY, Locate
@@ -51,7 +51,11 @@ _PLAIN: Final = (
 
 
 class _Told(DuckDB):
-    """DuckDB's SQL, with paths into JSON left as they are written: 'a.b' is one key to it, and two to sqlglot."""
+    """DuckDB's SQL, with paths into JSON left as they are written: 'a.b' is one key to it, and two to sqlglot. An arrow is no
+    lambda since DuckDB 2, wherever it stands."""
+
+    class Parser(DuckDB.Parser):
+        LAMBDAS: Final = {kind: read for kind, read in DuckDB.Parser.LAMBDAS.items() if kind is not TokenType.ARROW}
 
     def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
         return path
@@ -59,11 +63,13 @@ class _Told(DuckDB):
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """``headings`` as the query has them. ``warnings``: what differs in spite of all."""
+    """``headings`` as the query has them. ``warnings``: what differs in spite of all. ``lists``: columns that come as JSON text of
+    a list, as Athena's own spelling of lists cannot be read back."""
 
     sql: str
     headings: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    lists: frozenset[int] = frozenset()
 
 
 def translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> Translated:
@@ -106,10 +112,11 @@ def _translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequenc
     tree = annotate_types(tree, schema=schema, dialect=_Told())
     warnings = _warnings(tree)
     tree = _visit(tree)
+    found_lists = shape.spell_lists(tree)
     shape.place_tables(tree, locate, names_registry=names_registry)
     made = tree.sql("athena", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
     check_made(made)
-    return Translated(made, headings, warnings)
+    return Translated(made, headings, warnings, found_lists)
 
 
 def _read(sql: str) -> Any:
@@ -117,6 +124,8 @@ def _read(sql: str) -> Any:
     if len(found) != 1:
         raise InvalidArgument("One statement is asked at a time.", next_step="Send each by itself, without ';' between.")
     [tree] = found
+    if isinstance(tree, exp.Pivot | exp.Summarize):
+        raise refusal(*shape.REFUSED[type(tree)])
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery | exp.Values):
         raise InvalidArgument(
             f"This is no query but {tree.key.upper()}.", next_step="Write one SELECT; nothing can be changed by SQL here."
@@ -205,6 +214,7 @@ def _visit(node: Any) -> Any:
 
 
 def _made(node: Any) -> Any:
+    check_arguments(node)
     rule = _RULES.get(type(node))
     if rule is not None:
         return rule(node)
@@ -267,6 +277,3 @@ def _unresolved(error: OptimizeError) -> QuiltError:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0][:300]
-
-
-__all__ = ["Translated", "check_made", "literal_of", "literal_text", "translate"]

@@ -86,10 +86,11 @@ def casted(node: Any) -> Any:
         raise refusal("Unsigned whole numbers", "there are none there", "CAST to BIGINT")
     if name == "INT128":
         return _cast(source, "DECIMAL(38, 0)", "decimal", tries) if kind == "int" else _whole(source, kind, "BIGINT", tries)
-    if kind == "json" and to != "json" and isinstance(source, exp.Anonymous) and source.name == "JSON_EXTRACT":
+    extracted = _bare(source)
+    if kind == "json" and to != "json" and isinstance(extracted, exp.Anonymous) and extracted.name == "JSON_EXTRACT":
         if to == "text":
             raise refusal("A CAST of JSON to text", "text keeps its quotes in one of them", "Take it with ->>")
-        source, kind = call("JSON_EXTRACT_SCALAR", *source.expressions, kind="text"), "text"
+        source, kind = call("JSON_EXTRACT_SCALAR", *extracted.expressions, kind="text"), "text"
     match to:
         case "text":
             return _spelled(source, kind)

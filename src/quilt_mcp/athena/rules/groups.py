@@ -59,7 +59,7 @@ def _argument(node: Any) -> Any:
 
 
 def extreme(node: Any) -> Any:
-    if node.expressions:
+    if node.args.get("count") is not None:
         raise refusal("min and max of the first few", "there is a list of them here and an array there in another order")
     require(node.this, NUMBERS | {"text", "date", "timestamp", "timestamptz", "bool"}, "min and max")
     return typed(type(node)(this=node.this.copy()), kind_of(node.this))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
+from quilt_mcp.athena.rules.kinds import call, cast, kind_of
 from quilt_mcp.athena.rules.refusal import refusal
 from quilt_mcp.athena.tables import FOUR_TABLES, REGISTRY, Locate
 from quilt_mcp.errors import InvalidArgument
@@ -55,6 +56,11 @@ REFUSED: Final[Mapping[type[Any], tuple[str, str, str]]] = {
     exp.ByteString: ("E'..'", "there is none there", "Write the letters themselves"),
     exp.RawString: ("$$..$$", "there is none there", "Write '..'"),
     exp.Lateral: ("LATERAL", "it is not known to be equal there", "Join, or use UNNEST"),
+    exp.RegexpSplit: ("string_split_regex", "the pieces differ at empty matches", "Use regexp_extract_all, or split by text"),
+    exp.Summarize: ("SUMMARIZE", "there is none there", "Select count, min, max and avg"),
+    exp.GroupingSets: ("GROUPING SETS", "it is not known to be equal there", "UNION ALL the groupings"),
+    exp.Rollup: ("ROLLUP", "it is not known to be equal there", "UNION ALL the groupings"),
+    exp.Cube: ("CUBE", "it is not known to be equal there", "UNION ALL the groupings"),
     exp.Into: ("INTO", "nothing is written here", ""),
     exp.Lock: ("FOR UPDATE", "nothing is written here", ""),
     exp.UnixToTime: ("epoch_ms and to_timestamp", "they are not known to be equal there", "Use epoch(..)"),
@@ -67,7 +73,6 @@ REFUSED_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "age": ("an interval is spelled otherwise there", "Write date_diff('day', a, b)"),
     "hash": ("there is none there", "Use md5(..)"),
     "printf": ("there is none there", "Join with ||"),
-    "string_split_regex": ("the pieces differ at empty matches", "Use regexp_extract_all, or split by text"),
     "regexp_split_to_array": ("the pieces differ at empty matches", "Use regexp_extract_all, or split by text"),
     "list_slice": ("places are counted otherwise there", "Write list[2:3]"),
     "json_valid": ("there is none there", "Metadata is JSON always"),
@@ -121,7 +126,9 @@ def _check_clause(node: Any) -> None:
         case exp.LimitOptions() | exp.Fetch():
             raise refusal("LIMIT with a share or with ties", "there is none there", "Write a number")
         case exp.Group() if given - _GROUP:
-            raise refusal("GROUPING SETS, ROLLUP and CUBE", "they are not known to be equal there", "UNION ALL the groupings")
+            raise refusal("GROUP BY with more than columns", "it is not known to be equal there", "UNION ALL the groupings")
+        case exp.Tuple() if not isinstance(node.parent, exp.In | exp.Values | exp.Distinct):
+            raise refusal("A row of values", "its fields lose their names there", "Select the values as columns")
         case exp.Unnest() if given - {"expressions", "alias"} or len(node.expressions) != 1:
             raise refusal("UNNEST of several, or with an ordinality", "it is not known to be equal", "UNNEST one list")
         case exp.Table():
@@ -233,6 +240,20 @@ def _is_over(node: Any) -> bool:
     while isinstance(above, exp.Filter | exp.IgnoreNulls):
         above = above.parent
     return isinstance(above, exp.Window) and (above.this is node or node in list(above.this.walk()))
+
+
+def spell_lists(tree: Any) -> frozenset[int]:
+    """Lists among the columns of the answer become JSON text. Which they are."""
+    found = [n for n, one in enumerate(tree.expressions) if isinstance(tree, exp.Select) and kind_of(one) == "list"]
+    if isinstance(tree, exp.SetOperation) and any(kind_of(one) == "list" for one in tree.selects):
+        raise refusal("A list as a column of UNION", "lists are spelled otherwise there", "Write array_to_string(list, ',')")
+    if found and tree.args.get("distinct") is not None:
+        raise refusal("A list as a column of DISTINCT", "lists are spelled otherwise there", "Write array_to_string(list, ',')")
+    for n in found:
+        one = tree.expressions[n]
+        spelled = call("JSON_FORMAT", cast(one.unalias(), "JSON", "json"), kind="text")
+        one.replace(exp.Alias(this=spelled, alias=exp.to_identifier(one.alias_or_name, quoted=True)))
+    return frozenset(found)
 
 
 def place_tables(tree: Any, locate: Locate, *, names_registry: bool) -> None:
