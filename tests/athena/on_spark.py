@@ -62,12 +62,24 @@ def _said(node: Any) -> Any:
             return inner
         case exp.Cast() if node.to.this == exp.DataType.Type.JSON:
             return exp.Anonymous(this="TO_JSON", expressions=[node.this])
-        case exp.JSONArrayLength():
-            return exp.Anonymous(this="JSON_ARRAY_LENGTH", expressions=[node.this])
+        case exp.Div() if not isinstance(node.left, exp.Cast) and not isinstance(node.right, exp.Cast):
+            return exp.IntDiv(this=node.left, expression=node.right)
+        case exp.SHA2Digest():
+            return exp.Anonymous(this="UNHEX", expressions=[exp.Anonymous(this="SHA2", expressions=[node.this, number(256)])])
+        case exp.DayOfWeekIso():
+            return exp.Paren(this=exp.Add(this=exp.Anonymous(this="WEEKDAY", expressions=[node.this]), expression=number(1)))
+        case exp.TimeToUnix():
+            moment = exp.Cast(this=node.this, to=exp.DataType.build("TIMESTAMP", dialect="spark"))
+            micros = exp.Anonymous(this="UNIX_MICROS", expressions=[moment])
+            return exp.Paren(this=exp.Div(this=micros, expression=number("1e6")))
         case exp.Like() if not isinstance(node.parent, exp.Escape):
             return exp.Escape(this=node.copy(), expression=exp.Literal.string("~"))
         case _:
             return node
+
+
+def number(value: int | str) -> Any:
+    return exp.Literal.number(value)
 
 
 @contextmanager

@@ -28,6 +28,10 @@ _SPELLED_ALIKE: Final = ("text", "int", "bool", "date", "decimal", "null")
 
 
 def compared(node: Any) -> Any:
+    if isinstance(node.right, exp.Any | exp.All):
+        if isinstance(node, exp.EQ) and isinstance(node.right, exp.Any) and isinstance(node.right.this, exp.Subquery):
+            return typed(exp.In(this=node.left.copy(), query=node.right.this.copy()), "bool")
+        raise refusal("ANY and ALL", "but for = ANY (SELECT ..) they are not known to be equal", "Compare with min(..) or max(..)")
     left, right = _alike(node.left, node.right), _alike(node.right, node.left)
     _check(left, right)
     node.set("this", left)
@@ -62,7 +66,7 @@ def _alike(side: Any, other: Any) -> Any:
 
 
 def _check(left: Any, right: Any) -> None:
-    if isinstance(left, exp.Subquery | exp.Any | exp.All) or isinstance(right, exp.Subquery | exp.Any | exp.All):
+    if isinstance(left, exp.Subquery) or isinstance(right, exp.Subquery):
         return
     kinds = {kind_of(left), kind_of(right)} - {"null"}
     if len(kinds) <= 1 and not kinds & {"json", "interval"}:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from quilt_mcp.athena.rules.kinds import call, coalesce, either, is_null, literal_text, number, require, text, typed, whole
+from quilt_mcp.athena.rules.kinds import call, coalesce, either, is_null, kind_of, literal_text, number, require, text, typed, whole
 from quilt_mcp.athena.rules.refusal import refusal
 
 _STEP: Final = re.compile(r"""\.([A-Za-z0-9_\-@]+) | \."((?:[^"\\])*)" | \[(\d+)\] | \["([^"\\]*)"\]""", re.VERBOSE)
@@ -91,7 +91,8 @@ def _is_scalar_anyway(node: Any) -> bool:
 def array_length(source: Any, path: Any = None) -> Any:
     """0 for what is no list, as here; NULL where there is nothing."""
     require(source, {"text", "json"}, "json_array_length")
-    found = call("JSON_EXTRACT", source, text("$" if path is None else path_of(path)), kind="json")
+    is_whole = path is None and kind_of(source) == "json"
+    found = source if is_whole else call("JSON_EXTRACT", source, text("$" if path is None else path_of(path)), kind="json")
     length = coalesce(call("JSON_ARRAY_LENGTH", found, kind="int"), number(0), kind="int")
     return either(is_null(found), exp.Null(), length, "int")
 
