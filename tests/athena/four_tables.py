@@ -66,6 +66,11 @@ def literal(value: Any) -> str:
             return "'" + str(value).replace("'", "''") + "'"
 
 
+def stored(value: Any) -> Any:
+    """As the double keeps it."""
+    return value.isoformat(" ", "microseconds") if isinstance(value, datetime) else value
+
+
 def duckdb_with_rows() -> Any:
     import duckdb
 
@@ -85,8 +90,10 @@ def comparable(value: Any) -> Any:
     from decimal import Decimal
 
     match value:
-        case bool() | None:
+        case None:
             return value
+        case bool():
+            return float(value)
         case int():
             return float(value)
         case float():
@@ -94,7 +101,7 @@ def comparable(value: Any) -> Any:
         case Decimal():
             return float(f"{float(value):.9g}")
         case datetime():
-            return value.replace(tzinfo=None).isoformat(" ")
+            return value.replace(tzinfo=None).isoformat(" ", "microseconds")
         case date():
             return value.isoformat()
         case list() | tuple():

@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlglot
 from athena.four_tables import ROWS, literal
+from parts.athena_double.executes import from_the_leaves
 from sqlglot import exp
 
 PYTHON = os.environ.get("QUILT_MCP_SPARK_PYTHON", "")
@@ -50,7 +51,7 @@ def _value(given: Any) -> Any:
 def in_sparks_words(athena: str) -> str:
     """What sqlglot does not say as Trino means it is said here."""
     tree = sqlglot.parse_one(athena, read="athena")
-    return tree.transform(_said).sql("spark")
+    return from_the_leaves(tree, _said).sql("spark")
 
 
 def _said(node: Any) -> Any:
