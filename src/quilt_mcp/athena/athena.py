@@ -16,6 +16,7 @@ from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlRows, SqlTable
 from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.storage.workers import in_thread
 
 Dialect = Literal["duckdb", "athena"]
 MOST_ROWS: Final = 100_000
@@ -109,12 +110,13 @@ class Athena:
         if dialect == "athena":
             from quilt_mcp.athena.gate import pass_read_only
 
-            passed = pass_read_only(sql, await self._places.catalogs(), parameters)
+            catalogs = await self._places.catalogs()
+            passed = await in_thread(lambda: pass_read_only(sql, catalogs, parameters))
             return _Text(passed.sql, self._places.database, is_free=passed.is_free)
         from quilt_mcp.athena.translate import translate
 
         located = tables_of(buckets or ("",))
-        made = translate(sql, located, parameters)  # what is wrong with the query comes before what it takes to run it
+        made = await in_thread(lambda: translate(sql, located, parameters))
         database = await self._places.database_of(buckets)
         return _Text(made.sql, database, made.headings, made.lists, made.warnings)
 

@@ -9,6 +9,7 @@ import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import sqlglot
@@ -30,7 +31,8 @@ from quilt_mcp.errors import ColumnNotFound, InternalError, InvalidArgument, Qui
 MOST_TEXT: Final = 64 << 10
 MOST_SENT: Final = 256 << 10
 """What Athena takes as the text of a query."""
-_MOST_NODES: Final = 20_000
+_MOST_NODES: Final = 3_000
+"""Of a query and of what a function in it becomes: sqlglot takes a second for them."""
 _RULES: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
     **text.RULES,
     **lists.RULES,
@@ -96,7 +98,8 @@ def translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence
 
 
 def _translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence[Any]) -> Translated:
-    tree = _read(sql)
+    tree = _read(_numbered(sql))
+    _bound(tree)
     tree = _with_parameters(tree, parameters)
     shape.check(tree)
     names_registry = any(one.name.lower() == REGISTRY for one in tree.find_all(exp.Column))
@@ -156,18 +159,23 @@ def _check_tables(tree: Any, schema: Mapping[str, Any]) -> None:
             )
 
 
+def _numbered(sql: str) -> str:
+    """``?`` by its number: the nodes of a tree stand in another order than their text."""
+    marks = [one for one in sqlglot.tokenize(sql, read=_Told()) if one.token_type is TokenType.PLACEHOLDER]
+    for number, mark in reversed([*enumerate(marks, 1)]):
+        sql = f"{sql[: mark.start]}${number}{sql[mark.end + 1 :]}"
+    return sql
+
+
 def _with_parameters(tree: Any, parameters: Mapping[str, Any] | Sequence[Any]) -> Any:
     given: dict[str, Any] = (
         dict(parameters)
         if isinstance(parameters, Mapping)
         else {str(number): value for number, value in enumerate(parameters, 1)}
     )
-    used, count = set[str](), 0
+    used = set[str]()
     for node in list(tree.find_all(exp.Placeholder, exp.Parameter)):
-        name = str(node.name or "")
-        if not name:
-            count += 1
-            name = str(count)
+        name = str(node.name)
         if name not in given:
             raise InvalidArgument(f"The parameter {name} has no value.", next_step="Give it in parameters.")
         used.add(name)
@@ -208,9 +216,16 @@ def _visit(node: Any) -> Any:
     if made is not node:
         if made.parent is not None:
             made = made.copy()
-        if sum(1 for _ in made.walk()) > _MOST_NODES:
-            raise TooLarge("The query grows too large as it is translated.", next_step="Nest fewer functions in each other.")
+        _bound(made)
     return made
+
+
+def _bound(tree: Any) -> None:
+    if sum(1 for _ in islice(tree.walk(), _MOST_NODES + 1)) > _MOST_NODES:
+        raise TooLarge(
+            "The query has too many parts to be translated, or grows to too many.",
+            next_step="Join with VALUES or a table instead of long lists, nest fewer functions, or write Athena's own SQL.",
+        )
 
 
 def _made(node: Any) -> Any:
