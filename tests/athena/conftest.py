@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from athena.four_tables import ROWS, stored
-from parts.athena_double import Account, athena_double
 
+from athena.four_tables import ROWS, stored
+from parts.athena_double import Account, Served, athena_double
 from quilt_mcp.athena.athena import Athena
 from quilt_mcp.athena.clients import athena_client
 from quilt_mcp.athena.places import AthenaSettings
@@ -23,7 +23,14 @@ def account_with_rows() -> Account:
     }
     numbers = ({"n": "BIGINT", "word": "VARCHAR"}, [[n, f"word {n}"] for n in range(2_500)])
     odd = (
-        {"big": "BIGINT", "real": "DOUBLE", "truth": "BOOLEAN", "at": "TIMESTAMP", "bytes": "VARBINARY", "exact": "DECIMAL(20, 2)"},
+        {
+            "big": "BIGINT",
+            "real": "DOUBLE",
+            "truth": "BOOLEAN",
+            "at": "TIMESTAMP",
+            "bytes": "VARBINARY",
+            "exact": "DECIMAL(20, 2)",
+        },
         [
             [1 << 60, float("inf"), 1, "2026-01-01 10:00:00.000", "0a ff", "1.50"],
             [None, None, None, None, None, None],
@@ -33,25 +40,34 @@ def account_with_rows() -> Account:
     return Account({**tables, "numbers": numbers, "odd": odd})
 
 
-@pytest.fixture
-def account() -> Account:
-    return account_with_rows()
-
-
-@pytest.fixture
-def url(account: Account) -> Iterator[str]:
-    with athena_double(account) as found:
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    nobodys = Account()
+    with athena_double(nobodys) as found:
         yield found
+    nobodys.close()
 
+
+@pytest.fixture(scope="session")
+def client(served: Served) -> Iterator[Any]:
+    """Keys are given, nothing of the environment's. Made once, as reading botocore's models takes a while."""
+    found = athena_client(lambda: AwsKeys("key", "secret"), endpoint_url=served.url)
+    yield found
+    found.close()
 
 
 @pytest.fixture
-def make_athena(url: str) -> Iterator[Callable[..., Athena]]:
-    """Keys are given, nothing of the environment's; waits are short."""
-    client = athena_client(lambda: AwsKeys("key", "secret"), endpoint_url=url)
+def account(served: Served) -> Iterator[Account]:
+    found = served.account = account_with_rows()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def make_athena(account: Account, client: Any) -> Callable[..., Athena]:
+    """Waits are short."""
 
     def make(settings: AthenaSettings | None = None, **given: Any) -> Athena:
         return Athena(lambda: client, settings, **{"buckets": ("b",), "pause": 0.005, **given})
 
-    yield make
-    client.close()
+    return make

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
+from sqlglot import exp
+
 from athena.four_tables import ROWS, literal
 from parts.athena_double.executes import from_the_leaves
-from sqlglot import exp
 
 PYTHON = os.environ.get("QUILT_MCP_SPARK_PYTHON", "")
 
@@ -66,9 +67,15 @@ def _said(node: Any) -> Any:
         case exp.Div() if not isinstance(node.left, exp.Cast) and not isinstance(node.right, exp.Cast):
             return exp.IntDiv(this=node.left, expression=node.right)
         case exp.SHA2Digest():
-            return exp.Anonymous(this="UNHEX", expressions=[exp.Anonymous(this="SHA2", expressions=[node.this, number(256)])])
+            return exp.Anonymous(
+                this="UNHEX", expressions=[exp.Anonymous(this="SHA2", expressions=[node.this, number(256)])]
+            )
         case exp.DayOfWeekIso():
-            return exp.Paren(this=exp.Add(this=exp.Anonymous(this="WEEKDAY", expressions=[node.this]), expression=number(1)))
+            return exp.Paren(
+                this=exp.Add(
+                    this=exp.Anonymous(this="WEEKDAY", expressions=[node.this]), expression=number(1)
+                )
+            )
         case exp.TimeToUnix():
             moment = exp.Cast(this=node.this, to=exp.DataType.build("TIMESTAMP", dialect="spark"))
             micros = exp.Anonymous(this="UNIX_MICROS", expressions=[moment])
@@ -92,7 +99,9 @@ def spark() -> Iterator[Spark]:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))}
+        env={
+            name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))
+        }
         | {"PYSPARK_PYTHON": PYTHON, "SPARK_LOCAL_IP": "127.0.0.1"},
     )
     assert process.stdin is not None and process.stdout is not None
@@ -104,12 +113,14 @@ def spark() -> Iterator[Spark]:
             kinds = {"VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ"}
             columns = FOUR_TABLES[name]
             cast = ", ".join(
-                f"CAST(c{n} AS {kinds.get(of, of)}) AS `{column}`" for n, (column, of) in enumerate(columns.items())
+                f"CAST(c{n} AS {kinds.get(of, of)}) AS `{column}`"
+                for n, (column, of) in enumerate(columns.items())
             )
             values = ", ".join(f"({', '.join(map(_literal, row))})" for row in rows)
             names = ", ".join(f"c{n}" for n in range(len(columns)))
             found.run(
-                f"CREATE OR REPLACE TEMP VIEW `b_{name}` AS SELECT {cast} FROM VALUES {values} AS t({names})", silent=True
+                f"CREATE OR REPLACE TEMP VIEW `b_{name}` AS SELECT {cast} FROM VALUES {values} AS t({names})",
+                silent=True,
             )
         yield found
     finally:

@@ -1,5 +1,4 @@
-"""The process that runs Spark: rows of tables first, then a statement a line, each answered by a line. Runs in an environment that
-has pyspark and nothing of ours."""
+"""The process that runs Spark: a statement a line, each answered by a line. Its environment has pyspark and nothing of ours."""
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ def main() -> None:
             frame = spark.sql(given["sql"])
             rows = [] if given.get("silent") else [[plain(one) for one in row] for row in frame.collect()]
             answer = {"rows": rows}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever Spark says of the statement is its answer
             answer = {"error": str(error)[:600]}
         print(json.dumps(answer), file=out, flush=True)
 

@@ -183,7 +183,9 @@ def test_what_is_free_of_charge_is_known() -> None:
 
 def test_parameters_become_literals_and_never_sql() -> None:
     odd = "'; drop table x --"
-    passed = pass_read_only("select ?, $name, '?', \"$path\" from t where a=?", [], {"1": odd, "name": None, "2": -3})
+    passed = pass_read_only(
+        "select ?, $name, '?', \"$path\" from t where a=?", [], {"1": odd, "name": None, "2": -3}
+    )
     assert passed.sql == "select '''; drop table x --', NULL, '?', \"$path\" from t where a= (-3)"
     assert pass_read_only("select ? + ?", [], [1, 2.5]).sql == "select 1 + CAST('2.5' AS DOUBLE)"
     with pytest.raises(InvalidArgument):

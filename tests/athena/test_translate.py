@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import trino_sql_validator
+
 from athena import corpus
 from athena.conftest import account_with_rows
 from athena.four_tables import duckdb_with_rows, rows_of
 from parts.athena_double.executes import Engine
-
 from quilt_mcp.athena.functions import ALLOWED
 from quilt_mcp.athena.tables import TableAt, tables_of
 from quilt_mcp.athena.translate import Translated, translate
@@ -42,7 +42,8 @@ def sqlite() -> Any:
 
 def read_back(rows: list[list[Any]], lists: frozenset[int]) -> list[list[Any]]:
     return [
-        [json.loads(one) if n in lists and one is not None else one for n, one in enumerate(row)] for row in rows
+        [json.loads(one) if n in lists and one is not None else one for n, one in enumerate(row)]
+        for row in rows
     ]
 
 
@@ -52,7 +53,9 @@ def is_ordered(query: str) -> bool:
     last = ""
     for word in query.replace("(", " ( ").replace(")", " ) ").split():
         depth += (word == "(") - (word == ")")
-        last = word if depth == 0 and word in ("order", "from", "where", "union", "qualify", "group") else last
+        last = (
+            word if depth == 0 and word in ("order", "from", "where", "union", "qualify", "group") else last
+        )
     return last == "order"
 
 
@@ -203,7 +206,11 @@ def test_texts_without_bound_are_refused() -> None:
 
 def test_what_differs_in_spite_of_all_is_warned_of() -> None:
     assert translate("select ln(size) from package_entry", IN_B).warnings[0].startswith("no_value")
-    assert translate("select approx_count_distinct(size) from package_entry", IN_B).warnings[0].startswith("approximate")
+    assert (
+        translate("select approx_count_distinct(size) from package_entry", IN_B)
+        .warnings[0]
+        .startswith("approximate")
+    )
     assert translate("select size from package_entry", IN_B).warnings == ()
 
 
@@ -211,4 +218,6 @@ def test_every_function_that_may_be_called_is_one_that_the_corpus_calls() -> Non
     """So that none is allowed that no engine has been asked about."""
     said = " ".join(in_b(query).sql.upper() for query in corpus.EQUAL)
     unasked = {name for name in ALLOWED if f"{name}(" not in said and f"{name} (" not in said}
-    assert unasked <= {"APPROX_DISTINCT", "CONCAT", "CBRT", "JSON_PARSE", "NTH_VALUE", "SHA1", "CAST"}, unasked
+    assert unasked <= {"APPROX_DISTINCT", "CONCAT", "CBRT", "JSON_PARSE", "NTH_VALUE", "SHA1", "CAST"}, (
+        unasked
+    )

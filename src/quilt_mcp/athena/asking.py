@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from quilt_mcp.errors import (
     AuthenticationError,
@@ -125,7 +125,9 @@ class Asking:
             except QuiltError:
                 raise
             except Exception as error:
-                if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, OSError):
+                if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(
+                    error, OSError
+                ):
                     raise
                 raise told(error, operation) from error
 
@@ -147,13 +149,17 @@ class Asking:
 
 def told(error: Exception, operation: str) -> QuiltError:
     response: Any = getattr(error, "response", None)
-    about: dict[str, Any] = response.get("Error", {}) if isinstance(response, dict) else {}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    about: dict[str, Any] = (
+        cast("dict[str, Any]", response).get("Error", {}) if isinstance(response, dict) else {}
+    )
     code = str(about.get("Code") or type(error).__name__)
     said = str(about.get("Message") or error)[:_SAID]
-    found = next(
-        (one for one in _REFUSALS if code in one.codes.split() and one.says in said.lower()), _OTHER
-    )
-    words = {"operation": operation, "code": code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else "?", "said": said}
+    found = next((one for one in _REFUSALS if code in one.codes.split() and one.says in said.lower()), _OTHER)
+    words = {
+        "operation": operation,
+        "code": code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else "?",
+        "said": said,
+    }
     return found.error(
         found.message.format_map(words),
         next_step=found.next_step.format_map(words),

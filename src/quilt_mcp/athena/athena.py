@@ -105,7 +105,11 @@ class Athena:
         return await self._places.tables()
 
     async def _text(
-        self, sql: str, dialect: Dialect, parameters: Mapping[str, Any] | Sequence[Any], buckets: Sequence[str]
+        self,
+        sql: str,
+        dialect: Dialect,
+        parameters: Mapping[str, Any] | Sequence[Any],
+        buckets: Sequence[str],
     ) -> _Text:
         if dialect == "athena":
             from quilt_mcp.athena.gate import pass_read_only
@@ -130,12 +134,18 @@ class Athena:
         is_ours = execution.get("Query") == text.sql and execution.get("WorkGroup") == workgroup.name
         if not is_ours or execution["Status"]["State"] != "SUCCEEDED":
             raise InvalidArgument(
-                "The cursor does not belong to this query.", next_step="Call again without cursor: the query runs anew."
+                "The cursor does not belong to this query.",
+                next_step="Call again without cursor: the query runs anew.",
             )
         return await self._page(text, workgroup, execution, limit, token)
 
     async def _page(
-        self, text: _Text, workgroup: Workgroup, execution: Mapping[str, Any], limit: int, token: str | None = None
+        self,
+        text: _Text,
+        workgroup: Workgroup,
+        execution: Mapping[str, Any],
+        limit: int,
+        token: str | None = None,
     ) -> SqlRows:
         page = await results.read(
             self._asking, execution, limit, token, headings=text.headings, lists=text.lists

@@ -17,7 +17,11 @@ _STATIC_KEYS_LAST: Final = timedelta(days=365)
 
 
 def athena_client(
-    keys: KeySource, *, region: str | None = None, endpoint_url: str | None = None, ca_bundle: str | None = None
+    keys: KeySource,
+    *,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    ca_bundle: str | None = None,
 ) -> Any:
     """Blocks: on botocore's import and models at first, and on ``keys``. Safe to share between threads."""
     session = import_module("botocore.session").Session(session_vars={"profile": (None, None, None, None)})
@@ -45,4 +49,6 @@ def athena_client(
         ignore_configured_endpoint_urls=True,
     )
     boto = import_module("boto3").Session(botocore_session=session)
-    return boto.client("athena", region_name=region, endpoint_url=endpoint_url, verify=ca_bundle, config=config)
+    return boto.client(
+        "athena", region_name=region, endpoint_url=endpoint_url, verify=ca_bundle, config=config
+    )

@@ -33,7 +33,11 @@ _KINDS: Final = (
         r"throttl|SlowDown|slow down|Rate exceeded|TooManyRequests|\b503\b|INTERNAL_ERROR|temporarily unavailable",
         "Make the same call again in a minute.",
     ),
-    (ColumnNotFound, r"COLUMN_NOT_FOUND|Column '.*' cannot be resolved", "sql_query's tables lists the columns."),
+    (
+        ColumnNotFound,
+        r"COLUMN_NOT_FOUND|Column '.*' cannot be resolved",
+        "sql_query's tables lists the columns.",
+    ),
     (
         NotFound,
         r"TABLE_NOT_FOUND|SCHEMA_NOT_FOUND|CATALOG_NOT_FOUND|(Table|Schema|Database|View).*(does not exist|not found)",
@@ -51,7 +55,9 @@ def failure(execution: Mapping[str, Any]) -> QuiltError:
     """Of an execution that ended FAILED or CANCELLED."""
     status: Mapping[str, Any] = execution["Status"]
     about: Mapping[str, Any] = status.get("AthenaError") or {}
-    reason = str(about.get("ErrorMessage") or status.get("StateChangeReason") or "Athena gives no reason")[:_SAID]
+    reason = str(about.get("ErrorMessage") or status.get("StateChangeReason") or "Athena gives no reason")[
+        :_SAID
+    ]
     details = {
         "execution_id": execution.get("QueryExecutionId"),
         "state": status["State"],
@@ -64,12 +70,16 @@ def failure(execution: Mapping[str, Any]) -> QuiltError:
             return kind(f"Athena: {reason}", next_step=next_step, details=details)
     if status["State"] == "CANCELLED":
         return StorageUnavailable(
-            f"The query was cancelled in Athena: {reason}", next_step="Make the same call again.", details=details
+            f"The query was cancelled in Athena: {reason}",
+            next_step="Make the same call again.",
+            details=details,
         )
     if about.get("Retryable") or about.get("ErrorCategory") == 1:
         return StorageUnavailable(
             f"Athena failed: {reason}", next_step="Make the same call again in a minute.", details=details
         )
     return InvalidArgument(
-        f"Athena: {reason}", next_step="Change the query as the reason says; the same one may fail again.", details=details
+        f"Athena: {reason}",
+        next_step="Change the query as the reason says; the same one may fail again.",
+        details=details,
     )

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from quilt_mcp.athena.translate import MOST_SENT, literal_of
 from quilt_mcp.athena.words import Word, words_of, written
 from quilt_mcp.errors import InvalidArgument, NotSupported, TooLarge
 
-_READ_ONLY: Final = "Write one SELECT, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN; nothing is changed by SQL here."
+_READ_ONLY: Final = (
+    "Write one SELECT, WITH, VALUES, SHOW, DESCRIBE or EXPLAIN; nothing is changed by SQL here."
+)
 _DO: Final = {
     "UNLOAD": "writes files",
     "CREATE": "makes something",
@@ -58,13 +61,44 @@ _DO: Final = {
     "LOCK": "locks a table",
 }
 _SHOWN: Final = {
-    *(("TABLES",), ("DATABASES",), ("SCHEMAS",), ("COLUMNS",), ("PARTITIONS",), ("TBLPROPERTIES",), ("VIEWS",)),
+    *(
+        ("TABLES",),
+        ("DATABASES",),
+        ("SCHEMAS",),
+        ("COLUMNS",),
+        ("PARTITIONS",),
+        ("TBLPROPERTIES",),
+        ("VIEWS",),
+    ),
     *(("CREATE", "TABLE"), ("CREATE", "VIEW")),
 }
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
 _ACTS: Final = (
-    *(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Create, exp.Drop, exp.Alter, exp.Copy, exp.Command, exp.Into, exp.Set),
-    *(exp.Use, exp.TruncateTable, exp.LoadData, exp.Export, exp.Lock, exp.Pragma, exp.Attach, exp.Detach, exp.Kill, exp.Grant),
+    *(
+        exp.Insert,
+        exp.Update,
+        exp.Delete,
+        exp.Merge,
+        exp.Create,
+        exp.Drop,
+        exp.Alter,
+        exp.Copy,
+        exp.Command,
+        exp.Into,
+        exp.Set,
+    ),
+    *(
+        exp.Use,
+        exp.TruncateTable,
+        exp.LoadData,
+        exp.Export,
+        exp.Lock,
+        exp.Pragma,
+        exp.Attach,
+        exp.Detach,
+        exp.Kill,
+        exp.Grant,
+    ),
 )
 
 
@@ -89,7 +123,9 @@ def pass_read_only(
     if not words:
         raise InvalidArgument("There is no query.", next_step=_READ_ONLY)
     if any(one.text == ";" for one in words):
-        raise NotSupported("One statement is asked at a time.", next_step="Send each by itself, without ';' between.")
+        raise NotSupported(
+            "One statement is asked at a time.", next_step="Send each by itself, without ';' between."
+        )
     words = _with_parameters(words, parameters)
     try:
         return _pass(words, frozenset(one.lower() for one in catalogs))
@@ -114,7 +150,8 @@ def _pass(words: list[Word], catalogs: frozenset[str]) -> Passed:
         found = [one for one in sqlglot.parse(text, read="athena") if one is not None]
     except SqlglotError as error:
         raise InvalidArgument(
-            f"The query cannot be read: {str(error).splitlines()[0][:300]}", next_step="Write one SELECT in Athena's own SQL."
+            f"The query cannot be read: {str(error).splitlines()[0][:300]}",
+            next_step="Write one SELECT in Athena's own SQL.",
         ) from error
     if len(found) != 1 or not isinstance(found[0], _QUERIES):
         raise _refused(first, "is no query that reads")
@@ -124,7 +161,9 @@ def _pass(words: list[Word], catalogs: frozenset[str]) -> Passed:
 
 
 def _refused(what: str, why: str) -> NotSupported:
-    return NotSupported(f"{what} {why}, and SQL here only reads.", next_step=_READ_ONLY, details={"statement": what})
+    return NotSupported(
+        f"{what} {why}, and SQL here only reads.", next_step=_READ_ONLY, details={"statement": what}
+    )
 
 
 def _analyzes(words: list[Word]) -> bool:
@@ -138,10 +177,17 @@ def _explained(words: list[Word], catalogs: frozenset[str]) -> list[Word]:
         at += 1
         if len(words) > at and words[at].text.upper() == "VERBOSE":
             at += 1
-    if len(words) > at and words[at].text == "(" and len(words) > at + 1 and words[at + 1].text.upper() in ("FORMAT", "TYPE"):
+    if (
+        len(words) > at
+        and words[at].text == "("
+        and len(words) > at + 1
+        and words[at + 1].text.upper() in ("FORMAT", "TYPE")
+    ):
         end = next((n for n in range(at, len(words)) if words[n].text == ")"), None)
         if end is None or any(one.kind not in ("word", "sign") for one in words[at:end]) or end - at > 8:
-            raise InvalidArgument("The options of EXPLAIN cannot be read.", next_step="Write EXPLAIN SELECT ..")
+            raise InvalidArgument(
+                "The options of EXPLAIN cannot be read.", next_step="Write EXPLAIN SELECT .."
+            )
         at = end + 1
     rest = words[at:]
     if not rest or rest[0].text.upper() in ("EXPLAIN", "SHOW", "DESCRIBE", "DESC"):
@@ -159,8 +205,14 @@ def _described(words: list[Word]) -> Passed:
         raise _refused("DESCRIBE INPUT", "is of a statement that was kept")
     allowed = {".", ",", "(", ")", "="}
     if len(words) < 2 or any(one.kind == "sign" and one.text not in allowed for one in words):
-        raise InvalidArgument("What is to be shown cannot be read.", next_step="Write SHOW TABLES IN database, or DESCRIBE table.")
-    if any(one.upper() in _DO and one.upper() not in ("CREATE",) for one in (word.text for word in words[1:] if word.kind == "word")):
+        raise InvalidArgument(
+            "What is to be shown cannot be read.",
+            next_step="Write SHOW TABLES IN database, or DESCRIBE table.",
+        )
+    if any(
+        one.upper() in _DO and one.upper() not in ("CREATE",)
+        for one in (word.text for word in words[1:] if word.kind == "word")
+    ):
         raise _refused(upper[0], "of this is no question")
     return Passed(written(words), is_free=True)
 
@@ -170,12 +222,15 @@ def _check_words(words: list[Word], text: str) -> None:
     try:
         tokens = sqlglot.tokenize(text, read="athena")
     except SqlglotError as error:
-        raise InvalidArgument("The query cannot be cut into words.", next_step="Write Athena's own SQL.") from error
+        raise InvalidArgument(
+            "The query cannot be cut into words.", next_step="Write Athena's own SQL."
+        ) from error
     theirs = [one.text for one in tokens if one.token_type in (TokenType.STRING, TokenType.IDENTIFIER)]
     ours = [one.value for one in words if one.kind in ("text", "name")]
     if ours != theirs:
         raise InvalidArgument(
-            "Quotes in the query can be read in two ways.", next_step="Write a quote within '..' as '', without backslashes."
+            "Quotes in the query can be read in two ways.",
+            next_step="Write a quote within '..' as '', without backslashes.",
         )
 
 
@@ -187,11 +242,12 @@ def _check_tree(tree: Any, words: list[Word], catalogs: frozenset[str]) -> None:
             _check_table(node, catalogs)
         if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Func):
             raise NotSupported(
-                f"{node.sql('athena')[:60]} is a function of a catalog.", next_step="Call Athena's own functions alone."
+                f"{node.sql('athena')[:60]} is a function of a catalog.",
+                next_step="Call Athena's own functions alone.",
             )
         if isinstance(node, exp.Anonymous | exp.Identifier) and node.name.upper() == "EXTERNAL_QUERY":
             raise NotSupported("external_query runs a query elsewhere.", next_step="Leave it out.")
-    for before, after in zip(words, words[1:], strict=False):
+    for before, after in pairwise(words):
         word = before.text.upper()
         if before.kind == "word" and after.text == "(" and word == "TABLE":
             raise _no_table_function()
@@ -207,7 +263,8 @@ def _check_tree(tree: Any, words: list[Word], catalogs: frozenset[str]) -> None:
 
 def _no_table_function() -> NotSupported:
     return NotSupported(
-        "A table function runs what is not seen here.", next_step="Name tables in FROM; UNNEST and VALUES are fine."
+        "A table function runs what is not seen here.",
+        next_step="Name tables in FROM; UNNEST and VALUES are fine.",
     )
 
 
@@ -218,7 +275,9 @@ def _check_table(node: Any, catalogs: frozenset[str]) -> None:
     if not isinstance(inner, exp.Identifier):
         raise _no_table_function()
     if isinstance(node.this, exp.Dot):
-        raise InvalidArgument("A table has a catalog, a database and a name at most.", next_step="Write three names.")
+        raise InvalidArgument(
+            "A table has a catalog, a database and a name at most.", next_step="Write three names."
+        )
     catalog = node.catalog
     if catalog and catalog.lower() not in catalogs:
         named = ", ".join(sorted(catalogs)) or "none"
@@ -232,7 +291,9 @@ def _check_table(node: Any, catalogs: frozenset[str]) -> None:
 def _with_parameters(words: list[Word], parameters: Mapping[str, Any] | Sequence[Any]) -> list[Word]:
     """``?`` and ``$name`` become literals."""
     is_named = isinstance(parameters, Mapping)
-    given: dict[str, Any] = dict(parameters) if is_named else {str(n): value for n, value in enumerate(parameters, 1)}
+    given: dict[str, Any] = (
+        dict(parameters) if is_named else {str(n): value for n, value in enumerate(parameters, 1)}
+    )
     made: list[Word] = []
     used = set[str]()
     count = at = 0
@@ -255,5 +316,7 @@ def _with_parameters(words: list[Word], parameters: Mapping[str, Any] | Sequence
         literal = words_of(literal_of(given[name], name).sql("athena"))
         made += [Word(one.kind, one.text, one.spaced or number == 0) for number, one in enumerate(literal)]
     if left := sorted(given.keys() - used):
-        raise InvalidArgument(f"No parameter {', '.join(left)} stands in the query.", next_step="Leave it out of parameters.")
+        raise InvalidArgument(
+            f"No parameter {', '.join(left)} stands in the query.", next_step="Leave it out of parameters."
+        )
     return made

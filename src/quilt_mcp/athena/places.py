@@ -17,7 +17,7 @@ _TABULATOR: Final = re.compile(r"quilt-.+-tabulator")
 
 @dataclass(frozen=True, slots=True)
 class AthenaSettings:
-    """What is configured; None: found, or the workgroup's. ``output``: s3://bucket/prefix/ for results, never a caller's choice."""
+    """What is configured; None: found, or the workgroup's. ``output``: s3://bucket/prefix/ for results, no caller's choice."""
 
     workgroup: str | None = None
     database: str | None = None
@@ -95,13 +95,16 @@ class Places:
     def _usable(self, name: str, found: Mapping[str, Any], *, is_configured: bool = False) -> Workgroup:
         if found.get("State", "ENABLED") != "ENABLED":
             raise Misconfigured(
-                f"The workgroup {name} is switched off.", next_step="Set QUILT_MCP_ATHENA_WORKGROUP to another."
+                f"The workgroup {name} is switched off.",
+                next_step="Set QUILT_MCP_ATHENA_WORKGROUP to another.",
             )
         configuration: Mapping[str, Any] = found.get("Configuration") or {}
-        own = bool((configuration.get("ResultConfiguration") or {}).get("OutputLocation")) or bool(
-            (configuration.get("ManagedQueryResultsConfiguration") or {}).get("Enabled")
-        )
-        if own and (configuration.get("EnforceWorkGroupConfiguration", True) or self._settings.output is None):
+        result: Mapping[str, Any] = configuration.get("ResultConfiguration") or {}
+        managed: Mapping[str, Any] = configuration.get("ManagedQueryResultsConfiguration") or {}
+        own = bool(result.get("OutputLocation") or managed.get("Enabled"))
+        if own and (
+            configuration.get("EnforceWorkGroupConfiguration", True) or self._settings.output is None
+        ):
             return Workgroup(name)
         if self._settings.output is None:
             message = f"The workgroup {name} has no place for results." if is_configured else NO_OUTPUT[0]
@@ -140,7 +143,10 @@ class Places:
         databases = await self._names_of_databases(self.catalog)
         for name in sorted(databases, key=lambda one: ("iceberg" not in one.lower(), one)):
             try:
-                tables = {str(one["Name"]).lower() async for one in self._tables(self.catalog, name, "package_entry")}
+                tables = {
+                    str(one["Name"]).lower()
+                    async for one in self._tables(self.catalog, name, "package_entry")
+                }
             except PermissionDenied:
                 continue
             if wanted <= tables:

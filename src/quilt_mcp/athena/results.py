@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,9 +47,16 @@ async def read(
     at_start = token is None
     while columns is None or (len(rows) < limit and token is not None):
         wanted = min(limit - len(rows) + (at_start and has_header), PAGE)
-        given: dict[str, Any] = {"QueryExecutionId": execution["QueryExecutionId"], "MaxResults": max(wanted, 1)}
-        answer = await asking.ask("GetQueryResults", **given, **({} if token is None else {"NextToken": token}))
-        told: Sequence[Mapping[str, Any]] = answer["ResultSet"].get("ResultSetMetadata", {}).get("ColumnInfo", ())
+        given: dict[str, Any] = {
+            "QueryExecutionId": execution["QueryExecutionId"],
+            "MaxResults": max(wanted, 1),
+        }
+        answer = await asking.ask(
+            "GetQueryResults", **given, **({} if token is None else {"NextToken": token})
+        )
+        told: Sequence[Mapping[str, Any]] = (
+            answer["ResultSet"].get("ResultSetMetadata", {}).get("ColumnInfo", ())
+        )
         if columns is None:
             columns = tuple(SqlColumn(str(one["Name"]), _type(one)) for one in told)
         found = [_cells(one, len(columns)) for one in answer["ResultSet"].get("Rows", ())]
@@ -56,7 +64,8 @@ async def read(
             found = found[1:]
         kinds = [_kind(one.type) for one in columns]
         rows += [
-            tuple(value(cell, "list" if n in lists else kinds[n]) for n, cell in enumerate(cells)) for cells in found
+            tuple(value(cell, "list" if n in lists else kinds[n]) for n, cell in enumerate(cells))
+            for cells in found
         ]
         token, at_start = answer.get("NextToken") or None, False
     if len(headings) == len(columns):
@@ -66,7 +75,11 @@ async def read(
 
 def _type(column: Mapping[str, Any]) -> str:
     name = str(column["Type"]).lower()
-    return f"{name}({column.get('Precision')},{column.get('Scale')})" if name == "decimal" and "Precision" in column else name
+    return (
+        f"{name}({column.get('Precision')},{column.get('Scale')})"
+        if name == "decimal" and "Precision" in column
+        else name
+    )
 
 
 def _kind(of: str) -> str:
@@ -113,9 +126,9 @@ def value(cell: str | None, kind: str) -> Any:
 
 def _float(cell: str) -> Any:
     number = float(cell)
-    if number != number:
+    if math.isnan(number):
         return "NaN"
-    return number if abs(number) != float("inf") else "Infinity" if number > 0 else "-Infinity"
+    return number if math.isfinite(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _shortened(match: re.Match[str]) -> str:

@@ -26,10 +26,15 @@ _ENDED: Final = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 class Runs:
-    """The queries of one caller. Two that ask the same within a minute share one execution, which is stopped when neither waits."""
+    """The queries of one caller. Two that ask the same within a minute share one execution; it is stopped when neither waits."""
 
     def __init__(
-        self, asking: Asking, caller: str, *, clock: Callable[[], float] = time.time, pause: float = _FIRST_PAUSE
+        self,
+        asking: Asking,
+        caller: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        pause: float = _FIRST_PAUSE,
     ) -> None:
         self._asking, self._caller, self._clock, self._pause = asking, caller, clock, pause
         self._waiting = Counter[str]()
@@ -40,7 +45,11 @@ class Runs:
         """The execution, which succeeded. Raises why it did not. An execution that had ended badly before this call came to it is
         not this call's: the query is started anew."""
         context = {"Catalog": catalog} | ({} if database is None else {"Database": database})
-        asked: dict[str, Any] = {"QueryString": sql, "QueryExecutionContext": context, "WorkGroup": workgroup.name}
+        asked: dict[str, Any] = {
+            "QueryString": sql,
+            "QueryExecutionContext": context,
+            "WorkGroup": workgroup.name,
+        }
         if workgroup.output is not None:
             asked["ResultConfiguration"] = {"OutputLocation": workgroup.output}
         token = self._token(sql, workgroup.name, catalog, database or "")
@@ -50,7 +59,9 @@ class Runs:
     def _token(self, *parts: str) -> str:
         """The same for the same text within a minute, and no longer: results would be served again and again."""
         minute = str(int(self._clock() // 60))
-        return hashlib.sha256("\0".join([self._caller, minute, *parts]).encode("utf-8", "replace")).hexdigest()
+        return hashlib.sha256(
+            "\0".join([self._caller, minute, *parts]).encode("utf-8", "replace")
+        ).hexdigest()
 
     async def _run(
         self, asked: Mapping[str, Any], token: str, progress: Progress, *, is_first: bool

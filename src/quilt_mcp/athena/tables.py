@@ -42,9 +42,7 @@ Locate = Callable[[str], Sequence[TableAt]]
 """Where one of the four tables lies: once for each bucket that is asked about, at least once."""
 
 
-def tables_of(
-    buckets: Sequence[str], *, database: str | None = None, catalog: str | None = None
-) -> Locate:
+def tables_of(buckets: Sequence[str], *, database: str | None = None, catalog: str | None = None) -> Locate:
     """As a stack names them: the bucket's name before the table's."""
 
     def locate(name: str) -> Sequence[TableAt]:

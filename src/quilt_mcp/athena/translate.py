@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from itertools import islice, pairwise
+from typing import Any, Final, cast
 
 import sqlglot
 from sqlglot import ErrorLevel, exp
@@ -18,7 +19,7 @@ from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import OptimizeError, ParseError, SqlglotError, TokenError, UnsupportedError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from quilt_mcp.athena.functions import ALLOWED, NO_FUNCTIONS
 from quilt_mcp.athena.rules import comparing, groups, json_values, lists, moments, numbers, shape, text
@@ -42,12 +43,63 @@ _RULES: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
     **groups.RULES,
     **comparing.RULES,
 }
-_NAMED: Final[Mapping[str, Callable[..., Any]]] = {**text.NAMED, **lists.NAMED, **json_values.NAMED, **moments.NAMED}
+_NAMED: Final[Mapping[str, Callable[..., Any]]] = {
+    **text.NAMED,
+    **lists.NAMED,
+    **json_values.NAMED,
+    **moments.NAMED,
+}
 _PLAIN: Final = (
-    *(exp.Select, exp.From, exp.Where, exp.Group, exp.Having, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Join, exp.Subquery),
-    *(exp.Table, exp.TableAlias, exp.Identifier, exp.Column, exp.Alias, exp.Star, exp.With, exp.CTE, exp.Union, exp.Except),
-    *(exp.Intersect, exp.Distinct, exp.Literal, exp.Null, exp.Boolean, exp.Paren, exp.And, exp.Or, exp.Not, exp.Exists, exp.Case),
-    *(exp.If, exp.DataType, exp.DataTypeParam, exp.Var, exp.Values, exp.Tuple, exp.WindowSpec, exp.Unnest, exp.Escape, exp.Slice),
+    *(
+        exp.Select,
+        exp.From,
+        exp.Where,
+        exp.Group,
+        exp.Having,
+        exp.Order,
+        exp.Ordered,
+        exp.Limit,
+        exp.Offset,
+        exp.Join,
+        exp.Subquery,
+    ),
+    *(
+        exp.Table,
+        exp.TableAlias,
+        exp.Identifier,
+        exp.Column,
+        exp.Alias,
+        exp.Star,
+        exp.With,
+        exp.CTE,
+        exp.Union,
+        exp.Except,
+    ),
+    *(
+        exp.Intersect,
+        exp.Distinct,
+        exp.Literal,
+        exp.Null,
+        exp.Boolean,
+        exp.Paren,
+        exp.And,
+        exp.Or,
+        exp.Not,
+        exp.Exists,
+        exp.Case,
+    ),
+    *(
+        exp.If,
+        exp.DataType,
+        exp.DataTypeParam,
+        exp.Var,
+        exp.Values,
+        exp.Tuple,
+        exp.WindowSpec,
+        exp.Unnest,
+        exp.Escape,
+        exp.Slice,
+    ),
     *(exp.Any, exp.All, exp.Array, exp.Qualify, exp.AnyValue, *groups.WINDOWS),
 )
 
@@ -57,7 +109,11 @@ class _Told(DuckDB):
     lambda since DuckDB 2, wherever it stands."""
 
     class Parser(DuckDB.Parser):
-        LAMBDAS: Final = {kind: read for kind, read in DuckDB.Parser.LAMBDAS.items() if kind is not TokenType.ARROW}
+        LAMBDAS: Final = {
+            kind: read
+            for kind, read in cast("Any", DuckDB.Parser).LAMBDAS.items()
+            if kind is not TokenType.ARROW
+        }
 
     def to_json_path(self, path: exp.Expr | None) -> exp.Expr | None:
         return path
@@ -75,10 +131,13 @@ class Translated:
 
 
 def translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> Translated:
-    """Raises NotSupported for what cannot be said with the same meaning, with the reason and a way out; InvalidArgument for what
+    """Raises NotSupported, with the reason and a way out, for what cannot be said with the same meaning; InvalidArgument for what
     is no query, ColumnNotFound, TooLarge. Nothing but the four tables may be named."""
     if len(sql.encode("utf-8", "replace")) > MOST_TEXT:
-        raise TooLarge("The query is longer than 64 KiB.", next_step="Shorten it: join with a table instead of long lists.")
+        raise TooLarge(
+            "The query is longer than 64 KiB.",
+            next_step="Shorten it: join with a table instead of long lists.",
+        )
     try:
         return _translate(sql, locate, parameters)
     except RecursionError:
@@ -93,7 +152,8 @@ def translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence
         raise refusal("A part of the query", _first_line(error)) from error
     except SqlglotError as error:
         raise InvalidArgument(
-            f"The query cannot be translated: {_first_line(error)}", next_step="Write it simpler, or in Athena's own SQL."
+            f"The query cannot be translated: {_first_line(error)}",
+            next_step="Write it simpler, or in Athena's own SQL.",
         ) from error
 
 
@@ -125,19 +185,22 @@ def _translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequenc
 def _read(sql: str) -> Any:
     found = [one for one in sqlglot.parse(sql, read=_Told()) if one is not None]
     if len(found) != 1:
-        raise InvalidArgument("One statement is asked at a time.", next_step="Send each by itself, without ';' between.")
+        raise InvalidArgument(
+            "One statement is asked at a time.", next_step="Send each by itself, without ';' between."
+        )
     [tree] = found
     if isinstance(tree, exp.Pivot | exp.Summarize):
         raise refusal(*shape.REFUSED[type(tree)])
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery | exp.Values):
         raise InvalidArgument(
-            f"This is no query but {tree.key.upper()}.", next_step="Write one SELECT; nothing can be changed by SQL here."
+            f"This is no query but {tree.key.upper()}.",
+            next_step="Write one SELECT; nothing can be changed by SQL here.",
         )
     return tree
 
 
 @functools.cache
-def _schema(names_registry: bool) -> dict[str, dict[str, str]]:
+def _schema(names_registry: bool) -> dict[str, object]:
     more = {REGISTRY: "VARCHAR"} if names_registry else {}
     return {name: {**columns, **more} for name, columns in FOUR_TABLES.items()}
 
@@ -148,13 +211,17 @@ def _check_tables(tree: Any, schema: Mapping[str, Any]) -> None:
         name = table.name
         if name.lower() in ctes:
             if name.lower() in schema:
-                raise refusal(f"A CTE named {name}", "it stands before the table of that name", "Give it another name")
+                raise refusal(
+                    f"A CTE named {name}", "it stands before the table of that name", "Give it another name"
+                )
             continue
         if name.lower() not in schema:
-            near = difflib.get_close_matches(name, schema, 1)
+            near = difflib.get_close_matches(name, [*schema], 1)
             raise InvalidArgument(
                 f"There is no table {name} on Athena.",
-                next_step=f"Use {near[0]}." if near else f"Use one of {', '.join(schema)}, or write Athena's own SQL.",
+                next_step=f"Use {near[0]}."
+                if near
+                else f"Use one of {', '.join(schema)}, or write Athena's own SQL.",
                 details={"table": name},
             )
 
@@ -181,7 +248,9 @@ def _with_parameters(tree: Any, parameters: Mapping[str, Any] | Sequence[Any]) -
         used.add(name)
         node.replace(literal_of(given[name], name))
     if left := sorted(given.keys() - used):
-        raise InvalidArgument(f"No parameter {', '.join(left)} stands in the query.", next_step="Leave it out of parameters.")
+        raise InvalidArgument(
+            f"No parameter {', '.join(left)} stands in the query.", next_step="Leave it out of parameters."
+        )
     return tree
 
 
@@ -194,13 +263,14 @@ def literal_of(value: Any, name: str) -> Any:
         case int() if abs(value) < 1 << 63:
             literal = exp.Literal.number(abs(value))
             return exp.Paren(this=exp.Neg(this=literal)) if value < 0 else literal
-        case float() if value == value and abs(value) != float("inf"):
+        case float() if math.isfinite(value):
             return exp.Cast(this=exp.Literal.string(repr(value)), to=exp.DataType.build("DOUBLE"))
         case str():
             return exp.Literal.string(value)
         case _:
             raise InvalidArgument(
-                f"The parameter {name} is neither text, number, true, false nor null.", next_step="Write the value into the query."
+                f"The parameter {name} is neither text, number, true, false nor null.",
+                next_step="Write the value into the query.",
             )
 
 
@@ -230,7 +300,8 @@ def _bound(tree: Any) -> None:
 
 def _made(node: Any) -> Any:
     check_arguments(node)
-    rule = _RULES.get(type(node))
+    kind = cast("Any", type(node))
+    rule = _RULES.get(kind)
     if rule is not None:
         return rule(node)
     if isinstance(node, exp.Anonymous):
@@ -241,7 +312,7 @@ def _made(node: Any) -> Any:
             return named(*node.expressions)
         except TypeError:
             raise _no_rule(f"{node.name.lower()} with {len(node.expressions)} arguments") from None
-    if type(node) not in _PLAIN:
+    if kind not in _PLAIN:
         raise _no_rule(node.sql_name().lower() if isinstance(node, exp.Func) else node.key.upper())
     return node
 
@@ -253,17 +324,25 @@ def _no_rule(construct: str) -> QuiltError:
 def check_made(made: str) -> None:
     """What was written can be read again, and calls nothing but what is known to be there. Raises InternalError, TooLarge."""
     if len(made.encode()) > MOST_SENT:
-        raise TooLarge("The query is longer than Athena takes once it is translated.", next_step="Shorten it.")
+        raise TooLarge(
+            "The query is longer than Athena takes once it is translated.", next_step="Shorten it."
+        )
     tokens = sqlglot.tokenize(made, read="athena")
-    for before, after in zip(tokens, tokens[1:], strict=False):
-        if after.token_type is TokenType.L_PAREN and before.text[:1].isalpha() and before.token_type not in (
-            TokenType.IDENTIFIER,
-            TokenType.STRING,
+    for before, after in pairwise(tokens):
+        if (
+            after.token_type is TokenType.L_PAREN
+            and before.text[:1].isalpha()
+            and before.token_type
+            not in (
+                TokenType.IDENTIFIER,
+                TokenType.STRING,
+            )
         ):
             word = before.text.upper()
             if word not in ALLOWED and word not in NO_FUNCTIONS:
                 raise InternalError(
-                    f"The translation calls {word}, which is not known to be there.", next_step="Report this with the query."
+                    f"The translation calls {word}, which is not known to be there.",
+                    next_step="Report this with the query.",
                 )
     if not made or not isinstance(sqlglot.parse_one(made, read="athena"), exp.Query):
         raise InternalError("The translation cannot be read again.", next_step="Report this with the query.")
@@ -272,7 +351,9 @@ def check_made(made: str) -> None:
 def _warnings(tree: Any) -> tuple[str, ...]:
     found: list[str] = []
     if tree.find(*numbers.LOUD_HERE) is not None:
-        found.append("no_value: ln, log and sqrt are NaN or -Infinity on Athena where DuckDB raises an error.")
+        found.append(
+            "no_value: ln, log and sqrt are NaN or -Infinity on Athena where DuckDB raises an error."
+        )
     if tree.find(exp.ApproxDistinct) is not None:
         found.append("approximate: approx_count_distinct comes to other numbers on Athena than in DuckDB.")
     return tuple(found)

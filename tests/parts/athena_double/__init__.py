@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from parts.athena_double.account import Account
-from parts.athena_double.server import athena_double
+from parts.athena_double.server import Served, athena_double
 
-__all__ = ["Account", "athena_double"]
+__all__ = ["Account", "Served", "athena_double"]

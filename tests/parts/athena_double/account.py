@@ -64,7 +64,9 @@ class Account:
         self.tables = dict(tables or {})
         self.database = database
         self.workgroups: dict[str, Workgroup] = {"primary": Workgroup()}
-        self.catalogs: dict[str, dict[str, list[str]]] = {"AwsDataCatalog": {database: list(self.tables), "default": []}}
+        self.catalogs: dict[str, dict[str, list[str]]] = {
+            "AwsDataCatalog": {database: list(self.tables), "default": []}
+        }
         self.steps: Sequence[str] = ("QUEUED", "RUNNING")
         self.never_ends = False
         self.failure: tuple[str, dict[str, Any] | None] | None = None
@@ -110,7 +112,9 @@ class Account:
         name = given["WorkGroup"]
         one = self._workgroup(name)
         if one.denied:
-            raise Refused("AccessDeniedException", f"not authorized to perform: athena:GetWorkGroup on {name}")
+            raise Refused(
+                "AccessDeniedException", f"not authorized to perform: athena:GetWorkGroup on {name}"
+            )
         result = {"OutputLocation": one.output} if one.output else {}
         configuration = {"ResultConfiguration": result, "EnforceWorkGroupConfiguration": one.enforced}
         return {"WorkGroup": {"Name": name, "State": one.state, "Configuration": configuration}}
@@ -122,7 +126,8 @@ class Account:
 
     def _ListDataCatalogs(self, given: dict[str, Any]) -> dict[str, Any]:
         items = [
-            {"CatalogName": name, "Type": "GLUE" if name == "AwsDataCatalog" else "LAMBDA"} for name in self.catalogs
+            {"CatalogName": name, "Type": "GLUE" if name == "AwsDataCatalog" else "LAMBDA"}
+            for name in self.catalogs
         ]
         return _page("DataCatalogsSummary", items, given)
 
@@ -143,7 +148,9 @@ class Account:
         for name in databases[given["DatabaseName"]]:
             if wanted in name:
                 columns = self.tables[name][0] if name in self.tables else {}
-                items.append({"Name": name, "Columns": [{"Name": c, "Type": t.lower()} for c, t in columns.items()]})
+                items.append(
+                    {"Name": name, "Columns": [{"Name": c, "Type": t.lower()} for c, t in columns.items()]}
+                )
         return _page("TableMetadataList", items, given)
 
     # Queries.
@@ -190,7 +197,10 @@ class Account:
             return
         try:
             if made.kind == "UTILITY":
-                made.columns, made.rows = [("Query Plan", "varchar")], [["Query Plan"], ["Fragment 0 [SINGLE]"]]
+                made.columns, made.rows = (
+                    [("Query Plan", "varchar")],
+                    [["Query Plan"], ["Fragment 0 [SINGLE]"]],
+                )
             elif made.kind == "DDL":
                 made.columns, made.rows = [("tab_name", "string")], [[name] for name in self.tables]
             else:
@@ -204,7 +214,9 @@ class Account:
 
     def _execution(self, given: dict[str, Any]) -> Execution:
         if given["QueryExecutionId"] not in self.executions:
-            raise Refused("InvalidRequestException", f"QueryExecution {given['QueryExecutionId']} was not found")
+            raise Refused(
+                "InvalidRequestException", f"QueryExecution {given['QueryExecutionId']} was not found"
+            )
         return self.executions[given["QueryExecutionId"]]
 
     def _GetQueryExecution(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -241,14 +253,17 @@ class Account:
     def _GetQueryResults(self, given: dict[str, Any]) -> dict[str, Any]:
         one = self._execution(given)
         if one.states[0] != "SUCCEEDED":
-            raise Refused("InvalidRequestException", f"Query has not yet finished. Current state: {one.states[0]}")
+            raise Refused(
+                "InvalidRequestException", f"Query has not yet finished. Current state: {one.states[0]}"
+            )
         size = given.get("MaxResults", MOST_ROWS)
         if not 1 <= size <= MOST_ROWS:
             raise Refused("InvalidRequestException", "MaxResults is not from 1 to 1000")
         at = _place(given, one.id)
         types = dict(enumerate(of for _, of in one.columns))
         rows = [
-            {"Data": [_cell(value, types[n]) for n, value in enumerate(row)]} for row in one.rows[at : at + size]
+            {"Data": [_cell(value, types[n]) for n, value in enumerate(row)]}
+            for row in one.rows[at : at + size]
         ]
         info = [{"Name": name, "Type": of, "Nullable": "UNKNOWN"} for name, of in one.columns]
         more = {"NextToken": f"{one.id}:{at + size}"} if at + size < len(one.rows) else {}

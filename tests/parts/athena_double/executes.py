@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import exp
@@ -32,8 +32,8 @@ class _Plain(Trino):
     """Functions stay what they are called."""
 
     class Parser(Trino.Parser):
-        FUNCTIONS = {name: Trino.Parser.FUNCTIONS[name] for name in _KNOWN}
-        FUNCTION_PARSERS = {
+        FUNCTIONS: ClassVar = {name: Trino.Parser.FUNCTIONS[name] for name in _KNOWN}
+        FUNCTION_PARSERS: ClassVar = {
             name: read for name, read in Trino.Parser.FUNCTION_PARSERS.items() if name in ("CAST", "TRY_CAST")
         }
 
@@ -77,7 +77,8 @@ class Engine:
         rows = [list(row) for row in cursor.fetchall()]
         names = [one[0] for one in cursor.description]
         return [
-            (name, types[n] if n < len(types) and types[n] else _of_values(rows, n)) for n, name in enumerate(names)
+            (name, types[n] if n < len(types) and types[n] else _of_values(rows, n))
+            for n, name in enumerate(names)
         ], rows
 
     def _types_of(self, sql: str) -> list[str | None]:
@@ -119,7 +120,9 @@ def from_the_leaves(node: Any, rule: Callable[[Any], Any]) -> Any:
         if isinstance(value, exp.Expr):
             node.set(name, from_the_leaves(value, rule))
         elif isinstance(value, list):
-            node.set(name, [from_the_leaves(one, rule) if isinstance(one, exp.Expr) else one for one in value])
+            node.set(
+                name, [from_the_leaves(one, rule) if isinstance(one, exp.Expr) else one for one in value]
+            )
     return rule(node)
 
 
@@ -149,14 +152,22 @@ def _said(node: Any, unnested: Mapping[str, tuple[str, ...]]) -> Any:
             bare = node.this.unnest()
             if kind == "text" and isinstance(bare, exp.Predicate):
                 return exp.Case(
-                    ifs=[exp.If(this=bare, true=_text("true")), exp.If(this=exp.Not(this=exp.Paren(this=bare.copy())), true=_text("false"))]
+                    ifs=[
+                        exp.If(this=bare, true=_text("true")),
+                        exp.If(this=exp.Not(this=exp.Paren(this=bare.copy())), true=_text("false")),
+                    ]
                 )
             return _called("TRINO_CAST", node.this, _text(kind))
         case exp.Values() if node.args.get("alias") is not None and node.args["alias"].columns:
             alias = node.args["alias"]
             names = [exp.alias_(exp.column(f"column{n}"), one.name) for n, one in enumerate(alias.columns, 1)]
-            values = exp.Values(expressions=[one.copy() for one in node.expressions], alias=exp.TableAlias(this=exp.to_identifier("w")))
-            return exp.Subquery(this=exp.Select(expressions=names).from_(values), alias=exp.TableAlias(this=alias.this.copy()))
+            values = exp.Values(
+                expressions=[one.copy() for one in node.expressions],
+                alias=exp.TableAlias(this=exp.to_identifier("w")),
+            )
+            return exp.Subquery(
+                this=exp.Select(expressions=names).from_(values), alias=exp.TableAlias(this=alias.this.copy())
+            )
         case exp.Div() if any(isinstance(one, exp.Cast) for one in (node.left, node.right)):
             return _called("TRINO_DIVIDE", node.left, node.right)
         case exp.Div():
@@ -177,11 +188,19 @@ def _said(node: Any, unnested: Mapping[str, tuple[str, ...]]) -> Any:
             keys = _keys(value) if isinstance(value, exp.Order) else []
             return _called("TRINO_ARRAY_AGG", value.this if isinstance(value, exp.Order) else value, *keys)
         case exp.If() if not isinstance(node.parent, exp.Case):
-            return _called("TRINO_IF", node.this, node.args["true"], *([node.args["false"]] if node.args.get("false") else []))
+            return _called(
+                "TRINO_IF",
+                node.this,
+                node.args["true"],
+                *([node.args["false"]] if node.args.get("false") else []),
+            )
         case exp.Anonymous() if node.name.upper() == "IF":
             return _called("TRINO_IF", *node.expressions)
         case exp.Unnest():
-            return exp.Table(this=_called("json_each", *node.expressions), alias=exp.TableAlias(this=node.args["alias"].this))
+            return exp.Table(
+                this=_called("json_each", *node.expressions),
+                alias=exp.TableAlias(this=node.args["alias"].this),
+            )
         case exp.Column() if node.table in unnested and node.name in unnested[node.table]:
             return exp.column("value", node.table)
         case _:

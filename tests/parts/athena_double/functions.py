@@ -248,7 +248,9 @@ SCALARS: dict[str, Callable[..., Any]] = {
     "SLICE": strict(_slice),
     "CARDINALITY": strict(lambda items: len(json.loads(items))),
     "CONTAINS": strict(_contains),
-    "ARRAY_JOIN": strict(lambda items, separator: separator.join(one for one in json.loads(items) if one is not None)),
+    "ARRAY_JOIN": strict(
+        lambda items, separator: separator.join(one for one in json.loads(items) if one is not None)
+    ),
     "ARRAY_SORT": strict(lambda items: _json(sorted(json.loads(items)))),
     "JSON_EXTRACT": strict(_json_extract),
     "JSON_EXTRACT_SCALAR": strict(_scalar),

@@ -12,9 +12,18 @@ from typing import Any
 from parts.athena_double.account import Account, Refused
 
 
+class Served:
+    """``account``: whose requests are answered; a test puts its own there."""
+
+    def __init__(self, url: str, account: Account) -> None:
+        self.url, self.account = url, account
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    account: Account
+    wbufsize = -1  # an answer in one packet
+    disable_nagle_algorithm = True
+    served: Served
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
@@ -22,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if "AWS4-HMAC-SHA256" not in self.headers.get("Authorization", ""):
                 raise Refused("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
-            self._send(200, self.account.answer(operation, body))
+            self._send(200, self.served.account.answer(operation, body))
         except Refused as refused:
             self._send(refused.status, {"__type": refused.code, "Message": refused.message})
 
@@ -39,17 +48,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def athena_double(account: Account) -> Iterator[str]:
-    """Its URL, on a free port of the loopback address, served by threads of this process."""
-    handler = type("Handler", (_Handler,), {"account": account})
+def athena_double(account: Account) -> Iterator[Served]:
+    """On a free port of the loopback address, served by threads of this process."""
+    handler = type("Handler", (_Handler,), {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    served = handler.served = Served(f"http://127.0.0.1:{server.server_address[1]}", account)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield served
     finally:
         server.shutdown()
         server.server_close()
         thread.join(10)
-        account.close()

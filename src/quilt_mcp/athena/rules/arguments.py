@@ -1,5 +1,5 @@
-"""Which parts of a node the rules look at. sqlglot keeps some under names of their own (``max(x, 3)`` has a ``count``), and a part
-that no rule knows of would be left out without a word."""
+"""Which parts of a node the rules look at. sqlglot keeps some under names of their own (``max(x, 3)`` has a ``count``), and a
+part that no rule knows of would be left out without a word."""
 
 from __future__ import annotations
 
@@ -87,4 +87,6 @@ def check_arguments(node: Any) -> None:
         return
     given = {part for part, value in node.args.items() if value not in (None, False, [])}
     if unknown := given - _KNOWN.get(name, _ANY):
-        raise refusal(f"{node.key} with {', '.join(sorted(unknown))}", "it is not among what is known to be equal")
+        raise refusal(
+            f"{node.key} with {', '.join(sorted(unknown))}", "it is not among what is known to be equal"
+        )

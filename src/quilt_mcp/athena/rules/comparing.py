@@ -29,9 +29,17 @@ _SPELLED_ALIKE: Final = ("text", "int", "bool", "date", "decimal", "null")
 
 def compared(node: Any) -> Any:
     if isinstance(node.right, exp.Any | exp.All):
-        if isinstance(node, exp.EQ) and isinstance(node.right, exp.Any) and isinstance(node.right.this, exp.Subquery):
+        if (
+            isinstance(node, exp.EQ)
+            and isinstance(node.right, exp.Any)
+            and isinstance(node.right.this, exp.Subquery)
+        ):
             return typed(exp.In(this=node.left.copy(), query=node.right.this.copy()), "bool")
-        raise refusal("ANY and ALL", "but for = ANY (SELECT ..) they are not known to be equal", "Compare with min(..) or max(..)")
+        raise refusal(
+            "ANY and ALL",
+            "but for = ANY (SELECT ..) they are not known to be equal",
+            "Compare with min(..) or max(..)",
+        )
     left, right = _alike(node.left, node.right), _alike(node.right, node.left)
     _check(left, right)
     node.set("this", left)
@@ -49,7 +57,9 @@ def between(node: exp.Between) -> Any:
 
 def among(node: exp.In) -> Any:
     if node.args.get("unnest") is not None or node.args.get("field") is not None:
-        raise refusal("IN a list", "there is none there", "Write list_contains(list, x), or the values in parentheses")
+        raise refusal(
+            "IN a list", "there is none there", "Write list_contains(list, x), or the values in parentheses"
+        )
     given = [_alike(one, node.this) for one in node.expressions]
     for one in given:
         if not isinstance(node.this, exp.Tuple):
@@ -78,7 +88,11 @@ def _check(left: Any, right: Any) -> None:
     if "unknown" in kinds:
         return
     first, second = (a_kind(kind_of(one)) for one in (left, right))
-    raise refusal(f"A comparison of {first} and {second}", "one is made the other here, and none there", "CAST one of them")
+    raise refusal(
+        f"A comparison of {first} and {second}",
+        "one is made the other here, and none there",
+        "CAST one of them",
+    )
 
 
 def casted(node: Any) -> Any:
@@ -89,11 +103,22 @@ def casted(node: Any) -> Any:
     if name in _UNSIGNED:
         raise refusal("Unsigned whole numbers", "there are none there", "CAST to BIGINT")
     if name == "INT128":
-        return _cast(source, "DECIMAL(38, 0)", "decimal", tries) if kind == "int" else _whole(source, kind, "BIGINT", tries)
+        return (
+            _cast(source, "DECIMAL(38, 0)", "decimal", tries)
+            if kind == "int"
+            else _whole(source, kind, "BIGINT", tries)
+        )
     extracted = _bare(source)
-    if kind == "json" and to != "json" and isinstance(extracted, exp.Anonymous) and extracted.name == "JSON_EXTRACT":
+    if (
+        kind == "json"
+        and to != "json"
+        and isinstance(extracted, exp.Anonymous)
+        and extracted.name == "JSON_EXTRACT"
+    ):
         if to == "text":
-            raise refusal("A CAST of JSON to text", "text keeps its quotes in one of them", "Take it with ->>")
+            raise refusal(
+                "A CAST of JSON to text", "text keeps its quotes in one of them", "Take it with ->>"
+            )
         source, kind = call("JSON_EXTRACT_SCALAR", *extracted.expressions, kind="text"), "text"
     match to:
         case "text":
@@ -108,14 +133,26 @@ def casted(node: Any) -> Any:
             sizes = [int(str(one.this)) for one in node.to.expressions] or [18, 3]
             return _cast(source, f"DECIMAL({', '.join(map(str, sizes))})", "decimal", tries)
         case "date" | "timestamp":
-            require(source, {"date", "timestamp", "text"} | ({"timestamptz"} if not tries else set()), "A CAST to a time")
-            return source if kind == to else _cast(source, "DATE" if to == "date" else MICROSECONDS, to, tries)
+            require(
+                source,
+                {"date", "timestamp", "text"} | ({"timestamptz"} if not tries else set()),
+                "A CAST to a time",
+            )
+            return (
+                source if kind == to else _cast(source, "DATE" if to == "date" else MICROSECONDS, to, tries)
+            )
         case "json":
-            return source if kind == "json" else call("JSON_PARSE", require(source, {"text"}, "A CAST to JSON"), kind="json")
+            return (
+                source
+                if kind == "json"
+                else call("JSON_PARSE", require(source, {"text"}, "A CAST to JSON"), kind="json")
+            )
         case "bool" if kind == "bool":
             return source
         case _:
-            raise refusal(f"A CAST of {a_kind(kind)} to {name}", "it is not known to be equal there", "Use CASE")
+            raise refusal(
+                f"A CAST of {a_kind(kind)} to {name}", "it is not known to be equal there", "Use CASE"
+            )
 
 
 def _cast(source: Any, to: str, kind: Any, tries: bool) -> Any:
@@ -144,7 +181,9 @@ def _whole(source: Any, kind: str, name: str, tries: bool) -> Any:
     if kind == "float":
         if not (isinstance(_bare(source), exp.Anonymous) and _bare(source).name in _ROUNDING):
             raise refusal(
-                "A CAST of a double to a whole number", "halves are rounded otherwise there", "Write CAST(round(x) AS BIGINT)"
+                "A CAST of a double to a whole number",
+                "halves are rounded otherwise there",
+                "Write CAST(round(x) AS BIGINT)",
             )
         return _cast(source, to, "int", tries)
     require(source, {"text"}, "A CAST to a whole number")

@@ -7,10 +7,30 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from quilt_mcp.athena.rules.kinds import NUMBERS, as_double, call, cast, is_null, kind_of, number, require, text, typed, whole
+from quilt_mcp.athena.rules.kinds import (
+    NUMBERS,
+    as_double,
+    call,
+    cast,
+    is_null,
+    kind_of,
+    number,
+    require,
+    text,
+    typed,
+    whole,
+)
 from quilt_mcp.athena.rules.refusal import refusal
 
-_NEEDS_ORDER: Final = (exp.RowNumber, exp.Ntile, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue)
+_NEEDS_ORDER: Final = (
+    exp.RowNumber,
+    exp.Ntile,
+    exp.Lag,
+    exp.Lead,
+    exp.FirstValue,
+    exp.LastValue,
+    exp.NthValue,
+)
 WINDOWS: Final = (*_NEEDS_ORDER, exp.Rank, exp.DenseRank, exp.PercentRank, exp.CumeDist)
 
 
@@ -20,7 +40,11 @@ def count(node: exp.Count) -> Any:
     if isinstance(node.this, exp.Distinct):
         given = node.this.expressions
         if len(given) != 1 or isinstance(given[0], exp.Tuple):
-            raise refusal("count(DISTINCT ..) of several", "NULLs count otherwise there", "Count the rows of SELECT DISTINCT a, b")
+            raise refusal(
+                "count(DISTINCT ..) of several",
+                "NULLs count otherwise there",
+                "Count the rows of SELECT DISTINCT a, b",
+            )
     elif node.expressions:
         raise refusal("count of several", "there is none there", "Count one")
     return typed(exp.Count(this=node.this.copy()), "int")
@@ -60,7 +84,9 @@ def _argument(node: Any) -> Any:
 
 def extreme(node: Any) -> Any:
     if node.args.get("count") is not None:
-        raise refusal("min and max of the first few", "there is a list of them here and an array there in another order")
+        raise refusal(
+            "min and max of the first few", "there is a list of them here and an array there in another order"
+        )
     require(node.this, NUMBERS | {"text", "date", "timestamp", "timestamptz", "bool"}, "min and max")
     return typed(type(node)(this=node.this.copy()), kind_of(node.this))
 
@@ -88,7 +114,11 @@ def best(name: str) -> Callable[[Any], Any]:
 
     def rule(node: Any) -> Any:
         if node.args.get("count") is not None or isinstance(node.this, exp.Distinct):
-            raise refusal(f"{name.lower()} of the first few", "it is not known to be equal there", "Use row_number() and QUALIFY")
+            raise refusal(
+                f"{name.lower()} of the first few",
+                "it is not known to be equal there",
+                "Use row_number() and QUALIFY",
+            )
         found = call(name, node.this, node.expression, kind=kind_of(node.this))
         there = exp.Not(this=is_null(node.this))
         return typed(exp.Filter(this=found, expression=exp.Where(this=there)), kind_of(node.this))
@@ -99,10 +129,19 @@ def best(name: str) -> Callable[[Any], Any]:
 def filtered(node: exp.Filter) -> Any:
     """One FILTER of two: that of arg_max, and the query's."""
     if isinstance(node.this, exp.GroupConcat | exp.WithinGroup):
-        raise refusal("string_agg with FILTER", "there is none of it there", "Write string_agg(CASE WHEN .. THEN .. END, ..)")
+        raise refusal(
+            "string_agg with FILTER",
+            "there is none of it there",
+            "Write string_agg(CASE WHEN .. THEN .. END, ..)",
+        )
     if isinstance(node.this, exp.Filter):
-        both = exp.And(this=exp.Paren(this=node.this.expression.this.copy()), expression=exp.Paren(this=node.expression.this.copy()))
-        return typed(exp.Filter(this=node.this.this.copy(), expression=exp.Where(this=both)), kind_of(node.this))
+        both = exp.And(
+            this=exp.Paren(this=node.this.expression.this.copy()),
+            expression=exp.Paren(this=node.expression.this.copy()),
+        )
+        return typed(
+            exp.Filter(this=node.this.this.copy(), expression=exp.Where(this=both)), kind_of(node.this)
+        )
     return typed(node, kind_of(node.this))
 
 
@@ -120,11 +159,19 @@ def joined(node: exp.GroupConcat) -> Any:
         raise refusal("string_agg of what is not text", "there is none of it there", "CAST it to VARCHAR")
     if isinstance(node.parent, exp.Window):
         raise refusal("string_agg over a window", "there is none there", "Group instead")
-    ordered = order.copy() if order is not None else exp.Order(expressions=[exp.Ordered(this=value.copy(), nulls_first=False)])
+    ordered = (
+        order.copy()
+        if order is not None
+        else exp.Order(expressions=[exp.Ordered(this=value.copy(), nulls_first=False)])
+    )
     ordered.set("this", None)
     separator = node.args.get("separator") or text(",")
     if not (isinstance(separator, exp.Literal) and separator.is_string):
-        raise refusal("string_agg with a separator that is not written out", "it has to be there", "Write it as a literal")
+        raise refusal(
+            "string_agg with a separator that is not written out",
+            "it has to be there",
+            "Write it as a literal",
+        )
     listed = call("LISTAGG", values, separator, kind="text")
     return typed(exp.WithinGroup(this=listed, expression=ordered), "text")
 
@@ -143,19 +190,29 @@ def window(node: exp.Window) -> Any:
     function, order = node.this, node.args.get("order")
     inner = function.this if isinstance(function, exp.Filter) else function
     if node.args.get("alias") or node.args.get("first"):
-        raise refusal("A window by its name", "it is not known to be equal there", "Write the window in OVER (..)")
+        raise refusal(
+            "A window by its name", "it is not known to be equal there", "Write the window in OVER (..)"
+        )
     if isinstance(inner, _NEEDS_ORDER) and order is None:
-        raise refusal(f"{inner.sql_name().lower()} without ORDER BY in its window", "any row may come first", "Give it an order")
+        raise refusal(
+            f"{inner.sql_name().lower()} without ORDER BY in its window",
+            "any row may come first",
+            "Give it an order",
+        )
     spec = node.args.get("spec")
     if spec is not None and (spec.args.get("exclude") or spec.args.get("kind") == "GROUPS"):
-        raise refusal("GROUPS and EXCLUDE in a window", "they are not known to be equal there", "Use ROWS or RANGE")
+        raise refusal(
+            "GROUPS and EXCLUDE in a window", "they are not known to be equal there", "Use ROWS or RANGE"
+        )
     return typed(node, kind_of(function))
 
 
 def nth(node: Any) -> Any:
     offset = node.args.get("offset")
     if offset is not None and (whole(offset) or 0) < 1:
-        raise refusal(f"{node.sql_name().lower()} by a number below 1 or not written out", "it is an error there")
+        raise refusal(
+            f"{node.sql_name().lower()} by a number below 1 or not written out", "it is an error there"
+        )
     return typed(node, kind_of(node.this))
 
 

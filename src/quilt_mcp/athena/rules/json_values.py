@@ -8,10 +8,24 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from quilt_mcp.athena.rules.kinds import call, coalesce, either, is_null, kind_of, literal_text, number, require, text, typed, whole
+from quilt_mcp.athena.rules.kinds import (
+    call,
+    coalesce,
+    either,
+    is_null,
+    kind_of,
+    literal_text,
+    number,
+    require,
+    text,
+    typed,
+    whole,
+)
 from quilt_mcp.athena.rules.refusal import refusal
 
-_STEP: Final = re.compile(r"""\.([A-Za-z0-9_\-@]+) | \."((?:[^"\\])*)" | \[(\d+)\] | \["([^"\\]*)"\]""", re.VERBOSE)
+_STEP: Final = re.compile(
+    r"""\.([A-Za-z0-9_\-@]+) | \."((?:[^"\\])*)" | \[(\d+)\] | \["([^"\\]*)"\]""", re.VERBOSE
+)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -24,7 +38,11 @@ def path_of(node: Any) -> str:
         return f"$[{place}]"
     written = literal_text(node)
     if written is None:
-        raise refusal("A path into JSON that is not written out", "it has to be read to be translated", "Write it as a literal")
+        raise refusal(
+            "A path into JSON that is not written out",
+            "it has to be read to be translated",
+            "Write it as a literal",
+        )
     if written.startswith("/"):
         steps = [one.replace("~1", "/").replace("~0", "~") for one in written[1:].split("/")]
         return "$" + "".join(f"[{one}]" if one.isdigit() else _key(one) for one in steps)
@@ -37,10 +55,16 @@ def _path(written: str) -> str:
         step = _STEP.match(written, at)
         if step is None:
             raise refusal(
-                f"The JSON path {written!r}", "wildcards and places from the end differ there", "Write keys and places alone"
+                f"The JSON path {written!r}",
+                "wildcards and places from the end differ there",
+                "Write keys and places alone",
             )
         plain, quoted, place, bracketed = step.groups()
-        found.append(f"[{place}]" if place is not None else _key(next(k for k in (plain, quoted, bracketed) if k is not None)))
+        found.append(
+            f"[{place}]"
+            if place is not None
+            else _key(next(k for k in (plain, quoted, bracketed) if k is not None))
+        )
         at = step.end()
     return "".join(found)
 
@@ -92,7 +116,11 @@ def array_length(source: Any, path: Any = None) -> Any:
     """0 for what is no list, as here; NULL where there is nothing."""
     require(source, {"text", "json"}, "json_array_length")
     is_whole = path is None and kind_of(source) == "json"
-    found = source if is_whole else call("JSON_EXTRACT", source, text("$" if path is None else path_of(path)), kind="json")
+    found = (
+        source
+        if is_whole
+        else call("JSON_EXTRACT", source, text("$" if path is None else path_of(path)), kind="json")
+    )
     length = coalesce(call("JSON_ARRAY_LENGTH", found, kind="int"), number(0), kind="int")
     return either(is_null(found), exp.Null(), length, "int")
 

@@ -9,7 +9,19 @@ from sqlglot import exp
 from quilt_mcp.athena.rules.refusal import refusal
 
 Kind = Literal[
-    "text", "int", "float", "decimal", "bool", "date", "timestamp", "timestamptz", "json", "list", "interval", "null", "unknown"
+    "text",
+    "int",
+    "float",
+    "decimal",
+    "bool",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "json",
+    "list",
+    "interval",
+    "null",
+    "unknown",
 ]
 NUMBERS: Final = frozenset({"int", "float", "decimal"})
 _TYPES: Final[dict[str, Kind]] = {
@@ -100,7 +112,11 @@ def either(condition: Any, then: Any, otherwise: Any, kind: Kind) -> Any:
 
 
 def is_null(node: Any) -> Any:
-    held = exp.Paren(this=node.copy()) if isinstance(node, exp.Binary | exp.Unary | exp.Predicate) else node.copy()
+    held = (
+        exp.Paren(this=node.copy())
+        if isinstance(node, exp.Binary | exp.Unary | exp.Predicate)
+        else node.copy()
+    )
     return typed(exp.Is(this=held, expression=exp.Null()), "bool")
 
 
@@ -135,7 +151,12 @@ def as_text(node: Any, where: str) -> Any:
 
 
 def a_kind(kind: Kind) -> str:
-    names = {"unknown": "a value of a type that is not known", "int": "a whole number", "list": "a list", "interval": "an interval"}
+    names = {
+        "unknown": "a value of a type that is not known",
+        "int": "a whole number",
+        "list": "a list",
+        "interval": "an interval",
+    }
     return names.get(kind, f"a {kind}")
 
 
@@ -161,4 +182,8 @@ def require(node: Any, kinds: frozenset[str] | set[str], what: str, instead: str
     kind = kind_of(node)
     if kind in kinds or kind == "null":
         return node
-    raise refusal(f"{what} of {a_kind(kind)}", "it is not known to be equal there", instead or "CAST it to the type that is meant")
+    raise refusal(
+        f"{what} of {a_kind(kind)}",
+        "it is not known to be equal there",
+        instead or "CAST it to the type that is meant",
+    )

@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from quilt_mcp.athena.rules.kinds import call, coalesce, either, is_null, kind_of, literal_text, number, require, text, whole
+from quilt_mcp.athena.rules.kinds import (
+    call,
+    coalesce,
+    either,
+    is_null,
+    kind_of,
+    literal_text,
+    number,
+    require,
+    text,
+    whole,
+)
 from quilt_mcp.athena.rules.refusal import refusal
 
 _LIST: Final = {"list"}
@@ -17,7 +28,11 @@ def element(source: Any, place: Any) -> Any:
     """NULL where there is none; Athena's brackets raise an error."""
     at = whole(place)
     if not at:
-        raise refusal("A list's element at 0 or at a place that is not written out", "it is an error there", "Write the place")
+        raise refusal(
+            "A list's element at 0 or at a place that is not written out",
+            "it is an error there",
+            "Write the place",
+        )
     return call("ELEMENT_AT", require(source, _LIST, "An element"), number(at), kind="text")
 
 
@@ -28,7 +43,9 @@ def bracket(node: exp.Bracket) -> Any:
         return _slice(node.this, inner, is_text)
     counted = whole(inner)
     if counted is None:
-        raise refusal("An element at a place that is not written out", "it may be an error there", "Write the place")
+        raise refusal(
+            "An element at a place that is not written out", "it may be an error there", "Write the place"
+        )
     place = counted + 1  # sqlglot counts from 0, from the end too
     if not is_text:
         return element(node.this, number(place))
@@ -96,4 +113,8 @@ RULES: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
     exp.ArrayToString: array_to_string,
     exp.ArraySort: list_sort,
 }
-NAMED: Final[Mapping[str, Callable[..., Any]]] = {"list_extract": element, "element_at": element, "array_extract": element}
+NAMED: Final[Mapping[str, Callable[..., Any]]] = {
+    "list_extract": element,
+    "element_at": element,
+    "array_extract": element,
+}

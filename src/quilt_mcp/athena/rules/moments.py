@@ -40,7 +40,17 @@ _PARTS: Final = {
     "minute": "MINUTE",
     "second": "SECOND",
 }
-_FORMATS: Final = {"Y": "%Y", "m": "%m", "d": "%d", "H": "%H", "M": "%i", "S": "%S", "y": "%y", "j": "%j", "%": "%%"}
+_FORMATS: Final = {
+    "Y": "%Y",
+    "m": "%m",
+    "d": "%d",
+    "H": "%H",
+    "M": "%i",
+    "S": "%S",
+    "y": "%y",
+    "j": "%j",
+    "%": "%%",
+}
 
 
 def _moment(node: Any, what: str) -> Any:
@@ -56,11 +66,17 @@ def part(name: str, source: Any) -> Any:
         found = exp.Mod(this=call("DAY_OF_WEEK", moment, kind="int"), expression=number(7))
         return typed(exp.Paren(this=found), "int")
     if name == "epoch":
-        return call("TO_UNIXTIME", as_timestamp(moment) if kind_of(moment) == "date" else moment, kind="float")
+        return call(
+            "TO_UNIXTIME", as_timestamp(moment) if kind_of(moment) == "date" else moment, kind="float"
+        )
     if name in ("hour", "minute", "second") and kind_of(moment) == "date":
         moment = as_timestamp(moment)
     if name not in _PARTS:
-        raise refusal(f"The {name} of a time", "it is not known to be equal there", f"Take one of {', '.join(_PARTS)}, dow, epoch")
+        raise refusal(
+            f"The {name} of a time",
+            "it is not known to be equal there",
+            f"Take one of {', '.join(_PARTS)}, dow, epoch",
+        )
     return call(_PARTS[name], moment, kind="int")
 
 
@@ -78,7 +94,11 @@ def named_part(name: Any, source: Any) -> Any:
 def _unit(node: Any, units: tuple[str, ...], what: str) -> str:
     name = str(getattr(node, "name", node) or "").lower().rstrip("s")
     if name not in units:
-        raise refusal(f"{what} by {name or 'what is not written out'}", "it is not known to be equal", f"Take {', '.join(units)}")
+        raise refusal(
+            f"{what} by {name or 'what is not written out'}",
+            "it is not known to be equal",
+            f"Take {', '.join(units)}",
+        )
     return name
 
 
@@ -95,7 +115,12 @@ def difference(node: exp.DateDiff) -> Any:
     """Boundaries that lie between: Athena counts whole units that have passed."""
     unit = _unit(node.args.get("unit"), _UNITS, "date_diff")
     ends = [as_timestamp(_moment(one, "date_diff")) for one in (node.expression, node.this)]
-    return call("DATE_DIFF", text(unit), *(call("DATE_TRUNC", text(unit), one, kind="timestamp") for one in ends), kind="int")
+    return call(
+        "DATE_DIFF",
+        text(unit),
+        *(call("DATE_TRUNC", text(unit), one, kind="timestamp") for one in ends),
+        kind="int",
+    )
 
 
 def passed(unit: Any, start: Any, end: Any) -> Any:
@@ -115,15 +140,24 @@ def moved(node: Any) -> Any:
         return moved(exp.Add(this=node.right, expression=node.left))
     if left in _MOMENTS and right == "interval":
         moment = as_timestamp(node.left) if left == "date" else node.left
-        return typed(type(node)(this=moment.copy(), expression=node.right.copy()), "timestamptz" if left == "timestamptz" else "timestamp")
+        return typed(
+            type(node)(this=moment.copy(), expression=node.right.copy()),
+            "timestamptz" if left == "timestamptz" else "timestamp",
+        )
     if left == "date" and right == "int":
         many = node.right if sign == "+" else exp.Neg(this=exp.Paren(this=node.right.copy()))
         return call("DATE_ADD", text("day"), many, node.left, kind="date")
     if left == right == "date" and sign == "-":
         return call("DATE_DIFF", text("day"), node.right, node.left, kind="int")
     if left in _MOMENTS and right in _MOMENTS:
-        raise refusal("A difference of times", "an interval is spelled otherwise there", "Write date_diff('second', a, b)")
-    raise refusal(f"{left} {sign} {right}", "it is not known to be equal there", "CAST both to the types that are meant")
+        raise refusal(
+            "A difference of times",
+            "an interval is spelled otherwise there",
+            "Write date_diff('second', a, b)",
+        )
+    raise refusal(
+        f"{left} {sign} {right}", "it is not known to be equal there", "CAST both to the types that are meant"
+    )
 
 
 def date_add(node: exp.DateAdd) -> Any:
@@ -136,7 +170,11 @@ def interval(node: exp.Interval) -> Any:
     written = literal_text(many) or (str(many.this) if isinstance(many, exp.Literal) else "")
     negative = written.startswith("-")
     if not written.lstrip("-").isdigit():
-        raise refusal("An interval of several units, or of a number that is not written out", "there is none there", "Add several")
+        raise refusal(
+            "An interval of several units, or of a number that is not written out",
+            "there is none there",
+            "Add several",
+        )
     if unit in ("week", "quarter"):
         factor, unit = (7, "day") if unit == "week" else (3, "month")
         written = ("-" if negative else "") + str(int(written.lstrip("-")) * factor)
@@ -146,7 +184,9 @@ def interval(node: exp.Interval) -> Any:
 def format_in_athena(node: Any) -> str:
     written = literal_text(node)
     if written is None:
-        raise refusal("A format of times that is not written out", "it has to be translated", "Write it as a literal")
+        raise refusal(
+            "A format of times that is not written out", "it has to be translated", "Write it as a literal"
+        )
     found, at = "", 0
     while at < len(written):
         if written[at] == "%":
@@ -154,7 +194,9 @@ def format_in_athena(node: Any) -> str:
             letter = written[at : at + 1]
             if letter not in _FORMATS:
                 known = " ".join(f"%{one}" for one in _FORMATS)
-                raise refusal(f"%{letter} in a format of times", "it is not known to be equal there", f"Take {known}")
+                raise refusal(
+                    f"%{letter} in a format of times", "it is not known to be equal there", f"Take {known}"
+                )
             found += _FORMATS[letter]
         else:
             found += written[at]

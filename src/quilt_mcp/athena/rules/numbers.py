@@ -7,7 +7,19 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from quilt_mcp.athena.rules.kinds import NUMBERS, as_double, binary, call, cast, coalesce, kind_of, require, typed, whole
+from quilt_mcp.athena.rules.kinds import (
+    NUMBERS,
+    Kind,
+    as_double,
+    binary,
+    call,
+    cast,
+    coalesce,
+    kind_of,
+    require,
+    typed,
+    whole,
+)
 from quilt_mcp.athena.rules.refusal import refusal
 
 _INT: Final = {"int"}
@@ -23,7 +35,9 @@ def divide(node: exp.Div) -> Any:
     """Always of doubles, so that a division by zero is infinity in both."""
     for side in (node.left, node.right):
         require(side, NUMBERS, "/")
-    found = exp.Div(this=as_double(node.left).copy(), expression=as_double(node.right).copy(), typed=True, safe=False)
+    found = exp.Div(
+        this=as_double(node.left).copy(), expression=as_double(node.right).copy(), typed=True, safe=False
+    )
     return typed(found, "float")
 
 
@@ -47,16 +61,22 @@ def negate(node: exp.Neg) -> Any:
 
 
 def power(node: exp.Pow) -> Any:
-    return call("POWER", *(as_double(require(one, NUMBERS, "power")) for one in (node.left, node.right)), kind="float")
+    return call(
+        "POWER", *(as_double(require(one, NUMBERS, "power")) for one in (node.left, node.right)), kind="float"
+    )
 
 
 def rounded(node: exp.Round) -> Any:
     require(node.this, NUMBERS, "round")
     places = node.args.get("decimals")
     if places is not None and whole(places) is None:
-        raise refusal("round to a number of places that is not written out", "it is not known to be equal there")
+        raise refusal(
+            "round to a number of places that is not written out", "it is not known to be equal there"
+        )
     if places is not None and kind_of(node.this) == "int":
-        raise refusal("round of a whole number to places", "it is not known to be equal there", "Leave the places out")
+        raise refusal(
+            "round of a whole number to places", "it is not known to be equal there", "Leave the places out"
+        )
     return call("ROUND", node.this, *([] if places is None else [places]), kind=kind_of(node.this))
 
 
@@ -84,7 +104,11 @@ def sign(node: exp.Sign) -> Any:
 def logarithm(node: exp.Log) -> Any:
     base, source = (10, node.this) if node.expression is None else (whole(node.this), node.expression)
     if base not in (2, 10):
-        raise refusal("log to another base than 2 and 10", "its arguments stand in another order", "Write ln(x) / ln(base)")
+        raise refusal(
+            "log to another base than 2 and 10",
+            "its arguments stand in another order",
+            "Write ln(x) / ln(base)",
+        )
     return call(f"LOG{base}", as_double(require(source, NUMBERS, "log")), kind="float")
 
 
@@ -93,9 +117,14 @@ def _choosing(name: str) -> Callable[[Any], Any]:
 
     def rule(node: Any) -> Any:
         given = [node.this, *node.expressions]
-        kind = next((kind_of(one) for one in given if kind_of(one) != "null"), "null")
+        kinds: list[Kind] = [kind_of(one) for one in given if kind_of(one) != "null"]
+        kind: Kind = kinds[0] if kinds else "null"
         if any(kind_of(one) in ("unknown", "json", "list") for one in given):
-            raise refusal(f"{name.lower()} of values of a type that is not known", "it is not known to be equal", "CAST them")
+            raise refusal(
+                f"{name.lower()} of values of a type that is not known",
+                "it is not known to be equal",
+                "CAST them",
+            )
         found = given[0]
         for one in given[1:]:
             found = coalesce(call(name, found, one, kind=kind), found, one, kind=kind)
@@ -110,12 +139,12 @@ def is_(node: exp.Is) -> Any:
     if isinstance(truth, exp.Null):
         return node
     if not isinstance(truth, exp.Boolean):
-        raise refusal("IS with anything but NULL, TRUE and FALSE", "there is none there", "Write IS NOT DISTINCT FROM")
+        raise refusal(
+            "IS with anything but NULL, TRUE and FALSE", "there is none there", "Write IS NOT DISTINCT FROM"
+        )
     require(node.this, {"bool"}, "IS TRUE")
     said = node.this.copy() if truth.this else exp.Not(this=exp.Paren(this=node.this.copy()))
     return coalesce(said, exp.false(), kind="bool")
-
-
 
 
 def same(node: exp.NullSafeEQ) -> Any:

@@ -23,7 +23,9 @@ def pattern_in_athena(pattern: str) -> str:
             written.append(_escaped(pattern, at, in_class))
         elif in_class:
             if letter == "[" or pattern.startswith("&&", at):
-                raise _unknown(pattern, "'[' and '&&' within a class mean other things there", "Write \\[ for it")
+                raise _unknown(
+                    pattern, "'[' and '&&' within a class mean other things there", "Write \\[ for it"
+                )
             in_class = letter != "]" or at == class_begins
             if letter == "]" and at == class_begins:
                 raise _unknown(pattern, "']' as the first of a class ends it there", "Write \\] for it")
@@ -37,7 +39,11 @@ def pattern_in_athena(pattern: str) -> str:
         elif letter == "$":
             written.append(r"\z")
         elif letter == "(" and pattern.startswith("(?", at) and not pattern.startswith("(?:", at):
-            raise _unknown(pattern, "groups that begin with '(?' differ", "Leave the group unnamed, and give 'i' as the option")
+            raise _unknown(
+                pattern,
+                "groups that begin with '(?' differ",
+                "Leave the group unnamed, and give 'i' as the option",
+            )
         elif letter in "*+?}" and pattern.startswith("+", at + 1):
             raise _unknown(pattern, "a second '+' keeps what it took there", "Leave it out")
         else:
@@ -58,7 +64,9 @@ def _escaped(pattern: str, at: int, in_class: bool) -> str:
         return f"\\{letter}"
     if letter and letter in _PLAIN_ESCAPES:
         return f"\\{letter}"
-    raise _unknown(pattern, f"\\{letter} means something else there", "Write the letters or classes that are meant")
+    raise _unknown(
+        pattern, f"\\{letter} means something else there", "Write the letters or classes that are meant"
+    )
 
 
 def is_anchored(pattern: str) -> bool:
@@ -91,10 +99,15 @@ def replacement_in_athena(replacement: str) -> str:
             at += 1
             follower = replacement[at]
             if not (follower.isascii() and follower.isdigit()) and follower != "\\":
-                raise refusal(f"The replacement {replacement!r}", f"\\{follower} is no group", "Write \\1 to \\9 for groups")
+                raise refusal(
+                    f"The replacement {replacement!r}",
+                    f"\\{follower} is no group",
+                    "Write \\1 to \\9 for groups",
+                )
             if follower.isdigit() and replacement[at + 1 : at + 2].isdigit():
                 raise refusal(
-                    f"The replacement {replacement!r}", "a digit after a group's number is read as part of it there"
+                    f"The replacement {replacement!r}",
+                    "a digit after a group's number is read as part of it there",
                 )
             written.append("\\\\" if follower == "\\" else f"${follower}")
         else:

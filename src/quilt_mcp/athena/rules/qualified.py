@@ -23,7 +23,9 @@ def without_qualify(tree: Any) -> Any:
 
 def _around(select: Any) -> Any:
     if select.args.get("distinct") is not None:
-        raise refusal("DISTINCT with QUALIFY", "there is no QUALIFY there", "Put one into a query around the other")
+        raise refusal(
+            "DISTINCT with QUALIFY", "there is no QUALIFY there", "Put one into a query around the other"
+        )
     condition = select.args["qualify"].this
     order, limit, offset, ctes = (select.args.get(name) for name in ("order", "limit", "offset", "with_"))
     inner = select.copy()
@@ -32,9 +34,10 @@ def _around(select: Any) -> Any:
     names = [one.alias_or_name for one in inner.expressions]
     inner.append("expressions", _named(_projected(condition, inner), _KEPT))
     terms: list[Any] = []
-    for number, one in enumerate(order.expressions if order is not None else ()):
+    given: list[Any] = [] if order is None else order.expressions
+    for number, one in enumerate(given):
         term = one.copy()
-        known = one.this.name if isinstance(one.this, exp.Column) and not one.this.table else None
+        known = str(one.this.name) if isinstance(one.this, exp.Column) and not one.this.table else ""
         if known not in names:
             known = f"_order_{number}"
             inner.append("expressions", _named(one.this, known))

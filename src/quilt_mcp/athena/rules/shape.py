@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
+from typing import cast as cast_type
 
 from sqlglot import exp
 
@@ -16,9 +17,17 @@ _NO_ORDER: Final = "which value is taken depends on the order that rows are read
 _APPROXIMATE: Final = "there is only an approximation there"
 _QUANTILE: Final = (_APPROXIMATE, "Write approx_percentile in Athena's own SQL, if that will do")
 REFUSED: Final[Mapping[type[Any], tuple[str, str, str]]] = {
-    exp.Pivot: ("PIVOT and UNPIVOT", "there is none there", "Write sum(CASE WHEN .. THEN .. END) for each value"),
+    exp.Pivot: (
+        "PIVOT and UNPIVOT",
+        "there is none there",
+        "Write sum(CASE WHEN .. THEN .. END) for each value",
+    ),
     exp.Columns: ("COLUMNS(..)", "there is none there", "Name the columns"),
-    exp.TableSample: ("SAMPLE", "other rows are taken there each time", "Use ORDER BY md5(logical_key) LIMIT n"),
+    exp.TableSample: (
+        "SAMPLE",
+        "other rows are taken there each time",
+        "Use ORDER BY md5(logical_key) LIMIT n",
+    ),
     exp.SimilarTo: ("SIMILAR TO", "there is none there", "Use regexp_full_match"),
     exp.First: ("first", _NO_ORDER, "Use any_value, or arg_min(x, order)"),
     exp.Last: ("last", _NO_ORDER, "Use arg_max(x, order)"),
@@ -42,8 +51,16 @@ REFUSED: Final[Mapping[type[Any], tuple[str, str, str]]] = {
     exp.Map: ("MAP", "it is made and shown otherwise there", "Select the values as columns"),
     exp.ToMap: ("MAP {..}", "it is made and shown otherwise there", "Select the values as columns"),
     exp.Struct: ("A struct", "its fields lose their names there", "Select the values as columns"),
-    exp.Explode: ("unnest in SELECT", "it makes one row of the longest list there", "Write FROM t, UNNEST(list) AS u(x)"),
-    exp.GenerateSeries: ("range and generate_series", "the column's name is lost there", "Write UNNEST over a list"),
+    exp.Explode: (
+        "unnest in SELECT",
+        "it makes one row of the longest list there",
+        "Write FROM t, UNNEST(list) AS u(x)",
+    ),
+    exp.GenerateSeries: (
+        "range and generate_series",
+        "the column's name is lost there",
+        "Write UNNEST over a list",
+    ),
     exp.Transform: ("list_transform", "lambdas are not translated", "UNNEST the list and group again"),
     exp.ArrayFilter: ("list_filter", "lambdas are not translated", "UNNEST the list and use WHERE"),
     exp.Lambda: ("A lambda", "lambdas are not translated", "UNNEST the list"),
@@ -56,7 +73,11 @@ REFUSED: Final[Mapping[type[Any], tuple[str, str, str]]] = {
     exp.ByteString: ("E'..'", "there is none there", "Write the letters themselves"),
     exp.RawString: ("$$..$$", "there is none there", "Write '..'"),
     exp.Lateral: ("LATERAL", "it is not known to be equal there", "Join, or use UNNEST"),
-    exp.RegexpSplit: ("string_split_regex", "the pieces differ at empty matches", "Use regexp_extract_all, or split by text"),
+    exp.RegexpSplit: (
+        "string_split_regex",
+        "the pieces differ at empty matches",
+        "Use regexp_extract_all, or split by text",
+    ),
     exp.Summarize: ("SUMMARIZE", "there is none there", "Select count, min, max and avg"),
     exp.GroupingSets: ("GROUPING SETS", "it is not known to be equal there", "UNION ALL the groupings"),
     exp.Rollup: ("ROLLUP", "it is not known to be equal there", "UNION ALL the groupings"),
@@ -73,7 +94,10 @@ REFUSED_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "age": ("an interval is spelled otherwise there", "Write date_diff('day', a, b)"),
     "hash": ("there is none there", "Use md5(..)"),
     "printf": ("there is none there", "Join with ||"),
-    "regexp_split_to_array": ("the pieces differ at empty matches", "Use regexp_extract_all, or split by text"),
+    "regexp_split_to_array": (
+        "the pieces differ at empty matches",
+        "Use regexp_extract_all, or split by text",
+    ),
     "list_slice": ("places are counted otherwise there", "Write list[2:3]"),
     "json_valid": ("there is none there", "Metadata is JSON always"),
     "json_contains": ("there is none there", "Compare metadata->>'key'"),
@@ -87,7 +111,22 @@ REFUSED_NAMES: Final[Mapping[str, tuple[str, str]]] = {
 }
 _LONGEST_HEADING: Final = 60
 _SELECT: Final = frozenset(
-    "kind expressions distinct from_ joins where group having qualify order limit offset with_ operation_modifiers".split()
+    [
+        "kind",
+        "expressions",
+        "distinct",
+        "from_",
+        "joins",
+        "where",
+        "group",
+        "having",
+        "qualify",
+        "order",
+        "limit",
+        "offset",
+        "with_",
+        "operation_modifiers",
+    ]
 )
 _TABLE: Final = frozenset({"this", "alias"})
 _GROUP: Final = frozenset({"expressions", "all", "totals"})
@@ -96,7 +135,8 @@ _GROUP: Final = frozenset({"expressions", "all", "totals"})
 def check(tree: Any) -> None:
     """Raises NotSupported for what is refused whatever it is about."""
     for node in tree.walk():
-        if (found := REFUSED.get(type(node))) is not None:
+        kind = cast_type("Any", type(node))
+        if (found := REFUSED.get(kind)) is not None:
             raise refusal(*found)
         if isinstance(node, exp.Anonymous) and (told := REFUSED_NAMES.get(node.name.lower())) is not None:
             raise refusal(node.name.lower(), *told)
@@ -115,7 +155,9 @@ def _check_clause(node: Any) -> None:
                 raise refusal(f"* with {', '.join(sorted(given))}", "there is none there", "Name the columns")
         case exp.SetOperation():
             if given & {"by_name", "side", "kind", "on"}:
-                raise refusal("UNION BY NAME", "there is none there", "Name the columns on both sides in one order")
+                raise refusal(
+                    "UNION BY NAME", "there is none there", "Name the columns on both sides in one order"
+                )
         case exp.Join():
             _check_join(node, given)
         case exp.With() if node.args.get("recursive"):
@@ -126,11 +168,19 @@ def _check_clause(node: Any) -> None:
         case exp.LimitOptions() | exp.Fetch():
             raise refusal("LIMIT with a share or with ties", "there is none there", "Write a number")
         case exp.Group() if given - _GROUP:
-            raise refusal("GROUP BY with more than columns", "it is not known to be equal there", "UNION ALL the groupings")
+            raise refusal(
+                "GROUP BY with more than columns",
+                "it is not known to be equal there",
+                "UNION ALL the groupings",
+            )
         case exp.Tuple() if not isinstance(node.parent, exp.In | exp.Values | exp.Distinct):
-            raise refusal("A row of values", "its fields lose their names there", "Select the values as columns")
+            raise refusal(
+                "A row of values", "its fields lose their names there", "Select the values as columns"
+            )
         case exp.Unnest() if given - {"expressions", "alias"} or len(node.expressions) != 1:
-            raise refusal("UNNEST of several, or with an ordinality", "it is not known to be equal", "UNNEST one list")
+            raise refusal(
+                "UNNEST of several, or with an ordinality", "it is not known to be equal", "UNNEST one list"
+            )
         case exp.Table():
             _check_table(node, given)
         case exp.Ordered() if node.args.get("with_fill"):
@@ -141,7 +191,11 @@ def _check_clause(node: Any) -> None:
 
 def _check_join(node: Any, given: set[str]) -> None:
     method, kind = str(node.args.get("method") or "").upper(), str(node.args.get("kind") or "").upper()
-    if method in ("ASOF", "POSITIONAL") or kind in ("ASOF", "POSITIONAL") or given & {"global_", "match_condition", "pivots"}:
+    if (
+        method in ("ASOF", "POSITIONAL")
+        or kind in ("ASOF", "POSITIONAL")
+        or given & {"global_", "match_condition", "pivots"}
+    ):
         raise refusal(f"{method or kind} JOIN", "there is none there", "Use a window, or a condition in ON")
 
 
@@ -166,7 +220,11 @@ def before_names(tree: Any) -> None:
         order, distinct = select.args.get("order"), select.args.get("distinct")
         if order is not None and len(order.expressions) == 1:
             [one] = order.expressions
-            if one.this.name.upper() == "ALL" and isinstance(one.this, exp.Column | exp.Var) and not _is_quoted(one.this):
+            if (
+                one.this.name.upper() == "ALL"
+                and isinstance(one.this, exp.Column | exp.Var)
+                and not _is_quoted(one.this)
+            ):
                 select.meta["order_all"] = one.copy()
                 select.set("order", None)
         if distinct is not None and distinct.args.get("on") is not None:
@@ -227,11 +285,14 @@ def _ordered(like: Any, place: int) -> Any:
     return found
 
 
+def _is_query(node: Any) -> bool:
+    return isinstance(node, exp.Query)
+
+
 def _is_aggregate(projection: Any) -> bool:
     """Whether there is an aggregate in it that is not one over a window."""
     return any(
-        isinstance(node, exp.AggFunc) and not _is_over(node)
-        for node in projection.walk(prune=lambda node: isinstance(node, exp.Query))
+        isinstance(node, exp.AggFunc) and not _is_over(node) for node in projection.walk(prune=_is_query)
     )
 
 
@@ -244,15 +305,25 @@ def _is_over(node: Any) -> bool:
 
 def spell_lists(tree: Any) -> frozenset[int]:
     """Lists among the columns of the answer become JSON text. Which they are."""
-    found = [n for n, one in enumerate(tree.expressions) if isinstance(tree, exp.Select) and kind_of(one) == "list"]
+    found = [
+        n for n, one in enumerate(tree.expressions) if isinstance(tree, exp.Select) and kind_of(one) == "list"
+    ]
     if isinstance(tree, exp.SetOperation) and any(kind_of(one) == "list" for one in tree.selects):
-        raise refusal("A list as a column of UNION", "lists are spelled otherwise there", "Write array_to_string(list, ',')")
+        raise refusal(
+            "A list as a column of UNION",
+            "lists are spelled otherwise there",
+            "Write array_to_string(list, ',')",
+        )
     if found and tree.args.get("distinct") is not None:
-        raise refusal("A list as a column of DISTINCT", "lists are spelled otherwise there", "Write array_to_string(list, ',')")
+        raise refusal(
+            "A list as a column of DISTINCT",
+            "lists are spelled otherwise there",
+            "Write array_to_string(list, ',')",
+        )
     for n in found:
         one = tree.expressions[n]
         spelled = call("JSON_FORMAT", cast(one.unalias(), "JSON", "json"), kind="text")
-        one.replace(exp.Alias(this=spelled, alias=exp.to_identifier(one.alias_or_name, quoted=True)))
+        one.replace(exp.Alias(this=spelled, alias=_name(one.alias_or_name)))
     return frozenset(found)
 
 
@@ -263,7 +334,7 @@ def place_tables(tree: Any, locate: Locate, *, names_registry: bool) -> None:
         name = table.name
         if name in ctes or name not in FOUR_TABLES or table.args.get("db") is not None:
             continue
-        alias = exp.TableAlias(this=exp.to_identifier(table.alias_or_name, quoted=True))
+        alias = exp.TableAlias(this=_name(table.alias_or_name))
         places = locate(name)
         if len(places) == 1 and not names_registry:
             table.replace(_table(places[0], alias))
@@ -275,13 +346,17 @@ def place_tables(tree: Any, locate: Locate, *, names_registry: bool) -> None:
         table.replace(exp.Subquery(this=union, alias=alias))
 
 
+def _name(text: str) -> Any:
+    return exp.Identifier(this=text, quoted=True)
+
+
 def _table(place: Any, alias: Any) -> Any:
-    parts = [exp.to_identifier(one, quoted=True) if one else None for one in (place.table, place.database, place.catalog)]
+    parts: list[Any] = [_name(one) if one else None for one in (place.table, place.database, place.catalog)]
     return exp.Table(this=parts[0], db=parts[1], catalog=parts[2], alias=alias)
 
 
 def _selected(name: str, place: Any, names_registry: bool) -> Any:
-    columns: list[Any] = [exp.column(exp.to_identifier(one, quoted=True)) for one in FOUR_TABLES[name]]
+    columns: list[Any] = [exp.column(_name(one)) for one in FOUR_TABLES[name]]
     if names_registry:
         columns.append(exp.alias_(exp.Literal.string(place.registry or ""), REGISTRY, quoted=True))
     return exp.Select(expressions=columns).from_(_table(place, None))

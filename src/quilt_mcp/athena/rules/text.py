@@ -38,14 +38,22 @@ _TEXT: Final = {"text"}
 def _literal(node: Any, what: str) -> str:
     found = literal_text(node)
     if found is None:
-        raise refusal(f"{what} that is not written out", "it has to be looked at to be translated", "Write it as a literal")
+        raise refusal(
+            f"{what} that is not written out",
+            "it has to be looked at to be translated",
+            "Write it as a literal",
+        )
     return found
 
 
 def _pattern(node: Any, options: Any = None) -> Any:
     options_text = "" if options is None else _literal(options, "Options of a regular expression")
     if options_text not in ("", "i", "c"):
-        raise refusal(f"The options {options_text!r} of a regular expression", "only 'i' is the same there", "Leave them out")
+        raise refusal(
+            f"The options {options_text!r} of a regular expression",
+            "only 'i' is the same there",
+            "Leave them out",
+        )
     flag = "(?i)" if options_text == "i" else ""
     return text(flag + pattern_in_athena(_literal(node, "A regular expression")))
 
@@ -170,7 +178,9 @@ def split_part(node: exp.SplitPart) -> Any:
         raise refusal("split_part by '' or by a number that is 0 or not written out", "it is an error there")
     source = require(node.this, _TEXT, "split_part")
     if place > 0:
-        return _empty_for_none(source, call("SPLIT_PART", source, text(separator), number(place), kind="text"))
+        return _empty_for_none(
+            source, call("SPLIT_PART", source, text(separator), number(place), kind="text")
+        )
     parts = call("SPLIT", source, text(separator), kind="list")
     return _empty_for_none(source, call("ELEMENT_AT", parts, number(place), kind="text"))
 
@@ -208,7 +218,12 @@ def contains(node: Any) -> Any:
 
 
 def starts_with(source: Any, beginning: Any) -> Any:
-    return call("STARTS_WITH", require(source, _TEXT, "starts_with"), require(beginning, _TEXT, "starts_with"), kind="bool")
+    return call(
+        "STARTS_WITH",
+        require(source, _TEXT, "starts_with"),
+        require(beginning, _TEXT, "starts_with"),
+        kind="bool",
+    )
 
 
 def ends_with(source: Any, ending: Any) -> Any:
@@ -217,7 +232,10 @@ def ends_with(source: Any, ending: Any) -> Any:
     written = literal_text(ending)
     if written is not None:
         return _like(source, text("%" + escaped_for_like(written)))
-    size, more = call("LENGTH", source, kind="int"), call("LENGTH", require(ending, _TEXT, "ends_with"), kind="int")
+    size, more = (
+        call("LENGTH", source, kind="int"),
+        call("LENGTH", require(ending, _TEXT, "ends_with"), kind="int"),
+    )
     start = exp.Add(this=exp.Sub(this=size, expression=more), expression=number(1))
     return binary(exp.EQ, call("SUBSTR", source, start, kind="text"), ending)
 
@@ -245,7 +263,9 @@ def ilike(node: exp.ILike) -> Any:
 
 
 def glob(node: exp.Glob) -> Any:
-    return _like(require(node.this, _TEXT, "GLOB"), text(like_pattern(_literal(node.expression, "GLOB's pattern"))))
+    return _like(
+        require(node.this, _TEXT, "GLOB"), text(like_pattern(_literal(node.expression, "GLOB's pattern")))
+    )
 
 
 def regexp_like(node: exp.RegexpLike) -> Any:
@@ -254,7 +274,9 @@ def regexp_like(node: exp.RegexpLike) -> Any:
 
 
 def regexp_ilike(node: exp.RegexpILike) -> Any:
-    return call("REGEXP_LIKE", require(node.this, _TEXT, "~*"), _pattern(node.expression, text("i")), kind="bool")
+    return call(
+        "REGEXP_LIKE", require(node.this, _TEXT, "~*"), _pattern(node.expression, text("i")), kind="bool"
+    )
 
 
 def regexp_full_match(node: Any) -> Any:
@@ -271,18 +293,26 @@ def regexp_replace(node: exp.RegexpReplace) -> Any:
     options_text = "" if options is None else _literal(options, "Options of a regular expression")
     if "g" not in options_text and not is_anchored(pattern):
         raise refusal(
-            "regexp_replace without 'g'", "the first alone is replaced here, and all there", "Give 'g' as the fourth argument"
+            "regexp_replace without 'g'",
+            "the first alone is replaced here, and all there",
+            "Give 'g' as the fourth argument",
         )
     rest = options_text.replace("g", "")
     replacement = replacement_in_athena(_literal(node.args["replacement"], "A replacement"))
     source = require(node.this, _TEXT, "regexp_replace")
-    return call("REGEXP_REPLACE", source, _pattern(node.expression, text(rest)), text(replacement), kind="text")
+    return call(
+        "REGEXP_REPLACE", source, _pattern(node.expression, text(rest)), text(replacement), kind="text"
+    )
 
 
 def regexp_extract(node: exp.RegexpExtract) -> Any:
     group = 0 if node.args.get("group") is None else whole(node.args["group"])
     if group is None:
-        raise refusal("regexp_extract with named groups", "there are no structs of them there", "Give the number of one group")
+        raise refusal(
+            "regexp_extract with named groups",
+            "there are no structs of them there",
+            "Give the number of one group",
+        )
     source = require(node.this, _TEXT, "regexp_extract")
     pattern = _pattern(node.expression, node.args.get("parameters"))
     return _empty_for_none(source, call("REGEXP_EXTRACT", source, pattern, number(group), kind="text"))
@@ -290,7 +320,11 @@ def regexp_extract(node: exp.RegexpExtract) -> Any:
 
 def regexp_extract_all(node: exp.RegexpExtractAll) -> Any:
     if whole(node.args.get("group")) not in (None, 0) or node.args.get("parameters") is not None:
-        raise refusal("regexp_extract_all of a group", "a group that fits nothing is '' here and NULL there", "Take group 0")
+        raise refusal(
+            "regexp_extract_all of a group",
+            "a group that fits nothing is '' here and NULL there",
+            "Take group 0",
+        )
     source = require(node.this, _TEXT, "regexp_extract_all")
     return call("REGEXP_EXTRACT_ALL", source, _pattern(node.expression), kind="list")
 
@@ -313,6 +347,10 @@ def _digest(name: str) -> Callable[[Any], Any]:
         return call("LOWER", call("TO_HEX", digest, kind="text"), kind="text")
 
     return rule
+
+
+def _strlen(source: Any) -> Any:
+    return call("LENGTH", _bytes_of(source, "strlen"), kind="int")
 
 
 def sha2(node: exp.SHA2) -> Any:
@@ -354,7 +392,7 @@ RULES: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
     exp.SHA2: sha2,
 }
 NAMED: Final[Mapping[str, Callable[..., Any]]] = {
-    "strlen": lambda source: call("LENGTH", _bytes_of(source, "strlen"), kind="int"),
+    "strlen": _strlen,
     "suffix": ends_with,
     "prefix": starts_with,
 }
