@@ -22,6 +22,7 @@ DEPENDENCIES = {
     "httpx2": "httpx2",
     "obstore": "obstore.store",
     "boto3": "boto3",
+    "sqlglot": "sqlglot",
 }
 PROBE = """
 import time

@@ -157,7 +157,7 @@ OPTIONS: tuple[Option, ...] = (
         "QUILT_MCP_ATHENA_CATALOG",
         "text",
         "AwsDataCatalog",
-        "Catalog of Athena that names without one are of. Queries may name this one, AwsDataCatalog and a stack's Tabulator only.",
+        "Catalog of Athena that names without one are of. Queries may name it, AwsDataCatalog and a stack's Tabulator alone.",
     ),
     Option(
         "athena_output",

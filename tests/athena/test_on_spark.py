@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
+
 from athena import corpus
 from athena.four_tables import duckdb_with_rows, rows_of
 from athena.on_spark import PYTHON, Spark, in_sparks_words, spark
-
 from quilt_mcp.athena.tables import tables_of
 from quilt_mcp.athena.translate import translate
 

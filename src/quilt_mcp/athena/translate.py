@@ -131,8 +131,8 @@ class Translated:
 
 
 def translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> Translated:
-    """Raises NotSupported, with the reason and a way out, for what cannot be said with the same meaning; InvalidArgument for what
-    is no query, ColumnNotFound, TooLarge. Nothing but the four tables may be named."""
+    """Nothing but the four tables may be named. Raises NotSupported, with the reason and a way out, for what cannot be said with
+    the same meaning; InvalidArgument for what is no query, ColumnNotFound, TooLarge."""
     if len(sql.encode("utf-8", "replace")) > MOST_TEXT:
         raise TooLarge(
             "The query is longer than 64 KiB.",
