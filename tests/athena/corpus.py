@@ -177,12 +177,84 @@ select p.pkg_name, count(e.logical_key) files, coalesce(sum(e.size), 0) bytes fr
 select lower(split_part(logical_key, '.', -1)) ext, count(*) n, sum(size) s from package_entry where size is not null group by ext order by s desc nulls last, ext
 select hash_value, count(*) from package_entry where hash_value is not null group by hash_value having count(*) > 1
 select regexp_extract(logical_key, '^([^/]+)/', 1) folder, count(*) from package_entry group by folder order by folder
+select (metadata::json)->>'plate', json_array_length(metadata::json, 'tags') from package_manifest
+select json_array_length(cast(metadata as json)) from package_manifest
+select 1 / 0, -1 / 0, size / 0 from package_entry where size > 0
+SELECT Logical_Key AS K, SIZE FROM Package_Entry E WHERE e.Size > 50 ORDER BY k, e.top_hash
+select size * 2 as d, d + 1 from package_entry
+select upper(logical_key) as logical_key from package_entry where logical_key like 'data/%'
+select -size as size from package_entry where size > 3 order by size
+select lower(hash_type) as hash_type, count(*) from package_entry group by hash_type
+select size % 10 as size, count(*) from package_entry group by size
+select hash_type, sum(size) as size from package_entry group by hash_type having size > 100
+select max(size) as size from package_entry having max(size) > 1
+(select pkg_name from package_tag order by pkg_name, tag_name limit 1) union all (select pkg_name from package_revision order by pkg_name, timestamp limit 2)
+select pkg_name from package_tag union all (select pkg_name from package_revision union select 'x')
+select * from package_tag limit 0
+select 'it''s', 'back\slash', 'ü', '%_', ''
+select hash_type, sum(sum(size)) over (order by hash_type) from package_entry group by hash_type
+select top_hash, count(*) n from package_entry group by top_hash qualify row_number() over (order by count(*) desc, top_hash) = 1
+select pkg_name from package_tag except all select pkg_name from package_revision
+select pkg_name from package_tag intersect all select pkg_name from package_revision
+with x as (select split(logical_key, '/') parts from package_entry) select u.p from x, unnest(parts) as u(p)
+with x as (select split(logical_key, '/') parts from package_entry) select len(parts), parts[1] from x
+with x as (select metadata->>'plate' p from package_manifest) select p || 'x', try_cast(p as int) from x
+with x as (select count_if(size > 3) c, arg_max(logical_key, size) k from package_entry) select c + 1, upper(k) from x
+select u.p || '!', length(u.p) from package_entry, unnest(split(logical_key, '/')) as u(p)
+with x as (select logical_key k from package_entry order by logical_key limit 3) select count(*), min(k) from x
+select count(distinct hash_type) filter (where size > 3) from package_entry
+select nth_value(logical_key, 2) over (partition by top_hash order by logical_key rows between unbounded preceding and unbounded following) from package_entry
+select cbrt(size), sha1(logical_key) from package_entry where size < 2000
+select top_hash, max(case when logical_key like '%.csv' then size end) from package_entry group by top_hash
+select e.* from package_entry e join package_tag t using (top_hash) where t.tag_name = 'latest'
+select * from package_tag t join package_manifest m using (top_hash)
+select * from package_tag t join package_manifest m on t.top_hash = m.top_hash
+select a.tag_name, b.tag_name from package_tag a join package_tag b on a.pkg_name = b.pkg_name and a.tag_name < b.tag_name
+select top_hash[:12], left(top_hash, 7) from package_tag
+select 'quilt+s3://b#package=' || pkg_name || '@' || top_hash from package_tag
+select timestamp::date d, count(*) from package_revision group by d order by d
+select date_trunc('month', timestamp)::date, count(*) from package_revision group by 1 order by 1
+select split_part(pkg_name, '/', 1) ns, count(distinct pkg_name) from package_revision group by ns
+select extract(week from timestamp), extract(isodow from timestamp) from package_revision
+select 1 where exists (from package_tag where tag_name = 'nope')
+select case when metadata is null then 'none' else 'some' end, count(*) from package_entry group by 1
+select sum(size) / count(*), sum(size) * 1.0 / count(*) from package_entry
+select round(avg(size), 2), round(sum(size) / 1e6, 3) from package_entry
+select size > 50 and hash_type = 'SHA256', size > 50 or hash_type is null, not (size > 50) from package_entry
+select (size > 50) = (size > 90), coalesce(size > 50, false) from package_entry
+select min(timestamp), max(timestamp) - interval 1 day from package_revision
+select physical_key, regexp_extract(physical_key, 's3://([^/]+)/(.*?)(\?versionId=.*)?$', 2) from package_entry
+select regexp_extract(physical_key, 'versionId=(.+)$', 1) v from package_entry where physical_key like '%versionId%'
+select try_cast(split_part(split_part(logical_key, '_', 2), '.', 1) as integer) from package_entry
+select array_agg(distinct hash_type) is null from package_entry
+select list(distinct hash_type order by hash_type) from package_entry
+select count(*) from package_entry where (metadata->'n') is not null
+select json_exists(metadata, '$.owner'), json_exists(metadata, 'nothing') from package_manifest
+select count(*) over (partition by hash_type order by size range between unbounded preceding and current row) from package_entry
+select unnest from (select 1 as unnest)
+select "size" from "package_entry" where "logical_key" = 'README.md'
+select sum(s) from (select size s from package_entry union all select 5)
+select t1.n from (select 1 n) t1 left join (select 2 n) t2 on t1.n = t2.n where t2.n is null
 """.strip().splitlines()
 """Where the last ORDER BY is total, or there is none."""
 
-SPARK_LACKS = {
-    "select top_hash, array_agg(size order by size desc, logical_key) from package_entry group by top_hash": "an order of lists",
-}
+SPARK_LACKS = frozenset(
+    """
+select top_hash, array_agg(size order by size desc, logical_key) from package_entry group by top_hash
+select list(distinct hash_type order by hash_type) from package_entry
+select 1 / 0, -1 / 0, size / 0 from package_entry where size > 0
+select count(*) from package_entry where (metadata->'n') is not null
+select json_exists(metadata, '$.owner'), json_exists(metadata, 'nothing') from package_manifest
+""".strip().splitlines()
+)
+"""Lists in an order, infinities, and a null of JSON that is not NULL."""
+SQLITE_LACKS = frozenset(
+    """
+(select pkg_name from package_tag order by pkg_name, tag_name limit 1) union all (select pkg_name from package_revision order by pkg_name, timestamp limit 2)
+select pkg_name from package_tag except all select pkg_name from package_revision
+select pkg_name from package_tag intersect all select pkg_name from package_revision
+""".strip().splitlines()
+)
 
 REFUSED = r"""
 select first(logical_key) from package_entry | first
@@ -282,6 +354,15 @@ select log(3, size) from package_entry | log
 select logical_key from package_entry where size > all (select size from package_entry where size < 50) | ANY and ALL
 select logical_key from package_entry where size < any (select size from package_entry) | ANY and ALL
 select max(size, 3) from package_entry | min and max
+select 'x' || metadata->>'owner' from package_manifest | after ||
+select 1 from package_manifest where metadata->>'ok' | condition
+select 1 from package_entry where size | condition
+select not size from package_entry | condition
+select case when size then 1 end from package_entry | condition
+select size > 3 and logical_key from package_entry | condition
+select logical_key + 1 from package_entry | text + int
+select sum(logical_key) from package_entry | sum
+select list(size)[1] || 'x' from package_entry | ||
 select arg_max(logical_key, size, 3) from package_entry | max_by
 """.strip().splitlines()
 """After the bar: what the refusal names."""

@@ -70,6 +70,10 @@ def _said(node: Any) -> Any:
             return exp.Anonymous(
                 this="UNHEX", expressions=[exp.Anonymous(this="SHA2", expressions=[node.this, number(256)])]
             )
+        case exp.SHA() | exp.SHA1Digest():
+            return exp.Anonymous(
+                this="UNHEX", expressions=[exp.Anonymous(this="SHA1", expressions=[node.this])]
+            )
         case exp.DayOfWeekIso():
             return exp.Paren(
                 this=exp.Add(

@@ -24,6 +24,7 @@ from sqlglot.tokenizer_core import TokenType
 from quilt_mcp.athena.functions import ALLOWED, NO_FUNCTIONS
 from quilt_mcp.athena.rules import comparing, groups, json_values, lists, moments, numbers, shape, text
 from quilt_mcp.athena.rules.arguments import check_arguments
+from quilt_mcp.athena.rules.columns import Columns
 from quilt_mcp.athena.rules.qualified import without_qualify
 from quilt_mcp.athena.rules.refusal import refusal
 from quilt_mcp.athena.tables import FOUR_TABLES, REGISTRY, Locate
@@ -121,8 +122,8 @@ class _Told(DuckDB):
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """``headings`` as the query has them. ``warnings``: what differs in spite of all. ``lists``: columns that come as JSON text of
-    a list, as Athena's own spelling of lists cannot be read back."""
+    """``headings`` as the query has them. ``warnings``: what differs in spite of all. ``lists``: columns that come as JSON text
+    of a list, as Athena's own spelling of lists cannot be read back."""
 
     sql: str
     headings: tuple[str, ...]
@@ -174,7 +175,7 @@ def _translate(sql: str, locate: Locate, parameters: Mapping[str, Any] | Sequenc
     tree = without_qualify(tree)
     tree = annotate_types(tree, schema=schema, dialect=_Told())
     warnings = _warnings(tree)
-    tree = _visit(tree)
+    tree = _visit(tree, Columns())
     found_lists = shape.spell_lists(tree)
     shape.place_tables(tree, locate, names_registry=names_registry)
     made = tree.sql("athena", identify=True, unsupported_level=ErrorLevel.RAISE, comments=False)
@@ -274,15 +275,16 @@ def literal_of(value: Any, name: str) -> Any:
             )
 
 
-def _visit(node: Any) -> Any:
+def _visit(node: Any, columns: Columns) -> Any:
     """From the leaves up."""
-    for name, value in list(node.args.items()):
+    for name, value in columns.parts(node):
         if isinstance(value, exp.Expr):
-            node.set(name, _visit(value))
+            node.set(name, _visit(value, columns))
         elif isinstance(value, list):
             given: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
-            node.set(name, [_visit(one) if isinstance(one, exp.Expr) else one for one in given])
+            node.set(name, [_visit(one, columns) if isinstance(one, exp.Expr) else one for one in given])
     made = _made(node)
+    columns.note(made)
     if made is not node:
         if made.parent is not None:
             made = made.copy()

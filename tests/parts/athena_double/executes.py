@@ -168,7 +168,7 @@ def _said(node: Any, unnested: Mapping[str, tuple[str, ...]]) -> Any:
             return exp.Subquery(
                 this=exp.Select(expressions=names).from_(values), alias=exp.TableAlias(this=alias.this.copy())
             )
-        case exp.Div() if any(isinstance(one, exp.Cast) for one in (node.left, node.right)):
+        case exp.Div() if any(one.name == "TRINO_CAST" for one in (node.left, node.right)):
             return _called("TRINO_DIVIDE", node.left, node.right)
         case exp.Div():
             return exp.Div(this=node.left, expression=node.right, typed=True, safe=True)
@@ -185,8 +185,13 @@ def _said(node: Any, unnested: Mapping[str, tuple[str, ...]]) -> Any:
             return _called("TRINO_LISTAGG", value, flag, separator, *_keys(node.expression))
         case exp.Anonymous() if node.name.upper() == "ARRAY_AGG":
             [value] = node.expressions
+            is_distinct = isinstance(value, exp.Distinct)
+            value = value.expressions[0] if is_distinct else value
             keys = _keys(value) if isinstance(value, exp.Order) else []
-            return _called("TRINO_ARRAY_AGG", value.this if isinstance(value, exp.Order) else value, *keys)
+            value = value.this if isinstance(value, exp.Order) else value
+            if isinstance(value, exp.Distinct):
+                is_distinct, value = True, value.expressions[0]
+            return _called("TRINO_ARRAY_AGG", value, exp.Literal.number(1 if is_distinct else 0), *keys)
         case exp.If() if not isinstance(node.parent, exp.Case):
             return _called(
                 "TRINO_IF",

@@ -280,6 +280,7 @@ SCALARS: dict[str, Callable[..., Any]] = {
     "TRUNCATE": strict(lambda value: float(math.trunc(value))),
     "POWER": strict(lambda base, by: float(base) ** by),
     "SQRT": strict(math.sqrt),
+    "CBRT": strict(math.cbrt),
     "EXP": strict(math.exp),
     "LN": strict(math.log),
     "LOG2": strict(math.log2),
@@ -381,8 +382,13 @@ class _Sorted:
 
 
 class _ArrayAgg(_Sorted):
+    """(value, is_distinct, keys...)"""
+
     def finalize(self) -> Any:
-        return _json(self.values(1)) if self._rows else None
+        found = self.values(2)
+        if self._rows and self._rows[0][1]:
+            found = list(dict.fromkeys(found))
+        return _json(found) if self._rows else None
 
 
 class _ListAgg(_Sorted):

@@ -95,6 +95,32 @@ def _check(left: Any, right: Any) -> None:
     )
 
 
+def joined(node: Any) -> Any:
+    """AND, OR, WHERE and HAVING, and what CASE asks: of truth alone."""
+    for one in (node.this, node.args.get("expression")):
+        if one is not None:
+            _true_or_false(one)
+    return node
+
+
+def negated(node: exp.Not) -> Any:
+    _true_or_false(node.this)
+    return typed(node, "bool")
+
+
+def chosen(node: exp.If) -> Any:
+    if not (isinstance(node.parent, exp.Case) and node.parent.this is not None):
+        _true_or_false(node.this)
+    return node
+
+
+def _true_or_false(node: Any) -> None:
+    if kind_of(node) not in ("bool", "null", "unknown"):
+        raise refusal(
+            f"A condition that is {a_kind(kind_of(node))}", "there is none there", "Compare it with something"
+        )
+
+
 def casted(node: Any) -> Any:
     """CAST and TRY_CAST."""
     name, to = node.to.this.name, kind_of_type(node.to)
@@ -205,6 +231,12 @@ RULES: Final[Mapping[type[Any], Callable[[Any], Any]]] = {
     exp.NullSafeNEQ: compared,
     exp.Between: between,
     exp.In: among,
+    exp.And: joined,
+    exp.Or: joined,
+    exp.Where: joined,
+    exp.Having: joined,
+    exp.Not: negated,
+    exp.If: chosen,
     exp.Cast: casted,
     exp.TryCast: casted,
 }

@@ -76,6 +76,8 @@ def _key(name: str) -> str:
 
 
 def _source(node: Any) -> Any:
+    if isinstance(node.this, exp.DPipe):
+        raise refusal("->> after ||", "text that is no JSON is NULL there", "Put x->>'key' in parentheses")
     return require(node.this, {"text", "json"}, "JSON")
 
 

@@ -150,6 +150,10 @@ def as_text(node: Any, where: str) -> Any:
     )
 
 
+def is_list_of_text(node: Any) -> bool:
+    return isinstance(node, exp.Anonymous) and node.name in ("SPLIT", "REGEXP_EXTRACT_ALL")
+
+
 def a_kind(kind: Kind) -> str:
     names = {
         "unknown": "a value of a type that is not known",

@@ -11,6 +11,7 @@ from quilt_mcp.athena.rules.kinds import (
     call,
     coalesce,
     either,
+    is_list_of_text,
     is_null,
     kind_of,
     literal_text,
@@ -33,7 +34,8 @@ def element(source: Any, place: Any) -> Any:
             "it is an error there",
             "Write the place",
         )
-    return call("ELEMENT_AT", require(source, _LIST, "An element"), number(at), kind="text")
+    require(source, _LIST, "An element")
+    return call("ELEMENT_AT", source, number(at), kind="text" if is_list_of_text(source) else "unknown")
 
 
 def bracket(node: exp.Bracket) -> Any:
