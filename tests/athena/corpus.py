@@ -354,6 +354,7 @@ select log(3, size) from package_entry | log
 select logical_key from package_entry where size > all (select size from package_entry where size < 50) | ANY and ALL
 select logical_key from package_entry where size < any (select size from package_entry) | ANY and ALL
 select max(size, 3) from package_entry | min and max
+select trunc(1.55, 1) | decimals
 select 'x' || metadata->>'owner' from package_manifest | after ||
 select 1 from package_manifest where metadata->>'ok' | condition
 select 1 from package_entry where size | condition

@@ -46,6 +46,7 @@ select count(*) filter (where a) from t tablesample bernoulli (10)
 select try(1 / 0), if(a, 1, 2), case when a then 1 end from t
 select * from information_schema.tables
 select call, "unload", prepare from t
+select x'0aff'
 """.strip().splitlines()
 
 REFUSE = r"""
@@ -141,6 +142,7 @@ from t select 1
 with function f(x int) returns int return x select f(1)
 select * from final table (insert into t values (1))
 select #comment
+select N'x'
 """.strip("\n").splitlines()
 
 

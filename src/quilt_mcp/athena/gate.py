@@ -72,6 +72,7 @@ _SHOWN: Final = {
     ),
     *(("CREATE", "TABLE"), ("CREATE", "VIEW")),
 }
+_QUOTED: Final = (TokenType.STRING, TokenType.IDENTIFIER, TokenType.HEX_STRING)
 _QUERIES: Final = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
 _ACTS: Final = (
     *(
@@ -225,7 +226,7 @@ def _check_words(words: list[Word], text: str) -> None:
         raise InvalidArgument(
             "The query cannot be cut into words.", next_step="Write Athena's own SQL."
         ) from error
-    theirs = [one.text for one in tokens if one.token_type in (TokenType.STRING, TokenType.IDENTIFIER)]
+    theirs = [one.text for one in tokens if one.token_type in _QUOTED]
     ours = [one.value for one in words if one.kind in ("text", "name")]
     if ours != theirs:
         raise InvalidArgument(
