@@ -17,7 +17,8 @@ Table = tuple[Mapping[str, str], Sequence[Sequence[Any]]]
 """Columns with their types, and rows. Times are text."""
 _KINDS = {
     **dict.fromkeys(("VARCHAR", "TEXT", "CHAR"), "text"),
-    **dict.fromkeys(("BIGINT", "INT", "SMALLINT", "TINYINT"), "int"),
+    **dict.fromkeys(("INT", "SMALLINT", "TINYINT"), "integer"),
+    "BIGINT": "int",
     **dict.fromkeys(("DOUBLE", "FLOAT"), "float"),
     "DECIMAL": "decimal",
     "DATE": "date",
@@ -96,9 +97,13 @@ class Engine:
 def _type_name(of: Any) -> str | None:
     if of is None or of.this.name in ("UNKNOWN", "NULL", "ARRAY"):
         return None
-    return {"text": "varchar", "int": "bigint", "float": "double", "bool": "boolean"}.get(
-        _KINDS.get(of.this.name, ""), _KINDS.get(of.this.name)
-    )
+    return {
+        "text": "varchar",
+        "int": "bigint",
+        "integer": "integer",
+        "float": "double",
+        "bool": "boolean",
+    }.get(_KINDS.get(of.this.name, ""), _KINDS.get(of.this.name))
 
 
 def _of_values(rows: list[list[Any]], at: int) -> str:

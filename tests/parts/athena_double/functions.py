@@ -194,8 +194,11 @@ def cast(value: Any, kind: str) -> Any:
     match kind:
         case "text":
             return str(value)
-        case "int":
-            return int(value) if isinstance(value, str) else int(_round(value))
+        case "int" | "integer":
+            number = int(value) if isinstance(value, str) else int(_round(value))
+            if not -(1 << 31) <= number < 1 << 31 and kind == "integer":
+                raise ValueError(f"Out of range for integer: {value}")
+            return number
         case "float":
             return float(value)
         case "decimal":
