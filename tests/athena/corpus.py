@@ -235,6 +235,11 @@ select unnest from (select 1 as unnest)
 select "size" from "package_entry" where "logical_key" = 'README.md'
 select sum(s) from (select size s from package_entry union all select 5)
 select t1.n from (select 1 n) t1 left join (select 2 n) t2 on t1.n = t2.n where t2.n is null
+select top_hash, metadata->>'deep' = 'flat', not (metadata->>'deep' = 'flat') from package_manifest
+select top_hash from package_manifest where not (metadata->>'deep' = 'flat')
+select top_hash from package_manifest where metadata->>'deep' <> 'flat' or metadata->>'tags' in ('none', 'x')
+select top_hash from package_manifest where metadata->>'tags' not in ('none')
+select top_hash from package_manifest where metadata->>'tags' not like 'n%'
 """.strip().splitlines()
 """Where the last ORDER BY is total, or there is none."""
 

@@ -135,6 +135,10 @@ def _called(name: str, *given: Any) -> Any:
     return exp.Anonymous(this=name, expressions=list(given))
 
 
+def _is_double(node: Any) -> bool:
+    return node.name == "TRINO_CAST" and node.expressions[1].this == "float"
+
+
 def _text(value: str) -> Any:
     return exp.Literal.string(value)
 
@@ -173,7 +177,7 @@ def _said(node: Any, unnested: Mapping[str, tuple[str, ...]]) -> Any:
             return exp.Subquery(
                 this=exp.Select(expressions=names).from_(values), alias=exp.TableAlias(this=alias.this.copy())
             )
-        case exp.Div() if any(one.name == "TRINO_CAST" for one in (node.left, node.right)):
+        case exp.Div() if any(_is_double(one) for one in (node.left, node.right)):
             return _called("TRINO_DIVIDE", node.left, node.right)
         case exp.Div():
             return exp.Div(this=node.left, expression=node.right, typed=True, safe=True)

@@ -191,6 +191,8 @@ def cast(value: Any, kind: str) -> Any:
     """To 'text', 'int', 'float', 'decimal', 'date', 'timestamp', 'bool' or 'json'. Raises ValueError."""
     if value is None:
         return None
+    if isinstance(value, str) and "_" in value and kind in ("int", "integer", "float", "decimal"):
+        raise ValueError(f"Python alone takes this for a number: {value}")
     match kind:
         case "text":
             return str(value)

@@ -97,21 +97,37 @@ def extract_text(node: exp.JSONExtractScalar) -> Any:
 
 
 def _is_scalar_anyway(node: Any) -> bool:
-    user = node.parent
-    inner = node
-    while isinstance(user, exp.Paren):
-        inner, user = user, user.parent
+    """Whether NULL does as well as the text of an object would: as what cannot be a number, or beside a literal that no object is
+    equal to, where what is not true is left out."""
+    user, inner = _above(node), node
+    while isinstance(inner.parent, exp.Paren):
+        inner = inner.parent
     match user:
-        case exp.EQ() | exp.Like():
+        case exp.EQ():
             other = literal_text(user.right if user.left is inner else user.left)
-            return other is not None and other[:1] not in ("", "{", "[", "%", "_")
+            return other is not None and other[:1] not in ("", "{", "[") and _only_true_counts(user)
         case exp.In():
             given = [literal_text(one) for one in user.expressions]
-            return bool(given) and all(one is not None and one[:1] not in ("", "{", "[") for one in given)
+            is_plain = all(one is not None and one[:1] not in ("", "{", "[") for one in given)
+            return bool(given) and is_plain and _only_true_counts(user)
         case exp.TryCast():
             return user.to.this.name not in ("VARCHAR", "TEXT", "JSON")
         case _:
             return False
+
+
+def _above(node: Any) -> Any:
+    above = node.parent
+    while isinstance(above, exp.Paren):
+        above = above.parent
+    return above
+
+
+def _only_true_counts(condition: Any) -> bool:
+    above = _above(condition)
+    while isinstance(above, exp.And | exp.Or):
+        above = _above(above)
+    return isinstance(above, exp.Where | exp.Having)
 
 
 def array_length(source: Any, path: Any = None) -> Any:
