@@ -42,7 +42,8 @@ _FLAGS = ("size > 50", "hash_type is null", "true", "logical_key like '%csv'")
 
 
 class Maker:
-    """Expressions of SQL by the kind of their value: t(ext), n(umber), b(oolean)."""
+    """Expressions of SQL by the kind of their value: t(ext), n(umber), b(oolean). No nullif: DuckDB 2.0.1 leaves rows out for
+    ``WHERE nullif('a', x) LIKE '%a%'`` whose x is NULL."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -68,7 +69,6 @@ class Maker:
             lambda: f"regexp_extract({t()}, {pattern})",
             lambda: f"regexp_replace({t()}, {pattern}, '<>', 'g')",
             lambda: f"coalesce({t()}, {t()})",
-            lambda: f"nullif({t()}, {t()})",
             lambda: f"greatest({t()}, {t()})",
             lambda: f"case when {b()} then {t()} else {t()} end",
             lambda: f"({n()})::varchar",
