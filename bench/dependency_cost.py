@@ -23,6 +23,7 @@ DEPENDENCIES = {
     "obstore": "obstore.store",
     "fsspec": "fsspec",
     "boto3": "boto3",
+    "sqlglot": "sqlglot",
 }
 PROBE = """
 import time

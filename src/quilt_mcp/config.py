@@ -39,6 +39,10 @@ class Settings:
     jwt_token: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     api_key_file: Path | None = None
+    athena_workgroup: str | None = None
+    athena_database: str | None = None
+    athena_catalog: str | None = None
+    athena_output: str | None = None
     through_stack: bool = False
     cache_dir: Path | None = None
     cache_bytes: int = 2 << 30

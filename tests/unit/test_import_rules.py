@@ -19,6 +19,8 @@ BROKEN_BY = {
     "child-by-itself": ("preview/decode/tells.py", "import quilt_mcp.errors"),
     "rooms-of-preview": ("preview/kinds.py", "import quilt_mcp.preview.looks"),
     "engine-without-framework": ("registry/layout.py", "import rich"),
+    "athena-without-duckdb": ("athena/runs.py", "import duckdb"),
+    "rooms-of-athena": ("athena/tables.py", "import quilt_mcp.athena.gate"),
     "pure-domain": ("domain/reads.py", "import socket"),
     "rooms-of-the-registry": ("registry/manifests/writes.py", "import quilt_mcp.registry.writing.author"),
     "rooms-of-storage": ("storage/local/reaches.py", "import quilt_mcp.storage.s3.clients"),
