@@ -9,9 +9,9 @@ from pathlib import Path
 import yaml
 
 from quilt_mcp.config import Settings
+from quilt_mcp.lockdown.lock import MEMORY
 from quilt_mcp.option import OPTIONS
 from quilt_mcp.preview.child import SECONDS
-from quilt_mcp.lockdown.lock import MEMORY
 from quilt_mcp.server.http.connections import REQUEST_SECONDS
 from quilt_mcp.server.users.known_users import KNOWN_SECONDS
 from quilt_mcp.server.watching.audit import REFUSALS, REFUSALS_SECONDS, Audit

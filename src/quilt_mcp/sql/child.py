@@ -38,6 +38,8 @@ MOST_ANSWER: Final = 24 << 20
 IDLE_SECONDS: Final = 120.0
 """A child that nobody asks for so long ends."""
 START_SECONDS: Final = 30.0
+TOO_MUCH: Final = 77
+"""The status by which a child says that it held too much memory (see ``inside.watch``)."""
 GRACE_SECONDS: Final = 0.5
 """What a query has after its time before it is killed."""
 _AT_ONCE: Final = 200
@@ -205,7 +207,7 @@ class Child:
         if clock.cancelled_caught:
             raise faults.too_long(seconds)
         if found is None:
-            raise faults.died()
+            raise await self._death(seconds)
         if isinstance(fault := found.get("fault"), dict):
             told = cast("dict[str, Any]", fault)
             details = cast("dict[str, Any]", told["details"]) if isinstance(told.get("details"), dict) else {}
@@ -218,6 +220,19 @@ class Child:
         if not isinstance(answer := found.get("answer"), dict):
             raise faults.died()
         return cast("dict[str, Any]", answer)
+
+    async def _death(self, seconds: float) -> QuiltError:
+        """Why it ended, by its status."""
+        with anyio.move_on_after(GRACE_SECONDS):
+            while self.is_alive:
+                await anyio.sleep(0.005)
+        match self._process.poll():
+            case status if status == TOO_MUCH:
+                return faults.too_much("its process held more than it may")
+            case status if status == -getattr(signal, "SIGXCPU", 0):
+                return faults.too_long(seconds)
+            case _:
+                return faults.died()
 
     async def _message(self) -> dict[str, Any] | None:
         """None when it dies, or says what is no message."""

@@ -40,8 +40,16 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 details={"reason": message[:300]},
             )
         case "memory":
+            return too_much(message)
+        case "deep":
+            return InvalidSql(
+                "The query, or a value in it, is nested too deeply.",
+                next_step="Ask in several steps: WITH parts, lists in place of chains of operators, or several queries.",
+            )
+        case "wide":
             return TooCostly(
-                f"The query takes more memory or disk than one may have ({message[:200]}).", next_step=_LESS
+                f"The result has {message} columns, and {details.get('most')} are the most.",
+                next_step="Name the columns that are wanted, or UNPIVOT them into rows.",
             )
         case "time":
             return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
@@ -56,6 +64,12 @@ def died() -> QuiltError:
         "The process that runs the query ended without an answer.",
         next_step="A file may be damaged or hostile (package_verify tells), or the query meets a fault of the engine: write it "
         "another way.",
+    )
+
+
+def too_much(said: str) -> TooCostly:
+    return TooCostly(
+        f"The query takes more memory or disk than one may have ({said[:200]}).", next_step=_LESS
     )
 
 

@@ -24,6 +24,7 @@ from quilt_mcp.sql.inside import engine
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, Channels, HeldFile, HeldFiles
 from quilt_mcp.sql.inside.parsing import parse
+from quilt_mcp.sql.inside.watch import watch
 
 _BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
 _MOST_AT_ONCE: Final = 200
@@ -34,6 +35,7 @@ def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
     _import_late_things()
     held = lock_down(_BOUNDS, kernel=given["kernel"])
+    watch(given["sockets"][0], _BOUNDS.memory)
     _Child(given, held).serve()
     os._exit(0)  # threads of the engine's are not waited for
 
@@ -83,7 +85,10 @@ class _Child:
                 }
             }
         except RecursionError:
-            return {"fault": {"kind": "syntax", "message": "It is nested too deeply.", "details": {}}}
+            return {"fault": {"kind": "deep", "message": "It is nested too deeply.", "details": {}}}
+        except Exception as error:  # noqa: BLE001 - whatever the engine's values do to Python
+            said = f"{type(error).__name__}: {error}"[:500]
+            return {"fault": {"kind": "engine", "message": said, "details": {"exception": "Python"}}}
 
     def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._take(asked["files"])
