@@ -51,9 +51,12 @@ def write_package(folder: Path) -> str:
     return (folder / "registry").as_uri()
 
 
+ALL = Layers()
+
+
 def boxed(
-    url: str, cache: Path, layers: Layers = Layers(), *, is_gated: bool = True, seconds: float = 30.0
-) -> RegistrySql:  # noqa: B008
+    url: str, cache: Path, layers: Layers = ALL, *, is_gated: bool = True, seconds: float = 30.0
+) -> RegistrySql:
     folder = Path(url.removeprefix("file://"))
     ops = LocalOps(url, Options(roots=(folder.parent,), writable=False, cache=cache, cache_bytes=1 << 30))
     late = ops.sql

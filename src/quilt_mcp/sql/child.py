@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -45,7 +46,9 @@ GRACE_SECONDS: Final = 0.5
 _AT_ONCE: Final = 200
 _ASKED: Final = struct.Struct("<IQQ")
 _GIVEN: Final = struct.Struct("<q")
-_PLACE: Final = re.compile("\x01([0-9]+)\x02")
+_MARK: Final = secrets.token_hex(8)
+"""Nobody else's text holds it."""
+_PLACE: Final = re.compile(f"{_MARK}<([0-9]+)>")
 _MOST_RANGE: Final = 256 << 20
 _START: Final = (
     "import sys; given = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; sys.argv[1:] = [given]; "
@@ -223,9 +226,8 @@ class Child:
 
     async def _death(self, seconds: float) -> QuiltError:
         """Why it ended, by its status."""
-        with anyio.move_on_after(GRACE_SECONDS):
-            while self.is_alive:
-                await anyio.sleep(0.005)
+        with suppress(subprocess.TimeoutExpired):
+            await to_thread.run_sync(self._process.wait, GRACE_SECONDS)
         match self._process.poll():
             case status if status == TOO_MUCH:
                 return faults.too_much("its process held more than it may")
@@ -291,8 +293,8 @@ def placed(sql: str, addresses: Sequence[str]) -> str:
 
 
 def place(number: int) -> str:
-    """What stands for a file's address in the text of a view; no text of a user's holds its signs."""
-    return f"\x01{number}\x02"
+    """What stands for a file's address in the text of a view."""
+    return f"{_MARK}<{number}>"
 
 
 def _end(process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket.socket]) -> None:

@@ -155,8 +155,19 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     )
 
 
+_OF_AN_OPTION: Final = re.compile(
+    r"The \w+ option |does not support the encoding|option \w+ (?:requires|expects|must|cannot)", re.I
+)
+
+
 def _of_file(table: str, said: str) -> QuiltError:
+    table = "files(..)" if re.fullmatch(r"files \d+", table) else table
     named = f"{table}: " if table else ""
+    if _OF_AN_OPTION.search(said):
+        return InvalidSql(
+            f"{named}{said[:500]}",
+            next_step="Mend that option of files(..): delim := ';', encoding := 'latin-1', skip := 2.",
+        )
     encoding = "utf-8" in said or "unicode" in said.casefold() or "encod" in said
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."

@@ -30,7 +30,7 @@ def plain_spaces(sql: str) -> str:
 
 
 def end_of_call(sql: str, name: str, start: int) -> tuple[int, int] | None:
-    """Where the call of ``name`` that begins at ``start``, or behind a LATERAL there, begins and ends. None where there is none."""
+    """Where the call of ``name`` that begins at ``start``, or behind a LATERAL there, begins and ends."""
     begun: int | None = None
     depth = 0
     for found in _TOKEN.finditer(sql, start):

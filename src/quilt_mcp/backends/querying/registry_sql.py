@@ -20,7 +20,7 @@ from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlRequest, SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError
+from quilt_mcp.errors import InvalidArgument, InvalidSql, NotSupported, QuiltError
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, Layers, QueryFile, View
