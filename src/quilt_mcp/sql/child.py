@@ -43,6 +43,7 @@ TOO_MUCH: Final = 77
 """The status by which a child says that it held too much memory (see ``inside.watch``)."""
 GRACE_SECONDS: Final = 0.5
 """What a query has after its time before it is killed."""
+_LEAST_SECONDS: Final = 0.2
 _AT_ONCE: Final = 200
 _ASKED: Final = struct.Struct("<IQQ")
 _GIVEN: Final = struct.Struct("<q")
@@ -97,6 +98,7 @@ class Child:
         self._folder = folder
         self._control, self._hands, *self._channels = sockets
         self._received = bytearray()
+        self._parsed = 0.0
         self._end = weakref.finalize(self, _end, process, folder, sockets)
 
     @property
@@ -155,7 +157,11 @@ class Child:
 
     async def parse(self, sql: str, seconds: float) -> dict[str, Any]:
         """``tree`` and ``text``: see ``inside.parsing``. Raises InvalidSql, SqlRefused, TooCostly, Undecodable."""
-        return await self._ask({"do": "parse", "sql": sql}, sql, seconds)
+        began = anyio.current_time()
+        try:
+            return await self._ask({"do": "parse", "sql": sql}, sql, seconds)
+        finally:
+            self._parsed += anyio.current_time() - began
 
     async def run(
         self,
@@ -166,8 +172,9 @@ class Child:
         sql: str = "",
         **given: Any,
     ) -> dict[str, Any]:
-        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). Raises what a file's ``fetch``
-        does, and as ``parse``."""
+        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). ``seconds`` are less by what taking
+        the text apart took. Raises what a file's ``fetch`` does, and as ``parse``."""
+        seconds = max(seconds - self._parsed, _LEAST_SECONDS)
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
             "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,

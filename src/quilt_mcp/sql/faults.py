@@ -40,12 +40,9 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 details={"reason": message[:300]},
             )
         case "memory":
-            return too_much(message)
+            return too_much(message.partition("\n")[0])
         case "deep":
-            return InvalidSql(
-                "The query, or a value in it, is nested too deeply.",
-                next_step="Ask in several steps: WITH parts, lists in place of chains of operators, or several queries.",
-            )
+            return _too_deep()
         case "wide":
             return TooCostly(
                 f"The result has {message} columns, and {details.get('most')} are the most.",
@@ -94,7 +91,16 @@ def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_]+", name) else f"'{name}'"
 
 
+def _too_deep() -> InvalidSql:
+    return InvalidSql(
+        "The query, or a value in it, is nested too deeply.",
+        next_step="Ask in several steps: WITH parts, lists in place of chains of operators, or several queries.",
+    )
+
+
 def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
+    if "expression depth" in message:
+        return _too_deep()
     where, more = "", {}
     if isinstance(position, int):
         before = sql.encode("utf-8", "replace")[: max(0, position)].decode("utf-8", "ignore")
@@ -123,6 +129,8 @@ def _habit(message: str, sql: str) -> str:
 
 def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     said = message.partition("LINE ")[0].strip() or message
+    if "expression depth" in message:
+        return _too_deep()
     exception, table = str(details.get("exception", "")), details.get("table")
     if table is not None:
         return _of_file(str(table), said)

@@ -215,7 +215,8 @@ class RegistrySql:
             tree, text = str(parsed.get("tree")), str(parsed.get("text"))
             if not sql.startswith(text):
                 raise faults.died()
-            return text, gate.read(tree, len(WRAPPED[0]))
+            # A long text has a large tree, and other calls do not wait for it.
+            return text, await anyio.to_thread.run_sync(gate.read, tree, len(WRAPPED[0]))
         except QuiltError:
             if self._is_gated or not child.is_alive:
                 raise
