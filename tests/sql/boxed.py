@@ -39,7 +39,7 @@ def write_package(folder: Path) -> str:
     (files / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     with duckdb.connect() as engine:
         engine.execute(
-            "COPY (SELECT i AS id, i % 7 AS kind, i * 1.5 AS value, TIMESTAMP '2026-01-01' + INTERVAL (i) HOUR AS at, "
+            "COPY (SELECT i AS id, i % 7 AS kind, i * 1.5 AS value, TIMESTAMP '2026-01-01' + INTERVAL (i) HOUR AS began, "
             f"'t' || (i % 11) AS name FROM range(2000) t(i)) TO '{files / 'runs.parquet'}' (FORMAT parquet)"
         )
     package = quilt3.Package()

@@ -71,7 +71,7 @@ def too_much(said: str) -> TooCostly:
 
 
 def too_long(seconds: float) -> TooCostly:
-    return TooCostly(f"The query took longer than {seconds:g} s and was stopped.", next_step=_LESS)
+    return TooCostly(f"The query took longer than {seconds:.3g} s and was stopped.", next_step=_LESS)
 
 
 def no_table(name: str, known: Iterable[str]) -> TableNotFound:

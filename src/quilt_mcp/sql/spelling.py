@@ -14,7 +14,7 @@ _TOKEN: Final = re.compile(
     (?P<kept> --[^\n\r]* | /\*.*?(?:\*/|\Z) | \b[eE]'(?:[^'\\]|\\.|'')*'? | '(?:[^']|'')*'? | "(?:[^"]|"")*"?
       | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z) )
     | (?P<spaces> [\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]+ )
-    | (?P<open> \( ) | (?P<close> \) ) | (?P<word> \w+ ) | (?P<white> \s+ ) | (?P<sign> . )
+    | (?P<open> \( ) | (?P<close> \) ) | (?P<word> \w+ ) | (?P<white> [\ \t\n\r\f\v]+ ) | (?P<sign> . )
     """,
     re.X | re.S,
 )

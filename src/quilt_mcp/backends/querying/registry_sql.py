@@ -285,6 +285,7 @@ class RegistrySql:
                 room=room,
                 longest=LONGEST_CELL,
                 most=MOST_KEPT,
+                types=[one.type for one in kept.columns],
             )
         rows = _rows(found, kept.columns)
         total, end = int(found["total"]), offset + len(rows)

@@ -117,10 +117,17 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
 
 
 def page(
-    engine: Any, path: str, offset: int, limit: int, most: int | None, room: int, longest: int
+    engine: Any,
+    path: str,
+    types: Sequence[str],
+    offset: int,
+    limit: int,
+    most: int | None,
+    room: int,
+    longest: int,
 ) -> dict[str, Any]:
     """Some rows of a kept result, as many as ``room`` bytes of JSON hold, one at least, whose cells are cut further where it is
-    longer; ``total`` of all that are kept, and
+    longer; ``types`` are those of the query's columns, ``total`` of all that are kept, and
     ``is_cut`` where the query has more than ``most``."""
     with typed():
         [[total]] = engine.execute(f"SELECT count(*) FROM read_parquet({text(path)})").fetchall()
@@ -130,9 +137,11 @@ def page(
         rows = engine.execute(
             f"SELECT * FROM read_parquet({text(path)}) LIMIT {count} OFFSET {offset}"
         ).fetchall()
+    whole = {at for at, kind in enumerate(types) if kind in ("HUGEINT", "UHUGEINT")}
     cells = Cells(longest)
     shown: list[list[Any]] = []
-    for row in rows:
+    for kept in rows:
+        row = [_number(value) if at in whole else value for at, value in enumerate(kept)]
         made, size = _sized(cells, row)
         while not shown and size > room and cells.longest > _SHORTEST:
             cells = Cells(max(_SHORTEST, cells.longest // 4))
@@ -142,6 +151,11 @@ def page(
             break
         shown.append(made)
     return {"rows": shown, "total": total, "is_cut": is_cut, "cells_cut": cells.cut}
+
+
+def _number(text: Any) -> Any:
+    """A sum of whole numbers has the widest type, and was kept as text."""
+    return None if text is None else int(text)
 
 
 def _sized(cells: Cells, row: Sequence[Any]) -> tuple[list[Any], int]:
@@ -163,7 +177,7 @@ def typed(table: str | None = None) -> Any:
         raise Fault("time", "It took longer than a query may.") from None
     except duckdb.Error as error:
         kind = type(error).__name__.removesuffix("Exception")
-        said = str(error).strip()
+        said = str(error).partition("\nTraceback")[0].strip()
         if "maximum execution time" in said:
             raise Fault("time", "It took longer than a query may.") from None
         if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
