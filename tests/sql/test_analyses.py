@@ -62,30 +62,30 @@ async def test_an_analysis_gives_what_the_engine_gives(tmp_path: Path, texts: tu
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("SELECT to_timestamp(0.5)", "1970-01-01T00:00:00.500000+00:00"),
-        ("SELECT TIMESTAMPTZ '2026-01-01 02:00:00+02'", "2026-01-01T00:00:00+00:00"),
-        ("SELECT [TIMESTAMPTZ '2026-01-01 02:00:00+02']", ["2026-01-01T00:00:00+00:00"]),
-        ("SELECT TIMESTAMP 'infinity'", "9999-12-31T23:59:59.999999"),
-        ("SELECT INTERVAL 36 HOUR", "36:00:00"),
-        ("SELECT sum(id) FROM 'data/runs.parquet'", 1_999_000),
-        ("SELECT 9007199254740993::HUGEINT", "9007199254740993"),
-        ("SELECT DATE '290000-01-01'", "290000-01-01"),
-        ("SELECT upper('ab') FROM package_entry a, PACKAGE_ENTRY b LIMIT 1", "AB"),
-        ("SELECT files.kind FROM files('*plates.csv', delim := ';') LIMIT 1", "blank"),
-        ("SELECT count(*) FROM files ( '*plates.csv' ) TABLESAMPLE 100%", 48),
-        ("SELECT\u00a0'é', k FROM\u2003files('*plates.csv', delim := ';') AS t(w, k) LIMIT 1", "é"),
-        (
-            "SELECT 'files(''x'')' /* files('y') */ -- files('z')\nFROM files /* ( */ ('*plates.csv') LIMIT 1",
-            "files('x')",
-        ),
-    ],
+_VALUES = (
+    ("SELECT to_timestamp(0.5)", "1970-01-01T00:00:00.500000+00:00"),
+    ("SELECT TIMESTAMPTZ '2026-01-01 02:00:00+02'", "2026-01-01T00:00:00+00:00"),
+    ("SELECT [TIMESTAMPTZ '2026-01-01 02:00:00+02']", ["2026-01-01T00:00:00+00:00"]),
+    ("SELECT TIMESTAMP 'infinity'", "9999-12-31T23:59:59.999999"),
+    ("SELECT INTERVAL 36 HOUR", "36:00:00"),
+    ("SELECT sum(id) FROM 'data/runs.parquet'", 1_999_000),
+    ("SELECT 9007199254740993::HUGEINT", "9007199254740993"),
+    ("SELECT DATE '290000-01-01'", "290000-01-01"),
+    ("SELECT upper('ab') FROM package_entry a, PACKAGE_ENTRY b LIMIT 1", "AB"),
+    ("SELECT files.kind FROM files('*plates.csv', delim := ';') LIMIT 1", "blank"),
+    ("SELECT count(*) FROM files ( '*plates.csv' ) TABLESAMPLE 100%", 48),
+    ("SELECT\u00a0'é', k FROM\u2003files('*plates.csv', delim := ';') AS t(w, k) LIMIT 1", "é"),
+    (
+        "SELECT 'files(''x'')' /* files('y') */ -- files('z')\nFROM files /* ( */ ('*plates.csv') LIMIT 1",
+        "files('x')",
+    ),
 )
-async def test_a_value_is_told_as_it_should_be(tmp_path: Path, text: str, value: object) -> None:
+
+
+async def test_a_value_is_told_as_it_should_be(tmp_path: Path) -> None:
     sql = boxed(write_package(tmp_path), tmp_path / "cache")
-    assert (await ask(sql, text)).rows[0][0] == value
+    told = [(text, (await ask(sql, text)).rows[0][0]) for text, _ in _VALUES]
+    assert told == [*_VALUES]
     await sql.close()
 
 
