@@ -1,8 +1,8 @@
 """SQL in a box beside DuckDB by itself on the same files, in turn in one process.
 
-``entries``: ``SELECT count(*), sum(size) FROM package_entry`` over a million entries; ``file``: an aggregate over a CSV of a package.
-Of each: milliseconds of DuckDB's own run over the very files, of a query with a child that waits (``spare``), and of one that starts
-its child (``cold``); ``child``: of ``SELECT 1`` with a spare, which is what the box costs by itself. ``over_spare`` is what a query
+``entries``: ``SELECT count(*), sum(size) FROM package_entry`` over a million entries; ``file``: an aggregate over a CSV of a
+package. Of each: milliseconds of DuckDB's own run over the very files, of a query with a child that waits (``spare``), and of one
+that starts its child (``cold``); ``child``: of ``SELECT 1``, what the box costs by itself. ``over_spare`` is what a query
 takes beyond 1.3 times DuckDB's.
 
 python bench/sql.py [--entries 1000000] [--packages 300] [--rounds 15]
@@ -57,7 +57,9 @@ def query_side(registry: Path, cache: Path, rounds: int) -> None:
         one = SqlRequest("SELECT 1")
         await sql.query(entries)
         [(catalog, brought)] = await ops.catalogs.made().brought([registry.as_uri()])
-        parts = [str(part.entries) for part in live_parts(catalog.folder.path(), brought.state) if part.entries]
+        parts = [
+            str(part.entries) for part in live_parts(catalog.folder.path(), brought.state) if part.entries
+        ]
         engine = duckdb.connect()
         engine.execute("SET threads = 2")
         bare = {
@@ -86,7 +88,9 @@ def query_side(registry: Path, cache: Path, rounds: int) -> None:
         figures: dict[str, Any] = {name: round(median(some), 1) for name, some in times.items()}
         for name in bare:
             for way in ("spare", "cold"):
-                figures[f"{name} over_{way}"] = round(figures[f"{name} {way}"] - 1.3 * figures[f"{name} duckdb"], 1)
+                figures[f"{name} over_{way}"] = round(
+                    figures[f"{name} {way}"] - 1.3 * figures[f"{name} duckdb"], 1
+                )
         await sql.close()
         answer(figures | {"server_mb": round(peak_mb() - before, 1)})
 
@@ -112,7 +116,16 @@ def main() -> None:
         import json
 
         done = subprocess.run(
-            [sys.executable, __file__, "--registry", registry, "--cache", cache, "--rounds", str(options.rounds)],
+            [
+                sys.executable,
+                __file__,
+                "--registry",
+                registry,
+                "--cache",
+                cache,
+                "--rounds",
+                str(options.rounds),
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -18,7 +18,8 @@ from quilt_mcp.preview.decode.process import serve
 ROOT = Path(__file__).parents[2]
 TRY = """
 import ctypes, json, os, socket, sys, threading
-before = {}
+def refuse():
+    raise PermissionError(ctypes.get_errno(), "refused")
 def tries():
     for name, attempt in {
         "socket": lambda: socket.socket(),
@@ -28,6 +29,7 @@ def tries():
         "fork": lambda: os.fork() or os._exit(0),
         "signal": lambda: os.kill(os.getppid(), 0),
         "memory": lambda: bytearray(3 << 30),
+        "namespace": lambda: ctypes.CDLL(None, use_errno=True).unshare(0x10000000) and refuse(),
         "files": lambda: [open(os.devnull) for _ in range(80)],
     }.items():
         try:
@@ -65,6 +67,7 @@ def test_network_processes_memory_and_files_are_refused(tmp_path: Path) -> None:
         "fork": "PermissionError",
         "signal": "PermissionError",
         "memory": "MemoryError",
+        "namespace": "PermissionError",
         "files": "OSError",
         "in a thread": "PermissionError",
     }
@@ -84,6 +87,8 @@ for name, attempt in {
     "write": lambda: Path(sys.argv[1], "new").write_text("x"),
     "remove": lambda: Path(sys.argv[1], "secret").unlink(),
     "own": lambda: Path("own").write_text("x"),
+    "a link": lambda: os.symlink("own", "link"),
+    "a pipe": lambda: os.mkfifo("pipe"),
     "library": lambda: __import__("duckdb"),
 }.items():
     try:

@@ -1,7 +1,10 @@
-"""The lab, written once by quilt3, and what queries it."""
+"""The lab, written once by quilt3, and what queries it. Each test has the system's folder for temporary files to itself, so that
+it sees what queries leave there.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +30,8 @@ def lab_ops(
     lab: tuple[Path, dict[str, list[str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalOps]:
     yield local_ops(lab[0], tmp_path_factory.mktemp("lab-cache"))
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))

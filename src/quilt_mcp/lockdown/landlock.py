@@ -16,6 +16,9 @@ _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _READ = 1 << 2 | 1 << 3
 """Files and folders."""
 _OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14
+_OWN = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 14
+"""Files and folders to read, write, make and remove: no links, pipes, sockets, devices or programs, which a parent that reads
+them would follow or wait for."""
 _RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 """All that a version of Landlock knows of: what is named here and not allowed is refused."""
 _SYSTEM = (
@@ -32,7 +35,7 @@ _ASKED_FOR = ("/dev/null", "/dev/urandom", "/proc/self", "/sys/fs/cgroup")
 
 
 def close_files(own: str) -> bool:
-    """``own`` stays open for all. Answers whether the kernel could: without Landlock everything stays as it was."""
+    """``own`` stays open for files and folders. Answers whether the kernel could: without Landlock everything stays as it was."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = int(libc.syscall(_CREATE, None, 0, 1))
     if version < 1:
@@ -54,7 +57,7 @@ def close_files(own: str) -> bool:
 
 
 def _allowed(own: str, rights: int) -> Iterator[tuple[str, int]]:
-    yield own, rights
+    yield own, rights & _OWN
     for path in (*_SYSTEM, *_ASKED_FOR, sys.prefix, sys.base_prefix):
         yield path, _READ
     for path in sys.path:

@@ -12,12 +12,20 @@ _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 _ALLOW, _REFUSE, _UNKNOWN, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 """Refused with EPERM, so that a library which asks for what it does not need goes on. Unknown is ENOSYS."""
 _CALLS = {
-    "x86_64": (0xC000003E, 56, (41, 53, 59, 322, 57, 58, 62, 101, 425, 310, 311, 424, 438)),
-    "aarch64": (0xC00000B7, 220, (198, 199, 221, 281, 129, 117, 425, 270, 271, 424, 438)),
-}
+    "x86_64": (
+        0xC000003E, 56,
+        (41, 53, 59, 322, 57, 58, 62, 101, 425, 310, 311, 424, 438, 129, 297, 440, 272, 308, 165, 321, 298, 323, 304, 250, 248,
+         249),
+    ),
+    "aarch64": (
+        0xC00000B7, 220,
+        (198, 199, 221, 281, 129, 117, 425, 270, 271, 424, 438, 138, 240, 440, 97, 268, 40, 280, 241, 282, 265, 219, 217, 218),
+    ),
+}  # fmt: skip
 """The kernel's name of an architecture, its number of clone, and of what is refused: socket, socketpair, execve, execveat, fork
-and vfork (which aarch64 has not), kill, ptrace, io_uring_setup, process_vm_readv, process_vm_writev, pidfd_send_signal and
-pidfd_getfd."""
+and vfork (which aarch64 has not), kill, ptrace, io_uring_setup, process_vm_readv, process_vm_writev, pidfd_send_signal,
+pidfd_getfd, rt_sigqueueinfo, rt_tgsigqueueinfo and process_madvise; then what a process of root's could get out by: unshare,
+setns, mount, bpf, perf_event_open, userfaultfd, open_by_handle_at, keyctl, add_key and request_key."""
 _CLONE3 = 435
 """Its flags lie in memory, where the filter does not look: the C library goes on with clone."""
 _THREAD = 0x10000

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -38,12 +39,17 @@ MOST_ANSWER: Final = 24 << 20
 IDLE_SECONDS: Final = 120.0
 """A child that nobody asks for so long ends."""
 START_SECONDS: Final = 30.0
+TOO_MUCH: Final = 77
+"""The status by which a child says that it held too much memory (see ``inside.watch``)."""
 GRACE_SECONDS: Final = 0.5
 """What a query has after its time before it is killed."""
+_LEAST_SECONDS: Final = 0.2
 _AT_ONCE: Final = 200
 _ASKED: Final = struct.Struct("<IQQ")
 _GIVEN: Final = struct.Struct("<q")
-_PLACE: Final = re.compile("\x01([0-9]+)\x02")
+_MARK: Final = secrets.token_hex(8)
+"""Nobody else's text holds it."""
+_PLACE: Final = re.compile(f"{_MARK}<([0-9]+)>")
 _MOST_RANGE: Final = 256 << 20
 _START: Final = (
     "import sys; given = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; sys.argv[1:] = [given]; "
@@ -92,6 +98,7 @@ class Child:
         self._folder = folder
         self._control, self._hands, *self._channels = sockets
         self._received = bytearray()
+        self._parsed = 0.0
         self._end = weakref.finalize(self, _end, process, folder, sockets)
 
     @property
@@ -150,7 +157,11 @@ class Child:
 
     async def parse(self, sql: str, seconds: float) -> dict[str, Any]:
         """``tree`` and ``text``: see ``inside.parsing``. Raises InvalidSql, SqlRefused, TooCostly, Undecodable."""
-        return await self._ask({"do": "parse", "sql": sql}, sql, seconds)
+        began = anyio.current_time()
+        try:
+            return await self._ask({"do": "parse", "sql": sql}, sql, seconds)
+        finally:
+            self._parsed += anyio.current_time() - began
 
     async def run(
         self,
@@ -161,8 +172,9 @@ class Child:
         sql: str = "",
         **given: Any,
     ) -> dict[str, Any]:
-        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). Raises what a file's ``fetch``
-        does, and as ``parse``."""
+        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). ``seconds`` are less by what taking
+        the text apart took. Raises what a file's ``fetch`` does, and as ``parse``."""
+        seconds = max(seconds - self._parsed, _LEAST_SECONDS)
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
             "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,
@@ -205,7 +217,7 @@ class Child:
         if clock.cancelled_caught:
             raise faults.too_long(seconds)
         if found is None:
-            raise faults.died()
+            raise await self._death(seconds)
         if isinstance(fault := found.get("fault"), dict):
             told = cast("dict[str, Any]", fault)
             details = cast("dict[str, Any]", told["details"]) if isinstance(told.get("details"), dict) else {}
@@ -218,6 +230,18 @@ class Child:
         if not isinstance(answer := found.get("answer"), dict):
             raise faults.died()
         return cast("dict[str, Any]", answer)
+
+    async def _death(self, seconds: float) -> QuiltError:
+        """Why it ended, by its status."""
+        with suppress(subprocess.TimeoutExpired):
+            await to_thread.run_sync(self._process.wait, GRACE_SECONDS)
+        match self._process.poll():
+            case status if status == TOO_MUCH:
+                return faults.too_much("its process held more than it may")
+            case status if status == -getattr(signal, "SIGXCPU", 0):
+                return faults.too_long(seconds)
+            case _:
+                return faults.died()
 
     async def _message(self) -> dict[str, Any] | None:
         """None when it dies, or says what is no message."""
@@ -276,8 +300,8 @@ def placed(sql: str, addresses: Sequence[str]) -> str:
 
 
 def place(number: int) -> str:
-    """What stands for a file's address in the text of a view; no text of a user's holds its signs."""
-    return f"\x01{number}\x02"
+    """What stands for a file's address in the text of a view."""
+    return f"{_MARK}<{number}>"
 
 
 def _end(process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket.socket]) -> None:

@@ -40,8 +40,13 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 details={"reason": message[:300]},
             )
         case "memory":
+            return too_much(message.partition("\n")[0])
+        case "deep":
+            return _too_deep()
+        case "wide":
             return TooCostly(
-                f"The query takes more memory or disk than one may have ({message[:200]}).", next_step=_LESS
+                f"The result has {message} columns, and {details.get('most')} are the most.",
+                next_step="Name the columns that are wanted, or UNPIVOT them into rows.",
             )
         case "time":
             return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
@@ -59,8 +64,14 @@ def died() -> QuiltError:
     )
 
 
+def too_much(said: str) -> TooCostly:
+    return TooCostly(
+        f"The query takes more memory or disk than one may have ({said[:200]}).", next_step=_LESS
+    )
+
+
 def too_long(seconds: float) -> TooCostly:
-    return TooCostly(f"The query took longer than {seconds:g} s and was stopped.", next_step=_LESS)
+    return TooCostly(f"The query took longer than {seconds:.3g} s and was stopped.", next_step=_LESS)
 
 
 def no_table(name: str, known: Iterable[str]) -> TableNotFound:
@@ -80,7 +91,16 @@ def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_]+", name) else f"'{name}'"
 
 
+def _too_deep() -> InvalidSql:
+    return InvalidSql(
+        "The query, or a value in it, is nested too deeply.",
+        next_step="Ask in several steps: WITH parts, lists in place of chains of operators, or several queries.",
+    )
+
+
 def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
+    if "expression depth" in message:
+        return _too_deep()
     where, more = "", {}
     if isinstance(position, int):
         before = sql.encode("utf-8", "replace")[: max(0, position)].decode("utf-8", "ignore")
@@ -109,6 +129,8 @@ def _habit(message: str, sql: str) -> str:
 
 def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     said = message.partition("LINE ")[0].strip() or message
+    if "expression depth" in message:
+        return _too_deep()
     exception, table = str(details.get("exception", "")), details.get("table")
     if table is not None:
         return _of_file(str(table), said)
@@ -141,8 +163,19 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     )
 
 
+_OF_AN_OPTION: Final = re.compile(
+    r"The \w+ option |does not support the encoding|option \w+ (?:requires|expects|must|cannot)", re.I
+)
+
+
 def _of_file(table: str, said: str) -> QuiltError:
+    table = "files(..)" if re.fullmatch(r"files \d+", table) else table
     named = f"{table}: " if table else ""
+    if _OF_AN_OPTION.search(said):
+        return InvalidSql(
+            f"{named}{said[:500]}",
+            next_step="Mend that option of files(..): delim := ';', encoding := 'latin-1', skip := 2.",
+        )
     encoding = "utf-8" in said or "unicode" in said.casefold() or "encod" in said
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."

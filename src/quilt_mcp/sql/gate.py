@@ -8,6 +8,8 @@ those it was given, or its own ``WITH``.
 from __future__ import annotations
 
 import json
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, cast
@@ -18,7 +20,7 @@ from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
 
 MOST_TEXT: Final = 64 << 10
 """Bytes of a query: the parser takes a gigabyte for some megabytes."""
-MOST_TREE: Final = 16 << 20
+MOST_TREE: Final = 8 << 20
 FILES: Final = "files"
 """The table function that stands for files of packages and buckets."""
 _NODES: Final = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
@@ -34,10 +36,8 @@ _CLASSES: Final = frozenset(
     POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
     """.split()  # noqa: SIM905 - a list of words
 )
-_OF_FILES: Final = frozenset(
-    ("type", "query_location", "query_location_length", "function", "alias", "column_name_alias")
-)
-"""What is carried over when a name takes its place."""
+_OF_A_PATH: Final = re.compile(r"[/\\.:*?~\[\]]")
+_LOWER: Final = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 _WRITES: Final = {
     "INSERT": "INSERT", "UPDATE": "UPDATE", "DELETE": "DELETE", "MERGE": "MERGE", "COPY": "COPY",
 }  # fmt: skip
@@ -52,15 +52,13 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class FilesCall:
-    """``files('ns/name@hash', '*.csv', delim := ';') AS f(x, y)``: literal arguments alone. ``start`` and ``end`` count bytes
-    of the text in UTF-8, with the names that follow."""
+    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
 
     arguments: tuple[str, ...]
     options: Mapping[str, str | int | float | bool]
-    alias: str | None
-    column_aliases: tuple[str, ...]
     start: int
-    end: int
+    is_named: bool
+    """Whether it has a name of its own, by AS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +82,8 @@ def check_text(sql: str) -> None:
         )
     if "\0" in sql:
         raise InvalidSql("The query holds a NUL.", next_step="Leave it out.")
+    if any("\ud800" <= letter <= "\udfff" for letter in sql):
+        raise InvalidSql("The query holds half of a letter (a lone surrogate).", next_step="Leave it out.")
     if not sql.strip():
         raise InvalidArgument(
             "The query is empty.", next_step="sql_tables lists what can be asked, with columns and types."
@@ -156,25 +156,43 @@ class _Gate:
                 self._show(part)
             elif kind not in _OTHER:
                 self._refuse(kind.lower().replace("_", " "))
+            if kind == "RECURSIVE_CTE_NODE":
+                self._recursive(part, scope)
+                return
         self._columns.update(map(str, part.get("using_columns", ())))
         if part.get("ref_type") == "NATURAL":
             self._columns.add("*")
         if "at_clause" in part:
             self._refuse("AT (VERSION or TIMESTAMP)")
+        is_node = of is None and isinstance(kind, str) and kind.endswith("_NODE")
         for key, one in part.items():
-            if key != "cte_map":
+            if key != "cte_map" or not is_node:  # where ``_node`` has looked
                 self._walk(one, scope)
 
     def _node(self, part: dict[str, Any], kind: str, scope: frozenset[str]) -> frozenset[str]:
         if kind not in _NODES:
             verb = next((said for begins, said in _WRITES.items() if kind.startswith(begins)), kind.lower())
             raise _writes(verb)
-        if kind == "RECURSIVE_CTE_NODE":
-            scope |= {str(part.get("cte_name", "")).casefold()}
         for one in part.get("cte_map", {}).get("map", ()):
-            self._walk(one["value"], scope)  # each sees those before it, and itself where it is recursive
-            scope |= {str(one["key"]).casefold()}
+            self._walk(one["value"], scope)  # each sees those before it
+            scope |= {self._step(str(one["key"]))}
         return scope
+
+    def _recursive(self, part: dict[str, Any], scope: frozenset[str]) -> None:
+        """Its first half does not see itself: the engine would look for a file of that name."""
+        for key, one in part.items():
+            if key not in ("cte_map", "right"):
+                self._walk(one, scope)
+        self._walk(part["right"], scope | {self._step(str(part["cte_name"]))})
+
+    def _step(self, name: str) -> str:
+        """The name of a part of WITH, as it is compared."""
+        if _OF_A_PATH.search(name):
+            self._refuse(
+                f"a part of WITH that is named as a file ({name!r})",
+                "Names of parts are letters, digits, spaces, - and _.",
+            )
+        return lower(name)
 
     def _table(self, part: dict[str, Any], scope: frozenset[str]) -> None:
         path = part.get("qualified_name", {}).get("path", [part.get("table_name")])
@@ -184,7 +202,7 @@ class _Gate:
                 f"a schema before a table ({'.'.join(map(str, path))})",
                 "Name tables alone; sql_tables lists them. A path of a package stands in quotes: FROM 'data/x.csv'.",
             )
-        if name.casefold() not in scope:
+        if lower(name) not in scope:
             self._tables.setdefault(name, Named(name))
 
     def _table_function(self, part: dict[str, Any]) -> None:
@@ -206,10 +224,6 @@ class _Gate:
             )
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
-        if odd := part.keys() - _OF_FILES:
-            self._refuse(
-                f"{', '.join(sorted(odd))} of files(..)", "Put it around a subquery: FROM (FROM files(..))."
-            )
         arguments: list[str] = []
         options: dict[str, str | int | float | bool] = {}
         for one in function.get("arguments", ()):
@@ -225,14 +239,7 @@ class _Gate:
             else:
                 arguments.append(str(value))
         start = int(part["query_location"]) - self._offset
-        return FilesCall(
-            tuple(arguments),
-            options,
-            part.get("alias"),
-            tuple(map(str, part.get("column_name_alias", ()))),
-            start,
-            start + int(part["query_location_length"]),
-        )
+        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")))
 
     def _show(self, part: dict[str, Any]) -> None:
         if part.get("show_type") not in ("DESCRIBE", "SUMMARY"):
@@ -269,6 +276,11 @@ class _Gate:
             or "Queries read: SELECT, WITH, joins, windows, PIVOT .. IN (..), DESCRIBE, SUMMARIZE.",
             details={"construct": what[:200]},
         )
+
+
+def lower(name: str) -> str:
+    """As the engine compares names: only ASCII's letters have two cases."""
+    return name.translate(_LOWER)
 
 
 def _is_bounded(query: dict[str, Any]) -> bool:

@@ -50,7 +50,11 @@ class Spare:
         """Starts one for the next query, where none waits; it is not waited for."""
         if self._waiting is None or not self._waiting.is_alive:
             await self.close()
-            self._waiting = await to_thread.run_sync(Child.start, self._layers)
+            child = await to_thread.run_sync(Child.start, self._layers)
+            if self._waiting is None:
+                self._waiting = child
+            else:  # another query was as quick
+                await child.end()
 
     async def close(self) -> None:
         child, self._waiting = self._waiting, None

@@ -21,12 +21,13 @@ from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument, NotSupported, QuiltError, TooLarge
+from quilt_mcp.errors import InvalidArgument, InvalidSql, NotSupported, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, Layers, QueryFile, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.spare import Spare
+from quilt_mcp.sql.spelling import end_of_call, plain_spaces
 from quilt_mcp.storage.content import ContentCache
 from quilt_mcp.storage.store import Stores
 
@@ -69,10 +70,11 @@ class RegistrySql:
         *,
         layers: Layers = Layers(),  # noqa: B008 - it is frozen
         is_gated: bool = True,
+        seconds: float = SECONDS,
     ) -> None:
-        """``registries``: URLs of those whose packages are in the four tables; files are read of any.
-        ``searching`` None: no catalog is kept, and there are no such tables. ``layers``,
-        ``is_gated``: tests switch one off to see that the others hold."""
+        """``registries``: URLs of those whose packages are in the four tables; files are read of any. ``searching`` None: no
+        catalog is kept, and there are no such tables. ``layers``, ``is_gated``: tests switch one off to see that the others
+        hold. ``seconds``: what a query may take."""
         self._registry = registry
         self._registries = registries
         self._stores = stores
@@ -81,6 +83,7 @@ class RegistrySql:
         self._spare = Spare(layers)
         self._kept = KeptResults()
         self._is_gated = is_gated
+        self._seconds = seconds
         self._layers: Mapping[str, bool] | None = None
 
     async def query(
@@ -104,14 +107,19 @@ class RegistrySql:
         async with self._asking(request, progress) as (child, asked, held, warnings):
             if request.explain:
                 found = await child.run(
-                    "explain", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request)
+                    "explain",
+                    held.files,
+                    asked.views,
+                    self._seconds,
+                    asked.text,
+                    parameters=_parameters(request),
                 )
                 plan = tuple((line,) for line in str(found.get("plan", "")).splitlines())
                 return SqlRows(
                     (SqlColumn("plan", "VARCHAR"),), plan, "duckdb", total=len(plan), warnings=warnings()
                 )
             found = await child.run(
-                "rows", held.files, asked.views, SECONDS, asked.text, parameters=_parameters(request), most=MOST_KEPT,
+                "rows", held.files, asked.views, self._seconds, asked.text, parameters=_parameters(request), most=MOST_KEPT,
                 is_bounded=asked.is_bounded,
                 limit=limit, room=room, longest=_longest(room),
             )  # fmt: skip
@@ -134,7 +142,7 @@ class RegistrySql:
                 "save",
                 held.files,
                 asked.views,
-                SECONDS,
+                self._seconds,
                 asked.text,
                 parameters=_parameters(request),
                 form=form,
@@ -176,7 +184,7 @@ class RegistrySql:
         try:
             async with self._spare.child() as child:
                 self._layers = child.layers
-                text, reads = await self._read(child, request.sql)
+                text, reads = await self._read(child, plain_spaces(request.sql))
                 files = self._files(request, held, brought, reads.columns, progress)
                 named: dict[str, gate.FilesCall] = {}
                 views: list[View] = []
@@ -184,13 +192,17 @@ class RegistrySql:
                     text, named = _rewritten(text, reads.files)
                     text, reads = await self._read(child, text)
                 packages = await self._package_tables(request, files, held, reads, progress)
+                made: dict[str, str] = {}
                 for table in reads.tables:
+                    same = made.setdefault(gate.lower(table.name), table.name)
                     if table.name in named:
                         views.append(await files.files(table.name, named[table.name]))
-                    elif packages.meaning(table.name) is not None:
-                        views.append(await packages.view(table.name))
-                    else:
+                    elif packages.meaning(table.name) is None:
                         views.append(await files.table(table.name, packages.names()))
+                        if same != table.name:
+                            raise _one_name(same, table.name)
+                    elif same == table.name:
+                        views.append(await packages.view(table.name))
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
@@ -201,16 +213,17 @@ class RegistrySql:
             held.close()
 
     async def _read(self, child: Child, sql: str) -> tuple[str, gate.Reads]:
-        parsed = await child.parse(sql, PARSE_SECONDS)
-        tree, text = str(parsed.get("tree")), str(parsed.get("text"))
-        if not sql.startswith(text):
-            raise faults.died()
         try:
-            return text, gate.read(tree, len(WRAPPED[0]))
+            parsed = await child.parse(sql, min(PARSE_SECONDS, self._seconds))
+            tree, text = str(parsed.get("tree")), str(parsed.get("text"))
+            if not sql.startswith(text):
+                raise faults.died()
+            # A long text has a large tree, and other calls do not wait for it.
+            return text, await anyio.to_thread.run_sync(gate.read, tree, len(WRAPPED[0]))
         except QuiltError:
-            if self._is_gated:
+            if self._is_gated or not child.is_alive:
                 raise
-            return text, gate.Reads((), (), frozenset("*"), False)
+            return sql, gate.Reads((), (), frozenset("*"), False)
 
     def _files(
         self,
@@ -248,7 +261,7 @@ class RegistrySql:
         """A file that cannot be read, or is not what its name says, is told as that."""
         try:
             view = await files.table(name, ())
-            found = await child.run("columns", held.files, [view], SECONDS, names=[view.name])
+            found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
@@ -271,12 +284,13 @@ class RegistrySql:
                 "page",
                 [file],
                 (),
-                SECONDS,
+                self._seconds,
                 offset=offset,
                 limit=limit,
                 room=room,
                 longest=_longest(room),
                 most=MOST_KEPT,
+                types=[one.type for one in kept.columns],
             )
         rows = _rows(found, kept.columns)
         total, end = int(found["total"]), offset + len(rows)
@@ -302,26 +316,29 @@ def _content(path: Path, most: int) -> bytes:
 
 
 def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[str, gate.FilesCall]]:
-    """The text with a name for each ``files(..)``, and what each stands for. It is taken apart and judged anew."""
-    raw = text.encode("utf-8", "surrogatepass")
+    """The text with a name for each ``files(..)``, and what each stands for. It is taken apart and judged anew. Raises InvalidSql
+    for one that is not found where it should stand."""
+    raw = text.encode()
     named: dict[str, gate.FilesCall] = {}
     for number, call in sorted(enumerate(calls, 1), key=lambda one: -one[1].start):
         name = _FILES_NAME.format(number=number)
-        columns = ", ".join(map(_identifier, call.column_aliases))
-        alias = (
-            "" if call.alias is None else f" AS {_identifier(call.alias)}{f'({columns})' if columns else ''}"
-        )
-        raw = (
-            raw[: call.start]
-            + f"{_identifier(name)}{alias}".encode("utf-8", "surrogatepass")
-            + raw[call.end :]
-        )
+        place = end_of_call(text, gate.FILES, len(raw[: call.start].decode("utf-8", "ignore")))
+        if place is None:
+            raise InvalidSql(
+                "files(..) is not found where it should stand in the text.",
+                next_step="Write it plainly, as FROM files('ns/name', '*.csv'), without comments inside.",
+            )
+        alias = "" if call.is_named or len(calls) > 1 else f" AS {gate.FILES}"
+        text = f'{text[: place[0]]}"{name}"{alias}{text[place[1] :]}'
         named[name] = call
-    return raw.decode("utf-8", "surrogatepass"), named
+    return text, named
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _one_name(one: str, other: str) -> InvalidSql:
+    return InvalidSql(
+        f"{one!r} and {other!r} differ in the case of letters alone, and the engine takes them for one table.",
+        next_step=f"Read one of them by files('ns/name', {other!r}).",
+    )
 
 
 def _parameters(request: SqlRequest) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -37,8 +38,11 @@ _SETTINGS: Final = (
 )
 _LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIME WITH TIME ZONE", "TIME_NS")
 """Types that the file of a result would round or lack: they are kept as text."""
+MOST_COLUMNS: Final = 4_000
 RESULT: Final = "result.parquet"
 _SAMPLE: Final = re.compile(r"sample_size = [0-9]+")
+_SHORTEST: Final = 30
+"""Letters of a cell that are shown in any case."""
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -106,7 +110,7 @@ def columns_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, str]
 
 def explain(engine: Any, query: str, parameters: Any) -> str:
     with typed():
-        rows = engine.execute(f"EXPLAIN {query}", parameters or None).fetchall()
+        rows = engine.execute(f"EXPLAIN {WRAPPED[0]}{query}{WRAPPED[1]}", parameters or None).fetchall()
     return "\n".join(str(row[-1]) for row in rows)
 
 
@@ -115,6 +119,8 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
     csv."""
     whole = f"{WRAPPED[0]}{query}{WRAPPED[1]}"
     columns = columns_of(engine, whole, parameters)
+    if len(columns) > MOST_COLUMNS:
+        raise Fault("wide", f"{len(columns):,}", most=f"{MOST_COLUMNS:,}")
     shown = ", ".join(
         f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if _is_lossy(kind) else identifier(name)
         for name, kind in columns
@@ -130,12 +136,18 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
 
 
 def page(
-    engine: Any, path: str, offset: int, limit: int, most: int | None, room: int, longest: int
+    engine: Any,
+    path: str,
+    types: Sequence[str],
+    offset: int,
+    limit: int,
+    most: int | None,
+    room: int,
+    longest: int,
 ) -> dict[str, Any]:
-    """Some rows of a kept result, as many as ``room`` bytes of JSON hold, one at least; ``total`` of all that are kept, and
+    """Some rows of a kept result, as many as ``room`` bytes of JSON hold, one at least, whose cells are cut further where it is
+    longer; ``types`` are those of the query's columns, ``total`` of all that are kept, and
     ``is_cut`` where the query has more than ``most``."""
-    import json
-
     with typed():
         [[total]] = engine.execute(f"SELECT count(*) FROM read_parquet({text(path)})").fetchall()
         is_cut = most is not None and total > most
@@ -144,17 +156,33 @@ def page(
         rows = engine.execute(
             f"SELECT * FROM read_parquet({text(path)}) LIMIT {count} OFFSET {offset}"
         ).fetchall()
+    whole = {at for at, kind in enumerate(types) if kind in ("HUGEINT", "UHUGEINT")}
     cells = Cells(longest)
     shown: list[list[Any]] = []
-    for row in rows:
-        made = cells.row(row)
-        room -= (
-            len(json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) + 1
-        )
+    for kept in rows:
+        row = [_number(value) if at in whole else value for at, value in enumerate(kept)]
+        made, size = _sized(cells, row)
+        while not shown and size > room and cells.longest > _SHORTEST:
+            cells = Cells(max(_SHORTEST, cells.longest // 4))
+            made, size = _sized(cells, row)
+        room -= size
         if shown and room < 0:
             break
         shown.append(made)
     return {"rows": shown, "total": total, "is_cut": is_cut, "cells_cut": cells.cut}
+
+
+def _number(text: Any) -> Any:
+    """A sum of whole numbers has the widest type, and was kept as text."""
+    return None if text is None else int(text)
+
+
+def _sized(cells: Cells, row: Sequence[Any]) -> tuple[list[Any], int]:
+    """A row as JSON, and its bytes."""
+    made = cells.row(row)
+    return made, len(
+        json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    ) + 1
 
 
 @contextlib.contextmanager
@@ -168,7 +196,7 @@ def typed(table: str | None = None) -> Any:
         raise Fault("time", "It took longer than a query may.") from None
     except duckdb.Error as error:
         kind = type(error).__name__.removesuffix("Exception")
-        said = str(error).strip()
+        said = str(error).partition("\nTraceback")[0].strip()
         if "maximum execution time" in said:
             raise Fault("time", "It took longer than a query may.") from None
         if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:

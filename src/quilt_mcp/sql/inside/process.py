@@ -20,10 +20,11 @@ import zoneinfo
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
-from quilt_mcp.sql.inside import engine
+from quilt_mcp.sql.inside import engine, zones
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, Channels, HeldFile, HeldFiles
 from quilt_mcp.sql.inside.parsing import parse
+from quilt_mcp.sql.inside.watch import watch
 
 _BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
 _MOST_AT_ONCE: Final = 200
@@ -34,6 +35,7 @@ def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
     _import_late_things()
     held = lock_down(_BOUNDS, kernel=given["kernel"])
+    watch(given["sockets"][0], _BOUNDS.memory)
     _Child(given, held).serve()
     os._exit(0)  # threads of the engine's are not waited for
 
@@ -43,6 +45,7 @@ def _import_late_things() -> None:
     for name in ("datetime", "decimal", "uuid"):
         importlib.import_module(name)
     zoneinfo.ZoneInfo("UTC")
+    zones.install()
 
 
 class _Child:
@@ -55,6 +58,7 @@ class _Child:
         self._hands = socket.socket(fileno=hands)
         self._channels = Channels(channels)
         self._held = held
+        self._parser: Any = None
 
     def serve(self) -> None:
         self._tell({"answer": {"layers": self._held.told()}})
@@ -70,7 +74,8 @@ class _Child:
     def _answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             if asked["do"] == "parse":
-                return {"answer": parse(engine.parser(), asked["sql"])}
+                self._parser = self._parser or engine.parser()
+                return {"answer": parse(self._parser, asked["sql"])}
             return {"answer": self._run(asked)}
         except Fault as fault:
             return {"fault": {"kind": fault.kind, "message": str(fault), "details": fault.details}}
@@ -83,7 +88,10 @@ class _Child:
                 }
             }
         except RecursionError:
-            return {"fault": {"kind": "syntax", "message": "It is nested too deeply.", "details": {}}}
+            return {"fault": {"kind": "deep", "message": "It is nested too deeply.", "details": {}}}
+        except Exception as error:  # noqa: BLE001 - whatever the engine's values do to Python
+            said = f"{type(error).__name__}: {str(error).partition('Traceback')[0]}"[:500]
+            return {"fault": {"kind": "engine", "message": said, "details": {"exception": "Python"}}}
 
     def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._take(asked["files"])
@@ -109,7 +117,9 @@ class _Child:
             case "explain":
                 return {"plan": engine.explain(connection, asked["sql"], parameters)}
             case "page":
-                return engine.page(connection, paths[0], asked["offset"], most=asked["most"], **room)
+                return engine.page(
+                    connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
+                )
             case "save":
                 columns = engine.keep(connection, asked["sql"], parameters, None, asked["form"])
                 return {"columns": columns}
@@ -118,7 +128,14 @@ class _Child:
                 path = os.path.join(os.getcwd(), engine.RESULT)
                 return {
                     "columns": columns,
-                    **engine.page(connection, path, asked["offset"], most=asked["most"], **room),
+                    **engine.page(
+                        connection,
+                        path,
+                        [kind for _, kind in columns],
+                        asked["offset"],
+                        most=asked["most"],
+                        **room,
+                    ),
                 }
 
     def _take(self, files: list[list[Any]]) -> list[HeldFile]:
