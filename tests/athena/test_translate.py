@@ -16,7 +16,15 @@ from parts.athena_double.executes import Engine
 from quilt_mcp.athena.functions import ALLOWED
 from quilt_mcp.athena.tables import TableAt, tables_of
 from quilt_mcp.athena.translate import Translated, translate
-from quilt_mcp.errors import ColumnNotFound, InputError, InvalidArgument, NotSupported, QuiltError, TooLarge
+from quilt_mcp.errors import (
+    ColumnNotFound,
+    InputError,
+    InvalidArgument,
+    NotSupported,
+    QuiltError,
+    TableNotFound,
+    TooLarge,
+)
 
 IN_B = tables_of(["b"])
 
@@ -188,7 +196,7 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest() -> None:
     with pytest.raises(ColumnNotFound) as caught:
         translate("select logical_keys from package_entry", IN_B)
     assert "logical_key" in caught.value.next_step
-    with pytest.raises(InvalidArgument) as said:
+    with pytest.raises(TableNotFound) as said:
         translate("select 1 from package_entrys", IN_B)
     assert "package_entry" in said.value.next_step
 

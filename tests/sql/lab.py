@@ -38,6 +38,7 @@ def write_tables(folder: Path) -> None:
     with duckdb.connect() as engine:
         source = f"SELECT * FROM read_csv('{folder}/growth.csv')"
         engine.execute(f"COPY ({source}) TO '{folder}/growth.parquet' (FORMAT parquet)")
+    (folder / "one.json").write_text('{"a": 1}')
     (folder / "ragged.csv").write_text("a,b,c\n1,2,3\n4,5\n6,7,8\n")
     (folder / "late.csv").write_text("a,b\n" + "1,2\n" * 30_000 + "3,4,5\n")
     (folder / "latin.csv").write_bytes("name,n\nMüller,1\n".encode("latin-1"))

@@ -91,7 +91,8 @@ async def test_a_value_is_told_as_it_should_be(tmp_path: Path) -> None:
 
 async def test_a_list_that_is_long_is_cut_and_that_is_said(tmp_path: Path) -> None:
     sql = boxed(write_package(tmp_path), tmp_path / "cache")
-    found = await ask(sql, "SELECT range(1000000) AS r, repeat('x', 5000) AS x, MAP {1: range(100000)} AS m")
+    long = "SELECT range(1000000) AS r, repeat('x', 5000) AS x, MAP {1: range(100000)} AS m"
+    found = await sql.query(SqlRequest(long), room=40_000)
     [(numbers, text, pairs)] = found.rows
     assert numbers[:2] == [0, 1]
     assert "left out" in numbers[-1]

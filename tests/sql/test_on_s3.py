@@ -21,7 +21,7 @@ from quilt_mcp.backends.querying import opening
 from quilt_mcp.errors import HashMismatch, ObjectNotFound, QuiltError
 from quilt_mcp.storage.cached import CONTENT
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("sql_on_s3")]
 ROWS = 400_000
 PUSH = """
 package = quilt3.Package()

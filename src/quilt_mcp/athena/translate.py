@@ -28,7 +28,14 @@ from quilt_mcp.athena.rules.columns import Columns
 from quilt_mcp.athena.rules.qualified import without_qualify
 from quilt_mcp.athena.rules.refusal import refusal
 from quilt_mcp.athena.tables import FOUR_TABLES, REGISTRY, Locate
-from quilt_mcp.errors import ColumnNotFound, InternalError, InvalidArgument, QuiltError, TooLarge
+from quilt_mcp.errors import (
+    ColumnNotFound,
+    InternalError,
+    InvalidArgument,
+    QuiltError,
+    TableNotFound,
+    TooLarge,
+)
 
 MOST_TEXT: Final = 64 << 10
 MOST_SENT: Final = 256 << 10
@@ -218,12 +225,12 @@ def _check_tables(tree: Any, schema: Mapping[str, Any]) -> None:
             continue
         if name.lower() not in schema:
             near = difflib.get_close_matches(name, [*schema], 1)
-            raise InvalidArgument(
+            raise TableNotFound(
                 f"There is no table {name} on Athena.",
                 next_step=f"Use {near[0]}."
                 if near
                 else f"Use one of {', '.join(schema)}, or write Athena's own SQL.",
-                details={"table": name},
+                details={"table": name, "near": near},
             )
 
 

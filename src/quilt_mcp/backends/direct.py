@@ -118,7 +118,7 @@ class DirectOps(LinkOps):
         )
         self.keeps_catalogs = not options.is_shared
         self.search: SupportsSearch = self.catalogs
-        self.sql: SupportsSql = LateSql(
+        self.queries = LateSql(
             self._registry,
             lambda: self.registries,
             self._stores,
@@ -127,6 +127,7 @@ class DirectOps(LinkOps):
             self._manifests.bound,
             options.owner,
         )
+        self.sql: SupportsSql = self.queries
 
     async def look_again(self) -> None:
         """Nothing of it changes but by a call of its own."""

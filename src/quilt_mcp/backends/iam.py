@@ -10,6 +10,7 @@ from anyio import to_thread
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.querying.late_athena import LateAthena
 from quilt_mcp.backends.restores import Restores
 from quilt_mcp.domain.listing import Page, RegistryListing
 from quilt_mcp.errors import PermissionDenied
@@ -46,6 +47,10 @@ class IamOps(DirectOps):
         stores = S3Stores(self._clients, local, allowed=options.allowed)
         super().__init__(backend, registries, stores, local, options, clock=clock)
         self.restores = Restores(self.locate, self._require_writes)
+        if access.keys is not None:
+            self.queries.athena = LateAthena(
+                access.keys, access.region, access.ca_bundle, options, self.registries
+            )
 
     async def list_buckets(self, *, limit: int = 100, cursor: str | None = None) -> Page[RegistryListing]:
         """The configured registries, and every bucket that s3:ListAllMyBuckets shows (where it is allowed)."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from quilt_mcp.athena.places import AthenaSettings
 from quilt_mcp.auth.places import credential_files
 from quilt_mcp.config import Settings, quilt3_local_registry
 from quilt_mcp.domain.address import PhysicalKey, parse_registry
@@ -38,6 +39,7 @@ class Options:
     s3_proxy: bool = False
     is_shared: bool = False
     shelf: Shelf | None = None
+    athena: AthenaSettings = field(default_factory=AthenaSettings)
     owner: str = ""
     """Tells whose rights what is kept was read with."""
     stat_seconds: float = 0.0
@@ -57,6 +59,12 @@ class Options:
             through_stack=settings.through_stack,
             s3_proxy=settings.s3_proxy,
             is_shared=settings.serves_many,
+            athena=AthenaSettings(
+                settings.athena_workgroup,
+                settings.athena_database,
+                settings.athena_catalog,
+                settings.athena_output,
+            ),
             local_registry=None if settings.serves_many else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )

@@ -103,8 +103,8 @@ async def _saved(call: Call, request: SqlRequest, to: str, message: str | None, 
     return replace(answer, warnings=(*answer.warnings, *saved.warnings))
 
 
-async def sql_tables(call: Call, *, packages: Sequence[str] = ()) -> Answer:
-    request = SqlRequest("", await _addresses(call, packages))
+async def sql_tables(call: Call, *, packages: Sequence[str] = (), engine: str = "auto") -> Answer:
+    request = SqlRequest("", await _addresses(call, packages), cast("SqlEngine", engine))
     found = await call.ops.sql.list_tables(request, call.progress)
     return Answer({"tables": [_table(one) for one in found]}, records=("tables",), paged=False)
 
@@ -150,7 +150,10 @@ SQL_TABLES = ToolSpec(
     name="sql_tables",
     title="Tables for SQL",
     description="Tables that sql_query can name, with columns and types; of packages: their tabular files.",
-    arguments={"packages": {**listed(TEXT), "description": "ns/name[@hash]"}},
+    arguments={
+        "packages": {**listed(TEXT), "description": "ns/name[@hash]"},
+        "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose"},
+    },
     required=(),
     data=fields(tables=listed(fields(table=TEXT, columns={}, about=TEXT))),
     run=sql_tables,

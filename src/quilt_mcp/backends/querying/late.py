@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.errors import NotSupported
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.cached import CacheBound
 from quilt_mcp.storage.private import PrivateFolder
 from quilt_mcp.storage.store import Stores
 
 if TYPE_CHECKING:
+    from quilt_mcp.backends.querying.late_athena import LateAthena
     from quilt_mcp.backends.querying.registry_sql import RegistrySql
 
 
@@ -38,6 +40,8 @@ class LateSql:
         self._bound = bound
         self._owner = owner
         self._made: RegistrySql | None = None
+        self.athena: LateAthena | None = None
+        """Where the backend has AWS keys."""
 
     def made(self) -> RegistrySql:
         if self._made is None:
@@ -57,6 +61,13 @@ class LateSql:
         cursor: str | None = None,
         progress: Progress = no_progress,
     ) -> SqlRows:
+        if request.engine == "athena":
+            if self.athena is None:
+                raise NotSupported(
+                    "Athena takes AWS credentials, and there are none here.",
+                    next_step="Leave engine out: the query runs here.",
+                )
+            return await self.athena.query(request, limit, cursor, progress)
         return await self.made().query(request, limit=limit, room=room, cursor=cursor, progress=progress)
 
     async def save(
@@ -65,6 +76,8 @@ class LateSql:
         return await self.made().save(request, form, most=most, progress=progress)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
+        if request.engine == "athena":
+            return await self.athena.tables() if self.athena is not None else []
         return await self.made().list_tables(request, progress)
 
     def layers(self) -> Mapping[str, bool] | None:

@@ -21,7 +21,7 @@ from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument, InvalidSql, NotSupported, QuiltError, TooLarge
+from quilt_mcp.errors import InvalidArgument, InvalidSql, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, Layers, QueryFile, View
@@ -95,11 +95,6 @@ class RegistrySql:
         cursor: str | None = None,
         progress: Progress = no_progress,
     ) -> SqlRows:
-        if request.engine == "athena":
-            raise NotSupported(
-                "There is no Athena for this registry.",
-                next_step="Leave engine out: the query runs here.",
-            )
         marks, room = _marks(request), min(room, MOST_ROOM)
         if cursor is not None:
             return await self._page(cursor, marks, limit, room)

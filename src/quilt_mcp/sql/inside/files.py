@@ -2,7 +2,7 @@
 fetches.
 
 A file is named ``qf://<number>/<name>``; no other is there. All are read by absolute offset, as the engine's threads share a
-handle (a file with one position gave them each other's bytes).
+handle.
 """
 
 from __future__ import annotations
@@ -75,11 +75,17 @@ class Channels:
 
 
 class _Handle(io.RawIOBase):
-    """Each thread has a position of its own."""
+    """Read by several threads in two ways. Where a place is sought first, what follows in the same thread is read there, whatever
+    others seek meanwhile; where none is, one thread goes on where another stopped, as the readers of JSON and of packed files do.
+    """
 
     def __init__(self, held: HeldFile, number: int, channels: Channels) -> None:
         self._held, self._number, self._channels = held, number, channels
-        self._at = threading.local()
+        self._own = threading.local()
+        self._position = 0
+        self._turn = 0
+        """Counts the reads that sought nothing, by which what was sought before holds no more."""
+        self._moving = threading.Lock()
 
     @property
     def size(self) -> int:
@@ -92,26 +98,40 @@ class _Handle(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return getattr(self._at, "position", 0)
+        sought = self._sought()
+        return self._position if sought is None else sought
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        start = (0, self.tell(), self._held.size)[whence]
-        self._at.position = start + offset
-        return self._at.position
+        place = (0, self.tell(), self._held.size)[whence] + offset
+        self._own.sought = (place, self._turn)
+        self._position = place
+        return place
 
     def read(self, size: int = -1, /) -> bytes:
-        at = self.tell()
+        if (sought := self._sought()) is not None:
+            self._own.sought = None
+            found = self._read(sought, size)
+            self._position = sought + len(found)
+            return found
+        with self._moving:
+            self._turn += 1
+            found = self._read(self._position, size)
+            self._position += len(found)
+            return found
+
+    def _sought(self) -> int | None:
+        found: tuple[int, int] | None = getattr(self._own, "sought", None)
+        return found[0] if found is not None and found[1] == self._turn else None
+
+    def _read(self, at: int, size: int) -> bytes:
         left = max(0, self._held.size - at)
         wanted = left if size < 0 else min(size, left)
         if not wanted:
             return b""
         if self._held.descriptor is None:
             is_end = at >= self._held.size - _END
-            found = self._channels.fetch(self._number, at, wanted, is_end=is_end)
-        else:
-            found = os.pread(self._held.descriptor, wanted, at)
-        self._at.position = at + len(found)
-        return found
+            return self._channels.fetch(self._number, at, wanted, is_end=is_end)
+        return os.pread(self._held.descriptor, wanted, at)
 
 
 class HeldFiles(AbstractFileSystem):
