@@ -203,7 +203,11 @@ class Child:
     async def end(self) -> None:
         """Kills it, where it lives; its folder goes."""
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(self._end)
+            await to_thread.run_sync(self.stop)
+
+    def stop(self) -> None:
+        """As ``end``. Blocks."""
+        self._end()
 
     async def _ask(
         self, request: Mapping[str, Any], sql: str, seconds: float, descriptors: Sequence[int] = ()

@@ -4,14 +4,15 @@ while.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import anyio
 from anyio import to_thread
 
-from quilt_mcp.errors import StorageBusy
+from quilt_mcp.errors import QuiltError, StorageBusy
 from quilt_mcp.sql.child import Child, Layers
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.workers import places_of
@@ -25,6 +26,8 @@ class Spare:
     def __init__(self, layers: Layers = Layers()) -> None:  # noqa: B008 - it is frozen
         self._layers = layers
         self._waiting: Child | None = None
+        self._is_starting = False
+        self._taking = threading.Lock()
 
     @asynccontextmanager
     async def child(self) -> AsyncGenerator[Child]:
@@ -46,25 +49,39 @@ class Spare:
             finally:
                 await child.end()
 
-    async def prepare(self) -> None:
-        """Starts one for the next query, where none waits; it is not waited for."""
-        if self._waiting is None or not self._waiting.is_alive:
-            await self.close()
-            child = await to_thread.run_sync(Child.start, self._layers)
-            if self._waiting is None:
-                self._waiting = child
-            else:  # another query was as quick
-                await child.end()
+    def prepare(self) -> None:
+        """Has one started for the next query, where none waits; nothing waits for it."""
+        with self._taking:
+            if self._is_starting or (self._waiting is not None and self._waiting.is_alive):
+                return
+            self._is_starting = True
+        threading.Thread(target=self._start, name="spare-query-process", daemon=True).start()
 
     async def close(self) -> None:
-        child, self._waiting = self._waiting, None
-        if child is not None:
+        if (child := self._swap(None)) is not None:
             await child.end()
 
     async def _take(self) -> Child:
-        child, self._waiting = self._waiting, None
+        child = self._swap(None)
         if child is not None:
             if child.is_alive:
                 return child
             await child.end()
         return await to_thread.run_sync(Child.start, self._layers)
+
+    def _start(self) -> None:
+        child: Child | None = None
+        try:
+            with suppress(QuiltError, OSError):  # the next query meets it, and says it
+                child = Child.start(self._layers)
+        finally:
+            with self._taking:
+                self._is_starting = False
+                self._waiting, child = child, self._waiting
+        if child is not None:
+            child.stop()
+
+    def _swap(self, child: Child | None) -> Child | None:
+        with self._taking:
+            self._waiting, before = child, self._waiting
+            return before

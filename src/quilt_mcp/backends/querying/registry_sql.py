@@ -202,10 +202,10 @@ class RegistrySql:
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
 
-                await self._spare.prepare()
                 yield child, _Asked(text, views, reads.is_bounded, files.inputs()), held, warnings
         finally:
             held.close()
+            self._spare.prepare()
 
     async def _read(self, child: Child, sql: str) -> tuple[str, gate.Reads]:
         try:

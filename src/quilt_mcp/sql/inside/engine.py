@@ -40,6 +40,7 @@ _LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIM
 """Types that the file of a result would round or lack: they are kept as text."""
 MOST_COLUMNS: Final = 4_000
 RESULT: Final = "result.parquet"
+_CSV: Final = re.compile(r"SELECT \* FROM read_csv\(\[('[^']*')\], (sample_size = [0-9]+, skip = 0)\)")
 _SAMPLE: Final = re.compile(r"sample_size = [0-9]+")
 _SHORTEST: Final = 30
 """Letters of a cell that are shown in any case."""
@@ -54,26 +55,28 @@ def parser() -> Any:
     return engine
 
 
-def connect(
-    files: HeldFiles, paths: Sequence[str], seconds: float, *, settings: bool, reads_ahead: bool
-) -> Any:
-    """``reads_ahead`` False: of large files no more is read than the first rows take. ``settings`` False: without the layer that
-    they are, as tests of the others want it."""
+def begun(*, settings: bool) -> Any:
+    """An engine without files, which may wait for its query. ``settings`` False: without the layer that they are, as tests of the
+    others want it."""
     engine = duckdb.connect(":memory:")
-    for setting in _ALWAYS:
+    for setting in (*_ALWAYS, *(_SETTINGS if settings else ())):
         engine.execute(setting)
     engine.execute(f"SET temp_directory = {text(os.getcwd())}")
+    return engine
+
+
+def give_files(
+    engine: Any, files: HeldFiles, paths: Sequence[str], seconds: float, *, settings: bool, reads_ahead: bool
+) -> None:
+    """``reads_ahead`` False: of large files no more is read than the first rows take. Nothing can be set any more afterwards."""
     engine.register_filesystem(files)
     if not reads_ahead:
         engine.execute("SET read_ahead_depth = 0")
     if settings:
-        for setting in _SETTINGS:
-            engine.execute(setting)
         engine.execute(f"SET max_execution_time = {int(seconds * 1000)}")
         engine.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
         engine.execute("SET enable_external_access = false")
         engine.execute("SET lock_configuration = true")
-    return engine
 
 
 def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
@@ -82,7 +85,7 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
         name = view["name"]
         try:
             with typed(table=name):
-                engine.execute(f"CREATE VIEW {identifier(name)} AS {view['sql']}")
+                engine.execute(f"CREATE VIEW {identifier(name)} AS {_in_its_form(engine, view['sql'])}")
         except Fault as fault:
             if "sniffing" in str(fault):
                 _find_line(engine, name, view["sql"])
@@ -93,6 +96,17 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
                 # The engine takes whole lines for cells where their numbers of cells differ.
                 said = "Its lines have different numbers of cells, so that it is no table with one form."
                 raise Fault("engine", said, exception="Ragged", table=name)
+
+
+def _in_its_form(engine: Any, sql: str) -> str:
+    """A CSV by itself is looked through for its form once: each use of a view would look again."""
+    found = _CSV.fullmatch(sql)
+    if found is None:
+        return sql
+    [[told]] = engine.execute(f"SELECT Prompt FROM sniff_csv({found[1]}, {found[2]})").fetchall()
+    # What was looked at may hold no quotes, and what follows may: commas within are what they are for.
+    told = told.replace("delim=',', quote='', escape=''", "delim=',', quote='\"', escape='\"'")
+    return f"SELECT * {told.rstrip().rstrip(';')}"
 
 
 def _find_line(engine: Any, name: str, sql: str) -> None:

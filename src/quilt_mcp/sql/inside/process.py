@@ -59,14 +59,23 @@ class _Child:
         self._channels = Channels(channels)
         self._held = held
         self._parser: Any = None
+        self._waiting: Any = None
 
     def serve(self) -> None:
         self._tell({"answer": {"layers": self._held.told()}})
+        if not select.select([self._control], [], [], 0)[0]:
+            self._warm_up()
         while select.select([self._control], [], [], self._idle)[0]:
             line = self._requests.readline()
             if not line:
                 return
             self._tell(self._answer_to(json.loads(line)))
+
+    def _warm_up(self) -> None:
+        """What every query begins with, while nobody waits."""
+        self._parser = engine.parser()
+        parse(self._parser, "SELECT 1")
+        self._waiting = engine.begun(settings=self._settings)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
@@ -96,7 +105,10 @@ class _Child:
     def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._take(asked["files"])
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
-        connection = engine.connect(
+        connection = self._waiting or engine.begun(settings=self._settings)
+        self._waiting = None
+        engine.give_files(
+            connection,
             HeldFiles(held, self._channels),
             paths,
             asked["seconds"],
