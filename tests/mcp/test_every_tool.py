@@ -97,7 +97,7 @@ async def whole_job(wire: str, place: Place) -> None:
         tables = (await agent("sql_tables", packages=[mine]))["data"]["tables"]
         assert tables[-1] == {"table": "data/table.csv", "columns": {"x": "BIGINT", "y": "BIGINT"}}
         summed = await agent("sql_query", sql=f"SELECT sum(x + y) AS n FROM '{file['file']}'")
-        assert (summed["data"]["rows"], summed["page"]["total"]) == ([["3"]], 1)
+        assert (summed["data"]["rows"], summed["page"]["total"]) == ([[3]], 1)
         query = f"SELECT logical_key FROM package_entry JOIN package_tag USING (top_hash) WHERE pkg_name = '{mine}' ORDER BY 1"
         rows = (await agent("sql_query", sql=query))["data"]["rows"]
         assert rows == [["README.md"], ["data/table.csv"]]

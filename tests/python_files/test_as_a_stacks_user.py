@@ -11,7 +11,10 @@ from lab import Lab
 from parts.stack import Stack
 from parts.stack.faults import no_credentials
 
-pytestmark = pytest.mark.xdist_group("python_files")  # so that one worker alone publishes the packages
+pytestmark = [
+    pytest.mark.nightly,
+    pytest.mark.xdist_group("python_files"),
+]  # so that one worker alone publishes the packages
 
 
 def test_files_come_through_the_stack_and_by_no_other_identity(

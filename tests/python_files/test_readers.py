@@ -60,7 +60,7 @@ def test_polars_reads_opened_files_and_scans_by_range(lab: Lab) -> None:
     assert frame.item() == sum(range(1000, 2000))
 
 
-@pytest.mark.parametrize("lab", ["bucket", pytest.param("folder", marks=pytest.mark.nightly)], indirect=True)
+@pytest.mark.parametrize("lab", ["folder", pytest.param("bucket", marks=pytest.mark.nightly)], indirect=True)
 def test_dask_reads_a_set_of_files_as_one_frame_on_two_processes(lab: Lab) -> None:
     with dask.config.set(scheduler="processes", num_workers=2):
         frame = dd.read_parquet(lab.url("data/*.parquet"), storage_options=lab.options)

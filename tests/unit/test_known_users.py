@@ -108,11 +108,12 @@ async def test_a_stack_that_is_down_lets_nobody_in_and_is_no_refusal() -> None:
     assert (await users.find("ada")).name == "ada"
 
 
-async def test_twenty_thousand_strangers_leave_nothing_behind_and_push_nobody_out() -> None:
+@pytest.mark.parametrize("strangers", [3_000, pytest.param(20_000, marks=pytest.mark.nightly)])
+async def test_strangers_leave_nothing_behind_and_push_nobody_out(strangers: int) -> None:
     registry = Registry(ada="writer")
     users = registry.users(most=10)
     await users.find("ada")
-    for number in range(20_000):
+    for number in range(strangers):
         with pytest.raises(AuthenticationError):
             await users.find(f"stranger {number}")
     assert len(users._failures) <= MOST_REFUSED

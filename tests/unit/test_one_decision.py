@@ -25,10 +25,12 @@ CLOSES = {
     "server/watching/log.py",
     "cli/clients/install.py",
     "preview/child.py",
+    "sql/child.py",
 }
 """Names credentials so as to refuse them, to strike them out, to tell a person that a client will not see them, or to leave them
 out of a child's environment."""
 AWS_CLIENTS = {
+    "athena/clients.py",
     "storage/s3/clients.py",
     "auth/aws/credentials.py",
     "auth/aws/errors.py",

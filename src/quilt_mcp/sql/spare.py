@@ -27,6 +27,7 @@ class Spare:
         self._layers = layers
         self._waiting: Child | None = None
         self._is_starting = False
+        self._starting: threading.Thread | None = None
         self._taking = threading.Lock()
 
     @asynccontextmanager
@@ -55,9 +56,12 @@ class Spare:
             if self._is_starting or (self._waiting is not None and self._waiting.is_alive):
                 return
             self._is_starting = True
-        threading.Thread(target=self._start, name="spare-query-process", daemon=True).start()
+        self._starting = threading.Thread(target=self._start, name="spare-query-process", daemon=True)
+        self._starting.start()
 
     async def close(self) -> None:
+        if self._starting is not None:
+            await to_thread.run_sync(self._starting.join)
         if (child := self._swap(None)) is not None:
             await child.end()
 
