@@ -11,6 +11,7 @@ from typing import Final
 
 import anyio
 from anyio import to_thread
+from anyio.lowlevel import RunVar
 
 from quilt_mcp.errors import QuiltError, StorageBusy
 from quilt_mcp.sql.child import Child, Layers
@@ -89,3 +90,15 @@ class Spare:
         with self._taking:
             self._waiting, before = child, self._waiting
             return before
+
+
+_SHARED: Final = RunVar[Spare]("query-processes")
+
+
+def shared() -> Spare:
+    """Of the event loop that runs: a child that waits is nobody's yet, whoever asks next."""
+    found = _SHARED.get(None)
+    if found is None:
+        found = Spare()
+        _SHARED.set(found)
+    return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import islice
+from typing import Final, Self
 
 from anyio import to_thread
 
@@ -27,6 +29,7 @@ MOST_FILES: Final = 1_000
 """Files of one table."""
 _MOST_NAMES: Final = 2_000
 """Paths among which near ones are looked for."""
+_PAGE: Final = 5_000
 Options = Mapping[str, str | int | float | bool]
 
 
@@ -69,6 +72,12 @@ class FileTables:
         self._progress = progress
         self._opened: dict[str, Named] = {}
         self._origins: dict[str, None] = {}
+
+    def apart(self, held: HeldFiles) -> Self:
+        """The same, with its files held apart."""
+        other = copy(self)
+        other._held = held
+        return other
 
     def inputs(self) -> tuple[str, ...]:
         """Of what was opened so far: revisions by their hashes, and objects."""
@@ -271,10 +280,13 @@ class FileTables:
 
 
 def _matching(one: Named, pattern: str) -> list[Entry]:
-    entries = [*one.manifest.entries(one.folder)]
-    match = Match(pattern)
-    paths = [entry.logical_key.removeprefix(one.folder) for entry in entries]
-    return [entries[number] for number in match.among(paths)]
+    """Of a large package what fits alone is held."""
+    match, found = Match(pattern), list[Entry]()
+    entries = one.manifest.entries(one.folder)
+    while some := [*islice(entries, _PAGE)]:
+        paths = [entry.logical_key.removeprefix(one.folder) for entry in some]
+        found += [some[number] for number in match.among(paths)]
+    return found
 
 
 def _tables_in(one: Named) -> list[str]:

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.sql import SqlColumn
 
-MOST: Final = 16
+MOST: Final = 64
 MOST_BYTES: Final = 512 << 20
+"""Of all users of this process together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,11 @@ class Kept:
 
 
 class KeptResults:
-    """Of one user's backend. Those that were paged through longest ago go first."""
+    """Of one user's backend, which finds its own alone. Those that were paged through longest ago go first, whosever they are."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
-        self._closing = weakref.finalize(self, _close_all, self._kept)
+        self._own: set[str] = set()
+        self._closing = weakref.finalize(self, _forget, self._own)
 
     def add(
         self,
@@ -43,24 +45,37 @@ class KeptResults:
         marks: tuple[str | bool, ...],
         warnings: tuple[str, ...],
     ) -> str:
-        """Its name in cursors. The file itself may go."""
+        """Its name in cursors. The file itself may go. Blocks."""
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
         name = secrets.token_urlsafe(9)
-        self._kept[name] = Kept(descriptor, os.fstat(descriptor).st_size, columns, marks, warnings)
-        while len(self._kept) > 1 and (
-            len(self._kept) > MOST or sum(one.size for one in self._kept.values()) > MOST_BYTES
-        ):
-            _, gone = self._kept.popitem(last=False)
-            os.close(gone.descriptor)
+        self._own.add(name)
+        with _TURN:
+            _ALL[name] = Kept(descriptor, os.fstat(descriptor).st_size, columns, marks, warnings)
+            while len(_ALL) > 1 and (
+                len(_ALL) > MOST or sum(one.size for one in [*_ALL.values()]) > MOST_BYTES
+            ):
+                _, gone = _ALL.popitem(last=False)
+                os.close(gone.descriptor)
         return name
 
-    def find(self, name: str) -> Kept | None:
-        if name in self._kept:
-            self._kept.move_to_end(name)
-        return self._kept.get(name)
+    def open(self, name: str) -> Kept | None:
+        """With a descriptor that is the caller's, to be closed: another call may push the result out meanwhile."""
+        with _TURN:
+            found = _ALL.get(name) if name in self._own else None
+            if found is None:
+                self._own.discard(name)
+                return None
+            _ALL.move_to_end(name)
+            return replace(found, descriptor=os.dup(found.descriptor))
 
 
-def _close_all(kept: OrderedDict[str, Kept]) -> None:
-    for one in kept.values():
-        os.close(one.descriptor)
-    kept.clear()
+_ALL: Final = OrderedDict[str, Kept]()
+_TURN: Final = threading.RLock()
+"""A backend that goes takes its results along, whatever this thread is at."""
+
+
+def _forget(own: set[str]) -> None:
+    with _TURN:
+        for name in own:
+            if (gone := _ALL.pop(name, None)) is not None:
+                os.close(gone.descriptor)

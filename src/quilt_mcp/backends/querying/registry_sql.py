@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, Layers, QueryFile, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
-from quilt_mcp.sql.spare import Spare
+from quilt_mcp.sql.spare import Spare, shared
 from quilt_mcp.sql.spelling import end_of_call, plain_spaces
 from quilt_mcp.storage.content import ContentCache
 from quilt_mcp.storage.store import Stores
@@ -80,7 +81,7 @@ class RegistrySql:
         self._stores = stores
         self._searching = searching
         self._opening = Opening(content)
-        self._spare = Spare(layers)
+        self._own_spare = None if layers == Layers() else Spare(layers)
         self._kept = KeptResults()
         self._is_gated = is_gated
         self._seconds = seconds
@@ -148,19 +149,20 @@ class RegistrySql:
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
         columns."""
-        held, brought = HeldFiles(), Brought(0, {})
-        try:
-            files = self._files(request, held, brought, frozenset(), progress)
-            described: list[SqlTable] = []
-            names = await files.tables()
-            if names:
-                async with self._spare.child() as child:
-                    for name in names[:_DESCRIBED]:
-                        described.append(await self._described(child, files, held, name))
-            more = [SqlTable(name) for name in names[_DESCRIBED:]]
-            return [*package_tables.listed(), *described, *more]
-        finally:
-            held.close()
+        brought = Brought(0, {})
+        files = self._files(request, HeldFiles(), brought, frozenset(), progress)
+        described: list[SqlTable] = []
+        names = await files.tables()
+        if names:
+            async with self._spare.child() as child:
+                for name in names[:_DESCRIBED]:
+                    described.append(await self._described(child, files, name))
+        more = [SqlTable(name) for name in names[_DESCRIBED:]]
+        return [*package_tables.listed(), *described, *more]
+
+    @property
+    def _spare(self) -> Spare:
+        return self._own_spare or shared()
 
     def layers(self) -> Mapping[str, bool] | None:
         """What holds queries beside the gate, as the last child said; None before the first."""
@@ -252,41 +254,40 @@ class RegistrySql:
             tables.warnings[_LATEST_ONLY] = None
         return tables
 
-    async def _described(self, child: Child, files: FileTables, held: HeldFiles, name: str) -> SqlTable:
+    async def _described(self, child: Child, files: FileTables, name: str) -> SqlTable:
         """A file that cannot be read, or is not what its name says, is told as that."""
+        held = HeldFiles()
         try:
-            view = await files.table(name, ())
+            view = await files.apart(held).table(name, ())
             found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
             return SqlTable(name, comment=f"{error.code}: {error.message[:200]}")
+        finally:
+            held.close()
 
     # -- pages --
 
     async def _page(self, cursor: str, marks: tuple[str | bool, ...], limit: int, room: int) -> SqlRows:
         name, offset = decode_cursor(cursor, marks, str, int)
-        kept = self._kept.find(name)
-        if kept is None or kept.marks != marks:
+        kept = await anyio.to_thread.run_sync(self._kept.open, name)
+        if kept is None:
             raise InvalidArgument(
                 "The result that this cursor pages through is gone: others came since, or the server was started again.",
                 next_step="Make the same call again without cursor.",
                 details={"reason": "cursor_expired"},
             )
-        file = QueryFile("file.parquet", kept.size, kept.descriptor)
-        async with self._spare.child() as child:
-            found = await child.run(
-                "page",
-                [file],
-                (),
-                self._seconds,
-                offset=offset,
-                limit=limit,
-                room=room,
-                longest=_longest(room),
-                most=MOST_KEPT,
-                types=[one.type for one in kept.columns],
-            )
+        try:
+            file = QueryFile("file.parquet", kept.size, kept.descriptor)
+            async with self._spare.child() as child:
+                found = await child.run(
+                    "page", [file], (), self._seconds, offset=offset, limit=limit, room=room, longest=_longest(room),
+                    most=MOST_KEPT, types=[one.type for one in kept.columns],
+                )  # fmt: skip
+        finally:
+            os.close(kept.descriptor)
+            self._spare.prepare()
         rows = _rows(found, kept.columns)
         total, end = int(found["total"]), offset + len(rows)
         further = encode_cursor(marks, name, end) if rows and end < total else None

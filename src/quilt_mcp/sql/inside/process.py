@@ -157,7 +157,7 @@ class _Child:
         while len(descriptors) < wanted:
             some = min(_MOST_AT_ONCE, wanted - len(descriptors))
             _, came, _, _ = socket.recv_fds(self._hands, 1, some)
-            if not came:
+            if len(came) != some:  # more than this process may hold open
                 raise Fault("died", "The files did not come.")
             descriptors += came
         free = iter(descriptors)
