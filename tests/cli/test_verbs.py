@@ -16,7 +16,7 @@ from shell import COMMAND, Shell, in_a_shell
 from parts.quilt3_process import Quilt3
 from quilt_mcp.cli.commands import command_names, parser_of
 from quilt_mcp.cli.verbs.flags import joined, tool_arguments, words_of
-from quilt_mcp.cli.verbs.rows import declared_columns, row_list
+from quilt_mcp.cli.verbs.rows import declared_columns, is_grid, row_list
 from quilt_mcp.cli.verbs.table import VERBS, Verb
 from quilt_mcp.tools import TOOLS, find
 from quilt_mcp.tools.spec import ToolSpec
@@ -58,6 +58,8 @@ WITH_A_VERB = [tool for tool in TOOLS if tool.paged and tool.name in {one.tool f
 @pytest.mark.parametrize("tool", WITH_A_VERB, ids=lambda tool: tool.name)
 def test_the_rows_of_a_tool_that_pages_are_found_in_its_schema(tool: ToolSpec) -> None:
     """Its only list of objects, or the last; or the lists that its schema leaves unnamed."""
+    if is_grid(tool):
+        return  # its columns are those of each query
     named = row_list(tool)
     assert (named is None) == ("additionalProperties" in tool.data)
     assert declared_columns(tool)

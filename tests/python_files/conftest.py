@@ -58,6 +58,6 @@ def bucket_lab(home: Path, source: Path, moto: S3Access) -> Lab:
     return lab
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.nightly)])
 def lab(request: pytest.FixtureRequest) -> Lab:
     return request.getfixturevalue(f"{request.param}_lab")

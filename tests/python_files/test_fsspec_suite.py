@@ -8,7 +8,7 @@ from lab import Lab
 
 from quilt_mcp.python_files import PackageFiles
 
-pytestmark = pytest.mark.xdist_group("python_files")  # so that one worker alone publishes the packages
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("python_files")]
 
 
 class ReadFixtures(AbstractFixtures):

@@ -75,7 +75,7 @@ BucketFiles(), FolderFiles()
 assert threading.active_count() == 1, "nothing is started before it is asked for"
 """
 
-pytestmark = pytest.mark.xdist_group("python_files")  # so that one worker alone publishes the packages
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("python_files")]
 
 
 def run(script: str, *arguments: object) -> str:

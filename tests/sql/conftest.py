@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import local_ops, write_lab
+from sql_lab import local_ops, write_lab
 
 from quilt_mcp.backends.local import LocalOps
 

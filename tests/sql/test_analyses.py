@@ -82,6 +82,7 @@ _VALUES = (
 )
 
 
+@pytest.mark.nightly
 async def test_a_value_is_told_as_it_should_be(tmp_path: Path) -> None:
     sql = boxed(write_package(tmp_path), tmp_path / "cache")
     told = [(text, (await ask(sql, text)).rows[0][0]) for text, _ in _VALUES]

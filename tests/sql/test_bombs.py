@@ -38,6 +38,7 @@ async def throw(tmp_path: Path, bombs: tuple[str, ...], seconds: float, answered
     assert peak <= MEMORY
 
 
+@pytest.mark.nightly
 async def test_bombs_do_no_harm(tmp_path: Path) -> None:
     """Where the machine is busy an answer may be late; whether it is in time is for the nightly run."""
     await throw(tmp_path, FEW_BOMBS[::2], 0.3, 30)

@@ -133,6 +133,7 @@ async def test_the_gate_refuses_what_is_no_query_of_given_tables(world: World, t
     await hold(world, tmp_path, tuple(passed[::12]), ALL, is_gated=True)
 
 
+@pytest.mark.nightly
 async def test_a_sample_goes_the_whole_way(world: World, tmp_path: Path) -> None:
     await hold(world, tmp_path, SAMPLE[::7], ALL, is_gated=True)
 

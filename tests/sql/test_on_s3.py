@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from lab import GROWTH, ask, values, write_tables
+from sql_lab import GROWTH, ask, values, write_tables
 
 from parts.iam_ops import iam_ops
 from parts.proxy import Proxy

@@ -11,7 +11,7 @@ from typing import Any
 import pandas
 import pytest
 import quilt3
-from lab import GROWTH, address, ask, build, local_ops, values
+from sql_lab import GROWTH, address, ask, build, local_ops, values
 
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.domain.sql import SqlRequest

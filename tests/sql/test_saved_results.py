@@ -14,7 +14,7 @@ import duckdb
 import pandas
 import pytest
 import quilt3
-from lab import GROWTH, build, write_tables
+from sql_lab import GROWTH, build, write_tables
 
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
