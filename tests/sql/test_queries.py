@@ -439,3 +439,40 @@ async def test_tables_are_listed_with_their_columns(lab_ops: LocalOps) -> None:
         if not (table.comment or "").startswith("undecodable"):
             described = await ask(lab_ops, f"DESCRIBE FROM '{name}'", "lab/growth", "lab/parts")
             assert [row[0] for row in described.rows] == [one.name for one in table.columns]
+
+
+async def test_a_header_is_data(tmp_path: Path) -> None:
+    """DuckDB's own spelling of how a CSV is read does not quote the names in it."""
+    hostile = (
+        "x': 'VARCHAR'}) UNION ALL SELECT current_setting('memory_limit'); CREATE TABLE made AS SELECT 1; --"
+    )
+    (registry := tmp_path / "registry").mkdir()
+    (one := tmp_path / "one.csv").write_text(f'"{hostile}",b\nq,1\n')
+    (other := tmp_path / "other.csv").write_text('id,patient\'s age\n1,"a, b"\n')
+    build(registry, "a/b", {"one.csv": one, "other.csv": other})
+    ops = local_ops(registry, tmp_path / "cache")
+    found = await ask(ops, "FROM 'a/b/one.csv'")
+    assert ([column.name for column in found.columns], values(found)) == ([hostile, "b"], [["q", 1]])
+    found = await ask(ops, "FROM 'a/b/other.csv'")
+    assert ([column.name for column in found.columns], values(found)) == (
+        ["id", "patient's age"],
+        [[1, "a, b"]],
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT DISTINCT TOP_HASH FROM package_entry",
+        "SELECT DISTINCT #1 FROM package_entry",
+        "SELECT DISTINCT (e).top_hash FROM package_entry e",
+        "SELECT DISTINCT struct_extract(e, 'top_hash') FROM package_entry e",
+        "SELECT DISTINCT m.top_hash FROM package_entry JOIN package_manifest m USING (Top_Hash)",
+    ],
+)
+async def test_the_hash_of_a_revision_is_there_however_it_is_named(
+    lab_ops: LocalOps, hashes: dict[str, list[str]], query: str
+) -> None:
+    assert sorted(row[0] for row in (await ask(lab_ops, query)).rows) == sorted(
+        {one[-1] for one in hashes.values()}
+    )

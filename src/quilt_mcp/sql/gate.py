@@ -252,7 +252,7 @@ class _Gate:
             self._function(part)
         elif of == "COLUMN_REF":
             self._columns.update(map(str, part.get("column_names", ())))
-        elif of == "STAR":
+        elif of in ("STAR", "POSITIONAL_REFERENCE"):
             self._columns.add("*")
 
     def _function(self, part: dict[str, Any]) -> None:

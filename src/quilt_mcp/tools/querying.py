@@ -41,6 +41,7 @@ async def sql_query(
     given = {"sql": sql, "packages": packages, "parameters": parameters, "engine": engine}
     request = await request_of(call, {**given, "all_revisions": all_revisions, "explain": explain})
     if to is not None:
+        _check_saved(request, cursor)
         return await _saved(call, request, to, message, dry_run=dry_run)
     # The text block repeats the rows with their quotes escaped once more.
     room = max((call.settings.response_bytes() - _ENVELOPE) * 2 // 3, 1_000)
@@ -58,6 +59,14 @@ async def sql_query(
         total=found.total,
         warnings=found.warnings,
     )
+
+
+def _check_saved(request: SqlRequest, cursor: str | None) -> None:
+    if request.engine == "athena" or request.explain or cursor is not None:
+        raise InvalidArgument(
+            "to saves the rows of a query that runs here, and goes with none of engine=athena, explain and cursor.",
+            next_step="Leave those out.",
+        )
 
 
 async def request_of(call: Call, given: Mapping[str, Any]) -> SqlRequest:

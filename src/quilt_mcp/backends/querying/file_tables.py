@@ -271,11 +271,11 @@ class FileTables:
             )
         paths = [one.key for one in places]
         kind = _one_kind(name, {formats.kind_of(one) for one in paths}, paths, options)
-        files = [
-            await self._reach.opening.object(one.store, one.key, one.version, self._brought) for one in places
-        ]
+        numbers: list[int] = []
+        for one in places:
+            file = await self._reach.opening.object(one.store, one.key, one.version, self._brought)
+            numbers.append(self._held.add(file))
         addresses = [str(one.store.physical_key(one.key)) for one in places]
-        numbers = [self._held.add(one) for one in files]
         return formats.view_of(name, kind, numbers, self._added({"$logical_key": addresses}), options)
 
 

@@ -93,7 +93,7 @@ class Opening:
                 "hash."
             )
             brought.warnings[said] = None
-            return QueryFile(name, size, fetch=_ranges(place, place.version or stat.version))
+            return QueryFile(name, size, fetch=_ranges(place, place.version or stat.version, stat.etag))
         _count(brought, entry.logical_key, size)
         return QueryFile(name, size, await self._whole(place, entry, size, brought, progress))
 
@@ -106,7 +106,9 @@ class Opening:
         stat = await store.stat(key, version=version)
         if kind_of(key) != "parquet":
             _count(brought, key, stat.size)
-        return QueryFile(name, stat.size, fetch=_ranges(Place(store, key, None), version or stat.version))
+        return QueryFile(
+            name, stat.size, fetch=_ranges(Place(store, key, None), version or stat.version, stat.etag)
+        )
 
     async def _whole(
         self, place: Place, entry: Entry, size: int, brought: Brought, progress: Progress
@@ -171,15 +173,15 @@ def _count(brought: Brought, name: str, size: int) -> None:
         )
 
 
-def _ranges(place: Place, version: str | None):
+def _ranges(place: Place, version: str | None, etag: str):
     async def fetch(offset: int, length: int) -> bytes:
         found = bytearray()
         while len(found) < length:
             at = offset + len(found)
-            _, some = await place.store.get(
+            stat, some = await place.store.get(
                 place.key, offset=at, length=min(_PIECE, length - len(found)), version=version
             )
-            if not some:
+            if not some or stat.etag != etag:
                 raise _cut_short(place)
             found += some
         return bytes(found)
@@ -189,6 +191,6 @@ def _ranges(place: Place, version: str | None):
 
 def _cut_short(place: Place) -> QuiltError:
     return HashMismatch(
-        f"{place.store.physical_key(place.key)} became shorter while it was read.",
+        f"{place.store.physical_key(place.key)} was written to while it was read.",
         next_step="Make the same call again.",
     )

@@ -42,6 +42,8 @@ COMMENTS: Final = {
     "package_entry": "a row a file: path, size, hash, metadata (JSON text); join top_hash",
 }
 REGISTRY: Final = "registry"
+_OWN: Final = frozenset(COLUMNS["package_entry"]) - {"top_hash"}
+"""Where a query names nothing else, in this spelling, it needs no hash of a revision."""
 
 
 def prefix_of(registry: str) -> str:
@@ -143,7 +145,7 @@ class PackageTables:
 
     def _entries(self, parts: Sequence[LivePart]) -> str:
         """The hash of a revision is looked up where the query needs it alone."""
-        needs_hash = "top_hash" in self._columns or "*" in self._columns
+        needs_hash = bool(self._columns - _OWN)
         found: list[str] = []
         for one in parts:
             if one.entries is None:

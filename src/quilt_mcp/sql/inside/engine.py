@@ -99,14 +99,30 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _in_its_form(engine: Any, sql: str) -> str:
-    """A CSV by itself is looked through for its form once: each use of a view would look again."""
+    """A CSV by itself is looked through for its form once: each use of a view would look again. What its header says is data, and
+    stands in the text as literals; the engine's own spelling of the call does not quote it."""
     found = _CSV.fullmatch(sql)
     if found is None:
         return sql
-    [[told]] = engine.execute(f"SELECT Prompt FROM sniff_csv({found[1]}, {found[2]})").fetchall()
-    # What was looked at may hold no quotes, and what follows may: commas within are what they are for.
-    told = told.replace("delim=',', quote='', escape=''", "delim=',', quote='\"', escape='\"'")
-    return f"SELECT * {told.rstrip().rstrip(';')}"
+    [form] = engine.execute(
+        "SELECT Delimiter, Quote, Escape, Comment, HasHeader, Columns, DateFormat, TimestampFormat "
+        f"FROM sniff_csv({found[1]}, {found[2]})"
+    ).fetchall()
+    delimiter, quote, escape, comment, has_header, columns, date, timestamp = form
+    delimiter, quote, escape, comment = (
+        "" if one is None or one == "(empty)" else one for one in (delimiter, quote, escape, comment)
+    )
+    if delimiter == "," and not quote:
+        quote = escape = '"'  # what was looked at may hold no quotes, and what follows may
+    typed_columns = ", ".join(f"{text(one['name'])}: {text(one['type'])}" for one in columns)
+    given = {"delim": delimiter, "quote": quote, "escape": escape, "comment": comment}
+    given |= {name: one for name, one in (("dateformat", date), ("timestampformat", timestamp)) if one}
+    settings = ", ".join(f"{name} = {text(str(one))}" for name, one in given.items())
+    header = "true" if has_header else "false"
+    return (
+        f"SELECT * FROM read_csv({found[1]}, auto_detect = false, skip = 0, header = {header}, {settings}, "
+        f"columns = {{{typed_columns}}})"
+    )
 
 
 def _find_line(engine: Any, name: str, sql: str) -> None:

@@ -65,7 +65,9 @@ class _Child:
         self._tell({"answer": {"layers": self._held.told()}})
         if not select.select([self._control], [], [], 0)[0]:
             self._warm_up()
-        while select.select([self._control], [], [], self._idle)[0]:
+        if not select.select([self._control], [], [], self._idle)[0]:
+            return
+        while True:
             line = self._requests.readline()
             if not line:
                 return
