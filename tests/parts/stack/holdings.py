@@ -47,6 +47,7 @@ class Holdings:
     def __init__(self) -> None:
         self.s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=20))
         self.writing = threading.Lock()
+        self.browsing = threading.Lock()
         self._texts: dict[tuple[str, str, str], str] = {}
 
     # reading
@@ -86,7 +87,12 @@ class Holdings:
 
     @functools.lru_cache(maxsize=256)  # noqa: B019  one of these lives as long as the process
     def package(self, bucket: str, name: str, top_hash: str) -> Package:
-        return Package.browse(name, f"s3://{bucket}", top_hash=top_hash)
+        return self.browse(bucket, name, top_hash)
+
+    def browse(self, bucket: str, name: str, top_hash: str) -> Package:
+        """One at a time: two threads of quilt3's that bring one manifest take the same unfinished file for it."""
+        with self.browsing:
+            return Package.browse(name, f"s3://{bucket}", top_hash=top_hash)
 
     def objects(self, bucket: str) -> Iterator[StoredObject]:
         """The newest state of each, deleted ones too; those of the registry itself left out."""
@@ -172,7 +178,7 @@ class Holdings:
         """From a bucket without a workflow configuration it dies, as the real one does."""
         from quilt3.backends import get_package_registry
 
-        package = Package.browse(source["name"], f"s3://{source['bucket']}", top_hash=source["hash"])
+        package = self.browse(source["bucket"], source["name"], source["hash"])
         config = get_package_registry(f"s3://{source['bucket']}").get_workflow_config()
         assert config is not None
         destination = f"s3://{params['bucket']}"
