@@ -229,7 +229,7 @@ def main() -> None:
             "build_peak_mb": build["peak_mb"],
             "disk_mb_per_million": round(query["disk_mb"] / given.entries * 1e6, 1),
             "refresh_of_1000_by_build": round(refresh["seconds"] / build["seconds"], 5),
-            "answer_by_bare_count_median": median(ratios),
+            "answer_by_bare_count_median": round(median(ratios), 2),
             "answer_by_bare_count_greatest": max(ratios),
             "answer_wall_ms_greatest": max(one["wall_ms"] for one in query["operators"].values()),
             **query,
