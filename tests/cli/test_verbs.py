@@ -82,6 +82,7 @@ def test_no_two_commands_have_one_name() -> None:
 # -- what cannot be read --
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "line",
     [
@@ -176,6 +177,7 @@ print(code, *sorted(heavy))
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("line", ["ls --nl", "status", "log lab/plants --nl"])
 def test_nothing_heavy_is_imported_for_a_verb_on_folders(lab: Shell, line: str) -> None:
     command = [sys.executable, "-c", HEAVY, *shlex.split(line)]

@@ -44,6 +44,7 @@ def call(opened: Session, **arguments: Any) -> dict[str, Any]:
 QUERY = "SELECT row, sum(height) AS height FROM 'lab/growth/data/growth.csv' WHERE plant < $most GROUP BY ALL ORDER BY row"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize("name", ["lab/growth", "lab/new"])
 def test_a_result_becomes_a_file_that_says_where_it_is_from(place: Path, form: str, name: str) -> None:
