@@ -4,7 +4,6 @@ served as another, and what fails says that it may be asked again."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
