@@ -20,6 +20,7 @@ from quilt_mcp.errors import (
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
+_ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
     "one, has a company's machines."
@@ -54,6 +55,17 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
             return _of_engine(message, details)
         case _:
             return died()
+
+
+def with_names(error: QuiltError, names: Mapping[int, str]) -> QuiltError:
+    """``names``: of the query's files, in the place of the numbers by which the child knows them."""
+
+    def name(found: re.Match[str]) -> str:
+        return names.get(int(found[1]), found[0])
+
+    error.message = _ADDRESS.sub(name, error.message)
+    error.args = (error.message,)
+    return error
 
 
 def died() -> QuiltError:
@@ -124,7 +136,10 @@ def _habit(message: str, sql: str) -> str:
         return "Names stand in double quotes, texts in single ones."
     if "top" in said and re.search(r"\btop\s+\d", sql, re.I):
         return "DuckDB has LIMIT at the end in place of TOP."
-    return "It is DuckDB's SQL: names with other signs than letters, digits and _ stand in double quotes, texts in single ones."
+    return (
+        "It is DuckDB's SQL: words of SQL as names, and names with other signs than letters, digits and _, stand in double "
+        "quotes, texts in single ones."
+    )
 
 
 def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
@@ -178,9 +193,9 @@ def _of_file(table: str, said: str) -> QuiltError:
         )
     encoding = "utf-8" in said or "unicode" in said.casefold() or "encod" in said
     step = (
-        "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."
+        "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1'), or 'utf-16'."
         if encoding
-        else "object_read with rows shows what stands there. files('ns/name', 'path', ignore_errors := true) leaves out lines "
-        "that do not fit, delim, header and all_varchar read it otherwise."
+        else "object_read with rows shows what stands there. files('ns/name', 'path', skip := 1) passes over a line above the "
+        "header, ignore_errors := true leaves out lines that do not fit, delim, header and all_varchar read it otherwise."
     )
     return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})
