@@ -22,11 +22,14 @@ RAGGED = {
 WAYS = {
     "by itself": "SELECT * FROM 'data/bad.csv'",
     "with its hash": "SELECT *, \"$top_hash\" FROM 'data/bad.csv'",
-    "with its path": "SELECT *, \"$logical_key\" FROM files('bad.csv')",
-    "first of several": "SELECT * FROM files('data/*.csv')",
     "last of several": "SELECT * FROM files('*.csv')",
-    "all as text": "SELECT * FROM files('*.csv', all_varchar := true)",
 }
+OTHERS = {
+    "first of several": "SELECT * FROM files('data/*.csv')",
+    "all as text": "SELECT * FROM files('*.csv', all_varchar := true)",
+    "what does not fit left out": "SELECT * FROM files('bad.csv', ignore_errors := true)",
+}
+ASKED = [(kind, way) for kind in RAGGED for way in WAYS] + [("a title above", way) for way in OTHERS]
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,10 @@ def ragged(tmp_path_factory: pytest.TempPathFactory) -> LocalOps:
     return local_ops(registry, place / "cache")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", RAGGED)
+@pytest.mark.parametrize(("kind", "way"), ASKED)
 async def test_lines_that_do_not_fit_are_told(ragged: LocalOps, kind: str, way: str) -> None:
     with pytest.raises(Undecodable) as caught:
-        found = await ask(ragged, WAYS[way], f"bad/p{[*RAGGED].index(kind)}")
+        found = await ask(ragged, (WAYS | OTHERS)[way], f"bad/p{[*RAGGED].index(kind)}")
         raise AssertionError(f"{[one.name for one in found.columns]} {values(found)}")
     assert "data/bad.csv" in caught.value.message, caught.value.message
     assert "qf://" not in f"{caught.value.message} {caught.value.next_step}"
@@ -59,3 +61,40 @@ async def test_several_files_of_several_forms_are_one_table(tmp_path: Path) -> N
     ops = local_ops(registry, tmp_path / "cache")
     found = await ask(ops, "SELECT a, b, \"a,c\" FROM files('a/b', '*.csv')")
     assert values(found) == [["1", "x", None], ["2", "y", None], ["3,4", None, None], [None, "z", 5]]
+
+
+async def test_a_header_among_comments_is_told_and_the_ways_out_work(tmp_path: Path) -> None:
+    """The engine by itself takes it for one more comment."""
+    (registry := tmp_path / "registry").mkdir()
+    lines = "##made=by hand\n##of=2026\n#CHROM\tPOS\nchr1\t5\n"
+    texts = {
+        "a.tsv": lines,
+        "b.csv": lines.replace("\t", ","),
+        "c.csv": "#id,v\n1,2\n",
+        "d.csv": "# by hand\na,b\n1,2\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    build(registry, "a/b", {name: tmp_path / name for name in texts})
+    ops = local_ops(registry, tmp_path / "cache")
+    for name in ("a.tsv", "b.csv"):
+        with pytest.raises(Undecodable, match="skip := n"):
+            await ask(ops, f"FROM 'a/b/{name}'")
+    found = await ask(ops, "FROM files('a/b', 'a.tsv', skip := 2)")
+    assert ([one.name for one in found.columns], values(found)) == (["#CHROM", "POS"], [["chr1", 5]])
+    assert values(await ask(ops, "FROM files('a/b', 'b.csv', comment := '#')")) == [["chr1", 5]]
+    for name, columns in {"c.csv": ["#id", "v"], "d.csv": ["a", "b"]}.items():
+        found = await ask(ops, f"FROM 'a/b/{name}'")
+        assert ([one.name for one in found.columns], values(found)) == (columns, [[1, 2]])
+
+
+async def test_the_ways_out_of_lines_that_do_not_fit_work(ragged: LocalOps) -> None:
+    title, less = (f"bad/p{[*RAGGED].index(kind)}" for kind in ("a title above", "one cell less"))
+    query = "SELECT a, c FROM files('{}', 'bad.csv', {})"
+    assert values(await ask(ragged, query.format(title, "skip := 1"))) == [[1, 3], [4, 6]]
+    assert values(await ask(ragged, query.format(less, "ignore_errors := true"))) == [[1, 3], [6, 8]]
+    assert values(await ask(ragged, query.format(less, "null_padding := true"))) == [
+        [1, 3],
+        [4, None],
+        [6, 8],
+    ]

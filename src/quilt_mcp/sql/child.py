@@ -79,8 +79,8 @@ class QueryFile:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where delimiters are looked
-    for; one whose only column is named by what holds delimiters has lines that differ."""
+    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where they are CSV and
+    may have lines that differ."""
 
     name: str
     sql: str

@@ -77,8 +77,7 @@ def view_of(
         case _:
             pass
     settings += [f"{key} = {value}" for key, value in given.items()]
-    is_looked_for = kind == "csv" and not {"delim", "sep"} & given.keys()
-    each = [_call(base, place(one), settings) for one in numbers] if is_looked_for else []
+    each = [_call(base, place(one), settings) for one in numbers] if base == "csv" else []
     of_all = [f"filename = '{_FILE}'"] if added else []
     of_all += ["union_by_name = true"] if len(numbers) > 1 else []
     source = _call(base, places, [*of_all, *settings])

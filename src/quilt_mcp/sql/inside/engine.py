@@ -105,6 +105,9 @@ def _check_lines(engine: Any, name: str, each: Sequence[str]) -> None:
         for column, _ in columns_of(engine, f"SELECT * FROM {identifier(name)}", None)
         if column[:1] != "$"
     }
+    if "column0" in own:
+        for one in each:
+            _check_header(engine, name, one)
     if len(each) > 1:
         first = {column for column, _ in columns_of(engine, f"SELECT * FROM {each[0]}", None)}
         each = each if own - first else each[:1]
@@ -118,27 +121,44 @@ def _check_lines(engine: Any, name: str, each: Sequence[str]) -> None:
                 raise Fault("engine", said, exception="Ragged", table=name)
 
 
+def _check_header(engine: Any, name: str, source: str) -> None:
+    """Where lines that begin with '#' are comments, the last of them may be the header: then no column would have its name, in
+    silence. Raises Fault."""
+    with typed(table=name):
+        [(comment, has_header)] = engine.execute(
+            f"SELECT Comment, HasHeader FROM {_sniffed(source)}"
+        ).fetchall()
+    if comment not in (None, "", "(empty)", "\0") and not has_header and "comment =" not in source:
+        said = (
+            f"{_address(source)} has no header but lines that begin with {comment!r}, of which the last may be one: "
+            "skip := n of files(..) passes over those above it, comment := '#' takes all for comments."
+        )
+        raise Fault("engine", said, exception="Header", table=name)
+
+
 def _is_lines(engine: Any, source: str) -> bool:
     """Whether its one column is named by what holds delimiters, or most of its first values hold as many of one by which it is
     not divided, as no text does."""
     columns = columns_of(engine, f"SELECT * FROM {source}", None)
     if len(columns) > 1:
         return False
-    [(name, kind)] = columns
+    source = source.replace(", ignore_errors = true", "")  # or all lines are left out
+    [(name, kind), *_] = columns_of(engine, f"SELECT * FROM {source}", None)
     if any(one in name for one in _DELIMITERS):
         return True
     if kind != "VARCHAR":
         return False
-    address = _address(source)
-    [[divided]] = engine.execute(
-        f"SELECT Delimiter FROM sniff_csv('{address}'{source.partition(']')[2]}"
-    ).fetchall()
+    [[divided]] = engine.execute(f"SELECT Delimiter FROM {_sniffed(source)}").fetchall()
     values = [value or "" for (value,) in engine.execute(f"FROM {source} LIMIT {_LOOKED_AT}").fetchall()]
     for delimiter in _DELIMITERS.replace(divided or ",", ""):
         [(count, lines)] = Counter(value.count(delimiter) for value in values).most_common(1) or [(0, 0)]
         if count and 2 * lines > len(values):
             return True
     return False
+
+
+def _sniffed(source: str) -> str:
+    return f"sniff_csv('{_address(source)}'{source.partition(']')[2]}"
 
 
 def _address(source: str) -> str:
