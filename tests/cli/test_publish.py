@@ -22,7 +22,9 @@ def test_without_writes_it_is_a_plan(shell: Shell) -> None:
 def test_it_publishes_and_its_output_is_a_script_for_duckdb(shell: Shell) -> None:
     shell.make_package("team/data", **{"a.txt": "one", "b.txt": "two"})
     result = shell.run("tables", "publish", ".", "-w", QUILT_DEFAULT_REGISTRY="")
-    assert result.returncode != 0 or "0 packages" in result.stderr, "the folder that was typed is the registry"
+    assert result.returncode != 0 or "0 packages" in result.stderr, (
+        "the folder that was typed is the registry"
+    )
     result = shell.run("tables", "publish", "-w")
     assert result.returncode == 0, result.stderr
     assert "Published the tables of file://" in result.stderr

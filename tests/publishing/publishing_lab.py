@@ -26,7 +26,15 @@ COLUMNS = {
     "package_revision": ["pkg_name", "timestamp", "top_hash"],
     "package_tag": ["pkg_name", "tag_name", "top_hash"],
     "package_manifest": ["top_hash", "message", "metadata"],
-    "package_entry": ["top_hash", "logical_key", "physical_key", "hash_type", "hash_value", "size", "metadata"],
+    "package_entry": [
+        "top_hash",
+        "logical_key",
+        "physical_key",
+        "hash_type",
+        "hash_value",
+        "size",
+        "metadata",
+    ],
 }
 
 
@@ -55,7 +63,15 @@ def told_by_quilt3(registry: str) -> dict[str, list[list[Any]]]:
             for key, entry in package.walk():
                 hashed = entry.hash or {"type": None, "value": None}
                 found["package_entry"].append(
-                    [top_hash, key, str(entry.physical_key), hashed["type"], hashed["value"], entry.size, entry._meta]
+                    [
+                        top_hash,
+                        key,
+                        str(entry.physical_key),
+                        hashed["type"],
+                        hashed["value"],
+                        entry.size,
+                        entry._meta,
+                    ]
                 )
     return found
 
@@ -75,7 +91,7 @@ def plain(name: str, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """Rows of an engine in the words of ``told_by_quilt3``: seconds for a time, JSON read."""
     found: list[list[Any]] = []
     for row in rows:
-        cells = [None if one is pandas.NaT or one != one else one for one in row]
+        cells = [None if one is pandas.NaT or one is pandas.NA else one for one in row]
         if name == "package_revision":
             cells[1] = int(pandas.Timestamp(cells[1]).timestamp())
         if name in ("package_manifest", "package_entry"):
@@ -90,7 +106,7 @@ def by_pandas(folder: Path) -> Rows:
     for name in NAMES:
         frame = pandas.read_parquet(folder / name, dtype_backend="pyarrow")
         assert [*frame.columns] == COLUMNS[name]
-        found[name] = plain(name, frame.to_numpy(dtype=object, na_value=None).tolist())
+        found[name] = plain(name, [*frame.astype(object).itertuples(index=False)])
     return found
 
 
@@ -119,7 +135,9 @@ async def publish(ops: DirectOps) -> PublishOutcome:
     return await ops.publications.publish(ops.default_registry, no_progress)
 
 
-def write(registry: Path, name: str, files: dict[str, str], *, meta: Any = None, message: str | None = None) -> str:
+def write(
+    registry: Path, name: str, files: dict[str, str], *, meta: Any = None, message: str | None = None
+) -> str:
     """A revision by quilt3, of files with these texts."""
     package = quilt3.Package()
     for path, text in files.items():
@@ -135,10 +153,28 @@ def write(registry: Path, name: str, files: dict[str, str], *, meta: Any = None,
 def write_some(registry: Path) -> None:
     """Packages with letters beyond ASCII, without message, without metadata, without files, and one that is a copy."""
     registry.mkdir(parents=True, exist_ok=True)
-    write(registry, "lab/growth", {"a.csv": "a", "sub/ü é.txt": "b"}, meta={"lot": 7, "who": "Ada 'x'"}, message="first")
-    write(registry, "lab/größe", {"x/'y'\\z.txt": "odd", "日本.txt": "12"}, meta={"日本": ["é", None]}, message="日本\n\"q\"")
+    write(
+        registry,
+        "lab/growth",
+        {"a.csv": "a", "sub/ü é.txt": "b"},
+        meta={"lot": 7, "who": "Ada 'x'"},
+        message="first",
+    )
+    write(
+        registry,
+        "lab/größe",
+        {"x/'y'\\z.txt": "odd", "日本.txt": "12"},
+        meta={"日本": ["é", None]},
+        message='日本\n"q"',
+    )
     write(registry, "lab/none", {}, message=None)
-    write(registry, "team/copy", {"a.csv": "a", "sub/ü é.txt": "b"}, meta={"lot": 7, "who": "Ada 'x'"}, message="first")
+    write(
+        registry,
+        "team/copy",
+        {"a.csv": "a", "sub/ü é.txt": "b"},
+        meta={"lot": 7, "who": "Ada 'x'"},
+        message="first",
+    )
 
 
 @dataclass

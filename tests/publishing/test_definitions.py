@@ -91,7 +91,9 @@ async def test_athena_runs_them_and_finds_the_tables_by_their_names(account: tup
     assert {one["QueryExecutionContext"]["Catalog"] for one in double.asked("StartQueryExecution")} == {
         "AwsDataCatalog"
     }
-    assert sorted(double.catalogs["AwsDataCatalog"]["quilt_tables"]) == [f"b-1_{one}" for one in sorted(NAMES)]
+    assert sorted(double.catalogs["AwsDataCatalog"]["quilt_tables"]) == [
+        f"b-1_{one}" for one in sorted(NAMES)
+    ]
     found = await athena.query("SELECT count(*) AS n FROM package_entry")
     assert found.rows == ((0,),) and found.facts["database"] == "quilt_tables"
 

@@ -77,7 +77,7 @@ def test_a_thousand_publications_of_one_revision_leave_few_parts_and_write_littl
         parts = after(plan, named)
         assert len(parts) <= 22
     assert written <= 100_000 * 8
-    assert holding(parts) == Counter(named)
+    assert holding(parts) == Counter([*named])
 
 
 def test_a_part_has_no_more_rows_than_engines_and_this_one_bear() -> None:

@@ -34,5 +34,7 @@ async def test_spark_reads_a_folder_and_what_the_state_names(tmp_path: Path) -> 
             columns = ", ".join(COLUMNS[name])
             found = engine.run(f"SELECT {columns} FROM parquet.`{tables / name}`")
             assert comparable({name: plain(name, found)}) == comparable({name: wanted[name]})
-            each = " UNION ALL ".join(f"SELECT {columns} FROM parquet.`{tables / one}`" for one in state[name])
+            each = " UNION ALL ".join(
+                f"SELECT {columns} FROM parquet.`{tables / one}`" for one in state[name]
+            )
             assert comparable({name: plain(name, engine.run(each))}) == comparable({name: wanted[name]})

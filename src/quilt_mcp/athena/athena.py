@@ -108,8 +108,8 @@ class Athena:
     async def define(
         self, bucket: str, database: str, progress: Progress = no_progress
     ) -> list[dict[str, Any]]:
-        """Makes the published tables of a bucket known, by the statements of ``definitions`` and no others. A database that may not
-        be made may be there already: the tables say. Raises as ``query`` does."""
+        """Makes the published tables of a bucket known, by the statements of ``definitions`` and no others. A database that
+        may not be made may be there already: the tables say. Raises as ``query`` does."""
         workgroup = await self._places.workgroup()
         ran: list[dict[str, Any]] = []
         for at, sql in enumerate(definitions(bucket, database)):

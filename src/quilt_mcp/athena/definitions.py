@@ -34,7 +34,8 @@ def definitions(bucket: str, database: str) -> Sequence[str]:
         )
     if not _BUCKET.fullmatch(bucket):
         raise InvalidArgument(
-            f"{bucket[:100]!r} is no name of a bucket that Athena reads.", next_step="Name a registry: s3://bucket."
+            f"{bucket[:100]!r} is no name of a bucket that Athena reads.",
+            next_step="Name a registry: s3://bucket.",
         )
     return [f"CREATE DATABASE IF NOT EXISTS `{database}`", *(_table(bucket, database, one) for one in NAMES)]
 

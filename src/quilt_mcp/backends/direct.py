@@ -133,7 +133,12 @@ class DirectOps(LinkOps):
         self.publications: SupportsPublishing | None = None
         if self.keeps_catalogs:
             self.publications = Publications(
-                self._registry, self.catalogs, self._manifests.private, self._require_writes, self.queries, clock
+                self._registry,
+                self.catalogs,
+                self._manifests.private,
+                self._require_writes,
+                self.queries,
+                clock,
             )
 
     async def look_again(self) -> None:

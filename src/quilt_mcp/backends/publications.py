@@ -1,4 +1,5 @@
-"""Publications: the publishing ability over registries that this process reads itself. What it takes is imported when it is asked."""
+"""Publications: the publishing ability over registries that this process reads itself. What it needs is imported when it is
+asked."""
 
 from __future__ import annotations
 

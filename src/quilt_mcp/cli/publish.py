@@ -37,7 +37,9 @@ def fill_publish(parser: argparse.ArgumentParser) -> None:
         help="The registry whose tables are published, in itself. Default: the default registry.",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="Say what would be written, and write nothing. So it is without -w."
+        "--dry-run",
+        action="store_true",
+        help="Say what would be written, and write nothing. So it is without -w.",
     )
     parser.add_argument(
         "--run",
@@ -61,7 +63,9 @@ def prepare(arguments: argparse.Namespace) -> None:
     """Raises InvalidArgument."""
     take_registry(arguments)
     if arguments.run and arguments.dry_run:
-        raise InvalidArgument("--run runs the statements, and --dry-run runs nothing.", next_step="Leave one out.")
+        raise InvalidArgument(
+            "--run runs the statements, and --dry-run runs nothing.", next_step="Leave one out."
+        )
 
 
 async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -91,10 +95,15 @@ async def _defined(
 
 
 def _show(
-    outcome: PublishOutcome, statements: Sequence[str], ran: Sequence[Any] | None, arguments: argparse.Namespace
+    outcome: PublishOutcome,
+    statements: Sequence[str],
+    ran: Sequence[Any] | None,
+    arguments: argparse.Namespace,
 ) -> None:
     if arguments.json:
-        told = asdict(outcome) | {"statements": list(statements)} | ({} if ran is None else {"ran": list(ran)})
+        told = (
+            asdict(outcome) | {"statements": list(statements)} | ({} if ran is None else {"ran": list(ran)})
+        )
         screen_of().line(json_text(clean(told)))
         return
     if not arguments.quiet:

@@ -27,8 +27,8 @@ def lists_folder(table: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PublishOutcome:
-    """``is_done`` False: of a plan, whose ``bytes_written`` are an estimate. ``is_current``: there was nothing to do. ``added`` and
-    ``removed`` count revisions; of a change of tables alone, as when a package has another latest, both are 0."""
+    """``is_done`` False: of a plan, whose ``bytes_written`` are an estimate. ``is_current``: there was nothing to do. ``added``
+    and ``removed`` count revisions; of a change of tables alone, as when a package has another latest, both are 0."""
 
     registry: str
     is_done: bool

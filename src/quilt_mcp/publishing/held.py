@@ -58,15 +58,15 @@ class Held:
 
     def entries(self, hashes: Iterable[str]) -> str:
         """The statement for their rows of ``package_entry``."""
-        return _union(
-            "package_entry",
-            (
-                f"SELECT h.top_hash, {_ENTRY}, e.metadata FROM (SELECT number, {_ENTRY}, metadata FROM {_read(part.entries)}{where}) e "
-                f"JOIN (SELECT number, top_hash FROM {_read(part.heads)}) h USING (number)"
-                for part, where in self._wheres(hashes)
-                if part.entries is not None
-            ),
-        )
+        found: list[str] = []
+        for part, where in self._wheres(hashes):
+            if part.entries is not None:
+                rows = f"SELECT number, {_ENTRY}, metadata FROM {_read(part.entries)}{where}"
+                heads = f"SELECT number, top_hash FROM {_read(part.heads)}"
+                found.append(
+                    f"SELECT h.top_hash, {_ENTRY}, e.metadata FROM ({rows}) e JOIN ({heads}) h USING (number)"
+                )
+        return _union("package_entry", found)
 
     def bytes_a_row(self, connection: Connection) -> tuple[float, float]:
         """About how many bytes a row takes of ``package_manifest`` and of ``package_entry``. Blocks."""

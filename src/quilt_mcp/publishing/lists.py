@@ -1,5 +1,5 @@
-"""Lists: for each table an object that names its files, a URI a line. Athena and Trino read what it names and nothing else, and one
-write replaces it."""
+"""Lists: for each table an object that names its files, a URI a line. Athena and Trino read what it names and nothing else, and
+one write replaces it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,9 @@ class Making:
             path.write_text("".join(f"{','.join(map(str, row))}\n" for row in rows), encoding="utf-8")
         form = f"header = false, auto_detect = false, delim = ',', hive_partitioning = false, columns = {{{types}}}"
         try:
-            return self._parquet(table, f"SELECT {columns} FROM read_csv({many([str(path)])}, {form})", len(rows))
+            return self._parquet(
+                table, f"SELECT {columns} FROM read_csv({many([str(path)])}, {form})", len(rows)
+            )
         finally:
             path.unlink(missing_ok=True)
 

@@ -83,8 +83,8 @@ async def names_of(registry: Registry, latest: Latest, state: State) -> Named:
     if timeless:
         more = ", ..." if len(timeless) > _SHOWN else ""
         warnings.append(
-            f"no_revisions: {counted(len(timeless), 'package')} ({', '.join(timeless[:_SHOWN])}{more}) have no pointer with a time "
-            "and are left out."
+            f"no_revisions: {counted(len(timeless), 'package')} ({', '.join(timeless[:_SHOWN])}{more}) have no pointer with a "
+            "time and are left out."
         )
     return Named(revisions, sorted(tags.items()), tuple(warnings))
 

@@ -64,7 +64,10 @@ def plan_parts(
         fresh = [one for one in written if _tier(sum(_units(held[each]) for each in one)) == tier]
         if len(alike) + len(fresh) >= _ALIKE:
             kept = [one for one in kept if one not in alike]
-            hashes = [*(each for one in alike for each in sorted(one.hashes)), *(e for one in fresh for e in one)]
+            hashes = [
+                *(each for one in alike for each in sorted(one.hashes)),
+                *(e for one in fresh for e in one),
+            ]
             written = [one for one in written if one not in fresh] + list(_groups(hashes, held))
     removed = len(before - set(named)) - overdue
     return PartPlan(tuple(kept), tuple(written), len(added), removed, overdue)

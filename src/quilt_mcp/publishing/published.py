@@ -73,6 +73,4 @@ async def known_parts(store: Store, found: Found) -> list[KnownPart]:
         return frozenset(body[at : at + _DIGEST].hex() for at in range(0, len(body), _DIGEST))
 
     hashes = await collect([one.hashes for one in whole], _AT_ONCE, hashes_of)
-    return [
-        KnownPart(part, known) for part, known in zip(whole, hashes, strict=True) if known is not None
-    ]
+    return [KnownPart(part, known) for part, known in zip(whole, hashes, strict=True) if known is not None]

@@ -181,7 +181,9 @@ class Publisher:
             parts = await self._write_parts(plan, sequence)
             whole = dict(plan.whole)
             for name in plan.rewritten:
-                whole[name] = await self._send(name, sequence, lambda making, name=name: _whole(making, plan, name))
+                whole[name] = await self._send(
+                    name, sequence, lambda making, name=name: _whole(making, plan, name)
+                )
         except BaseException:
             with anyio.move_on_after(_CLEANING_SECONDS, shield=True):
                 await self._take_back()
@@ -206,7 +208,9 @@ class Publisher:
             has_rows = any(held.revisions[one].rows for one in group)
             entries = None
             if has_rows:
-                entries = await self._send("package_entry", sequence, lambda making, g=group: making.entries(held, g))
+                entries = await self._send(
+                    "package_entry", sequence, lambda making, g=group: making.entries(held, g)
+                )
             manifests = await self._send(
                 "package_manifest", sequence, lambda making, g=group: making.manifests(held, g)
             )
@@ -230,9 +234,7 @@ class Publisher:
         """The etag of the state that now holds, which is this one's."""
         body = publication.dump()
         try:
-            return (
-                await self._store.put(STATE, body, if_absent=before is None, if_match=before)
-            ).etag
+            return (await self._store.put(STATE, body, if_absent=before is None, if_match=before)).etag
         except (PreconditionFailed, StorageUnavailable) as error:
             # It may have arrived all the same, and what failed was the answer or a repetition.
             there, etag = await read_state(self._store)
@@ -259,8 +261,8 @@ class Publisher:
             await for_each(gone, _DELETED_AT_ONCE, self._delete)
         except AccessError as error:
             return 0, (
-                f"not_deleted: {counted(len(gone), 'file')} that no longer hold may not be deleted ({error.code}). Who reads by the "
-                "lists or the state is not concerned; who reads whole folders sees their rows twice.",
+                f"not_deleted: {counted(len(gone), 'file')} that no longer hold may not be deleted ({error.code}). Who reads by "
+                "the lists or the state is not concerned; who reads whole folders sees their rows twice.",
             )
         return len(gone), ()
 

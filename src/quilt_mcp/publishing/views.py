@@ -18,6 +18,6 @@ def views(store: Store) -> Sequence[str]:
     found: list[str] = []
     for name in NAMES:
         folder = store.physical_key(f"{TABLES}{name}").path
-        pattern = f"{_WILD.sub(r'[\1]', folder)}/*.parquet"
+        pattern = _WILD.sub(r"[\1]", folder) + "/*.parquet"
         found.append(f"CREATE OR REPLACE VIEW {name} AS FROM read_parquet({literal(pattern)})")
     return found

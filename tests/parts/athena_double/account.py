@@ -53,7 +53,9 @@ class Execution:
     @property
     def kind(self) -> str:
         first = self.sql.split()[0].upper()
-        return "UTILITY" if first == "EXPLAIN" else "DDL" if first in ("SHOW", "DESCRIBE", "CREATE") else "DML"
+        return (
+            "UTILITY" if first == "EXPLAIN" else "DDL" if first in ("SHOW", "DESCRIBE", "CREATE") else "DML"
+        )
 
 
 class Account:

@@ -67,7 +67,9 @@ def answer(finished: Sequence[str], current: str) -> list[Candidate]:
     if waiting is not None:
         return _values(waiting, current, argparse.Namespace(), "")
     if at is None:
-        named = [Candidate(one.name, one.meaning) for one in (*VERBS, *COMMANDS) if " " not in one.name] + [Candidate("help")]
+        named = [Candidate(one.name, one.meaning) for one in (*VERBS, *COMMANDS) if " " not in one.name] + [
+            Candidate("help")
+        ]
         return _starting(current, _flags(top) if current.startswith("-") else named)
     name, rest = full_name(finished[at], finished[at + 1 :])
     if name == "help":
