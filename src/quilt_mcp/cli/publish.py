@@ -125,7 +125,7 @@ def _told(outcome: PublishOutcome, arguments: argparse.Namespace) -> Sequence[st
     if outcome.is_current:
         return [f"The tables of {outcome.registry} are up to date: {holds}."]
     size = human_size(outcome.bytes_written)
-    changed = f"{outcome.added:,} revisions more, {outcome.removed:,} less"
+    changed = f"{counted(outcome.added, 'revision')} more, {outcome.removed:,} less"
     if outcome.is_done:
         return [
             f"Published the tables of {outcome.registry}: {holds} ({changed}).",

@@ -38,10 +38,9 @@ class Making:
         with typed(scratch):
             scratch.mkdir(parents=True, mode=0o700, exist_ok=True)
 
-    def entries(self, held: Held, hashes: Sequence[str]) -> MadeFile | None:
-        """None where none of the revisions has a file."""
+    def entries(self, held: Held, hashes: Sequence[str]) -> MadeFile:
         rows = sum(held.revisions[one].rows for one in hashes)
-        return self._parquet("package_entry", held.entries(hashes), rows) if rows else None
+        return self._parquet("package_entry", held.entries(hashes), rows)
 
     def manifests(self, held: Held, hashes: Sequence[str]) -> MadeFile:
         return self._parquet("package_manifest", held.manifests(hashes), len(hashes))
