@@ -38,17 +38,6 @@ from quilt_mcp.errors import ChangedMeanwhile, NotSupported, ReadOnly
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Path:
-    write_some(tmp_path / "registry")
-    return tmp_path / "registry"
-
-
-@pytest.fixture
-def ops(registry: Path, tmp_path: Path) -> LocalOps:
-    return local_ops(registry, tmp_path / "cache")
-
-
 def tables(registry: Path) -> Path:
     return registry / ".quilt" / "tables"
 

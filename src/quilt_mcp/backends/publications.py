@@ -3,17 +3,20 @@ asked."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from anyio import to_thread
 
 from quilt_mcp.backends.querying.late import LateSql
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.address import parse_registry
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.publication import PublishOutcome
-from quilt_mcp.errors import NotSupported, StorageBusy, TooLarge
+from quilt_mcp.errors import NotSupported, RegistryNotFound, StorageBusy, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.private import SCRATCH, UNFINISHED, PrivateFolder
 
@@ -45,11 +48,11 @@ class Publications:
         self._clock = clock
 
     async def plan(self, registry: str, progress: Progress = no_progress) -> PublishOutcome:
-        return await self._publisher(registry, progress).plan()
+        return await (await self._publisher(registry, progress)).plan()
 
     async def publish(self, registry: str, progress: Progress = no_progress) -> PublishOutcome:
         self._require_writes("tables publish")
-        return await self._publisher(registry, progress).publish()
+        return await (await self._publisher(registry, progress)).publish()
 
     def statements(self, registry: str, database: str | None = None) -> Sequence[str]:
         from quilt_mcp.athena.definitions import DATABASE, definitions
@@ -79,10 +82,18 @@ class Publications:
     def _database(self) -> str | None:
         return None if self._queries.athena is None else self._queries.athena.database
 
-    def _publisher(self, url: str, progress: Progress) -> Publisher:
+    async def _publisher(self, url: str, progress: Progress) -> Publisher:
+        """Raises RegistryNotFound for a folder that nobody has made yet: it would be made by publishing."""
         from quilt_mcp.publishing.publisher import Publisher
 
         registry = self._registry(url)
+        folder = registry.store.physical_key("").path
+        if registry.store.local_files is not None and not await to_thread.run_sync(os.path.isdir, folder):
+            raise RegistryNotFound(
+                f"The folder {folder} does not exist.",
+                next_step="Check the path, or make a package in it first.",
+                details={"registry": registry.url},
+            )
         onward = _Onward(progress)
         scratch = self._private.path() / SCRATCH / f"{UNFINISHED}tables-{secrets.token_hex(8)}"
 

@@ -79,6 +79,11 @@ async def _publish(settings: Settings, arguments: argparse.Namespace) -> int:
             )
         registry = ops.default_registry
         statements = publications.statements(registry, arguments.database)
+        if arguments.run and not registry.startswith("s3://"):
+            raise NotSupported(
+                f"Athena reads buckets, and {registry} is a folder.",
+                next_step="Leave out --run: DuckDB reads it by the statements that are printed.",
+            )
         if ops.writable and not arguments.dry_run:
             outcome = await publications.publish(registry, progress)
         else:
