@@ -125,7 +125,7 @@ def command_line_page() -> str:
     groups = dict.fromkeys(one.group for one in (*VERBS, *COMMANDS))
     for group in groups:
         rows = (
-            (f"[`{one.name}`](#quilt-mcp-{one.name})", one.meaning)
+            (f"[`{one.name}`](#quilt-mcp-{one.name.replace(' ', '-')})", one.meaning)
             for one in (*VERBS, *COMMANDS)
             if one.group == group
         )

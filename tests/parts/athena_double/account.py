@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parts.athena_double.executes import Engine, QueryFailed, Table
+from parts.athena_double.executes import Engine, QueryFailed, Table, defined
 
 PAGE = 3
 """Items of a listing, so that few are many pages."""
@@ -52,7 +52,8 @@ class Execution:
 
     @property
     def kind(self) -> str:
-        return "UTILITY" if self.sql.split()[0].upper() in ("EXPLAIN", "SHOW", "DESCRIBE") else "DML"
+        first = self.sql.split()[0].upper()
+        return {"CREATE": "DDL", "EXPLAIN": "UTILITY", "SHOW": "UTILITY", "DESCRIBE": "UTILITY"}.get(first, "DML")
 
     @property
     def finer_kind(self) -> str:
@@ -205,6 +206,8 @@ class Account:
                     [("Query Plan", "varchar")],
                     [["Query Plan"], ["Fragment 0 [SINGLE]"]],
                 )
+            elif made.sql.startswith("CREATE"):
+                self._create(made.sql)
             elif made.kind == "UTILITY":
                 made.columns, made.rows = [("tab_name", "string")], [[name] for name in self.tables]
             else:
@@ -215,6 +218,20 @@ class Account:
         except QueryFailed as failed:
             made.reason = str(failed)
             made.states.append("FAILED")
+
+    def _create(self, sql: str) -> None:
+        """A database, or a table of one that there is; what is there already stays."""
+        name, database, columns = defined(sql)
+        if columns is None:
+            self.catalogs["AwsDataCatalog"].setdefault(name, [])
+            return
+        if database not in self.catalogs["AwsDataCatalog"]:
+            raise QueryFailed(f"SCHEMA_NOT_FOUND: Database {database} does not exist")
+        names = self.catalogs["AwsDataCatalog"][database]
+        if name not in names:
+            names.append(name)
+            self.tables[name] = (columns, [])
+            self._engine.add(name, self.tables[name])
 
     def _execution(self, given: dict[str, Any]) -> Execution:
         if given["QueryExecutionId"] not in self.executions:
