@@ -182,9 +182,9 @@ class TabulatorTables:
             opened = await collect(some, _AT_ONCE, partial(self._open, registry, table))
             revisions = [(pinned, manifest, groups[pinned.name]) for pinned, manifest in filter(None, opened)]
             found += await to_thread.run_sync(_fitting, revisions, table.key, MOST_FILES + 1 - len(found))
-            if len(found) > MOST_FILES:
+            if len(found) > MOST_FILES - len(self._held.files):
                 raise InvalidArgument(
-                    f"More than {MOST_FILES:,} files fit {shown}, and a table has so many at most.",
+                    f"More than {MOST_FILES:,} files fit the tables of this query, with {shown}, and it may open so many.",
                     next_step="Declare a table with narrower patterns of package_name or logical_key; large sets belong into "
                     "fewer Parquet files. engine=athena, where a stack has this table, takes more.",
                     details={"table": shown},

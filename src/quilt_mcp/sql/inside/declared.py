@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -323,7 +323,7 @@ def _value(value: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _reading() -> Generator[None]:
     """What the engine says of a file becomes a phrase. Raises _Unfit, and Fault for want of memory or time."""
     try:
         with typed():
