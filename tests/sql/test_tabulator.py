@@ -18,6 +18,7 @@ from quilt_mcp.backends.querying import tabulator_tables
 from quilt_mcp.domain.sql import SqlRequest, SqlTable
 from quilt_mcp.domain.tabulator import ADDED
 from quilt_mcp.errors import (
+    CorruptManifest,
     HashMismatch,
     InvalidArgument,
     Misconfigured,
@@ -214,27 +215,35 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD)
-async def test_a_file_that_does_not_fit_is_an_error_that_names_it_or_a_row(lab: Lab, odd: str) -> None:
-    line, why = ODD[odd]
-    content = text_of([("A0", 0.5, 1)]).encode() + (line if isinstance(line, bytes) else line.encode())
-    lab.package("lab/1_a", {"plates/good.csv": text_of([("G1", 1.5, 1)])})
-    lab.package("lab/2_b", {"plates/odd.csv": content})
-    lab.declare("strict", PLATES)
+@pytest.fixture(scope="module")
+def odd_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A package for each odd file, and a table of each, and one of all that goes on."""
+    lab = Lab(tmp_path_factory.mktemp("odd"))
+    good = text_of([("A0", 0.5, 1)])
+    for odd, (line, _) in ODD.items():
+        content = good.encode() + (line if isinstance(line, bytes) else line.encode())
+        lab.package(f"lab/1_{odd}", {"plates/good.csv": good, "plates/odd.csv": content})
+        lab.declare(odd, PLATES.replace("[^_]+", odd))
     lab.declare("lax", PLATES + CONTINUES)
+    return lab
+
+
+@pytest.mark.parametrize("odd", ODD)
+async def test_a_file_that_does_not_fit_is_an_error_that_names_it(odd_lab: Lab, odd: str) -> None:
     with pytest.raises(Undecodable) as caught:
-        await lab.rows("SELECT sum(od), count(well), max(cycle) FROM tabulator.strict")
-    assert caught.value.message == f"tabulator.strict: lab/2_b/plates/odd.csv: {why}"
-    found = await ask(
-        lab.ops, 'SELECT well, od, year, plate, "$pkg_name", "$issue" FROM tabulator.lax ORDER BY year'
-    )
-    assert values(found) == [
-        ["G1", 1.5, "1", "good", "lab/1_a", None],
-        [None, None, "2", "odd", "lab/2_b", why],
-    ]
+        await odd_lab.rows(f"SELECT sum(od), count(well), max(cycle) FROM tabulator.{odd}")
+    assert caught.value.message == f"tabulator.{odd}: lab/1_{odd}/plates/odd.csv: {ODD[odd][1]}"
+
+
+async def test_or_it_is_left_out_and_a_row_says_why(odd_lab: Lab) -> None:
+    query = 'SELECT well, od, run, plate, "$pkg_name", "$issue" FROM tabulator.lax ORDER BY run, plate'
+    found = await ask(odd_lab.ops, query)
+    rows = values(found)
+    assert rows[::2] == [["A0", 0.5, odd, "good", f"lab/1_{odd}", None] for odd in sorted(ODD)]
+    assert rows[1::2] == [[None, None, odd, "odd", f"lab/1_{odd}", ODD[odd][1]] for odd in sorted(ODD)]
     [warning] = found.warnings
-    assert warning.startswith("skipped: tabulator.lax leaves out 1 of 2 files")
-    assert "lab/2_b/plates/odd.csv" in warning
+    assert warning.startswith(f"skipped: tabulator.lax leaves out {len(ODD)} of {2 * len(ODD)} files")
+    assert f"lab/1_latin/plates/odd.csv: {ODD['latin'][1]}" in warning
 
 
 async def test_a_query_that_is_wrong_itself_blames_no_file(lab: Lab) -> None:
@@ -370,6 +379,19 @@ async def test_bytes_that_are_not_the_manifests_are_an_error_or_told(lab: Lab) -
     changed.unlink()
     found = await lab.rows("SELECT plate, \"$issue\" FROM tabulator.lax WHERE plate = 'q'")
     assert found[0][1].startswith("object_not_found: ")
+
+
+async def test_a_manifest_that_is_damaged_is_an_error_or_its_package_is_left_out(lab: Lab) -> None:
+    lab.package("lab/1_a", {"plates/p.csv": text_of([("A1", 1.0, 1)])})
+    damaged = lab.package("lab/2_b", {"plates/q.csv": text_of([("A2", 2.0, 2)])})
+    lab.declare("strict", PLATES)
+    lab.declare("lax", PLATES + CONTINUES)
+    manifest = lab.registry / ".quilt" / "packages" / damaged
+    manifest.write_text(manifest.read_text().replace("plates/q.csv", "plates/r.csv"))
+    with pytest.raises(CorruptManifest):
+        await lab.rows("FROM tabulator.strict")
+    found = await ask(lab.ops, "SELECT plate FROM tabulator.lax")
+    assert (values(found), [one.split(":")[0] for one in found.warnings]) == ([["p"]], ["skipped_package"])
 
 
 async def test_more_files_than_a_table_has_are_told(plates: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

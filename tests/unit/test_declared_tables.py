@@ -126,6 +126,7 @@ def test_no_pattern_takes_long(pattern: str) -> None:
         ("^lab/x$", "lab/x"),
         ("^lab/x?y", "lab/"),
         ("^a|b", ""),
+        ("^ab|ac", ""),
         ("^?abc", ""),
         ("lab/", ""),
         ("(?i)^lab/", ""),
