@@ -32,6 +32,8 @@ def test_what_an_administrator_declares_is_queried_here(
     rows = [["one", 2, 1.5], ["two", 2, 2.5]]
     assert eve("sql_query", sql=query.format("tabulator.wells"))["data"]["rows"] == rows
     assert eve("sql_query", sql=query.format(f'tabulator."{stack_bucket}".wells'))["data"]["rows"] == rows
+    through = calls("eve", through_stack=True, **given)
+    assert through("sql_query", sql=query.format("tabulator.wells"))["data"]["rows"] == rows
     own = TABLE.replace("lab/(?<run>.+)", "lab/(?<run>two)")
     (tmp_path / "declared" / stack_bucket / "wells.yaml").write_text(own)
     assert eve("sql_query", sql=query.format("tabulator.wells"))["data"]["rows"] == rows[1:]

@@ -212,6 +212,7 @@ ODD = {
         "A1,1,9999999999\n",
         "line 3: column cycle: Could not convert string \"9999999999\" to 'INTEGER'",
     ),
+    "part": ("A1,1,5.7\n", "row 2, column cycle: 5.7 is no INTEGER"),
 }
 
 
@@ -345,6 +346,27 @@ async def test_columns_of_parquet_are_taken_by_name_and_made_their_type(lab: Lab
     )
     with pytest.raises(Undecodable, match=r"lab/2_b/plates/word\.pq: row 2, column od: 'high' is no DOUBLE"):
         await lab.rows("SELECT sum(od) FROM tabulator.strict")
+
+
+async def test_whole_numbers_are_exact_and_never_rounded(lab: Lab, tmp_path: Path) -> None:
+    big = PLATES.replace("type: INT", "type: BIGINT")
+    lab.declare("big", big)
+    lab.declare("columns", big.replace(r"\.csv(\.gz)?$", r"\.pq$").replace("csv, header: true", "parquet"))
+    numbers = [9_007_199_254_740_993, -(2**63), 2**63 - 1, 5]
+    lab.package("lab/1_a", {
+        "plates/p.csv": "well,od,cycle\n" + "".join(f"A,1,{one}\n" for one in (*numbers[:-1], "5.0")),
+        "plates/q.pq": parquet(tmp_path, f"SELECT 'A' AS well, 1.0 AS od, unnest({numbers})::DECIMAL(38, 2) AS cycle"),
+    })  # fmt: skip
+    for table in ("big", "columns"):
+        assert await lab.rows(f"SELECT CAST(cycle AS VARCHAR) FROM tabulator.{table} ORDER BY cycle") == [
+            [str(one)] for one in sorted(numbers)
+        ]
+    halves = parquet(tmp_path, "SELECT 'A' AS well, 1.0 AS od, unnest([1.0, 2.5]) AS cycle")
+    lab.package("lab/1_a", {"plates/p.csv": f"well,od,cycle\nA,1,{2**63}\n", "plates/q.pq": halves})
+    with pytest.raises(Undecodable, match='column cycle: Could not convert string "9223372036854775808"'):
+        await lab.rows("FROM tabulator.big")
+    with pytest.raises(Undecodable, match=r"q\.pq: row 2, column cycle: 2\.5 is no BIGINT"):
+        await lab.rows("FROM tabulator.columns")
 
 
 # -- packages --

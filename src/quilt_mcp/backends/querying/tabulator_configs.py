@@ -48,23 +48,34 @@ class TabulatorConfigs:
         self.told: Told | None = None
         """Of a stack, where there is one."""
 
-    @property
-    def has_any(self) -> bool:
-        return self._folder is not None or self.told is not None
-
-    async def of(self, registry: str, *, is_default: bool) -> dict[str, Config]:
+    async def all(self, registry: str, *, is_default: bool) -> dict[str, Config]:
         """By the tables' names. What a file declares comes before what the stack has under the same name. Raises Misconfigured
         for a folder that cannot be read, and as the stack does."""
-        found: dict[str, Config] = {}
+        here = await self._of_folder(registry, is_default=is_default)
+        return {**await self._of_stack(registry), **here}
+
+    async def find(self, registry: str, name: str, *, is_default: bool) -> Config | None:
+        """The one of that name, in whatever case. The stack is asked where no file declares it. Raises as ``all``."""
+        here = await self._of_folder(registry, is_default=is_default)
+        return _named(here, name) or _named(await self._of_stack(registry), name)
+
+    async def _of_folder(self, registry: str, *, is_default: bool) -> dict[str, Config]:
+        if self._folder is None:
+            return {}
+        places = ["", name_of(registry)] if is_default else [name_of(registry)]
+        return await to_thread.run_sync(_read, self._folder, places)
+
+    async def _of_stack(self, registry: str) -> dict[str, Config]:
+        if self.told is None or not registry.startswith("s3://"):
+            return {}
         bucket = name_of(registry)
-        if self.told is not None and registry.startswith("s3://"):
-            of_stack = await in_thread(partial(self.told, bucket))
-            origin = f"the Tabulator tables of {bucket} in its stack (admin_tabulator)"
-            found |= {name: Config(name, text, origin) for name, text in of_stack.items()}
-        if self._folder is not None:
-            places = ["", bucket] if is_default else [bucket]
-            found |= await to_thread.run_sync(_read, self._folder, places)
-        return found
+        origin = f"the Tabulator tables of {bucket} in its stack (admin_tabulator)"
+        found = await in_thread(partial(self.told, bucket))
+        return {name: Config(name, text, origin) for name, text in found.items()}
+
+
+def _named(configs: Mapping[str, Config], name: str) -> Config | None:
+    return configs.get(name) or {one.lower(): known for one, known in configs.items()}.get(name.lower())
 
 
 def _read(folder: Path, places: list[str]) -> dict[str, Config]:

@@ -123,7 +123,7 @@ class TabulatorTables:
             is_default = url == self._reach.default
             place = CATALOG if is_default else f"{CATALOG}.{_quoted(name_of(url))}"
             try:
-                configs = await self._configs.of(url, is_default=is_default)
+                configs = await self._configs.all(url, is_default=is_default)
             except QuiltError as error:
                 found.append(SqlTable(f"{place}.*", comment=_told(error)))
                 continue
@@ -156,11 +156,11 @@ class TabulatorTables:
         )
 
     async def _table(self, url: str, name: str) -> TabulatorTable:
-        configs = await self._configs.of(url, is_default=url == self._reach.default)
-        config = configs.get(name) or {one.lower(): known for one, known in configs.items()}.get(name.lower())
+        is_default = url == self._reach.default
+        config = await self._configs.find(url, name, is_default=is_default)
         if config is not None:
             return config.read()
-        near = suggest(name, configs)
+        near = suggest(name, await self._configs.all(url, is_default=is_default))
         meant = f"Did you mean {' or '.join(near)}? " if near else ""
         stack = ", or by admin_tabulator in its stack" if self._configs.told is not None else ""
         raise TableNotFound(

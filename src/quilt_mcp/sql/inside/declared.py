@@ -7,26 +7,26 @@ one row whose "$issue" says why. Whether a file fits is found out by the reader 
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from quilt_mcp.sql.inside.engine import identifier, text, typed
 from quilt_mcp.sql.inside.fault import Fault
+from quilt_mcp.sql.inside.fitting import (
+    LONGEST,
+    NOT_FITTING,
+    Column,
+    Source,
+    Unfit,
+    addresses_in,
+    csv_source,
+    parquet_source,
+    reading,
+    required,
+)
 
 _FILE: Final = "$file"
 _ISSUE: Final = "$issue"
-_WHOLE: Final = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-_SAFE: Final = frozenset(
-    [
-        *((one, other) for at, one in enumerate(_WHOLE) for other in _WHOLE[at:]),
-        *((one, "DOUBLE") for one in ("FLOAT", "TINYINT", "SMALLINT", "INTEGER")),
-        ("DATE", "TIMESTAMP"),
-    ]
-)
-"""Casts that cannot fail."""
 _DEFAULTS: Final = {
     "VARCHAR": "''",
     "BLOB": "''",
@@ -35,38 +35,7 @@ _DEFAULTS: Final = {
     "TIMESTAMP": "'1970-01-01'",
 }
 """What a column that may not be NULL has in the row of a file that is left out; numbers have 0."""
-_LINE: Final = re.compile(r"CSV Error on Line: ([0-9]+)")
-_ADDRESS: Final = re.compile(r"qf://([0-9]+)/")
-_CONVERTING: Final = re.compile(r'Error when converting column "(.*?)"\. ([^\n]*)')
-_CELLS: Final = re.compile(r"Expected Number of Columns: ([0-9]+) Found: ([0-9]+)")
-_OTHER: Final = re.compile(
-    r"Value with unterminated quote found|This file is not [\w-]+ encoded|Maximum line size[^\n]*"
-)
-_NO_VALUE: Final = "A column that may not be NULL has no value."
-_LONGEST: Final = 300
-
-
-class _Unfit(Exception):
-    """A file does not fit its table; the message is a phrase that says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    type: str
-    is_nullable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What stands for a column in a file. ``own``: its name there; ``is_safe``: making its type of it cannot fail."""
-
-    own: str
-    sql: str
-    is_safe: bool
-
-
-_Form = tuple[_Source | None, ...]
+_Form = tuple[Source | None, ...]
 """A source for each column, None for one that a file has not."""
 _LeftOut = tuple[str, Sequence[str | None], str]
 """A file's name for people, the values of what is added, and why it is left out."""
@@ -80,7 +49,7 @@ class DeclaredTable:
     ) -> None:
         self._engine = engine
         self._path = path
-        self._columns = [_Column(*one) for one in spec["columns"]]
+        self._columns = [Column(*one) for one in spec["columns"]]
         self._is_csv = spec["form"] == "csv"
         self._delimiter: str = spec["delimiter"]
         self._has_header: bool = spec["has_header"]
@@ -103,7 +72,7 @@ class DeclaredTable:
                     self._check(number, form)
                 else:
                     self._require(form)
-            except _Unfit as why:
+            except Unfit as why:
                 if not self._continues:
                     raise self._fault(number, why) from None
                 unfit[number] = str(why)
@@ -134,29 +103,29 @@ class DeclaredTable:
             or fault.details.get("exception") in ("Binder", "Catalog")
         ):
             return
-        suspected: Sequence[int] = [int(one) - self._first for one in _ADDRESS.findall(str(fault))]
-        if not suspected and (not self._is_csv or _NO_VALUE in str(fault)):
+        suspected: Sequence[int] = [one - self._first for one in addresses_in(str(fault))]
+        if not suspected and (not self._is_csv or NOT_FITTING in str(fault)):
             suspected = range(len(self._files))  # only of a CSV the engine says where it was
         for number in suspected:
             if not 0 <= number < len(self._files):
                 continue
             try:
                 self._check(number, self._form(number), is_whole=True)
-            except _Unfit as why:
+            except Unfit as why:
                 raise self._fault(number, why) from None
 
     # -- one file --
 
     def _form(self, number: int) -> _Form:
-        """Raises _Unfit for what is no Parquet."""
+        """Raises Unfit for what is no Parquet."""
         file = self._files[number]
         if not self._is_csv:
-            with _reading():
+            with reading():
                 source = f"read_parquet({text(file)}, hive_partitioning = false)"
                 found = self._engine.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
             own = {str(row[0]).lower(): (str(row[0]), str(row[1])) for row in found}
             return tuple(
-                None if (known := own.get(one.name.lower())) is None else _parquet_source(*known, one.type)
+                None if (known := own.get(one.name.lower())) is None else parquet_source(*known, one)
                 for one in self._columns
             )
         names = self._headings(file)
@@ -166,7 +135,7 @@ class DeclaredTable:
         ):
             self._moved.append(number)
         count = len(names) or len(declared)
-        return tuple(_csv_source(one) if at < count else None for at, one in enumerate(self._columns))
+        return tuple(csv_source(one) if at < count else None for at, one in enumerate(self._columns))
 
     def _headings(self, file: str) -> list[str]:
         """Of the first line, as many as it has cells. None for an empty file, and for one whose lines differ: reading it says
@@ -174,11 +143,11 @@ class DeclaredTable:
         header = "true" if self._has_header else "false"
         options = f"delim = {text(self._delimiter)}, header = {header}, quote = '\"', escape = '\"', skip = 0"
         try:
-            with _reading():
+            with reading():
                 [[columns]] = self._engine.execute(
                     f"SELECT Columns FROM sniff_csv({text(file)}, {options}, all_varchar = true, sample_size = 1)"
                 ).fetchall()
-        except _Unfit:
+        except Unfit:
             return []
         return [str(one["name"]).lower() for one in columns]
 
@@ -189,10 +158,10 @@ class DeclaredTable:
             if found is None and not one.is_nullable
         ]
         if lacking:
-            raise _Unfit(f"it has no column {', '.join(lacking)[:_LONGEST]}, which may not be NULL")
+            raise Unfit(f"it has no column {', '.join(lacking)[:LONGEST]}, which may not be NULL")
 
     def _check(self, number: int, form: _Form, *, is_whole: bool = False) -> None:
-        """Reads what the table would read of a file, and of Parquet, unless ``is_whole``, what can fail alone. Raises _Unfit."""
+        """Reads what the table would read of a file, and of Parquet, unless ``is_whole``, what can fail alone. Raises Unfit."""
         self._require(form)
         wanted = [
             (one, found)
@@ -201,42 +170,54 @@ class DeclaredTable:
         ]
         if not wanted:
             return
-        for column, found in wanted:
-            if not self._is_csv and not found.is_safe:
-                self._convert(number, column, found)
         counted = ", ".join(f"count({found.sql})" for _, found in wanted)
-        with _reading():
-            query = f"SELECT count(*), {counted} FROM {self._source([number], form)}"
-            [[count, *some]] = self._engine.execute(query).fetchall()
+        try:
+            [count, *some] = self._one_row(f"count(*), {counted}", self._source([number], form))
+        except Unfit as why:
+            self._find(number, form)
+            raise why from None
         for (column, _), there in zip(wanted, some, strict=True):
             if not column.is_nullable and there < count:
-                raise _Unfit(f"column {column.name} has no value in {count - there:,} of {count:,} rows")
+                raise Unfit(f"column {column.name} has no value in {count - there:,} of {count:,} rows")
 
-    def _convert(self, number: int, column: _Column, found: _Source) -> None:
-        """The first row of Parquet whose value cannot be made one of the column's type."""
-        source = (
-            f"read_parquet({text(self._files[number])}, hive_partitioning = false, file_row_number = true)"
-        )
-        with _reading():
-            rows = self._engine.execute(
-                f"SELECT file_row_number, CAST({found.own} AS VARCHAR) FROM {source} WHERE {found.own} IS NOT NULL "
-                f"AND TRY_CAST({found.own} AS {column.type}) IS NULL LIMIT 1"
-            ).fetchall()
-        for row, value in rows:
-            raise _Unfit(f"row {row + 1:,}, column {column.name}: {str(value)[:100]!r} is no {column.type}")
+    def _find(self, number: int, form: _Form) -> None:
+        """Where in a file that could not be read all through something stands that does not fit. Raises Unfit, and nothing where
+        nothing is found."""
+        there = [(one, found) for one, found in zip(self._columns, form, strict=True) if found is not None]
+        source, row = self._source([number], form), "row_number() OVER ()"
+        if self._is_csv:  # as the very types, of which the engine says the line
+            counted = ", ".join(f"count({found.own})" for _, found in there)
+            self._one_row(counted, self._source([number], form, is_plain=True))
+        else:
+            source, row = source.replace("union_by_name", "file_row_number"), "file_row_number + 1"
+        for column, found in there:
+            query = f"SELECT {row} AS row, {found.own} AS value, {found.fits} AS fits FROM {source}"
+            with reading():
+                rows = self._engine.execute(
+                    "SELECT row, CAST(TRY_CAST(value AS DOUBLE) AS VARCHAR), CAST(value AS VARCHAR) "
+                    f"FROM ({query}) WHERE value IS NOT NULL AND NOT fits LIMIT 1"
+                ).fetchall()
+            for at, short, value in rows:
+                said = short or repr(str(value)[:100])
+                raise Unfit(f"row {at:,}, column {column.name}: {said} is no {column.type}")
 
-    def _fault(self, number: int, why: _Unfit) -> Fault:
+    def _one_row(self, selected: str, source: str) -> Sequence[Any]:
+        with reading():
+            [found] = self._engine.execute(f"SELECT {selected} FROM {source}").fetchall()
+        return found
+
+    def _fault(self, number: int, why: Unfit) -> Fault:
         return Fault("declared", f"{'.'.join(self._path)}: {self._shown[number]}: {why}")
 
     # -- the view --
 
-    def _source(self, numbers: Sequence[int], form: _Form) -> str:
+    def _source(self, numbers: Sequence[int], form: _Form, *, is_plain: bool = False) -> str:
         files = ", ".join(text(self._files[one]) for one in numbers)
         named = f", filename = '{_FILE}'" if len(numbers) > 1 else ""
         if not self._is_csv:
             return f"read_parquet([{files}], hive_partitioning = false, union_by_name = true{named})"
         types = ", ".join(
-            f"{text(one.name)}: '{'VARCHAR' if one.type == 'BLOB' else one.type}'"
+            f"{text(one.name)}: '{one.type if is_plain and one.type != 'BLOB' else found.read_as}'"
             for one, found in zip(self._columns, form, strict=True)
             if found is not None
         )
@@ -255,7 +236,7 @@ class DeclaredTable:
                 lacking.append(one.name)
             said = f"CAST(NULL AS {one.type})" if found is None else found.sql
             if not one.is_nullable and not self._continues:
-                said = f"CASE WHEN {said} IS NULL THEN error('{_NO_VALUE}') ELSE {said} END"
+                said = required(said)
             shown.append(f"{said} AS {identifier(one.name)}")
         first, last = numbers[0], numbers[-1]
         at = f"CAST(split_part({identifier(_FILE)}, '/', 3) AS INTEGER) - {self._first + first - 1}"
@@ -267,7 +248,7 @@ class DeclaredTable:
                 else f"list_extract(CAST([{some}] AS VARCHAR[]), {at})"
             )
             shown.append(f"CAST({said} AS VARCHAR) AS {identifier(name)}")
-        issue = f"the file has no column {', '.join(lacking)}"[:_LONGEST] if lacking else None
+        issue = f"the file has no column {', '.join(lacking)}"[:LONGEST] if lacking else None
         shown.append(f"CAST({_value(issue)} AS VARCHAR) AS {identifier(_ISSUE)}")
         return f"SELECT {', '.join(shown)} FROM {self._source(numbers, form)}"
 
@@ -279,7 +260,7 @@ class DeclaredTable:
         )
         names = [*self._added, _ISSUE]
         told = ", ".join(f"CAST({identifier(one)} AS VARCHAR) AS {identifier(one)}" for one in names)
-        rows = [[*values, why[:_LONGEST]] for _, values, why in left_out]
+        rows = [[*values, why[:LONGEST]] for _, values, why in left_out]
         said = ", ".join(f"({', '.join(map(_value, row))})" for row in rows or [[None] * len(names)])
         where = "" if rows else " WHERE false"
         return (
@@ -292,7 +273,7 @@ class DeclaredTable:
             shown, _, why = left_out[0]
             said.append(
                 f'skipped: {table} leaves out {len(left_out):,} of {count:,} files, which do not fit it; "$issue" of a row for '
-                f"each says why. The first: {shown}: {why[:_LONGEST]}."
+                f"each says why. The first: {shown}: {why[:LONGEST]}."
             )
         if lacking := sum(len(numbers) for form, numbers in forms.items() if None in form):
             said.append(
@@ -306,43 +287,5 @@ class DeclaredTable:
         return said
 
 
-def _parquet_source(name: str, kind: str, wanted: str) -> _Source:
-    own = identifier(name)
-    return _Source(
-        own, own if kind == wanted else f"CAST({own} AS {wanted})", kind == wanted or (kind, wanted) in _SAFE
-    )
-
-
-def _csv_source(column: _Column) -> _Source:
-    own = identifier(column.name)
-    return _Source(own, f"encode({own})" if column.type == "BLOB" else own, False)
-
-
 def _value(value: str | None) -> str:
     return "NULL" if value is None else text(value)
-
-
-@contextlib.contextmanager
-def _reading() -> Generator[None]:
-    """What the engine says of a file becomes a phrase. Raises _Unfit, and Fault for want of memory or time."""
-    try:
-        with typed():
-            yield
-    except Fault as fault:
-        if fault.kind != "engine":
-            raise
-        raise _Unfit(_phrase(str(fault))) from None
-
-
-def _phrase(said: str) -> str:
-    line = _LINE.search(said)
-    where = f"line {line[1]}: " if line else ""
-    if found := _CONVERTING.search(said):
-        why = f"column {found[1]}: {found[2].rstrip('.')}"
-    elif found := _CELLS.search(said):
-        why = f"it has {found[2]} cells, and {found[1]} are expected"
-    elif found := _OTHER.search(said):
-        why = found[0]
-    else:
-        why = _ADDRESS.sub("", said.partition("\n")[0]).removeprefix("Invalid Input Error: ")
-    return f"{where}{why}"[:_LONGEST]
