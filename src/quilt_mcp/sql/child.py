@@ -22,7 +22,7 @@ import tempfile
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -31,6 +31,7 @@ from anyio import to_thread
 
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.sql import faults
+from quilt_mcp.sql.declared import Declared
 from quilt_mcp.storage.errors import typed_errors
 
 CHANNELS: Final = 4
@@ -85,6 +86,14 @@ class View:
     name: str
     sql: str
     each: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredView:
+    """``path``: catalog, schema where there is one, and name."""
+
+    path: tuple[str, ...]
+    declared: Declared
 
 
 class Child:
@@ -167,7 +176,7 @@ class Child:
         self,
         what: str,
         files: Sequence[QueryFile],
-        views: Sequence[View],
+        views: Sequence[View | DeclaredView],
         seconds: float,
         sql: str = "",
         **given: Any,
@@ -185,7 +194,10 @@ class Child:
                     "name": one.name, "sql": placed(one.sql, addresses),
                     "each": [placed(each, addresses) for each in one.each],
                 }
-                for one in views
+                for one in views if isinstance(one, View)
+            ],
+            "declared": [
+                {"path": one.path, "declared": asdict(one.declared)} for one in views if isinstance(one, DeclaredView)
             ],
             **given,
         }  # fmt: skip

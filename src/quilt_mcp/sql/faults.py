@@ -51,6 +51,12 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
             )
         case "time":
             return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
+        case "declared":
+            return Undecodable(
+                message,
+                next_step="Mend the file, or the table's configuration; with continue_on_error: true a file that does not fit is "
+                'left out and told of in "$issue".',
+            )
         case "engine":
             return _of_engine(message, details)
         case _:

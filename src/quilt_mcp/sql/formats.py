@@ -44,10 +44,10 @@ def kind_of(name: str) -> str | None:
     return _KINDS.get(bare.rpartition(".")[2]) if "." in bare else None
 
 
-def inner_name(name: str) -> str:
+def inner_name(name: str, kind: str | None) -> str:
     """By which the engine sees what the file is, and how it is packed: nothing of the file's own name but its ending."""
     packed = next((one for one in _PACKED if name.casefold().endswith(one)), "")
-    return f"file.{kind_of(name)}{packed}"
+    return f"file.{kind}{packed}"
 
 
 def view_of(

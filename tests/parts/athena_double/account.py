@@ -53,7 +53,9 @@ class Execution:
     @property
     def kind(self) -> str:
         first = self.sql.split()[0].upper()
-        return {"CREATE": "DDL", "EXPLAIN": "UTILITY", "SHOW": "UTILITY", "DESCRIBE": "UTILITY"}.get(first, "DML")
+        return {"CREATE": "DDL", "EXPLAIN": "UTILITY", "SHOW": "UTILITY", "DESCRIBE": "UTILITY"}.get(
+            first, "DML"
+        )
 
     @property
     def finer_kind(self) -> str:

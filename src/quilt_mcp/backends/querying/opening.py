@@ -71,11 +71,13 @@ class Opening:
         entry: Entry,
         brought: Brought,
         progress: Progress = no_progress,
+        kind: str | None = None,
     ) -> QueryFile:
-        """A file of a revision. Raises HashMismatch for one that is not what the manifest says, TooCostly, and as its
-        store does."""
+        """A file of a revision, of a ``kind`` (as of ``formats.kind_of``) where its name does not say it. Raises HashMismatch for
+        one that is not what the manifest says, TooCostly, and as its store does."""
         place = registry.locate(pinned, entry)
-        size, name = entry.size or 0, inner_name(entry.logical_key)
+        kind = kind or kind_of(entry.logical_key)
+        size, name = entry.size or 0, inner_name(entry.logical_key, kind)
         if place.store.local_files is not None:
             descriptor = await to_thread.run_sync(place.store.local_files.open_file, place.key)
             try:
@@ -85,7 +87,7 @@ class Opening:
                 os.close(descriptor)
                 raise
             return QueryFile(name, size, descriptor)
-        if kind_of(entry.logical_key) == "parquet" and size > RANGED:
+        if kind == "parquet" and size > RANGED:
             stat = await place.store.stat(place.key, version=place.version)
             check_size(entry, stat.size)
             said = (
@@ -99,7 +101,7 @@ class Opening:
 
     async def object(self, store: Store, key: str, version: str | None, brought: Brought) -> QueryFile:
         """An object as it is now, of which no manifest says anything."""
-        name = inner_name(key)
+        name = inner_name(key, kind_of(key))
         if store.local_files is not None:
             descriptor = await to_thread.run_sync(store.local_files.open_file, key)
             return QueryFile(name, os.fstat(descriptor).st_size, descriptor)

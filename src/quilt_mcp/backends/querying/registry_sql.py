@@ -18,6 +18,8 @@ from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.kept import KeptResults
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.backends.querying.package_tables import PackageTables
+from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
+from quilt_mcp.backends.querying.tabulator_tables import TabulatorTables
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
@@ -25,7 +27,7 @@ from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTab
 from quilt_mcp.errors import InvalidArgument, InvalidSql, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
-from quilt_mcp.sql.child import Child, Layers, QueryFile, View
+from quilt_mcp.sql.child import Child, DeclaredView, Layers, QueryFile, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.spare import Spare, shared
 from quilt_mcp.sql.spelling import end_of_call, plain_spaces
@@ -41,6 +43,7 @@ MOST_KEPT: Final = 100_000
 """Rows of a result that are kept to be paged through."""
 LONGEST_CELL: Final = 2_000
 """Letters of one value, or a twentieth of the room that all rows have."""
+_LONGEST_NOTE: Final = 1_000
 _FILES_NAME: Final = "files {number}"
 _LATEST_ONLY: Final = (
     "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
@@ -53,7 +56,7 @@ class _Asked:
     """A query that passed the gate, over tables that are open."""
 
     text: str
-    views: Sequence[View]
+    views: Sequence[View | DeclaredView]
     is_bounded: bool
     inputs: tuple[str, ...]
 
@@ -69,18 +72,20 @@ class RegistrySql:
         searching: LateSearch | None,
         content: ContentCache,
         *,
+        tabulator: TabulatorConfigs | None = None,
         layers: Layers = Layers(),  # noqa: B008 - it is frozen
         is_gated: bool = True,
         seconds: float = SECONDS,
     ) -> None:
         """``registries``: URLs of those whose packages are in the four tables; files are read of any. ``searching`` None: no
-        catalog is kept, and there are no such tables. ``layers``, ``is_gated``: tests switch one off to see that the others
-        hold. ``seconds``: what a query may take."""
+        catalog is kept, and there are no such tables. ``tabulator``: where further tables are declared. ``layers``, ``is_gated``:
+        tests switch one off to see that the others hold. ``seconds``: what a query may take."""
         self._registry = registry
         self._registries = registries
         self._stores = stores
         self._searching = searching
         self._opening = Opening(content)
+        self._tabulator = tabulator or TabulatorConfigs()
         self._own_spare = None if layers == Layers() else Spare(layers)
         self._kept = KeptResults()
         self._is_gated = is_gated
@@ -150,7 +155,8 @@ class RegistrySql:
                 form=form,
             )
             content = await anyio.to_thread.run_sync(_content, child.result, most)
-            return SqlFile(content, _columns(found), asked.inputs, (*warnings(), *_made_text(found)))
+            said = (*warnings(), *_notes(found), *_made_text(found))
+            return SqlFile(content, _columns(found), asked.inputs, said)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
@@ -164,7 +170,8 @@ class RegistrySql:
                 for name in names[:_DESCRIBED]:
                     described.append(await self._described(child, files, name))
         more = [SqlTable(name) for name in names[_DESCRIBED:]]
-        return [*package_tables.listed(), *described, *more]
+        declared = await self._declared(HeldFiles(), brought, progress).listed()
+        return [*package_tables.listed(), *declared, *described, *more]
 
     @property
     def _spare(self) -> Spare:
@@ -190,7 +197,7 @@ class RegistrySql:
                 text, reads = await self._read(child, plain_spaces(request.sql))
                 files = self._files(request, held, brought, reads.columns, progress)
                 named: dict[str, gate.FilesCall] = {}
-                views: list[View] = []
+                views: list[View | DeclaredView] = []
                 if reads.files:
                     text, named = _rewritten(text, reads.files)
                     text, reads = await self._read(child, text)
@@ -209,11 +216,16 @@ class RegistrySql:
                         of_packages.append(table.name)
                 views += await packages.views(of_packages)
 
+                declared = self._declared(held, brought, progress)
+                for path in reads.tabulator:
+                    views.append(await declared.view(path))
+
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
 
+                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
                 try:
-                    yield child, _Asked(text, views, reads.is_bounded, files.inputs()), held, warnings
+                    yield child, _Asked(text, views, reads.is_bounded, inputs), held, warnings
                 except QuiltError as error:
                     raise faults.with_names(error, files.names)  # noqa: B904 - it is the same
         finally:
@@ -241,8 +253,14 @@ class RegistrySql:
         columns: frozenset[str],
         progress: Progress,
     ) -> FileTables:
-        reach = Reach(self._registry, self._registries()[0], self._stores, self._opening)
-        return FileTables(reach, request.packages, held, brought, columns, progress)
+        return FileTables(self._reach, request.packages, held, brought, columns, progress)
+
+    def _declared(self, held: HeldFiles, brought: Brought, progress: Progress) -> TabulatorTables:
+        return TabulatorTables(self._reach, self._registries(), self._tabulator, held, brought, progress)
+
+    @property
+    def _reach(self) -> Reach:
+        return Reach(self._registry, self._registries()[0], self._stores, self._opening)
 
     async def _package_tables(
         self, request: SqlRequest, files: FileTables, held: HeldFiles, reads: gate.Reads, progress: Progress
@@ -368,6 +386,11 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     return rows
 
 
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    """What the child noted of files, such as rows that fit no declared table."""
+    return [str(one)[:_LONGEST_NOTE] for one in found.get("notes", ())]
+
+
 def _made_text(found: Mapping[str, Any]) -> list[str]:
     return [
         f"kept_as_text: {name} ({kind}) is text in the file, as its values are no other type of Parquet's."
@@ -377,7 +400,7 @@ def _made_text(found: Mapping[str, Any]) -> list[str]:
 
 def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Of a page."""
-    said: list[str] = []
+    said = _notes(found)
     if found.get("is_cut"):
         said.append(
             f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
 from quilt_mcp.sql.inside import engine, zones
+from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, Channels, HeldFile, HeldFiles
 from quilt_mcp.sql.inside.parsing import parse
@@ -118,6 +119,18 @@ class _Child:
             reads_ahead=not asked["is_bounded"],
         )
         engine.make_views(connection, asked["views"])
+        declared = [
+            DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
+        ]
+        notes = [note for one in declared for note in one.make()]
+        try:
+            return {**self._answer(connection, asked, paths), "notes": notes}
+        except Fault as fault:
+            for one in declared:
+                one.blame(fault)
+            raise
+
+    def _answer(self, connection: Any, asked: dict[str, Any], paths: list[str]) -> dict[str, Any]:
         parameters = asked.get("parameters")
         room = {"limit": asked["limit"], "room": asked["room"], "longest": asked["longest"]}
         match asked["what"]:
