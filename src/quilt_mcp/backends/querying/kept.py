@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.sql import SqlColumn
@@ -40,13 +39,12 @@ class KeptResults:
 
     def add(
         self,
-        path: Path,
+        descriptor: int,
         columns: tuple[SqlColumn, ...],
         marks: tuple[str | bool, ...],
         warnings: tuple[str, ...],
     ) -> str:
-        """Its name in cursors. The file itself may go. Blocks."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        """Its name in cursors. ``descriptor`` becomes this object's; the file itself may go."""
         name = secrets.token_urlsafe(9)
         self._own.add(name)
         with _TURN:
