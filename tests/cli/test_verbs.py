@@ -173,7 +173,7 @@ HEAVY = """
 import sys
 from quilt_mcp.cli import main
 code = main(sys.argv[1:])
-heavy = {"rich", "boto3", "botocore", "duckdb", "mcp", "pydantic", "jsonschema"} & set(sys.modules)
+heavy = {"rich", "boto3", "botocore", "duckdb", "mcp", "pydantic", "jsonschema", "sqlglot", "fsspec", "re2"} & set(sys.modules)
 print(code, *sorted(heavy))
 """
 

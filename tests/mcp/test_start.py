@@ -24,6 +24,7 @@ HEAVY = (
     "quilt3",
     "pyarrow",
     "fsspec",
+    "sqlglot",
     "platformdirs",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -26,6 +27,8 @@ FOUR_TABLES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 """Columns and their types, in DuckDB's words. ``metadata`` is JSON text."""
 REGISTRY: Final = "registry"
 """A column that is there when a query names it: which bucket a row is of."""
+TABULATOR: Final = re.compile(r"quilt-.+-tabulator")
+"""The catalog of a stack's Tabulator, as the stack names it."""
 
 
 @dataclass(frozen=True, slots=True)

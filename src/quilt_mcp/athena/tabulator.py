@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from typing import Any, Final
 
 from sqlglot import exp
 
+from quilt_mcp.athena.tables import TABULATOR
 from quilt_mcp.errors import InvalidArgument
 
-CATALOG: Final = re.compile(r"quilt-.+-tabulator")
-"""As a stack names its own."""
 _ALIAS: Final = "tabulator"
 
 
 def in_its_catalog(tree: Any, text: str, catalogs: Collection[str], bucket: str) -> str:
     """``text`` is what ``tree`` was read from; it stays where no stack has a Tabulator among the ``catalogs``. ``bucket`` is
     meant where none is named. Raises InvalidArgument where several stacks have one."""
-    own = sorted(one for one in catalogs if CATALOG.fullmatch(one))
+    own = sorted(one for one in catalogs if TABULATOR.fullmatch(one))
     if not own:
         return text
     edits: list[tuple[int, int, str]] = []
