@@ -424,6 +424,28 @@ async def test_more_files_than_a_table_has_are_told(plates: Lab, monkeypatch: py
         await plates.rows("SELECT count(*) FROM tabulator.plates")
 
 
+@pytest.mark.parametrize(
+    ("where", "files"),
+    [
+        ("plate = 'p1' AND year IN ('2025', '2024')", 1),
+        ("\"$pkg_name\" = 'lab/2026_one' AND \"$logical_key\" = 'plates/p2.csv.gz' AND od > 1", 1),
+        ("plate = 'p1' AND run = 'none'", 0),
+    ],
+)
+async def test_only_files_that_a_query_can_want_are_brought(
+    plates: Lab, monkeypatch: pytest.MonkeyPatch, where: str, files: int
+) -> None:
+    query = f"SELECT count(*), sum(od) FROM {{}} WHERE {where}"
+    whole = await plates.rows(query.format("(FROM tabulator.plates)"))
+    monkeypatch.setattr(tabulator_tables, "MOST_FILES", files)
+    assert await plates.rows(query.format("tabulator.plates")) == whole
+
+
+async def test_columns_of_another_name_are_not_taken_for_a_tables_own(plates: Lab) -> None:
+    query = "SELECT count(*) FROM tabulator.plates AS t(plate) WHERE plate = 'A1'"
+    assert await plates.rows(query.replace("(plate)", "(plate, o, c, y, r, p)")) == [[2]]
+
+
 async def test_a_saved_result_names_the_revisions_that_it_was_made_of(plates: Lab) -> None:
     saved = await plates.ops.sql.save(SqlRequest("SELECT sum(od) FROM tabulator.plates"), "csv", most=1 << 20)
     assert saved.content.splitlines()[1] == b"16.75"

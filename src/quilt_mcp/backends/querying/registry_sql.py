@@ -209,8 +209,8 @@ class RegistrySql:
                         views.append(await packages.view(table.name))
 
                 declared = self._declared(held, brought, progress)
-                for path in reads.tabulator:
-                    views.append(await declared.view(path))
+                for one in reads.tabulator:
+                    views.append(await declared.view(one.path, one.only))
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
