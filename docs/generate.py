@@ -125,7 +125,7 @@ def command_line_page() -> str:
     groups = dict.fromkeys(one.group for one in (*VERBS, *COMMANDS))
     for group in groups:
         rows = (
-            (f"[`{one.name}`](#quilt-mcp-{one.name})", one.meaning)
+            (f"[`{one.name}`](#quilt-mcp-{one.name.replace(' ', '-')})", one.meaning)
             for one in (*VERBS, *COMMANDS)
             if one.group == group
         )
@@ -135,6 +135,8 @@ def command_line_page() -> str:
         verb = find_verb(name.removeprefix("quilt-mcp "))
         if verb is not None:
             lines += [f"For example: `quilt-mcp {verb.example}`", ""]
+            lines += [f"* `quilt-mcp {one}`" for one in verb.more]
+            lines += ["", "```text", verb.notes, "```", ""] if verb.notes else [""]
         own = [
             action
             for action in one._actions

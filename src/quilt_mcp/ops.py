@@ -47,6 +47,7 @@ from quilt_mcp.domain.plan import (
     Record,
     no_progress,
 )
+from quilt_mcp.domain.publication import SupportsPublishing
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
@@ -179,6 +180,11 @@ class QuiltOps(Protocol):
 
     @property
     def restores(self) -> SupportsRestore | None: ...
+
+    @property
+    def publications(self) -> SupportsPublishing | None:
+        """For a shell alone; None where registries are not read by this process, or no catalogs are kept."""
+        ...
 
     @property
     def is_outdated(self) -> bool:

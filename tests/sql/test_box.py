@@ -138,6 +138,7 @@ async def test_a_sample_goes_the_whole_way(world: World, tmp_path: Path) -> None
     await hold(world, tmp_path, SAMPLE[::7], ALL, is_gated=True)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("layers", "is_gated"),
     [(ALL, False), (NO_SETTINGS, True), (NO_KERNEL, True)],

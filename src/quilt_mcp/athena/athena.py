@@ -9,13 +9,14 @@ from typing import Any, Final, Literal
 
 from quilt_mcp.athena import cost, results
 from quilt_mcp.athena.asking import Asking
-from quilt_mcp.athena.places import AthenaSettings, Places, Workgroup
+from quilt_mcp.athena.definitions import definitions
+from quilt_mcp.athena.places import GLUE, AthenaSettings, Places, Workgroup
 from quilt_mcp.athena.run import Runs
 from quilt_mcp.athena.tables import tables_of
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import InvalidArgument, PermissionDenied
 from quilt_mcp.storage.workers import in_thread
 
 Dialect = Literal["duckdb", "athena"]
@@ -103,6 +104,23 @@ class Athena:
     async def tables(self) -> list[SqlTable]:
         """Every table in reach, named as it is written in a FROM of Athena's SQL. Raises PermissionDenied, NotFound."""
         return await self._places.tables()
+
+    async def define(
+        self, bucket: str, database: str, progress: Progress = no_progress
+    ) -> list[dict[str, Any]]:
+        """Makes the published tables of a bucket known, by the statements of ``definitions`` and no others. A database that
+        may not be made may be there already: the tables say. Raises as ``query`` does."""
+        workgroup = await self._places.workgroup()
+        ran: list[dict[str, Any]] = []
+        for at, sql in enumerate(definitions(bucket, database)):
+            try:
+                execution = await self._runs.run(sql, workgroup, GLUE, None, progress)
+            except PermissionDenied:
+                if at:
+                    raise
+                continue
+            ran.append(_facts(_Text(sql, database, is_free=True), execution))
+        return ran
 
     async def _text(
         self,

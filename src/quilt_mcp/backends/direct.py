@@ -22,6 +22,7 @@ from quilt_mcp.backends.objects import (
     hash_place,
 )
 from quilt_mcp.backends.options import Options
+from quilt_mcp.backends.publications import Publications
 from quilt_mcp.backends.querying.late import LateSql
 from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.searching.late import LateSearch
@@ -53,6 +54,7 @@ from quilt_mcp.domain.plan import (
     Progress,
     no_progress,
 )
+from quilt_mcp.domain.publication import SupportsPublishing
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
 from quilt_mcp.ops import SupportsAdministration, SupportsRestore, SupportsRoles, SupportsSearch, SupportsSql
@@ -130,6 +132,16 @@ class DirectOps(LinkOps):
             TabulatorConfigs(options.tabulator),
         )
         self.sql: SupportsSql = self.queries
+        self.publications: SupportsPublishing | None = None
+        if self.keeps_catalogs:
+            self.publications = Publications(
+                self._registry,
+                self.catalogs,
+                self._manifests.private,
+                self._require_writes,
+                self.queries,
+                clock,
+            )
 
     async def look_again(self) -> None:
         """Nothing of it changes but by a call of its own."""

@@ -99,8 +99,16 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
 
         take_registry(arguments)
         return run_verb(Settings.load(os.environ, settings_flags(arguments)), verb, arguments, words)
+    if command == "tables publish":
+        from quilt_mcp.cli.publish import prepare
+
+        prepare(arguments)
     settings = Settings.load(os.environ, settings_flags(arguments))
     match command:
+        case "tables publish":
+            from quilt_mcp.cli.publish import run_publish
+
+            return run_publish(settings, arguments)
         case "call":
             from quilt_mcp.cli.call import run_call
 

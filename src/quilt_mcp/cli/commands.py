@@ -9,7 +9,7 @@ from typing import Final
 
 from quilt_mcp import __version__
 from quilt_mcp.cli.arguments import Parser, add_settings
-from quilt_mcp.cli.verbs.table import GROUPS, SETUP, VERBS, find_verb
+from quilt_mcp.cli.verbs.table import CHANGE, GROUPS, SETUP, VERBS, find_verb
 
 DESCRIPTION: Final = """\
 Find, read, create and change Quilt data packages, from a shell or over MCP.
@@ -60,11 +60,12 @@ def parse(argv: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
     for own in ("command", "rest"):
         delattr(given, own)
     if name == "help":
-        name, rest = (rest[0], ["--help"]) if rest else (None, ["--help"])
+        name, rest = (rest[0], [*rest[1:2], "--help"]) if rest else (None, ["--help"])
     if name is None:
         if rest:
             top.parse_args(rest)
         return None, given
+    name, rest = full_name(name, rest)
     parser = parser_of(name)
     if parser is None:
         top.error(f"there is no command {name[:100]!r}{_meant(name)}")
@@ -73,6 +74,17 @@ def parse(argv: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
     from quilt_mcp.cli.verbs.flags import joined
 
     return name, parser.parse_intermixed_args(joined(parser, rest), given)
+
+
+def full_name(name: str, rest: Sequence[str]) -> tuple[str, list[str]]:
+    """The command that was typed, whose name may be of two words, and what follows it."""
+    both = f"{name} {rest[0]}" if rest else ""
+    return (both, [*rest[1:]]) if any(one.name == both for one in COMMANDS) else (name, [*rest])
+
+
+def second_words(name: str) -> list[str]:
+    """What makes another command of this one, where it follows."""
+    return [one.name.partition(" ")[2] for one in COMMANDS if one.name.startswith(f"{name} ")]
 
 
 def command_names() -> tuple[str, ...]:
@@ -191,11 +203,24 @@ def _fill_install(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
 
 
+def _fill_publish(parser: argparse.ArgumentParser) -> None:
+    from quilt_mcp.cli.publish import fill_publish
+
+    fill_publish(parser)
+    add_settings(parser, serve=False, default=argparse.SUPPRESS)
+
+
 def _fill_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish.")
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        "tables publish",
+        CHANGE,
+        "Write the four tables of all packages as Parquet into the registry, for Athena, Spark, Trino and DuckDB.",
+        _fill_publish,
+    ),
     Command(
         "doctor",
         SETUP,

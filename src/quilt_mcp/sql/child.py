@@ -80,12 +80,12 @@ class QueryFile:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """In ``sql`` ``place(number)`` stands for a file's address. ``is_delimited``: the delimiter is looked for, and one
-    column that holds delimiters is a file that has none."""
+    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where they are CSV and
+    may have lines that differ."""
 
     name: str
     sql: str
-    is_delimited: bool = False
+    each: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,10 @@ class Child:
             "most": None, "is_bounded": False,
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
             "views": [
-                {"name": one.name, "sql": placed(one.sql, addresses), "is_delimited": one.is_delimited}
+                {
+                    "name": one.name, "sql": placed(one.sql, addresses),
+                    "each": [placed(each, addresses) for each in one.each],
+                }
                 for one in views if isinstance(one, View)
             ],
             "declared": [

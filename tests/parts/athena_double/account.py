@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parts.athena_double.executes import Engine, QueryFailed, Table
+from parts.athena_double.executes import Engine, QueryFailed, Table, defined
 
 PAGE = 3
 """Items of a listing, so that few are many pages."""
@@ -53,7 +53,14 @@ class Execution:
     @property
     def kind(self) -> str:
         first = self.sql.split()[0].upper()
-        return "UTILITY" if first == "EXPLAIN" else "DDL" if first in ("SHOW", "DESCRIBE") else "DML"
+        return {"CREATE": "DDL", "EXPLAIN": "UTILITY", "SHOW": "UTILITY", "DESCRIBE": "UTILITY"}.get(
+            first, "DML"
+        )
+
+    @property
+    def finer_kind(self) -> str:
+        first, *rest = self.sql.upper().split()
+        return {"SHOW": f"SHOW_{''.join(rest[:1])}", "DESCRIBE": "DESCRIBE_TABLE"}.get(first, first)
 
 
 class Account:
@@ -196,12 +203,14 @@ class Account:
             made.states.append("FAILED")
             return
         try:
-            if made.kind == "UTILITY":
+            if made.finer_kind == "EXPLAIN":
                 made.columns, made.rows = (
                     [("Query Plan", "varchar")],
                     [["Query Plan"], ["Fragment 0 [SINGLE]"]],
                 )
-            elif made.kind == "DDL":
+            elif made.sql.startswith("CREATE"):
+                self._create(made.sql)
+            elif made.kind == "UTILITY":
                 made.columns, made.rows = [("tab_name", "string")], [[name] for name in self.tables]
             else:
                 made.columns, made.rows = self._engine.run(made.sql)
@@ -211,6 +220,20 @@ class Account:
         except QueryFailed as failed:
             made.reason = str(failed)
             made.states.append("FAILED")
+
+    def _create(self, sql: str) -> None:
+        """A database, or a table of one that there is; what is there already stays."""
+        name, database, columns = defined(sql)
+        if columns is None:
+            self.catalogs["AwsDataCatalog"].setdefault(name, [])
+            return
+        if database not in self.catalogs["AwsDataCatalog"]:
+            raise QueryFailed(f"SCHEMA_NOT_FOUND: Database {database} does not exist")
+        names = self.catalogs["AwsDataCatalog"][database]
+        if name not in names:
+            names.append(name)
+            self.tables[name] = (columns, [])
+            self._engine.add(name, self.tables[name])
 
     def _execution(self, given: dict[str, Any]) -> Execution:
         if given["QueryExecutionId"] not in self.executions:
@@ -233,6 +256,7 @@ class Account:
                 "QueryExecutionId": one.id,
                 "Query": one.sql,
                 "StatementType": one.kind,
+                "SubstatementType": one.finer_kind,
                 "WorkGroup": one.workgroup,
                 "QueryExecutionContext": {name: value for name, value in context.items() if value},
                 "Status": status,

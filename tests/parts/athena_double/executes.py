@@ -43,6 +43,20 @@ class QueryFailed(Exception):
     """With the reason as Athena would begin it."""
 
 
+def defined(sql: str) -> tuple[str, str, dict[str, str] | None]:
+    """Of a statement that creates: the name, the database that it is in, and the columns; None of a database itself. Raises
+    QueryFailed."""
+    try:
+        tree = sqlglot.parse_one(sql, read="athena")
+    except sqlglot.errors.SqlglotError as error:
+        raise QueryFailed(f"SYNTAX_ERROR: {str(error).splitlines()[0]}") from error
+    if tree.args.get("kind") != "TABLE":
+        return tree.this.name, "", None
+    table = tree.this.this
+    kinds = {one.name: one.args["kind"].sql("trino") for one in tree.this.expressions}
+    return table.name, table.db, kinds
+
+
 class Engine:
     def __init__(self, tables: Mapping[str, Table]) -> None:
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
@@ -51,12 +65,17 @@ class Engine:
             self._connection.create_function(name, -1, function, deterministic=True)
         for name, (count, of) in AGGREGATES.items():
             self._connection.create_aggregate(name, count, of)
-        self._types = {name.lower(): dict(columns) for name, (columns, _) in tables.items()}
-        for name, (columns, rows) in tables.items():
-            names = ", ".join(f'"{one}"' for one in columns)
-            self._connection.execute(f'CREATE TABLE "{name}" ({names})')
-            marks = ", ".join("?" * len(columns))
-            self._connection.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)
+        self._types: dict[str, dict[str, str]] = {}
+        for name, table in tables.items():
+            self.add(name, table)
+
+    def add(self, name: str, table: Table) -> None:
+        columns, rows = table
+        self._types[name.lower()] = dict(columns)
+        names = ", ".join(f'"{one}"' for one in columns)
+        self._connection.execute(f'CREATE TABLE "{name}" ({names})')
+        marks = ", ".join("?" * len(columns))
+        self._connection.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)
 
     def close(self) -> None:
         self._connection.close()

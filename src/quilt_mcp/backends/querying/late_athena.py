@@ -65,6 +65,14 @@ class LateAthena:
     async def tables(self) -> list[SqlTable]:
         return await self._made.tables()
 
+    @property
+    def database(self) -> str | None:
+        """The one that is configured."""
+        return self._options.athena.database
+
+    async def define(self, bucket: str, database: str, progress: Progress) -> list[dict[str, Any]]:
+        return await self._made.define(bucket, database, progress)
+
     async def _ask(
         self, request: SqlRequest, limit: int, cursor: str | None, progress: Progress, *, is_ours: bool
     ) -> SqlRows:

@@ -127,12 +127,18 @@ class RegistrySql:
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            said = (*warnings(), *_told(found, room))
             further = None
             if len(rows) < total:
-                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, marks, said)
+                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, warnings())
                 further = encode_cursor(marks, name, len(rows))
-            return SqlRows(columns, rows, "duckdb", further, None if found.get("is_cut") else total, said)
+            return SqlRows(
+                columns,
+                rows,
+                "duckdb",
+                further,
+                None if found.get("is_cut") else total,
+                (*warnings(), *_told(found)),
+            )
 
     async def save(
         self, request: SqlRequest, form: str, *, most: int, progress: Progress = no_progress
@@ -149,7 +155,7 @@ class RegistrySql:
                 form=form,
             )
             content = await anyio.to_thread.run_sync(_content, child.result, most)
-            said = (*warnings(), *_told(found, MOST_ROOM))
+            said = (*warnings(), *_notes(found), *_made_text(found))
             return SqlFile(content, _columns(found), asked.inputs, said)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
@@ -197,6 +203,7 @@ class RegistrySql:
                     text, reads = await self._read(child, text)
                 packages = await self._package_tables(request, files, held, reads, progress)
                 made: dict[str, str] = {}
+                of_packages: list[str] = []
                 for table in reads.tables:
                     same = made.setdefault(gate.lower(table.name), table.name)
                     if table.name in named:
@@ -206,7 +213,8 @@ class RegistrySql:
                         if same != table.name:
                             raise _one_name(same, table.name)
                     elif same == table.name:
-                        views.append(await packages.view(table.name))
+                        of_packages.append(table.name)
+                views += await packages.views(of_packages)
 
                 declared = self._declared(held, brought, progress)
                 for one in reads.tabulator:
@@ -216,7 +224,10 @@ class RegistrySql:
                     return (*packages.warnings, *brought.warnings)
 
                 inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
-                yield child, _Asked(text, views, reads.is_bounded, inputs), held, warnings
+                try:
+                    yield child, _Asked(text, views, reads.is_bounded, inputs), held, warnings
+                except QuiltError as error:
+                    raise faults.with_names(error, files.names)  # noqa: B904 - it is the same
         finally:
             held.close()
             self._spare.prepare()
@@ -256,32 +267,31 @@ class RegistrySql:
     ) -> PackageTables:
         """All revisions where the query asks for revisions, or names one that is not the latest."""
         registries = [*self._registries()]
-        wants_all = request.all_revisions
+        meant = {found[0] for one in reads.tables if (found := package_tables.meaning(one.name, registries))}
+        of_revisions = meant - {"package_tag"}
+        named = [one.pinned for one in await files.named()] if of_revisions else []
+        takes_all = request.all_revisions or "package_revision" in meant
+        takes_all = takes_all or (bool(of_revisions) and await files.names_older())
         tables = PackageTables(
-            self._searching, registries, held, reads.columns, progress, all_revisions=wants_all
+            self._searching, registries, held, reads.columns, progress, all_revisions=takes_all, named=named
         )
-        meant = {found[0] for one in reads.tables if (found := tables.meaning(one.name)) is not None}
-        if not meant or wants_all:
-            return tables
-        if "package_revision" in meant or await files.names_older():
-            named = [one.pinned for one in await files.named()]
-            return PackageTables(
-                self._searching, registries, held, reads.columns, progress, all_revisions=True, named=named
-            )
-        if "package_tag" not in meant:
+        if meant and "package_tag" not in meant and not takes_all:
             tables.warnings[_LATEST_ONLY] = None
         return tables
 
     async def _described(self, child: Child, files: FileTables, name: str) -> SqlTable:
         """A file that cannot be read, or is not what its name says, is told as that."""
         held = HeldFiles()
+        apart = files.apart(held)
         try:
-            view = await files.apart(held).table(name, ())
+            view = await apart.table(name, ())
             found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
-            return SqlTable(name, comment=f"{error.code}: {error.message[:200]}")
+            return SqlTable(
+                name, comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}"
+            )
         finally:
             held.close()
 
@@ -310,7 +320,12 @@ class RegistrySql:
         total, end = int(found["total"]), offset + len(rows)
         further = encode_cursor(marks, name, end) if rows and end < total else None
         return SqlRows(
-            kept.columns, rows, "duckdb", further, None if found.get("is_cut") else total, _told(found, room)
+            kept.columns,
+            rows,
+            "duckdb",
+            further,
+            None if found.get("is_cut") else total,
+            (*kept.warnings, *_told(found)),
         )
 
 
@@ -371,8 +386,21 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     return rows
 
 
-def _told(found: Mapping[str, Any], room: int) -> tuple[str, ...]:
-    said = [str(one)[:_LONGEST_NOTE] for one in found.get("notes", ())]
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    """What the child noted of files, such as rows that fit no declared table."""
+    return [str(one)[:_LONGEST_NOTE] for one in found.get("notes", ())]
+
+
+def _made_text(found: Mapping[str, Any]) -> list[str]:
+    return [
+        f"kept_as_text: {name} ({kind}) is text in the file, as its values are no other type of Parquet's."
+        for name, kind in found["as_text"]
+    ]
+
+
+def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a page."""
+    said = _notes(found)
     if found.get("is_cut"):
         said.append(
             f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "
@@ -380,8 +408,8 @@ def _told(found: Mapping[str, Any], room: int) -> tuple[str, ...]:
         )
     if found.get("cells_cut"):
         said.append(
-            f"cells_cut: {found['cells_cut']} texts are longer than {_longest(room):,} letters; substr(column, 1, 2000) reads "
-            "parts."
+            f"cells_cut: {found['cells_cut']} values of this page are longer than there is room for ({found['longest']:,} "
+            "letters); fewer columns leave more room, substr(column, 1, 2000) reads parts."
         )
     return tuple(said)
 
@@ -391,6 +419,6 @@ def _longest(room: int) -> int:
 
 
 def _marks(request: SqlRequest) -> tuple[str | bool, ...]:
-    """A cursor belongs to one text with its parameters."""
-    digest = hashlib.sha256(json.dumps([request.sql, _parameters(request)], default=str).encode()).hexdigest()
-    return ("sql", digest, ",".join(request.packages), request.all_revisions)
+    """A cursor belongs to one text with its parameters, in whatever order they were given."""
+    asked = [request.sql, _parameters(request), request.packages, request.all_revisions]
+    return ("sql", hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest())

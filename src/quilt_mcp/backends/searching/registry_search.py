@@ -161,10 +161,16 @@ class RegistrySearch:
         return Found(tuple(hits), further, total, (*warnings, *said), facets)
 
     async def brought(
-        self, registries: Sequence[str], progress: Progress = no_progress, *, all_revisions: bool = False
+        self,
+        registries: Sequence[str],
+        progress: Progress = no_progress,
+        *,
+        all_revisions: bool = False,
+        build: bool = False,
     ) -> list[tuple[Catalog, Brought]]:
-        """The catalogs of some registries, all of the configured ones where none is named, brought up to date."""
-        request = SearchRequest("", registries=tuple(registries), all_revisions=all_revisions)
+        """The catalogs of some registries, all of the configured ones where none is named, brought up to date. ``build``: however
+        long that takes."""
+        request = SearchRequest("", registries=tuple(registries), all_revisions=all_revisions, build=build)
         return await self._brought(request, {}, progress)
 
     async def learn_columns(self, uri: str, columns: Sequence[str]) -> None:

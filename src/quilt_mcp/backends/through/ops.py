@@ -67,6 +67,7 @@ class ThroughOps(OfStack):
         objects = StackObjects(stack.graph)
         self._buckets = ToldStores(self._packages, objects, sessions, local, options.allowed)
         super().__init__(backend, registries, self._buckets, local, options)
+        self.publications = None  # the stack keeps these tables itself
         self._join(stack, options, renew_keys)
         self._gives_keys = gives_keys
         self._looked = time.monotonic()

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from quilt_mcp.cli.arguments import settings_flags
-from quilt_mcp.cli.commands import COMMANDS, command_names, parser_of, top_parser
+from quilt_mcp.cli.commands import COMMANDS, command_names, full_name, parser_of, second_words, top_parser
 from quilt_mcp.cli.verbs.table import VERBS, find_verb
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.address import has_scheme
@@ -67,11 +67,13 @@ def answer(finished: Sequence[str], current: str) -> list[Candidate]:
     if waiting is not None:
         return _values(waiting, current, argparse.Namespace(), "")
     if at is None:
-        named = [Candidate(one.name, one.meaning) for one in (*VERBS, *COMMANDS)] + [Candidate("help")]
+        named = [Candidate(one.name, one.meaning) for one in (*VERBS, *COMMANDS) if " " not in one.name] + [
+            Candidate("help")
+        ]
         return _starting(current, _flags(top) if current.startswith("-") else named)
-    name, rest = finished[at], finished[at + 1 :]
+    name, rest = full_name(finished[at], finished[at + 1 :])
     if name == "help":
-        return _starting(current, map(Candidate, command_names()))
+        return _starting(current, [Candidate(one) for one in command_names() if " " not in one])
     parser = parser_of(name)
     if parser is None:
         return []
@@ -86,11 +88,12 @@ def answer(finished: Sequence[str], current: str) -> list[Candidate]:
     if not places or (len(words) >= len(places) and places[-1].nargs != "*"):
         return []
     place = places[min(len(words), len(places) - 1)]
+    more = [] if words else _starting(current, map(Candidate, second_words(name)))
     if tool == "package_copy" and place.dest == "arg_to":
         return _starting(current, _packages(settings, current))
     if tool and current.count("/") > 1 and _NAMED.get(place.dest) == "package" and _takes_path(tool):
         return _starting(current, _files(settings, current))
-    return _values(place, current, settings, words[0] if words else "")
+    return [*more, *_values(place, current, settings, words[0] if words else "")]
 
 
 def split_line(line: str) -> tuple[list[str], str]:

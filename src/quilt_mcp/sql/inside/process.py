@@ -148,17 +148,16 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "save":
-                columns = engine.keep(connection, asked["sql"], parameters, None, asked["form"])
-                return {"columns": columns}
+                return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:
-                columns = engine.keep(connection, asked["sql"], parameters, asked["most"], "parquet")
+                kept = engine.keep(connection, asked["sql"], parameters, asked["most"], "rows")
                 path = os.path.join(os.getcwd(), engine.RESULT)
                 return {
-                    "columns": columns,
+                    "columns": kept["columns"],
                     **engine.page(
                         connection,
                         path,
-                        [kind for _, kind in columns],
+                        [kind for _, kind in kept["columns"]],
                         asked["offset"],
                         most=asked["most"],
                         **room,

@@ -1,0 +1,142 @@
+"""Publication: which files of ``.quilt/tables/`` hold, as one small object that is replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from quilt_mcp.domain.publication import NAMES
+from quilt_mcp.errors import NotSupported
+
+FORMAT: Final = 1
+PARTS: Final = "_parts"
+_OURS: Final = re.compile(rf"(?:{'|'.join(NAMES)}|{PARTS})/(\d{{8,}})-[0-9a-f]{{16}}-\d+\.(?:parquet|hashes)")
+
+
+def sequence_of(key: str) -> int | None:
+    """Of the publication that a file was written for, by its key below ``.quilt/tables/``. None for what we never wrote."""
+    found = _OURS.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """``key``: below ``.quilt/tables/``."""
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPart:
+    """Revisions that were written together: their rows of ``package_manifest`` and of ``package_entry`` (None: no files at all)
+    and, in ``hashes``, which they are. ``weight``: bytes of their messages and metadata."""
+
+    manifests: PublishedFile
+    entries: PublishedFile | None
+    hashes: PublishedFile
+    weight: int
+
+    @property
+    def revisions(self) -> int:
+        return self.manifests.rows
+
+    @property
+    def rows(self) -> int:
+        return self.entries.rows if self.entries else 0
+
+    def files(self) -> Iterator[PublishedFile]:
+        if self.entries is not None:
+            yield self.entries
+        yield self.manifests
+        yield self.hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """``whole``: the files of tables that are written as a whole each time, and of those without rows. ``digests``: of the rows
+    of the former, to see whether they changed. ``run``: whose write this is."""
+
+    registry: str
+    sequence: int = 0
+    run: str = ""
+    published: str = ""
+    packages: int = 0
+    parts: tuple[PublishedPart, ...] = ()
+    whole: Mapping[str, PublishedFile] = field(default_factory=dict[str, PublishedFile])
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def files(self) -> Mapping[str, PublishedFile]:
+        """All that hold, by their keys."""
+        found = {one.key: one for part in self.parts for one in part.files()}
+        return found | {one.key: one for one in self.whole.values()}
+
+    def tables(self) -> Mapping[str, list[str]]:
+        """The keys of each table's files. Each has one at least, so that an engine finds the columns."""
+        found: dict[str, list[str]] = {name: [] for name in NAMES}
+        for part in self.parts:
+            found["package_manifest"].append(part.manifests.key)
+            if part.entries is not None:
+                found["package_entry"].append(part.entries.key)
+        for name, file in self.whole.items():
+            found[name].append(file.key)
+        return found
+
+    def dump(self) -> bytes:
+        whole = {name: asdict(file) for name, file in self.whole.items()}
+        body = {
+            "format": FORMAT,
+            "registry": self.registry,
+            "sequence": self.sequence,
+            "run": self.run,
+            "published": self.published,
+            "packages": self.packages,
+            "tables": self.tables(),
+            "parts": [asdict(one) for one in self.parts],
+            "whole": whole,
+            "digests": dict(self.digests),
+        }
+        return json.dumps(body, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def load(cls, dumped: bytes) -> Publication | None:
+        """None for what is damaged: it is published anew. Raises NotSupported for one of a later version."""
+        try:
+            found: dict[str, Any] = json.loads(dumped)
+            version = int(found["format"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if version > FORMAT:
+            raise NotSupported(
+                f"The published tables were written by a later version (format {version}).",
+                next_step="Update quilt-mcp, or publish where the later version runs.",
+            )
+        try:
+            parts = tuple(
+                PublishedPart(
+                    PublishedFile(**one["manifests"]),
+                    PublishedFile(**one["entries"]) if one["entries"] else None,
+                    PublishedFile(**one["hashes"]),
+                    int(one["weight"]),
+                )
+                for one in found["parts"]
+            )
+            whole = {name: PublishedFile(**one) for name, one in found["whole"].items()}
+            made = cls(
+                found["registry"],
+                int(found["sequence"]),
+                found["run"],
+                found["published"],
+                int(found["packages"]),
+                parts,
+                whole,
+                dict(found["digests"]),
+            )
+            return made if all(sequence_of(key) is not None for key in made.files()) else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
