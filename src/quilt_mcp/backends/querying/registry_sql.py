@@ -127,9 +127,9 @@ class RegistrySql:
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            further = None
+            further, said = None, (*warnings(), *_notes(found))
             if len(rows) < total:
-                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, warnings())
+                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, said)
                 further = encode_cursor(marks, name, len(rows))
             return SqlRows(
                 columns,
@@ -137,7 +137,7 @@ class RegistrySql:
                 "duckdb",
                 further,
                 None if found.get("is_cut") else total,
-                (*warnings(), *_told(found)),
+                (*said, *_told(found)),
             )
 
     async def save(
@@ -400,7 +400,7 @@ def _made_text(found: Mapping[str, Any]) -> list[str]:
 
 def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Of a page."""
-    said = _notes(found)
+    said: list[str] = []
     if found.get("is_cut"):
         said.append(
             f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "
