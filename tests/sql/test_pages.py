@@ -62,7 +62,7 @@ async def test_a_cursor_goes_on_in_whatever_order_the_parameters_come(
 def test_names_of_results_that_were_pushed_out_are_not_kept(tmp_path: Path) -> None:
     results = KeptResults()
     (path := tmp_path / "rows.parquet").write_bytes(b"rows")
-    names = [results.add(path, (), ()) for _ in range(3 * kept.MOST)]
+    names = [results.add(os.open(path, os.O_RDONLY), (), ()) for _ in range(3 * kept.MOST)]
     assert len(results._own) <= kept.MOST
     assert results.open(names[0]) is None
     opened = results.open(names[-1])

@@ -13,6 +13,7 @@ from quilt_mcp.errors import (
     NotSupported,
     QuiltError,
     SqlRefused,
+    StorageUnavailable,
     TableNotFound,
     TooCostly,
     Undecodable,
@@ -57,6 +58,8 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 next_step="Mend the file, or the table's configuration; with continue_on_error: true a file that does not fit is "
                 'left out and told of in "$issue".',
             )
+        case "open_files":
+            return no_more_files("its process has as many open as one may")
         case "engine":
             return _of_engine(message, details)
         case _:
@@ -79,6 +82,14 @@ def died() -> QuiltError:
         "The process that runs the query ended without an answer.",
         next_step="A file may be damaged or hostile (package_verify tells), or the query meets a fault of the engine: write it "
         "another way.",
+    )
+
+
+def no_more_files(said: str) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"Not all files of the query could be opened: {said}.",
+        next_step="Name fewer files, by a narrower pattern or in several queries, or make the same call again in a moment; if it "
+        "stays, raise the limit (ulimit -n) and restart.",
     )
 
 

@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.sql import SqlColumn
@@ -37,9 +36,8 @@ class KeptResults:
         self._own: set[str] = set()
         self._closing = weakref.finalize(self, _forget, self._own)
 
-    def add(self, path: Path, columns: tuple[SqlColumn, ...], warnings: tuple[str, ...]) -> str:
-        """Its name in cursors. The file itself may go. Blocks."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    def add(self, descriptor: int, columns: tuple[SqlColumn, ...], warnings: tuple[str, ...]) -> str:
+        """Its name in cursors. ``descriptor`` becomes this object's; the file itself may go."""
         name = secrets.token_urlsafe(9)
         with _TURN:
             _ALL[name] = Kept(descriptor, os.fstat(descriptor).st_size, columns, warnings)

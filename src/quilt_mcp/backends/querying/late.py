@@ -90,5 +90,9 @@ class LateSql:
             return await self.athena.tables() if self.athena is not None else []
         return await self.made().list_tables(request, progress)
 
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
+
     def layers(self) -> Mapping[str, bool] | None:
         return None if self._made is None else self._made.layers()

@@ -24,7 +24,8 @@ from quilt_mcp.domain.sql import SqlColumn, SqlTable
 from quilt_mcp.errors import NotSupported, StorageBusy
 from quilt_mcp.search.state import State
 from quilt_mcp.search.tables import LivePart, holds, latest_named, live_parts, revisions_named
-from quilt_mcp.sql.child import QueryFile, View, place
+from quilt_mcp.sql.child import View, place
+from quilt_mcp.sql.query_file import QueryFile
 from quilt_mcp.storage.errors import typed_errors
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {

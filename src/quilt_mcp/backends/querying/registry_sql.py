@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -27,9 +26,10 @@ from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTab
 from quilt_mcp.errors import InvalidArgument, InvalidSql, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
-from quilt_mcp.sql.child import Child, DeclaredView, Layers, QueryFile, View
+from quilt_mcp.sql.child import Child, DeclaredView, Layers, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
-from quilt_mcp.sql.spare import Spare, shared
+from quilt_mcp.sql.query_file import QueryFile
+from quilt_mcp.sql.spare import Spare, Turns, shared
 from quilt_mcp.sql.spelling import end_of_call, plain_spaces
 from quilt_mcp.storage.content import ContentCache
 from quilt_mcp.storage.store import Stores
@@ -107,29 +107,22 @@ class RegistrySql:
         gate.check_text(request.sql)
         async with self._asking(request, progress) as (child, asked, held, warnings):
             if request.explain:
-                found = await child.run(
-                    "explain",
-                    held.files,
-                    asked.views,
-                    self._seconds,
-                    asked.text,
-                    parameters=_parameters(request),
-                )
+                found = await self._run(child, held, "explain", asked, request)
                 plan = tuple((line,) for line in str(found.get("plan", "")).splitlines())
                 return SqlRows(
                     (SqlColumn("plan", "VARCHAR"),), plan, "duckdb", total=len(plan), warnings=warnings()
                 )
-            found = await child.run(
-                "rows", held.files, asked.views, self._seconds, asked.text, parameters=_parameters(request), most=MOST_KEPT,
-                is_bounded=asked.is_bounded,
-                limit=limit, room=room, longest=_longest(room),
+            found = await self._run(
+                child, held, "rows", asked, request, most=MOST_KEPT, is_bounded=asked.is_bounded, limit=limit, room=room,
+                longest=_longest(room),
             )  # fmt: skip
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
             further, said = None, (*warnings(), *_notes(found))
             if len(rows) < total:
-                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, said)
+                kept = await anyio.to_thread.run_sync(child.open_result)
+                name = self._kept.add(kept, columns, said)
                 further = encode_cursor(marks, name, len(rows))
             return SqlRows(
                 columns,
@@ -145,16 +138,8 @@ class RegistrySql:
     ) -> SqlFile:
         gate.check_text(request.sql)
         async with self._asking(request, progress) as (child, asked, held, warnings):
-            found = await child.run(
-                "save",
-                held.files,
-                asked.views,
-                self._seconds,
-                asked.text,
-                parameters=_parameters(request),
-                form=form,
-            )
-            content = await anyio.to_thread.run_sync(_content, child.result, most)
+            found = await self._run(child, held, "save", asked, request, form=form)
+            content = await anyio.to_thread.run_sync(_content, child, most)
             said = (*warnings(), *_notes(found), *_made_text(found))
             return SqlFile(content, _columns(found), asked.inputs, said)
 
@@ -165,10 +150,9 @@ class RegistrySql:
         files = self._files(request, HeldFiles(), brought, frozenset(), progress)
         described: list[SqlTable] = []
         names = await files.tables()
-        if names:
-            async with self._spare.child() as child:
-                for name in names[:_DESCRIBED]:
-                    described.append(await self._described(child, files, name))
+        async with self._spare.turns() as turns:
+            for name in names[:_DESCRIBED]:
+                described.append(await self._described(turns, files, name))
         more = [SqlTable(name) for name in names[_DESCRIBED:]]
         declared = await self._declared(HeldFiles(), brought, progress).listed()
         return [*package_tables.listed(), *declared, *described, *more]
@@ -190,17 +174,20 @@ class RegistrySql:
     async def _asking(
         self, request: SqlRequest, progress: Progress
     ) -> AsyncGenerator[tuple[Child, _Asked, HeldFiles, Callable[[], tuple[str, ...]]]]:
+        """Files are brought between two turns, however long that takes."""
         held, brought = HeldFiles(), Brought(0, {})
         try:
-            async with self._spare.child() as child:
-                self._layers = child.layers
-                text, reads = await self._read(child, plain_spaces(request.sql))
-                files = self._files(request, held, brought, reads.columns, progress)
+            async with self._spare.turns() as turns:
                 named: dict[str, gate.FilesCall] = {}
                 views: list[View | DeclaredView] = []
-                if reads.files:
-                    text, named = _rewritten(text, reads.files)
-                    text, reads = await self._read(child, text)
+                async with turns.turn() as child:
+                    self._layers = child.layers
+                    text, reads = await self._read(child, plain_spaces(request.sql))
+                    columns = reads.columns
+                    if reads.files:
+                        text, named = _rewritten(text, reads.files)
+                        text, reads = await self._read(child, text)
+                files = self._files(request, held, brought, columns, progress)
                 packages = await self._package_tables(request, files, held, reads, progress)
                 made: dict[str, str] = {}
                 of_packages: list[str] = []
@@ -224,13 +211,32 @@ class RegistrySql:
                     return (*packages.warnings, *brought.warnings)
 
                 inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
-                try:
-                    yield child, _Asked(text, views, reads.is_bounded, inputs), held, warnings
-                except QuiltError as error:
-                    raise faults.with_names(error, files.names)  # noqa: B904 - it is the same
+                asked = _Asked(text, views, reads.is_bounded, inputs)
+                async with turns.turn(is_last=True) as child:
+                    try:
+                        yield child, asked, held, warnings
+                    except QuiltError as error:
+                        raise faults.with_names(error, files.names)  # noqa: B904 - it is the same
         finally:
             held.close()
             self._spare.prepare()
+
+    async def _run(
+        self, child: Child, held: HeldFiles, what: str, asked: _Asked, request: SqlRequest, **given: Any
+    ) -> dict[str, Any]:
+        """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
+        try:
+            return await child.run(
+                what,
+                held.files,
+                asked.views,
+                self._seconds,
+                asked.text,
+                parameters=_parameters(request),
+                **given,
+            )
+        finally:
+            await anyio.to_thread.run_sync(held.require_unchanged)
 
     async def _read(self, child: Child, sql: str) -> tuple[str, gate.Reads]:
         try:
@@ -279,13 +285,15 @@ class RegistrySql:
             tables.warnings[_LATEST_ONLY] = None
         return tables
 
-    async def _described(self, child: Child, files: FileTables, name: str) -> SqlTable:
+    async def _described(self, turns: Turns, files: FileTables, name: str) -> SqlTable:
         """A file that cannot be read, or is not what its name says, is told as that."""
         held = HeldFiles()
         apart = files.apart(held)
         try:
             view = await apart.table(name, ())
-            found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
+            async with turns.turn() as child:
+                found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
+            await anyio.to_thread.run_sync(held.require_unchanged)
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
@@ -308,7 +316,7 @@ class RegistrySql:
             )
         try:
             file = QueryFile("file.parquet", kept.size, kept.descriptor)
-            async with self._spare.child() as child:
+            async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
                 found = await child.run(
                     "page", [file], (), self._seconds, offset=offset, limit=limit, room=room, longest=_longest(room),
                     most=MOST_KEPT, types=[one.type for one in kept.columns],
@@ -333,8 +341,8 @@ _DESCRIBED: Final = 40
 """Tables of packages whose columns are told."""
 
 
-def _content(path: Path, most: int) -> bytes:
-    with path.open("rb") as file:
+def _content(child: Child, most: int) -> bytes:
+    with os.fdopen(child.open_result(), "rb") as file:
         found = file.read(most + 1)
     if len(found) > most:
         raise TooLarge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
 from quilt_mcp.domain.tabulator import ADDED, NamePattern, TabulatorTable
 from quilt_mcp.errors import (
+    AuthenticationError,
     CorruptManifest,
     InvalidArgument,
     PackageNotFound,
     QuiltError,
     RegistryNotFound,
+    RetryableError,
     RevisionNotFound,
     TableNotFound,
     TabulatorInvalid,
@@ -42,6 +45,8 @@ CATALOG: Final = "tabulator"
 _AT_ONCE: Final = 8
 _PACKAGES: Final = 64
 """Packages whose manifests are open together."""
+_FILES: Final = 32
+"""Files that are opened before they count among those that a query may have open."""
 _CHECKED: Final = 10_000
 """Entries between two looks whether the call was cancelled."""
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
@@ -230,7 +235,7 @@ class TabulatorTables:
         self, registry: Registry, table: TabulatorTable, found: Sequence[_File]
     ) -> tuple[int, dict[int, str]]:
         """The number of the first file that is held, which the others follow; and where the table continues, which ones could not
-        be opened, and why."""
+        be opened, and why. What is worth another try is no fault of a file's."""
         opened: dict[int, QueryFile] = {}
         lost: dict[int, str] = {}
 
@@ -240,7 +245,7 @@ class TabulatorTables:
                 opened[number] = await self._reach.opening.entry(
                     registry, one.pinned, one.entry, self._brought, self._progress, table.form
                 )
-            except TooCostly:
+            except (TooCostly, RetryableError, AuthenticationError):
                 raise
             except QuiltError as error:
                 if not table.continues:
@@ -249,10 +254,16 @@ class TabulatorTables:
 
         first = len(self._held.files)
         try:
-            await for_each(range(len(found)), _AT_ONCE, open_one)
+            for start in range(0, len(found), _FILES):
+                numbers = range(start, min(start + _FILES, len(found)))
+                await for_each(numbers, _AT_ONCE, open_one)
+                for number in numbers:
+                    if number in opened:
+                        self._held.add(opened.pop(number))
         finally:
-            for number in sorted(opened):
-                self._held.add(opened[number])
+            for file in opened.values():
+                if file.descriptor is not None:
+                    os.close(file.descriptor)
         return first, dict(sorted(lost.items()))
 
 
