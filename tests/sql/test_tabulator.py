@@ -147,6 +147,7 @@ async def test_every_column_is_there_with_its_type(plates: Lab) -> None:
     assert listed["tabulator.plates"].columns == found.columns
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "name",
     [
@@ -229,6 +230,7 @@ def odd_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return lab
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("odd", ODD)
 async def test_a_file_that_does_not_fit_is_an_error_that_names_it(odd_lab: Lab, odd: str) -> None:
     with pytest.raises(Undecodable) as caught:
