@@ -1,21 +1,17 @@
-"""Tables that are declared as Tabulator's, over packages that quilt3 wrote, against pandas and plain Python."""
+"""Tables that are declared as Tabulator's, over packages that quilt3 wrote, against pandas."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pandas
 import pytest
-from sql_lab import ask, build, values
+from sql_lab import ask, values
+from tabulator_lab import CONTINUES, PLATES, Lab, text_of
 
-from quilt_mcp.backends.local import LocalOps
-from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.querying import tabulator_tables
-from quilt_mcp.domain.sql import SqlRequest, SqlTable
+from quilt_mcp.domain.sql import SqlRequest
 from quilt_mcp.domain.tabulator import ADDED
 from quilt_mcp.errors import (
     CorruptManifest,
@@ -26,66 +22,14 @@ from quilt_mcp.errors import (
     SqlRefused,
     TableNotFound,
     TabulatorInvalid,
-    Undecodable,
 )
 
 pytestmark = pytest.mark.anyio
-PLATES = r"""
-schema:
-  - {name: well, type: STRING}
-  - {name: od, type: DOUBLE}
-  - {name: cycle, type: INT}
-source:
-  type: quilt-packages
-  package_name: '^lab/(?<year>[0-9]+)_(?<run>[^_]+)$'
-  logical_key: 'plates/(?<plate>[^/]+)\.csv(\.gz)?$'
-parser: {format: csv, header: true}
-"""
-CONTINUES = "continue_on_error: true\n"
 GOOD = {
     "2026_one": {"p1": [("A1", 0.5, 1), ("A2", 1.25, 2)], "p2": [("B, 1", 2.0, 1), ("", 3.5, None)]},
     "2025_two": {"p1": [("A1", 9.5, 7)]},
 }
 """Package, plate, rows."""
-
-
-def text_of(rows: list[tuple[Any, ...]], heading: str = "well,od,cycle") -> str:
-    return f"{heading}\n" + "".join(
-        ",".join("" if one is None else f'"{one}"' if "," in str(one) else str(one) for one in row) + "\n"
-        for row in rows
-    )
-
-
-class Lab:
-    """A registry, a folder that declares tables, and what queries them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.declared = root / "declared"
-        self.registry = root / "registry"
-        self.files = root / "files"
-        for one in (self.declared, self.registry, self.files):
-            one.mkdir()
-        options = Options((root,), False, root / "cache", 1 << 30, tabulator=self.declared)
-        self.ops = LocalOps(self.registry.as_uri(), options)
-        self._count = 0
-
-    def package(self, name: str, files: dict[str, str | bytes]) -> str:
-        placed: dict[str, Path] = {}
-        for path, content in files.items():
-            self._count += 1
-            placed[path] = self.files / f"{self._count}-{path.rpartition('/')[2]}"
-            placed[path].write_bytes(content.encode() if isinstance(content, str) else content)
-        return build(self.registry, name, placed)
-
-    def declare(self, name: str, config: str) -> None:
-        (self.declared / f"{name}.yaml").write_text(config)
-
-    async def rows(self, sql: str) -> list[list[Any]]:
-        return [list(one) for one in values(await ask(self.ops, sql))]
-
-    async def listed(self) -> dict[str, SqlTable]:
-        return {one.name: one for one in await self.ops.sql.list_tables(SqlRequest(""))}
 
 
 @pytest.fixture
@@ -147,6 +91,7 @@ async def test_every_column_is_there_with_its_type(plates: Lab) -> None:
     assert listed["tabulator.plates"].columns == found.columns
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "name",
     [
@@ -198,175 +143,6 @@ async def test_what_is_declared_is_listed_and_what_is_broken_says_why(plates: La
 async def test_nothing_else_stands_in_its_catalog(plates: Lab, name: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         await plates.rows(f"FROM {name}")
-
-
-# -- files that do not fit --
-
-ODD = {
-    "word": ("A1,high,1\n", "line 3: column od: Could not convert string \"high\" to 'DOUBLE'"),
-    "long": ("A1,1,1,1\n", "line 3: it has 4 cells, and 3 are expected"),
-    "ragged": ("A1,1\n", "line 3: it has 2 cells, and 3 are expected"),
-    "open": ('"A1,1,1\n', "line 3: Value with unterminated quote found"),
-    "latin": (b"\xe4,1,1\n", "line 3: This file is not utf-8 encoded"),
-    "wide": (
-        "A1,1,9999999999\n",
-        "line 3: column cycle: Could not convert string \"9999999999\" to 'INTEGER'",
-    ),
-    "part": ("A1,1,5.7\n", "row 2, column cycle: 5.7 is no INTEGER"),
-}
-
-
-@pytest.fixture(scope="module")
-def odd_lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A package for each odd file, and a table of each, and one of all that goes on."""
-    lab = Lab(tmp_path_factory.mktemp("odd"))
-    good = text_of([("A0", 0.5, 1)])
-    for odd, (line, _) in ODD.items():
-        content = good.encode() + (line if isinstance(line, bytes) else line.encode())
-        lab.package(f"lab/1_{odd}", {"plates/good.csv": good, "plates/odd.csv": content})
-        lab.declare(odd, PLATES.replace("[^_]+", odd))
-    lab.declare("lax", PLATES + CONTINUES)
-    return lab
-
-
-@pytest.mark.parametrize("odd", ODD)
-async def test_a_file_that_does_not_fit_is_an_error_that_names_it(odd_lab: Lab, odd: str) -> None:
-    with pytest.raises(Undecodable) as caught:
-        await odd_lab.rows(f"SELECT sum(od), count(well), max(cycle) FROM tabulator.{odd}")
-    assert caught.value.message == f"tabulator.{odd}: lab/1_{odd}/plates/odd.csv: {ODD[odd][1]}"
-
-
-async def test_or_it_is_left_out_and_a_row_says_why(odd_lab: Lab) -> None:
-    query = 'SELECT well, od, run, plate, "$pkg_name", "$issue" FROM tabulator.lax ORDER BY run, plate'
-    found = await ask(odd_lab.ops, query)
-    rows = values(found)
-    assert rows[::2] == [["A0", 0.5, odd, "good", f"lab/1_{odd}", None] for odd in sorted(ODD)]
-    assert rows[1::2] == [[None, None, odd, "odd", f"lab/1_{odd}", ODD[odd][1]] for odd in sorted(ODD)]
-    [warning] = found.warnings
-    assert warning.startswith(f"skipped: tabulator.lax leaves out {len(ODD)} of {2 * len(ODD)} files")
-    assert f"lab/1_latin/plates/odd.csv: {ODD['latin'][1]}" in warning
-
-
-async def test_a_query_that_is_wrong_itself_blames_no_file(lab: Lab) -> None:
-    lab.package("lab/1_a", {"plates/good.csv": text_of([("G1", 1.5, 1)])})
-    lab.declare("strict", PLATES)
-    with pytest.raises(Exception, match="G1") as caught:
-        await lab.rows("SELECT CAST(well AS INT) FROM tabulator.strict")
-    assert not isinstance(caught.value, Undecodable)
-
-
-@pytest.mark.parametrize("more", ["", CONTINUES])
-async def test_a_column_that_is_missing_is_null_and_told(lab: Lab, more: str) -> None:
-    lab.package(
-        "lab/1_a",
-        {"plates/short.csv": "well,od\nA1,1\nA2,2\n", "plates/whole.csv": text_of([("B1", 3.0, 4)])},
-    )
-    lab.declare("t", PLATES + more)
-    found = await ask(lab.ops, 'SELECT well, od, cycle, plate, "$issue" FROM tabulator.t ORDER BY od')
-    assert values(found) == [
-        ["A1", 1.0, None, "short", "the file has no column cycle"],
-        ["A2", 2.0, None, "short", "the file has no column cycle"],
-        ["B1", 3.0, 4, "whole", None],
-    ]
-    assert [one.split(":")[0] for one in found.warnings] == ["missing_columns"]
-
-
-async def test_a_column_that_may_not_be_null_refuses_a_file_without_it(lab: Lab) -> None:
-    lab.package("lab/1_a", {"plates/short.csv": "well,od\nA1,1\n"})
-    lab.package("lab/2_b", {"plates/gap.csv": text_of([("A1", 1.0, 1), ("A2", 1.0, None)])})
-    needed = PLATES.replace("type: INT}", "type: INT, nullable: false}")
-    lab.declare("strict", needed)
-    lab.declare("gaps", needed.replace("[0-9]+", "2"))
-    lab.declare("lax", needed + CONTINUES)
-    with pytest.raises(
-        Undecodable, match=r"lab/1_a/plates/short\.csv: it has no column cycle, which may not be NULL"
-    ):
-        await lab.rows("FROM tabulator.strict")
-    with pytest.raises(Undecodable, match=r"gap\.csv: column cycle has no value in 1 of 2 rows"):
-        await lab.rows("FROM tabulator.gaps")
-    assert await lab.rows('SELECT well, cycle, plate, "$issue" FROM tabulator.lax ORDER BY plate') == [
-        [None, 0, "gap", "column cycle has no value in 1 of 2 rows"],
-        [None, 0, "short", "it has no column cycle, which may not be NULL"],
-    ]
-
-
-async def test_cells_are_taken_by_their_place_and_headings_elsewhere_are_told(lab: Lab) -> None:
-    lab.package("lab/1_a", {"plates/p.csv": text_of([("1", 2, 3)], "od,well,cycle")})
-    lab.declare("t", PLATES)
-    found = await ask(lab.ops, "SELECT well, od, cycle FROM tabulator.t")
-    assert values(found) == [["1", 2.0, 3]]
-    assert [one.split(":")[0] for one in found.warnings] == ["other_order"]
-    tabs = PLATES.replace(r"\.csv(\.gz)?$", r"\.tsv$").replace("header: true", 'delimiter: "\\t"')
-    lab.declare("tabs", tabs)
-    lab.package("lab/1_a", {"plates/p.tsv": "A1\t1\t2\nA2\t3\t4\n", "plates/empty.tsv": ""})
-    assert await lab.rows("SELECT well, od, cycle FROM tabulator.tabs ORDER BY od") == [
-        ["A1", 1.0, 2],
-        ["A2", 3.0, 4],
-    ]
-
-
-def parquet(tmp_path: Path, select: str) -> bytes:
-    with duckdb.connect() as engine:
-        engine.execute(f"COPY ({select}) TO '{tmp_path / 'made.parquet'}' (FORMAT parquet)")
-    return (tmp_path / "made.parquet").read_bytes()
-
-
-async def test_columns_of_parquet_are_taken_by_name_and_made_their_type(lab: Lab, tmp_path: Path) -> None:
-    made: Callable[[str], bytes] = lambda select: parquet(tmp_path, select)  # noqa: E731
-    lab.package("lab/1_a", {
-        "plates/a.pq": made("SELECT 7::BIGINT AS Cycle, 0.5::FLOAT AS OD, 'A1' AS well, true AS more"),
-        "plates/b.pq": made("SELECT 'B1' AS well, 2.5 AS od"),
-        "plates/b2.pq": made("SELECT 3.5 AS od, 'B2' AS well"),
-    })  # fmt: skip
-    config = PLATES.replace(r"\.csv(\.gz)?$", r"\.pq$").replace(
-        "format: csv, header: true", "format: parquet"
-    )
-    lab.declare("strict", config)
-    lab.declare("lax", config + CONTINUES)
-    query = 'SELECT well, od, cycle, plate, "$issue" FROM tabulator.{} ORDER BY plate'
-    rows = [
-        ["A1", 0.5, 7, "a", None],
-        ["B1", 2.5, None, "b", "the file has no column cycle"],
-        ["B2", 3.5, None, "b2", "the file has no column cycle"],
-    ]
-    assert await lab.rows(query.format("strict")) == rows
-    assert await lab.rows(query.format("lax")) == rows
-    lab.package("lab/2_b", {
-        "plates/word.pq": made("SELECT 'C' AS well, unnest(['1', 'high']) AS od, 1 AS cycle"),
-        "plates/x.pq": b"no parquet",
-    })  # fmt: skip
-    with pytest.raises(Undecodable, match=r"lab/2_b/plates/x\.pq"):
-        await lab.rows(query.format("strict"))
-    found = await lab.rows(query.format("lax"))
-    assert found[:3] == rows
-    assert found[3] == [None, None, None, "word", "row 2, column od: 'high' is no DOUBLE"]
-    assert found[4][:4] == [None, None, None, "x"]
-    lab.package(
-        "lab/2_b", {"plates/word.pq": made("SELECT 'C' AS well, unnest(['1', 'high']) AS od, 1 AS cycle")}
-    )
-    with pytest.raises(Undecodable, match=r"lab/2_b/plates/word\.pq: row 2, column od: 'high' is no DOUBLE"):
-        await lab.rows("SELECT sum(od) FROM tabulator.strict")
-
-
-async def test_whole_numbers_are_exact_and_never_rounded(lab: Lab, tmp_path: Path) -> None:
-    big = PLATES.replace("type: INT", "type: BIGINT")
-    lab.declare("big", big)
-    lab.declare("columns", big.replace(r"\.csv(\.gz)?$", r"\.pq$").replace("csv, header: true", "parquet"))
-    numbers = [9_007_199_254_740_993, -(2**63), 2**63 - 1, 5]
-    lab.package("lab/1_a", {
-        "plates/p.csv": "well,od,cycle\n" + "".join(f"A,1,{one}\n" for one in (*numbers[:-1], "5.0")),
-        "plates/q.pq": parquet(tmp_path, f"SELECT 'A' AS well, 1.0 AS od, unnest({numbers})::DECIMAL(38, 2) AS cycle"),
-    })  # fmt: skip
-    for table in ("big", "columns"):
-        assert await lab.rows(f"SELECT CAST(cycle AS VARCHAR) FROM tabulator.{table} ORDER BY cycle") == [
-            [str(one)] for one in sorted(numbers)
-        ]
-    halves = parquet(tmp_path, "SELECT 'A' AS well, 1.0 AS od, unnest([1.0, 2.5]) AS cycle")
-    lab.package("lab/1_a", {"plates/p.csv": f"well,od,cycle\nA,1,{2**63}\n", "plates/q.pq": halves})
-    with pytest.raises(Undecodable, match='column cycle: Could not convert string "9223372036854775808"'):
-        await lab.rows("FROM tabulator.big")
-    with pytest.raises(Undecodable, match=r"q\.pq: row 2, column cycle: 2\.5 is no BIGINT"):
-        await lab.rows("FROM tabulator.columns")
 
 
 # -- packages --
@@ -422,6 +198,28 @@ async def test_more_files_than_a_table_has_are_told(plates: Lab, monkeypatch: py
     monkeypatch.setattr(tabulator_tables, "MOST_FILES", 2)
     with pytest.raises(InvalidArgument, match=r"More than 2 files fit .*tabulator\.plates"):
         await plates.rows("SELECT count(*) FROM tabulator.plates")
+
+
+@pytest.mark.parametrize(
+    ("where", "files"),
+    [
+        ("plate = 'p1' AND year IN ('2025', '2024')", 1),
+        ("\"$pkg_name\" = 'lab/2026_one' AND \"$logical_key\" = 'plates/p2.csv.gz' AND od > 1", 1),
+        ("plate = 'p1' AND run = 'none'", 0),
+    ],
+)
+async def test_only_files_that_a_query_can_want_are_brought(
+    plates: Lab, monkeypatch: pytest.MonkeyPatch, where: str, files: int
+) -> None:
+    query = f"SELECT count(*), sum(od) FROM {{}} WHERE {where}"
+    whole = await plates.rows(query.format("(FROM tabulator.plates)"))
+    monkeypatch.setattr(tabulator_tables, "MOST_FILES", files)
+    assert await plates.rows(query.format("tabulator.plates")) == whole
+
+
+async def test_columns_of_another_name_are_not_taken_for_a_tables_own(plates: Lab) -> None:
+    query = "SELECT count(*) FROM tabulator.plates AS t(plate) WHERE plate = 'A1'"
+    assert await plates.rows(query.replace("(plate)", "(plate, o, c, y, r, p)")) == [[2]]
 
 
 async def test_a_saved_result_names_the_revisions_that_it_was_made_of(plates: Lab) -> None:

@@ -11,12 +11,13 @@ import json
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, cast
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument, InvalidSql, SqlRefused
 from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
+from quilt_mcp.sql.narrowing import Only, only_of
 
 MOST_TEXT: Final = 64 << 10
 """Bytes of a query: the parser takes a gigabyte for some megabytes."""
@@ -53,6 +54,14 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class FromTabulator:
+    """A table of Tabulator. ``path``: catalog, bucket where one is named, table. ``only``: what the query wants of it."""
+
+    path: tuple[str, ...]
+    only: Only
+
+
+@dataclass(frozen=True, slots=True)
 class FilesCall:
     """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
 
@@ -72,8 +81,8 @@ class Reads:
     columns: frozenset[str]
     is_bounded: bool
     """Whether the outermost part has a LIMIT and nothing that needs all rows."""
-    tabulator: tuple[tuple[str, ...], ...] = ()
-    """Tables of Tabulator, each once: catalog, bucket where one is named, table."""
+    tabulator: tuple[FromTabulator, ...] = ()
+    """Each table once."""
 
 
 def check_text(sql: str) -> None:
@@ -127,7 +136,9 @@ class _Gate:
         self._tables: dict[str, Named] = {}
         self._files: list[FilesCall] = []
         self._columns: set[str] = set()
-        self._tabulator: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._tabulator: dict[tuple[str, ...], list[FromTabulator]] = {}
+        self._only: dict[int, Only] = {}
+        """By the parts of the tree that are the whole of a FROM."""
 
     def read(self, root: Any) -> Reads:
         self._walk(root, frozenset())
@@ -136,7 +147,7 @@ class _Gate:
             tuple(self._files),
             frozenset(self._columns),
             _is_bounded(root),
-            tuple(self._tabulator.values()),
+            tuple(one if not others else replace(one, only={}) for one, *others in self._tabulator.values()),
         )
 
     def _walk(self, found: Any, scope: frozenset[str]) -> None:
@@ -182,6 +193,8 @@ class _Gate:
         if kind not in _NODES:
             verb = next((said for begins, said in _WRITES.items() if kind.startswith(begins)), kind.lower())
             raise _writes(verb)
+        if isinstance(part.get("from_table"), dict):
+            self._only[id(part["from_table"])] = only_of(part)
         for one in part.get("cte_map", {}).get("map", ()):
             self._walk(one["value"], scope)  # each sees those before it
             scope |= {self._step(str(one["key"]))}
@@ -208,7 +221,8 @@ class _Gate:
         name = str(part.get("table_name", ""))
         if 1 < len(path) < 4 and _TABULATOR.fullmatch(lower(str(path[0]))):
             named = tuple(map(str, path))
-            self._tabulator.setdefault(tuple(map(lower, named)), named)
+            one = FromTabulator(named, self._only.get(id(part), {}))
+            self._tabulator.setdefault(tuple(map(lower, named)), []).append(one)
             return
         if part.get("schema_name") or part.get("catalog_name") or len(path) > 1:
             self._refuse(

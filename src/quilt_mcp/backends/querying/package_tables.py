@@ -44,6 +44,10 @@ COMMENTS: Final = {
     "package_entry": "a row a file: path, size, hash, metadata (JSON text); join top_hash",
 }
 REGISTRY: Final = "registry"
+LATEST_ONLY: Final = (
+    "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
+    "hold all."
+)
 _TRIES: Final = 2
 _OWN: Final = (frozenset(COLUMNS["package_entry"]) | {REGISTRY}) - {"top_hash"}
 """Where a query names nothing else, in this spelling, it needs no hash of a revision."""

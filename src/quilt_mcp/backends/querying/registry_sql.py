@@ -13,6 +13,7 @@ from typing import Any, Final
 import anyio
 
 from quilt_mcp.backends.querying import package_tables
+from quilt_mcp.backends.querying.calls import one_name, rewritten
 from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.kept import KeptResults
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
@@ -23,14 +24,14 @@ from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
-from quilt_mcp.errors import InvalidArgument, InvalidSql, QuiltError, TooLarge
+from quilt_mcp.errors import InvalidArgument, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
 from quilt_mcp.sql.child import Child, DeclaredView, Layers, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.query_file import QueryFile
 from quilt_mcp.sql.spare import Spare, Turns, shared
-from quilt_mcp.sql.spelling import end_of_call, plain_spaces
+from quilt_mcp.sql.spelling import plain_spaces
 from quilt_mcp.storage.content import ContentCache
 from quilt_mcp.storage.store import Stores
 
@@ -43,12 +44,6 @@ MOST_KEPT: Final = 100_000
 """Rows of a result that are kept to be paged through."""
 LONGEST_CELL: Final = 2_000
 """Letters of one value, or a twentieth of the room that all rows have."""
-_LONGEST_NOTE: Final = 1_000
-_FILES_NAME: Final = "files {number}"
-_LATEST_ONLY: Final = (
-    "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
-    "hold all."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +114,10 @@ class RegistrySql:
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            further = None
+            further, said = None, (*warnings(), *_notes(found))
             if len(rows) < total:
                 kept = await anyio.to_thread.run_sync(child.open_result)
-                name = self._kept.add(kept, columns, warnings())
+                name = self._kept.add(kept, columns, said)
                 further = encode_cursor(marks, name, len(rows))
             return SqlRows(
                 columns,
@@ -130,7 +125,7 @@ class RegistrySql:
                 "duckdb",
                 further,
                 None if found.get("is_cut") else total,
-                (*warnings(), *_told(found)),
+                (*said, *_told(found)),
             )
 
     async def save(
@@ -185,7 +180,7 @@ class RegistrySql:
                     text, reads = await self._read(child, plain_spaces(request.sql))
                     columns = reads.columns
                     if reads.files:
-                        text, named = _rewritten(text, reads.files)
+                        text, named = rewritten(text, reads.files)
                         text, reads = await self._read(child, text)
                 files = self._files(request, held, brought, columns, progress)
                 packages = await self._package_tables(request, files, held, reads, progress)
@@ -198,14 +193,13 @@ class RegistrySql:
                     elif packages.meaning(table.name) is None:
                         views.append(await files.table(table.name, packages.names()))
                         if same != table.name:
-                            raise _one_name(same, table.name)
+                            raise one_name(same, table.name)
                     elif same == table.name:
                         of_packages.append(table.name)
                 views += await packages.views(of_packages)
-
                 declared = self._declared(held, brought, progress)
-                for path in reads.tabulator:
-                    views.append(await declared.view(path))
+                for one in reads.tabulator:
+                    views.append(await declared.view(one.path, one.only))
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
@@ -282,7 +276,7 @@ class RegistrySql:
             self._searching, registries, held, reads.columns, progress, all_revisions=takes_all, named=named
         )
         if meant and "package_tag" not in meant and not takes_all:
-            tables.warnings[_LATEST_ONLY] = None
+            tables.warnings[package_tables.LATEST_ONLY] = None
         return tables
 
     async def _described(self, turns: Turns, files: FileTables, name: str) -> SqlTable:
@@ -352,32 +346,6 @@ def _content(child: Child, most: int) -> bytes:
     return found
 
 
-def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[str, gate.FilesCall]]:
-    """The text with a name for each ``files(..)``, and what each stands for. It is taken apart and judged anew. Raises InvalidSql
-    for one that is not found where it should stand."""
-    raw = text.encode()
-    named: dict[str, gate.FilesCall] = {}
-    for number, call in sorted(enumerate(calls, 1), key=lambda one: -one[1].start):
-        name = _FILES_NAME.format(number=number)
-        place = end_of_call(text, gate.FILES, len(raw[: call.start].decode("utf-8", "ignore")))
-        if place is None:
-            raise InvalidSql(
-                "files(..) is not found where it should stand in the text.",
-                next_step="Write it plainly, as FROM files('ns/name', '*.csv'), without comments inside.",
-            )
-        alias = "" if call.is_named or len(calls) > 1 else f" AS {gate.FILES}"
-        text = f'{text[: place[0]]}"{name}"{alias}{text[place[1] :]}'
-        named[name] = call
-    return text, named
-
-
-def _one_name(one: str, other: str) -> InvalidSql:
-    return InvalidSql(
-        f"{one!r} and {other!r} differ in the case of letters alone, and the engine takes them for one table.",
-        next_step=f"Read one of them by files('ns/name', {other!r}).",
-    )
-
-
 def _parameters(request: SqlRequest) -> Any:
     given = request.parameters
     return dict(given) if isinstance(given, Mapping) else [*given]
@@ -396,7 +364,7 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
 
 def _notes(found: Mapping[str, Any]) -> list[str]:
     """What the child noted of files, such as rows that fit no declared table."""
-    return [str(one)[:_LONGEST_NOTE] for one in found.get("notes", ())]
+    return [str(one)[:1_000] for one in found.get("notes", ())]
 
 
 def _made_text(found: Mapping[str, Any]) -> list[str]:
@@ -408,7 +376,7 @@ def _made_text(found: Mapping[str, Any]) -> list[str]:
 
 def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Of a page."""
-    said = _notes(found)
+    said: list[str] = []
     if found.get("is_cut"):
         said.append(
             f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
 from quilt_mcp.domain.tabulator import ADDED, NamePattern, TabulatorTable
 from quilt_mcp.errors import (
+    AuthenticationError,
     CorruptManifest,
     InvalidArgument,
     PackageNotFound,
     QuiltError,
     RegistryNotFound,
+    RetryableError,
     RevisionNotFound,
     TableNotFound,
     TabulatorInvalid,
@@ -35,12 +38,15 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql.child import DeclaredView, QueryFile
 from quilt_mcp.sql.declared import Declared
+from quilt_mcp.sql.narrowing import Only
 from quilt_mcp.storage.workers import collect, for_each
 
 CATALOG: Final = "tabulator"
 _AT_ONCE: Final = 8
 _PACKAGES: Final = 64
 """Packages whose manifests are open together."""
+_FILES: Final = 32
+"""Files that are opened before they count among those that a query may have open."""
 _CHECKED: Final = 10_000
 """Entries between two looks whether the call was cancelled."""
 _PLAIN: Final = re.compile(r"[a-z_][a-z0-9_]*")
@@ -89,14 +95,14 @@ class TabulatorTables:
         """The revisions whose files were brought."""
         return tuple(self._inputs)
 
-    async def view(self, path: Sequence[str]) -> DeclaredView:
-        """``path``: as in ``gate.Reads.tabulator``. Raises TableNotFound, TabulatorInvalid, InvalidArgument for too many files,
-        and as packages and files are opened."""
+    async def view(self, path: Sequence[str], only: Only) -> DeclaredView:
+        """As a ``gate.FromTabulator`` says it: files whose names are not wanted are not brought. Raises TableNotFound,
+        TabulatorInvalid, InvalidArgument for too many files, and as packages and files are opened."""
         shown = ".".join(path)
         registry = self._reach.registry(self._registry_of(path))
         table = await self._table(registry.url, path[-1])
-        found = await self._files(registry, table, shown)
-        if not found:
+        found = await self._files(registry, table, only, shown)
+        if not found and not only:
             said = f"no_files: no file of a latest revision in {registry.url} fits {shown}."
             self._brought.warnings[said] = None
         self._inputs |= dict.fromkeys(str(one.pinned) for one in found)
@@ -172,16 +178,18 @@ class TabulatorTables:
 
     # -- files --
 
-    async def _files(self, registry: Registry, table: TabulatorTable, shown: str) -> list[_File]:
+    async def _files(self, registry: Registry, table: TabulatorTable, only: Only, shown: str) -> list[_File]:
         """In the order of packages and of paths. Of a large registry what fits alone is held."""
         found: list[_File] = []
-        groups = await self._packages(registry, table)
+        groups = await self._packages(registry, table, only)
         names = [*groups]
         for start in range(0, len(names), _PACKAGES):
             some = names[start : start + _PACKAGES]
             opened = await collect(some, _AT_ONCE, partial(self._open, registry, table))
             revisions = [(pinned, manifest, groups[pinned.name]) for pinned, manifest in filter(None, opened)]
-            found += await to_thread.run_sync(_fitting, revisions, table.key, MOST_FILES + 1 - len(found))
+            found += await to_thread.run_sync(
+                _fitting, revisions, table.key, only, MOST_FILES + 1 - len(found)
+            )
             if len(found) > MOST_FILES - len(self._held.files):
                 raise InvalidArgument(
                     f"More than {MOST_FILES:,} files fit the tables of this query, with {shown}, and it may open so many.",
@@ -191,7 +199,9 @@ class TabulatorTables:
                 )
         return found
 
-    async def _packages(self, registry: Registry, table: TabulatorTable) -> dict[str, tuple[str | None, ...]]:
+    async def _packages(
+        self, registry: Registry, table: TabulatorTable, only: Only
+    ) -> dict[str, tuple[str | None, ...]]:
         """Those whose names fit, with what the pattern finds in them."""
         try:
             listed = await registry.pointers.names(table.package.beginning(), "", None)
@@ -200,7 +210,12 @@ class TabulatorTables:
                 return {}  # a folder that is configured is there from its first package on
             raise
         matched = ((name, table.package.match(name)) for name in listed.names)
-        return {name: groups for name, groups in matched if groups is not None}
+        columns = (*table.package.groups, "$pkg_name")
+        return {
+            name: groups
+            for name, groups in matched
+            if groups is not None and _is_wanted(only, columns, (*groups, name))
+        }
 
     async def _open(
         self, registry: Registry, table: TabulatorTable, name: str
@@ -220,7 +235,7 @@ class TabulatorTables:
         self, registry: Registry, table: TabulatorTable, found: Sequence[_File]
     ) -> tuple[int, dict[int, str]]:
         """The number of the first file that is held, which the others follow; and where the table continues, which ones could not
-        be opened, and why."""
+        be opened, and why. What is worth another try is no fault of a file's."""
         opened: dict[int, QueryFile] = {}
         lost: dict[int, str] = {}
 
@@ -230,7 +245,7 @@ class TabulatorTables:
                 opened[number] = await self._reach.opening.entry(
                     registry, one.pinned, one.entry, self._brought, self._progress, table.form
                 )
-            except TooCostly:
+            except (TooCostly, RetryableError, AuthenticationError):
                 raise
             except QuiltError as error:
                 if not table.continues:
@@ -239,29 +254,44 @@ class TabulatorTables:
 
         first = len(self._held.files)
         try:
-            await for_each(range(len(found)), _AT_ONCE, open_one)
+            for start in range(0, len(found), _FILES):
+                numbers = range(start, min(start + _FILES, len(found)))
+                await for_each(numbers, _AT_ONCE, open_one)
+                for number in numbers:
+                    if number in opened:
+                        self._held.add(opened.pop(number))
         finally:
-            for number in sorted(opened):
-                self._held.add(opened[number])
+            for file in opened.values():
+                if file.descriptor is not None:
+                    os.close(file.descriptor)
         return first, dict(sorted(lost.items()))
 
 
 def _fitting(
-    revisions: Sequence[tuple[PackageUri, Manifest, tuple[str | None, ...]]], key: NamePattern, most: int
+    revisions: Sequence[tuple[PackageUri, Manifest, tuple[str | None, ...]]],
+    key: NamePattern,
+    only: Only,
+    most: int,
 ) -> list[_File]:
     """At most so many."""
     found: list[_File] = []
-    folder = key.beginning().rpartition("/")[0]
+    folder, columns = key.beginning().rpartition("/")[0], (*key.groups, "$logical_key")
     for pinned, manifest, groups in revisions:
         for number, entry in enumerate(manifest.entries(folder)):
             if not number % _CHECKED:
                 check_cancelled()
             own = key.match(entry.logical_key)
-            if own is not None:
+            if own is not None and _is_wanted(only, columns, (*own, entry.logical_key)):
                 found.append(_File(pinned, entry, (*groups, *own)))
                 if len(found) == most:
                     return found
     return found
+
+
+def _is_wanted(only: Only, columns: Sequence[str], values: Sequence[str | None]) -> bool:
+    return not only or all(
+        value in only.get(column.lower(), (value,)) for column, value in zip(columns, values, strict=True)
+    )
 
 
 def _quoted(name: str) -> str:
