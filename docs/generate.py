@@ -135,6 +135,8 @@ def command_line_page() -> str:
         verb = find_verb(name.removeprefix("quilt-mcp "))
         if verb is not None:
             lines += [f"For example: `quilt-mcp {verb.example}`", ""]
+            lines += [f"* `quilt-mcp {one}`" for one in verb.more]
+            lines += ["", "```text", verb.notes, "```", ""] if verb.notes else [""]
         own = [
             action
             for action in one._actions

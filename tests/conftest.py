@@ -1,8 +1,11 @@
-"""Hypothesis profiles, and the one place that sets them: tests do not override them. And which tests coverage is measured of."""
+"""Hypothesis profiles, and the one place that sets them: tests do not override them. Which sets of parameters CI takes, and which
+tests coverage is measured of."""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections import defaultdict
 from collections.abc import Generator
 
 import coverage
@@ -27,6 +30,24 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     from 128 KiB on no process starts at all."""
     is_long = isinstance(val, str | bytes) and len(val) > _LONG
     return f"{argname} of {len(val)}" if is_long else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test that is marked ``sampled(count)``, CI runs that many of its parameter sets, evenly spread, always the same, and
+    the night all. Where they begin follows from the test's name: tests with the same sets take different ones of them."""
+    sets: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("sampled") is not None:
+            sets[item.nodeid.split("[")[0].split("@")[0]].append(item)
+    for name, some in sets.items():
+        mark = some[0].get_closest_marker("sampled")
+        count = min(mark.args[0], len(some)) if mark is not None else len(some)
+        first = zlib.crc32(name.encode())
+        taken = {(first + number * len(some) // count) % len(some) for number in range(count)}
+        for number, item in enumerate(some):
+            if number not in taken:
+                item.add_marker("nightly")
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ class Settings:
     athena_database: str | None = None
     athena_catalog: str | None = None
     athena_output: str | None = None
+    tabulator: Path | None = None
     through_stack: bool = False
     cache_dir: Path | None = None
     cache_bytes: int = 2 << 30

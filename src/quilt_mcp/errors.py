@@ -17,6 +17,7 @@
     │   ├── TooCostly             too_costly            looking into the file takes more memory or time than a call may
     │   ├── WorkflowFailed        workflow_failed       the registry's workflow rejects the revision
     │   ├── WorkflowConfigInvalid workflow_config       the workflow configuration itself is broken
+    │   ├── TabulatorInvalid      tabulator_config      the configuration of a Tabulator table is broken
     │   ├── StackRefused          stack_refused         a Quilt stack does not take a request, and says why
     │   └── NotFound
     │       ├── RegistryNotFound  registry_not_found
@@ -145,6 +146,10 @@ class WorkflowFailed(InputError):
 
 class WorkflowConfigInvalid(InputError):
     code = "workflow_config"
+
+
+class TabulatorInvalid(InputError):
+    code = "tabulator_config"
 
 
 class StackRefused(InputError):

@@ -116,6 +116,10 @@ class SupportsSql(Protocol):
         """What holds queries beside the gate on this machine; None before the first query."""
         ...
 
+    async def close(self) -> None:
+        """Ends the process that waits for the next query, whoever would ask it: for the end of a server."""
+        ...
+
 
 class SupportsAdministration(Protocol):
     """Things of some kinds that are listed, looked at and changed. Each raises InvalidArgument for a thing that there is not,

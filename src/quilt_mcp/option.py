@@ -168,6 +168,15 @@ OPTIONS: tuple[Option, ...] = (
         "Place of Athena's results (s3://bucket/prefix/), where the workgroup has none of its own.",
     ),
     Option(
+        "tabulator",
+        None,
+        "QUILT_MCP_TABULATOR",
+        "folder",
+        "none",
+        "Folder that declares tables for SQL over files of many packages, in Tabulator's YAML: <table>.yaml for the default "
+        "registry, <bucket>/<table>.yaml for any.",
+    ),
+    Option(
         "through_stack",
         "--through-stack",
         "QUILT_THROUGH_STACK",

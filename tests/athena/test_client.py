@@ -91,6 +91,11 @@ async def test_the_first_row_is_left_out_only_where_it_is_the_header(
     shown = await athena.query("show tables", dialect="athena", limit=2)
     assert [one.name for one in shown.columns] == ["tab_name"]
     assert shown.rows == (("tab_name",), ("b_package_revision",))
+    assert shown.next_cursor is not None
+    rest = await athena.query("show tables", dialect="athena", limit=100, cursor=shown.next_cursor)
+    assert [*shown.rows, *rest.rows] == [(name,) for name in account.tables]
+    plan = await athena.explain("select 1", dialect="athena")
+    assert plan.rows == (("Fragment 0 [SINGLE]",),)
     same = "select 'n' as n union all select 'n'"
     answer = await athena.query(same, dialect="athena")
     assert answer.rows == (("n",), ("n",))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parts.athena_double import Account, Served
+from quilt_mcp.athena.gate import pass_read_only
 from quilt_mcp.auth.identity import S3Access
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.local import LocalOps
@@ -75,3 +76,36 @@ async def test_a_folder_has_no_athena(tmp_path: Path) -> None:
     ops = LocalOps((tmp_path / "registry").as_uri(), options(tmp_path))
     with pytest.raises(NotSupported):
         await ask(ops, "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "named",
+    ['"quilt-x-tabulator"."b"."numbers"', 'tabulator."b".numbers', "Tabulator.numbers"],
+)
+async def test_tabulators_tables_are_asked_in_the_stacks_catalog(
+    account: Account, served: Served, tmp_path: Path, named: str
+) -> None:
+    account.catalogs["quilt-x-tabulator"] = {"b": ["numbers"]}
+    ops = user(served, tmp_path)
+    found = await ask(
+        ops,
+        f"WITH one AS (SELECT * FROM {named} AS t) SELECT max(n) FROM one WHERE n < $n",
+        parameters={"n": 9},
+    )
+    assert found.rows == ((8,),)
+    assert 'FROM "quilt-x-tabulator"."b".' in account.asked("StartQueryExecution")[-1]["QueryString"]
+    passed = pass_read_only(f"EXPLAIN ANALYZE SELECT n FROM {named}", ["quilt-x-tabulator"], bucket="b")
+    assert passed.sql.startswith('EXPLAIN ANALYZE SELECT n FROM "quilt-x-tabulator"."b".')
+    tables = {one.name for one in await ops.sql.list_tables(SqlRequest("", engine="athena"))}
+    assert '"quilt-x-tabulator"."b"."numbers"' in tables
+
+
+async def test_of_two_stacks_the_one_that_is_meant_is_named(
+    account: Account, served: Served, tmp_path: Path
+) -> None:
+    account.catalogs |= {"quilt-x-tabulator": {"b": ["numbers"]}, "quilt-y-tabulator": {"b": ["numbers"]}}
+    ops = user(served, tmp_path)
+    with pytest.raises(InvalidArgument, match="quilt-x-tabulator, quilt-y-tabulator"):
+        await ask(ops, "SELECT n FROM tabulator.numbers")
+    found = await ask(ops, 'SELECT max(n) FROM "quilt-y-tabulator"."b"."numbers"')
+    assert found.rows == ((2_499,),)

@@ -74,6 +74,7 @@ def test_there_are_enough_of_them() -> None:
     assert not corpus.SPARK_LACKS & corpus.SQLITE_LACKS
 
 
+@pytest.mark.sampled(85)
 @pytest.mark.parametrize("query", [one for one in corpus.EQUAL if one not in corpus.SQLITE_LACKS])
 def test_a_query_answers_the_same_on_another_engine(query: str, duckdb: Any, sqlite: Engine) -> None:
     made = in_b(query)

@@ -57,6 +57,7 @@ def test_a_broken_setting_of_the_environment_is_named(shell: Shell) -> None:
     assert "QUILT_ALLOW_WRITE" in result.stderr
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("flags", "at_home", "notice"),
     [(("--root", "${workspaceFolder}"), False, "unexpanded: --root"), ((), True, "no_root: ")],

@@ -35,6 +35,7 @@ def packed(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -59,6 +60,7 @@ def test_commands_flags_and_their_values_are_offered(
     assert offered(shell, *words) == found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -127,6 +129,7 @@ def test_broken_settings_are_not_spoken_of(shell: Shell) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("line", "found"),
     [
@@ -183,6 +186,7 @@ def seen_within(terminal: int, wanted: str, seconds: float) -> bool:
     return False
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
@@ -196,6 +200,7 @@ def test_bash_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> 
     assert typed(packed, command, "source <(quilt-mcp completion bash)", line, wanted)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
@@ -210,6 +215,7 @@ def test_zsh_completes_on_a_terminal(packed: Shell, line: str, wanted: str) -> N
     assert typed(packed, command, script, line, wanted)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [

@@ -119,6 +119,7 @@ def test_a_registry_that_is_a_file_fails(shell: Shell) -> None:
     assert "is not a folder" in checks(shell, "--allow-write", code=1)["write"]["found"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("flag", ["--anonymous", "--requester-pays"])
 def test_case_S5_what_was_not_tried_is_not_called_good(shell: Shell, moto: S3Access, flag: str) -> None:
     """A write to a bucket would change it; whether the identity may is not known before."""

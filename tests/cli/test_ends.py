@@ -62,6 +62,7 @@ def test_output_that_cannot_be_written_is_told(line: str, shell: Shell) -> None:
     assert done.stderr == "error: The output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "2>/dev/full", "<&- >&- 2>&-"])
 def test_closed_and_full_streams_change_no_exit_code(closed: str, shell: Shell) -> None:
     shell.make_package()

@@ -38,6 +38,7 @@ def servers(path: Path) -> dict[str, Any]:
     return whole.get("mcpServers") or whole.get("servers") or whole["mcp_servers"]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.name)
 def test_a_new_file_holds_the_server_with_the_absolute_path_of_this_program(
     shell: Shell, client: Client
@@ -84,6 +85,7 @@ def test_an_existing_file_keeps_all_else_to_the_byte_and_a_copy_of_itself(
     assert backup.read_text() == OTHERS[client.form]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.name)
 def test_a_server_of_that_name_keeps_what_its_owner_added(shell: Shell, client: Client) -> None:
     assert shell.run("install-client", client.name, "--yes", "--env", "A=b").returncode == 0

@@ -181,6 +181,7 @@ def test_a_wrong_or_used_code_is_refused_and_leaves_things_as_they_were(person: 
     assert {path.name: path.read_bytes() for path in person.folder.iterdir()} == now
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("given", "said"), [
     ("", "gives no code"),
     ("\n\n", "gives no code"),
@@ -210,6 +211,7 @@ def test_a_catalog_that_cannot_be_asked_is_told(person: Person, catalog: str, st
     assert not (person.folder / "auth.json").exists()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("fault", "status"), [
     (Fault("/config.json", body="<html>hello</html>", status=200), 4),
     (Fault("/config.json", body="{}", status=200), 4),
@@ -241,6 +243,7 @@ def test_a_folder_that_takes_no_file_is_found_before_the_code_is_spent(person: P
     assert person.quilt3_is_at() == stack.url
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("name", ["config.yml", "auth.json", "credentials.json"])
 def test_files_that_quilt3_cannot_read_are_mended_by_it(person: Person, stack: Stack, name: str) -> None:
     person.folder.mkdir(parents=True)

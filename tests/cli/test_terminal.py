@@ -37,6 +37,7 @@ def plain(seen: str) -> list[str]:
     return [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).rstrip("\r") for line in seen.split("\n")]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("columns", [80, 200])
 def test_lines_fit_the_terminal_and_what_is_copied_is_whole(made: Shell, columns: int) -> None:
     lines = plain(on_a_terminal(made, "browse", "-r", "team/data", columns=columns))
@@ -47,6 +48,7 @@ def test_lines_fit_the_terminal_and_what_is_copied_is_whole(made: Shell, columns
     assert any(re.fullmatch(r"message +A message", line) for line in lines)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("columns", [80, 200])
 def test_a_log_stands_in_columns_with_local_times_and_short_hashes(made: Shell, columns: int) -> None:
     lines = plain(on_a_terminal(made, "log", "team/data", columns=columns, TZ="Asia/Kolkata"))
@@ -142,6 +144,7 @@ def test_a_picture_is_drawn_and_other_bytes_are_not_thrown_at_a_terminal(shell: 
     assert "is not text" in seen and "\x00" not in seen
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("answer", "left"), [("y", 0), ("n", 1), ("yes please", 1)])
 def test_what_removes_shows_what_and_asks(made: Shell, answer: str, left: int) -> None:
     seen = on_a_terminal(made, "rm", "team/data", "--all", "-w", typed=answer)
@@ -202,6 +205,7 @@ def test_a_bar_tells_bytes_and_rate_of_a_single_large_file_and_leaves_nothing_be
     assert "MB/s" not in on_a_terminal(shell, "put", "team/big2", "big.bin", "-w", "-q")
 
 
+@pytest.mark.nightly
 def test_a_bar_counts_the_files_where_there_are_many(shell: Shell) -> None:
     """On one line of 80 columns, whatever it tells."""
     folder = shell.here / "many"

@@ -46,10 +46,11 @@ def test_a_verb_names_a_tool_and_arguments_that_it_has(one: Verb) -> None:
 def test_the_example_of_a_verb_is_one(one: Verb) -> None:
     parser = parser_of(one.name)
     assert parser is not None
-    words = shlex.split(one.example)
-    assert words[0] == one.name
-    given = tool_arguments(one, find(one.tool), parser.parse_intermixed_args(joined(parser, words[1:])))
-    find(one.tool).understand(given)
+    for example in (one.example, *one.more):
+        words = shlex.split(example)
+        assert words[0] == one.name
+        given = tool_arguments(one, find(one.tool), parser.parse_intermixed_args(joined(parser, words[1:])))
+        find(one.tool).understand(given)
 
 
 WITH_A_VERB = [tool for tool in TOOLS if tool.paged and tool.name in {one.tool for one in VERBS}]
@@ -82,6 +83,7 @@ def test_no_two_commands_have_one_name() -> None:
 # -- what cannot be read --
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "line",
     [
@@ -176,6 +178,7 @@ print(code, *sorted(heavy))
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("line", ["ls --nl", "status", "log lab/plants --nl"])
 def test_nothing_heavy_is_imported_for_a_verb_on_folders(lab: Shell, line: str) -> None:
     command = [sys.executable, "-c", HEAVY, *shlex.split(line)]
@@ -412,7 +415,8 @@ def test_help_groups_the_verbs_and_tells_of_each(shell: Shell) -> None:
     for one in VERBS:
         assert f"  {one.name:<14}  {one.meaning}" in text
         own = shell.run("help", one.name).stdout
-        assert f"example:\n  quilt-mcp {one.example}" in own
+        assert f"{'examples' if one.more else 'example'}:\n  quilt-mcp {one.example}" in own
+        assert all(f"\n  quilt-mcp {example}\n" in own for example in one.more)
         for name, schema in find(one.tool).arguments.items():
             if name not in ("registry", "limit", "cursor") and name not in one.fixed:
                 flat = " ".join(own.split())

@@ -41,6 +41,7 @@ def store(bucket: str, moto: Server, moto_proxy: Proxy) -> S3Store:
     return S3Store(bucket, S3Clients(lambda: keys, endpoint_url=moto_proxy.url, region=moto.region))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("key", ["large", "odd//large"])
 @pytest.mark.parametrize("hash_type", ["sha2-256-chunked", "SHA256", "CRC64NVME"])
 async def test_every_byte_comes_to_its_place_and_is_hashed_on_its_way(

@@ -18,6 +18,7 @@ from parts.ceph import CephCluster
 from parts.s3_access import S3Access
 
 
+@pytest.mark.sampled(2)
 class TestIamOps(BucketContract, WritingContract, ListingContract):
     pass
 

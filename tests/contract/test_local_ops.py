@@ -142,6 +142,7 @@ class TestLocalOps(QuiltOpsContract):
         self.dest.mkdir(exist_ok=True)
         (self.dest / name).write_text(content)
 
+    @pytest.mark.sampled(15)
     @pytest.mark.parametrize("size", [1, 100_000])
     @pytest.mark.parametrize("damage", ["lost", "cut short", "grown", "flipped"])
     @pytest.mark.parametrize("way", ["patch", "another package", "inline"])

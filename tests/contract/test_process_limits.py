@@ -103,6 +103,7 @@ async def test_who_is_cancelled_while_waiting_for_memory_takes_none() -> None:
             pass
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("key", ["manifest", "odd//manifest"])
 async def test_a_create_only_put_of_a_large_file_is_sent_as_it_is_read(
     key: str, bucket: str, moto: Server, tmp_path: Path

@@ -118,6 +118,7 @@ async def test_more_small_files_are_on_their_way_at_once_than_there_are_groups_o
     assert len(list((tmp_path / "installed").iterdir())) == 130
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("files", "versions"),
     [(500, 5), pytest.param(3000, 3, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])],

@@ -93,6 +93,7 @@ async def all_items(ops: QuiltOps, package: PackageUri, limit: int) -> list[Item
             return items
 
 
+@pytest.mark.sampled(1)
 @EACH_BLOCK
 def test_what_quilt3_publishes_we_read(first: int, place: Place) -> None:
     specs = specs_of(first)
@@ -162,6 +163,7 @@ async def _read_fully(ops: QuiltOps, place: Place, spec: PackageSpec) -> None:
     }
 
 
+@pytest.mark.sampled(1)
 @EACH_BLOCK
 def test_what_we_create_quilt3_reads(first: int, place: Place) -> None:
     specs = specs_of(first)
@@ -442,6 +444,7 @@ def test_the_tree_we_install_passes_quilt3s_verify(place: Place) -> None:
     assert not package.verify(str(place.folder / "dest"))
 
 
+@pytest.mark.sampled(1)
 def test_datasets_that_ship_with_scikit_learn_are_read_and_verified(place: Place) -> None:
     """Real files, packaged by quilt3: CSV, gzip, text and pictures."""
     import sklearn.datasets

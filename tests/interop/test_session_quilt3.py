@@ -80,6 +80,7 @@ def folder() -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
+@pytest.mark.sampled(101)
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("auth", AUTHS)
 def test_who_is_signed_in_and_where_is_what_quilt3_says(folder: Path, config: str, auth: str) -> None:
@@ -436,6 +437,7 @@ def test_a_sign_out_is_seen_at_the_next_call(home: Home, registry: QuiltRegistry
             ask()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("answer", "said"),
     [

@@ -21,6 +21,7 @@ async def text_of(client: Client, **arguments: Any) -> str:
     return (await result(client, "object_read", **arguments))["data"]["text"]
 
 
+@pytest.mark.sampled(1)
 async def test_a_file_of_a_package_is_read_by_each_spelling_case_A5(connect: Connect, place: Place) -> None:
     top_hash = place.hashes["demo/flowers"][-1]
     uri = place.uri("demo/flowers")
@@ -63,6 +64,7 @@ async def test_a_file_of_a_package_is_read_by_each_spelling_case_A5(connect: Con
             )
 
 
+@pytest.mark.sampled(1)
 async def test_two_paths_that_differ_are_an_error_that_names_both(connect: Connect, place: Place) -> None:
     async with connect() as client:
         for arguments in (
@@ -84,6 +86,7 @@ async def test_two_paths_that_differ_are_an_error_that_names_both(connect: Conne
             assert (error["code"], said in error["message"]) == ("invalid_argument", True), error
 
 
+@pytest.mark.sampled(1)
 async def test_a_local_file_is_read_by_each_spelling_case_A4(connect: Connect, place: Place) -> None:
     (place.here / "plain").mkdir(exist_ok=True)
     (place.here / "plain" / "a b#1.txt").write_text("plain\n")
@@ -108,6 +111,7 @@ async def test_a_local_file_is_read_by_each_spelling_case_A4(connect: Connect, p
         assert "'..'" in (await failure(client, "object_list", location="../x"))["message"]
 
 
+@pytest.mark.sampled(1)
 async def test_the_first_root_is_what_relative_paths_are_below(connect: Connect, place: Place) -> None:
     first, second = place.home / "first root", place.home / "second root"
     for root, text in ((first, "1"), (second, "2")):
@@ -123,6 +127,7 @@ async def test_the_first_root_is_what_relative_paths_are_below(connect: Connect,
         assert put["uri"] == (first / "new" / "x").as_uri()
 
 
+@pytest.mark.sampled(1)
 async def test_registries_may_be_folders_below_the_first_root(connect: Connect, place: Place) -> None:
     (place.here / "mine" / "registry").mkdir(parents=True, exist_ok=True)
     async with connect("--allow-write") as client:
@@ -139,6 +144,7 @@ async def test_registries_may_be_folders_below_the_first_root(connect: Connect, 
         assert (await failure(client, "packages_list", registry="  "))["code"] == "invalid_uri"
 
 
+@pytest.mark.sampled(1)
 async def test_a_text_that_names_a_package_and_a_file_is_never_guessed(
     connect: Connect, place: Place
 ) -> None:
@@ -170,6 +176,7 @@ async def test_a_text_that_names_a_package_and_a_file_is_never_guessed(
         assert put["uri"] == (place.here / "demo" / "none" / "g").as_uri()
 
 
+@pytest.mark.sampled(1)
 async def test_a_source_is_a_path_or_a_package_and_never_guessed(connect: Connect, place: Place) -> None:
     (place.here / "demo" / "flowers").mkdir(parents=True, exist_ok=True)
     (place.here / "demo" / "flowers" / "of_a_folder").write_text("x")
@@ -231,6 +238,7 @@ async def test_a_short_hash_is_told_how_many_digits_it_needs(connect: Connect, p
         assert await text_of(client, uri="demo/count@12") == "a file's name"
 
 
+@pytest.mark.sampled(1)
 async def test_a_guard_may_be_the_address_of_the_revision(connect: Connect, place: Place) -> None:
     latest = place.hashes["demo/flowers"][-1]
     patch = {"package": "demo/flowers", "message": "x", "dry_run": True}
@@ -243,6 +251,7 @@ async def test_a_guard_may_be_the_address_of_the_revision(connect: Connect, plac
             assert (error["code"], "expected_top_hash" in error["message"]) == ("invalid_argument", True)
 
 
+@pytest.mark.sampled(1)
 async def test_a_hash_alone_is_a_revision_of_the_package_it_is_compared_with(
     connect: Connect, place: Place
 ) -> None:
@@ -260,6 +269,7 @@ async def test_a_hash_alone_is_a_revision_of_the_package_it_is_compared_with(
         assert f"ns/name@{latest[:10]}" in neither["next_step"]
 
 
+@pytest.mark.sampled(1)
 async def test_a_name_without_its_namespace_is_told_with_near_names(connect: Connect) -> None:
     async with connect() as client:
         for tool, asked in (
@@ -275,6 +285,7 @@ async def test_a_name_without_its_namespace_is_told_with_near_names(connect: Con
         assert odd["next_step"].startswith("Write it as namespace/name")
 
 
+@pytest.mark.sampled(1)
 async def test_a_folder_that_is_read_is_told_with_the_call_that_shows_it(
     connect: Connect, place: Place
 ) -> None:
@@ -289,6 +300,7 @@ async def test_a_folder_that_is_read_is_told_with_the_call_that_shows_it(
             assert read["data"]["mode"] == "text"
 
 
+@pytest.mark.sampled(1)
 async def test_a_package_is_not_listed_as_a_folder_but_the_call_that_does_it_is_told(
     connect: Connect, place: Place
 ) -> None:
@@ -303,6 +315,7 @@ async def test_a_package_is_not_listed_as_a_folder_but_the_call_that_does_it_is_
             assert (f"path={path!r}" in error["next_step"]) == (path is not None)
 
 
+@pytest.mark.sampled(1)
 async def test_a_resource_is_addressed_as_a_package_is(connect: Connect, place: Place) -> None:
     async with connect() as client:
         for uri in (f"demo/flowers/{FILE}", f"demo%2Fflowers/{FILE}", f"demo/flowers@latest/{FILE}"):
@@ -313,6 +326,7 @@ async def test_a_resource_is_addressed_as_a_package_is(connect: Connect, place: 
                 await client.read_resource(uri)
 
 
+@pytest.mark.sampled(1)
 async def test_a_server_without_a_root_says_so_of_relative_paths(connect: Connect, place: Place) -> None:
     (place.home / "rootless").mkdir(exist_ok=True)
     homeless = Place(place.home / "rootless", place.registry, place.home / "rootless", place.hashes)
@@ -373,6 +387,7 @@ async def test_links_of_a_catalog_and_capitals_name_what_lies_in_a_bucket_case_A
             assert {one["uri"] for one in listed} >= {f"s3://{bucket}/.quilt/"}
 
 
+@pytest.mark.sampled(1)
 async def test_every_address_in_an_answer_is_taken_by_every_tool_that_takes_one_C32(
     connect: Connect, place: Place
 ) -> None:
@@ -427,6 +442,7 @@ def addresses(value: Any) -> list[str]:
     return [value] if is_address else []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("guard", ["@", " @ ", "@@"])
 async def test_a_guard_that_guards_nothing_is_an_error(connect: Connect, guard: str) -> None:
     async with connect("--allow-write") as client:

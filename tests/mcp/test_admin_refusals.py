@@ -87,6 +87,7 @@ def test_a_read_only_server_plans_a_change_and_makes_none(calls: Calls, people: 
     assert root("admin_users", action="get", name="eve")["data"]["user"]["active"] is True
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("tool", sorted(OF_ADMINISTRATORS))
 def test_who_is_no_administrator_is_told_whom_to_ask(calls: Calls, tool: str) -> None:
     action = find(tool).arguments["action"]["enum"][0]
@@ -156,6 +157,7 @@ def test_who_is_signed_in_is_asked_once_and_a_change_costs_two_looks_and_the_cha
     assert [one["operation"] for one in people.requests("/graphql")] == ["UserGet", "UserGet", "UserSetAdmin"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("profile", ["2025-summer", "2025-autumn", "1.67", "1.69", "26.8"])
 def test_every_release_is_administered(
     root: Call, people: Stack, stack_bucket: str, profile: str, tmp_path: Path
@@ -201,6 +203,7 @@ def test_before_1_64_a_table_was_an_administrators(calls: Calls, people: Stack, 
 NAMED = {"__typename": "OperationError", "name": "Broken", "message": "the queue is gone", "context": None}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
@@ -254,6 +257,7 @@ def test_a_value_of_another_kind_is_the_callers_to_mend(root: Call, stack_bucket
     assert "relevanceScore" in error["message"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("tool", "arguments", "operation", "field", "value"),
     [
@@ -326,6 +330,7 @@ def test_a_stack_that_falls_silent_as_it_is_told_leaves_a_change_to_look_at(
     assert error["retryable"] is False and "Look with action=list or get" in error["next_step"]
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [

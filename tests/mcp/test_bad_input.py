@@ -70,6 +70,7 @@ BAD: dict[str, tuple[str, dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("what", BAD)
 async def test_bad_input_is_told_with_a_code_and_a_next_step(
     what: str, connect: Connect, folder: Path
@@ -86,6 +87,7 @@ async def test_bad_input_is_told_with_a_code_and_a_next_step(
     assert error["next_step"]
 
 
+@pytest.mark.sampled(1)
 async def test_ten_thousand_hits_are_counted_and_come_in_parts(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         uri = (folder / "hits.txt").as_uri()

@@ -41,6 +41,7 @@ def tokens(answer: types.CallToolResult) -> float:
     return max(texts, len(compact.encode())) / 4
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 async def test_a_page_ends_at_a_record_and_its_cursor_goes_on_there(connect: Connect) -> None:
     """200 entries of 600 bytes of metadata do not fit; all of them come, once each, in order."""
@@ -69,6 +70,7 @@ async def test_a_page_ends_at_a_record_and_its_cursor_goes_on_there(connect: Con
     assert pages > 5
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 async def test_metadata_too_large_for_an_answer_is_cut_and_can_be_read_in_parts(
     connect: Connect, place: Place
@@ -100,6 +102,7 @@ async def test_metadata_too_large_for_an_answer_is_cut_and_can_be_read_in_parts(
         assert any(one.startswith("metadata_left_out") for one in read["warnings"])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 async def test_content_of_any_kind_stays_in_the_budget(connect: Connect, place: Place) -> None:
     files = {

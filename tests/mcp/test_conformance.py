@@ -87,6 +87,7 @@ def run_suite(url: str, revision: str, folder: Path) -> tuple[set[str], set[str]
     return passed, {name for sign, name in lines if sign == "✗"}, result.returncode
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_the_real_server_passes_every_scenario_that_needs_no_fixture(revision: str, tmp_path: Path) -> None:
     with serving(REAL, tmp_path) as url:

@@ -66,6 +66,7 @@ async def client(connect: Connect, place: Place) -> AsyncIterator[Client]:
         yield client
 
 
+@pytest.mark.sampled(1)
 async def test_no_tool_shows_one_as_it_is(client: Client, place: Place, subtests: pytest.Subtests) -> None:
     browsed = await client.call_tool("package_browse", {"package": "hidden/all", "recursive": True})
     uri = browsed.structured_content["data"]["entries"][0]["uri"]
@@ -104,6 +105,7 @@ async def test_no_tool_shows_one_as_it_is(client: Client, place: Place, subtests
             assert hides(answer.model_dump(mode="json")) == []
 
 
+@pytest.mark.sampled(1)
 async def test_no_resource_completion_or_prompt_shows_one_and_a_completed_path_is_read(
     client: Client,
 ) -> None:
@@ -129,6 +131,7 @@ async def test_no_resource_completion_or_prompt_shows_one_and_a_completed_path_i
     assert hides([caught.value.error.message, json.loads(json.dumps(caught.value.error.data))]) == []
 
 
+@pytest.mark.sampled(1)
 async def test_a_copied_address_still_names_the_file(client: Client) -> None:
     asked = {"package": "hidden/all", "path": "d/"}
     lean = await client.call_tool("package_browse", asked)

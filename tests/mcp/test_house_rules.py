@@ -99,6 +99,7 @@ def looked_at(bucket: str, moto: S3Access, tmp_path: Path) -> dict[str, Any]:
     return quilt3.run(LOOK, registry=f"s3://{bucket}", dest=str(tmp_path / "fetched"))
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("root", ["packages/files", "/packages/files/"])
 def test_files_go_below_the_stacks_folder_and_are_found_there_again(
     opened: Callable[[], User], stack: Stack, bucket: str, moto: S3Access, tmp_path: Path, root: str
@@ -114,6 +115,7 @@ def test_files_go_below_the_stacks_folder_and_are_found_there_again(
     assert again["data"]["bytes_copied"] == 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("root", [".quilt/packages", "a/../b", "a//b"])
 def test_a_folder_that_is_none_is_told_and_files_go_to_the_root(
     opened: Callable[[], User], stack: Stack, bucket: str, moto: S3Access, root: str
@@ -170,6 +172,7 @@ def test_a_plan_knows_the_hash_that_the_stack_wants_and_a_push_again_sends_nothi
     assert after == before
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "unseen", ["versions may not be listed", "the first page of the listing ends before"]
 )

@@ -122,6 +122,7 @@ def test_case_P7_origins_and_hosts_that_are_set_are_served_and_preflights_answer
         assert post(url, Host="quilt.example:81").status_code == 421
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "HEAD"])
 def test_case_P7_methods_other_than_POST_are_refused(method: str, place: Place) -> None:
     with http_server(place) as url:
@@ -256,6 +257,7 @@ def test_case_P7_a_client_that_does_not_read_is_given_up_and_one_that_reads_slow
         assert post(url).status_code == 200
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("era", [{}, {"Mcp-Protocol-Version": "2026-07-28"}])
 def test_case_P7_a_client_that_leaves_in_mid_call_makes_at_most_a_line(
     era: dict[str, str], place: Place
@@ -324,6 +326,7 @@ def test_case_P4_a_signal_in_mid_create_over_http_removes_unfinished_files(place
     assert unfinished() == []
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -42,6 +42,7 @@ def folder(place: Place) -> Path:
     return made
 
 
+@pytest.mark.sampled(1)
 async def test_info_tells_the_columns_of_a_table_and_rows_reads_it(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         for name in ("growth.csv", "growth.csv.gz", "growth.parquet"):
@@ -66,6 +67,7 @@ async def test_info_tells_the_columns_of_a_table_and_rows_reads_it(connect: Conn
             assert len(plain["rows"]) == 100 and plain["next_row"] == 100
 
 
+@pytest.mark.sampled(1)
 async def test_columns_in_one_text_are_a_column_of_that_name_or_several(
     connect: Connect, folder: Path
 ) -> None:
@@ -82,6 +84,7 @@ async def test_columns_in_one_text_are_a_column_of_that_name_or_several(
         assert (none["code"], "'w'" in none["message"]) == ("column_not_found", True)
 
 
+@pytest.mark.sampled(1)
 async def test_a_range_that_ends_before_it_begins_is_refused(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         error = await failure(client, "object_read", uri=(folder / "growth.csv").as_uri(), rows="5:2")
@@ -90,6 +93,7 @@ async def test_a_range_that_ends_before_it_begins_is_refused(connect: Connect, f
         assert empty["data"]["rows"] == []
 
 
+@pytest.mark.sampled(1)
 async def test_a_file_of_a_package_is_looked_into_too(connect: Connect, place: Place) -> None:
     uri = place.uri("demo/flowers", "data/flowers.csv")
     async with connect() as client:
@@ -99,6 +103,7 @@ async def test_a_file_of_a_package_is_looked_into_too(connect: Connect, place: P
         assert rows["uri"] == uri and rows["data"]["rows"]
 
 
+@pytest.mark.sampled(1)
 async def test_lines_are_found_with_the_header(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         found = (
@@ -115,6 +120,7 @@ async def test_lines_are_found_with_the_header(connect: Connect, folder: Path) -
         assert more["data"]["matches"][0]["offset"] == found["next_offset"]
 
 
+@pytest.mark.sampled(1)
 async def test_text_is_unpacked_and_decoded_in_parts_of_12_kb_case_S7(connect: Connect, folder: Path) -> None:
     wanted = {
         "latin.txt": "Größe\n" * 3_000,
@@ -139,6 +145,7 @@ async def test_text_is_unpacked_and_decoded_in_parts_of_12_kb_case_S7(connect: C
         assert any("guess" in one for one in said)
 
 
+@pytest.mark.sampled(1)
 async def test_pictures_have_a_budget_of_their_own(connect: Connect, folder: Path) -> None:
     async with connect(QUILT_MCP_MAX_RESPONSE_TOKENS="2000") as client:
         answer = await client.call_tool("object_read", {"uri": (folder / "large.tiff").as_uri()})
@@ -153,6 +160,7 @@ async def test_pictures_have_a_budget_of_their_own(connect: Connect, folder: Pat
     assert any(one.startswith("scaled: ") for one in told["warnings"])
 
 
+@pytest.mark.sampled(1)
 async def test_notebooks_and_svg_are_text_and_binary_formats_are_described(
     connect: Connect, folder: Path
 ) -> None:
@@ -174,6 +182,7 @@ async def test_notebooks_and_svg_are_text_and_binary_formats_are_described(
         assert archive["data"]["mode"] == "info" and archive["warnings"][0].startswith("binary: ")
 
 
+@pytest.mark.sampled(1)
 async def test_what_cannot_be_looked_into_is_described_with_a_warning(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         broken = await result(client, "object_read", uri=(folder / "broken.parquet").as_uri(), mode="info")
@@ -192,6 +201,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.sampled(1)
 async def test_what_is_refused_says_what_to_do(connect: Connect, folder: Path) -> None:
     async with connect() as client:
         for name, (given, code) in REFUSED.items():
@@ -208,6 +218,7 @@ async def test_what_is_refused_says_what_to_do(connect: Connect, folder: Path) -
         assert (beyond["code"], "45000" in beyond["next_step"]) == ("invalid_argument", True)
 
 
+@pytest.mark.sampled(1)
 async def test_info_of_a_table_without_a_line_tells_what_is_known(connect: Connect, folder: Path) -> None:
     (folder / "empty.csv").write_text("")
     async with connect() as client:

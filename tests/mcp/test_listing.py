@@ -103,6 +103,7 @@ async def test_the_instructions_tell_the_flow_with_tools_and_arguments_that_ther
     assert words - {"next_cursor"} <= known
 
 
+@pytest.mark.sampled(1)
 async def test_the_row_of_a_folder_is_named_as_the_instructions_say(connect: Connect, place: Place) -> None:
     async with connect() as client:
         for path in ("", "data", "data/"):
@@ -163,6 +164,7 @@ async def test_write_tools_are_listed_only_when_writes_are_on() -> None:
     assert {tool["name"] for tool in await listing(writes=True)} == READING | WRITING
 
 
+@pytest.mark.sampled(1)
 async def test_the_listing_is_the_same_on_every_wire(connect: Connect) -> None:
     async with connect() as client:
         found = await client.list_tools()

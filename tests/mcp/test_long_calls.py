@@ -33,6 +33,7 @@ def standing(*folders: Path) -> set[str]:
     return {str(path) for folder in folders for path in folder.rglob("*") if ".quilt/locks" not in str(path)}
 
 
+@pytest.mark.sampled(1)
 async def test_creating_verifying_and_installing_report_rising_progress(
     wire: str, place: Place, many: Path
 ) -> None:
@@ -65,6 +66,7 @@ async def test_creating_verifying_and_installing_report_rising_progress(
             assert str(of_a_total[-1][2]).endswith(f", {FILES} of {FILES} files"), tool
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("tool", ["package_create", "package_install"])
 @pytest.mark.parametrize("cancelling", ["stdio-modern", "stdio-legacy", "http-modern"])
 async def test_a_cancelled_call_leaves_nothing_and_can_be_made_again(
@@ -157,6 +159,7 @@ async def test_a_client_that_vanishes_in_mid_call_leaves_no_process_and_no_half_
         assert (await result(client, "package_verify", package=made["uri"]))["data"]["ok"] is True
 
 
+@pytest.mark.sampled(1)
 async def test_a_long_call_does_not_hold_up_a_short_one(wire: str, place: Place, many: Path) -> None:
     ended: list[str] = []
     reported = anyio.Event()

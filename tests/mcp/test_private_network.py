@@ -117,6 +117,7 @@ def front(moto: S3Access, tmp_path: Path) -> Iterator[AwsFront]:
         yield front
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("bundled", [False, True])
 def test_each_variable_opens_the_stack_and_s3_alike(
@@ -193,6 +194,7 @@ def test_one_variable_is_enough_for_a_whole_stack_behind_an_authority_of_its_own
 # -- proxies --
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(
     ("host", "excepted", "is_direct"),
     [
@@ -273,6 +275,7 @@ def opened(
     return open_
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("path", ["/config.json", "/graphql", "/api/auth/get_credentials"])
 def test_no_redirect_of_a_stack_is_followed(
@@ -314,6 +317,7 @@ def test_a_place_that_no_secret_may_be_sent_to_is_refused_in_config_json_too(
     assert not [one for one in stack.requests() if one["bearer"]]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("address", ["{url}/x", "s3://bucket@{host}/x", "https://{host}/bucket/x"])
 def test_a_manifest_leads_to_no_host(
     opened: Callable[[], Callable[..., dict[str, Any]]],

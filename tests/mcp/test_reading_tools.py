@@ -60,6 +60,7 @@ async def test_packages_are_found_by_their_metadata_in_one_call(connect: Connect
         ] == "invalid_where"
 
 
+@pytest.mark.sampled(1)
 async def test_packages_come_in_pages(connect: Connect, place: Place) -> None:
     names: list[str] = []
     cursor = None
@@ -74,6 +75,7 @@ async def test_packages_come_in_pages(connect: Connect, place: Place) -> None:
     assert names == sorted(place.hashes)
 
 
+@pytest.mark.sampled(1)
 async def test_a_folder_of_a_revision_is_browsed(connect: Connect, place: Place) -> None:
     async with connect() as client:
         found = await result(client, "package_browse", package="demo/flowers")
@@ -104,6 +106,7 @@ async def test_a_folder_of_a_revision_is_browsed(connect: Connect, place: Place)
         ]
 
 
+@pytest.mark.sampled(1)
 async def test_extensions_are_counted_of_what_is_asked_for(connect: Connect) -> None:
     """Of a folder, and of all files below, as of the root. A pattern has its own sums."""
     async with connect() as client:
@@ -120,6 +123,7 @@ async def test_extensions_are_counted_of_what_is_asked_for(connect: Connect) -> 
             assert (found and {name: one[0] for name, one in found.items()}) == expected, asked
 
 
+@pytest.mark.sampled(1)
 async def test_an_older_revision_is_named_by_hash_short_hash_or_uri(connect: Connect, place: Place) -> None:
     first = place.hashes["demo/flowers"][0]
     async with connect() as client:
@@ -132,6 +136,7 @@ async def test_an_older_revision_is_named_by_hash_short_hash_or_uri(connect: Con
             assert (data["top_hash"], data["message"]) == (first, "first")
 
 
+@pytest.mark.sampled(1)
 async def test_the_log_is_newest_first(connect: Connect, place: Place) -> None:
     async with connect() as client:
         log = await result(client, "package_log", package="demo/flowers", detail=True)
@@ -147,6 +152,7 @@ async def test_the_log_is_newest_first(connect: Connect, place: Place) -> None:
     assert {one["top_hash"] for one in revisions} <= set(place.hashes["demo/flowers"])
 
 
+@pytest.mark.sampled(1)
 async def test_a_diff_tells_files_and_metadata_apart(connect: Connect, place: Place) -> None:
     first, second = place.hashes["demo/flowers"][:2]
     async with connect() as client:
@@ -172,6 +178,7 @@ async def test_a_diff_tells_files_and_metadata_apart(connect: Connect, place: Pl
     }
 
 
+@pytest.mark.sampled(1)
 async def test_verify_finds_nothing_wrong_with_what_quilt3_built(connect: Connect) -> None:
     async with connect() as client:
         data = (await result(client, "package_verify", package="demo/flowers"))["data"]
@@ -183,6 +190,7 @@ async def test_verify_finds_nothing_wrong_with_what_quilt3_built(connect: Connec
     )
 
 
+@pytest.mark.sampled(1)
 async def test_a_text_file_is_read_raw_and_marked_as_data(connect: Connect, place: Place) -> None:
     uri = place.uri("demo/flowers", "data/flowers.csv", revision=0)
     async with connect() as client:
@@ -197,6 +205,7 @@ async def test_a_text_file_is_read_raw_and_marked_as_data(connect: Connect, plac
     assert FLOWERS[:10] not in answer.content[0].text
 
 
+@pytest.mark.sampled(1)
 async def test_the_type_of_a_file_is_its_media_type_in_every_mode(connect: Connect, place: Place) -> None:
     named = {"package": "demo/flowers", "path": "data/flowers.csv"}
     plain = {"uri": (place.here / "source" / "1" / "data" / "flowers.csv").as_uri()}
@@ -214,6 +223,7 @@ async def test_the_type_of_a_file_is_its_media_type_in_every_mode(connect: Conne
         assert zipped["type"] == shown["type"] == "application/octet-stream"
 
 
+@pytest.mark.sampled(1)
 async def test_verified_says_one_thing_wherever_it_stands(connect: Connect, place: Place) -> None:
     """All bytes were hashed and are as recorded; a range never is, and what shows no content says nothing of it."""
     named = {"package": "demo/flowers", "path": "data/flowers.csv"}
@@ -239,6 +249,7 @@ async def test_verified_says_one_thing_wherever_it_stands(connect: Connect, plac
             assert {one["verified"] for one in whole} == {True}
 
 
+@pytest.mark.sampled(1)
 async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
     connect: Connect, place: Place, tmp_path: Path
 ) -> None:
@@ -264,6 +275,7 @@ async def test_hash_is_told_on_request_and_of_a_packages_file_whether_it_has_it(
         assert (await failure(client, "object_read", **named, mode="text"))["code"] == "invalid_argument"
 
 
+@pytest.mark.sampled(1)
 async def test_a_damaged_manifest_is_marked_in_lists_without_being_asked(
     connect: Connect, place: Place, tmp_path: Path
 ) -> None:
@@ -285,6 +297,7 @@ async def test_a_damaged_manifest_is_marked_in_lists_without_being_asked(
             )
 
 
+@pytest.mark.sampled(1)
 async def test_a_range_says_what_was_cut_and_how_to_go_on(connect: Connect, place: Place) -> None:
     uri = place.uri("demo/flowers", "data/flowers.csv", revision=0)
     async with connect() as client:
@@ -304,6 +317,7 @@ async def test_a_range_says_what_was_cut_and_how_to_go_on(connect: Connect, plac
         assert beyond["code"] == "invalid_argument"
 
 
+@pytest.mark.sampled(1)
 async def test_a_long_text_is_whole_when_its_parts_are_put_together(connect: Connect, place: Place) -> None:
     """Parts end between characters, and each fits the budget."""
     uri, text, offset = place.uri("demo/large", "long.txt"), "", 0
@@ -318,6 +332,7 @@ async def test_a_long_text_is_whole_when_its_parts_are_put_together(connect: Con
     assert text == "".join(f"line {number} é\n" for number in range(60_000))
 
 
+@pytest.mark.sampled(1)
 async def test_pictures_are_shown_and_binary_files_described(connect: Connect, place: Place) -> None:
     async with connect() as client:
         picture = await client.call_tool("object_read", {"uri": place.uri("demo/odd", "picture.png")})
@@ -348,6 +363,7 @@ async def test_names_of_any_script_are_found_by_the_uri_that_browse_gave(connect
         assert (await result(client, "object_read", uri=uri))["data"]["text"] == "ünïcode\n"
 
 
+@pytest.mark.sampled(1)
 async def test_what_hides_or_controls_is_escaped_and_marked_wherever_it_is_shown_case_X2(
     connect: Connect, place: Place
 ) -> None:
@@ -375,6 +391,7 @@ async def test_what_hides_or_controls_is_escaped_and_marked_wherever_it_is_shown
         )
 
 
+@pytest.mark.sampled(1)
 async def test_links_and_objects(connect: Connect, place: Place) -> None:
     async with connect() as client:
         link = await result(client, "object_link", uri=place.uri("demo/flowers", "README.md"))
@@ -396,6 +413,7 @@ async def test_links_and_objects(connect: Connect, place: Place) -> None:
         ]
 
 
+@pytest.mark.sampled(1)
 async def test_info_describes_files_folders_and_packages_without_reading_them(
     connect: Connect, place: Place
 ) -> None:
@@ -414,6 +432,7 @@ async def test_info_describes_files_folders_and_packages_without_reading_them(
         assert refused["code"] == "not_a_file"
 
 
+@pytest.mark.sampled(1)
 async def test_a_file_outside_the_roots_is_listed_but_not_read(connect: Connect, place: Place) -> None:
     async with connect() as client:
         browsed = await result(client, "package_browse", package="demo/outside", detail=True)
@@ -429,6 +448,7 @@ async def test_a_file_outside_the_roots_is_listed_but_not_read(connect: Connect,
         ] == "not in the registry\n"
 
 
+@pytest.mark.sampled(1)
 async def test_a_number_that_json_does_not_have_is_told_as_what_it_is_case_T6(
     connect: Connect, place: Place
 ) -> None:

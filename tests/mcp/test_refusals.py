@@ -70,6 +70,7 @@ BAD = {
 }
 
 
+@pytest.mark.sampled(1)
 async def test_bad_input_is_named_and_the_next_call_told(
     connect: Connect, place: Place, subtests: pytest.Subtests
 ) -> None:
@@ -108,6 +109,7 @@ WRITES = {
 }
 
 
+@pytest.mark.sampled(1)
 async def test_a_refused_package_leaves_nothing_behind(
     connect: Connect, place: Place, subtests: pytest.Subtests
 ) -> None:
@@ -122,6 +124,7 @@ async def test_a_refused_package_leaves_nothing_behind(
             assert sorted(str(path) for path in place.registry.rglob("*")) == before
 
 
+@pytest.mark.sampled(1)
 async def test_a_parent_that_has_moved_is_a_conflict_that_names_both(connect: Connect, wire: str) -> None:
     name = f"refused/moved-{wire}"
     async with connect("--allow-write") as client:
@@ -155,6 +158,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(connect:
         assert caught.value.error.code == -32602
 
 
+@pytest.mark.sampled(1)
 async def test_an_ambiguous_hash_lists_its_candidates(connect: Connect, wire: str) -> None:
     name, seen = f"refused/short-{wire}", dict[str, str]()
     async with connect("--allow-write") as client:

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 YEAR_MS = 365 * 24 * 3600 * 1000
 
 
+@pytest.mark.sampled(1)
 async def test_status_and_buckets_are_resources(connect: Connect, place: Place) -> None:
     async with connect() as client:
         listed = await client.list_resources()
@@ -39,6 +40,7 @@ async def test_status_and_buckets_are_resources(connect: Connect, place: Place) 
         assert [one.uri_template for one in templates] == [TEMPLATE]
 
 
+@pytest.mark.sampled(1)
 async def test_the_syntax_of_searches_is_a_page_of_markdown(connect: Connect) -> None:
     async with connect() as client:
         listed = (await client.list_resources()).resources[-1]
@@ -84,6 +86,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.sampled(1)
 async def test_a_resource_that_cannot_be_read_is_a_protocol_error_with_a_next_step(
     connect: Connect, subtests: pytest.Subtests
 ) -> None:
@@ -129,6 +132,7 @@ async def test_the_variables_of_the_template_are_completed(connect: Connect, pla
         assert (len(many.completion.values), many.completion.has_more) == (100, True)
 
 
+@pytest.mark.sampled(1)
 async def test_three_prompts_name_tools_that_exist(connect: Connect) -> None:
     filled = {
         "explore_package": {"package": "demo/flowers"},

@@ -78,6 +78,7 @@ def by_session(stack: Stack, here: Path, bucket: str, monkeypatch: pytest.Monkey
     return User(here, default_registry=f"s3://{bucket}")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("way", ["key", "session"])
 def test_packages_are_written_and_read_through_the_stack_alone(
     stack: Stack, bucket: str, here: Path, moto: S3Access, monkeypatch: pytest.MonkeyPatch, way: str

@@ -109,6 +109,7 @@ def test_aws_keys_appear_nowhere_but_in_the_signed_link_they_are_asked_for(
     assert "canary" not in (json.dumps(found) + log).lower()
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("state", ["good", "ended and renewed", "refused", "out of order"])
 def test_the_tokens_of_a_quilt3_session_appear_nowhere(
     state: str, home: Place, bucket: str, moto: S3Access, moto_proxy: Proxy, failing: None

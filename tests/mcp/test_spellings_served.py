@@ -22,6 +22,7 @@ async def test_what_a_host_adds_is_ignored_and_said_case_C5(connect: Connect) ->
         assert "sesionId is not known" in error["message"]
 
 
+@pytest.mark.sampled(1)
 async def test_null_changes_no_metadata_and_an_empty_object_with_replace_clears_it_case_C2(
     connect: Connect, wire: str
 ) -> None:

@@ -54,6 +54,7 @@ def test_words_find_packages_and_what_is_found_is_an_address(user: User) -> None
         assert opened["data"]["message"] == row["message"]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
@@ -73,6 +74,7 @@ def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) 
     assert sorted(names(user.call("search", where=where))) == expected
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("where", "said"), [
     ("entires > 3", "Did you mean entries"),
     ("message = 'confocal stacks of organoids'", "query='mnfst_message:word'"),
@@ -104,6 +106,7 @@ def test_pages_add_up_to_the_whole_each_by_one_request(user: User, ada: Stack) -
     assert len([one for one in ada.requests("/graphql") if "Search" in str(one["operation"])]) == pages
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("profile", ["2025-autumn", "1.67", "1.69", "26.8"])
 def test_every_release_is_searched(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
@@ -284,6 +287,7 @@ def test_what_passes_is_asked_again(user: User, ada: Stack, fault: Fault) -> Non
     assert names(user.call("search", query="genomes")) == ["other/genomes"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", [
     bad_gateway(None, "/graphql"),
     Fault("/graphql", cut=10),

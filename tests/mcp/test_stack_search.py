@@ -37,6 +37,7 @@ def more(ada: Stack, moto: S3Access, tmp_path: Path) -> str:
 # orders by metadata
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("sort", "expected"), [
     ("/plates", ["lab/organoids", "other/genomes", "lab/controls"]),
     ("-/plates", ["lab/controls", "other/genomes", "lab/organoids"]),
@@ -98,6 +99,7 @@ def test_a_pointer_to_long_texts_is_no_order(user: User, more: str) -> None:
     assert error["code"] == "invalid_argument" and "long texts" in error["message"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sort", ["/plates", "-size", "entries"])
 def test_a_release_that_cannot_sort_so_says_what_it_can(user: User, ada: Stack, sort: str) -> None:
     ada.set_profile("1.69")
@@ -119,6 +121,7 @@ def test_an_order_that_there_is_not_is_told_with_what_there_is(
 # facets
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("profile", ["2025-autumn", "1.67", "1.69", "26.8"])
 def test_facets_come_with_the_page_in_one_request(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
@@ -231,6 +234,7 @@ def test_facets_of_a_million_values_are_few_and_short(user: User, ada: Stack) ->
     assert len(json.dumps(found)) < 8_000
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("stats", [
     None, [], "facets", {"userMeta": None}, {"userMeta": {"a": 1}}, {"userMeta": [None, 3, "x", [], {}]},
     {"userMeta": [keyword("/a", None), keyword("/b", [None, 3, {}]), keyword("no pointer", ["a"])]},
@@ -279,6 +283,7 @@ def test_a_bucket_that_the_stack_does_not_show_is_told_with_what_is_near(user: U
     assert "does not show" in said(found) and f"Close to it: s3://{bucket}." in said(found)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("where", "expected"), [
     ("/assay/lott = 'B33'", "none of them has /assay/lott. Close to it: /assay/lot."),
     ("/assay/lot = 'B35'", "/assay/lot is there B33, B34."),
@@ -312,6 +317,7 @@ def test_what_tells_why_nothing_matches_costs_two_requests_and_may_fail(user: Us
     assert "any bucket that the stack shows you" in said(found)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("scope", "query", "told"), [
     ("packages", "name:lab", "no field name; write ptr_name."),
     ("packages", "confocal OR Comment:run", "no field Comment; write mnfst_message."),
@@ -326,6 +332,7 @@ def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     assert told in str(user.call("search", query=query, scope=scope, syntax="stack")["warnings"])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "query",
     ["ptr_name:lab*", '"name: x"', r"a\:b", "mnfst_stats.total_files:>0", "_exists_:ptr_name", "*:*"],
@@ -339,6 +346,7 @@ def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, que
 # the language of queries
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("query", "expected"), [
     ("name:lab/* confocal", ["lab/controls", "lab/organoids"]),
     ("name:LAB/*", ["lab/controls", "lab/organoids"]),
@@ -362,6 +370,7 @@ def test_the_stack_is_asked_in_the_language_of_all_searches(
     assert sorted(names(found)) == expected
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(("query", "code", "said"), [
     ("ptr_nam:lab", "invalid_query", "Did you mean ptr_name"),
     ("confocal AND (", "invalid_query", "at its end"),

@@ -54,6 +54,7 @@ def test_nothing_heavy_is_imported_to_build_the_server(place: Place) -> None:
     assert "quilt_mcp.backends.local" not in json.loads(done.stdout)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("revision", ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"])
 def test_clients_of_every_older_revision_are_served(revision: str, place: Place) -> None:
     """Those that know no structured content have all of it as text."""

@@ -48,6 +48,7 @@ def creating(server: RawServer, place: Place, big: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("often", [1, 2])
 def test_case_P3_an_interrupt_ends_an_idle_server_at_once(often: int, place: Place) -> None:
     with raw_server(place) as server:
@@ -60,6 +61,7 @@ def test_case_P3_an_interrupt_ends_an_idle_server_at_once(often: int, place: Pla
     assert time.monotonic() - began < SOON
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("sent", "code"),
     [
@@ -138,6 +140,7 @@ def asked(place: Place, shell: str, *flags: str) -> subprocess.CompletedProcess[
     )
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full", "2>/dev/null"])
 def test_closed_or_full_standard_error_changes_nothing(stderr: str, place: Place) -> None:
     done = asked(place, stderr, "--log-level", "debug")
@@ -146,6 +149,7 @@ def test_closed_or_full_standard_error_changes_nothing(stderr: str, place: Place
     assert done.returncode == 0
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("shell", [">&-", "<&-", ">/dev/full", "<&- >&- 2>&-"])
 def test_closed_or_full_standard_output_or_closed_input_ends_quietly(shell: str, place: Place) -> None:
     done = asked(place, shell)
@@ -255,6 +259,7 @@ def test_case_P5_a_dead_client_s_call_that_waits_for_S3_holds_no_process(place: 
         assert (server.process.returncode, said) == (0, "")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("tool", LONG_CALLS)
 def test_case_P6_a_silent_call_says_that_it_is_at_work_and_a_signal_ends_it(place: Place, tool: str) -> None:
     with asking_silent_s3(place, tool) as (server, _):

@@ -281,6 +281,7 @@ def test_files_are_read_through_the_stack_and_verified(lab: Lab) -> None:
     assert part["text"] == "Pla"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("redirects", [False, True], ids=["the proxy follows", "the client follows"])
 def test_a_package_is_verified_and_installed_through_the_stack(
     lab: Lab, redirects: bool, monkeypatch: pytest.MonkeyPatch
@@ -297,6 +298,7 @@ def test_a_package_is_verified_and_installed_through_the_stack(
     assert (lab.folder / "there/empty.txt").read_text() == ""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("redirects", [False, True], ids=["the proxy follows", "the client follows"])
 def test_a_file_that_names_an_encoding_is_read_as_it_lies(lab: Lab, redirects: bool) -> None:
     lab.stack.set_browse_redirects(redirects)
@@ -354,6 +356,7 @@ def test_packages_are_listed_with_totals_by_one_request(lab: Lab) -> None:
     assert rest["page"]["next_cursor"] is None
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("narrowed", "expected"),
     [
@@ -374,6 +377,7 @@ def test_a_listing_is_narrowed_as_anywhere(lab: Lab, narrowed: dict[str, str], e
     assert bool(found.get("warnings")) == (not expected)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("tool", "arguments", "code", "said"),
     [

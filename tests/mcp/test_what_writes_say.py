@@ -10,6 +10,7 @@ from serving import Connect, Place, failure, result
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.sampled(1)
 async def test_a_revision_notes_who_wrote_it_where_the_call_or_the_settings_ask_for_it(
     connect: Connect, place: Place
 ) -> None:
@@ -31,6 +32,7 @@ async def test_a_revision_notes_who_wrote_it_where_the_call_or_the_settings_ask_
     assert noted["agent_context"]["quilt"]["client"] == "quilt-mcp"
 
 
+@pytest.mark.sampled(1)
 async def test_package_metadata_comes_from_a_file_of_the_package(connect: Connect, place: Place) -> None:
     sheet = {"path": "sheet.json", "text": json.dumps({"instrument": "confocal"})}
     async with connect("--allow-write") as client:
@@ -44,6 +46,7 @@ async def test_package_metadata_comes_from_a_file_of_the_package(connect: Connec
     assert whole["data"]["packages"][0]["metadata"] == {"instrument": "confocal"}
 
 
+@pytest.mark.sampled(1)
 async def test_case_W7_a_package_of_nothing_is_made_only_where_that_is_meant(connect: Connect) -> None:
     async with connect("--allow-write") as client:
         error = await failure(client, "package_create", package="of/nothing")
@@ -52,6 +55,7 @@ async def test_case_W7_a_package_of_nothing_is_made_only_where_that_is_meant(con
         assert made["data"]["totals"] == {"entries": 0, "bytes": 0}
 
 
+@pytest.mark.sampled(1)
 async def test_a_registry_tells_its_workflows_and_a_plan_all_that_they_have_against_it(
     connect: Connect, place: Place
 ) -> None:
@@ -92,6 +96,7 @@ async def test_a_registry_tells_its_workflows_and_a_plan_all_that_they_have_agai
         assert none["data"]["workflows"] == [] and none["warnings"][0].startswith("no_workflows: ")
 
 
+@pytest.mark.sampled(1)
 async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> None:
     async with connect("--allow-write") as client:
         fresh = {"files": [{"path": "a", "text": "a"}], "metadata": {}, "overwrite": True}
@@ -106,6 +111,7 @@ async def test_a_merged_patch_tells_what_changed_meanwhile(connect: Connect) -> 
     assert told["messages"] == ["theirs"]
 
 
+@pytest.mark.sampled(1)
 async def test_a_log_names_the_latest_at_its_top_and_where_a_file_came_from(connect: Connect) -> None:
     async with connect("--allow-write") as client:
         fresh = {"files": [{"path": "old.txt", "text": "a"}], "overwrite": True}
@@ -124,6 +130,7 @@ async def test_a_log_names_the_latest_at_its_top_and_where_a_file_came_from(conn
     assert "latest" not in short["revisions"][0]
 
 
+@pytest.mark.sampled(1)
 async def test_a_plan_tells_in_json_what_changes_in_metadata_within_bounds(connect: Connect) -> None:
     async with connect("--allow-write") as client:
         files = [{"path": f"{name}.csv", "text": name, "metadata": {"unit": "kg"}} for name in "abc"]
@@ -156,6 +163,7 @@ async def test_a_plan_tells_in_json_what_changes_in_metadata_within_bounds(conne
     assert [one for one in again["warnings"] if one.startswith("nothing_changed: ")]
 
 
+@pytest.mark.sampled(1)
 async def test_a_plan_of_an_installation_lists_files_and_what_stays_behind(
     connect: Connect, place: Place
 ) -> None:
@@ -178,6 +186,7 @@ async def test_a_plan_of_an_installation_lists_files_and_what_stays_behind(
     assert told.startswith("left_behind: 1 file ") and told.endswith("old.txt.")
 
 
+@pytest.mark.sampled(1)
 async def test_a_verification_lists_some_of_many_problems_and_counts_all(
     connect: Connect, place: Place
 ) -> None:
@@ -191,6 +200,7 @@ async def test_a_verification_lists_some_of_many_problems_and_counts_all(
     assert any(one.startswith("cut: ") for one in done["warnings"])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("empty", ["to", "to_registry"])
 async def test_an_empty_name_to_copy_to_is_no_rollback(connect: Connect, place: Place, empty: str) -> None:
     """A variable that a client left unset made an old revision the latest again."""

@@ -17,9 +17,14 @@ from quilt_mcp.preview.decode.process import serve
 
 ROOT = Path(__file__).parents[2]
 TRY = """
-import ctypes, json, os, socket, sys, threading
+import ctypes, fcntl, json, os, resource, signal, socket, sys, threading
+tkill, tgkill, ioctl = (200, 234, 16) if os.uname().machine == "x86_64" else (130, 131, 29)
+system = ctypes.CDLL(None, use_errno=True).syscall
 def refuse():
     raise PermissionError(ctypes.get_errno(), "refused")
+def refused(answer):
+    if answer:
+        raise OSError(ctypes.get_errno(), "refused")
 def tries():
     for name, attempt in {
         "socket": lambda: socket.socket(),
@@ -29,6 +34,17 @@ def tries():
         "fork": lambda: os.fork() or os._exit(0),
         "signal": lambda: os.kill(os.getppid(), 0),
         "memory": lambda: bytearray(3 << 30),
+        "a thread's signal": lambda: refused(system(tgkill, os.getppid(), os.getppid(), 0)),
+        "a thread's signal by itself": lambda: refused(system(tkill, os.getppid(), 0)),
+        "limits": lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CORE),
+        "priority": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+        "processors": lambda: os.sched_setaffinity(os.getppid(), {0}),
+        "owner": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+        "owner of a socket": lambda: refused(system(ioctl, 0, 0x8901, 0)),
+        "own signal": lambda: signal.pthread_kill(threading.get_ident(), 0),
+        "own limits": lambda: resource.prlimit(os.getpid(), resource.RLIMIT_CORE),
+        "own limits by zero": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        "own flags": lambda: fcntl.fcntl(0, fcntl.F_GETFL),
         "namespace": lambda: ctypes.CDLL(None, use_errno=True).unshare(0x10000000) and refuse(),
         "files": lambda: [open(os.devnull) for _ in range(80)],
     }.items():
@@ -67,6 +83,17 @@ def test_network_processes_memory_and_files_are_refused(tmp_path: Path) -> None:
         "fork": "PermissionError",
         "signal": "PermissionError",
         "memory": "MemoryError",
+        "a thread's signal": "PermissionError",
+        "a thread's signal by itself": "PermissionError",
+        "limits": "PermissionError",
+        "priority": "PermissionError",
+        "processors": "PermissionError",
+        "owner": "PermissionError",
+        "owner of a socket": "PermissionError",
+        "own signal": "done",
+        "own limits": "done",
+        "own limits by zero": "done",
+        "own flags": "done",
         "namespace": "PermissionError",
         "files": "OSError",
         "in a thread": "PermissionError",
@@ -125,11 +152,15 @@ def test_home_and_parent_are_out_of_reach(tmp_path: Path) -> None:
 @pytest.mark.parametrize("refused", [(1, 2, 3), tuple(range(13))])
 def test_the_filter_answers_each_call_as_it_should(refused: tuple[int, ...]) -> None:
     """Run as the kernel runs it."""
-    program = seccomp.filter_program(7, 56, refused)
+    arguments = (
+        seccomp._Argument(150, 0, only=(0, 77)),
+        seccomp._Argument(151, 1, never=(8, 15)),
+    )
+    program = seccomp.filter_program(7, 56, refused, arguments)
     lines = [struct.unpack("=HBBI", program[at : at + 8]) for at in range(0, len(program), 8)]
 
-    def answer(number: int, architecture: int = 7, flags: int = 0) -> int:
-        words, value, at = {0: number, 4: architecture, 16: flags}, 0, 0
+    def answer(number: int, architecture: int = 7, flags: int = 0, second: int = 0) -> int:
+        words, value, at = {0: number, 4: architecture, 16: flags, 24: second}, 0, 0
         while True:
             code, yes, no, operand = lines[at]
             if code == 0x06:
@@ -144,6 +175,8 @@ def test_the_filter_answers_each_call_as_it_should(refused: tuple[int, ...]) -> 
     assert {answer(number) for number in refused} == {refuse}
     assert (answer(200), answer(435), answer(1, architecture=8)) == (allow, unknown, kill)
     assert (answer(56), answer(56, flags=0x10000 | 0xF), answer(0x40000001)) == (refuse, allow, refuse)
+    assert [answer(150, flags=one) for one in (0, 77, 78)] == [allow, allow, refuse]
+    assert [answer(151, second=one) for one in (8, 15, 16)] == [refuse, refuse, allow]
 
 
 def test_a_conversation_is_a_question_ranges_and_an_answer() -> None:

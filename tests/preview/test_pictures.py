@@ -50,6 +50,7 @@ def test_a_small_picture_is_shown_as_it_is(kind: str) -> None:
     assert (found["facts"]["width"], found["facts"]["height"], found["notes"]) == (40, 30, [])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "CMYK", "1", "I;16"])
 def test_a_large_picture_is_scaled_into_the_budget_and_said_so(mode: str) -> None:
     image = noise(2_000, 1_500).convert("L" if mode == "I;16" else mode)

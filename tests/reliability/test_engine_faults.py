@@ -199,6 +199,7 @@ async def rival_patch(root: Path) -> str:
     return (await ops.patch(PatchRequest(package(ops), files=(InlineFile("theirs", b"t"),)))).top_hash
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_rival_between_any_two_calls_is_built_on_or_told_of_and_never_overwritten(
     act: str, tmp_path: Path
@@ -219,6 +220,7 @@ def _registry_of(commit: Commit) -> Path:
 # -- C4 and C8 --
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.TWICE])
 @pytest.mark.parametrize("act", ACTS)
 async def test_an_answer_lost_at_any_pointer_or_manifest_write_is_success_once(
@@ -249,6 +251,7 @@ async def test_an_answer_lost_at_any_pointer_or_manifest_write_is_success_once(
         registry_checks.check(here / "registry")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE])
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_failure_at_any_call_is_a_typed_error_or_success_and_run_again_it_is_one_line_of_log(
@@ -278,6 +281,7 @@ async def test_a_failure_at_any_call_is_a_typed_error_or_success_and_run_again_i
     assert failed
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", [Fault.FAIL, Fault.LOSE, Fault.TWICE])
 async def test_a_failure_at_any_call_of_a_rollback_is_a_typed_error_or_success_and_adds_no_line_of_log(
     fault: Fault, tmp_path: Path

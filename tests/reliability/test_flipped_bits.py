@@ -73,6 +73,7 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("hash_type", ["SHA256", "sha2-256-chunked", "CRC64NVME"])
 async def test_any_flipped_bit_of_an_object_is_found_by_reading_and_by_verify(
     hash_type: str, kept: Keeper
@@ -93,6 +94,7 @@ async def test_any_flipped_bit_of_an_object_is_found_by_reading_and_by_verify(
     assert (await ops.read(package)).verified
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "step",
     [pytest.param(11, id="every eleventh bit"), pytest.param(1, id="every bit", marks=pytest.mark.nightly)],
@@ -131,6 +133,7 @@ async def test_any_flipped_bit_of_a_manifest_is_found_by_verify_or_changes_nothi
     assert (await ops.verify(package)).ok
 
 
+@pytest.mark.sampled(1)
 async def test_a_manifest_cut_short_anywhere_is_refused_or_told(kept: Keeper) -> None:
     package, manifest = await created(kept, "sha2-256-chunked")
     content = kept.get(manifest)

@@ -37,6 +37,7 @@ def roots(base: Path, act: str) -> list[Path]:
     return [base / name for name, _ in lines]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("act", ACTS)
 def test_killed_at_any_storage_call_the_registry_reads_and_the_call_run_again_completes(
     act: str, tmp_path: Path

@@ -568,6 +568,7 @@ def test_lines_that_can_no_longer_be_read_are_a_typed_error(tmp_path: Path, stor
         assert str(tmp_path / "cache") in caught.value.message and "may be deleted" in caught.value.next_step
 
 
+@pytest.mark.nightly
 def test_a_large_manifest_is_cancelled_between_two_blocks(tmp_path: Path, store: LocalStore) -> None:
     top_hash = put(store, manifest_bytes(300_000))
 

@@ -186,6 +186,7 @@ async def test_a_name_that_leads_out_is_refused_by_every_verb_of_the_store(world
     assert below(world.root) == before
 
 
+@pytest.mark.sampled(54)
 @pytest.mark.anyio
 @pytest.mark.parametrize("key", ODD_BUT_PLAIN, ids=ascii)
 async def test_an_odd_name_is_one_file_below_the_root_spelled_exactly_so(world: World, key: str) -> None:

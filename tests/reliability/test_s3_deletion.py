@@ -48,6 +48,7 @@ def bucket(request: pytest.FixtureRequest, moto: S3Access, s3: S3Access, tmp_pat
         yield Bucket(s3, moto, registry, tmp_path)
 
 
+@pytest.mark.sampled(1)
 async def test_a_push_between_the_check_and_the_deletion_is_kept(bucket: Bucket, moto_proxy: Proxy) -> None:
     """The condition is the server's: there is no moment between."""
     made = [await bucket.push(bucket.ops, content) for content in (b"1", b"2")]

@@ -105,6 +105,7 @@ async def test_a_lost_answer_to_any_write_is_told_as_success_exactly_once(
     assert number > 6
 
 
+@pytest.mark.nightly
 @pytest.mark.anyio
 @ALL_KINDS
 async def test_a_server_that_fails_for_good_from_any_write_on_leaves_the_old_revision_or_the_new(
@@ -204,6 +205,7 @@ result = package.push("a/b", registry=arguments["registry"], force=True, message
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_quilt3_pushing_at_the_same_time_is_detected(

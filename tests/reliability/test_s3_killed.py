@@ -67,14 +67,16 @@ def data_keys(registry: S3Registry) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "step"),
     [
-        pytest.param(b"in one piece", id="small files"),
-        pytest.param(LARGE, id="a file in parts", marks=[pytest.mark.nightly, pytest.mark.timeout(1800)]),
+        pytest.param(b"in one piece", 3, id="every third request"),
+        pytest.param(b"in one piece", 1, id="every request", marks=pytest.mark.nightly),
+        pytest.param(LARGE, 1, id="a file in parts", marks=[pytest.mark.nightly, pytest.mark.timeout(1800)]),
     ],
 )
 def test_killed_at_any_request_the_registry_reads_and_the_push_run_again_completes_it(
     content: bytes,
+    step: int,
     moto: S3Access,
     s3: S3Access,
     moto_proxy: Proxy,
@@ -104,6 +106,6 @@ def test_killed_at_any_request_the_registry_reads_and_the_push_run_again_complet
             spared += len(arrived) if sent else 0
             assert registry.files(done) == {**SECOND, "folder/large": content}
             assert len(registry.uploads()) <= 1, "a killed process can abort nothing; lifecycle rules do"
-        number += 1
+        number += step
     assert number > 15, "a push takes more requests than that"
     assert spared

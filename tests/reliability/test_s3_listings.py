@@ -51,6 +51,7 @@ async def listed(ops: IamOps, location: str, limit: int) -> list[str]:
             return found
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("empty_every", [0, 1, 2, 3])
 @pytest.mark.parametrize("size", [1, 2, 1000])
 async def test_every_key_is_found_whatever_the_pages(
@@ -88,6 +89,7 @@ NO_LISTING = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", NO_LISTING)
 async def test_a_listing_that_does_not_get_on_is_an_error(
     case: str, odd: OddS3, ops: IamOps, monkeypatch: pytest.MonkeyPatch

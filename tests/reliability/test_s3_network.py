@@ -79,6 +79,7 @@ MISLEADING = {
 """What obstore would act on by itself."""
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("region", [None, "eu-central-1", "ap-southeast-2"])
 async def test_on_aws_itself_each_bucket_is_asked_in_its_own_region_and_nothing_else_is_asked(
     region: str | None, opener: Opener, front: AwsFront, moto: Server
@@ -139,6 +140,7 @@ UNREACHABLE: dict[str, tuple[dict[str, str], str, str]] = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("case", UNREACHABLE)
 async def test_a_server_out_of_reach_is_told_as_that(case: str, opener: Opener) -> None:
     variables, what, next_step = UNREACHABLE[case]
@@ -195,6 +197,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     page.server.server_close()
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "page",
     [

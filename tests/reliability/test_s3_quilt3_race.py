@@ -225,6 +225,7 @@ def _is_latest(exchange: Exchange) -> bool:
     return exchange.call.key.endswith("/latest")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("writers", "pushes", "quilt3s"),
     [

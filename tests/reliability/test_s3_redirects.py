@@ -77,6 +77,7 @@ ACTS: dict[str, Callable[[S3Store], Awaitable[object]]] = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # urllib3 drops a connection at a 303

@@ -512,6 +512,7 @@ async def test_a_text_is_no_file_because_nobody_may_look_for_the_package(
 # -- how often --
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", [faults.SLOW_DOWN, TOO_MANY], ids=["503", "429"])
 async def test_throttling_that_passes_is_not_noticed(
     fault: Answer, opener: Opener, moto_proxy: Proxy
@@ -526,6 +527,7 @@ async def test_throttling_that_passes_is_not_noticed(
     assert tools.registry.files(top_hash)["large"] == LARGE
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", [faults.SLOW_DOWN, TOO_MANY], ids=["503", "429"])
 async def test_throttling_that_stays_is_told_as_that_and_publishes_nothing(
     fault: Answer, opener: Opener, moto_proxy: Proxy

@@ -122,6 +122,7 @@ def writes(ops: IamOps, bucket: str, root: Path) -> dict[str, Callable[[], Await
     }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("fault", [NeverAnswer(), Stall()], ids=["never answers", "stalls"])
 async def test_case_E6_a_silent_server_is_given_up_within_a_minute_and_told_as_silent(
@@ -149,6 +150,7 @@ async def test_case_E6_a_silent_server_is_given_up_within_a_minute_and_told_as_s
                 group.start_soon(given_up, name, call)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     ("operation", "call"),
@@ -215,6 +217,7 @@ async def test_whoever_is_cancelled_while_a_server_is_silent_ends_within_two_sec
         assert not raised
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 async def test_a_cancelled_upload_ends_within_two_seconds_and_is_aborted_when_the_server_is_back(
     operation: str, bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path

@@ -32,6 +32,7 @@ async def whole(ops: object, request: SearchRequest, limit: int) -> tuple[list[H
             return hits, total
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_packages_are_those_that_a_scan_finds_and_pages_add_up(
     library: Library, tmp_path_factory: pytest.TempPathFactory, batch: int
@@ -66,6 +67,7 @@ def _require_order(sort: str, hits: list[Hit], text: str) -> None:
         assert told == sorted(told), text
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_files_are_those_that_a_scan_finds_and_pages_add_up(
     library: Library, tmp_path_factory: pytest.TempPathFactory, batch: int

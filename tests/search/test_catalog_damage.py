@@ -105,6 +105,7 @@ DAMAGE: tuple[Callable[[Path, random.Random], None], ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_damage_to_a_file_changes_no_answer(
     registry: HeldRegistry, place: Path, built: Path, tmp_path: Path, kind: str
@@ -159,6 +160,7 @@ async def test_a_folder_of_a_catalog_that_is_removed_under_a_process_is_made_ane
     await require_right(ops, registry.packages.values(), 2)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -192,6 +194,7 @@ async def test_a_catalog_of_another_version_is_made_anew(
     await require_right(local_ops(place, tmp_path / "cache"), registry.packages.values())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("body", [b"[]", b"3", b"null", b'"x"', b"[" * 100_000, b"\xff", b"{}"])
 async def test_a_catalog_that_is_no_catalog_is_made_anew(
     registry: HeldRegistry, place: Path, tmp_path: Path, built: Path, body: bytes
@@ -216,6 +219,7 @@ async def test_a_catalog_that_another_account_may_write_to_is_not_believed(
     await require_right(local_ops(place, cache), registry.packages.values())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("mode", [0o777, 0o775, "a file"])
 async def test_a_cache_folder_that_others_may_write_to_is_not_used(
     registry: HeldRegistry, place: Path, tmp_path: Path, mode: int | str
@@ -288,6 +292,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "limit",
     [100, 3_000, *(pytest.param(limit, marks=pytest.mark.nightly) for limit in (0, 1_000, 6_000, 20_000))],

@@ -110,6 +110,7 @@ async def test_an_empty_bucket_is_asked_once_in_a_while(
     assert again.total == 0
 
 
+@pytest.mark.nightly
 async def test_pointers_are_listed_a_thousand_keys_a_request(
     bucket: HeldBucket, ops: IamOps, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +194,7 @@ async def test_a_registry_that_may_not_be_listed_is_denied_though_a_catalog_is_t
     await require_right(ops, bucket.packages.values(), 5, 1)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "fault", [ACCESS_DENIED, Answer(403, "InvalidObjectState"), Answer(404, "NoSuchKey")], ids=str
 )
@@ -237,6 +239,7 @@ async def test_lying_and_broken_manifests_are_named_and_the_rest_is_answered(
     await require_right(ops, others, 8, 3)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("body", [b"", b"no hash", b"\xff\xfe", b"0" * 64, b"x" * 100_000])
 async def test_a_pointer_that_points_nowhere_is_named_and_the_rest_is_answered(
     bucket: HeldBucket, ops: IamOps, body: bytes

@@ -138,6 +138,7 @@ async def test_where_nothing_changed_nothing_is_written_though_a_manifest_cannot
     assert (found.total, found.warnings) == (1, ())
 
 
+@pytest.mark.nightly
 async def test_parts_are_merged_when_they_are_many_or_much_of_them_is_dead(
     registry: HeldRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ async def test_a_batch_is_cut_by_bytes_and_packages_and_the_parts_add_up(
     await require_right(local_ops(tmp_path / "registry", tmp_path / "two"), registry.packages.values())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("scope", "sort"), [("packages", "best"), ("packages", "-modified"), ("entries", "path")]
 )
@@ -241,6 +243,7 @@ ODD: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("scope", ["packages", "entries", "objects"])
 @pytest.mark.parametrize("sort", ["name", "-size"])
 async def test_a_forged_or_mangled_cursor_is_refused_and_nothing_worse(

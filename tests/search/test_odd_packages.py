@@ -133,6 +133,7 @@ METADATA: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", METADATA)
 @pytest.mark.parametrize("of", ["package", "file"])
 async def test_metadata_of_any_kind_is_searched_or_its_package_is_named(

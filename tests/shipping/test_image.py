@@ -110,6 +110,7 @@ def test_only_the_cache_can_be_written_to(image: Image) -> None:
         assert (done.returncode == 0) is writable, place
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("given", "missing"),
     [

@@ -37,6 +37,7 @@ ROWS = [list(row) for row in GROWTH]
 # -- files of packages --
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "name", ["growth.csv", "growth.tsv", "growth.csv.gz", "growth.jsonl", "growth.parquet"]
 )
@@ -77,6 +78,7 @@ async def test_sums_are_those_of_pandas(lab_ops: LocalOps, lab: tuple[Path, Any]
     assert values(await ask(lab_ops, query, "lab/growth")) == wanted.values.tolist()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "spelled",
     [
@@ -281,6 +283,7 @@ async def test_more_rows_than_are_kept_are_told(lab_ops: LocalOps) -> None:
     assert found.total == 100_000 and not found.warnings
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("sql", "value"),
     [
@@ -326,6 +329,7 @@ async def test_a_long_text_is_cut_and_told(lab_ops: LocalOps) -> None:
     assert len(found.rows[0][0]) < 2_100 and any("cells_cut" in one for one in found.warnings)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "sql",
     [
@@ -357,6 +361,7 @@ async def test_files_are_found_where_other_letters_stand_before_them(lab_ops: Lo
 # -- what is refused --
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("sql", "error", "said"),
     [
@@ -383,6 +388,12 @@ async def test_files_are_found_where_other_letters_stand_before_them(lab_ops: Lo
         ("DELETE FROM package_entry", SqlRefused, "SELECT"),
         ("SELECT * FROM read_csv('data/growth.csv')", SqlRefused, "files("),
         ("SELECT nosuch(1)", SqlRefused, "nosuch"),
+        ("SELECT TOP 5 * FROM 'data/growth.csv'", InvalidSql, "LIMIT"),
+        ("SELECT * FROM lab/growth/data/growth.csv", InvalidSql, "in quotes"),
+        ("SELECT order FROM 'data/growth.csv'", InvalidSql, "words of SQL"),
+        ("SELECT row, count(*) FROM 'data/growth.csv'", InvalidSql, "GROUP BY ALL"),
+        ("SELECT 1 % 0", InvalidSql, "nullif"),
+        ("SELECT $n", InvalidSql, "in parameters"),
         ("SELECT * FROM main.package_entry", SqlRefused, "schema"),
         ("SHOW TABLES", SqlRefused, "sql_tables"),
         ("SELECT 'x'::INTEGER", InvalidSql, "TRY_CAST"),
@@ -460,6 +471,7 @@ async def test_a_header_is_data(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "query",
     [

@@ -16,6 +16,7 @@ import pytest
 import quilt3
 from sql_lab import GROWTH, build, write_tables
 
+from quilt_mcp.backends.querying.package_tables import COLUMNS
 from quilt_mcp.config import Settings
 from quilt_mcp.session import Session
 
@@ -44,6 +45,7 @@ def call(opened: Session, **arguments: Any) -> dict[str, Any]:
 QUERY = "SELECT row, sum(height) AS height FROM 'lab/growth/data/growth.csv' WHERE plant < $most GROUP BY ALL ORDER BY row"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 @pytest.mark.parametrize("name", ["lab/growth", "lab/new"])
 def test_a_result_becomes_a_file_that_says_where_it_is_from(place: Path, form: str, name: str) -> None:
@@ -126,3 +128,41 @@ def test_a_shell_writes_a_result_as_parquet(place: Path) -> None:
             (150_000, 149_999)
         ]
     assert shell(place, "sql", "SELECT 1", "--parquet", "no/such/folder.parquet").returncode
+
+
+def test_a_shell_replaces_no_file_unless_it_is_told_to(place: Path) -> None:
+    (there := place / "n.parquet").write_text("mine")
+    refused = shell(place, "sql", "SELECT 1 AS n", "--parquet", "n.parquet")
+    assert (refused.returncode, there.read_text()) == (6, "mine"), refused.stderr
+    assert "already_exists" in refused.stderr and "add --overwrite" in refused.stderr.replace("with", "add")
+    done = shell(place, "sql", "SELECT 1 AS n", "--parquet", "n.parquet", "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert there.read_bytes().startswith(b"PAR1")
+    assert [one.name for one in place.iterdir() if one.name.startswith(".quilt-")] == []
+    folder = shell(place, "sql", "SELECT 1 AS n", "--parquet", "files", "--overwrite")
+    assert folder.returncode == 2 and "no file" in folder.stderr
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--limit", "5"],
+        ["--csv"],
+        ["--json"],
+        ["--explain"],
+        ["--engine", "athena"],
+        ["--to", "a/b/x.csv", "-w"],
+    ],
+)
+def test_what_a_file_of_parquet_does_not_go_with_is_told(place: Path, more: list[str]) -> None:
+    done = shell(place, "sql", "SELECT 1 AS n", "--parquet", "n.parquet", *more)
+    assert (done.returncode, done.stdout, (place / "n.parquet").exists()) == (2, "", False), done.stderr
+
+
+def test_help_names_tables_and_what_takes_writing(place: Path) -> None:
+    for verb in ("sql", "tables"):
+        text = shell(place, verb, "--help").stdout
+        for table in COLUMNS:
+            assert table in text, (verb, table)
+    text = " ".join(shell(place, "sql", "--help").stdout.split())
+    assert ".csv (needs -w)." in text and "(needs no -w)" in text and "--overwrite With --parquet" in text

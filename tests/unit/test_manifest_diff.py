@@ -141,6 +141,7 @@ def test_physical_keys_do_not_count_and_other_hash_types_do() -> None:
     assert diff(opened(body), opened(other)).totals.modified == 1
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ["modified", "moved"])
 def test_memory_is_some_bytes_a_change(kind: str) -> None:
     """Review R1: what is kept of a comparison is where the changes stand, not the changes."""

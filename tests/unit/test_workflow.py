@@ -34,6 +34,7 @@ def run(schema: Any, meta: Any, *, entries: tuple[Entry, ...] = (), what: str = 
     )
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("bomb", "why"),
     [

@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 TYPESCRIPT = HERE.parent / "mcp" / "typescript_client.mjs"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 @pytest.mark.parametrize("era", ["modern", "legacy"])
 async def test_the_python_sdk_in_both_eras_as_two_users_at_once(two: Two, served: Company, era: str) -> None:

@@ -256,6 +256,7 @@ def test_what_does_not_end_in_time_is_cancelled_and_says_again(two: Two, tmp_pat
         assert served.process.wait(20) == 143
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -4,7 +4,6 @@ served as another, and what fails says that it may be asked again."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -22,8 +21,8 @@ from nginx import balanced, nginx
 from parts.quilt3_process import Quilt3Server
 
 _OF_WRITER = re.compile(r"(?:^|/)w(\d+)/p\d+/")
-CLIENTS = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
-SECONDS = 40.0 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5.0
+CLIENTS = 50
+SECONDS = 40.0
 PAUSE = 0.2
 """Between two writes of a client, as the machine is to start servers meanwhile."""
 OF_THE_PROXY = {502, 504}
@@ -101,9 +100,10 @@ with ThreadPoolExecutor(4) as threads:
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "killed",
-    [pytest.param(False, id="told to stop"), pytest.param(True, id="killed", marks=pytest.mark.nightly)],
+    [pytest.param(False, id="told to stop"), pytest.param(True, id="killed")],
 )
 def test_a_rolling_restart_loses_no_write_that_was_told(two: Two, tmp_path: Path, killed: bool) -> None:
     outside, *ports = (free_port() for _ in range(4))

@@ -87,6 +87,7 @@ def test_without_the_variables_nothing_of_it_is_imported(two: Two, tmp_path: Pat
             assert "google/_upb" not in maps.read_text(), "what OTLP needs"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("place", ["9464", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999"])
 def test_an_address_that_is_none_is_told_at_the_start(two: Two, tmp_path: Path, place: str) -> None:
     with (

@@ -159,6 +159,7 @@ def test_a_cursor_of_another_user_opens_nothing(two: Two, served: Company) -> No
     assert "error" not in served.call(two.token("ada"), "package_browse", **again)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("layer", ["token", "GraphQL", "credentials", "S3"])
 def test_a_user_who_is_refused_at_a_layer_is_served_by_nobody_elses_keys(
     two: Two, served: Company, layer: str

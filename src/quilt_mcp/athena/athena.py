@@ -133,7 +133,9 @@ class Athena:
             from quilt_mcp.athena.gate import pass_read_only
 
             catalogs = await self._places.catalogs()
-            passed = await in_thread(lambda: pass_read_only(sql, catalogs, parameters))
+            passed = await in_thread(
+                lambda: pass_read_only(sql, catalogs, parameters, bucket=next(iter(buckets), ""))
+            )
             return _Text(passed.sql, self._places.database, is_free=passed.is_free)
         from quilt_mcp.athena.translate import translate
 

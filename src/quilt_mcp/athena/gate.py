@@ -7,7 +7,7 @@ the same quoted texts and names in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
+from quilt_mcp.athena.tabulator import in_its_catalog
 from quilt_mcp.athena.translate import MOST_SENT, literal_of
 from quilt_mcp.athena.words import Word, words_of, written
 from quilt_mcp.errors import InvalidArgument, NotSupported, TooLarge
@@ -112,10 +113,15 @@ class Passed:
 
 
 def pass_read_only(
-    sql: str, catalogs: Sequence[str], parameters: Mapping[str, Any] | Sequence[Any] = ()
+    sql: str,
+    catalogs: Sequence[str],
+    parameters: Mapping[str, Any] | Sequence[Any] = (),
+    *,
+    bucket: str = "",
 ) -> Passed:
     """Raises NotSupported for what is no query that reads, InvalidArgument for what cannot be read, TooLarge. ``catalogs`` are
-    those that may be named; others may be doors to code of somebody else's."""
+    those that may be named; others may be doors to code of somebody else's. ``bucket``: whose Tabulator tables are meant where
+    none is named."""
     if len(sql.encode("utf-8", "replace")) > MOST_SENT:
         raise TooLarge("The query is longer than the 256 KiB that Athena takes.", next_step="Shorten it.")
     words = words_of(sql)
@@ -129,17 +135,17 @@ def pass_read_only(
         )
     words = _with_parameters(words, parameters)
     try:
-        return _pass(words, frozenset(one.lower() for one in catalogs))
+        return _pass(words, frozenset(one.lower() for one in catalogs), bucket)
     except RecursionError:
         raise InvalidArgument("The query is nested too deeply.", next_step="Write it flatter.") from None
 
 
-def _pass(words: list[Word], catalogs: frozenset[str]) -> Passed:
+def _pass(words: list[Word], catalogs: frozenset[str], bucket: str) -> Passed:
     first = words[0].text.upper()
     if first in _DO:
         raise _refused(first, _DO[first])
     if first == "EXPLAIN":
-        return Passed(f"EXPLAIN {written(_explained(words, catalogs))}", is_free=not _analyzes(words))
+        return Passed(f"EXPLAIN {written(_explained(words, catalogs, bucket))}", is_free=not _analyzes(words))
     if first in ("SHOW", "DESCRIBE", "DESC"):
         return _described(words)
     if first not in ("SELECT", "WITH", "VALUES", "("):
@@ -157,6 +163,8 @@ def _pass(words: list[Word], catalogs: frozenset[str]) -> Passed:
     if len(found) != 1 or not isinstance(found[0], _QUERIES):
         raise _refused(first, "is no query that reads")
     _check_words(words, text)
+    if (spelled := in_its_catalog(found[0], text, catalogs, bucket)) != text:
+        return _pass(words_of(spelled), catalogs, bucket)
     _check_tree(found[0], words, catalogs)
     return Passed(text)
 
@@ -171,7 +179,7 @@ def _analyzes(words: list[Word]) -> bool:
     return len(words) > 1 and words[1].text.upper() == "ANALYZE"
 
 
-def _explained(words: list[Word], catalogs: frozenset[str]) -> list[Word]:
+def _explained(words: list[Word], catalogs: frozenset[str], bucket: str) -> list[Word]:
     """What follows EXPLAIN, with its options."""
     at = 1
     if _analyzes(words):
@@ -193,8 +201,8 @@ def _explained(words: list[Word], catalogs: frozenset[str]) -> list[Word]:
     rest = words[at:]
     if not rest or rest[0].text.upper() in ("EXPLAIN", "SHOW", "DESCRIBE", "DESC"):
         raise _refused("EXPLAIN", "of this is no query that reads")
-    _pass(rest, catalogs)
-    return words[1:]
+    first, *others = words_of(_pass(rest, catalogs, bucket).sql)
+    return [*words[1:at], replace(first, spaced=True), *others]
 
 
 def _described(words: list[Word]) -> Passed:

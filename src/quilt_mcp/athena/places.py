@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from quilt_mcp.athena.asking import NO_OUTPUT, Asking
+from quilt_mcp.athena.tabulator import CATALOG
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
 from quilt_mcp.errors import InvalidArgument, Misconfigured, NotFound, PermissionDenied, QuiltError
 
 GLUE: Final = "AwsDataCatalog"
-_TABULATOR: Final = re.compile(r"quilt-.+-tabulator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class Places:
                 names = [str(one["CatalogName"]) async for one in listed]
             except PermissionDenied:
                 names = []
-            found = [one for one in names if _TABULATOR.fullmatch(one)]
+            found = [one for one in names if CATALOG.fullmatch(one)]
             self._catalogs = tuple(dict.fromkeys([self.catalog, GLUE, *found]))
         return self._catalogs
 

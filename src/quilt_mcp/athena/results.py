@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from quilt_mcp.athena.asking import Asking
 from quilt_mcp.domain.sql import SqlColumn
@@ -39,14 +39,13 @@ async def read(
     headings: Sequence[str] = (),
     lists: frozenset[int] = frozenset(),
 ) -> Page:
-    """At most ``limit`` rows, from ``token`` on. Where the first row of all is the header it is no row. A request for each
-    1,000 rows."""
+    """At most ``limit`` rows, from ``token`` on. A header is no row (see ``_header``). A request for each 1,000 rows."""
     rows: list[tuple[Any, ...]] = []
     columns: tuple[SqlColumn, ...] | None = None
-    has_header = execution.get("StatementType") != "DDL"
+    header = _header(execution)
     at_start = token is None
     while columns is None or (len(rows) < limit and token is not None):
-        wanted = min(limit - len(rows) + (at_start and has_header), PAGE)
+        wanted = min(limit - len(rows) + (at_start and header == "first"), PAGE)
         given: dict[str, Any] = {
             "QueryExecutionId": execution["QueryExecutionId"],
             "MaxResults": max(wanted, 1),
@@ -60,7 +59,9 @@ async def read(
         if columns is None:
             columns = tuple(SqlColumn(str(one["Name"]), _type(one)) for one in told)
         found = [_cells(one, len(columns)) for one in answer["ResultSet"].get("Rows", ())]
-        if at_start and has_header and found and found[0] == [one.name for one in columns]:
+        if at_start and (
+            header == "first" or (header == "equal" and found[:1] == [[one.name for one in columns]])
+        ):
             found = found[1:]
         kinds = [_kind(one.type) for one in columns]
         rows += [
@@ -71,6 +72,19 @@ async def read(
     if len(headings) == len(columns):
         columns = tuple(SqlColumn(heading, one.type) for heading, one in zip(headings, columns, strict=True))
     return Page(columns, tuple(rows[:limit]), token)
+
+
+def _header(execution: Mapping[str, Any]) -> Literal["first", "none", "equal"]:
+    """Whether the first row of all is the header, by what was run: of a SELECT it is, of SHOW and DESCRIBE it is not, whatever
+    their first row says. 'equal': where it says the columns' names, as of a plan, no line of which does."""
+    kind, finer = execution.get("StatementType"), execution.get("SubstatementType")
+    if (
+        finer == "EXPLAIN"
+        or str(execution.get("Query", "")).lstrip()[:7].upper() == "EXPLAIN"
+        or kind is None
+    ):
+        return "equal"
+    return "first" if kind == "DML" else "none"
 
 
 def _type(column: Mapping[str, Any]) -> str:

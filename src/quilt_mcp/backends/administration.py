@@ -98,6 +98,11 @@ def of_tables(stack: Stack, bounds: Bounds) -> Administration:
     return Administration({"table": Tables(stack.graph)}, bounds)
 
 
+def declared_tables(stack: Stack, bucket: str) -> Mapping[str, str]:
+    """Configurations of the Tabulator tables of a bucket, by name. Blocks. Raises RegistryNotFound."""
+    return {str(one["name"]): str(one["config"]) for one in Tables(stack.graph).rows({"bucket": bucket})}
+
+
 def _vault(local: LocalStores, path: str) -> SecretFile:
     place = local.new_secret(path)
     if ".quilt" in PurePath(place.path).parts:

@@ -24,6 +24,7 @@ from quilt_mcp.backends.objects import (
 from quilt_mcp.backends.options import Options
 from quilt_mcp.backends.publications import Publications
 from quilt_mcp.backends.querying.late import LateSql
+from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.address import PackageUri, parse_folder, parse_registry
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
@@ -128,6 +129,7 @@ class DirectOps(LinkOps):
             self._manifests.private,
             self._manifests.bound,
             options.owner,
+            TabulatorConfigs(options.tabulator),
         )
         self.sql: SupportsSql = self.queries
         self.publications: SupportsPublishing | None = None

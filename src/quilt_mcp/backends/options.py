@@ -40,6 +40,8 @@ class Options:
     is_shared: bool = False
     shelf: Shelf | None = None
     athena: AthenaSettings = field(default_factory=AthenaSettings)
+    tabulator: Path | None = None
+    """The folder of Tabulator's tables."""
     owner: str = ""
     """Tells whose rights what is kept was read with."""
     stat_seconds: float = 0.0
@@ -65,6 +67,7 @@ class Options:
                 settings.athena_catalog,
                 settings.athena_output,
             ),
+            tabulator=settings.tabulator,
             local_registry=None if settings.serves_many else quilt3_local_registry(),
             closed=(settings.cache_folder(), *credential_files()),
         )

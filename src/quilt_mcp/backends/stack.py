@@ -12,7 +12,13 @@ from urllib.parse import quote
 import anyio
 
 from quilt_mcp.auth.identity import S3Access
-from quilt_mcp.backends.administration import Bounds, of_administrators, of_own_keys, of_tables
+from quilt_mcp.backends.administration import (
+    Bounds,
+    declared_tables,
+    of_administrators,
+    of_own_keys,
+    of_tables,
+)
 from quilt_mcp.backends.direct import DirectOps
 from quilt_mcp.backends.iam import IamOps
 from quilt_mcp.backends.objects import checked_limit
@@ -59,6 +65,7 @@ class OfStack(DirectOps):
         own = self.catalogs if self.keeps_catalogs and not options.through_stack else None
         self.search = _Search(StackSearch(stack.graph, self._shown, allowed), own)
         self.restores = Restores(self.locate, self._require_writes, stack.restore)
+        self.queries.tabulator.told = partial(declared_tables, stack)
         self._learning = anyio.Lock()
         self._not_told: tuple[float, tuple[str, ...]] | None = None
 

@@ -32,8 +32,12 @@ def run_call(settings: Settings, arguments: argparse.Namespace) -> int:
 async def _call(settings: Settings, tool: str, values: dict[str, Any]) -> Reply:
     from quilt_mcp.cli.progress import terminal_progress
 
-    async with terminal_progress() as progress:
-        return await Session(settings).call(tool, values, progress, asker=Asker("command"))
+    session = Session(settings)
+    try:
+        async with terminal_progress() as progress:
+            return await session.call(tool, values, progress, asker=Asker("command"))
+    finally:
+        await session.close()
 
 
 def show(reply: Reply, *, as_json: bool) -> int:

@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, cast
@@ -32,6 +31,7 @@ from quilt_mcp.errors import (
     TooCostly,
     Undecodable,
 )
+from quilt_mcp.lockdown.folder import own_folder
 from quilt_mcp.preview.source import MOST_AT_ONCE, Source
 from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.workers import places_of
@@ -66,7 +66,7 @@ async def ask(source: Source, question: str, seconds: float = SECONDS, **given: 
 
 
 async def _ask(source: Source, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="quilt-mcp-", ignore_cleanup_errors=True) as folder:
+    with own_folder() as folder:
         process = await anyio.open_process(
             [sys.executable, "-I", "-S", "-B", "-c", _START, *_paths()],
             stdin=subprocess.PIPE,

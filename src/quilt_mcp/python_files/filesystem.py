@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -20,6 +19,7 @@ from quilt_mcp.python_files.listing import Listing
 from quilt_mcp.python_files.read_only import refuse
 from quilt_mcp.python_files.spelling import FILE, S3
 from quilt_mcp.python_files.told import as_os_error
+from quilt_mcp.storage.local.beside import make_beside, put_beside
 
 _BLOCK: Final = 8 << 20
 _callbacks: Any = import_module("fsspec.callbacks")
@@ -117,14 +117,12 @@ class PackageFiles(Listing):
         if self.isdir(rpath):
             os.makedirs(lpath, exist_ok=True)
             return
-        folder = os.path.dirname(os.path.abspath(lpath))
-        os.makedirs(folder, exist_ok=True)
-        descriptor, made = tempfile.mkstemp(prefix=".quilt-", dir=folder)
+        os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
+        descriptor, made = make_beside(lpath)
         try:
             with open(descriptor, "wb") as file:
                 self._pour(rpath, file.write, callback)
-            os.chmod(made, 0o666 & ~_umask())
-            os.replace(made, lpath)
+            put_beside(made, lpath, replace=True)
         except BaseException:
             with suppress(OSError):
                 os.unlink(made)
@@ -172,9 +170,3 @@ def _as_many(given: Any, count: int) -> list[int | None]:
     if len(many) != count:
         raise ValueError(f"{count} paths, and {len(many)} starts or ends.")
     return many
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

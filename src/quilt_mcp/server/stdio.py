@@ -35,9 +35,11 @@ _LOOK_EVERY: Final = 0.05
 
 async def serve_stdio(settings: Settings) -> None:
     """Returns when the client's input has ended and its requests are answered, or nobody reads the answers any more."""
-    await _Conversation(Wire(*claim_standard_streams())).run(
-        build(Session(settings), lambda _: Asker("stdio"))
-    )
+    session = Session(settings)
+    try:
+        await _Conversation(Wire(*claim_standard_streams())).run(build(session, lambda _: Asker("stdio")))
+    finally:
+        await session.close()
 
 
 class _Conversation:

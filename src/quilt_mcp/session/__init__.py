@@ -37,6 +37,7 @@ logger = logging.getLogger("quilt_mcp")
 
 LISTING_SECONDS = 5.0
 """How long a listing of tools waits for a backend that may have more of them."""
+CLOSING_SECONDS = 5.0
 _ROLES_NAMED = 5
 OpenBackend = Callable[[Identity, Settings], QuiltOps]
 
@@ -99,6 +100,12 @@ class Session:
         # Of the request alone: nothing is read or asked for it, so it stays what it is.
         found = self._identities.get(asker)
         return found or self._identities.set(asker, self.identity(asker))
+
+    async def close(self) -> None:
+        """Ends what waits for the next call, when there is none any more. Bounded in time, also where this is cancelled."""
+        with anyio.move_on_after(CLOSING_SECONDS, shield=True):
+            for one in self.pool.opened():
+                await one.sql.close()
 
     def forget(self, digest: str) -> None:
         """What is held of a token, by its hash: it ended, or its user's role changed."""

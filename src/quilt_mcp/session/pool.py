@@ -49,6 +49,9 @@ class Pool:
             self._opened[key] = (self._clock(), found)
         return found
 
+    def opened(self) -> list[QuiltOps]:
+        return [one for _, one in self._opened.values()]
+
     def begin(self, key: Key) -> None:
         """Before a backend is opened."""
         self._opening.add(key)

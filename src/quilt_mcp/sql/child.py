@@ -7,7 +7,7 @@ is killed when its time is over, or the caller is cancelled.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import re
@@ -15,29 +15,33 @@ import secrets
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
 
 import anyio
 from anyio import to_thread
 
 from quilt_mcp.errors import QuiltError
+from quilt_mcp.lockdown.folder import make_folder
 from quilt_mcp.sql import faults
-from quilt_mcp.storage.errors import typed_errors
+from quilt_mcp.sql.declared import Declared
+from quilt_mcp.sql.query_file import QueryFile
+from quilt_mcp.sql.ranges import Ranges, send
+from quilt_mcp.sql.result_file import open_result
+from quilt_mcp.storage.errors import storage_error, typed_errors
+from quilt_mcp.storage.workers import first_failure
 
 CHANNELS: Final = 4
 """Ranges that are on their way at once."""
 MOST_ANSWER: Final = 24 << 20
-IDLE_SECONDS: Final = 120.0
-"""A child that nobody asks for so long ends."""
+_ALONE_SECONDS: Final = 180.0
+"""A child that nobody asks for so long ends by itself; who started it ends it sooner (see ``spare``)."""
 START_SECONDS: Final = 30.0
 TOO_MUCH: Final = 77
 """The status by which a child says that it held too much memory (see ``inside.watch``)."""
@@ -45,17 +49,16 @@ GRACE_SECONDS: Final = 0.5
 """What a query has after its time before it is killed."""
 _LEAST_SECONDS: Final = 0.2
 _AT_ONCE: Final = 200
-_ASKED: Final = struct.Struct("<IQQ")
-_GIVEN: Final = struct.Struct("<q")
+_TURN_SECONDS: Final = 0.02
+_OUT_OF_STEP: Final = ("died", "open_files")
+"""Faults after which the child may hold files of this query that it did not take."""
 _MARK: Final = secrets.token_hex(8)
 """Nobody else's text holds it."""
 _PLACE: Final = re.compile(f"{_MARK}<([0-9]+)>")
-_MOST_RANGE: Final = 256 << 20
 _START: Final = (
     "import sys; given = sys.argv.pop(1); sys.path[:] = sys.argv[1:]; sys.argv[1:] = [given]; "
     "from quilt_mcp.sql.inside.process import main; main()"
 )
-Fetch = Callable[[int, int], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +70,26 @@ class Layers:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryFile:
-    """A file of a query: a descriptor opened for reading, which stays the caller's, or ranges by ``fetch`` (offset and length
-    inside the file, all of one version). ``name`` has the ending by which it is unpacked."""
-
-    name: str
-    size: int
-    descriptor: int | None = None
-    fetch: Fetch | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class View:
-    """In ``sql`` ``place(number)`` stands for a file's address. ``is_delimited``: the delimiter is looked for, and one
-    column that holds delimiters is a file that has none."""
+    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where they are CSV and
+    may have lines that differ."""
 
     name: str
     sql: str
-    is_delimited: bool = False
+    each: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredView:
+    """``path``: catalog, schema where there is one, and name."""
+
+    path: tuple[str, ...]
+    declared: Declared
 
 
 class Child:
-    """``layers``: which hold it, as it says itself, when it is ready. It is killed when this object goes."""
+    """``layers``: which hold it, as it says itself, when it is ready. ``is_spent``: it did not answer what it was asked, so that
+    what it says later belongs to nothing, and it is asked nothing more. It is killed when this object goes."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket.socket]
@@ -99,6 +100,8 @@ class Child:
         self._control, self._hands, *self._channels = sockets
         self._received = bytearray()
         self._parsed = 0.0
+        self._asked = 0
+        self.is_spent = False
         self._end = weakref.finalize(self, _end, process, folder, sockets)
 
     @property
@@ -106,43 +109,45 @@ class Child:
         return self._process.poll() is None
 
     @property
-    def result(self) -> Path:
-        return Path(self._folder) / "result.parquet"
+    def is_usable(self) -> bool:
+        return self.is_alive and not self.is_spent
+
+    def open_result(self) -> int:
+        """What the last run wrote. Blocks. The caller closes it. Raises Undecodable."""
+        return open_result(self._folder)
 
     @classmethod
     def start(cls, layers: Layers) -> Child:
-        """Blocks for some milliseconds, not until it is ready. Raises StorageUnavailable where there is no temporary folder."""
-        with typed_errors("The system's folder for temporary files", tempfile.gettempdir()):
-            folder = tempfile.mkdtemp(prefix="quilt-mcp-")
-        pairs = [socket.socketpair() for _ in range(CHANNELS + 2)]
-        ours, theirs = [one for one, _ in pairs], [other for _, other in pairs]
-        given = {
-            "sockets": [one.fileno() for one in theirs],
-            "settings": layers.settings,
-            "kernel": layers.kernel,
-            "idle": IDLE_SECONDS,
-        }
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _START, json.dumps(given), *_paths()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={"HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
-                cwd=folder,
-                start_new_session=True,
-                pass_fds=[one.fileno() for one in theirs],
-            )
-        except BaseException:
-            for one in ours:
-                one.close()
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        finally:
-            for one in theirs:
-                one.close()
-        for one in ours:
-            one.setblocking(False)
+        """Blocks for some milliseconds, not until it is ready. Raises StorageUnavailable where there is no temporary folder, or
+        too many files are open."""
+        with ExitStack() as made, ExitStack() as handed:
+            with typed_errors("The system's folder for temporary files", tempfile.gettempdir()):
+                folder = make_folder()
+            made.callback(shutil.rmtree, folder, ignore_errors=True)
+            with typed_errors("A process for the query", folder):
+                ours, theirs = list[socket.socket](), list[socket.socket]()
+                for _ in range(CHANNELS + 2):
+                    own, other = socket.socketpair()
+                    ours.append(made.enter_context(own))
+                    theirs.append(handed.enter_context(other))
+                    own.setblocking(False)
+                given = {
+                    "sockets": [one.fileno() for one in theirs],
+                    "settings": layers.settings,
+                    "kernel": layers.kernel,
+                    "idle": _ALONE_SECONDS,
+                }
+                process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-B", "-c", _START, json.dumps(given), *_paths()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env={"HOME": folder, "TMPDIR": folder, "LANG": "C.UTF-8"},
+                    cwd=folder,
+                    start_new_session=True,
+                    pass_fds=[one.fileno() for one in theirs],
+                )
+            made.pop_all()
         return cls(process, folder, ours)
 
     async def ready(self) -> None:
@@ -152,6 +157,7 @@ class Child:
             found = await self._message()
         answer = None if found is None else found.get("answer")
         if not isinstance(answer, dict):
+            self.is_spent = True
             raise faults.died()
         self.layers = cast("dict[str, bool]", cast("dict[str, Any]", answer)["layers"])
 
@@ -167,7 +173,7 @@ class Child:
         self,
         what: str,
         files: Sequence[QueryFile],
-        views: Sequence[View],
+        views: Sequence[View | DeclaredView],
         seconds: float,
         sql: str = "",
         **given: Any,
@@ -181,23 +187,30 @@ class Child:
             "most": None, "is_bounded": False,
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
             "views": [
-                {"name": one.name, "sql": placed(one.sql, addresses), "is_delimited": one.is_delimited} for one in views
+                {
+                    "name": one.name, "sql": placed(one.sql, addresses),
+                    "each": [placed(each, addresses) for each in one.each],
+                }
+                for one in views if isinstance(one, View)
+            ],
+            "declared": [
+                {"path": one.path, "declared": asdict(one.declared)} for one in views if isinstance(one, DeclaredView)
             ],
             **given,
         }  # fmt: skip
         descriptors = [file.descriptor for file in files if file.descriptor is not None]
-        failures: list[QuiltError] = []
+        ranges = Ranges(self._asked + 1, files)
         found: dict[str, Any] = {}
-        async with anyio.create_task_group() as serving:
-            for channel in self._channels:
-                serving.start_soon(self._serve, channel, files, failures)
-            try:
+        try:
+            async with anyio.create_task_group() as serving:
+                for channel in self._channels:
+                    serving.start_soon(ranges.serve, channel)
                 found = await self._ask(request, sql, seconds, descriptors)
-            except QuiltError as error:
-                failures.append(error)  # behind that of a range, which it comes from
-            serving.cancel_scope.cancel()
-        if failures:
-            raise failures[0]
+                serving.cancel_scope.cancel()
+        except BaseExceptionGroup as failures:
+            raise first_failure(failures) from None
+        finally:
+            self.is_spent = self.is_spent or ranges.is_at_work
         return found
 
     async def end(self) -> None:
@@ -212,27 +225,30 @@ class Child:
     async def _ask(
         self, request: Mapping[str, Any], sql: str, seconds: float, descriptors: Sequence[int] = ()
     ) -> dict[str, Any]:
+        """Each question has a number, which its answer carries."""
+        if self.is_spent:
+            raise faults.died()
+        self.is_spent = True
+        self._asked += 1
         found: dict[str, Any] | None = None
         with anyio.move_on_after(seconds + GRACE_SECONDS) as clock:
-            with suppress(OSError):
-                await _send(self._control, json.dumps(request).encode() + b"\n")
+            with suppress(EOFError):
+                await send(self._control, json.dumps({**request, "id": self._asked}).encode() + b"\n")
                 await self._hand_over(descriptors)
             found = await self._message()
         if clock.cancelled_caught:
             raise faults.too_long(seconds)
-        if found is None:
+        if found is None or found.get("id") != self._asked:
             raise await self._death(seconds)
         if isinstance(fault := found.get("fault"), dict):
             told = cast("dict[str, Any]", fault)
             details = cast("dict[str, Any]", told["details"]) if isinstance(told.get("details"), dict) else {}
-            raise faults.error_of(
-                sql,
-                str(told.get("kind")),
-                str(told.get("message"))[:2_000],
-                details,
-            )
+            kind = str(told.get("kind"))
+            self.is_spent = kind in _OUT_OF_STEP
+            raise faults.error_of(sql, kind, str(told.get("message"))[:2_000], details)
         if not isinstance(answer := found.get("answer"), dict):
             raise faults.died()
+        self.is_spent = False
         return cast("dict[str, Any]", answer)
 
     async def _death(self, seconds: float) -> QuiltError:
@@ -271,6 +287,7 @@ class Child:
         return cast("dict[str, Any]", found) if isinstance(found, dict) else None
 
     async def _hand_over(self, descriptors: Sequence[int]) -> None:
+        """Raises EOFError where it is gone, StorageUnavailable where the system takes no more descriptors."""
         for start in range(0, len(descriptors), _AT_ONCE):
             some = [*descriptors[start : start + _AT_ONCE]]
             while True:
@@ -279,23 +296,12 @@ class Child:
                     break
                 except BlockingIOError:
                     await anyio.wait_writable(self._hands)
-
-    async def _serve(
-        self, channel: socket.socket, files: Sequence[QueryFile], failures: list[QuiltError]
-    ) -> None:
-        """Ranges of the files of this query, and of no other."""
-        with contextlib.suppress(OSError, anyio.ClosedResourceError, EOFError):
-            while True:
-                number, offset, length = _ASKED.unpack(await _exactly(channel, _ASKED.size))
-                try:
-                    content = await _range(files, number, offset, length)
-                except QuiltError as error:
-                    failures.append(error)
-                    content = None
-                given = -1 if content is None else len(content)
-                await _send(channel, _GIVEN.pack(given))
-                if content:
-                    await _send(channel, content)
+                except OSError as error:
+                    if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                        raise EOFError from None
+                    if error.errno != errno.ETOOMANYREFS:
+                        raise storage_error(error, "A file of the query", self._folder) from error
+                    await anyio.sleep(_TURN_SECONDS)  # as many are on their way as may be, of all children
 
 
 def placed(sql: str, addresses: Sequence[str]) -> str:
@@ -316,38 +322,6 @@ def _end(process: subprocess.Popen[bytes], folder: str, sockets: Sequence[socket
     for one in sockets:
         one.close()
     shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _range(files: Sequence[QueryFile], number: int, offset: int, length: int) -> bytes | None:
-    if number >= len(files) or length > _MOST_RANGE:
-        return None
-    file = files[number]
-    if file.fetch is None or offset + length > file.size:
-        return None
-    found = await file.fetch(offset, length)
-    return found if len(found) == length else None
-
-
-async def _exactly(channel: socket.socket, length: int) -> bytes:
-    found = bytearray()
-    while len(found) < length:
-        await anyio.wait_readable(channel)
-        try:
-            some = channel.recv(length - len(found))
-        except BlockingIOError:
-            continue
-        if not some:
-            raise EOFError
-        found += some
-    return bytes(found)
-
-
-async def _send(channel: socket.socket, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        await anyio.wait_writable(channel)
-        with suppress(BlockingIOError):
-            view = view[channel.send(view) :]
 
 
 def _paths() -> list[str]:

@@ -13,6 +13,7 @@ from quilt_mcp.errors import (
     NotSupported,
     QuiltError,
     SqlRefused,
+    StorageUnavailable,
     TableNotFound,
     TooCostly,
     Undecodable,
@@ -20,6 +21,7 @@ from quilt_mcp.errors import (
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
+_ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
     "one, has a company's machines."
@@ -50,10 +52,29 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
             )
         case "time":
             return TooCostly(f"The query was stopped: {message}", next_step=_LESS)
+        case "declared":
+            return Undecodable(
+                message,
+                next_step="Mend the file, or the table's configuration; with continue_on_error: true a file that does not fit is "
+                'left out and told of in "$issue".',
+            )
+        case "open_files":
+            return no_more_files("its process has as many open as one may")
         case "engine":
             return _of_engine(message, details)
         case _:
             return died()
+
+
+def with_names(error: QuiltError, names: Mapping[int, str]) -> QuiltError:
+    """``names``: of the query's files, in the place of the numbers by which the child knows them."""
+
+    def name(found: re.Match[str]) -> str:
+        return names.get(int(found[1]), found[0])
+
+    error.message = _ADDRESS.sub(name, error.message)
+    error.args = (error.message,)
+    return error
 
 
 def died() -> QuiltError:
@@ -61,6 +82,14 @@ def died() -> QuiltError:
         "The process that runs the query ended without an answer.",
         next_step="A file may be damaged or hostile (package_verify tells), or the query meets a fault of the engine: write it "
         "another way.",
+    )
+
+
+def no_more_files(said: str) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"Not all files of the query could be opened: {said}.",
+        next_step="Name fewer files, by a narrower pattern or in several queries, or make the same call again in a moment; if it "
+        "stays, raise the limit (ulimit -n) and restart.",
     )
 
 
@@ -120,11 +149,16 @@ def _habit(message: str, sql: str) -> str:
         return "A function of a value is written `lambda x: x + 1`."
     if re.search(r'at or near "(day|days|hour|minute|second|month|year|week)"', said):
         return "Headings that are words of SQL need AS: `SELECT x AS day`."
+    if re.search(r"\b(?:from|join)\s+[\w.-]+/", sql, re.I):
+        return "Paths of files stand in quotes: FROM 'data/x.csv'."
     if '"`"' in said:
         return "Names stand in double quotes, texts in single ones."
-    if "top" in said and re.search(r"\btop\s+\d", sql, re.I):
+    if re.search(r"\bselect\s+top\s+\d", sql, re.I):
         return "DuckDB has LIMIT at the end in place of TOP."
-    return "It is DuckDB's SQL: names with other signs than letters, digits and _ stand in double quotes, texts in single ones."
+    return (
+        "It is DuckDB's SQL: words of SQL as names, and names with other signs than letters, digits and _, stand in double "
+        "quotes, texts in single ones."
+    )
 
 
 def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
@@ -153,6 +187,9 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
         return NotSupported(f"DuckDB does not have this: {said[:500]}", next_step="Write it another way.")
     if "lambda" in said and "arrow" in said:
         return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
+    for words, step in _STEPS:
+        if words in said:
+            return InvalidSql(said[:800], next_step=step)
     steps = {
         "Conversion": "TRY_CAST(x AS type) gives NULL for what does not convert; a file's column is read as text with "
         "files(.., all_varchar := true).",
@@ -163,6 +200,22 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     )
 
 
+_STEPS: Final = (
+    (
+        "provided for the following parameters",
+        "Give a value for each $name of the query in parameters (one for ? is named 1, 2 and so on).",
+    ),
+    (
+        "count mismatch",
+        "Leave out of parameters what the query does not name; $name in it is `name` there, ? is 1, 2 and so on.",
+    ),
+    (
+        "GROUP BY",
+        "GROUP BY ALL groups by every column that is no aggregate; any_value(x) takes one value of each group.",
+    ),
+    ("Division by zero", "x / nullif(y, 0) is NULL there, and so is try(x / y)."),
+)
+"""What stands in the engine's words, and what helps; its own advice would have settings changed."""
 _OF_AN_OPTION: Final = re.compile(
     r"The \w+ option |does not support the encoding|option \w+ (?:requires|expects|must|cannot)", re.I
 )
@@ -176,11 +229,18 @@ def _of_file(table: str, said: str) -> QuiltError:
             f"{named}{said[:500]}",
             next_step="Mend that option of files(..): delim := ';', encoding := 'latin-1', skip := 2.",
         )
-    encoding = "utf-8" in said or "unicode" in said.casefold() or "encod" in said
+    if "Malformed JSON" in said:
+        step = (
+            "object_read shows what stands there. files('ns/name', 'path', ignore_errors := true) has NULLs for what cannot be "
+            "read."
+        )
+        return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})
+    encoding = "not utf-8" in said or "unicode" in said.casefold()
+    said = said.partition("\nThe search space")[0].partition("\nPossible ")[0]
     step = (
-        "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1')."
+        "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1'), or 'utf-16'."
         if encoding
-        else "object_read with rows shows what stands there. files('ns/name', 'path', ignore_errors := true) leaves out lines "
-        "that do not fit, delim, header and all_varchar read it otherwise."
+        else "object_read with rows shows what stands there. files('ns/name', 'path', skip := 1) passes over a line above the "
+        "header, ignore_errors := true leaves out lines that do not fit, delim, header and all_varchar read it otherwise."
     )
     return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})

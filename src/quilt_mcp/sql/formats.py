@@ -44,10 +44,10 @@ def kind_of(name: str) -> str | None:
     return _KINDS.get(bare.rpartition(".")[2]) if "." in bare else None
 
 
-def inner_name(name: str) -> str:
+def inner_name(name: str, kind: str | None) -> str:
     """By which the engine sees what the file is, and how it is packed: nothing of the file's own name but its ending."""
     packed = next((one for one in _PACKED if name.casefold().endswith(one)), "")
-    return f"file.{kind_of(name)}{packed}"
+    return f"file.{kind}{packed}"
 
 
 def view_of(
@@ -62,9 +62,7 @@ def view_of(
     places = ", ".join(place(one) for one in numbers)
     base = {"tsv": "csv", "lines": "json"}.get(kind, kind)
     given = _checked(base, options)
-    settings = [f"filename = '{_FILE}'"] if added else []
-    if len(numbers) > 1:
-        settings.append("union_by_name = true")
+    settings: list[str] = []
     match kind:
         case "csv" | "tsv":
             settings += [f"sample_size = {FIRST_ROWS}"]
@@ -79,17 +77,22 @@ def view_of(
         case _:
             pass
     settings += [f"{key} = {value}" for key, value in given.items()]
-    options_text = "".join(f", {one}" for one in settings)
-    source = f"read_{base}([{places}]{options_text})"
-    is_delimited = kind == "csv" and not {"delim", "sep"} & given.keys()
+    each = [_call(base, place(one), settings) for one in numbers] if base == "csv" else []
+    of_all = [f"filename = '{_FILE}'"] if added else []
+    of_all += ["union_by_name = true"] if len(numbers) > 1 else []
+    source = _call(base, places, [*of_all, *settings])
     if not added:
-        return View(name, f"SELECT * FROM {source}", is_delimited)
+        return View(name, f"SELECT * FROM {source}", each)
     at = f'list_position([{places}], "{_FILE}")'
     more = ", ".join(
         f'list_extract([{", ".join(map(_literal, values))}], {at}) AS "{column}"'
         for column, values in added.items()
     )
-    return View(name, f'SELECT * EXCLUDE ("{_FILE}"), {more} FROM {source}', False)
+    return View(name, f'SELECT * EXCLUDE ("{_FILE}"), {more} FROM {source}', each)
+
+
+def _call(base: str, places: str, settings: Sequence[str]) -> str:
+    return f"read_{base}([{places}]{''.join(f', {one}' for one in settings)})"
 
 
 def _checked(base: str, options: Mapping[str, str | int | float | bool]) -> dict[str, str]:

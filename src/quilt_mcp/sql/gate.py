@@ -2,7 +2,7 @@
 
 Everything in the tree must be of a kind that is named here: what a later engine brings is refused until somebody has looked at
 it. A query reads only (no statement that writes, no setting, no file by its path) and names tables without a schema, which are
-those it was given, or its own ``WITH``.
+those it was given, or its own ``WITH``; those of Tabulator alone have one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _CLASSES: Final = frozenset(
     POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
     """.split()  # noqa: SIM905 - a list of words
 )
+_TABULATOR: Final = re.compile(r"(?:quilt-.+-)?tabulator")
+"""The catalog of Tabulator's tables, also as a stack names it in Athena."""
 _OF_A_PATH: Final = re.compile(r"[/\\.:*?~\[\]]")
 _LOWER: Final = {ord(letter): letter.lower() for letter in string.ascii_uppercase}
 _WRITES: Final = {
@@ -70,6 +72,8 @@ class Reads:
     columns: frozenset[str]
     is_bounded: bool
     """Whether the outermost part has a LIMIT and nothing that needs all rows."""
+    tabulator: tuple[tuple[str, ...], ...] = ()
+    """Tables of Tabulator, each once: catalog, bucket where one is named, table."""
 
 
 def check_text(sql: str) -> None:
@@ -123,11 +127,16 @@ class _Gate:
         self._tables: dict[str, Named] = {}
         self._files: list[FilesCall] = []
         self._columns: set[str] = set()
+        self._tabulator: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def read(self, root: Any) -> Reads:
         self._walk(root, frozenset())
         return Reads(
-            tuple(self._tables.values()), tuple(self._files), frozenset(self._columns), _is_bounded(root)
+            tuple(self._tables.values()),
+            tuple(self._files),
+            frozenset(self._columns),
+            _is_bounded(root),
+            tuple(self._tabulator.values()),
         )
 
     def _walk(self, found: Any, scope: frozenset[str]) -> None:
@@ -197,6 +206,10 @@ class _Gate:
     def _table(self, part: dict[str, Any], scope: frozenset[str]) -> None:
         path = part.get("qualified_name", {}).get("path", [part.get("table_name")])
         name = str(part.get("table_name", ""))
+        if 1 < len(path) < 4 and _TABULATOR.fullmatch(lower(str(path[0]))):
+            named = tuple(map(str, path))
+            self._tabulator.setdefault(tuple(map(lower, named)), named)
+            return
         if part.get("schema_name") or part.get("catalog_name") or len(path) > 1:
             self._refuse(
                 f"a schema before a table ({'.'.join(map(str, path))})",

@@ -1,5 +1,8 @@
 """Spare: a child that waits, so that a query does not wait for one. Made at the first query; it ends when none comes for a
 while.
+
+A query has a child of its own, and turns with it (``storage.limits``): to be taken apart, and to be run. Between them, while its
+files are brought, others have their turns.
 """
 
 from __future__ import annotations
@@ -19,6 +22,55 @@ from quilt_mcp.storage.limits import limits
 from quilt_mcp.storage.workers import places_of
 
 TURN_SECONDS: Final = 60.0
+IDLE_SECONDS: Final = 120.0
+"""A child that nobody takes for so long ends."""
+MOST_BETWEEN: Final = 4
+"""Children that wait for the files of their queries. A query whose child had to go gets another for its next turn."""
+
+
+class Turns:
+    """Of one query. Not safe between tasks."""
+
+    def __init__(self, spare: Spare) -> None:
+        self._spare = spare
+        self._child: Child | None = None
+
+    @asynccontextmanager
+    async def turn(self, *, is_last: bool = False) -> AsyncGenerator[Child]:
+        """A child for the length of the block: the one of the turn before, where it is of use still. Nothing is waited for in the
+        block but the child. Raises StorageBusy where as many queries run as may."""
+        async with AsyncExitStack() as places:
+            with anyio.move_on_after(TURN_SECONDS) as turn:
+                for one in places_of(limits().children):
+                    await places.enter_async_context(one)
+            if turn.cancelled_caught:
+                raise StorageBusy(
+                    "The query was not run: as many others are running as may be at once.",
+                    next_step="Make the same call again in a moment.",
+                )
+            try:
+                yield await self._begin()
+            finally:
+                if is_last or self._child is None or not self._child.is_usable:
+                    await self.end()
+        if self._child is not None:
+            await self._spare.wait_between(self)
+
+    async def end(self) -> None:
+        """Of its child, where it has one."""
+        self._spare.between.pop(self, None)
+        child, self._child = self._child, None
+        if child is not None:
+            await child.end()
+
+    async def _begin(self) -> Child:
+        self._spare.between.pop(self, None)
+        if self._child is not None and self._child.is_usable:
+            return self._child
+        await self.end()
+        self._child = await self._spare.take()
+        await self._child.ready()
+        return self._child
 
 
 class Spare:
@@ -29,27 +81,24 @@ class Spare:
         self._waiting: Child | None = None
         self._is_starting = False
         self._starting: threading.Thread | None = None
+        self._clock: threading.Timer | None = None
         self._taking = threading.Lock()
+        self.between: dict[Turns, None] = {}
+        """Whose children wait for files, the longest first."""
 
     @asynccontextmanager
-    async def child(self) -> AsyncGenerator[Child]:
-        """A child for one query, which ends with the block; the next one is made meanwhile. Raises StorageBusy where as many
-        queries run as may."""
-        async with AsyncExitStack() as places:
-            with anyio.move_on_after(TURN_SECONDS) as turn:
-                for one in places_of(limits().children):
-                    await places.enter_async_context(one)
-            if turn.cancelled_caught:
-                raise StorageBusy(
-                    "The query was not run: as many others are running as may be at once.",
-                    next_step="Make the same call again in a moment.",
-                )
-            child = await self._take()
-            try:
-                await child.ready()
-                yield child
-            finally:
-                await child.end()
+    async def turns(self) -> AsyncGenerator[Turns]:
+        """For one query: its child ends with the block."""
+        turns = Turns(self)
+        try:
+            yield turns
+        finally:
+            await turns.end()
+
+    async def wait_between(self, turns: Turns) -> None:
+        self.between[turns] = None
+        while len(self.between) > MOST_BETWEEN:
+            await next(iter(self.between)).end()
 
     def prepare(self) -> None:
         """Has one started for the next query, where none waits; nothing waits for it."""
@@ -66,7 +115,7 @@ class Spare:
         if (child := self._swap(None)) is not None:
             await child.end()
 
-    async def _take(self) -> Child:
+    async def take(self) -> Child:
         child = self._swap(None)
         if child is not None:
             if child.is_alive:
@@ -82,14 +131,28 @@ class Spare:
         finally:
             with self._taking:
                 self._is_starting = False
-                self._waiting, child = child, self._waiting
-        if child is not None:
-            child.stop()
+            before = self._swap(child)
+        if before is not None:
+            before.stop()
 
     def _swap(self, child: Child | None) -> Child | None:
         with self._taking:
+            if self._clock is not None:
+                self._clock.cancel()
+                self._clock = None
+            if child is not None:
+                self._clock = threading.Timer(IDLE_SECONDS, self._let_go, (child,))
+                self._clock.daemon = True
+                self._clock.start()
             self._waiting, before = child, self._waiting
             return before
+
+    def _let_go(self, child: Child) -> None:
+        with self._taking:
+            if self._waiting is not child:
+                return
+            self._waiting = self._clock = None
+        child.stop()
 
 
 _SHARED: Final = RunVar[Spare]("query-processes")

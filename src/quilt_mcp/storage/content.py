@@ -4,15 +4,18 @@ next time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.storage.cached import CONTENT, CONTENT_FORMAT, CacheBound
@@ -23,6 +26,8 @@ Write = Callable[[int, bytes | memoryview], None]
 """Takes a chunk at its offset; chunks come in any order and from several threads."""
 USED_SECONDS: Final = 3600.0
 """A use is noted when the last was noted so long ago: noting it changes the file's times, by which its readers know it."""
+_SUBJECT: Final = "A copy in the making"
+_READING: Final = os.O_RDONLY | sum(getattr(os, one, 0) for one in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
 class ContentCache:
@@ -36,35 +41,25 @@ class ContentCache:
 
     async def open(self, content: Hash, size: int, bring: Callable[[Write], Awaitable[None]]) -> int:
         """A descriptor for reading, which the caller closes. ``bring`` writes the bytes where they are not there yet, and raises
-        where they are not those. What another process damaged meanwhile is the caller's to see. Raises StorageFull,
-        StorageUnavailable."""
+        where they are not those; it returns when no thread writes any more, cancelled or not. What another process damaged
+        meanwhile is the caller's to see. Raises StorageFull, StorageUnavailable."""
         path = await to_thread.run_sync(self._path, content)
         found = await to_thread.run_sync(_opened, path, size)
         if found is not None:
             return found
-        scratch = path.parent.parent / SCRATCH
-        with typed_errors("A copy in the making", str(scratch)):
-            file = await to_thread.run_sync(_unfinished, scratch)
-        with file:
-            descriptor = file.fileno()
-
-            def write(offset: int, chunk: bytes | memoryview) -> None:
-                with typed_errors("A copy in the making", str(scratch)):
-                    view = memoryview(chunk)
-                    while view:
-                        count = os.pwrite(descriptor, view, offset)
-                        view, offset = view[count:], offset + count
-
-            try:
-                await bring(write)
-                with typed_errors("A copy in the making", str(path.parent)):
-                    os.replace(file.name, path)
-            except BaseException:
-                _remove(file.name)
-                raise
-            kept = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        copy = await to_thread.run_sync(_Copy, path.parent.parent / SCRATCH)
+        try:
+            await bring(copy.write)
+            kept = await to_thread.run_sync(copy.finish, path)
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(copy.close)
         if self._bound is not None:
-            await to_thread.run_sync(self._bound.saved, path, size)
+            try:
+                await to_thread.run_sync(self._bound.saved, path, size)
+            except BaseException:
+                os.close(kept)
+                raise
         return kept
 
     def forget(self, content: Hash) -> None:
@@ -79,25 +74,60 @@ class ContentCache:
         return folder / f"v{CONTENT_FORMAT}-{digest}"
 
 
+class _Copy:
+    """A content in the making. Methods block; ``write`` is safe between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with typed_errors(_SUBJECT, str(folder)):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor, self._name = tempfile.mkstemp(prefix=UNFINISHED, dir=folder)
+        self._file = os.fdopen(descriptor, "wb", 0)
+        hold(self._file)
+
+    def write(self, offset: int, chunk: bytes | memoryview) -> None:
+        with typed_errors(_SUBJECT, str(self._folder)):
+            view = memoryview(chunk)
+            while view:
+                count = os.pwrite(self._file.fileno(), view, offset)
+                view, offset = view[count:], offset + count
+
+    def finish(self, path: Path) -> int:
+        """Becomes ``path``; a descriptor for reading of these very bytes, whoever removes or replaces them there."""
+        with typed_errors(_SUBJECT, str(path.parent)):
+            kept = os.open(self._name, _READING)
+            try:
+                os.replace(self._name, path)
+            except BaseException:
+                os.close(kept)
+                raise
+        return kept
+
+    def close(self) -> None:
+        """What was not finished goes."""
+        with suppress(OSError):
+            os.unlink(self._name)
+        self._file.close()
+
+
 def _opened(path: Path, size: int) -> int | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:
-        return None
-    if os.fstat(descriptor).st_size != size:
+    """None where no plain file of that size is there, so that it is brought."""
+    with typed_errors("A kept copy", str(path.parent)):
+        try:
+            descriptor = os.open(path, _READING)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            return None
+        try:
+            about = os.fstat(descriptor)
+            if stat.S_ISREG(about.st_mode) and about.st_size == size:
+                if time.time() - about.st_mtime > USED_SECONDS:
+                    with suppress(OSError):
+                        os.utime(descriptor)  # its last use, by which it goes
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
         return None
-    if time.time() - os.fstat(descriptor).st_mtime > USED_SECONDS:
-        os.utime(descriptor)  # its last use, by which it goes
-    return descriptor
-
-
-def _remove(path: str) -> None:
-    Path(path).unlink(missing_ok=True)
-
-
-def _unfinished(folder: Path) -> tempfile._TemporaryFileWrapper[bytes]:  # pyright: ignore[reportPrivateUsage]
-    folder.mkdir(mode=0o700, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(prefix=UNFINISHED, dir=folder, delete=False)  # noqa: SIM115 - the caller closes it
-    hold(file)  # pyright: ignore[reportArgumentType]
-    return file

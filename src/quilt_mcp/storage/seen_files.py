@@ -16,7 +16,8 @@ as coarse as that. It is read again."""
 MOST: Final = 100_000
 """Files that are remembered, some 400 bytes each."""
 
-_Stamp = tuple[int, int, int, int, int]
+Stamp = tuple[int, int, int, int, int]
+"""Device, number, size, and when its bytes and when anything of it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class SeenFiles:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._seen: dict[str, tuple[_Stamp, SeenFile]] = {}
+        self._seen: dict[str, tuple[Stamp, SeenFile]] = {}
 
     def read(self, files: LocalFiles, key: str, most: int) -> SeenFile:
         """The first ``most`` bytes of a file, which is opened only where it is not the one of before. Blocks. Raises as
         ``open_file``, and OSError."""
         known = self._seen.get(key)
-        if known is not None and _stamp(files.stat_file(key)) == known[0]:
+        if known is not None and stamp_of(files.stat_file(key)) == known[0]:
             return known[1]
         descriptor = files.open_file(key)
         try:
@@ -47,10 +48,15 @@ class SeenFiles:
         finally:
             os.close(descriptor)
         self._seen.pop(key, None)
-        if max(about.st_mtime, about.st_ctime) < self._clock() - UNSURE_SECONDS and len(self._seen) < MOST:
-            self._seen[key] = (_stamp(about), found)
+        if tells_all(about, self._clock()) and len(self._seen) < MOST:
+            self._seen[key] = (stamp_of(about), found)
         return found
 
 
-def _stamp(about: os.stat_result) -> _Stamp:
+def tells_all(about: os.stat_result, now: float) -> bool:
+    """Whether a file whose bytes are read ``now``, in seconds since 1970, has another stamp when they change."""
+    return max(about.st_mtime, about.st_ctime) < now - UNSURE_SECONDS
+
+
+def stamp_of(about: os.stat_result) -> Stamp:
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns

@@ -41,7 +41,7 @@ async def sql_query(
     given = {"sql": sql, "packages": packages, "parameters": parameters, "engine": engine}
     request = await request_of(call, {**given, "all_revisions": all_revisions, "explain": explain})
     if to is not None:
-        _check_saved(request, cursor)
+        check_saved(request, "to", cursor)
         return await _saved(call, request, to, message, dry_run=dry_run)
     # The text block repeats the rows with their quotes escaped once more.
     room = max((call.settings.response_bytes() - _ENVELOPE) * 2 // 3, 1_000)
@@ -61,10 +61,11 @@ async def sql_query(
     )
 
 
-def _check_saved(request: SqlRequest, cursor: str | None) -> None:
+def check_saved(request: SqlRequest, by: str, cursor: str | None = None) -> None:
+    """``by``: the argument or flag that wants the rows as a file. Raises InvalidArgument."""
     if request.engine == "athena" or request.explain or cursor is not None:
         raise InvalidArgument(
-            "to saves the rows of a query that runs here, and goes with none of engine=athena, explain and cursor.",
+            f"{by} saves the rows of a query that runs here, and goes with none of engine=athena, explain and cursor.",
             next_step="Leave those out.",
         )
 

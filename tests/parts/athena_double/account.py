@@ -53,9 +53,14 @@ class Execution:
     @property
     def kind(self) -> str:
         first = self.sql.split()[0].upper()
-        return (
-            "UTILITY" if first == "EXPLAIN" else "DDL" if first in ("SHOW", "DESCRIBE", "CREATE") else "DML"
+        return {"CREATE": "DDL", "EXPLAIN": "UTILITY", "SHOW": "UTILITY", "DESCRIBE": "UTILITY"}.get(
+            first, "DML"
         )
+
+    @property
+    def finer_kind(self) -> str:
+        first, *rest = self.sql.upper().split()
+        return {"SHOW": f"SHOW_{''.join(rest[:1])}", "DESCRIBE": "DESCRIBE_TABLE"}.get(first, first)
 
 
 class Account:
@@ -198,14 +203,14 @@ class Account:
             made.states.append("FAILED")
             return
         try:
-            if made.kind == "UTILITY":
+            if made.finer_kind == "EXPLAIN":
                 made.columns, made.rows = (
                     [("Query Plan", "varchar")],
                     [["Query Plan"], ["Fragment 0 [SINGLE]"]],
                 )
             elif made.sql.startswith("CREATE"):
                 self._create(made.sql)
-            elif made.kind == "DDL":
+            elif made.kind == "UTILITY":
                 made.columns, made.rows = [("tab_name", "string")], [[name] for name in self.tables]
             else:
                 made.columns, made.rows = self._engine.run(made.sql)
@@ -251,6 +256,7 @@ class Account:
                 "QueryExecutionId": one.id,
                 "Query": one.sql,
                 "StatementType": one.kind,
+                "SubstatementType": one.finer_kind,
                 "WorkGroup": one.workgroup,
                 "QueryExecutionContext": {name: value for name, value in context.items() if value},
                 "Status": status,

@@ -11,7 +11,7 @@ from sqlglot import exp
 from quilt_mcp.athena.rules.kinds import call, cast, kind_of
 from quilt_mcp.athena.rules.refusal import refusal
 from quilt_mcp.athena.tables import FOUR_TABLES, REGISTRY, Locate
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import TableNotFound
 
 _NO_ORDER: Final = "which value is taken depends on the order that rows are read in"
 _APPROXIMATE: Final = "there is only an approximation there"
@@ -206,9 +206,9 @@ def _check_table(node: Any, given: set[str]) -> None:
     if alias == "POSITIONAL":
         raise refusal("POSITIONAL JOIN", "there is none there", "Join by a condition")
     if given & {"db", "catalog"}:
-        raise InvalidArgument(
+        raise TableNotFound(
             f"There is no table {node.sql('duckdb')} here.",
-            next_step=f"Name one of {', '.join(FOUR_TABLES)} without a schema before it.",
+            next_step=f"Name one of {', '.join(FOUR_TABLES)} without a schema before it, or write Athena's own SQL.",
         )
     if given - _TABLE - {"joins"}:
         raise refusal(f"A table with {', '.join(sorted(given - _TABLE))}", "there is none there")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from anyio import to_thread
 
@@ -21,7 +21,7 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, formats
-from quilt_mcp.sql.child import View
+from quilt_mcp.sql.child import QueryFile, View
 from quilt_mcp.sql.gate import FilesCall
 from quilt_mcp.storage.store import Place, Stores
 
@@ -41,6 +41,11 @@ class Named:
     pinned: PackageUri
     manifest: Manifest
     folder: str
+
+    @property
+    def revision(self) -> tuple[str, str, str | None]:
+        """The same however it is spelled. Packages of other names are others, whose rows are told apart by ``$pkg_name``."""
+        return self.registry.url, self.pinned.name, self.pinned.top_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,13 @@ class FileTables:
         self._progress = progress
         self._opened: dict[str, Named] = {}
         self._origins: dict[str, None] = {}
+        self.names: dict[int, str] = {}
+        """Of files of the query, by number, as their packages or buckets call them."""
 
     def apart(self, held: HeldFiles) -> Self:
         """The same, with its files held apart."""
         other = copy(self)
-        other._held = held
+        other._held, other.names = held, {}
         return other
 
     def inputs(self) -> tuple[str, ...]:
@@ -84,12 +91,20 @@ class FileTables:
         return (*dict.fromkeys(str(one.pinned) for one in self._opened.values()), *self._origins)
 
     async def named(self) -> list[Named]:
-        return [await self._open(one) for one in self._packages]
+        """Each once, also where it is named by several spellings."""
+        found: dict[tuple[Any, ...], Named] = {}
+        for spelled in self._packages:
+            one = await self._open(spelled)
+            found.setdefault((one.revision, one.folder), one)
+        return [*found.values()]
 
     async def tables(self) -> list[str]:
         """The names of all files of the named packages that are tables: by path, or by address where several packages have it."""
-        named = await self.named()
-        paths = [(one, path) for one in named for path in await to_thread.run_sync(_tables_in, one)]
+        once: dict[tuple[Any, ...], tuple[Named, str]] = {}
+        for one in await self.named():
+            for path in await to_thread.run_sync(_tables_in, one):
+                once.setdefault((one.revision, f"{one.folder}{path}"), (one, path))
+        paths = [*once.values()]
         counts = Counter(path for _, path in paths)
         return [
             path if counts[path] == 1 else replace(one.pinned, path=f"{one.folder}{path}").spelling
@@ -111,11 +126,13 @@ class FileTables:
         if has_scheme(text) and not text.casefold().startswith("quilt+"):
             return await self._objects(name, text, {})
         if not has_scheme(text):
-            found = [
-                (one, entry)
-                for one in await self.named()
-                if (entry := await self._entry(one, text)) is not None
-            ]
+            found = _once(
+                [
+                    (one, entry)
+                    for one in await self.named()
+                    if (entry := await self._entry(one, text)) is not None
+                ]
+            )
             if len(found) > 1:
                 spellings = " or ".join(
                     f"FROM '{replace(one.pinned, path=entry.logical_key).spelling}'" for one, entry in found
@@ -163,6 +180,7 @@ class FileTables:
         found: list[tuple[Named, Entry]] = []
         for one in packages:
             found += [(one, entry) for entry in await to_thread.run_sync(_matching, one, pattern)]
+        found = _once(found)
         tables = [(one, entry) for one, entry in found if formats.kind_of(entry.logical_key) is not None]
         if not tables:
             raise await self._nothing(packages, pattern, len(found))
@@ -231,15 +249,20 @@ class FileTables:
             file = await self._reach.opening.entry(
                 one.registry, one.pinned, entry, self._brought, self._progress
             )
-            numbers.append(self._held.add(file))
+            numbers.append(self._added(file, entry.logical_key))
         values = {
             "$logical_key": [entry.logical_key for _, entry in found],
             "$top_hash": [one.pinned.top_hash or "" for one, _ in found],
             "$pkg_name": [one.pinned.name for one, _ in found],
         }
-        return formats.view_of(name, kind, numbers, self._added(values), options)
+        return formats.view_of(name, kind, numbers, self._told(values), options)
 
-    def _added(self, values: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    def _added(self, file: QueryFile, name: str) -> int:
+        number = self._held.add(file)
+        self.names[number] = name
+        return number
+
+    def _told(self, values: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
         """Those that the query names, and where rows are of several files, whose each is."""
         count = len(next(iter(values.values())))
         return {
@@ -274,9 +297,17 @@ class FileTables:
         numbers: list[int] = []
         for one in places:
             file = await self._reach.opening.object(one.store, one.key, one.version, self._brought)
-            numbers.append(self._held.add(file))
+            numbers.append(self._added(file, one.key))
         addresses = [str(one.store.physical_key(one.key)) for one in places]
-        return formats.view_of(name, kind, numbers, self._added({"$logical_key": addresses}), options)
+        return formats.view_of(name, kind, numbers, self._told({"$logical_key": addresses}), options)
+
+
+def _once(found: Iterable[tuple[Named, Entry]]) -> list[tuple[Named, Entry]]:
+    """Each file of a revision once, whichever of the named folders lead to it."""
+    once: dict[tuple[Any, ...], tuple[Named, Entry]] = {}
+    for one, entry in found:
+        once.setdefault((one.revision, entry.logical_key), (one, entry))
+    return [*once.values()]
 
 
 def _matching(one: Named, pattern: str) -> list[Entry]:

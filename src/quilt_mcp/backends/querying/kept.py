@@ -10,7 +10,6 @@ import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.sql import SqlColumn
@@ -22,12 +21,11 @@ MOST_BYTES: Final = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """``marks``: what the cursors of its query have in common."""
+    """``warnings`` are of all its pages."""
 
     descriptor: int
     size: int
     columns: tuple[SqlColumn, ...]
-    marks: tuple[str | bool, ...]
     warnings: tuple[str, ...]
 
 
@@ -38,24 +36,18 @@ class KeptResults:
         self._own: set[str] = set()
         self._closing = weakref.finalize(self, _forget, self._own)
 
-    def add(
-        self,
-        path: Path,
-        columns: tuple[SqlColumn, ...],
-        marks: tuple[str | bool, ...],
-        warnings: tuple[str, ...],
-    ) -> str:
-        """Its name in cursors. The file itself may go. Blocks."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+    def add(self, descriptor: int, columns: tuple[SqlColumn, ...], warnings: tuple[str, ...]) -> str:
+        """Its name in cursors. ``descriptor`` becomes this object's; the file itself may go."""
         name = secrets.token_urlsafe(9)
-        self._own.add(name)
         with _TURN:
-            _ALL[name] = Kept(descriptor, os.fstat(descriptor).st_size, columns, marks, warnings)
+            _ALL[name] = Kept(descriptor, os.fstat(descriptor).st_size, columns, warnings)
             while len(_ALL) > 1 and (
                 len(_ALL) > MOST or sum(one.size for one in [*_ALL.values()]) > MOST_BYTES
             ):
                 _, gone = _ALL.popitem(last=False)
                 os.close(gone.descriptor)
+            self._own.intersection_update(_ALL)
+            self._own.add(name)
         return name
 
     def open(self, name: str) -> Kept | None:
@@ -63,7 +55,6 @@ class KeptResults:
         with _TURN:
             found = _ALL.get(name) if name in self._own else None
             if found is None:
-                self._own.discard(name)
                 return None
             _ALL.move_to_end(name)
             return replace(found, descriptor=os.dup(found.descriptor))

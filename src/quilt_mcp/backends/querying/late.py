@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
@@ -31,6 +32,7 @@ class LateSql:
         private: PrivateFolder,
         bound: CacheBound | None,
         owner: str,
+        tabulator: TabulatorConfigs,
     ) -> None:
         self._registry = registry
         self._registries = registries
@@ -39,6 +41,7 @@ class LateSql:
         self._private = private
         self._bound = bound
         self._owner = owner
+        self.tabulator = tabulator
         self._made: RegistrySql | None = None
         self.athena: LateAthena | None = None
         """Where the backend has AWS keys."""
@@ -49,7 +52,14 @@ class LateSql:
             from quilt_mcp.storage.content import ContentCache
 
             content = ContentCache(self._private, self._bound, self._owner)
-            self._made = RegistrySql(self._registry, self._registries, self._stores, self._searching, content)
+            self._made = RegistrySql(
+                self._registry,
+                self._registries,
+                self._stores,
+                self._searching,
+                content,
+                tabulator=self.tabulator,
+            )
         return self._made
 
     async def query(
@@ -79,6 +89,10 @@ class LateSql:
         if request.engine == "athena":
             return await self.athena.tables() if self.athena is not None else []
         return await self.made().list_tables(request, progress)
+
+    async def close(self) -> None:
+        if self._made is not None:
+            await self._made.close()
 
     def layers(self) -> Mapping[str, bool] | None:
         return None if self._made is None else self._made.layers()

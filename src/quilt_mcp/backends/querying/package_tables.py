@@ -1,8 +1,9 @@
 """PackageTables: ``package_revision``, ``package_tag``, ``package_manifest`` and ``package_entry`` over the registries in reach,
 in the columns of Quilt's Iceberg tables, from the catalogs that search keeps.
 
-Each stands for all registries in reach, with a column ``registry`` where they are several; a registry's own has its bucket's or
-folder's name before it, as in Athena: ``"bucket_package_entry"``. By default they hold the latest revision of each package.
+Each stands for all registries in reach; with a bucket's or folder's name before it, as in Athena (``"bucket_package_tag"``), for
+those of that name, which may be several. A column ``registry``, the URL, is there where the query names it and never by ``*``, in
+either engine and however many registries there are. By default they hold the latest revision of each package.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +21,12 @@ from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.domain.sql import SqlColumn, SqlTable
-from quilt_mcp.errors import NotSupported
+from quilt_mcp.errors import NotSupported, StorageBusy
 from quilt_mcp.search.state import State
 from quilt_mcp.search.tables import LivePart, holds, latest_named, live_parts, revisions_named
-from quilt_mcp.sql.child import QueryFile, View, place
+from quilt_mcp.sql.child import View, place
+from quilt_mcp.sql.query_file import QueryFile
+from quilt_mcp.storage.errors import typed_errors
 
 COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
     "package_revision": {"pkg_name": "VARCHAR", "timestamp": "TIMESTAMP", "top_hash": "VARCHAR"},
@@ -42,7 +44,8 @@ COMMENTS: Final = {
     "package_entry": "a row a file: path, size, hash, metadata (JSON text); join top_hash",
 }
 REGISTRY: Final = "registry"
-_OWN: Final = frozenset(COLUMNS["package_entry"]) - {"top_hash"}
+_TRIES: Final = 2
+_OWN: Final = (frozenset(COLUMNS["package_entry"]) | {REGISTRY}) - {"top_hash"}
 """Where a query names nothing else, in this spelling, it needs no hash of a revision."""
 
 
@@ -51,12 +54,20 @@ def prefix_of(registry: str) -> str:
     return registry.rstrip("/").rpartition("/")[2] + "_"
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """A registry's part of a table: SQL that reads it."""
+def meaning(name: str, registries: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+    """The table that a name means, and the registries that it is of. None for what is none of them."""
+    wanted = name.casefold()
+    if wanted in COLUMNS:
+        return wanted, registries
+    for table in COLUMNS:
+        own = [one for one in registries if f"{prefix_of(one)}{table}".casefold() == wanted]
+        if own:
+            return table, own
+    return None
 
-    registry: str
-    sql: str
+
+class _Gone(Exception):
+    """A file of a catalog that was replaced or cleared since its state was read."""
 
 
 class PackageTables:
@@ -78,61 +89,90 @@ class PackageTables:
         self._registries = registries
         self._held = held
         self._columns = columns
+        self._tells_registry = any(one.casefold() == REGISTRY for one in columns)
         self._progress = progress
         self._all_revisions = all_revisions
         self._named = named
         self.warnings: dict[str, None] = {}
         self._folders: dict[tuple[str, bool], tuple[Path, State]] = {}
+        self._read_from: dict[str, State] = {}
+        """By registry, what the tables of revisions were read from."""
 
     def meaning(self, name: str) -> tuple[str, Sequence[str]] | None:
-        """The table that a name means, and the registries that it is of. None for what is none of them."""
-        wanted = name.casefold()
-        if wanted in COLUMNS:
-            return wanted, self._registries
-        for registry in self._registries:
-            own = prefix_of(registry).casefold()
-            if wanted.startswith(own) and wanted[len(own) :] in COLUMNS:
-                return wanted[len(own) :], (registry,)
-        return None
+        return meaning(name, self._registries)
 
     def names(self) -> list[str]:
-        return [*COLUMNS, *(f"{prefix_of(one)}{table}" for one in self._registries for table in COLUMNS)]
+        own = (f"{prefix_of(one)}{table}" for one in self._registries for table in COLUMNS)
+        return [*dict.fromkeys((*COLUMNS, *own))]
 
-    async def view(self, name: str) -> View:
+    async def views(self, names: Sequence[str]) -> list[View]:
+        """All of one state of each catalog: where its files went between the look at it and the opening, because it was refreshed
+        or cleared, all are made anew, once. Raises StorageBusy where they went again, NotSupported where no catalog is kept."""
+        for _ in range(_TRIES):
+            try:
+                views = [await self._view(one) for one in names]
+            except _Gone:
+                self._folders.clear()
+                self._read_from.clear()
+            else:
+                self._tell_missing()
+                return views
+        raise StorageBusy(
+            "The catalog that search keeps was replaced or cleared while this query opened it, twice.",
+            next_step="Make the same call again in a moment.",
+        )
+
+    async def _view(self, name: str) -> View:
         """Registries that do not exist yet are none."""
         found = self.meaning(name)
         assert found is not None, "only what has a meaning is asked for"
         table, registries = found
-        needs_all = self._all_revisions or table == "package_revision"
-        there = [one for one in registries if await self._exists(one, all_revisions=needs_all)]
-        sources = [await self._source(table, one) for one in there] or [_Source("", _union((), table))]
-        columns = ", ".join(COLUMNS[table])
-        parts = [
-            f"SELECT {columns}{f', {_text(one.registry)} AS {REGISTRY}' if len(there) > 1 else ''} FROM ({one.sql})"
-            for one in sources
-        ]
-        return View(name, " UNION ALL ".join(parts))
+        parts: list[str] = []
+        for one in registries:
+            folder, state = await self._catalog(one, all_revisions=self._takes_all(table))
+            if table != "package_tag":
+                self._read_from[one] = state
+            if state.as_of:
+                parts.append(self._columns_of(table, await self._source(table, folder, state), _text(one)))
+        return View(
+            name, " UNION ALL ".join(parts) or self._columns_of(table, _union((), table), "NULL::VARCHAR")
+        )
 
-    async def _source(self, table: str, registry: str) -> _Source:
+    def _columns_of(self, table: str, sql: str, registry: str) -> str:
+        more = f", {registry} AS {REGISTRY}" if self._tells_registry else ""
+        return f"SELECT {', '.join(COLUMNS[table])}{more} FROM ({sql})"
+
+    def _takes_all(self, table: str) -> bool:
+        """Whether it is made of the catalog of all revisions."""
+        return table == "package_revision" or (self._all_revisions and table != "package_tag")
+
+    async def _source(self, table: str, folder: Path, state: State) -> str:
         match table:
             case "package_revision":
-                _, state = await self._catalog(registry, all_revisions=True)
                 rows = [f"{name},{seconds},{top_hash}" for name, seconds, top_hash in revisions_named(state)]
                 columns = "pkg_name, make_timestamp(seconds * 1000000) AS timestamp, top_hash"
-                sql = await self._known(
+                return await self._known(
                     rows, columns, pkg_name="VARCHAR", seconds="BIGINT", top_hash="VARCHAR"
                 )
             case "package_tag":
-                _, state = await self._catalog(registry, all_revisions=False)
                 rows = [f"{name},{top_hash}" for name, top_hash in latest_named(state)]
                 columns = "pkg_name, 'latest' AS tag_name, top_hash"
-                sql = await self._known(rows, columns, pkg_name="VARCHAR", top_hash="VARCHAR")
+                return await self._known(rows, columns, pkg_name="VARCHAR", top_hash="VARCHAR")
             case _:
-                folder, state = await self._catalog(registry, all_revisions=self._all_revisions)
                 parts = await to_thread.run_sync(live_parts, folder, state)
                 read = self._manifests if table == "package_manifest" else self._entries
-                sql = await to_thread.run_sync(read, parts)
-        return _Source(registry, sql)
+                return await to_thread.run_sync(read, parts)
+
+    def _tell_missing(self) -> None:
+        """Of the revisions that the call names, those of which no table of this query has a row."""
+        for one in self._named if self._read_from else ():
+            state = self._read_from.get(one.registry)
+            if state is None or not holds(state, one.top_hash or ""):
+                said = (
+                    f"not_in_tables: {one.spelling} is none of the revisions that the tables of this query hold; its files are "
+                    "tables still."
+                )
+                self.warnings[said] = None
 
     def _manifests(self, parts: Sequence[LivePart]) -> str:
         return _union(
@@ -161,7 +201,11 @@ class PackageTables:
         return _union(found, "package_entry")
 
     def _read(self, path: Path) -> str:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with typed_errors("The catalog that search keeps", str(path.parent)):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise _Gone from None
         number = self._held.add(QueryFile("file.parquet", os.fstat(descriptor).st_size, descriptor))
         return f"read_parquet({place(number)}, hive_partitioning = false)"
 
@@ -179,10 +223,6 @@ class PackageTables:
             descriptor = os.dup(file.fileno())
         return self._held.add(QueryFile("file.csv", os.fstat(descriptor).st_size, descriptor))
 
-    async def _exists(self, registry: str, *, all_revisions: bool) -> bool:
-        _, state = await self._catalog(registry, all_revisions=all_revisions)
-        return bool(state.as_of)
-
     async def _catalog(self, registry: str, *, all_revisions: bool) -> tuple[Path, State]:
         if (registry, all_revisions) not in self._folders:
             if self._searching is None:
@@ -196,10 +236,6 @@ class PackageTables:
                 self.warnings |= dict.fromkeys(found.warnings)
                 folder = await to_thread.run_sync(catalog.folder.path)
                 self._folders[catalog.url, all_revisions] = (folder, found.state)
-                for one in self._named if all_revisions else ():
-                    if one.registry == catalog.url and not holds(found.state, one.top_hash or ""):
-                        said = f"not_in_tables: {one.spelling} is named by no pointer; its files are tables still."
-                        self.warnings[said] = None
         return self._folders[registry, all_revisions]
 
 

@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -18,6 +17,8 @@ from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.kept import KeptResults
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.backends.querying.package_tables import PackageTables
+from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
+from quilt_mcp.backends.querying.tabulator_tables import TabulatorTables
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
@@ -25,9 +26,10 @@ from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTab
 from quilt_mcp.errors import InvalidArgument, InvalidSql, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
-from quilt_mcp.sql.child import Child, Layers, QueryFile, View
+from quilt_mcp.sql.child import Child, DeclaredView, Layers, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
-from quilt_mcp.sql.spare import Spare, shared
+from quilt_mcp.sql.query_file import QueryFile
+from quilt_mcp.sql.spare import Spare, Turns, shared
 from quilt_mcp.sql.spelling import end_of_call, plain_spaces
 from quilt_mcp.storage.content import ContentCache
 from quilt_mcp.storage.store import Stores
@@ -41,6 +43,7 @@ MOST_KEPT: Final = 100_000
 """Rows of a result that are kept to be paged through."""
 LONGEST_CELL: Final = 2_000
 """Letters of one value, or a twentieth of the room that all rows have."""
+_LONGEST_NOTE: Final = 1_000
 _FILES_NAME: Final = "files {number}"
 _LATEST_ONLY: Final = (
     "latest_only: package_entry and package_manifest hold the latest revision of each package; with all_revisions=true they "
@@ -53,7 +56,7 @@ class _Asked:
     """A query that passed the gate, over tables that are open."""
 
     text: str
-    views: Sequence[View]
+    views: Sequence[View | DeclaredView]
     is_bounded: bool
     inputs: tuple[str, ...]
 
@@ -69,18 +72,20 @@ class RegistrySql:
         searching: LateSearch | None,
         content: ContentCache,
         *,
+        tabulator: TabulatorConfigs | None = None,
         layers: Layers = Layers(),  # noqa: B008 - it is frozen
         is_gated: bool = True,
         seconds: float = SECONDS,
     ) -> None:
         """``registries``: URLs of those whose packages are in the four tables; files are read of any. ``searching`` None: no
-        catalog is kept, and there are no such tables. ``layers``, ``is_gated``: tests switch one off to see that the others
-        hold. ``seconds``: what a query may take."""
+        catalog is kept, and there are no such tables. ``tabulator``: where further tables are declared. ``layers``, ``is_gated``:
+        tests switch one off to see that the others hold. ``seconds``: what a query may take."""
         self._registry = registry
         self._registries = registries
         self._stores = stores
         self._searching = searching
         self._opening = Opening(content)
+        self._tabulator = tabulator or TabulatorConfigs()
         self._own_spare = None if layers == Layers() else Spare(layers)
         self._kept = KeptResults()
         self._is_gated = is_gated
@@ -102,49 +107,41 @@ class RegistrySql:
         gate.check_text(request.sql)
         async with self._asking(request, progress) as (child, asked, held, warnings):
             if request.explain:
-                found = await child.run(
-                    "explain",
-                    held.files,
-                    asked.views,
-                    self._seconds,
-                    asked.text,
-                    parameters=_parameters(request),
-                )
+                found = await self._run(child, held, "explain", asked, request)
                 plan = tuple((line,) for line in str(found.get("plan", "")).splitlines())
                 return SqlRows(
                     (SqlColumn("plan", "VARCHAR"),), plan, "duckdb", total=len(plan), warnings=warnings()
                 )
-            found = await child.run(
-                "rows", held.files, asked.views, self._seconds, asked.text, parameters=_parameters(request), most=MOST_KEPT,
-                is_bounded=asked.is_bounded,
-                limit=limit, room=room, longest=_longest(room),
+            found = await self._run(
+                child, held, "rows", asked, request, most=MOST_KEPT, is_bounded=asked.is_bounded, limit=limit, room=room,
+                longest=_longest(room),
             )  # fmt: skip
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            said = (*warnings(), *_told(found, room))
             further = None
             if len(rows) < total:
-                name = await anyio.to_thread.run_sync(self._kept.add, child.result, columns, marks, said)
+                kept = await anyio.to_thread.run_sync(child.open_result)
+                name = self._kept.add(kept, columns, warnings())
                 further = encode_cursor(marks, name, len(rows))
-            return SqlRows(columns, rows, "duckdb", further, None if found.get("is_cut") else total, said)
+            return SqlRows(
+                columns,
+                rows,
+                "duckdb",
+                further,
+                None if found.get("is_cut") else total,
+                (*warnings(), *_told(found)),
+            )
 
     async def save(
         self, request: SqlRequest, form: str, *, most: int, progress: Progress = no_progress
     ) -> SqlFile:
         gate.check_text(request.sql)
         async with self._asking(request, progress) as (child, asked, held, warnings):
-            found = await child.run(
-                "save",
-                held.files,
-                asked.views,
-                self._seconds,
-                asked.text,
-                parameters=_parameters(request),
-                form=form,
-            )
-            content = await anyio.to_thread.run_sync(_content, child.result, most)
-            return SqlFile(content, _columns(found), asked.inputs, warnings())
+            found = await self._run(child, held, "save", asked, request, form=form)
+            content = await anyio.to_thread.run_sync(_content, child, most)
+            said = (*warnings(), *_notes(found), *_made_text(found))
+            return SqlFile(content, _columns(found), asked.inputs, said)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
@@ -153,12 +150,12 @@ class RegistrySql:
         files = self._files(request, HeldFiles(), brought, frozenset(), progress)
         described: list[SqlTable] = []
         names = await files.tables()
-        if names:
-            async with self._spare.child() as child:
-                for name in names[:_DESCRIBED]:
-                    described.append(await self._described(child, files, name))
+        async with self._spare.turns() as turns:
+            for name in names[:_DESCRIBED]:
+                described.append(await self._described(turns, files, name))
         more = [SqlTable(name) for name in names[_DESCRIBED:]]
-        return [*package_tables.listed(), *described, *more]
+        declared = await self._declared(HeldFiles(), brought, progress).listed()
+        return [*package_tables.listed(), *declared, *described, *more]
 
     @property
     def _spare(self) -> Spare:
@@ -177,19 +174,23 @@ class RegistrySql:
     async def _asking(
         self, request: SqlRequest, progress: Progress
     ) -> AsyncGenerator[tuple[Child, _Asked, HeldFiles, Callable[[], tuple[str, ...]]]]:
+        """Files are brought between two turns, however long that takes."""
         held, brought = HeldFiles(), Brought(0, {})
         try:
-            async with self._spare.child() as child:
-                self._layers = child.layers
-                text, reads = await self._read(child, plain_spaces(request.sql))
-                files = self._files(request, held, brought, reads.columns, progress)
+            async with self._spare.turns() as turns:
                 named: dict[str, gate.FilesCall] = {}
-                views: list[View] = []
-                if reads.files:
-                    text, named = _rewritten(text, reads.files)
-                    text, reads = await self._read(child, text)
+                views: list[View | DeclaredView] = []
+                async with turns.turn() as child:
+                    self._layers = child.layers
+                    text, reads = await self._read(child, plain_spaces(request.sql))
+                    columns = reads.columns
+                    if reads.files:
+                        text, named = _rewritten(text, reads.files)
+                        text, reads = await self._read(child, text)
+                files = self._files(request, held, brought, columns, progress)
                 packages = await self._package_tables(request, files, held, reads, progress)
                 made: dict[str, str] = {}
+                of_packages: list[str] = []
                 for table in reads.tables:
                     same = made.setdefault(gate.lower(table.name), table.name)
                     if table.name in named:
@@ -199,15 +200,43 @@ class RegistrySql:
                         if same != table.name:
                             raise _one_name(same, table.name)
                     elif same == table.name:
-                        views.append(await packages.view(table.name))
+                        of_packages.append(table.name)
+                views += await packages.views(of_packages)
+
+                declared = self._declared(held, brought, progress)
+                for path in reads.tabulator:
+                    views.append(await declared.view(path))
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
 
-                yield child, _Asked(text, views, reads.is_bounded, files.inputs()), held, warnings
+                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
+                asked = _Asked(text, views, reads.is_bounded, inputs)
+                async with turns.turn(is_last=True) as child:
+                    try:
+                        yield child, asked, held, warnings
+                    except QuiltError as error:
+                        raise faults.with_names(error, files.names)  # noqa: B904 - it is the same
         finally:
             held.close()
             self._spare.prepare()
+
+    async def _run(
+        self, child: Child, held: HeldFiles, what: str, asked: _Asked, request: SqlRequest, **given: Any
+    ) -> dict[str, Any]:
+        """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
+        try:
+            return await child.run(
+                what,
+                held.files,
+                asked.views,
+                self._seconds,
+                asked.text,
+                parameters=_parameters(request),
+                **given,
+            )
+        finally:
+            await anyio.to_thread.run_sync(held.require_unchanged)
 
     async def _read(self, child: Child, sql: str) -> tuple[str, gate.Reads]:
         try:
@@ -230,40 +259,47 @@ class RegistrySql:
         columns: frozenset[str],
         progress: Progress,
     ) -> FileTables:
-        reach = Reach(self._registry, self._registries()[0], self._stores, self._opening)
-        return FileTables(reach, request.packages, held, brought, columns, progress)
+        return FileTables(self._reach, request.packages, held, brought, columns, progress)
+
+    def _declared(self, held: HeldFiles, brought: Brought, progress: Progress) -> TabulatorTables:
+        return TabulatorTables(self._reach, self._registries(), self._tabulator, held, brought, progress)
+
+    @property
+    def _reach(self) -> Reach:
+        return Reach(self._registry, self._registries()[0], self._stores, self._opening)
 
     async def _package_tables(
         self, request: SqlRequest, files: FileTables, held: HeldFiles, reads: gate.Reads, progress: Progress
     ) -> PackageTables:
         """All revisions where the query asks for revisions, or names one that is not the latest."""
         registries = [*self._registries()]
-        wants_all = request.all_revisions
+        meant = {found[0] for one in reads.tables if (found := package_tables.meaning(one.name, registries))}
+        of_revisions = meant - {"package_tag"}
+        named = [one.pinned for one in await files.named()] if of_revisions else []
+        takes_all = request.all_revisions or "package_revision" in meant
+        takes_all = takes_all or (bool(of_revisions) and await files.names_older())
         tables = PackageTables(
-            self._searching, registries, held, reads.columns, progress, all_revisions=wants_all
+            self._searching, registries, held, reads.columns, progress, all_revisions=takes_all, named=named
         )
-        meant = {found[0] for one in reads.tables if (found := tables.meaning(one.name)) is not None}
-        if not meant or wants_all:
-            return tables
-        if "package_revision" in meant or await files.names_older():
-            named = [one.pinned for one in await files.named()]
-            return PackageTables(
-                self._searching, registries, held, reads.columns, progress, all_revisions=True, named=named
-            )
-        if "package_tag" not in meant:
+        if meant and "package_tag" not in meant and not takes_all:
             tables.warnings[_LATEST_ONLY] = None
         return tables
 
-    async def _described(self, child: Child, files: FileTables, name: str) -> SqlTable:
+    async def _described(self, turns: Turns, files: FileTables, name: str) -> SqlTable:
         """A file that cannot be read, or is not what its name says, is told as that."""
         held = HeldFiles()
+        apart = files.apart(held)
         try:
-            view = await files.apart(held).table(name, ())
-            found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
+            view = await apart.table(name, ())
+            async with turns.turn() as child:
+                found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
+            await anyio.to_thread.run_sync(held.require_unchanged)
             [columns] = found["tables"]
             return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
-            return SqlTable(name, comment=f"{error.code}: {error.message[:200]}")
+            return SqlTable(
+                name, comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}"
+            )
         finally:
             held.close()
 
@@ -280,7 +316,7 @@ class RegistrySql:
             )
         try:
             file = QueryFile("file.parquet", kept.size, kept.descriptor)
-            async with self._spare.child() as child:
+            async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
                 found = await child.run(
                     "page", [file], (), self._seconds, offset=offset, limit=limit, room=room, longest=_longest(room),
                     most=MOST_KEPT, types=[one.type for one in kept.columns],
@@ -292,7 +328,12 @@ class RegistrySql:
         total, end = int(found["total"]), offset + len(rows)
         further = encode_cursor(marks, name, end) if rows and end < total else None
         return SqlRows(
-            kept.columns, rows, "duckdb", further, None if found.get("is_cut") else total, _told(found, room)
+            kept.columns,
+            rows,
+            "duckdb",
+            further,
+            None if found.get("is_cut") else total,
+            (*kept.warnings, *_told(found)),
         )
 
 
@@ -300,8 +341,8 @@ _DESCRIBED: Final = 40
 """Tables of packages whose columns are told."""
 
 
-def _content(path: Path, most: int) -> bytes:
-    with path.open("rb") as file:
+def _content(child: Child, most: int) -> bytes:
+    with os.fdopen(child.open_result(), "rb") as file:
         found = file.read(most + 1)
     if len(found) > most:
         raise TooLarge(
@@ -353,8 +394,21 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     return rows
 
 
-def _told(found: Mapping[str, Any], room: int) -> tuple[str, ...]:
-    said: list[str] = []
+def _notes(found: Mapping[str, Any]) -> list[str]:
+    """What the child noted of files, such as rows that fit no declared table."""
+    return [str(one)[:_LONGEST_NOTE] for one in found.get("notes", ())]
+
+
+def _made_text(found: Mapping[str, Any]) -> list[str]:
+    return [
+        f"kept_as_text: {name} ({kind}) is text in the file, as its values are no other type of Parquet's."
+        for name, kind in found["as_text"]
+    ]
+
+
+def _told(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of a page."""
+    said = _notes(found)
     if found.get("is_cut"):
         said.append(
             f"truncated: the query has more than {MOST_KEPT:,} rows, and only so many are kept; reckon in SQL (count, GROUP BY, "
@@ -362,8 +416,8 @@ def _told(found: Mapping[str, Any], room: int) -> tuple[str, ...]:
         )
     if found.get("cells_cut"):
         said.append(
-            f"cells_cut: {found['cells_cut']} texts are longer than {_longest(room):,} letters; substr(column, 1, 2000) reads "
-            "parts."
+            f"cells_cut: {found['cells_cut']} values of this page are longer than there is room for ({found['longest']:,} "
+            "letters); fewer columns leave more room, substr(column, 1, 2000) reads parts."
         )
     return tuple(said)
 
@@ -373,6 +427,6 @@ def _longest(room: int) -> int:
 
 
 def _marks(request: SqlRequest) -> tuple[str | bool, ...]:
-    """A cursor belongs to one text with its parameters."""
-    digest = hashlib.sha256(json.dumps([request.sql, _parameters(request)], default=str).encode()).hexdigest()
-    return ("sql", digest, ",".join(request.packages), request.all_revisions)
+    """A cursor belongs to one text with its parameters, in whatever order they were given."""
+    asked = [request.sql, _parameters(request), request.packages, request.all_revisions]
+    return ("sql", hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest())

@@ -52,9 +52,7 @@ def words_of(verb: Verb) -> tuple[Word, ...]:
 
 
 def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
-    parser = Parser(
-        f"quilt-mcp {verb.name}", verb.meaning, f"example:\n  quilt-mcp {verb.example}\n\n{EXIT_CODES}"
-    )
+    parser = Parser(f"quilt-mcp {verb.name}", verb.meaning, f"{_examples(verb)}\n\n{EXIT_CODES}")
     words = words_of(verb)
     own = parser.add_argument_group("arguments")
     for word in words:
@@ -63,7 +61,7 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
     items = {name: part for word in words for name, part in _item_fields(tool, word).items()}
     for name, schema in {**items, **tool.arguments}.items():
         if name not in typed | BY_THE_SHELL | {"limit"} | set(verb.fixed):
-            _add_flag(own, name, schema)
+            _add_flag(own, name, schema, needs_writing=name in tool.for_writing and not tool.writes)
     if tool.paged:
         own.add_argument(
             "-n", "--limit", dest="most", type=_count, metavar="N", help="At most so many rows. Default: all."
@@ -75,7 +73,14 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
     if verb.how == "link":
         own.add_argument("--open", action="store_true", help="Open it in the browser, too.")
     if verb.how == "sql":
-        own.add_argument("--parquet", metavar="FILE", help="Write all rows into this file of Parquet.")
+        own.add_argument(
+            "--parquet",
+            metavar="FILE",
+            help="Write all rows into this new file of Parquet, here (needs no -w).",
+        )
+        own.add_argument(
+            "--overwrite", action="store_true", help="With --parquet: replace the file that is there."
+        )
     if verb.asks:
         own.add_argument("-y", "--yes", action="store_true", help="Do not ask.")
     output = parser.add_argument_group(
@@ -170,9 +175,16 @@ def _add_word(group: Group, word: Word, schema: Schema) -> None:
     )
 
 
-def _add_flag(group: Group, name: str, schema: Schema) -> None:
+def _examples(verb: Verb) -> str:
+    lines = [f"quilt-mcp {one}" for one in (verb.example, *verb.more)]
+    notes = f"\n\n{verb.notes}" if verb.notes else ""
+    return f"example{'s' if verb.more else ''}:\n  " + "\n  ".join(lines) + notes
+
+
+def _add_flag(group: Group, name: str, schema: Schema, *, needs_writing: bool) -> None:
     flag, kinds = f"--{name.replace('_', '-')}", _kinds(schema)
-    shape: dict[str, Any] = {"dest": f"arg_{name}", "default": argparse.SUPPRESS, "help": _meaning(schema)}
+    meaning = f"{_meaning(schema)[:-1]} (needs -w)." if needs_writing else _meaning(schema)
+    shape: dict[str, Any] = {"dest": f"arg_{name}", "default": argparse.SUPPRESS, "help": meaning}
     names = (*ALIASES.get(name, ()), flag)
     if kinds == ["boolean"]:
         group.add_argument(*names, action=argparse.BooleanOptionalAction, **shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,19 +39,28 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
     arguments = tool_arguments(verb, tool, options)
     session = Session(replace(settings, max_response_tokens=ROOM))
     errand = Errand(verb, tool, arguments, options, typed, session)
+    act: Callable[[Errand], Awaitable[int]]
     match verb.how:
         case "cat" | "head":
             from quilt_mcp.cli.verbs.files import show_file
 
-            return signals.run(show_file, errand)
+            act = show_file
         case "link":
-            return signals.run(_link, errand)
+            act = _link
         case "sql" if options.parquet is not None:
             from quilt_mcp.cli.verbs.result_file import save_result
 
-            return signals.run(save_result, errand)
+            act = save_result
         case _:
-            return signals.run(_rows if tool.paged else _once, errand)
+            act = _rows if tool.paged else _once
+    return signals.run(_to_its_end, act, errand)
+
+
+async def _to_its_end(act: Callable[[Errand], Awaitable[int]], errand: Errand) -> int:
+    try:
+        return await act(errand)
+    finally:
+        await errand.session.close()
 
 
 async def _once(errand: Errand) -> int:

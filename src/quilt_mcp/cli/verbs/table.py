@@ -18,7 +18,8 @@ GROUPS: Final = (LOOK, FILES, CHANGE, SETUP)
 class Verb:
     """``words`` names the tool's arguments that are typed without a flag: ``name``, ``[name]`` where it may be left out,
     ``name...`` where there may be more. ``fixed`` are arguments that the verb is about. ``how`` other than ``call``: what is
-    done with what the tool finds. ``asks``: on a terminal it shows the plan and asks before it acts."""
+    done with what the tool finds. ``asks``: on a terminal it shows the plan and asks before it acts. ``more``: further examples;
+    ``notes`` stand below them."""
 
     name: str
     tool: str
@@ -29,7 +30,17 @@ class Verb:
     how: How = "call"
     fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
     asks: bool = False
+    more: tuple[str, ...] = ()
+    notes: str = ""
 
+
+_TABLES: Final = """tables:
+  'data/table.csv'                 a file of the packages that are named (CSV, TSV, Parquet, JSON; .gz, .zst)
+  'me/first/data/table.csv'        a file of a package; of one revision: 'me/first@1f2e3d4c5b/data/table.csv'
+  files('me/first', '*.csv')       all that fit, as one table
+  package_tag, package_entry, package_manifest, package_revision
+                                   over all packages: the latest of each, files, messages and metadata, dates;
+                                   of one bucket: "bucket_package_entry". quilt-mcp tables shows their columns"""
 
 VERBS: Final[tuple[Verb, ...]] = (
     Verb("ls", "packages_list", "[registry]", LOOK, "List packages.", "ls s3://your-bucket"),
@@ -39,8 +50,12 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),
     Verb("search", "search", "[query]", LOOK, "Find packages, files of them or objects, by words and fields.", "search 'organoid ext:csv' --where \"modified >= 2026-01-01\" --facets '*'"),
-    Verb("sql", "sql_query", "sql [packages...]", LOOK, "Query packages, and the tables in them, in SQL.", "sql \"SELECT count(*) FROM 'data/table.csv'\" me/first", how="sql"),
-    Verb("tables", "sql_tables", "[packages...]", LOOK, "List the tables that a query can name.", "tables me/first"),
+    Verb("sql", "sql_query", "sql [packages...]", LOOK, "Query packages, and the tables in them, in SQL.", "sql \"SELECT count(*) FROM 'data/table.csv'\" me/first", how="sql", more=(
+        'sql "SELECT pkg_name, count(*) AS files FROM package_tag JOIN package_entry USING (top_hash) GROUP BY ALL"',
+        "sql \"FROM files('me/first', '*.csv')\" --parquet all.parquet",
+        "sql \"FROM 'data/table.csv' WHERE height > 2\" me/first --to me/first/results/tall.parquet -w",
+    ), notes=_TABLES),
+    Verb("tables", "sql_tables", "[packages...]", LOOK, "List the tables that a query can name.", "tables me/first", more=("tables",), notes=_TABLES),
     Verb("workflows", "workflow_list", "[registry]", LOOK, "Show what a registry demands of its packages.", "workflows s3://your-bucket"),
     Verb("cat", "object_read", "uri", FILES, "Write a whole file to standard output.", "cat me/first/notes.txt", how="cat"),
     Verb("head", "object_read", "uri", FILES, "Write the first lines of a file.", "head me/first/table.csv -n 5", how="head"),

@@ -32,11 +32,15 @@ async def serve_one(
     """``server``: one to serve instead of our own (the conformance suite's fixtures). ``open_to_all``: no token is asked for."""
     check_loopback(settings)
     audit = audit_to(settings.audit)
-    server = server or build(Session(settings), asker_of, audit)
+    session = Session(settings)
+    server = server or build(session, asker_of, audit)
     new_token = None if open_to_all or settings.http_token else secrets.token_urlsafe(24)
     door = OneToken(None if open_to_all else settings.http_token or new_token)
     served = Served(server, door, lambda _: Pages(has_health=False), new_token=new_token, audit=audit)
-    await serve(settings, served, announce, stopping or anyio.Event())
+    try:
+        await serve(settings, served, announce, stopping or anyio.Event())
+    finally:
+        await session.close()
 
 
 def check_loopback(settings: Settings) -> None:

@@ -76,7 +76,10 @@ async def serve_many(settings: Settings, announce: Announce, *, stopping: anyio.
     )
     await _look(site)
     _settle()
-    await serve(settings, served, announce, stopping)
+    try:
+        await serve(settings, served, announce, stopping)
+    finally:
+        await session.close()
 
 
 def check_many(settings: Settings) -> None:

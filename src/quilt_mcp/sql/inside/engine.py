@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import duckdb
 from quilt_mcp.sql.inside.cells import Cells
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import HeldFiles
+from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, WIDE, kept_as, reviver
 from quilt_mcp.sql.inside.parsing import WRAPPED
 
 _ALWAYS: Final = (
@@ -36,8 +38,8 @@ _SETTINGS: Final = (
     "SET max_expression_depth = 500",
     "SET pivot_limit = 10000",
 )
-_LOSSY: Final = ("HUGEINT", "INTERVAL", "BIT", "UNION", "BIGNUM", "VARINT", "TIME WITH TIME ZONE", "TIME_NS")
-"""Types that the file of a result would round or lack: they are kept as text."""
+_PARQUET: Final = "FORMAT parquet, COMPRESSION zstd"
+_FORMS: Final = {"rows": _PARQUET, "parquet": _PARQUET, "csv": "FORMAT csv, HEADER"}
 MOST_COLUMNS: Final = 4_000
 RESULT: Final = "result.parquet"
 _CSV: Final = re.compile(r"SELECT \* FROM read_csv\(\[('[^']*')\], (sample_size = [0-9]+, skip = 0)\)")
@@ -45,6 +47,7 @@ _SAMPLE: Final = re.compile(r"sample_size = [0-9]+")
 _SHORTEST: Final = 30
 """Letters of a cell that are shown in any case."""
 _DELIMITERS: Final = ",;\t|"
+_LOOKED_AT: Final = 100
 
 
 def parser() -> Any:
@@ -90,12 +93,76 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
             if "sniffing" in str(fault):
                 _find_line(engine, name, view["sql"])
             raise
-        if view["is_delimited"]:
-            columns = columns_of(engine, f"SELECT * FROM {identifier(name)}", None)
-            if len(columns) == 1 and any(one in columns[0][0] for one in _DELIMITERS):
-                # The engine takes whole lines for cells where their numbers of cells differ.
-                said = "Its lines have different numbers of cells, so that it is no table with one form."
+        if view["each"]:
+            _check_lines(engine, name, view["each"])
+
+
+def _check_lines(engine: Any, name: str, each: Sequence[str]) -> None:
+    """The engine takes whole lines for cells where their numbers of cells differ, or a title stands above them. Raises Fault
+    for the first file of which it does. Where all are like the first, that one alone is looked at."""
+    own = {
+        column
+        for column, _ in columns_of(engine, f"SELECT * FROM {identifier(name)}", None)
+        if column[:1] != "$"
+    }
+    if "column0" in own:
+        for one in each:
+            _check_header(engine, name, one)
+    if len(each) > 1:
+        first = {column for column, _ in columns_of(engine, f"SELECT * FROM {each[0]}", None)}
+        each = each if own - first else each[:1]
+        own = first
+    if len(own) == 1 or len(each) > 1:
+        for one in each:
+            with typed(table=name):
+                is_lines = _is_lines(engine, one)
+            if is_lines:
+                said = f"The lines of {_address(one)} have different numbers of cells, so that it is no table with one form."
                 raise Fault("engine", said, exception="Ragged", table=name)
+
+
+def _check_header(engine: Any, name: str, source: str) -> None:
+    """Where lines that begin with '#' are comments, the last of them may be the header: then no column would have its name, in
+    silence. Raises Fault."""
+    with typed(table=name):
+        [(comment, has_header)] = engine.execute(
+            f"SELECT Comment, HasHeader FROM {_sniffed(source)}"
+        ).fetchall()
+    if comment not in (None, "", "(empty)", "\0") and not has_header and "comment =" not in source:
+        said = (
+            f"{_address(source)} has no header but lines that begin with {comment!r}, of which the last may be one: "
+            "skip := n of files(..) passes over those above it, comment := '#' takes all for comments."
+        )
+        raise Fault("engine", said, exception="Header", table=name)
+
+
+def _is_lines(engine: Any, source: str) -> bool:
+    """Whether its one column is named by what holds delimiters, or most of its first values hold as many of one by which it is
+    not divided, as no text does."""
+    columns = columns_of(engine, f"SELECT * FROM {source}", None)
+    if len(columns) > 1:
+        return False
+    source = source.replace(", ignore_errors = true", "")  # or all lines are left out
+    [(name, kind), *_] = columns_of(engine, f"SELECT * FROM {source}", None)
+    if any(one in name for one in _DELIMITERS):
+        return True
+    if kind != "VARCHAR":
+        return False
+    [[divided]] = engine.execute(f"SELECT Delimiter FROM {_sniffed(source)}").fetchall()
+    values = [value or "" for (value,) in engine.execute(f"FROM {source} LIMIT {_LOOKED_AT}").fetchall()]
+    for delimiter in _DELIMITERS.replace(divided or ",", ""):
+        [(count, lines)] = Counter(value.count(delimiter) for value in values).most_common(1) or [(0, 0)]
+        if count and 2 * lines > len(values):
+            return True
+    return False
+
+
+def _sniffed(source: str) -> str:
+    return f"sniff_csv('{_address(source)}'{source.partition(']')[2]}"
+
+
+def _address(source: str) -> str:
+    return source.partition("['")[2].partition("'")[0]
 
 
 def _in_its_form(engine: Any, sql: str) -> str:
@@ -144,25 +211,76 @@ def explain(engine: Any, query: str, parameters: Any) -> str:
     return "\n".join(str(row[-1]) for row in rows)
 
 
-def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) -> list[tuple[str, str]]:
-    """Runs the query into ``RESULT``, one row more than ``most`` at most; its columns and their types. ``form`` is parquet or
-    csv."""
+def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) -> dict[str, Any]:
+    """Runs the query into ``RESULT``, one row more than ``most`` at most; its ``columns`` with their types, and those that are
+    text in the file, ``as_text``. ``form``: rows (to be paged through), parquet or csv (to be saved)."""
     whole = f"{WRAPPED[0]}{query}{WRAPPED[1]}"
-    columns = columns_of(engine, whole, parameters)
-    if len(columns) > MOST_COLUMNS:
-        raise Fault("wide", f"{len(columns):,}", most=f"{MOST_COLUMNS:,}")
-    shown = ", ".join(
-        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if _is_lossy(kind) else identifier(name)
-        for name, kind in columns
-    )
+    kinds = _kinds_of(engine, whole, parameters)
+    if len(kinds) > MOST_COLUMNS:
+        raise Fault("wide", f"{len(kinds):,}", most=f"{MOST_COLUMNS:,}")
+    made = {} if form == "csv" else _made(kinds, IN_PARQUET)
     limit = "" if most is None else f" LIMIT {most + 1}"
-    options = "FORMAT parquet, COMPRESSION zstd" if form == "parquet" else "FORMAT csv, HEADER"
     with typed():
         engine.execute(
-            f"COPY (SELECT {shown} FROM ({whole}) AS whole{limit}) TO {text(os.path.join(os.getcwd(), RESULT))} ({options})",
+            f"COPY (SELECT {_cast([name for name, _ in kinds], made)} FROM ({whole}) AS whole{limit}) TO "
+            f"{text(_result())} ({_FORMS[form]})",
             parameters or None,
         )
-    return columns
+    if form == "parquet":
+        _narrow(engine, kinds, made)
+    return {
+        "columns": [(name, str(kind)) for name, kind in kinds],
+        "as_text": [(name, str(kind)) for name, kind in kinds if "VARCHAR" in made.get(name, "")],
+    }
+
+
+def _kinds_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, Any]]:
+    with typed():
+        engine.execute(f"SELECT * FROM ({query}) AS whole LIMIT 0", parameters or None)
+        return [(column[0], column[1]) for column in engine.description]
+
+
+def _made(kinds: Sequence[tuple[str, Any]], exact: frozenset[str]) -> dict[str, str]:
+    return {name: made for name, kind in kinds if (made := kept_as(kind, exact)) is not None}
+
+
+def _cast(names: Sequence[str], made: Mapping[str, str]) -> str:
+    return ", ".join(
+        f"CAST({identifier(name)} AS {made[name]}) AS {identifier(name)}"
+        if name in made
+        else identifier(name)
+        for name in names
+    )
+
+
+def _narrow(engine: Any, kinds: Sequence[tuple[str, Any]], made: dict[str, str]) -> None:
+    """Sums of whole numbers have the widest type, which was kept as text: a saved file has them as numbers where all of a column
+    fit into a narrower one. ``made`` is what the file has afterwards."""
+    wide = [name for name, kind in kinds if kind.id in WIDE]
+    if not wide:
+        return
+    source = f"read_parquet({text(_result())})"
+    tried = ("BIGINT", "DECIMAL(38,0)")
+    fits = ", ".join(
+        f"count({identifier(name)}) = count(TRY_CAST({identifier(name)} AS {one}))"
+        for name in wide
+        for one in tried
+    )
+    with typed():
+        [found] = engine.execute(f"SELECT {fits} FROM {source}").fetchall()
+        for name, *fit in zip(wide, found[::2], found[1::2], strict=True):
+            made[name] = next((one for one, is_fit in zip(tried, fit, strict=True) if is_fit), made[name])
+        casts = {name: made[name] for name in wide}
+        names = [name for name, _ in kinds]
+        narrowed = f"{_result()}.narrowed"
+        engine.execute(
+            f"COPY (SELECT {_cast(names, casts)} FROM {source}) TO {text(narrowed)} ({_FORMS['parquet']})"
+        )
+    os.replace(narrowed, _result())
+
+
+def _result() -> str:
+    return os.path.join(os.getcwd(), RESULT)
 
 
 def page(
@@ -183,28 +301,40 @@ def page(
         is_cut = most is not None and total > most
         total = min(total, most) if most is not None else total
         count = max(0, min(limit, total - offset))
+        kinds = [_kind(engine, kind) for kind in types]
+        names = [f"c{number}" for number in range(len(kinds))]
+        shown_as = {
+            name: made for name, kind in zip(names, kinds, strict=True) if (made := kept_as(kind, IN_PYTHON))
+        }
         rows = engine.execute(
-            f"SELECT * FROM read_parquet({text(path)}) LIMIT {count} OFFSET {offset}"
+            f"SELECT {_cast(names, shown_as)} FROM read_parquet({text(path)}) AS kept ({', '.join(names)}) "
+            f"LIMIT {count} OFFSET {offset}"
         ).fetchall()
-    whole = {at for at, kind in enumerate(types) if kind in ("HUGEINT", "UHUGEINT")}
-    cells = Cells(longest)
+    revived = [(at, made) for at, kind in enumerate(kinds) if (made := reviver(kind)) is not None]
+    cells, cells_cut = Cells(longest), 0
     shown: list[list[Any]] = []
     for kept in rows:
-        row = [_number(value) if at in whole else value for at, value in enumerate(kept)]
+        row = [*kept]
+        for at, made_of in revived:
+            row[at] = made_of(row[at])
         made, size = _sized(cells, row)
         while not shown and size > room and cells.longest > _SHORTEST:
             cells = Cells(max(_SHORTEST, cells.longest // 4))
             made, size = _sized(cells, row)
         room -= size
         if shown and room < 0:
-            break
+            break  # what was cut in it is told with its own page
         shown.append(made)
-    return {"rows": shown, "total": total, "is_cut": is_cut, "cells_cut": cells.cut}
+        cells_cut = cells.cut
+    return {"rows": shown, "total": total, "is_cut": is_cut, "cells_cut": cells_cut, "longest": cells.longest}
 
 
-def _number(text: Any) -> Any:
-    """A sum of whole numbers has the widest type, and was kept as text."""
-    return None if text is None else int(text)
+def _kind(engine: Any, kind: str) -> Any:
+    """None for one that cannot be read from its text: its values are shown as text."""
+    try:
+        return engine.type(kind)
+    except (duckdb.Error, RuntimeError, ValueError):
+        return None
 
 
 def _sized(cells: Cells, row: Sequence[Any]) -> tuple[list[Any], int]:
@@ -229,13 +359,11 @@ def typed(table: str | None = None) -> Any:
         said = str(error).partition("\nTraceback")[0].strip()
         if "maximum execution time" in said:
             raise Fault("time", "It took longer than a query may.") from None
+        if "Too many open files" in said:
+            raise Fault("open_files", said[:300]) from None
         if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
             raise Fault("memory", said[:300]) from None
         raise Fault("engine", said[:1_500], exception=kind, table=table) from None
-
-
-def _is_lossy(kind: str) -> bool:
-    return any(one in kind for one in _LOSSY)
 
 
 def identifier(name: str) -> str:

@@ -21,8 +21,8 @@ from typing import Any, Final
 from fsspec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 PROTOCOL: Final = "qf"
-_ASKED: Final = struct.Struct("<IQQ")
-"""The file's number, offset, length."""
+_ASKED: Final = struct.Struct("<IIQQ")
+"""The run, the file's number, offset, length."""
 _GIVEN: Final = struct.Struct("<q")
 """The length of what follows; -1: it cannot be read."""
 _END: Final = 1 << 20
@@ -41,16 +41,23 @@ class HeldFile:
     descriptor: int | None
 
 
-class Channels:
-    """To the parent, as many as reads may be on their way at once. What stands at the end of a file is asked for once: it is
-    where Parquet says what is in it, which the engine reads each time that it opens one."""
+def channels_of(descriptors: Sequence[int]) -> queue.SimpleQueue[socket.socket]:
+    """To the parent, as many as reads may be on their way at once."""
+    free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
+    for one in descriptors:
+        free.put(socket.socket(fileno=one))
+    return free
 
-    def __init__(self, descriptors: Sequence[int]) -> None:
+
+class Ranges:
+    """Of the files of one run, by its number. What stands at the end of a file is asked for once: it is where Parquet says what
+    is in it, which the engine reads each time that it opens one."""
+
+    def __init__(self, run: int, free: queue.SimpleQueue[socket.socket]) -> None:
+        self._run = run
+        self._free = free
         self._ends: dict[tuple[int, int, int], bytes] = {}
         self._kept = 0
-        self._free: queue.SimpleQueue[socket.socket] = queue.SimpleQueue()
-        for one in descriptors:
-            self._free.put(socket.socket(fileno=one))
 
     def fetch(self, number: int, offset: int, length: int, *, is_end: bool) -> bytes:
         key = (number, offset, length)
@@ -65,7 +72,7 @@ class Channels:
     def _fetch(self, number: int, offset: int, length: int) -> bytes:
         channel = self._free.get()
         try:
-            channel.sendall(_ASKED.pack(number, offset, length))
+            channel.sendall(_ASKED.pack(self._run, number, offset, length))
             (given,) = _GIVEN.unpack(_exactly(channel, _GIVEN.size))
             if given != length:
                 raise OSError("the file could not be read on")
@@ -79,8 +86,8 @@ class _Handle(io.RawIOBase):
     others seek meanwhile; where none is, one thread goes on where another stopped, as the readers of JSON and of packed files do.
     """
 
-    def __init__(self, held: HeldFile, number: int, channels: Channels) -> None:
-        self._held, self._number, self._channels = held, number, channels
+    def __init__(self, held: HeldFile, number: int, ranges: Ranges) -> None:
+        self._held, self._number, self._ranges = held, number, ranges
         self._own = threading.local()
         self._position = 0
         self._turn = 0
@@ -130,7 +137,7 @@ class _Handle(io.RawIOBase):
             return b""
         if self._held.descriptor is None:
             is_end = at >= self._held.size - _END
-            return self._channels.fetch(self._number, at, wanted, is_end=is_end)
+            return self._ranges.fetch(self._number, at, wanted, is_end=is_end)
         return os.pread(self._held.descriptor, wanted, at)
 
 
@@ -138,10 +145,10 @@ class HeldFiles(AbstractFileSystem):
     protocol = PROTOCOL
     cachable = False
 
-    def __init__(self, held: Sequence[HeldFile], channels: Channels) -> None:
+    def __init__(self, held: Sequence[HeldFile], ranges: Ranges) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._held = held
-        self._channels = channels
+        self._ranges = ranges
 
     def glob(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, path: str, **_: Any
@@ -169,7 +176,7 @@ class HeldFiles(AbstractFileSystem):
         if mode != "rb":
             raise PermissionError("the files of a query are only read")
         number = self._number(path)
-        return _Handle(self._held[number], number, self._channels)
+        return _Handle(self._held[number], number, self._ranges)
 
     def _number(self, path: str) -> int:
         own = path.removeprefix(f"{PROTOCOL}://").lstrip("/").partition("/")

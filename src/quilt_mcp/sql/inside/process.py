@@ -1,9 +1,9 @@
 """The child: it is locked down, then takes a query apart, then runs it; each a line of JSON asked and a line answered.
 
-<- {"do": "parse", "sql": ...}
--> {"answer": {"tree": ..., "text": ...}}
-<- {"do": "run", "files": [[name, size, is_held], ...], "views": [...], ...}      with descriptors on the second socket
--> {"answer": {...}} or {"fault": {"kind", "message", "details"}}
+<- {"id": 1, "do": "parse", "sql": ...}
+-> {"id": 1, "answer": {"tree": ..., "text": ...}}
+<- {"id": 2, "do": "run", "files": [[name, size, is_held], ...], "views": [...], ...}      with descriptors on the second socket
+-> {"id": 2, "answer": {...}} or {"id": 2, "fault": {"kind", "message", "details"}}
 
 All of that on the first of its sockets; the others are for ranges. It ends with its parent, and when nobody asks for a while.
 """
@@ -17,12 +17,14 @@ import select
 import socket
 import sys
 import zoneinfo
+from contextlib import ExitStack
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
 from quilt_mcp.sql.inside import engine, zones
+from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
-from quilt_mcp.sql.inside.files import PROTOCOL, Channels, HeldFile, HeldFiles
+from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
 from quilt_mcp.sql.inside.parsing import parse
 from quilt_mcp.sql.inside.watch import watch
 
@@ -56,13 +58,15 @@ class _Child:
         self._control = socket.socket(fileno=control)
         self._requests = self._control.makefile("rb")
         self._hands = socket.socket(fileno=hands)
-        self._channels = Channels(channels)
+        self._channels = channels_of(channels)
         self._held = held
         self._parser: Any = None
         self._waiting: Any = None
+        self._over = ExitStack()
+        """What the last run used."""
 
     def serve(self) -> None:
-        self._tell({"answer": {"layers": self._held.told()}})
+        self._tell({"id": 0, "answer": {"layers": self._held.told()}})
         if not select.select([self._control], [], [], 0)[0]:
             self._warm_up()
         if not select.select([self._control], [], [], self._idle)[0]:
@@ -71,7 +75,9 @@ class _Child:
             line = self._requests.readline()
             if not line:
                 return
-            self._tell(self._answer_to(json.loads(line)))
+            asked = json.loads(line)
+            self._tell({"id": asked["id"], **self._answer_to(asked)})
+            self._over.close()
 
     def _warm_up(self) -> None:
         """What every query begins with, while nobody waits."""
@@ -109,15 +115,28 @@ class _Child:
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
         connection = self._waiting or engine.begun(settings=self._settings)
         self._waiting = None
+        self._over.callback(connection.close)  # the first to go: its threads read no more then
         engine.give_files(
             connection,
-            HeldFiles(held, self._channels),
+            HeldFiles(held, Ranges(asked["id"], self._channels)),
             paths,
             asked["seconds"],
             settings=self._settings,
             reads_ahead=not asked["is_bounded"],
         )
         engine.make_views(connection, asked["views"])
+        declared = [
+            DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
+        ]
+        notes = [note for one in declared for note in one.make()]
+        try:
+            return {**self._answer(connection, asked, paths), "notes": notes}
+        except Fault as fault:
+            for one in declared:
+                one.blame(fault)
+            raise
+
+    def _answer(self, connection: Any, asked: dict[str, Any], paths: list[str]) -> dict[str, Any]:
         parameters = asked.get("parameters")
         room = {"limit": asked["limit"], "room": asked["room"], "longest": asked["longest"]}
         match asked["what"]:
@@ -135,17 +154,16 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "save":
-                columns = engine.keep(connection, asked["sql"], parameters, None, asked["form"])
-                return {"columns": columns}
+                return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:
-                columns = engine.keep(connection, asked["sql"], parameters, asked["most"], "parquet")
+                kept = engine.keep(connection, asked["sql"], parameters, asked["most"], "rows")
                 path = os.path.join(os.getcwd(), engine.RESULT)
                 return {
-                    "columns": columns,
+                    "columns": kept["columns"],
                     **engine.page(
                         connection,
                         path,
-                        [kind for _, kind in columns],
+                        [kind for _, kind in kept["columns"]],
                         asked["offset"],
                         most=asked["most"],
                         **room,
@@ -159,8 +177,10 @@ class _Child:
         while len(descriptors) < wanted:
             some = min(_MOST_AT_ONCE, wanted - len(descriptors))
             _, came, _, _ = socket.recv_fds(self._hands, 1, some)
-            if len(came) != some:  # more than this process may hold open
-                raise Fault("died", "The files did not come.")
+            for one in came:
+                self._over.callback(os.close, one)
+            if len(came) != some:
+                raise Fault("open_files", "More files than a process may hold open.")
             descriptors += came
         free = iter(descriptors)
         return [HeldFile(name, size, next(free) if is_held else None) for name, size, is_held in files]
