@@ -48,6 +48,9 @@ class Bucket:
     def delete(self, package: str) -> None:
         self._quilt3.run(f"quilt3.delete_package({package!r}, {f's3://{self.name}'!r})")
 
+    def roll_back(self, package: str, top_hash: str) -> None:
+        self._quilt3.run(f"quilt3.Package.rollback({package!r}, {f's3://{self.name}'!r}, {top_hash!r})")
+
     def wanted(self) -> Rows:
         return self._quilt3.run(ORACLE, registry=f"s3://{self.name}")
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 import sqlglot
-from publishing_lab import COLUMNS
+from publishing_lab import COLUMNS, local_ops, publish
 from sqlglot import exp
 
-from parts.athena_double import Account, athena_double
+from parts.athena_double import Account, Served, athena_double
+from parts.iam_ops import iam_ops
 from parts.s3_access import S3Access as Server
 from quilt_mcp.athena.athena import Athena
 from quilt_mcp.athena.clients import athena_client
 from quilt_mcp.athena.definitions import definitions
 from quilt_mcp.athena.tables import FOUR_TABLES
 from quilt_mcp.domain.publication import NAMES
+from quilt_mcp.domain.sql import SqlRequest
 from quilt_mcp.errors import InvalidArgument, NotSupported, PermissionDenied, ReadOnly
 from quilt_mcp.storage.s3.clients import AwsKeys
 
@@ -72,13 +74,18 @@ def test_no_text_comes_in_by_a_name(name: str) -> None:
 
 
 @pytest.fixture
-def account() -> Iterator[tuple[Account, Any]]:
+def served() -> Iterator[Served]:
     made = Account()
-    with athena_double(made) as served:
-        client = athena_client(lambda: AwsKeys("key", "secret"), endpoint_url=served.url)
-        yield made, client
-        client.close()
+    with athena_double(made) as found:
+        yield found
     made.close()
+
+
+@pytest.fixture
+def account(served: Served) -> Iterator[tuple[Account, Any]]:
+    client = athena_client(lambda: AwsKeys("key", "secret"), endpoint_url=served.url)
+    yield served.account, client
+    client.close()
 
 
 @pytest.mark.anyio
@@ -107,9 +114,23 @@ async def test_a_refusal_is_told(account: tuple[Account, Any]) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_folder_and_a_reader_define_nothing(tmp_path: Path) -> None:
-    from publishing_lab import local_ops
+async def test_whoever_has_aws_keys_publishes_defines_and_asks(
+    moto: Server, served: Served, tmp_path: Path
+) -> None:
+    bucket = moto.make_bucket()
+    ops = iam_ops(moto, bucket, roots=(tmp_path,), cache=tmp_path / "cache")
+    assert ops.publications is not None and ops.queries.athena is not None
+    ops.queries.athena.endpoint_url = served.url
+    served.account.steps = ()
+    assert (await publish(ops)).sequence == 1
+    ran = await ops.publications.define(ops.default_registry)
+    assert [one["sql"] for one in ran] == [*ops.publications.statements(ops.default_registry)]
+    request = SqlRequest("SELECT count(*) FROM package_tag", engine="athena")
+    assert (await ops.sql.query(request)).rows == ((0,),)
 
+
+@pytest.mark.anyio
+async def test_a_folder_and_a_reader_define_nothing(tmp_path: Path) -> None:
     (registry := tmp_path / "registry").mkdir()
     for writable, error in ((False, ReadOnly), (True, NotSupported)):
         ops = local_ops(registry, tmp_path / "cache", writable=writable)

@@ -42,6 +42,20 @@ async def test_a_bucket_is_published_and_little_is_written_again(
     require_right(pushed)
 
 
+async def test_a_rollback_is_seen_though_no_pointer_is_read(
+    pushed: Bucket, bucket_ops: IamOps, moto_proxy: Proxy
+) -> None:
+    [first] = {row[2] for row in pushed.wanted()["package_tag"] if row[0] == "lab/growth"}
+    pushed.push(["lab/growth", {"a.csv": "another"}, None])
+    await publish(bucket_ops)
+    pushed.roll_back("lab/growth", first)
+    with moto_proxy.recording() as seen:
+        outcome = await publish(bucket_ops)
+    assert (outcome.added, outcome.removed, outcome.files_written) == (0, 0, 1)
+    assert not [one for one in seen.of("GetObject") if "named_packages" in one.call.key]
+    require_right(pushed)
+
+
 async def test_killed_before_any_write_who_reads_the_lists_reads_right(
     pushed: Bucket, moto: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -58,7 +72,7 @@ async def test_killed_before_any_write_who_reads_the_lists_reads_right(
             await publish(ops)
             break
         except Died:
-            deaths += 1
+            deaths += 2  # a folder has every one
         assert comparable(pushed.by_state()) in (before, after)
         for name, rows in comparable(pushed.by_lists()).items():
             assert rows in (before[name], after[name])

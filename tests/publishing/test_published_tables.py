@@ -188,10 +188,20 @@ async def test_nobody_takes_the_tables_for_packages(registry: Path, ops: LocalOp
     assert (await ops.verify(PackageUri(ops.default_registry, "lab/growth"))).ok
 
 
-@pytest.mark.parametrize(
-    "damage",
-    ["state", "state gone", "a part's file", "a cut file", "its hashes", "another's file", "a list of tags"],
+DAMAGES = (
+    "state",
+    "state gone",
+    "a state of another shape",
+    "a state with keys elsewhere",
+    "a part's file",
+    "a cut file",
+    "its hashes",
+    "another's file",
+    "a list of tags",
 )
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 async def test_what_somebody_broke_is_published_anew(registry: Path, ops: LocalOps, damage: str) -> None:
     await publish(ops)
     where = tables(registry)
@@ -201,6 +211,14 @@ async def test_what_somebody_broke_is_published_anew(registry: Path, ops: LocalO
     match damage:
         case "state":
             (where / "_publication.json").write_text('{"format": 1, "parts": [')
+        case "a state of another shape":
+            state = json.loads((where / "_publication.json").read_text())
+            state["parts"][0]["manifests"]["rows"] = ["many"]
+            (where / "_publication.json").write_text(json.dumps(state))
+        case "a state with keys elsewhere":
+            state = json.loads((where / "_publication.json").read_text())
+            state["parts"][0]["manifests"]["key"] = "../packages/x.parquet"
+            (where / "_publication.json").write_text(json.dumps(state))
         case "state gone":
             (where / "_publication.json").unlink()
         case "a part's file":
@@ -208,7 +226,7 @@ async def test_what_somebody_broke_is_published_anew(registry: Path, ops: LocalO
         case "a cut file":
             entries.write_bytes(entries.read_bytes()[:-10])
         case "its hashes":
-            hashes.write_bytes(b"\0" * hashes.stat().st_size)
+            hashes.write_bytes(hashes.read_bytes()[:32] * 3)  # two of the three seem not to be there
         case "another's file":
             (where / "package_entry" / f"00000001-{'0' * 16}-7.parquet").write_bytes(entries.read_bytes())
         case _:

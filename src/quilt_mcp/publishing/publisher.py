@@ -43,6 +43,8 @@ from quilt_mcp.storage.workers import for_each
 
 _DELETED_AT_ONCE: Final = 8
 _CLEANING_SECONDS: Final = 5.0
+_FRAME: Final = 1_000
+"""Bytes of a file of Parquet beside its rows, about."""
 Bring = Callable[[], Awaitable[tuple[Catalog, State, tuple[str, ...]]]]
 """Brings the catalog of all revisions up to date, and answers it with what to warn of. Raises where it cannot be all of it."""
 T = TypeVar("T")
@@ -102,6 +104,7 @@ class Publisher:
         gone = sum(1 for key in plan.found.sizes if key not in kept)
         is_current = not plan.is_new and not gone and not await self._lists.stale(plan.found.publication)
         sequence = plan.found.publication.sequence
+        size += files * _FRAME
         return self._outcome(plan, sequence, files, int(size), gone, is_done=False, is_current=is_current)
 
     async def publish(self) -> PublishOutcome:

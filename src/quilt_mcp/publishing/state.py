@@ -119,19 +119,19 @@ class Publication:
         try:
             parts = tuple(
                 PublishedPart(
-                    PublishedFile(**one["manifests"]),
-                    PublishedFile(**one["entries"]) if one["entries"] else None,
-                    PublishedFile(**one["hashes"]),
+                    _file(one["manifests"]),
+                    _file(one["entries"]) if one["entries"] else None,
+                    _file(one["hashes"]),
                     int(one["weight"]),
                 )
                 for one in found["parts"]
             )
-            whole = {name: PublishedFile(**one) for name, one in found["whole"].items()}
+            whole = {name: _file(one) for name, one in found["whole"].items() if name in NAMES}
             made = cls(
-                found["registry"],
+                str(found["registry"]),
                 int(found["sequence"]),
-                found["run"],
-                found["published"],
+                str(found["run"]),
+                str(found["published"]),
                 int(found["packages"]),
                 parts,
                 whole,
@@ -140,3 +140,8 @@ class Publication:
             return made if all(sequence_of(key) is not None for key in made.files()) else None
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def _file(found: Mapping[str, Any]) -> PublishedFile:
+    """Whoever may write to the registry may have written it. Raises KeyError, TypeError, ValueError."""
+    return PublishedFile(str(found["key"]), int(found["rows"]), int(found["bytes"]), str(found["sha256"]))
