@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
-from quilt_mcp.sql.inside import engine, zones
+from quilt_mcp.sql.inside import engine, files, zones
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
 from quilt_mcp.sql.inside.parsing import parse
@@ -47,6 +47,7 @@ def _import_late_things() -> None:
         importlib.import_module(name)
     zoneinfo.ZoneInfo("UTC")
     zones.install()
+    files.install()
 
 
 class _Child:
@@ -59,8 +60,8 @@ class _Child:
         self._hands = socket.socket(fileno=hands)
         self._channels = channels_of(channels)
         self._held = held
-        self._parser: Any = None
-        self._waiting: Any = None
+        self._engine: Any = None
+        """Without files yet."""
         self._over = ExitStack()
         """What the last run used."""
 
@@ -80,9 +81,12 @@ class _Child:
 
     def _warm_up(self) -> None:
         """What every query begins with, while nobody waits."""
-        self._parser = engine.parser()
-        parse(self._parser, "SELECT 1")
-        self._waiting = engine.begun(settings=self._settings)
+        parse(self._begun(), "SELECT 1")
+
+    def _begun(self) -> Any:
+        if self._engine is None:
+            self._engine = engine.begun(settings=self._settings)
+        return self._engine
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
@@ -90,8 +94,7 @@ class _Child:
     def _answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             if asked["do"] == "parse":
-                self._parser = self._parser or engine.parser()
-                return {"answer": parse(self._parser, asked["sql"])}
+                return {"answer": parse(self._begun(), asked["sql"])}
             return {"answer": self._run(asked)}
         except Fault as fault:
             return {"fault": {"kind": fault.kind, "message": str(fault), "details": fault.details}}
@@ -112,8 +115,7 @@ class _Child:
     def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._take(asked["files"])
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
-        connection = self._waiting or engine.begun(settings=self._settings)
-        self._waiting = None
+        connection, self._engine = self._begun(), None
         self._over.callback(connection.close)  # the first to go: its threads read no more then
         engine.give_files(
             connection,
