@@ -16,9 +16,8 @@ import sys
 import threading
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 PROTOCOL: Final = "qf"
 _ASKED: Final = struct.Struct("<IIQQ")
@@ -32,8 +31,7 @@ _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """A file of a query does not change."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldFile:
+class HeldFile(NamedTuple):
     """``descriptor`` None: it is read by ranges, through the parent."""
 
     name: str

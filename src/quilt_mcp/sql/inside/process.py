@@ -16,7 +16,6 @@ import os
 import select
 import socket
 import sys
-import zoneinfo
 from contextlib import ExitStack
 from typing import Any, Final
 
@@ -34,18 +33,15 @@ _MOST_AT_ONCE: Final = 200
 
 def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
-    _import_late_things()
+    stand_ins()
     held = lock_down(_BOUNDS, kernel=given["kernel"])
     watch(given["sockets"][0], _BOUNDS.memory)
     _Child(given, held).serve()
     os._exit(0)  # threads of the engine's are not waited for
 
 
-def _import_late_things() -> None:
-    """What the engine would import in the middle: it reaches no file of Python's then."""
-    for name in ("datetime", "decimal", "uuid"):
-        importlib.import_module(name)
-    zoneinfo.ZoneInfo("UTC")
+def stand_ins() -> None:
+    """For packages that the engine looks for."""
     zones.install()
     files.install()
 
@@ -80,8 +76,10 @@ class _Child:
             self._over.close()
 
     def _warm_up(self) -> None:
-        """What every query begins with, while nobody waits."""
+        """What every query begins with, while nobody waits; and what the engine imports in the middle of some."""
         parse(self._begun(), "SELECT 1")
+        for name in ("uuid", "zoneinfo"):
+            importlib.import_module(name)
 
     def _begun(self) -> Any:
         if self._engine is None:
