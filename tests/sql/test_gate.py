@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from quilt_mcp.errors import QuiltError
 from quilt_mcp.sql import gate
-from quilt_mcp.sql.inside.engine import parser
+from quilt_mcp.sql.inside.engine import begun
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.parsing import WRAPPED, parse
 from quilt_mcp.sql.spelling import end_of_call, plain_spaces
@@ -70,7 +70,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any
     """One that takes apart, one that runs with nothing held back, and a file that only it can reach."""
     canary = tmp_path_factory.mktemp("canary") / "kelvin.csv"
     canary.write_text("word\ncanary-91\n")
-    taking, running = parser(), duckdb.connect()
+    taking, running = begun(settings=True), duckdb.connect()
     running.execute("SET python_enable_replacements = false")
     for name in ("t", "data/x.csv"):
         running.execute(f"CREATE VIEW \"{name}\" AS SELECT 'x' AS word")

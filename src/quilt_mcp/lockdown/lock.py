@@ -1,6 +1,7 @@
 """Everything that a child gives up, in one call.
 
 What a system does not have is skipped: the parent's clock and the bounds of the readers hold everywhere. Told is what holds.
+A child imports this before it is of use, so that little is imported here (no dataclasses).
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from quilt_mcp.lockdown.landlock import close_files
 from quilt_mcp.lockdown.seccomp import give_up_new_rights, refuse_network_and_processes
@@ -18,8 +18,7 @@ MEMORY: Final = 2 << 30
 """Of addresses: DuckDB and Pillow take a gigabyte for the largest of what they are given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """``cpu_seconds`` of all threads together; ``file``: bytes of the longest file that it writes, None for no bound, as a copy
     with holes is as long as the file."""
 
@@ -29,8 +28,7 @@ class Bounds:
     file: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """Which layers hold."""
 
     limits: bool = False
@@ -38,10 +36,13 @@ class Held:
     seccomp: bool = False
 
     def told(self) -> dict[str, bool]:
-        return asdict(self)
+        return self._asdict()
 
 
-def lock_down(bounds: Bounds = Bounds(), *, kernel: bool = True) -> Held:
+_USUAL: Final = Bounds()
+
+
+def lock_down(bounds: Bounds = _USUAL, *, kernel: bool = True) -> Held:
     """The working folder stays open for all. ``kernel`` False: without files, network and processes refused, as on a system that
     cannot."""
     try:

@@ -8,7 +8,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
 _ALLOW, _REFUSE, _UNKNOWN, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
@@ -46,8 +46,7 @@ _OTHER_TABLE = 0x40000000
 """From here on the numbers of x86_64 mean its calls in another table."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Argument:
+class _Argument(NamedTuple):
     """Of a call whose ``place``-th argument decides, by its lower half, which is all that the kernel takes of it: where ``only``
     names values, no others are allowed, else all but ``never``."""
 

@@ -138,7 +138,7 @@ class Child:
                     "idle": _ALONE_SECONDS,
                 }
                 process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-B", "-c", _START, json.dumps(given), *_paths()],
+                    [sys.executable, "-I", "-S", "-c", _START, json.dumps(given), *_paths()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
-from uuid import UUID
 
 _EXACT: Final = 2**53
 """Integers that every reader of JSON keeps."""
@@ -56,7 +55,7 @@ class Cells:
             return self._text(value)
         if isinstance(value, datetime | date | time):
             return value.isoformat()
-        if isinstance(value, Decimal | UUID | timedelta):
+        if isinstance(value, Decimal | timedelta) or type(value).__name__ == "UUID":
             return str(value)
         if isinstance(value, bytes | bytearray):
             return self._text(base64.b64encode(bytes(value)).decode())

@@ -10,7 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import duckdb
+try:  # without the package around it, which takes longer to import than all else here
+    import _duckdb as duckdb
+except ImportError:
+    import duckdb
 
 from quilt_mcp.sql.inside.cells import Cells
 from quilt_mcp.sql.inside.fault import Fault
@@ -50,17 +53,9 @@ _DELIMITERS: Final = ",;\t|"
 _LOOKED_AT: Final = 100
 
 
-def parser() -> Any:
-    """For ``parsing`` alone: it sees no data."""
-    engine = duckdb.connect(":memory:")
-    for setting in ("SET threads = 1", "SET temp_directory = ''", "SET enable_external_access = false"):
-        engine.execute(setting)
-    return engine
-
-
 def begun(*, settings: bool) -> Any:
-    """An engine without files, which may wait for its query. ``settings`` False: without the layer that they are, as tests of the
-    others want it."""
+    """An engine without files, which may wait for its query, and takes texts apart until it is given them. ``settings`` False:
+    without the layer that they are, as tests of the others want it."""
     engine = duckdb.connect(":memory:")
     for setting in (*_ALWAYS, *(_SETTINGS if settings else ())):
         engine.execute(setting)

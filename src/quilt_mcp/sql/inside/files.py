@@ -12,13 +12,12 @@ import os
 import queue
 import socket
 import struct
+import sys
 import threading
+import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
-
-from fsspec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
+from typing import Any, Final, NamedTuple
 
 PROTOCOL: Final = "qf"
 _ASKED: Final = struct.Struct("<IIQQ")
@@ -32,8 +31,7 @@ _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """A file of a query does not change."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldFile:
+class HeldFile(NamedTuple):
     """``descriptor`` None: it is read by ranges, through the parent."""
 
     name: str
@@ -141,18 +139,29 @@ class _Handle(io.RawIOBase):
         return os.pread(self._held.descriptor, wanted, at)
 
 
-class HeldFiles(AbstractFileSystem):
+class Filesystem:
+    """What the engine asks the package fsspec for, by which it knows a filesystem of Python's: of that package's own nothing is
+    used here, and it takes longer to import than a query may."""
+
+
+def install() -> None:
+    """Under fsspec's name, in a process that needs it for nothing else."""
+    found = types.ModuleType("fsspec")
+    vars(found).update(AbstractFileSystem=Filesystem)
+    sys.modules["fsspec"] = found
+
+
+class HeldFiles(Filesystem):
     protocol = PROTOCOL
-    cachable = False
 
     def __init__(self, held: Sequence[HeldFile], ranges: Ranges) -> None:
-        super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._held = held
         self._ranges = ranges
 
-    def glob(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, path: str, **_: Any
-    ) -> list[str]:
+    def unstrip_protocol(self, name: str) -> str:
+        return name if name.startswith(f"{PROTOCOL}://") else f"{PROTOCOL}://{name}"
+
+    def glob(self, path: str, **_: Any) -> list[str]:
         self._number(path)
         return [path]
 
@@ -163,16 +172,20 @@ class HeldFiles(AbstractFileSystem):
             return False
         return True
 
+    def isfile(self, path: str) -> bool:
+        return self.exists(path)
+
+    def size(self, path: str) -> int:
+        return self._held[self._number(path)].size
+
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        return {"name": path, "size": self._held[self._number(path)].size, "type": "file"}
+        return {"name": path, "size": self.size(path), "type": "file"}
 
     def modified(self, path: str) -> datetime:
         self._number(path)
         return _LONG_AGO
 
-    def open(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, path: str, mode: str = "rb", *_: Any, **__: Any
-    ) -> _Handle:
+    def open(self, path: str, mode: str = "rb", *_: Any, **__: Any) -> _Handle:
         if mode != "rb":
             raise PermissionError("the files of a query are only read")
         number = self._number(path)

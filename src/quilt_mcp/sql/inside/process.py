@@ -16,12 +16,11 @@ import os
 import select
 import socket
 import sys
-import zoneinfo
 from contextlib import ExitStack
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
-from quilt_mcp.sql.inside import engine, zones
+from quilt_mcp.sql.inside import engine, files, zones
 from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
@@ -35,19 +34,17 @@ _MOST_AT_ONCE: Final = 200
 
 def main() -> None:
     given: dict[str, Any] = json.loads(sys.argv[1])
-    _import_late_things()
+    stand_ins()
     held = lock_down(_BOUNDS, kernel=given["kernel"])
     watch(given["sockets"][0], _BOUNDS.memory)
     _Child(given, held).serve()
     os._exit(0)  # threads of the engine's are not waited for
 
 
-def _import_late_things() -> None:
-    """What the engine would import in the middle: it reaches no file of Python's then."""
-    for name in ("datetime", "decimal", "uuid"):
-        importlib.import_module(name)
-    zoneinfo.ZoneInfo("UTC")
+def stand_ins() -> None:
+    """For packages that the engine looks for."""
     zones.install()
+    files.install()
 
 
 class _Child:
@@ -60,8 +57,8 @@ class _Child:
         self._hands = socket.socket(fileno=hands)
         self._channels = channels_of(channels)
         self._held = held
-        self._parser: Any = None
-        self._waiting: Any = None
+        self._engine: Any = None
+        """Without files yet."""
         self._over = ExitStack()
         """What the last run used."""
 
@@ -80,10 +77,15 @@ class _Child:
             self._over.close()
 
     def _warm_up(self) -> None:
-        """What every query begins with, while nobody waits."""
-        self._parser = engine.parser()
-        parse(self._parser, "SELECT 1")
-        self._waiting = engine.begun(settings=self._settings)
+        """What every query begins with, while nobody waits; and what the engine imports in the middle of some."""
+        parse(self._begun(), "SELECT 1")
+        for name in ("uuid", "zoneinfo"):
+            importlib.import_module(name)
+
+    def _begun(self) -> Any:
+        if self._engine is None:
+            self._engine = engine.begun(settings=self._settings)
+        return self._engine
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._control.sendall(json.dumps(message).encode() + b"\n")
@@ -91,8 +93,7 @@ class _Child:
     def _answer_to(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             if asked["do"] == "parse":
-                self._parser = self._parser or engine.parser()
-                return {"answer": parse(self._parser, asked["sql"])}
+                return {"answer": parse(self._begun(), asked["sql"])}
             return {"answer": self._run(asked)}
         except Fault as fault:
             return {"fault": {"kind": fault.kind, "message": str(fault), "details": fault.details}}
@@ -113,8 +114,7 @@ class _Child:
     def _run(self, asked: dict[str, Any]) -> dict[str, Any]:
         held = self._take(asked["files"])
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
-        connection = self._waiting or engine.begun(settings=self._settings)
-        self._waiting = None
+        connection, self._engine = self._begun(), None
         self._over.callback(connection.close)  # the first to go: its threads read no more then
         engine.give_files(
             connection,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
 import threading
 from typing import Final
@@ -43,9 +42,16 @@ def _held() -> int:
 
 def _leave(status: int) -> None:
     """Its folder's files go; the folder itself is the parent's to remove."""
-    for one in os.scandir("."):
+    try:
+        _empty(".")
+    finally:
+        os._exit(status)
+
+
+def _empty(folder: str) -> None:
+    for one in os.scandir(folder):
         if one.is_dir(follow_symlinks=False):
-            shutil.rmtree(one.path, ignore_errors=True)
+            _empty(one.path)
+            os.rmdir(one.path)
         else:
             os.unlink(one.path)
-    os._exit(status)
