@@ -370,7 +370,7 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
 
 def _made_text(found: Mapping[str, Any]) -> list[str]:
     return [
-        f"kept_as_text: {name} ({kind}) is text in the file, as its values are no other type of Parquet's."
+        f"kept_as_text: {name} ({kind}) is text in the file: Parquet has no type with all of its values."
         for name, kind in found["as_text"]
     ]
 

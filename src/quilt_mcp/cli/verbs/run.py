@@ -50,6 +50,8 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
             from quilt_mcp.cli.verbs.result_file import save_result
 
             return signals.run(save_result, errand)
+        case "sql" if arguments.get("to") is not None:
+            return signals.run(_once, errand)
         case _:
             return signals.run(_rows if tool.paged else _once, errand)
 
