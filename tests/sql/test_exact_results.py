@@ -23,7 +23,7 @@ ROUNDED_BY_SOME: list[tuple[str, Any]] = [
     (f"{{'at': TIMESTAMP_NS '{MOMENT}', 'n': 1}}", {"at": "2026-01-31T10:00:00.123456789", "n": 1}),
     ("'10:00:00.123456789'::TIME_NS", "10:00:00.123456789"),
     ("TIMESTAMP '2026-01-31 10:00:00.123456'", "2026-01-31T10:00:00.123456"),
-    ("TIMESTAMPTZ '2026-01-31 10:00:00.5+02'", "2026-01-31T08:00:00.5+00:00"),
+    ("TIMESTAMPTZ '2026-01-31 10:00:00.5+02'", "2026-01-31T08:00:00.500000+00:00"),
     ("'infinity'::TIMESTAMP", "infinity"),
     ("'-infinity'::DATE", "-infinity"),
     ("'infinity'::TIMESTAMPTZ", "infinity"),

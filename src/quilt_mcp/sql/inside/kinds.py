@@ -22,12 +22,13 @@ IN_PARQUET: Final = IN_PYTHON | {
 WIDE: Final = frozenset(("hugeint", "uhugeint"))
 """Whole numbers that Parquet writes as floats."""
 _BEFORE_TIME: Final = re.compile(r" (?=\d\d:)")
+_PARTS: Final = re.compile(r"\.\d+")
 _ZONE: Final = re.compile(r"([+-]\d\d)$")
 
 
 def _moment(said: str) -> str:
-    """As ISO 8601 has it."""
-    return _BEFORE_TIME.sub("T", said, count=1)
+    """As ISO 8601 has it, with six digits of a second's parts at least."""
+    return _PARTS.sub(lambda found: found[0].ljust(7, "0"), _BEFORE_TIME.sub("T", said, count=1))
 
 
 def _zoned(said: str) -> str:
