@@ -159,6 +159,16 @@ def test_what_a_file_of_parquet_does_not_go_with_is_told(place: Path, more: list
     assert (done.returncode, done.stdout, (place / "n.parquet").exists()) == (2, "", False), done.stderr
 
 
+def test_a_shell_says_what_it_saved_in_a_package(place: Path) -> None:
+    words = ("sql", "SELECT 1 AS n", "--to", "lab/new/n.csv")
+    refused = shell(place, *words)
+    assert refused.returncode == 4 and "`quilt-mcp sql` with --to writes" in refused.stderr
+    done = shell(place, *words, "-w")
+    assert done.returncode == 0 and "lab/new" in done.stdout, (done.stdout, done.stderr)
+    told = json.loads(shell(place, *words, "-w", "--json").stdout)
+    assert told["data"]["done"] is True
+
+
 def test_help_names_tables_and_what_takes_writing(place: Path) -> None:
     for verb in ("sql", "tables"):
         text = shell(place, verb, "--help").stdout

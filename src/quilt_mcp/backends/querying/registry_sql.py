@@ -369,7 +369,7 @@ def _notes(found: Mapping[str, Any]) -> list[str]:
 
 def _made_text(found: Mapping[str, Any]) -> list[str]:
     return [
-        f"kept_as_text: {name} ({kind}) is text in the file, as its values are no other type of Parquet's."
+        f"kept_as_text: {name} ({kind}) is text in the file: Parquet has no type with all of its values."
         for name, kind in found["as_text"]
     ]
 

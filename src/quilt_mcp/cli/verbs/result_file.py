@@ -56,9 +56,12 @@ async def _save(errand: Errand, path: Path) -> None:
 
 
 def _check_place(path: Path, *, overwrite: bool) -> None:
-    """Before the query runs, which may take a while. Raises AlreadyExists, NotAFile, ObjectNotFound and PermissionDenied."""
-    with typed_errors(f"The folder of {path.name!r}", str(path.parent)):
-        os.stat(path.parent)
+    """Before the query runs, which may take a while. Raises AlreadyExists, NotAFile and InvalidArgument."""
+    if not path.parent.is_dir():
+        raise InvalidArgument(
+            f"There is no folder {path.parent}.",
+            next_step="Make it (mkdir -p), or give --parquet another name.",
+        )
     if not os.path.lexists(path):
         return
     if not path.is_file():

@@ -51,6 +51,8 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
             from quilt_mcp.cli.verbs.result_file import save_result
 
             act = save_result
+        case "sql" if arguments.get("to") is not None:
+            act = _once
         case _:
             act = _rows if tool.paged else _once
     return signals.run(_to_its_end, act, errand)

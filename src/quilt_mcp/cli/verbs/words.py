@@ -41,6 +41,7 @@ def for_people(text: str, typed: Verb | None = None) -> str:
     )
     text = _TOOL.sub(partial(_command, typed), text)
     text = _ARGUMENT.sub(lambda found: "--" + found[1].replace("_", "-"), text)
+    text = re.sub(r"` with (\w+) writes\b", r"` with --\1 writes", text)
     text = text.replace("set --", "add --").replace("Set --", "Add --")
     text = text.replace("this server reads only", "writing is not switched on")
     text = text.replace("Start the server with --root", "Add --root")

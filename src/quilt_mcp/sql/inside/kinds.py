@@ -21,13 +21,15 @@ IN_PARQUET: Final = IN_PYTHON | {
 }
 WIDE: Final = frozenset(("hugeint", "uhugeint"))
 """Whole numbers that Parquet writes as floats."""
+_UNHASHABLE: Final = frozenset(("list", "array", "struct", "map", "tuple"))
 _BEFORE_TIME: Final = re.compile(r" (?=\d\d:)")
+_PARTS: Final = re.compile(r"\.\d+")
 _ZONE: Final = re.compile(r"([+-]\d\d)$")
 
 
 def _moment(said: str) -> str:
-    """As ISO 8601 has it."""
-    return _BEFORE_TIME.sub("T", said, count=1)
+    """As ISO 8601 has it, with six digits of a second's parts at least."""
+    return _PARTS.sub(lambda found: found[0].ljust(7, "0"), _BEFORE_TIME.sub("T", said, count=1))
 
 
 def _zoned(said: str) -> str:
@@ -55,10 +57,13 @@ def kept_as(kind: Any, exact: frozenset[str]) -> str | None:
                 return _around(kind, exact, "{}[]")
             case "array":
                 return _around(kind, exact, f"{{}}[{kind.children[1][1]}]")
-            case "struct":
+            case "struct" | "tuple":
                 return _struct(kind, exact)
-            case "map" if all(kept_as(one, exact) is None for _, one in kind.children):
-                return None
+            case "map":
+                parts = [(one, kept_as(one, exact)) for _, one in kind.children]
+                if all(made is None for _, made in parts):
+                    return None
+                return f"MAP({', '.join(made or str(one) for one, made in parts)})"
             case _:
                 return "VARCHAR"
     except (ValueError, TypeError, IndexError, AttributeError):
@@ -74,14 +79,34 @@ def reviver(kind: Any) -> Callable[[Any], Any] | None:
         case "list" | "array":
             inner = reviver(kind.children[0][1]) or _same
             return lambda value: None if value is None else [inner(one) for one in value]
-        case "struct":
-            parts = {name: reviver(one) or _same for name, one in kind.children}
+        case "struct" | "tuple":
+            parts = {name: reviver(one) or _same for name, one in _fields(kind)}
             return lambda value: (
                 None if value is None else {name: part(value[name]) for name, part in parts.items()}
+            )
+        case "map":
+            (_, keys), (_, values) = kind.children
+            return _map_of(
+                reviver(keys) or _same, reviver(values) or _same, has_lists=str(keys.id) in _UNHASHABLE
             )
         case _:
             revived = _REVIVED.get(str(kind.id))
             return None if revived is None else lambda value: None if value is None else revived(value)
+
+
+def _map_of(
+    key: Callable[[Any], Any], part: Callable[[Any], Any], *, has_lists: bool
+) -> Callable[[Any], Any]:
+    """Python has a map whose keys are no keys of a dictionary as two lists."""
+
+    def revived(value: Any) -> Any:
+        if value is None:
+            return None
+        if has_lists:
+            return {"key": [key(one) for one in value["key"]], "value": [part(one) for one in value["value"]]}
+        return {key(one): part(of) for one, of in value.items()}
+
+    return revived
 
 
 def _around(kind: Any, exact: frozenset[str], form: str) -> str | None:
@@ -90,12 +115,15 @@ def _around(kind: Any, exact: frozenset[str], form: str) -> str | None:
 
 
 def _struct(kind: Any, exact: frozenset[str]) -> str | None:
-    parts = [(name, one, kept_as(one, exact)) for name, one in kind.children]
+    parts = [(name, one, kept_as(one, exact)) for name, one in _fields(kind)]
     if all(made is None for _, _, made in parts):
         return None
-    if not all(name for name, _, _ in parts):
-        return "VARCHAR"
     return f"STRUCT({', '.join(f'{_quoted(name)} {made or one}' for name, one, made in parts)})"
+
+
+def _fields(kind: Any) -> list[tuple[str, Any]]:
+    """A tuple's have no names, and are named as the engine names them in a file."""
+    return [(name or f"element{number}", one) for number, (name, one) in enumerate(kind.children, 1)]
 
 
 def _quoted(name: str) -> str:
