@@ -204,7 +204,7 @@ class RegistrySql:
                     elif packages.meaning(table.name) is None:
                         views.append(await files.table(table.name, packages.names()))
                         if same != table.name:
-                            raise _one_name(same, table.name)
+                            raise faults.one_name(same, table.name)
                     elif same == table.name:
                         of_packages.append(table.name)
                 views += await packages.views(of_packages)
@@ -343,13 +343,6 @@ def _rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[st
         text = f'{text[: place[0]]}"{name}"{alias}{text[place[1] :]}'
         named[name] = call
     return text, named
-
-
-def _one_name(one: str, other: str) -> InvalidSql:
-    return InvalidSql(
-        f"{one!r} and {other!r} differ in the case of letters alone, and the engine takes them for one table.",
-        next_step=f"Read one of them by files('ns/name', {other!r}).",
-    )
 
 
 def _parameters(request: SqlRequest) -> Any:
