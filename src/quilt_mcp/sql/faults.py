@@ -116,6 +116,13 @@ def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     )
 
 
+def one_name(one: str, other: str) -> InvalidSql:
+    return InvalidSql(
+        f"{one!r} and {other!r} differ in the case of letters alone, and the engine takes them for one table.",
+        next_step=f"Read one of them by files('ns/name', {other!r}).",
+    )
+
+
 def _quoted(name: str) -> str:
     return name if re.fullmatch(r"[a-z_]+", name) else f"'{name}'"
 

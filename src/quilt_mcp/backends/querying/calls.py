@@ -29,10 +29,3 @@ def rewritten(text: str, calls: Sequence[gate.FilesCall]) -> tuple[str, dict[str
         text = f'{text[: place[0]]}"{name}"{alias}{text[place[1] :]}'
         named[name] = call
     return text, named
-
-
-def one_name(one: str, other: str) -> InvalidSql:
-    return InvalidSql(
-        f"{one!r} and {other!r} differ in the case of letters alone, and the engine takes them for one table.",
-        next_step=f"Read one of them by files('ns/name', {other!r}).",
-    )

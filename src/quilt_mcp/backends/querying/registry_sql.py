@@ -13,7 +13,7 @@ from typing import Any, Final
 import anyio
 
 from quilt_mcp.backends.querying import package_tables
-from quilt_mcp.backends.querying.calls import one_name, rewritten
+from quilt_mcp.backends.querying.calls import rewritten
 from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.kept import KeptResults
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
@@ -193,7 +193,7 @@ class RegistrySql:
                     elif packages.meaning(table.name) is None:
                         views.append(await files.table(table.name, packages.names()))
                         if same != table.name:
-                            raise one_name(same, table.name)
+                            raise faults.one_name(same, table.name)
                     elif same == table.name:
                         of_packages.append(table.name)
                 views += await packages.views(of_packages)
