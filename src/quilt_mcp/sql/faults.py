@@ -21,6 +21,7 @@ from quilt_mcp.errors import (
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
+_CALL: Final = re.compile(r"\bfiles \d+(?=: column)")
 _ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
@@ -187,6 +188,7 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
         return NotSupported(f"DuckDB does not have this: {said[:500]}", next_step="Write it another way.")
     if "lambda" in said and "arrow" in said:
         return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
+    said = _CALL.sub("files(..)", said)
     for words, step in _STEPS:
         if words in said:
             return InvalidSql(said[:800], next_step=step)
@@ -212,6 +214,10 @@ _STEPS: Final = (
     (
         "GROUP BY",
         "GROUP BY ALL groups by every column that is no aggregate; any_value(x) takes one value of each group.",
+    ),
+    (
+        "is no whole number, as the first rows",
+        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3).",
     ),
     ("Division by zero", "x / nullif(y, 0) is NULL there, and so is try(x / y)."),
 )

@@ -26,6 +26,7 @@ from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
 from quilt_mcp.sql.inside.parsing import parse
+from quilt_mcp.sql.inside.quoting import identifier
 from quilt_mcp.sql.inside.watch import watch
 
 _BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
@@ -124,7 +125,7 @@ class _Child:
             settings=self._settings,
             reads_ahead=not asked["is_bounded"],
         )
-        engine.make_views(connection, asked["views"])
+        engine.make_views(connection, asked["views"], [one.size for one in held])
         declared = [
             DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
         ]
@@ -143,7 +144,7 @@ class _Child:
             case "columns":
                 return {
                     "tables": [
-                        engine.columns_of(connection, f"SELECT * FROM {engine.identifier(one)}", None)
+                        engine.columns_of(connection, f"SELECT * FROM {identifier(one)}", None)
                         for one in asked["names"]
                     ]
                 }
