@@ -206,6 +206,8 @@ class _Gate:
     def _table(self, part: dict[str, Any], scope: frozenset[str]) -> None:
         path = part.get("qualified_name", {}).get("path", [part.get("table_name")])
         name = str(part.get("table_name", ""))
+        if part.get("column_name_alias"):
+            self._columns.add("*")  # which of them a name means is known to the engine alone
         if 1 < len(path) < 4 and _TABULATOR.fullmatch(lower(str(path[0]))):
             named = tuple(map(str, path))
             self._tabulator.setdefault(tuple(map(lower, named)), named)

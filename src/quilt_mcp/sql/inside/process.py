@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
-from quilt_mcp.sql.inside import engine, zones
+from quilt_mcp.sql.inside import engine, packed, zones
 from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
@@ -117,9 +117,13 @@ class _Child:
         connection = self._waiting or engine.begun(settings=self._settings)
         self._waiting = None
         self._over.callback(connection.close)  # the first to go: its threads read no more then
+        files = HeldFiles(held, Ranges(asked["id"], self._channels))
+        for path in paths:
+            if path.endswith(".zst"):
+                packed.require_whole(files.open(path), path)
         engine.give_files(
             connection,
-            HeldFiles(held, Ranges(asked["id"], self._channels)),
+            files,
             paths,
             asked["seconds"],
             settings=self._settings,
