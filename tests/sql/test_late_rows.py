@@ -6,7 +6,7 @@ import pytest
 from sql_lab import ask, build, local_ops, values
 
 from quilt_mcp.backends.local import LocalOps
-from quilt_mcp.errors import InvalidSql
+from quilt_mcp.errors import InvalidSql, Undecodable
 
 pytestmark = pytest.mark.anyio
 LATE = {"rounded": "2.7", "zeros": "007", "signs": "1_000"}
@@ -27,6 +27,11 @@ def late(tmp_path_factory: pytest.TempPathFactory) -> LocalOps:
     texts["thousands.csv"] = "a;b\n" + "1;x\n" * 101_000 + "2.500;y\n"
     rows = '{"a":1}\n' * 30_000
     texts |= {"rounded.jsonl": rows + '{"a":2.7}\n', "more.jsonl": rows + '{"a":3,"z":{"y":1.5}}\n'}
+    texts |= {
+        "text1.csv": "a\ntrue\n",
+        "text2.csv": "a\n" + "true\n" * 101_000 + "x\n",
+        "twice.jsonl": '{"a":1,"a":2}\n',
+    }
     for name, text in texts.items():
         (place / name).write_text(text)
     build(registry, "a/b", {name: place / name for name in texts})
@@ -54,3 +59,16 @@ async def test_what_fits_has_its_type(late: LocalOps) -> None:
 async def test_json_has_the_columns_of_all_its_rows(late: LocalOps) -> None:
     assert values(await ask(late, "SELECT max(a), sum(a) FROM 'rounded.jsonl'", "a/b")) == [[2.7, 30_002.7]]
     assert values(await ask(late, "SELECT max(a), max(z.y) FROM 'more.jsonl'", "a/b")) == [[3, 1.5]]
+
+
+async def test_what_cannot_be_read_is_told_with_its_file_and_without_the_engines_advice(
+    late: LocalOps,
+) -> None:
+    with pytest.raises(InvalidSql) as caught:
+        await ask(late, "SELECT max(a) FROM files('text*.csv')", "a/b")
+    assert "text2.csv: " in caught.value.message and "Line: 101002" in caught.value.message
+    assert "Possible" not in caught.value.message, caught.value.message
+    with pytest.raises(Undecodable) as of_json:
+        await ask(late, "SELECT max(a) FROM 'twice.jsonl'", "a/b")
+    assert "twice.jsonl" in of_json.value.message and "sample_size" not in of_json.value.message
+    assert "object_read" in of_json.value.next_step
