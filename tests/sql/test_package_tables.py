@@ -117,3 +117,10 @@ async def test_a_catalog_that_is_cleared_again_and_again_is_told(
         await ask(two[0], "SELECT count(*) FROM package_entry")
     assert (caught.value.retryable, len(_gone)) == (True, 2)
     assert values(await ask(two[0], "SELECT count(*) FROM package_entry")) == [[2]]
+
+
+async def test_columns_that_are_named_anew_hold_what_stands_there(two: tuple[LocalOps, list[Path]]) -> None:
+    """What needs no hash of a revision is not made out by names that the query gives."""
+    found = await ask(two[0], "SELECT size FROM package_entry AS t(size) ORDER BY 1")
+    wanted = await ask(two[0], "SELECT top_hash FROM package_entry ORDER BY 1")
+    assert values(found) == values(wanted) and None not in values(found)[0]

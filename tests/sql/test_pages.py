@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from sql_lab import ask
 from quilt_mcp.backends.local import LocalOps
 from quilt_mcp.backends.querying import kept
 from quilt_mcp.backends.querying.kept import KeptResults
+from quilt_mcp.errors import InvalidArgument
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +71,23 @@ def test_names_of_results_that_were_pushed_out_are_not_kept(tmp_path: Path) -> N
     opened = results.open(names[-1])
     assert opened is not None
     os.close(opened.descriptor)
+
+
+@pytest.mark.parametrize("offset", [1 << 63, 10**30, -1, 1.0, True, "1"])
+async def test_a_cursor_with_a_place_that_there_cannot_be_is_none_of_ours(
+    lab_ops: LocalOps, offset: Any
+) -> None:
+    query = "SELECT * FROM range(10)"
+    cursor = (await ask(lab_ops, query, limit=3)).next_cursor
+    assert cursor is not None
+    mark, name, _ = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    forged = base64.urlsafe_b64encode(json.dumps([mark, name, offset]).encode()).decode().rstrip("=")
+    with pytest.raises(InvalidArgument):
+        await ask(lab_ops, query, cursor=forged)
+
+
+async def test_a_cursor_of_rows_is_none_of_the_plan(lab_ops: LocalOps) -> None:
+    query = "SELECT * FROM range(10)"
+    page = await ask(lab_ops, query, limit=3)
+    with pytest.raises(InvalidArgument):
+        await ask(lab_ops, query, cursor=page.next_cursor, explain=True)

@@ -7,9 +7,12 @@ import binascii
 import json
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from quilt_mcp.errors import InvalidArgument
+
+_END: Final = 1 << 63
+"""No position is as far; engines count by so many bits."""
 
 
 def encode_cursor(call: Sequence[str | bool], *position: str | int) -> str:
@@ -33,7 +36,7 @@ def decode_cursor(cursor: str, call: Sequence[str | bool], *kinds: type[str] | t
         raise refusal
     position: list[Any] = found[1:]  # pyright: ignore[reportUnknownVariableType]
     is_ours = found[:1] == [_mark(call)] and [*map(type, position)] == [*kinds]
-    if not is_ours or any(isinstance(value, int) and value < 0 for value in position):
+    if not is_ours or any(isinstance(value, int) and not 0 <= value < _END for value in position):
         raise refusal
     return tuple(position)
 

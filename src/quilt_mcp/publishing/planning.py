@@ -25,6 +25,12 @@ class KnownPart:
     part: PublishedPart
     hashes: frozenset[str]
 
+    def fits(self, held: Mapping[str, HeldRevision]) -> bool:
+        """Whether it has as many rows as its revisions, as far as these are known."""
+        if self.part.revisions != len(self.hashes):
+            return False
+        return not self.hashes <= held.keys() or self.part.rows == sum(held[one].rows for one in self.hashes)
+
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:

@@ -145,7 +145,7 @@ class Publisher:
         folder = await to_thread.run_sync(self._catalog.folder.path)
         live = await to_thread.run_sync(live_parts, folder, state)
         held = await self._ask(lambda connection: Held.read(connection, live))
-        known = await known_parts(self._store, found)
+        known = [one for one in await known_parts(self._store, found) if one.fits(held.revisions)]
         parts = await to_thread.run_sync(plan_parts, known, named.hashes(), held.revisions)
         digests = {
             "package_revision": digest_of(named.revisions),

@@ -13,6 +13,8 @@ from quilt_mcp.errors import NotSupported
 
 FORMAT: Final = 1
 PARTS: Final = "_parts"
+_MOST_SEQUENCE: Final = 10**12
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _OURS: Final = re.compile(rf"(?:{'|'.join(NAMES)}|{PARTS})/(\d{{8,}})-[0-9a-f]{{16}}-\d+\.(?:parquet|hashes)")
 
 
@@ -30,6 +32,16 @@ class PublishedFile:
     rows: int
     bytes: int
     sha256: str
+
+    def is_sound(self, folder: str) -> bool:
+        """Whether it may be a file of ours in that folder. Raises TypeError for what is of another type."""
+        return (
+            self.key.startswith(f"{folder}/")
+            and (sequence_of(self.key) or -1) in range(_MOST_SEQUENCE + 1)
+            and (int(self.rows), int(self.bytes)) == (self.rows, self.bytes)
+            and min(self.rows, self.bytes) >= 0
+            and _SHA256.fullmatch(self.sha256) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ class Publication:
         try:
             found: dict[str, Any] = json.loads(dumped)
             version = int(found["format"])
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
         if version > FORMAT:
             raise NotSupported(
@@ -137,9 +149,23 @@ class Publication:
                 whole,
                 dict(found["digests"]),
             )
-            return made if all(sequence_of(key) is not None for key in made.files()) else None
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return made if made._is_sound() and found["tables"] == made.tables() else None
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
+
+    def _is_sound(self) -> bool:
+        """Whether it may be ours, whoever wrote it: nothing in it is out of its place, doubled, or of another type."""
+        placed = [(name, file) for name, file in self.whole.items()]
+        for one in self.parts:
+            placed += [("package_manifest", one.manifests), (PARTS, one.hashes)]
+            placed += [("package_entry", one.entries)] if one.entries is not None else []
+        keys = [file.key for _, file in placed]
+        return (
+            0 <= self.sequence <= _MOST_SEQUENCE
+            and self.whole.keys() <= set(NAMES)
+            and len(set(keys)) == len(keys)
+            and all(file.is_sound(folder) for folder, file in placed)
+        )
 
 
 def _file(found: Mapping[str, Any]) -> PublishedFile:

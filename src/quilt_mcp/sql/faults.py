@@ -21,7 +21,10 @@ from quilt_mcp.errors import (
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
+_CALL: Final = re.compile(r"\bfiles \d+(?=: column)")
 _ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
+_IN_JSON: Final = re.compile(r"\bJSON\b[^\n]* in file ")
+_ADVICE: Final = re.compile(r"\nPossible |\nTry increasing|\nThe search space")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
     "one, has a company's machines."
@@ -170,6 +173,8 @@ def _habit(message: str, sql: str) -> str:
 
 def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     said = message.partition("LINE ")[0].strip() or message
+    if "CSV Error" in said or _IN_JSON.search(said) is not None:
+        said = _of_data(said)
     if "expression depth" in message:
         return _too_deep()
     exception, table = str(details.get("exception", "")), details.get("table")
@@ -187,6 +192,7 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     if (
         exception == "IO"
         or (exception == "InvalidInput" and "CSV" in message)
+        or _IN_JSON.search(message) is not None
         or ("Parquet" in message and "magic" in message)
     ):
         return _of_file("", said)
@@ -194,6 +200,7 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
         return NotSupported(f"DuckDB does not have this: {said[:500]}", next_step="Write it another way.")
     if "lambda" in said and "arrow" in said:
         return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
+    said = _CALL.sub("files(..)", said)
     for words, step in _STEPS:
         if words in said:
             return InvalidSql(said[:800], next_step=step)
@@ -220,12 +227,25 @@ _STEPS: Final = (
         "GROUP BY",
         "GROUP BY ALL groups by every column that is no aggregate; any_value(x) takes one value of each group.",
     ),
+    (
+        "is no whole number, as the first rows",
+        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3).",
+    ),
+    ("Python integer too large", "Give such a number as a text, and cast it: $name::BIGNUM."),
+    ("Python Conversion Failure", "A value of parameters holds what is no letter; leave it out."),
     ("Division by zero", "x / nullif(y, 0) is NULL there, and so is try(x / y)."),
 )
 """What stands in the engine's words, and what helps; its own advice would have settings changed."""
 _OF_AN_OPTION: Final = re.compile(
     r"The \w+ option |does not support the encoding|option \w+ (?:requires|expects|must|cannot)", re.I
 )
+
+
+def _of_data(said: str) -> str:
+    """With the file that it was in, and without the engine's advice, whose options are others than ours."""
+    file = _ADDRESS.search(said)
+    short = _ADVICE.split(said, maxsplit=1)[0].strip()
+    return short if file is None or file[0] in short else f"{file[0]}: {short}"
 
 
 def _of_file(table: str, said: str) -> QuiltError:
@@ -236,14 +256,15 @@ def _of_file(table: str, said: str) -> QuiltError:
             f"{named}{said[:500]}",
             next_step="Mend that option of files(..): delim := ';', encoding := 'latin-1', skip := 2.",
         )
-    if "Malformed JSON" in said:
+    if "Malformed JSON" in said or _IN_JSON.search(said) is not None:
         step = (
             "object_read shows what stands there. files('ns/name', 'path', ignore_errors := true) has NULLs for what cannot be "
             "read."
         )
+        said = _ADVICE.split(said, maxsplit=1)[0]
         return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})
     encoding = "not utf-8" in said or "unicode" in said.casefold()
-    said = said.partition("\nThe search space")[0].partition("\nPossible ")[0]
+    said = _ADVICE.split(said, maxsplit=1)[0]
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1'), or 'utf-16'."
         if encoding

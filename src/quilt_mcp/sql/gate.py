@@ -219,6 +219,8 @@ class _Gate:
     def _table(self, part: dict[str, Any], scope: frozenset[str]) -> None:
         path = part.get("qualified_name", {}).get("path", [part.get("table_name")])
         name = str(part.get("table_name", ""))
+        if part.get("column_name_alias"):
+            self._columns.add("*")  # which of them a name means is known to the engine alone
         if 1 < len(path) < 4 and _TABULATOR.fullmatch(lower(str(path[0]))):
             named = tuple(map(str, path))
             one = FromTabulator(named, self._only.get(id(part), {}))

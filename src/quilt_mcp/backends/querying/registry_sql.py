@@ -396,5 +396,5 @@ def _longest(room: int) -> int:
 
 def _marks(request: SqlRequest) -> tuple[str | bool, ...]:
     """A cursor belongs to one text with its parameters, in whatever order they were given."""
-    asked = [request.sql, _parameters(request), request.packages, request.all_revisions]
+    asked = [request.sql, _parameters(request), request.packages, request.all_revisions, request.explain]
     return ("sql", hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from quilt_mcp.sql.inside.engine import identifier, text, typed
+from quilt_mcp.sql.inside.engine import typed
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.fitting import (
     LONGEST,
@@ -24,6 +24,7 @@ from quilt_mcp.sql.inside.fitting import (
     reading,
     required,
 )
+from quilt_mcp.sql.inside.quoting import identifier, text
 
 _FILE: Final = "$file"
 _ISSUE: Final = "$issue"

@@ -15,11 +15,13 @@ try:  # without the package around it, which takes longer to import than all els
 except ImportError:
     import duckdb
 
+from quilt_mcp.sql.inside import sampled
 from quilt_mcp.sql.inside.cells import Cells
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import HeldFiles
 from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, WIDE, kept_as, reviver
 from quilt_mcp.sql.inside.parsing import WRAPPED
+from quilt_mcp.sql.inside.quoting import identifier, text
 
 _ALWAYS: Final = (
     "SET threads = 2",
@@ -77,13 +79,14 @@ def give_files(
         engine.execute("SET lock_configuration = true")
 
 
-def make_views(engine: Any, views: Sequence[Mapping[str, Any]]) -> None:
-    """Each ``sql`` is the parent's. Raises Fault for a file that is not what its name says."""
+def make_views(engine: Any, views: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> None:
+    """Each ``sql`` is the parent's; ``sizes`` are those of the query's files. Raises Fault for a file that is not what its name
+    says."""
     for view in views:
         name = view["name"]
         try:
             with typed(table=name):
-                engine.execute(f"CREATE VIEW {identifier(name)} AS {_in_its_form(engine, view['sql'])}")
+                engine.execute(f"CREATE VIEW {identifier(name)} AS {_source(engine, view, sizes)}")
         except Fault as fault:
             if "sniffing" in str(fault):
                 _find_line(engine, name, view["sql"])
@@ -158,12 +161,29 @@ def _address(source: str) -> str:
     return source.partition("['")[2].partition("'")[0]
 
 
-def _in_its_form(engine: Any, sql: str) -> str:
+def _source(engine: Any, view: Mapping[str, Any], sizes: Sequence[int]) -> str:
+    """What a view is of, with the types of all its rows."""
+    name, sql, is_beyond = view["name"], view["sql"], sampled.is_beyond(view["sql"], sizes)
+    if not view["each"]:
+        is_json = is_beyond and "read_json(" in sql
+        return sampled.json_of_all_rows(engine, sql) if is_json else sql
+    if _CSV.fullmatch(sql):
+        columns, read = _in_its_form(engine, sql, is_beyond=is_beyond)
+    elif is_beyond:
+        columns = dict(columns_of(engine, sql, None))
+        read = sampled.csv_as_text(sql, columns)
+        if "types = " not in read:
+            return read
+    else:
+        return sql
+    return sampled.guarded(name, read, columns) if is_beyond else read
+
+
+def _in_its_form(engine: Any, sql: str, *, is_beyond: bool) -> tuple[dict[str, str], str]:
     """A CSV by itself is looked through for its form once: each use of a view would look again. What its header says is data, and
     stands in the text as literals; the engine's own spelling of the call does not quote it."""
     found = _CSV.fullmatch(sql)
-    if found is None:
-        return sql
+    assert found is not None, "it is a CSV by itself"
     [form] = engine.execute(
         "SELECT Delimiter, Quote, Escape, Comment, HasHeader, Columns, DateFormat, TimestampFormat "
         f"FROM sniff_csv({found[1]}, {found[2]})"
@@ -174,12 +194,16 @@ def _in_its_form(engine: Any, sql: str) -> str:
     )
     if delimiter == "," and not quote:
         quote = escape = '"'  # what was looked at may hold no quotes, and what follows may
-    typed_columns = ", ".join(f"{text(one['name'])}: {text(one['type'])}" for one in columns)
+    kinds = {one["name"]: one["type"] for one in columns}
+    typed_columns = ", ".join(
+        f"{text(column)}: {text(sampled.as_text(kind) if is_beyond else kind)}"
+        for column, kind in kinds.items()
+    )
     given = {"delim": delimiter, "quote": quote, "escape": escape, "comment": comment}
     given |= {name: one for name, one in (("dateformat", date), ("timestampformat", timestamp)) if one}
     settings = ", ".join(f"{name} = {text(str(one))}" for name, one in given.items())
     header = "true" if has_header else "false"
-    return (
+    return kinds, (
         f"SELECT * FROM read_csv({found[1]}, auto_detect = false, skip = 0, header = {header}, {settings}, "
         f"columns = {{{typed_columns}}})"
     )
@@ -357,11 +381,3 @@ def typed(table: str | None = None) -> Any:
         if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
             raise Fault("memory", said[:300]) from None
         raise Fault("engine", said[:1_500], exception=kind, table=table) from None
-
-
-def identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -96,6 +96,10 @@ class _Handle(io.RawIOBase):
     def size(self) -> int:
         return self._held.size
 
+    @property
+    def is_ranged(self) -> bool:
+        return self._held.descriptor is None
+
     def readable(self) -> bool:
         return True
 

@@ -12,8 +12,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
-from quilt_mcp.sql.inside.engine import identifier, text, typed
+from quilt_mcp.sql.inside.engine import typed
 from quilt_mcp.sql.inside.fault import Fault
+from quilt_mcp.sql.inside.quoting import identifier, text
 
 NOT_FITTING: Final = "A value does not fit its declared column."
 """What the engine says of such a value, and not where it stands."""

@@ -20,11 +20,12 @@ from contextlib import ExitStack
 from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
-from quilt_mcp.sql.inside import engine, files, zones
+from quilt_mcp.sql.inside import engine, files, packed, zones
 from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
 from quilt_mcp.sql.inside.parsing import parse
+from quilt_mcp.sql.inside.quoting import identifier
 from quilt_mcp.sql.inside.watch import watch
 
 _BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
@@ -116,15 +117,19 @@ class _Child:
         paths = [f"{PROTOCOL}://{number}/{one.name}" for number, one in enumerate(held)]
         connection, self._engine = self._begun(), None
         self._over.callback(connection.close)  # the first to go: its threads read no more then
+        filesystem = HeldFiles(held, Ranges(asked["id"], self._channels))
+        for path in paths:
+            if path.endswith(".zst"):
+                packed.require_whole(filesystem.open(path), path)
         engine.give_files(
             connection,
-            HeldFiles(held, Ranges(asked["id"], self._channels)),
+            filesystem,
             paths,
             asked["seconds"],
             settings=self._settings,
             reads_ahead=not asked["is_bounded"],
         )
-        engine.make_views(connection, asked["views"])
+        engine.make_views(connection, asked["views"], [one.size for one in held])
         declared = [
             DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
         ]
@@ -143,7 +148,7 @@ class _Child:
             case "columns":
                 return {
                     "tables": [
-                        engine.columns_of(connection, f"SELECT * FROM {engine.identifier(one)}", None)
+                        engine.columns_of(connection, f"SELECT * FROM {identifier(one)}", None)
                         for one in asked["names"]
                     ]
                 }
