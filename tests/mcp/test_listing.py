@@ -79,6 +79,13 @@ async def test_what_a_model_reads_of_administration_stays_below_its_limit() -> N
     assert len(json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode()) <= 6_000
 
 
+@pytest.fixture(autouse=True)
+def nobody_signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that another test of this process left is not this one's."""
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
 async def listing(*, writes: bool) -> list[dict[str, Any]]:
     server = build(Session(Settings(allow_write=writes)), lambda _: Asker())
     async with Client(server) as client:
