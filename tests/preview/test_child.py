@@ -43,7 +43,7 @@ def children() -> list[int]:
         if (
             int(after_name[1]) == os.getpid()
             and after_name[0] != "Z"
-            and b"preview" in (one.parent / "cmdline").read_bytes()
+            and b"quilt_mcp.preview.decode" in (one.parent / "cmdline").read_bytes()
         ):
             found.append(int(one.parent.name))
     return found
