@@ -69,6 +69,7 @@ async def test_lists_come_as_lists(make_athena: Make) -> None:
     assert answer.rows == ((["latest", "latest"],),)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("limit", [1_000, 999, 1_500, 100_000])
 async def test_pages_add_up_to_every_row_once(account: Account, make_athena: Make, limit: int) -> None:
     athena = make_athena()

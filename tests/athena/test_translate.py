@@ -74,7 +74,7 @@ def test_there_are_enough_of_them() -> None:
     assert not corpus.SPARK_LACKS & corpus.SQLITE_LACKS
 
 
-@pytest.mark.sampled(85)
+@pytest.mark.sampled(31)
 @pytest.mark.parametrize("query", [one for one in corpus.EQUAL if one not in corpus.SQLITE_LACKS])
 def test_a_query_answers_the_same_on_another_engine(query: str, duckdb: Any, sqlite: Engine) -> None:
     made = in_b(query)
@@ -92,6 +92,7 @@ def test_most_answers_are_told_apart_from_none(duckdb: Any) -> None:
     assert len(empty) <= 3, empty
 
 
+@pytest.mark.sampled(80)
 @pytest.mark.parametrize("query", corpus.EQUAL)
 def test_what_is_made_is_trinos_sql_to_another_reader(query: str) -> None:
     found = trino_sql_validator.validate(in_b(query).sql, dialect="trino")

@@ -71,7 +71,7 @@ def test_without_a_tool_all_tools_are_listed_and_writing_ones_marked(shell: Shel
     assert "needs --allow-write" not in shell.run("call", "--allow-write").stdout
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("arguments", "code", "exit_code"),
     [

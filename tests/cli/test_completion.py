@@ -35,7 +35,7 @@ def packed(shell: Shell) -> Shell:
     return shell
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -92,6 +92,7 @@ def test_the_registry_that_was_typed_is_asked(packed: Shell) -> None:
     assert offered(packed, "--registry", str(elsewhere), "browse", "team/o") == ["team/other"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "words",
     [

@@ -74,6 +74,7 @@ def test_case_X9_a_cache_folder_that_others_may_write_fails(shell: Shell) -> Non
     assert found["ok"] is False and "chmod go-w" in found["found"]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("where", ["/dev/null/cache", "/proc/nothing/cache"])
 def test_case_E7_a_cache_folder_that_cannot_be_made_stops_no_work(shell: Shell, where: str) -> None:
     made = shell.run(

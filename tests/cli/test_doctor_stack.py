@@ -64,7 +64,7 @@ def test_an_administrator_with_one_role_is_told_so(person: Person, stack: Stack,
     assert found["user"]["found"] == "root (root@example.com), role writer, an administrator"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("fault", "last", "said", "fix"), [
     (Fault("/config.json", status=404), "stack", "is not the catalog", "by the address"),
     (Fault("/config.json", status=502), "stack", "status 502", "Try again"),

@@ -28,6 +28,7 @@ def unfinished(shell: Shell) -> list[Path]:
     return [path for path in shell.registry.rglob(".quilt-mcp-tmp-*") if path.is_file()]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_case_P4_a_signal_ends_a_call_and_removes_its_files(
     sent: signal.Signals, code: int, shell: Shell, big: Path
@@ -55,6 +56,7 @@ def test_a_reader_that_leaves_is_no_fault(shell: Shell) -> None:
         assert (done.returncode, done.stderr) == (0, ""), line
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("line", ["call status", "call", "doctor", "--help"])
 def test_output_that_cannot_be_written_is_told(line: str, shell: Shell) -> None:
     done = in_a_shell(shell, f"{COMMAND} {line} >/dev/full")

@@ -38,7 +38,7 @@ def servers(path: Path) -> dict[str, Any]:
     return whole.get("mcpServers") or whole.get("servers") or whole["mcp_servers"]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.name)
 def test_a_new_file_holds_the_server_with_the_absolute_path_of_this_program(
     shell: Shell, client: Client
@@ -64,6 +64,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.name)
 def test_an_existing_file_keeps_all_else_to_the_byte_and_a_copy_of_itself(
     shell: Shell, client: Client
@@ -85,7 +86,7 @@ def test_an_existing_file_keeps_all_else_to_the_byte_and_a_copy_of_itself(
     assert backup.read_text() == OTHERS[client.form]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.name)
 def test_a_server_of_that_name_keeps_what_its_owner_added(shell: Shell, client: Client) -> None:
     assert shell.run("install-client", client.name, "--yes", "--env", "A=b").returncode == 0
@@ -112,6 +113,7 @@ def test_variables_that_are_not_given_again_stay_and_each_writing_keeps_its_own_
     assert sorted(one["mcpServers"]["quilt"]["env"]["A"] for one in copies) == ["0", "1", "old"]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -181,7 +181,7 @@ def test_a_wrong_or_used_code_is_refused_and_leaves_things_as_they_were(person: 
     assert {path.name: path.read_bytes() for path in person.folder.iterdir()} == now
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("given", "said"), [
     ("", "gives no code"),
     ("\n\n", "gives no code"),
@@ -198,6 +198,7 @@ def test_what_is_no_code_is_never_sent(person: Person, stack: Stack, given: str,
     assert not stack.requests("/api/token")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("catalog", "status", "said"), [
     ("http://127.0.0.1:9", 5, "cannot be reached"),
     ("http://catalog.example", 2, "https only"),
@@ -211,7 +212,7 @@ def test_a_catalog_that_cannot_be_asked_is_told(person: Person, catalog: str, st
     assert not (person.folder / "auth.json").exists()
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("fault", "status"), [
     (Fault("/config.json", body="<html>hello</html>", status=200), 4),
     (Fault("/config.json", body="{}", status=200), 4),
@@ -310,6 +311,7 @@ def test_on_a_terminal_the_page_opens_without_a_shell_and_the_code_is_not_echoed
     assert person.quilt3_is_at() == stack.url
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("browser", ["/lynx %s", "/missing %s", None])
 def test_without_a_browser_of_its_own_window_the_address_is_shown(
     person: Person, stack: Stack, tmp_path: Path, browser: str | None

@@ -41,7 +41,7 @@ def store(bucket: str, moto: Server, moto_proxy: Proxy) -> S3Store:
     return S3Store(bucket, S3Clients(lambda: keys, endpoint_url=moto_proxy.url, region=moto.region))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("key", ["large", "odd//large"])
 @pytest.mark.parametrize("hash_type", ["sha2-256-chunked", "SHA256", "CRC64NVME"])
 async def test_every_byte_comes_to_its_place_and_is_hashed_on_its_way(
@@ -67,6 +67,7 @@ async def test_every_byte_comes_to_its_place_and_is_hashed_on_its_way(
     assert recording.counts["GetObject"] == (3 if CHECKSUMS[hash_type].splittable else 1)
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("size", [SIZE - 1, SIZE + 1, 16 << 20, 30 << 20, 5])
 @pytest.mark.parametrize("hash_type", ["sha2-256-chunked", "SHA256"])
 async def test_an_object_of_another_size_is_refused_even_where_it_begins_alike(

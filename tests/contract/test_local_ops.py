@@ -142,7 +142,7 @@ class TestLocalOps(QuiltOpsContract):
         self.dest.mkdir(exist_ok=True)
         (self.dest / name).write_text(content)
 
-    @pytest.mark.sampled(15)
+    @pytest.mark.sampled(4)
     @pytest.mark.parametrize("size", [1, 100_000])
     @pytest.mark.parametrize("damage", ["lost", "cut short", "grown", "flipped"])
     @pytest.mark.parametrize("way", ["patch", "another package", "inline"])
@@ -189,6 +189,7 @@ class TestLocalOps(QuiltOpsContract):
         self.raw_change(items["f"], b"12")
         assert (await self.ops.create(request)).bytes_copied == 0
 
+    @pytest.mark.sampled(6)
     @pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
     @pytest.mark.parametrize("logged", [True, False])
     async def test_a_latest_that_is_no_file_is_one_warning(self, kind: str, logged: bool) -> None:

@@ -41,6 +41,7 @@ def large_files(folder: Path, count: int, size: int) -> None:
             file.truncate(size)
 
 
+@pytest.mark.nightly
 async def test_many_large_files_share_one_budget_and_leave_threads_to_other_calls(
     bucket: str, s3: Server, moto_proxy: Proxy, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ async def test_who_is_cancelled_while_waiting_for_memory_takes_none() -> None:
             pass
 
 
+@pytest.mark.nightly
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("key", ["manifest", "odd//manifest"])
 async def test_a_create_only_put_of_a_large_file_is_sent_as_it_is_read(

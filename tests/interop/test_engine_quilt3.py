@@ -257,6 +257,7 @@ async def _create_all(place: Place, specs: list[PackageSpec]) -> list[str]:
     return top_hashes
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("seed", range(0, packages.COUNT, 20))
 def test_files_referred_to_in_place_make_the_very_manifest_quilt3_builds(seed: int, local: Place) -> None:
     spec = packages.generate(seed)
@@ -371,6 +372,7 @@ def test_a_chain_of_patches_ends_where_quilt3s_calls_do(local: Place) -> None:
     assert set(versions.values()) == {first, second}
 
 
+@pytest.mark.sampled(1)
 def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(place: Place) -> None:
     url = place.url
 
@@ -398,6 +400,7 @@ def test_quilt3_lists_rolls_back_and_deletes_what_we_wrote(place: Place) -> None
     assert anyio.run(resolve, "a/bc")
 
 
+@pytest.mark.sampled(1)
 def test_a_rollback_leaves_the_pointers_that_quilt3s_leaves(place: Place) -> None:
     """case_W2."""
     package = PackageUri(place.url, "a/b")

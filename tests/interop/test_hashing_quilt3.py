@@ -49,6 +49,7 @@ def ours(path: Path, hash_type: str) -> str:
         os.close(fd)
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("hash_type", ["sha2-256-chunked", "CRC64NVME", "SHA256"])
 @pytest.mark.parametrize("size", BORDERS)
 def test_hashes_equal_quilt3s_at_the_borders(tmp_path: Path, size: int, hash_type: str) -> None:

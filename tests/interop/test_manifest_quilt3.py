@@ -37,6 +37,7 @@ def written(header: Header, records: Iterable[Record]) -> tuple[bytes, str]:
     return b"".join(lines), top_hash.hexdigest()
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("first", _BLOCKS)
 def test_our_manifests_and_top_hashes_are_those_quilt3_makes(first: int) -> None:
     for seed in range(first, min(first + _BLOCK, packages.COUNT)):
@@ -47,6 +48,7 @@ def test_our_manifests_and_top_hashes_are_those_quilt3_makes(first: int) -> None
         assert top_hash == theirs.top_hash, f"seed {seed}"
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("first", _BLOCKS)
 def test_a_manifest_of_quilt3_is_read_and_written_again_byte_for_byte(first: int) -> None:
     for seed in range(first, min(first + _BLOCK, packages.COUNT)):
@@ -59,6 +61,7 @@ def test_a_manifest_of_quilt3_is_read_and_written_again_byte_for_byte(first: int
         assert manifest.find_hash() == theirs.top_hash, f"seed {seed}"
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("first", _BLOCKS)
 def test_quilt3_loads_what_we_write_into_the_same_package(first: int) -> None:
     for seed in range(first, min(first + _BLOCK, packages.COUNT)):

@@ -80,7 +80,7 @@ def folder() -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-@pytest.mark.sampled(101)
+@pytest.mark.sampled(51)
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("auth", AUTHS)
 def test_who_is_signed_in_and_where_is_what_quilt3_says(folder: Path, config: str, auth: str) -> None:

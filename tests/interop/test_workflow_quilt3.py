@@ -269,7 +269,7 @@ _METAS: list[Any] = [
 ]
 
 
-@pytest.mark.sampled(28)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("schema", _SCHEMAS, ids=lambda schema: json.dumps(schema)[:60])
 def test_metadata_is_held_against_schemas_as_by_quilt3(registry: Registry, schema: Any) -> None:
     """Equal causes: the same place in the metadata and the same rule of the schema, where there are any."""
@@ -295,6 +295,7 @@ _ENTRIES_SCHEMAS: list[Any] = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("schema", _ENTRIES_SCHEMAS, ids=lambda schema: json.dumps(schema)[:60])
 def test_entries_are_held_against_schemas_as_by_quilt3(registry: Registry, schema: Any) -> None:
     url = registry.schema("entries.json", schema)

@@ -221,6 +221,7 @@ async def test_a_source_is_a_path_or_a_package_and_never_guessed(connect: Connec
         assert none["code"] == "package_not_found"
 
 
+@pytest.mark.sampled(1)
 async def test_a_short_hash_is_told_how_many_digits_it_needs(connect: Connect, place: Place) -> None:
     short = place.hashes["demo/flowers"][0][:5]
     async with connect("--allow-write") as client:

@@ -87,7 +87,7 @@ def test_a_read_only_server_plans_a_change_and_makes_none(calls: Calls, people: 
     assert root("admin_users", action="get", name="eve")["data"]["user"]["active"] is True
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("tool", sorted(OF_ADMINISTRATORS))
 def test_who_is_no_administrator_is_told_whom_to_ask(calls: Calls, tool: str) -> None:
     action = find(tool).arguments["action"]["enum"][0]
@@ -95,6 +95,7 @@ def test_who_is_no_administrator_is_told_whom_to_ask(calls: Calls, tool: str) ->
     assert "administrator" in error["message"] and "Ask an administrator" in error["next_step"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -203,7 +204,7 @@ def test_before_1_64_a_table_was_an_administrators(calls: Calls, people: Stack, 
 NAMED = {"__typename": "OperationError", "name": "Broken", "message": "the queue is gone", "context": None}
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
@@ -257,7 +258,7 @@ def test_a_value_of_another_kind_is_the_callers_to_mend(root: Call, stack_bucket
     assert "relevanceScore" in error["message"]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("tool", "arguments", "operation", "field", "value"),
     [
@@ -315,6 +316,7 @@ def test_a_state_that_was_seen_in_a_dry_run_guards_the_change(calls: Calls, stac
     assert (kept["title"], kept["description"]) == ("Mine", "theirs")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("fault", [
     Fault("/graphql", "BucketUpdate", status=502),
     Fault("/graphql", "BucketUpdate", cut=10),
@@ -330,7 +332,7 @@ def test_a_stack_that_falls_silent_as_it_is_told_leaves_a_change_to_look_at(
     assert error["retryable"] is False and "Look with action=list or get" in error["next_step"]
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [

@@ -421,6 +421,7 @@ def test_a_stack_is_asked_to_restore(
     assert (longer["done"], longer["state"]) == (True, "restored")
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("profile", ["2025-autumn", "1.69"])
 def test_a_stack_of_an_older_release_is_passed_by_and_that_is_told(
     ada: User, stack: Stack, bucket: str, profile: str

@@ -67,7 +67,7 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **more, **items}
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)
 @given(data=st.data())
 def test_what_we_refuse_is_what_the_schema_refuses(spec: Any, data: st.DataObject) -> None:

@@ -56,6 +56,7 @@ def person(tmp_path: Path, moto: S3Access, monkeypatch: pytest.MonkeyPatch) -> P
     return Person(tmp_path, moto.make_bucket())
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.anyio
 @pytest.mark.parametrize("default", ["bucket", "local", "folder", "none"])
 async def test_case_S2_packages_go_between_folder_and_bucket_in_one_session(

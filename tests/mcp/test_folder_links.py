@@ -229,7 +229,7 @@ def test_an_upload_tells_how_to_send_and_what_comes_then(user: User, bucket: str
     assert user.done("object_read", uri="lab/sent/new.csv")["data"]["text"] == "a,b\n"
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "asked",
     [{"upload": True}, {"size": 3}, {"upload": True, "size": 3, "path": "x"}, {"upload": False, "size": 3}],

@@ -183,7 +183,7 @@ def hold(spec: ToolSpec, arguments: Any, reply: Reply, budget: int) -> None:
         assert "Traceback" not in reply.text
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @WITH_AND_WITHOUT_WRITES
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())

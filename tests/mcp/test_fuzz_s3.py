@@ -73,7 +73,7 @@ def ask(runner: asyncio.Runner, session: Session, spec: ToolSpec, arguments: Any
     return reply
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(2)
 @WITH_AND_WITHOUT_WRITES
 @FEWER
 @given(data=st.data())

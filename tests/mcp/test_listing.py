@@ -93,6 +93,7 @@ async def listing(*, writes: bool) -> list[dict[str, Any]]:
         return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in found.tools]
 
 
+@pytest.mark.sampled(1)
 async def test_the_instructions_tell_the_flow_with_tools_and_arguments_that_there_are(
     connect: Connect,
 ) -> None:
@@ -218,6 +219,7 @@ def test_what_is_listed_is_what_runs(spec: ToolSpec) -> None:
             assert one.default in (None, "", (), UNSET), one.name
 
 
+@pytest.mark.sampled(1)
 async def test_listings_may_be_cached_by_anyone_and_results_say_how_long(connect: Connect, wire: str) -> None:
     """2026-07-28 asks for ttlMs and cacheScope; older eras do not know them."""
     async with connect() as client:

@@ -57,6 +57,7 @@ def test_what_is_found_is_what_graphql_finds(
     assert rows() == before
 
 
+@pytest.mark.nightly
 def test_files_that_match_are_told(user: User, older: Stack) -> None:
     found = user.call("search", query="reads AND csv", where="name = 'other/genomes'")
     [row] = found["data"]["hits"]
@@ -107,7 +108,7 @@ def test_pages_add_up_to_the_whole_each_by_one_request(user: User, older: Stack)
     assert [one["path"] for one in older.requests()] == [OLDER, OLDER], "remembered, and the buckets too"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("sort", "first"),
     [("name", "lab/controls"), ("-name", "other/genomes"), ("-modified", "other/genomes")],
@@ -118,13 +119,14 @@ def test_packages_are_sorted_by_what_their_pointers_have(
     assert names(user.call("search", sort=sort))[0] == first
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("arguments", [{"sort": "-size"}, {"sort": "/plates"}, {"facets": ["*"]}])
 def test_what_this_way_cannot_do_is_refused(user: User, older: Stack, arguments: dict[str, Any]) -> None:
     error = user.call("search", **arguments)["error"]
     assert error["code"] == "not_supported" and "older search" in error["message"]
 
 
+@pytest.mark.nightly
 def test_old_revisions_are_found_where_they_are_asked_for(
     user: User, older: Stack, moto: S3Access, tmp_path: Path
 ) -> None:
@@ -283,7 +285,7 @@ def test_what_the_index_names_wrongly_is_counted_and_the_rest_answered(
     assert names(found) == ["a/b"] and any(one.startswith("odd_hits: 1 ") for one in found["warnings"])
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("change", "code"), [
     ({"hits": None}, "stack_failed"),
     ({"hits": {"hits": {}}}, "stack_failed"),
@@ -310,7 +312,7 @@ def test_a_refusal_of_the_registry_is_told(
     assert user.call("search", query="x")["error"]["code"] == code
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("total", "told"), [
     (3, 3), ({"value": 3, "relation": "eq"}, 3), ({"value": 10_000, "relation": "gte"}, None), (-1, None), ("x", None),
 ])  # fmt: skip

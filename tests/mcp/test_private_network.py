@@ -117,7 +117,7 @@ def front(moto: S3Access, tmp_path: Path) -> Iterator[AwsFront]:
         yield front
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("bundled", [False, True])
 def test_each_variable_opens_the_stack_and_s3_alike(
@@ -194,7 +194,7 @@ def test_one_variable_is_enough_for_a_whole_stack_behind_an_authority_of_its_own
 # -- proxies --
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("host", "excepted", "is_direct"),
     [
@@ -275,7 +275,7 @@ def opened(
     return open_
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("path", ["/config.json", "/graphql", "/api/auth/get_credentials"])
 def test_no_redirect_of_a_stack_is_followed(

@@ -18,6 +18,7 @@ from quilt_mcp.domain.printable import printable
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.sampled(1)
 async def test_status_says_who_serves_and_why(connect: Connect, place: Place) -> None:
     async with connect() as client:
         data = (await result(client, "status"))["data"]
@@ -28,6 +29,7 @@ async def test_status_says_who_serves_and_why(connect: Connect, place: Place) ->
     assert all(one["reason"] for one in whole["passed_over"])
 
 
+@pytest.mark.sampled(1)
 async def test_registries_and_packages_made_by_quilt3_are_listed(connect: Connect, place: Place) -> None:
     async with connect() as client:
         registries = (await result(client, "registry_list"))["data"]["registries"]
@@ -44,6 +46,7 @@ async def test_registries_and_packages_made_by_quilt3_are_listed(connect: Connec
     assert {one["name"]: one["top_hash"] for one in whole} == latest
 
 
+@pytest.mark.sampled(1)
 async def test_packages_are_found_by_their_metadata_in_one_call(connect: Connect) -> None:
     async with connect() as client:
         found = await result(
@@ -355,6 +358,7 @@ async def test_pictures_are_shown_and_binary_files_described(connect: Connect, p
         assert (empty["data"]["text"], empty["data"]["size"]) == ("", 0)
 
 
+@pytest.mark.sampled(1)
 async def test_names_of_any_script_are_found_by_the_uri_that_browse_gave(connect: Connect) -> None:
     async with connect() as client:
         browsed = await result(client, "package_browse", package="demo/odd", recursive=True)

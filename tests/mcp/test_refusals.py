@@ -18,6 +18,7 @@ READ_ONLY_CALLS = {
 }
 
 
+@pytest.mark.sampled(1)
 async def test_read_only_servers_refuse_every_write_tool_by_name(connect: Connect, place: Place) -> None:
     before = sorted(str(path) for path in place.registry.rglob("*"))
     async with connect() as client:
@@ -150,6 +151,7 @@ async def test_a_parent_that_has_moved_is_a_conflict_that_names_both(connect: Co
         assert made["data"]["top_hash"] in str(error)
 
 
+@pytest.mark.sampled(1)
 async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(connect: Connect) -> None:
     """Both revisions of the specification: unknown tools are protocol errors."""
     async with connect() as client:

@@ -49,6 +49,7 @@ async def test_the_syntax_of_searches_is_a_page_of_markdown(connect: Connect) ->
         assert page.text == syntax_page()
 
 
+@pytest.mark.sampled(1)
 async def test_a_file_is_read_by_address_and_kept_for_ever_only_when_pinned(
     connect: Connect, wire: str, place: Place
 ) -> None:
@@ -101,6 +102,7 @@ async def test_a_resource_that_cannot_be_read_is_a_protocol_error_with_a_next_st
                 assert error.data["next_step"]
 
 
+@pytest.mark.sampled(1)
 async def test_the_variables_of_the_template_are_completed(connect: Connect, place: Place) -> None:
     reference = types.ResourceTemplateReference(type="ref/resource", uri=TEMPLATE)
 
@@ -159,6 +161,7 @@ async def test_three_prompts_name_tools_that_exist(connect: Connect) -> None:
         assert done.completion.values == ["demo/flowers"]
 
 
+@pytest.mark.sampled(1)
 async def test_a_prompt_that_is_not_there_or_not_filled_is_refused(connect: Connect) -> None:
     async with connect() as client:
         for name, arguments in (

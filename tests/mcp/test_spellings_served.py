@@ -8,6 +8,7 @@ from serving import Connect, Place, failure, result
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.sampled(1)
 async def test_what_a_host_adds_is_ignored_and_said_case_C5(connect: Connect) -> None:
     async with connect() as client:
         plain = await result(client, "package_browse", package="demo/flowers", limit=1)
@@ -57,6 +58,7 @@ async def test_null_changes_no_metadata_and_an_empty_object_with_replace_clears_
         assert stale["code"] == "stale_parent"
 
 
+@pytest.mark.sampled(1)
 async def test_a_word_skips_the_workflow_and_null_takes_the_default(connect: Connect, place: Place) -> None:
     registry = place.here / "flows" / "registry"
     (registry / ".quilt" / "workflows").mkdir(parents=True, exist_ok=True)

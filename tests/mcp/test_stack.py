@@ -54,7 +54,7 @@ def test_words_find_packages_and_what_is_found_is_an_address(user: User) -> None
         assert opened["data"]["message"] == row["message"]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
@@ -74,7 +74,7 @@ def test_conditions_narrow_exactly(user: User, where: str, expected: list[str]) 
     assert sorted(names(user.call("search", where=where))) == expected
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("where", "said"), [
     ("entires > 3", "Did you mean entries"),
     ("message = 'confocal stacks of organoids'", "query='mnfst_message:word'"),
@@ -106,7 +106,7 @@ def test_pages_add_up_to_the_whole_each_by_one_request(user: User, ada: Stack) -
     assert len([one for one in ada.requests("/graphql") if "Search" in str(one["operation"])]) == pages
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("profile", ["2025-autumn", "1.67", "1.69", "26.8"])
 def test_every_release_is_searched(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
@@ -278,6 +278,7 @@ def test_a_dead_session_that_answers_200_asks_to_sign_in(user: User, ada: Stack)
     assert user.call("status")["error"]["code"] == "sign_in"
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "fault", [too_many(0, path="/graphql"), bad_gateway(path="/graphql")], ids=["429", "502"]
 )
@@ -366,6 +367,7 @@ def test_what_the_stack_forbids_is_not_told_as_passing(user: User, ada: Stack, c
     assert user.call("search", query="x")["error"]["code"] == "permission_denied"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("status", [404, 405, 422])
 def test_what_the_registry_never_takes_is_a_setting_to_mend(user: User, ada: Stack, status: int) -> None:
     user.call("status")

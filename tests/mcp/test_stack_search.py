@@ -52,6 +52,7 @@ def test_packages_are_sorted_by_metadata_of_any_kind(
     assert found == expected or (expected is None and len(found) == 3)
 
 
+@pytest.mark.nightly
 def test_a_sort_by_metadata_costs_one_request_more_at_first_and_none_later(user: User, ada: Stack) -> None:
     counts = []
     for _ in range(2):
@@ -78,6 +79,7 @@ def test_pages_of_a_sort_by_metadata_go_on_where_they_ended(user: User) -> None:
     assert rest["page"] == {"next_cursor": None, "total": 3}
 
 
+@pytest.mark.nightly
 def test_a_pointer_of_two_kinds_is_sorted_by_one_and_that_is_said(user: User, more: str) -> None:
     for _ in range(2):
         found = user.call("search", registries=[f"s3://{more}"], sort="-/lot")
@@ -86,6 +88,7 @@ def test_a_pointer_of_two_kinds_is_sorted_by_one_and_that_is_said(user: User, mo
         assert any(one.startswith(said) for one in found["warnings"])
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("sort", "near"), [("/assay/lott", "/assay/lot"), ("/plate", "/plates")])
 def test_a_pointer_that_no_package_has_is_no_order_and_what_is_near_is_told(
     user: User, sort: str, near: str
@@ -94,12 +97,13 @@ def test_a_pointer_that_no_package_has_is_no_order_and_what_is_near_is_told(
     assert error["code"] == "invalid_argument" and near in error["next_step"]
 
 
+@pytest.mark.nightly
 def test_a_pointer_to_long_texts_is_no_order(user: User, more: str) -> None:
     error = user.call("search", registries=[f"s3://{more}"], sort="/long")["error"]
     assert error["code"] == "invalid_argument" and "long texts" in error["message"]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("sort", ["/plates", "-size", "entries"])
 def test_a_release_that_cannot_sort_so_says_what_it_can(user: User, ada: Stack, sort: str) -> None:
     ada.set_profile("1.69")
@@ -108,6 +112,7 @@ def test_a_release_that_cannot_sort_so_says_what_it_can(user: User, ada: Stack, 
     assert "-modified" in error["next_step"] and "26.8" in error["next_step"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("scope", "sort", "near"), [
     ("packages", "modifed", "modified"), ("objects", "/lot", "best"), ("objects", "entries", "best"),
 ])  # fmt: skip
@@ -121,7 +126,7 @@ def test_an_order_that_there_is_not_is_told_with_what_there_is(
 # facets
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("profile", ["2025-autumn", "1.67", "1.69", "26.8"])
 def test_facets_come_with_the_page_in_one_request(user: User, ada: Stack, profile: str) -> None:
     ada.set_profile(profile)
@@ -184,6 +189,7 @@ def test_what_the_stack_cuts_is_told_and_what_is_named_is_asked_for(
         assert found["/field079"]["max"] == 79
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("scope", "wanted", "said"), [
     ("packages", [f"/field{number}" for number in range(21)], "more than 20"),
     ("packages", ["modifed"], "Did you mean modified"),
@@ -234,7 +240,7 @@ def test_facets_of_a_million_values_are_few_and_short(user: User, ada: Stack) ->
     assert len(json.dumps(found)) < 8_000
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("stats", [
     None, [], "facets", {"userMeta": None}, {"userMeta": {"a": 1}}, {"userMeta": [None, 3, "x", [], {}]},
     {"userMeta": [keyword("/a", None), keyword("/b", [None, 3, {}]), keyword("no pointer", ["a"])]},
@@ -283,7 +289,7 @@ def test_a_bucket_that_the_stack_does_not_show_is_told_with_what_is_near(user: U
     assert "does not show" in said(found) and f"Close to it: s3://{bucket}." in said(found)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("where", "expected"), [
     ("/assay/lott = 'B33'", "none of them has /assay/lott. Close to it: /assay/lot."),
     ("/assay/lot = 'B35'", "/assay/lot is there B33, B34."),
@@ -317,7 +323,7 @@ def test_what_tells_why_nothing_matches_costs_two_requests_and_may_fail(user: Us
     assert "any bucket that the stack shows you" in said(found)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("scope", "query", "told"), [
     ("packages", "name:lab", "no field name; write ptr_name."),
     ("packages", "confocal OR Comment:run", "no field Comment; write mnfst_message."),
@@ -332,7 +338,7 @@ def test_a_field_that_the_index_has_not_is_told_with_what_is_meant(
     assert told in str(user.call("search", query=query, scope=scope, syntax="stack")["warnings"])
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "query",
     ["ptr_name:lab*", '"name: x"', r"a\:b", "mnfst_stats.total_files:>0", "_exists_:ptr_name", "*:*"],
@@ -346,7 +352,7 @@ def test_fields_that_there_are_and_what_is_no_field_are_not_told(user: User, que
 # the language of queries
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(("query", "expected"), [
     ("name:lab/* confocal", ["lab/controls", "lab/organoids"]),
     ("name:LAB/*", ["lab/controls", "lab/organoids"]),
@@ -370,7 +376,7 @@ def test_the_stack_is_asked_in_the_language_of_all_searches(
     assert sorted(names(found)) == expected
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("query", "code", "said"), [
     ("ptr_nam:lab", "invalid_query", "Did you mean ptr_name"),
     ("confocal AND (", "invalid_query", "at its end"),
@@ -487,6 +493,7 @@ def test_an_object_that_was_deleted_says_so(user: User, ada: Stack, moto: S3Acce
     assert all("deleted" not in row for row in live["data"]["hits"])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("arguments", "files"), [({}, 0), ({"sort": "-modified"}, 0), ({}, 9)])
 def test_a_page_of_thirty_hits_is_read_in_three_kilobytes(
     user: User, ada: Stack, bucket: str, arguments: dict[str, Any], files: int

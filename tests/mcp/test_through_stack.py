@@ -377,7 +377,7 @@ def test_a_listing_is_narrowed_as_anywhere(lab: Lab, narrowed: dict[str, str], e
     assert bool(found.get("warnings")) == (not expected)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("tool", "arguments", "code", "said"),
     [

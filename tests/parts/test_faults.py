@@ -20,6 +20,7 @@ from parts.proxy import Proxy
 from parts.s3_access import S3Access
 
 
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [

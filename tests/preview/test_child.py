@@ -128,6 +128,7 @@ async def test_an_error_of_the_store_goes_through_and_ends_it() -> None:
     assert sys.platform != "linux" or children() == []
 
 
+@pytest.mark.sampled(3)
 @on_linux
 @pytest.mark.parametrize(
     ("number", "error"),

@@ -139,6 +139,7 @@ ODD = {
 }
 
 
+@pytest.mark.sampled(151)
 @pytest.mark.parametrize(
     "name", ["t.h5", "t.bam", "t.xlsx", "t.zip", "t.pdf", "t.arrow", "t.npy", "t.fastq", "t.fasta"]
 )

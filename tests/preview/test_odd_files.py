@@ -62,6 +62,7 @@ KINDS = {
 }
 
 
+@pytest.mark.nightly
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_real_files_are_answered_for_whole_and_cut_and_damaged(kind: str) -> None:
@@ -150,7 +151,7 @@ def odd_forms(whole: bytes) -> Iterator[bytes]:
         yield bytes(spoilt)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("kind", MADE)
 def test_made_odd_files_are_answered_for_by_each_reader(kind: str, tmp_path: Path) -> None:
     name, make = MADE[kind]

@@ -119,7 +119,7 @@ CONDITIONS = [
 ]
 
 
-@pytest.mark.sampled(15)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("where", CONDITIONS)
 def test_a_comparison_means_the_same_in_every_form_of_a_table(where: str) -> None:
     chance = random.Random(5)

@@ -327,6 +327,7 @@ def _looked_at_first(fs: PackageFiles, path: str) -> None:
         shutil.copyfileobj(file, io.BytesIO(), 1 << 20)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "read",
     [

@@ -128,7 +128,7 @@ async def test_cancelled_at_any_storage_call_nothing_is_left_behind(act: str, tm
     assert cancelled
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("act", ACTS)
 async def test_cancelled_at_any_turn_of_the_event_loop_nothing_is_left_behind(
     act: str, tmp_path: Path

@@ -148,6 +148,7 @@ async def test_a_manifest_cut_short_anywhere_is_refused_or_told(kept: Keeper) ->
             assert not report.ok
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("key", ["*/f", ".quilt/packages/*", ".quilt/named_packages/*/latest"])
 async def test_a_bit_that_changes_on_the_way_to_s3_is_refused_there_and_sent_again(
     key: str, moto: S3Access, s3: S3Access, moto_proxy: Proxy, tmp_path: Path

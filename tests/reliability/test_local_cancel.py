@@ -94,6 +94,7 @@ async def walk(store: LocalStore, _: Path) -> None:
     await store.list_folder()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "verb", [put, put_new, swap, delete, take, put_file, stream, walk], ids=lambda verb: verb.__name__

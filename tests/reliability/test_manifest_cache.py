@@ -242,6 +242,7 @@ def shuffled(body: bytes) -> bytes:
     return b"".join([header, *reversed(lines)])
 
 
+@pytest.mark.sampled(11)
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("ending", [".lines", ".index"])
 @pytest.mark.parametrize("remote", [False, True])
@@ -518,6 +519,7 @@ def test_open_files_are_closed_when_others_take_their_place(tmp_path: Path, stor
         assert len(os.listdir("/proc/self/fd")) - before <= 8
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to see how far the copy is")
 def test_a_process_killed_in_mid_copy_leaves_a_cache_that_works(tmp_path: Path, store: LocalStore) -> None:
     top_hash = put(store, shuffled(manifest_bytes(60_000)))

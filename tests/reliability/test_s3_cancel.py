@@ -115,6 +115,7 @@ def reached(pause: Pause) -> bool:
     return True
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "step",
     [

@@ -70,6 +70,7 @@ async def test_a_push_between_the_check_and_the_deletion_is_kept(bucket: Bucket,
     assert "merge" not in refused[0].next_step and "package_log" in refused[0].next_step
 
 
+@pytest.mark.sampled(1)
 async def test_where_the_server_knows_no_conditional_deletion_the_window_is_told(
     bucket: Bucket, moto_proxy: Proxy
 ) -> None:
@@ -81,6 +82,7 @@ async def test_where_the_server_knows_no_conditional_deletion_the_window_is_told
     assert bucket.registry.pointers() == {}
 
 
+@pytest.mark.sampled(1)
 async def test_a_role_that_may_not_delete_changes_nothing(bucket: Bucket, moto_proxy: Proxy) -> None:
     top_hash = [await bucket.push(bucket.rival, content) for content in (b"1", b"2")][-1]
     before = bucket.registry.pointers()
@@ -99,6 +101,7 @@ async def test_a_role_that_may_delete_and_not_write_deletes(bucket: Bucket, moto
     assert [warning.partition(":")[0] for warning in outcome.warnings] == ["unconditional_store"]
 
 
+@pytest.mark.sampled(1)
 async def test_a_deletion_whose_answer_is_lost_is_done(bucket: Bucket, moto_proxy: Proxy) -> None:
     await bucket.push(bucket.rival, b"1")
     with moto_proxy.injecting(
@@ -109,6 +112,7 @@ async def test_a_deletion_whose_answer_is_lost_is_done(bucket: Bucket, moto_prox
     assert bucket.registry.pointers() == {}
 
 
+@pytest.mark.sampled(1)
 async def test_a_deletion_cut_short_is_told_and_a_second_one_completes_it(
     bucket: Bucket, moto_proxy: Proxy
 ) -> None:

@@ -47,6 +47,7 @@ ALL_KINDS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.nightly
 @pytest.mark.anyio
 @ALL_KINDS
 async def test_a_request_that_fails_ends_in_success_or_a_typed_error_and_the_next_try_completes(

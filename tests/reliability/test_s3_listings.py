@@ -89,7 +89,7 @@ NO_LISTING = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("case", NO_LISTING)
 async def test_a_listing_that_does_not_get_on_is_an_error(
     case: str, odd: OddS3, ops: IamOps, monkeypatch: pytest.MonkeyPatch

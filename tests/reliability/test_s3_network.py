@@ -197,7 +197,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     page.server.server_close()
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "page",
     [

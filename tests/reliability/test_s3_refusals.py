@@ -144,6 +144,7 @@ IDENTITY = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("case", IDENTITY)
 async def test_an_identity_that_s3_does_not_take_is_told_as_that_by_every_tool(
     case: str, opener: Opener, moto_proxy: Proxy
@@ -287,6 +288,7 @@ FORBIDDEN = {
 }
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("operation", FORBIDDEN)
 async def test_a_missing_permission_names_the_iam_action(
     operation: str, opener: Opener, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -448,6 +450,7 @@ async def test_a_pinned_object_outlives_whatever_becomes_of_its_key_and_its_vers
     await broken(tools, top_hash, "object_not_found", "missing")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("content", "code", "problem"),
     [
@@ -512,6 +515,7 @@ async def test_a_text_is_no_file_because_nobody_may_look_for_the_package(
 # -- how often --
 
 
+@pytest.mark.nightly
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("fault", [faults.SLOW_DOWN, TOO_MANY], ids=["503", "429"])
 async def test_throttling_that_passes_is_not_noticed(

@@ -203,6 +203,7 @@ READING = ("list_packages", "list_objects", "browse", "read_object", "read_odd_o
 WRITING = ("put_object", "put_large_object", "upload", "patch")
 
 
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", [*READING, *WRITING])
 async def test_whoever_is_cancelled_while_a_server_is_silent_ends_within_two_seconds(
     name: str, filled: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path
@@ -217,7 +218,7 @@ async def test_whoever_is_cancelled_while_a_server_is_silent_ends_within_two_sec
         assert not raised
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])
 async def test_a_cancelled_upload_ends_within_two_seconds_and_is_aborted_when_the_server_is_back(
     operation: str, bucket: str, root: Path, s3: Server, moto_proxy: Proxy, tmp_path: Path

@@ -140,7 +140,7 @@ async def whole_or_typed(act: str, ops: QuiltOps, root: Path) -> None:
         CHECKS.get(act, nothing)(answer, root)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("folder", ["registry", "registry/.quilt", "data", "cache/scratch", "cache"])
 @pytest.mark.parametrize("act", ACTS)
 async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
@@ -161,7 +161,7 @@ async def test_a_folder_removed_at_any_call_is_told_or_harms_nothing(
         await whole_or_typed(act, open_faulty(root, remove).ops, root)
 
 
-@pytest.mark.sampled(28)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(
     "folder",
     ["registry/.quilt/packages", "registry/.quilt/named_packages", "registry/.quilt/objects", "registry/.quilt/tmp",

@@ -162,6 +162,7 @@ async def test_up_to_64_mib_the_verdict_comes_with_the_look(
 FILES_TO_READ = 20_000
 
 
+@pytest.mark.nightly
 async def test_verifying_many_small_files_is_cancelled_within_two_seconds(tmp_path: Path) -> None:
     """Review R12: an installed copy of many files is gone through once, and between any two of them it may be cancelled."""
     registry, dest = tmp_path / "registry", tmp_path / "dest"

@@ -300,6 +300,7 @@ def test_a_catalog_heavier_than_the_bound_is_searched_with_a_warning(
     assert not [one for one in roomy.warnings if one.startswith("cache_full")]
 
 
+@pytest.mark.nightly
 def test_another_process_may_clear_the_cache_and_be_over_the_bound_while_one_searches(
     registries: list[Path], tmp_path: Path
 ) -> None:

@@ -160,7 +160,7 @@ async def test_a_folder_of_a_catalog_that_is_removed_under_a_process_is_made_ane
     await require_right(ops, registry.packages.values(), 2)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -194,7 +194,7 @@ async def test_a_catalog_of_another_version_is_made_anew(
     await require_right(local_ops(place, tmp_path / "cache"), registry.packages.values())
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("body", [b"[]", b"3", b"null", b'"x"', b"[" * 100_000, b"\xff", b"{}"])
 async def test_a_catalog_that_is_no_catalog_is_made_anew(
     registry: HeldRegistry, place: Path, tmp_path: Path, built: Path, body: bytes
@@ -219,7 +219,7 @@ async def test_a_catalog_that_another_account_may_write_to_is_not_believed(
     await require_right(local_ops(place, cache), registry.packages.values())
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("mode", [0o777, 0o775, "a file"])
 async def test_a_cache_folder_that_others_may_write_to_is_not_used(
     registry: HeldRegistry, place: Path, tmp_path: Path, mode: int | str

@@ -121,6 +121,7 @@ def prepared(registry: HeldRegistry, tmp_path: Path) -> Path:
     return cache
 
 
+@pytest.mark.nightly
 def test_after_a_death_at_any_write_the_next_search_is_right(registry: HeldRegistry, tmp_path: Path) -> None:
     place, before = tmp_path / "registry", prepared(registry, tmp_path)
     shutil.copytree(before, tmp_path / "counted")

@@ -243,7 +243,7 @@ ODD: list[Any] = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scope", ["packages", "entries", "objects"])
 @pytest.mark.parametrize("sort", ["name", "-size"])
 async def test_a_forged_or_mangled_cursor_is_refused_and_nothing_worse(

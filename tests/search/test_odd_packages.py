@@ -98,6 +98,7 @@ async def test_sizes_of_exabytes_add_up_to_something(
     await others_are_found(ops)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "sizes", [(2**63,), (2**64,), (10**30,), (2**63 - 1, 1), (2**62, 2**62, 2**62)], ids=str
 )

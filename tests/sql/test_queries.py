@@ -283,7 +283,7 @@ async def test_more_rows_than_are_kept_are_told(lab_ops: LocalOps) -> None:
     assert found.total == 100_000 and not found.warnings
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("sql", "value"),
     [
@@ -329,7 +329,7 @@ async def test_a_long_text_is_cut_and_told(lab_ops: LocalOps) -> None:
     assert len(found.rows[0][0]) < 2_100 and any("cells_cut" in one for one in found.warnings)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "sql",
     [
@@ -361,7 +361,7 @@ async def test_files_are_found_where_other_letters_stand_before_them(lab_ops: Lo
 # -- what is refused --
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("sql", "error", "said"),
     [
@@ -471,7 +471,7 @@ async def test_a_header_is_data(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "query",
     [

@@ -172,7 +172,7 @@ def machine(
     return Machine(tmp_path, monkeypatch, endpoints, registry)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("aws", AWS)
 @pytest.mark.parametrize("quilt3", QUILT3)
 def test_every_combination_comes_out_as_the_table_says(machine: Machine, quilt3: str, aws: str) -> None:
@@ -258,7 +258,7 @@ def test_a_server_for_many_goes_by_the_token_of_the_request_and_nothing_else(
             assert [one.kind for one in made.explanation] == ["platform"]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("aws", ["none", "SSO expired"])
 @pytest.mark.parametrize("quilt3", ["none", "dead", "disabled"])
 def test_required_credentials_list_what_was_tried_and_what_mends_each(

@@ -39,6 +39,7 @@ for use in (lambda: LocalStore(Path("registry")), lambda: LocalStores([Path("/")
 """
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     "module",
     ["quilt_mcp.backends.iam", "quilt_mcp.backends.stack", "quilt_mcp.storage.s3.stores", "quilt_mcp.cli"],

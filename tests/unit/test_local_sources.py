@@ -322,6 +322,7 @@ def test_a_folder_deeper_than_pythons_stack_is_scanned_and_listed(tmp_path: Path
     assert done.stdout == "True\n" * 3, done.stderr[-1000:]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.anyio
 @pytest.mark.parametrize("origin", ["many", "many/*/*.csv", "many/**"])
 async def test_a_folder_comes_page_by_page_from_a_walk_that_goes_on_between(

@@ -185,7 +185,7 @@ def test_a_bad_line_makes_the_manifest_corrupt(bad: bytes, where: int, block: in
     assert verdict(HEADER + b"".join(lines), block) == "corrupt"
 
 
-@pytest.mark.sampled(85)
+@pytest.mark.sampled(38)
 @pytest.mark.parametrize("block", [1, 1 << 20])
 @pytest.mark.parametrize("where", [0, 1, 3])
 @pytest.mark.parametrize("odd", ODD_BUT_GOOD.values(), ids=list(ODD_BUT_GOOD))

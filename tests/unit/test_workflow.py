@@ -256,6 +256,7 @@ def test_a_pattern_that_no_engine_bounds_is_a_fault_of_the_configuration(pattern
         run({"pattern": pattern}, "a" * 3000)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("schema", "why"),
     [

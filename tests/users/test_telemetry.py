@@ -44,6 +44,7 @@ def collector() -> Iterator[tuple[str, dict[str, bytes]]]:
         thread.join()
 
 
+@pytest.mark.nightly
 def test_metrics_are_at_an_address_of_their_own_and_go_where_the_variables_say(
     two: Two, tmp_path: Path
 ) -> None:

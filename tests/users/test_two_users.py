@@ -159,7 +159,7 @@ def test_a_cursor_of_another_user_opens_nothing(two: Two, served: Company) -> No
     assert "error" not in served.call(two.token("ada"), "package_browse", **again)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("layer", ["token", "GraphQL", "credentials", "S3"])
 def test_a_user_who_is_refused_at_a_layer_is_served_by_nobody_elses_keys(
     two: Two, served: Company, layer: str
@@ -375,6 +375,7 @@ def test_what_is_struck_out_of_the_audit_leaves_its_lines_json(two: Two, impatie
     assert not [line for line in lines if "0123" in line]
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("scope", ["packages", "entries"])
 def test_a_server_of_many_keeps_no_catalog_of_anybody(two: Two, impatient: Company, scope: str) -> None:
     engine = {"engine": "local"} if scope == "packages" else {}  # files are searched over a catalog alone
