@@ -81,9 +81,12 @@ async def test_what_a_model_reads_of_administration_stays_below_its_limit() -> N
 
 @pytest.fixture(autouse=True)
 def nobody_signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that another test of this process left is not this one's."""
+    """Nor by what whoever runs the tests has in the environment."""
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
+    for name in os.environ:
+        if name.startswith(("AWS_", "QUILT_")):
+            monkeypatch.delenv(name)
 
 
 async def listing(*, writes: bool) -> list[dict[str, Any]]:

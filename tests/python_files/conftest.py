@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -16,17 +15,20 @@ from quilt_mcp.python_files import BucketFiles, FolderFiles
 
 
 @pytest.fixture(scope="package")
-def home(tmp_path_factory: pytest.TempPathFactory, moto: S3Access, moto_proxy: Proxy) -> Iterator[Path]:
-    """Somebody whose AWS is moto behind the proxy, and who has nothing else."""
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in moto.via(moto_proxy.url).environment().items():
-            patch.setenv(name, value)
-        for name in ("DATA", "CACHE", "CONFIG"):
-            patch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
-        fsspec.register_implementation("quilt+s3", BucketFiles, clobber=True)
-        fsspec.register_implementation("quilt+file", FolderFiles, clobber=True)
-        yield home
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fsspec.register_implementation("quilt+s3", BucketFiles, clobber=True)
+    fsspec.register_implementation("quilt+file", FolderFiles, clobber=True)
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def user(home: Path, moto: S3Access, moto_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody whose AWS is moto behind the proxy, and who has nothing else: for a test, as the tests after these are
+    nobody's."""
+    for name, value in moto.via(moto_proxy.url).environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
 
 
 @pytest.fixture(scope="package")
