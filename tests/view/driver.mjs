@@ -29,6 +29,7 @@ function given(value) {
   if ("$kept" in value) return kept.get(value.$kept);
   if ("$pattern" in value) return new RegExp(value.$pattern, value.flags ?? "");
   if ("$text" in value) return readFileSync(value.$text, "utf8");
+  if ("$function" in value) return (0, eval)(`(${value.$function})`);
   if ("$answer" in value) return ANSWERS[value.$answer](value);
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, given(one)]));
 }

@@ -1,23 +1,91 @@
-"""The page: the one HTML document of the view, which needs nothing beside itself."""
+"""The view's one HTML file, put together of the modules beside it.
+
+The modules are ES modules that name what they import, so that a reader and a test may take each by itself. They go into one
+script in the order of ``MODULES``: each after those that it imports, and no name twice. So there is no build, and what an
+installation serves is what stands in its folder.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from base64 import b64encode
+import re
 from functools import cache
+from importlib import resources
+from typing import Final
 
-_STYLE = "body{font:16px/1.5 system-ui;margin:1rem}"
+MODULES: Final = (
+    "text",
+    "dom",
+    "place",
+    "page_host",
+    "chat_host",
+    "calls",
+    "window",
+    "json_tree",
+    "code",
+    "markdown",
+    "picture",
+    "table",
+    "notebook",
+    "snippets",
+    "actions",
+    "content",
+    "summary",
+    "tree",
+    "packages",
+    "browse",
+    "file",
+    "history",
+    "text_diff",
+    "table_diff",
+    "diff",
+    "main",
+)
+MOST_BYTES: Final = 150_000
+_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+)\.js";\n', re.MULTILINE)
+_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
 
 
 @cache
 def page() -> str:
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Quilt</title><style>{_STYLE}</style>'
-        "<main><h1>Quilt</h1></main></html>"
-    )
+    """The whole document: styles and script inline, nothing that it fetches by itself."""
+    return _part("shell.html").replace("/*STYLE*/", style()).replace("/*SCRIPT*/", script())
 
 
 @cache
 def policy() -> str:
-    digest = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    """The Content-Security-Policy under which a server sends ``page()``: that script and that style alone, and calls to the server
+    that sent it. Pictures are drawn, so there is no source of images."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script())}'; style-src '{_hash(style())}'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@cache
+def style() -> str:
+    return _part("style.css").strip()
+
+
+@cache
+def script() -> str:
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", module(name))).strip() for name in MODULES)
+
+
+def module(name: str) -> str:
+    """As it stands in its file."""
+    return _part(f"{name}.js")
+
+
+def imports(name: str) -> list[str]:
+    """The modules that it names."""
+    return _IMPORT.findall(module(name))
+
+
+def _part(name: str) -> str:
+    return resources.files("quilt_mcp.view").joinpath("parts", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
