@@ -96,6 +96,9 @@ class View:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._context.close().do()
 
     def open(self, url: str, face: str | None = None) -> View:
@@ -108,9 +111,8 @@ class View:
         try:
             self.frame.locator(shown).waitFor({"state": "attached"}).do()
         except BrowserSaid as said:
-            raise AssertionError(
-                f"no face {face}; {self.js('document.documentElement.outerHTML')[:3000]}"
-            ) from said
+            found = self.js("({face: {...document.documentElement.dataset}, text: document.body.innerText.slice(0, 2000)})")
+            raise AssertionError(f"no face {face}: {found}; {self.seen['errors']}{self.seen['console']}") from said
         return self
 
     def role(self, role: str, name: str | None = None, *, exact: bool = False) -> Remote:
