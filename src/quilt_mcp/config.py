@@ -53,6 +53,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     single_user: bool = False
+    view: bool = False
     max_body_bytes: int = 4 << 20
     http_token: str | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()

@@ -253,6 +253,15 @@ OPTIONS: tuple[Option, ...] = (
         serve_only=True,
     ),
     Option(
+        "view",
+        "--view",
+        "QUILT_MCP_VIEW",
+        "switch",
+        "off",
+        "Serve the view of packages at /view of --http: a page without data, at which a user gives their token.",
+        serve_only=True,
+    ),
+    Option(
         "max_body_bytes",
         "--max-body-bytes",
         "QUILT_MCP_MAX_BODY_BYTES",

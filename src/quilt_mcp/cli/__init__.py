@@ -103,12 +103,20 @@ def _run(command: str | None, arguments: argparse.Namespace, words: Sequence[str
         from quilt_mcp.cli.publish import prepare
 
         prepare(arguments)
+    if command == "view":
+        from quilt_mcp.cli.verbs.flags import take_registry
+
+        take_registry(arguments)
     settings = Settings.load(os.environ, settings_flags(arguments))
     match command:
         case "tables publish":
             from quilt_mcp.cli.publish import run_publish
 
             return run_publish(settings, arguments)
+        case "view":
+            from quilt_mcp.cli.view import run_view
+
+            return run_view(settings, arguments)
         case "call":
             from quilt_mcp.cli.call import run_call
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from quilt_mcp import __version__
 from quilt_mcp.cli.arguments import Parser, add_settings
-from quilt_mcp.cli.verbs.table import CHANGE, GROUPS, SETUP, VERBS, find_verb
+from quilt_mcp.cli.verbs.table import CHANGE, GROUPS, LOOK, SETUP, VERBS, find_verb
 
 DESCRIPTION: Final = """\
 Find, read, create and change Quilt data packages, from a shell or over MCP.
@@ -210,11 +210,23 @@ def _fill_publish(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, serve=False, default=argparse.SUPPRESS)
 
 
+def _fill_view(parser: argparse.ArgumentParser) -> None:
+    from quilt_mcp.cli.view import fill_view
+
+    fill_view(parser)
+
+
 def _fill_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish.")
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
+    Command(
+        "view",
+        LOOK,
+        "Show packages in the browser: files, tables, pictures, history, what changed.",
+        _fill_view,
+    ),
     Command(
         "tables publish",
         CHANGE,

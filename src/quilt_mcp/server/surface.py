@@ -65,6 +65,8 @@ CACHE_HINTS: dict[CacheableMethod, CacheHint] = {
 }
 
 
+APPS = "io.modelcontextprotocol/ui"
+"""The extension that views are of. A handshake of 2025-11-25 has no place for it: hosts then go by ``_meta.ui`` of tools."""
 AskerOf = Callable[[Context], Asker]
 """Who asks, of the context of a request."""
 
@@ -89,6 +91,7 @@ def build(session: Session, asker_of: AskerOf, audit: Audit | None = None) -> Se
         on_get_prompt=surface.get_prompt,
         on_completion=surface.complete,
     )
+    server.extensions[APPS] = {}
     return server
 
 
@@ -146,6 +149,7 @@ class _Surface:
                     title=one.title,
                     description=one.description,
                     mime_type=one.media_type,
+                    _meta=_ui(one.ui),
                 )
                 for one in resources.STATIC
             ]
@@ -168,7 +172,9 @@ class _Surface:
     ) -> types.ReadResourceResult:
         about = {"uri": params.uri[:2_000]}
         with self._audit.of(self._asker_of(ctx).user, "resources/read", params.uri[:300]) as noted:
-            body = await self._answer(ctx, lambda call: resources.read(call, params.uri), about, noted)
+            body = resources.without_backend(params.uri)
+            if body is None:
+                body = await self._answer(ctx, lambda call: resources.read(call, params.uri), about, noted)
             noted.size = len(body.data or b"") or len((body.text or "").encode())
         content: types.TextResourceContents | types.BlobResourceContents
         if body.data is not None:
@@ -176,7 +182,11 @@ class _Surface:
             content = types.BlobResourceContents(uri=params.uri, mime_type=body.media_type, blob=blob)
         else:
             content = types.TextResourceContents(
-                uri=params.uri, mime_type=body.media_type, text=body.text or ""
+                uri=params.uri, mime_type=body.media_type, text=body.text or "", _meta=_ui(body.ui)
+            )
+        if body.is_common:
+            return types.ReadResourceResult(
+                contents=[content], ttl_ms=_LISTS.ttl_ms, cache_scope=_LISTS.scope
             )
         return types.ReadResourceResult(
             contents=[content], ttl_ms=YEAR_MS if body.pinned else 0, cache_scope="private"
@@ -259,7 +269,13 @@ def listed_tool(spec: ToolSpec, *, writes: bool = True) -> types.Tool:
         description=spec.description,
         input_schema=spec.input_schema(writes=writes),
         annotations=types.ToolAnnotations.model_validate(spec.hints(writes=writes)),
+        _meta=_ui(spec.view and {"resourceUri": spec.view}),
     )
+
+
+def _ui(told: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """As hosts of MCP Apps look for it in ``_meta``."""
+    return {"ui": dict(told)} if told else None
 
 
 def tool_result(reply: Reply) -> types.CallToolResult:

@@ -36,6 +36,7 @@ from quilt_mcp.tools.vocabulary import (
     REGISTRY,
     SWITCH,
     TEXT,
+    VIEW,
     fields,
     limit,
     listed,
@@ -331,6 +332,7 @@ PACKAGE_BROWSE = ToolSpec(
         ),
     ),
     run=package_browse,
+    view=VIEW,
 )
 PACKAGE_LOG = ToolSpec(
     name="package_log",
@@ -361,6 +363,7 @@ PACKAGE_LOG = ToolSpec(
         ),
     ),
     run=package_log,
+    view=VIEW,
 )
 PACKAGE_DIFF = ToolSpec(
     name="package_diff",
@@ -399,6 +402,7 @@ PACKAGE_DIFF = ToolSpec(
         ),
     },
     run=package_diff,
+    view=VIEW,
 )
 PACKAGE_VERIFY = ToolSpec(
     name="package_verify",

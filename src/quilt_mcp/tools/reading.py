@@ -33,7 +33,7 @@ from quilt_mcp.tools.results.content import (
 from quilt_mcp.tools.results.envelope import NOTES, Answer, clean
 from quilt_mcp.tools.results.shapes import HASH, hash_json, present, time_text
 from quilt_mcp.tools.spec import ToolSpec
-from quilt_mcp.tools.vocabulary import NUMBER, SWITCH, TEXT, fields
+from quilt_mcp.tools.vocabulary import NUMBER, SWITCH, TEXT, VIEW, fields
 
 MAX_READ = 16 << 20
 
@@ -365,4 +365,5 @@ OBJECT_READ = ToolSpec(
         faults={},
     ),
     run=object_read,
+    view=VIEW,
 )

@@ -1,6 +1,7 @@
 """Resources: what a client may attach by address instead of calling a tool.
 
     quilt://status  quilt://buckets  quilt://results  quilt://search-syntax
+    ui://quilt/view                           what shows a person what tools found (MCP Apps)
     quilt://{registry}/{+package}/{+path}     a file of a package
 
 ``registry`` is ``default``, the name of an S3 bucket, or a registry URL percent-encoded as one segment. ``package`` is
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote, unquote
 
 from quilt_mcp.domain.address import PackageUri, parse_package, parse_registry
@@ -21,6 +23,7 @@ from quilt_mcp.errors import InvalidUri, NotFound, TooLarge
 from quilt_mcp.tools import TOOLS, status
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, clean, json_text
+from quilt_mcp.tools.vocabulary import VIEW
 
 SCHEME = "quilt://"
 TEMPLATE = "quilt://{registry}/{+package}/{+path}"
@@ -35,8 +38,19 @@ class Listed:
     title: str
     description: str
     media_type: str = "application/json"
+    ui: Mapping[str, Any] | None = None
+    """What a host of MCP Apps is told of a view."""
 
 
+_VIEW = Listed(
+    VIEW,
+    "view",
+    "View",
+    "Packages, files, histories and comparisons for a person, in clients that show MCP Apps.",
+    "text/html;profile=mcp-app",
+    # Everything is inline, so no domain is asked for; what is selected can be copied.
+    {"permissions": {"clipboardWrite": {}}, "prefersBorder": True},
+)
 STATIC: tuple[Listed, ...] = (
     Listed(
         "quilt://status", "status", "Status", "Who I am, which backend serves me and why, and what it can do."
@@ -52,6 +66,7 @@ STATIC: tuple[Listed, ...] = (
         "How a query of search is written: words, patterns, fields, ranges, and what each means.",
         "text/markdown",
     ),
+    _VIEW,
 )
 FILES = Listed(
     TEMPLATE,
@@ -63,12 +78,24 @@ FILES = Listed(
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What reading a resource gives. ``pinned``: the address names a hash, so these bytes never change."""
+    """What reading a resource gives. ``pinned``: the address names a hash, so these bytes never change. ``is_common``: they are
+    the same for everybody. ``ui``: as in ``Listed``."""
 
     media_type: str
     text: str | None = None
     data: bytes | None = None
     pinned: bool = False
+    is_common: bool = False
+    ui: Mapping[str, Any] | None = None
+
+
+def without_backend(uri: str) -> Body | None:
+    """What is read without asking whose credentials there are: the view is there to tell what is wrong with them."""
+    if uri != VIEW:
+        return None
+    from quilt_mcp.view.page import page
+
+    return Body(_VIEW.media_type, text=page(), is_common=True, ui=_VIEW.ui)
 
 
 async def read(call: Call, uri: str) -> Body:

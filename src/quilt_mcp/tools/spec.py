@@ -46,6 +46,8 @@ class ToolSpec:
     allowed as dry runs only."""
     for_writing: tuple[str, ...] = ()
     """Arguments that those alone take. Where no action writes: arguments with which a call does."""
+    view: str | None = None
+    """The resource that shows its results to a person (``_meta.ui``), in clients that can."""
     is_local: bool = False
     """It is about folders of the machine that the server runs on, so a server of many users has no such tool."""
 

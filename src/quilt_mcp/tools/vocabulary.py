@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 Schema = Mapping[str, Any]
+
+VIEW: Final = "ui://quilt/view"
+"""The resource that shows a person what a tool found, in clients that can."""
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "integer"}

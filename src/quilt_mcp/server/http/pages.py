@@ -1,4 +1,4 @@
-"""Pages: what the HTTP server answers to whoever asks: whether it lives, what it is, who issues tokens for it."""
+"""Pages: what the HTTP server answers to whoever asks: whether it lives, what it is, who issues tokens for it, the view."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 METADATA: Final = "/.well-known/oauth-protected-resource"
+VIEW: Final = "/view"
 _HTML: Final = b"text/html; charset=utf-8"
 _TEXT: Final = b"text/plain; charset=utf-8"
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _SAFE: Final = (
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
@@ -28,12 +29,14 @@ class Page:
     media_type: bytes
     body: bytes
     status: int = 200
+    policy: str = _POLICY
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         own = [
             (b"content-type", self.media_type),
             (b"content-length", str(len(self.body)).encode()),
             (b"cache-control", b"no-store"),
+            (b"content-security-policy", self.policy.encode()),
             *_SAFE,
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": own})
@@ -45,6 +48,7 @@ class Pages:
     """``is_ready`` turns False when the server is told to stop. ``metadata``: of this server as a protected resource, by path."""
 
     front: Page | None = None
+    view: Page | None = None
     metadata: dict[str, Page] = field(default_factory=dict[str, Page])
     has_health: bool = True
     is_ready: Callable[[], bool] = lambda: True
@@ -60,7 +64,7 @@ class Pages:
         return None
 
     def at(self, path: str) -> Page | None:
-        return self.front if path == "/" else None
+        return {"/": self.front, VIEW: self.view}.get(path)
 
 
 def front_page(url: str, snippets: dict[str, str], about: str) -> Page:
@@ -77,6 +81,13 @@ def front_page(url: str, snippets: dict[str, str], about: str) -> Page:
         f"<h1>quilt-mcp</h1><p>{html.escape(about)}</p><p>MCP endpoint: <code>{html.escape(url)}</code></p>{parts}</html>"
     )
     return Page(_HTML, text.encode())
+
+
+def view_page() -> Page:
+    """The view, which asks for what it shows at ``/mcp`` as any client does: there is no data in it."""
+    from quilt_mcp.view.page import page, policy
+
+    return Page(_HTML, page().encode(), policy=policy())
 
 
 def metadata_page(found: dict[str, Any]) -> Page:

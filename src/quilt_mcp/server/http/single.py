@@ -12,7 +12,7 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.server.http.door import OneToken
 from quilt_mcp.server.http.edge import Announce, Served, serve
 from quilt_mcp.server.http.guard import asker_of
-from quilt_mcp.server.http.pages import Pages
+from quilt_mcp.server.http.pages import Pages, view_page
 from quilt_mcp.server.surface import build
 from quilt_mcp.server.watching.audit import audit_to
 from quilt_mcp.session import Session
@@ -36,7 +36,8 @@ async def serve_one(
     server = server or build(session, asker_of, audit)
     new_token = None if open_to_all or settings.http_token else secrets.token_urlsafe(24)
     door = OneToken(None if open_to_all else settings.http_token or new_token)
-    served = Served(server, door, lambda _: Pages(has_health=False), new_token=new_token, audit=audit)
+    pages = Pages(view=view_page() if settings.view else None, has_health=False)
+    served = Served(server, door, lambda _: pages, new_token=new_token, audit=audit)
     try:
         await serve(settings, served, announce, stopping or anyio.Event())
     finally:

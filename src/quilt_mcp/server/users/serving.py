@@ -24,7 +24,7 @@ from quilt_mcp.errors import InvalidArgument, Misconfigured, StorageUnavailable
 from quilt_mcp.option import OPTIONS, Option
 from quilt_mcp.server.http.edge import Announce, Served, serve
 from quilt_mcp.server.http.guard import PATH, asker_of
-from quilt_mcp.server.http.pages import METADATA, Pages, front_page, metadata_page
+from quilt_mcp.server.http.pages import METADATA, VIEW, Pages, front_page, metadata_page, view_page
 from quilt_mcp.server.surface import build
 from quilt_mcp.server.users.door import UsersDoor
 from quilt_mcp.server.users.fair_use import FairUse
@@ -182,8 +182,11 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, where: str) ->
         f"{' and changes what that user may change' if settings.allow_write else '; nothing is changed'}. "
         "A first thing to ask an agent: which Quilt packages are there about ..., and what is in the newest?"
     )
+    if settings.view:
+        about += f" To see packages in a browser, with the same token: {_origin(url)}{VIEW}"
+    pages = Pages(front_page(url, snippets, about), view_page() if settings.view else None)
     if issuer is None:
-        return Pages(front_page(url, snippets, about))
+        return pages
     told = metadata_page(
         {
             "resource": url,
@@ -193,7 +196,8 @@ def _pages(settings: Settings, site: Site, issuer: Issuer | None, where: str) ->
             "resource_name": "Quilt",
         }
     )
-    return Pages(front_page(url, snippets, about), {METADATA: told, f"{METADATA}{PATH}": told})
+    pages.metadata = {METADATA: told, f"{METADATA}{PATH}": told}
+    return pages
 
 
 async def _look(site: Site) -> None:
