@@ -57,6 +57,7 @@ def test_only_loopback_hosts_and_origins_are_answered_and_bodies_are_bounded(pla
         assert post(url, {**INITIALIZE, "padding": "x" * 30_000}).status_code == 413
         assert post(url, [INITIALIZE]).status_code == 400
         assert post(url.replace("/mcp", "/other")).status_code == 404
+        assert ask(url.replace("/mcp", "/view"), "GET").status_code == 404, "it was not switched on"
         assert "mcp-session-id" not in post(url).headers
     assert (server.stdout, server.stderr) == ("", "")
     assert server.process.returncode == 143

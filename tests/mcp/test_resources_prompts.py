@@ -15,6 +15,7 @@ from serving import Connect, Place
 from quilt_mcp.tools import TOOLS
 from quilt_mcp.tools.resources import TEMPLATE
 from quilt_mcp.tools.syntax import syntax_page
+from quilt_mcp.tools.vocabulary import VIEW
 
 pytestmark = pytest.mark.anyio
 YEAR_MS = 365 * 24 * 3600 * 1000
@@ -29,6 +30,7 @@ async def test_status_and_buckets_are_resources(connect: Connect, place: Place) 
             "quilt://buckets",
             "quilt://results",
             "quilt://search-syntax",
+            VIEW,
         ]
         status = json.loads((await client.read_resource("quilt://status")).contents[0].text)
         assert status["registry"] == place.url
@@ -43,7 +45,8 @@ async def test_status_and_buckets_are_resources(connect: Connect, place: Place) 
 @pytest.mark.sampled(1)
 async def test_the_syntax_of_searches_is_a_page_of_markdown(connect: Connect) -> None:
     async with connect() as client:
-        listed = (await client.list_resources()).resources[-1]
+        named = {one.uri: one for one in (await client.list_resources()).resources}
+        listed = named["quilt://search-syntax"]
         page = (await client.read_resource("quilt://search-syntax")).contents[0]
         assert (listed.mime_type, page.mime_type) == ("text/markdown", "text/markdown")
         assert page.text == syntax_page()

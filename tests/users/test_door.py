@@ -7,9 +7,13 @@ import html
 import json
 import re
 import time
+from pathlib import Path
 
 import pytest
-from company import Company, Two
+from company import Company, Two, company, read
+
+from quilt_mcp.server.http.pages import VIEW
+from quilt_mcp.view.page import page, policy
 
 
 def unsigned(**claims: object) -> str:
@@ -86,6 +90,29 @@ def test_the_front_page_tells_how_to_connect(two: Two, served: Company) -> None:
     assert set(re.findall(r"http://127[^\s\"<)]*", shown)) == {served.url, two.stack.url}
     assert "script" not in page.text
     assert served.send("GET", "/", headers={"Host": "evil.example"}).status_code == 421
+
+
+def test_the_view_is_a_page_where_it_was_switched_on_and_its_calls_are_the_users(
+    two: Two, served: Company, tmp_path: Path
+) -> None:
+    """The page has no data, so it asks for no token; what it then asks for is each user's own."""
+    off, other = served.send("GET", VIEW), served.send("GET", "/other")
+    assert (off.status_code, off.text) == (404, other.text)
+    assert VIEW not in served.send("GET", "/").text
+    with company(two.stack, two.server, tmp_path, QUILT_MCP_VIEW="1") as viewing:
+        shown = viewing.send("GET", VIEW)
+        assert (shown.status_code, shown.text) == (200, page())
+        assert shown.headers["content-security-policy"] == policy()
+        assert f"{viewing.origin}{VIEW}" in viewing.send("GET", "/").text
+        assert viewing.send("GET", VIEW, headers={"Host": "evil.example"}).status_code == 421
+        assert viewing.send("GET", VIEW, headers={"Origin": "https://evil.example"}).status_code == 403
+        own = {"Origin": viewing.origin}
+        assert viewing.post(None, headers=own).status_code == 401
+        for name in ("ada", "bob"):
+            answer = viewing.post(
+                two.token(name), "tools/call", own, name="package_browse", arguments={"package": "lab/reads"}
+            )
+            assert read(answer)["result"]["structuredContent"]["data"]["top_hash"] == two.hashes[name]
 
 
 def test_there_is_no_metadata_of_an_issuer_that_there_is_not(served: Company) -> None:

@@ -1,33 +1,17 @@
-"""One registry, one browser, one server of each kind for all tests of the view: they are one group, of one worker."""
+"""A registry with a package, made at the shell."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from chromium import Driver
-from served import Chat, Pages, Place, chat_of, made_by_quilt3, pages_of
+from viewing import PACKAGE, Lab
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return made_by_quilt3(tmp_path_factory.mktemp("viewed"))
-
-
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Driver]:
-    started = Driver(tmp_path_factory.mktemp("chromium"))
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="session")
-def pages(place: Place) -> Iterator[Pages]:
-    with pages_of(place) as served:
-        yield served
-
-
-@pytest.fixture(scope="session")
-def chat(place: Place) -> Iterator[Chat]:
-    with chat_of(place) as served:
-        yield served
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    home = tmp_path_factory.mktemp("viewing")
+    made = Lab(home, home / "here")
+    made.here.mkdir()
+    (made.here / "reads.csv").write_text("a,b\n1,2\n")
+    done = made.run("put", PACKAGE, "reads.csv", "-m", "first", "-w")
+    assert done.returncode == 0, done.stderr
+    return made

@@ -1,8 +1,8 @@
 """The view's one HTML file, put together of the modules beside it.
 
-The modules are ES modules that name what they import, so that a reader and a test may take each by itself. They go into one
-script in the order of ``MODULES``: each after those that it imports, and no name twice. So there is no build, and what an
-installation serves is what stands in its folder.
+The modules are ES modules that name what they import, so that a reader and a test may take each by itself. In the page each is a
+function that is called once and gives what it exports, in the order of ``MODULES``: after those that it imports. So there is no
+build, and what an installation serves is what stands in its folder.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ MODULES: Final = (
     "main",
 )
 MOST_BYTES: Final = 150_000
-_IMPORT: Final = re.compile(r'^import \{[^}]*\} from "\./([a-z_]+)\.js";\n', re.MULTILINE)
-_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|class|const|let)\b)", re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./([a-z_]+)\.js";$', re.MULTILINE)
+_PLAIN: Final = r"\1"
+_EXPORT: Final = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 
 
 @cache
@@ -70,7 +71,13 @@ def style() -> str:
 
 @cache
 def script() -> str:
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", module(name))).strip() for name in MODULES)
+    return "\n".join(_called(name) for name in MODULES)
+
+
+def _called(name: str) -> str:
+    text = _IMPORT.sub(r"const \1 = from_\2;", module(name).strip())
+    exported = ", ".join(found[2] for found in _EXPORT.finditer(text))
+    return f"const from_{name} = (() => {{\n{_EXPORT.sub(_PLAIN, text)}\nreturn {{ {exported} }};\n}})();"
 
 
 def module(name: str) -> str:
@@ -80,7 +87,7 @@ def module(name: str) -> str:
 
 def imports(name: str) -> list[str]:
     """The modules that it names."""
-    return _IMPORT.findall(module(name))
+    return [found[2] for found in _IMPORT.finditer(module(name))]
 
 
 def _part(name: str) -> str:

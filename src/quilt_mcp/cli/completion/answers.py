@@ -28,9 +28,9 @@ FILES, FOLDERS = ":files", ":folders"
 MOST: Final = 1000
 ROOM: Final = 4_000_000
 _NAMED: Final = {
-    "arg_package": "package", "arg_before": "package", "arg_after": "package", "arg_uri": "file", "arg_path": "path",
-    "address": "file", "after": "package", "arg_remove": "path", "arg_prefix": "package", "arg_sources": FILES, "arg_add": FILES, "arg_dest": FOLDERS, "keep": FOLDERS,
-    "default_registry": FOLDERS, "roots": FOLDERS, "cache_dir": FOLDERS, "tool": "tool",
+    "arg_package": "package", "arg_before": "package", "arg_after": "package", "after": "package", "arg_prefix": "package",
+    "arg_uri": "file", "address": "file", "arg_path": "path", "arg_remove": "path", "arg_sources": FILES, "arg_add": FILES,
+    "arg_dest": FOLDERS, "keep": FOLDERS, "default_registry": FOLDERS, "roots": FOLDERS, "cache_dir": FOLDERS, "tool": "tool",
 }  # fmt: skip
 """What stands for an argument, by where its value is kept; nothing is offered for the others."""
 _TO_ESCAPE: Final = re.compile(r"([^\w@%+=:,./~-])")

@@ -28,12 +28,14 @@ from quilt_mcp.domain.address import (
     parse_package,
     parse_registry,
 )
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import InvalidArgument, QuiltError
 from quilt_mcp.server.watching.log import say
 
 _HASH: Final = re.compile(r"@?[0-9A-Fa-f]{6,64}")
 _ANY: Final = "s3://any"
 """A registry for addresses that are only read, not looked for."""
+_TOKENS: Final = 250_000
+"""Of an answer: a megabyte. No model reads it."""
 
 
 def fill_view(parser: argparse.ArgumentParser) -> None:
@@ -66,13 +68,20 @@ def run_view(settings: Settings, arguments: argparse.Namespace) -> int:
     Raises InvalidUri, InvalidName, InvalidArgument before anything is served, and what ``serve`` raises."""
     from quilt_mcp.server import serve
 
-    shown = fragment(settings, arguments.address, arguments.after)
+    try:
+        shown = fragment(settings, arguments.address, arguments.after)
+    except QuiltError as error:
+        from quilt_mcp.cli.verbs.words import for_people
+
+        error.next_step = for_people(error.next_step)
+        raise
     own = replace(
         settings,
         http=True,
         single_user=True,
         view=True,
         allow_write=False,
+        max_response_tokens=max(settings.max_response_tokens, _TOKENS),
         host="127.0.0.1",
         port=arguments.view_port,
         http_token=None,

@@ -84,10 +84,10 @@ def front_page(url: str, snippets: dict[str, str], about: str) -> Page:
 
 
 def view_page() -> Page:
-    """The view, which asks for what it shows at ``/mcp`` as any client does: there is no data in it. No page may frame it."""
+    """The view, which asks for what it shows at ``/mcp`` as any client does: there is no data in it."""
     from quilt_mcp.view.page import page, policy
 
-    return Page(_HTML, page().encode(), policy=f"{policy()}; frame-ancestors 'none'")
+    return Page(_HTML, page().encode(), policy=policy())
 
 
 def metadata_page(found: dict[str, Any]) -> Page:

@@ -1,0 +1,22 @@
+// File: one file of a package, or an object, and what is in it.
+import { showContent, fileFacts } from "./content.js";
+import { el, fill } from "./dom.js";
+import { jsonTree } from "./json_tree.js";
+import { isPackage, pathOf, Place, withoutPath } from "./place.js";
+import { baseName } from "./text.js";
+
+export async function showFile(room, view, place, given) {
+  const asked = place.about.uri ?? given?.uri ?? "", path = place.about.path ?? pathOf(asked), isInPackage = isPackage(asked);
+  const file = isInPackage ? { uri: withoutPath(asked), path } : { uri: asked };
+  const info = given?.data.mode === "info" ? given : await view.calls.read(file, { mode: "info" });
+  if (["package", "folder"].includes(info.data.type)) return view.go(new Place("browse", { uri: withoutPath(info.uri), ...(path ? { path } : {}) }), { isInstead: true });
+  if (isInPackage && info.uri) file.uri = withoutPath(info.uri);
+  file.size = info.data.size;
+  const up = isInPackage ? [["Files", () => view.go(new Place("browse", { uri: file.uri, ...(path.includes("/") ? { path: path.slice(0, path.lastIndexOf("/") + 1) } : {}) }))], ["History", () => view.go(new Place("history", { uri: file.uri }))]] : [];
+  view.title(baseName(path || file.uri), up);
+  const inner = el("div", { class: "content" }), metadata = info.data.metadata;
+  fill(room, el("h1", {}, isInPackage ? view.crumbs(file.uri, path) : file.uri), view.actions.bar(file), inner,
+    metadata && Object.keys(metadata).length > 0 && el("details", { open: true }, el("summary", {}, "Metadata"), jsonTree(metadata, 2)),
+    el("details", {}, el("summary", {}, "About this file"), fileFacts(info, path)));
+  await showContent(inner, view, file, info);
+}

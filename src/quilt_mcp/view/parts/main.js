@@ -1,0 +1,150 @@
+// Main: which host shows the view, and which face stands in it.
+import { Actions } from "./actions.js";
+import { showBrowse } from "./browse.js";
+import { Calls, told } from "./calls.js";
+import { ChatHost } from "./chat_host.js";
+import { showDiff } from "./diff.js";
+import { button, dataText, el, fill, notice, say, waiting } from "./dom.js";
+import { showFile } from "./file.js";
+import { showHistory } from "./history.js";
+import { showPackages } from "./packages.js";
+import { PageHost } from "./page_host.js";
+import { partsOf, Place, withoutPath } from "./place.js";
+import { oneLine } from "./text.js";
+
+const FACES = { packages: showPackages, browse: showBrowse, file: showFile, history: showHistory, diff: showDiff, address: showFile };
+
+class View {
+  #room = document.getElementById("view");
+  #bar = document.getElementById("bar");
+  #visited = [];
+  #turn = 0;
+
+  constructor(host) {
+    this.host = host;
+    this.calls = new Calls(host);
+    this.actions = new Actions(host, this.calls);
+  }
+
+  /** Shows a place. ``given``: the result that tells it already. ``isInstead``: in place of where the view stands. */
+  async go(place, { given, isInstead = false, isBack = false } = {}) {
+    const turn = ++this.#turn, root = document.documentElement, room = el("div", { class: "face" });
+    root.dataset.state = "loading";
+    if (!isInstead && !isBack && this.place) this.#visited.push(this.place);
+    this.place = place;
+    this.host.moved(place, isBack || isInstead);
+    // A face that is there at once is shown at once; a word about waiting comes only where one waits.
+    const slow = setTimeout(() => { if (turn === this.#turn) fill(this.#room, waiting("Reading")); }, 400);
+    try {
+      await FACES[place.face](room, this, place, given);
+      if (turn !== this.#turn) return;
+      root.dataset.face = place.face === "address" ? "file" : place.face;
+      fill(this.#room, room);
+    } catch (problem) {
+      if (turn !== this.#turn) return;
+      root.dataset.face = "notice";
+      this.title("Not shown", []);
+      const said = problem instanceof Error ? { message: `The view failed: ${problem.message}`, next: "Go back, and tell the maintainers what you looked at." } : problem;
+      fill(this.#room, said.code === "token" && this.host.takeToken ? this.#askToken(said) : notice(said, () => this.go(place, { isInstead: true })));
+    } finally {
+      clearTimeout(slow);
+      if (turn === this.#turn) {
+        root.dataset.state = "ready";
+        if (isBack || this.#visited.length) this.#room.focus({ preventScroll: true });
+        window.scrollTo(0, 0);
+      }
+    }
+  }
+
+  back() {
+    const place = this.#visited.pop();
+    if (place) this.go(place, { isBack: true });
+  }
+
+  open(file) {
+    const { uri, path } = file;
+    return this.go(new Place("file", { uri: withoutPath(uri), path }));
+  }
+
+  /** The window's title and the bar above: where one came from, and the other faces. ``tabs``: names and what they do, null for this. */
+  title(text, tabs) {
+    document.title = `${oneLine(text)} · Quilt`;
+    const back = this.#visited.length > 0 && button("←", () => this.back(), { "aria-label": "Back", class: "back" });
+    const all = this.host.hasToken !== undefined && button("Packages", () => this.go(new Place("packages")));
+    const full = this.host.can.full && button("⛶", () => this.host.goFull(), { "aria-label": "Full screen, or back" });
+    fill(this.#bar, back, all, tabs.map(([name, act]) => (act ? button(name, act) : el("span", { class: "here", "aria-current": "page" }, name))), el("span", { class: "gap" }), full);
+  }
+
+  /** The package's name and each folder of the path, to be opened. */
+  crumbs(uri, path) {
+    const { name } = partsOf(uri), parts = path.split("/"), made = [button(dataText(name), () => this.go(new Place("browse", { uri: withoutPath(uri) })), { class: "link" })];
+    parts.forEach((part, number) => {
+      if (!part) return;
+      const isLast = number === parts.length - 1 || (number === parts.length - 2 && !parts.at(-1)), folder = `${parts.slice(0, number + 1).join("/")}/`;
+      made.push(el("span", { class: "slash" }, "/"), isLast ? dataText(part) : button(dataText(part), () => this.go(new Place("browse", { uri: withoutPath(uri), path: folder })), { class: "link" }));
+    });
+    return made;
+  }
+
+  /** What a link in a README does: the web through the host, a file of the package in the view. */
+  follow(file) {
+    const folder = (file.path ?? "").slice(0, (file.path ?? "").lastIndexOf("/") + 1);
+    return {
+      web: (url) => { if (this.host.can.link) this.host.openLink(url); else this.actions.copy(url, "The address"); },
+      file: (target) => {
+        const steps = [];
+        let decoded = target;
+        try { decoded = decodeURIComponent(target); } catch { /* As it stands. */ }
+        for (const step of (decoded.startsWith("/") ? decoded : folder + decoded).split("/")) if (step === "..") steps.pop(); else if (step && step !== ".") steps.push(step);
+        const path = steps.join("/") + (decoded.endsWith("/") && steps.length ? "/" : "");
+        if (path.endsWith("/") || !path) this.go(new Place("browse", { uri: file.uri, ...(path ? { path } : {}) }));
+        else this.open({ uri: file.uri, path });
+      },
+    };
+  }
+
+  #askToken(problem) {
+    const field = el("input", { type: "text", id: "token", autocomplete: "off", spellcheck: "false" });
+    const take = () => { this.host.takeToken(field.value.trim()); this.go(this.place, { isInstead: true }); };
+    field.addEventListener("keydown", (event) => event.key === "Enter" && take());
+    return el("section", { class: "notice" }, el("p", {}, problem.message), el("p", {}, problem.next), el("p", { class: "tools" }, el("label", { for: "token" }, "Token"), field, button("Go on", take)));
+  }
+}
+
+/** The place that a tool's result tells of. */
+export function placeOf(result, given) {
+  const { data, uri } = result;
+  if (data.revisions) return new Place("history", { uri });
+  if (data.before && (data.totals || data.tables)) return new Place("diff", { before: data.before, after: uri, ...(given.path ? { path: given.path } : {}) });
+  if (data.packages) return new Place("packages", data.registry ? { registry: data.registry } : {});
+  if (data.entries) return new Place("browse", { uri });
+  return new Place("file", { uri });
+}
+
+async function begin() {
+  const isPage = window.parent === window, host = isPage ? new PageHost() : new ChatHost(), view = new View(host);
+  try {
+    const { asked, result, given } = await host.connect();
+    if (isPage) {
+      host.onBack((text) => view.go(Place.parse(text) ?? new Place("packages"), { isBack: true }));
+      return await view.go(Place.parse(asked) ?? new Place("packages"));
+    }
+    const show = async (one, about) => {
+      const found = told(one);
+      await view.go(placeOf(found, about ?? {}), { given: found.picture || found.data.mode === "rows" || found.data.text !== undefined ? undefined : found });
+    };
+    host.onResult((one, about) => show(one, about).catch(tell));
+    await show(result, given);
+  } catch (problem) {
+    tell(problem);
+  }
+
+  function tell(problem) {
+    const root = document.documentElement;
+    [root.dataset.face, root.dataset.state] = ["notice", "ready"];
+    fill(document.getElementById("view"), notice(problem));
+    say(problem.message ?? "");
+  }
+}
+
+if (typeof window !== "undefined") begin();
