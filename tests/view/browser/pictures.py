@@ -26,7 +26,7 @@ def addresses(place: Place) -> dict[str, tuple[str, str, str]]:
         "svg": "images/logo.svg",
         "notebook": "notebooks/mean.ipynb",
         "python": "scripts/means.py",
-        "markdown": "docs/method.md",
+        "markdown": "README.md",
         "json": "docs/config.json",
         "pdf": "docs/paper.pdf",
         "binary": "raw/2026/03/plate.bin",
