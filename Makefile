@@ -11,7 +11,8 @@ RUNTIME_STAMP := $(VENV)/runtime-$(shell cat requirements/runtime.txt requiremen
 DEV_STAMP := $(VENV)/dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d ' ' -f 1)
 NODE := 22.23.3
 NODE_PINS := @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
-  @modelcontextprotocol/sdk@1.32.2 mcp-remote@0.15.1 @anthropic-ai/mcpb@2.1.2
+  @modelcontextprotocol/sdk@1.32.2 mcp-remote@0.15.1 @anthropic-ai/mcpb@2.1.2 \
+  @modelcontextprotocol/ext-apps@2.0.4 playwright-core@1.65.1 axe-core@4.14.1
 NODE_STAMP := node_modules/ready-$(shell echo "$(NODE) $(NODE_PINS)" | cksum | cut -d ' ' -f 1)
 SBOM_VENV := .venv-sbom
 SBOM_STAMP := $(SBOM_VENV)/ready-$(shell cat requirements/sbom.txt | cksum | cut -d ' ' -f 1)
