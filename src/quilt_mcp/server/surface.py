@@ -269,7 +269,7 @@ def listed_tool(spec: ToolSpec, *, writes: bool = True) -> types.Tool:
         description=spec.description,
         input_schema=spec.input_schema(writes=writes),
         annotations=types.ToolAnnotations.model_validate(spec.hints(writes=writes)),
-        _meta=_ui(spec.view and {"resourceUri": spec.view}),
+        _meta=_ui({"resourceUri": spec.view} if spec.view else None),
     )
 
 

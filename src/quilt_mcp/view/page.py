@@ -56,7 +56,7 @@ def page() -> str:
 
 @cache
 def policy() -> str:
-    """The Content-Security-Policy under which a server sends ``page()``: that script and that style alone, and calls to the server
+    """The Content-Security-Policy under which a server sends ``page()``: that script and that style, and calls to the server
     that sent it. Pictures are drawn, so there is no source of images."""
     return (
         f"default-src 'none'; script-src '{_hash(script())}'; style-src '{_hash(style())}'; connect-src 'self'; "

@@ -87,8 +87,6 @@ def run_view(settings: Settings, arguments: argparse.Namespace) -> int:
         http_token=None,
         allowed_hosts=(),
         allowed_origins=(),
-        public_url=None,
-        trusted_proxies=(),
     )
     try:
         serve(own, partial(_announce, shown, not arguments.no_open))

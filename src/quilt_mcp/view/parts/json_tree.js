@@ -9,15 +9,17 @@ export function jsonTree(value, depth = 1) {
   return el("div", { class: "json" }, node(value, depth));
 }
 
-function node(value, open) {
-  if (value === null || typeof value !== "object") return leaf(value);
+/** ``name`` stands before it, if it has one. */
+function node(value, open, name) {
+  const named = name === undefined ? [] : [dataText(name, { class: "data name" }), ": "];
+  if (value === null || typeof value !== "object") return [named, leaf(value)];
   const pairs = Array.isArray(value) ? value.map((one, number) => [String(number), one]) : Object.entries(value);
-  if (!pairs.length) return el("span", { class: "none" }, Array.isArray(value) ? "[ ]" : "{ }");
+  if (!pairs.length) return [named, el("span", { class: "none" }, Array.isArray(value) ? "[ ]" : "{ }")];
   const list = el("ul", {});
-  const box = el("details", { open: open > 0 }, el("summary", {}, countText(pairs.length, Array.isArray(value) ? "item" : "field")), list);
+  const box = el("details", { open: open > 0 }, el("summary", {}, named, countText(pairs.length, Array.isArray(value) ? "item" : "field")), list);
   let shown = 0;
   const more = () => {
-    for (const [name, one] of pairs.slice(shown, shown + AT_ONCE)) put(list, el("li", {}, dataText(name, { class: "data name" }), ": ", node(one, open - 1)));
+    for (const [name, one] of pairs.slice(shown, shown + AT_ONCE)) put(list, el("li", {}, node(one, open - 1, name)));
     shown += AT_ONCE;
     if (shown < pairs.length) {
       const next = el("li", {}, button(`${countText(pairs.length - shown, "more", "more")}`, () => { next.remove(); more(); }));

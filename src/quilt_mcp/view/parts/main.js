@@ -32,7 +32,7 @@ class View {
     root.dataset.state = "loading";
     if (!isInstead && !isBack && this.place) this.#visited.push(this.place);
     this.place = place;
-    this.host.moved(place, isBack || isInstead);
+    this.host.moved(place, isBack ? "back" : isInstead ? "instead" : "on");
     // A face that is there at once is shown at once; a word about waiting comes only where one waits.
     const slow = setTimeout(() => { if (turn === this.#turn) fill(this.#room, waiting("Reading")); }, 400);
     try {

@@ -1,14 +1,16 @@
 // Markdown: a README as elements. What is HTML in it is text; a link opens nothing but the web, or a file of the package.
 import { code } from "./code.js";
 import { el, put } from "./dom.js";
-import { oneLine, visible } from "./text.js";
+import { cut, oneLine, visible } from "./text.js";
 
 const MOST = 400_000;
+const MOST_LINE = 10_000;
+const MOST_INLINE = 20_000;
 const DEEPEST = 6;
 
 /** ``follow``: { web(url), file(path) }, who opens what a link names. */
 export function markdown(text, follow) {
-  const lines = visible(text.slice(0, MOST)).replace(/\r\n?/g, "\n").split("\n");
+  const lines = visible(text.slice(0, MOST)).replace(/\r\n?/g, "\n").split("\n").map((line) => cut(line, MOST_LINE));
   return el("div", { class: "markdown", dir: "auto" }, blocks(lines, follow, 0));
 }
 
@@ -17,7 +19,7 @@ const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^ {0,3}> ?/;
-const DELIMITER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
+const DELIMITER = /^[\s|:-]{1,2000}$/;
 
 function blocks(lines, follow, depth) {
   const made = [];
@@ -76,18 +78,18 @@ function table(lines, follow) {
 }
 
 // In this order: code, picture, link, bare address, strong, emphasis, struck out, escaped character, forced break.
-const INLINE = /(`+)([^]+?)\1(?!`)|!\[([^\]]{0,500})\]\(\s*<?([^)\s>]{0,2000})>?[^)]{0,500}\)|\[((?:[^\[\]]|\[[^\]]{0,200}\]){0,1000})\]\(\s*<?([^)\s>]{0,2000})>?[^)]{0,500}\)|(https?:\/\/[^\s<>"'`)\]]{1,2000})|\*\*(?=\S)([^*]{1,2000}?)\*\*|__(?=\S)([^_]{1,2000}?)__(?!\w)|\*(?=[^\s*])([^*]{1,2000}?)\*|(?<!\w)_(?=[^\s_])([^_]{1,2000}?)_(?!\w)|~~([^~]{1,2000}?)~~|\\([!-/:-@[-`{-~])|(?: {2,}|\\)\n/g;
+const INLINE = /(`+)([^]+?)\1(?!`)|!\[([^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|\[(!\[[^\[\]]{0,300}\]\([^()\s]{0,1000}\)|[^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|(https?:\/\/[^\s<>"'`)\]]{1,2000})|\*\*(?=\S)([^*]{1,2000}?)\*\*|__(?=\S)([^_]{1,2000}?)__(?!\w)|\*(?=[^\s*])([^*]{1,2000}?)\*|(?<!\w)_(?=[^\s_])([^_]{1,2000}?)_(?!\w)|~~([^~]{1,2000}?)~~|\\([!-/:-@[-`{-~])|(?:(?<! ) {2,}|\\)\n/g;
 
 function inline(text, follow, depth = 0) {
   const made = [];
   let end = 0;
-  for (const one of text.matchAll(INLINE)) {
+  for (const one of (text.length > MOST_INLINE ? "" : text).matchAll(INLINE)) {
     made.push(text.slice(end, one.index));
     end = one.index + one[0].length;
     const [, , coded, pictureText, picture, linkText, link, bare, strong1, strong2, em1, em2, struck, escaped] = one;
     const inside = (part) => (depth < DEEPEST ? inline(part, follow, depth + 1) : part);
     if (coded !== undefined) made.push(el("code", {}, oneLine(coded.trim())));
-    else if (picture !== undefined) made.push(linked(el("span", {}, `🖼 ${pictureText || picture}`), picture, follow));
+    else if (picture !== undefined) made.push(linked(el("span", {}, `Picture: ${pictureText || picture}`), picture, follow));
     else if (link !== undefined) made.push(linked(el("span", {}, inside(linkText)), link, follow));
     else if (bare !== undefined) made.push(linked(el("span", {}, bare), bare, follow));
     else if (strong1 !== undefined || strong2 !== undefined) made.push(el("strong", {}, inside(strong1 ?? strong2)));

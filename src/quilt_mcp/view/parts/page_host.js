@@ -64,8 +64,8 @@ export class PageHost {
   }
 
   /** After each move: the address bar names where the view stands, and Back goes back. */
-  moved(place, isBack) {
-    if (!isBack && `#${place.key}` !== location.hash) history.pushState(null, "", `#${place.key}`);
+  moved(place, how) {
+    if (how !== "back" && `#${place.key}` !== location.hash) history[how === "instead" ? "replaceState" : "pushState"](null, "", `#${place.key}`);
   }
 
   onBack(go) {

@@ -26,9 +26,18 @@ export function timeText(iso, locale) {
 // Controls, direction marks, what has no width, separators of lines, tags and lone surrogates: a reader must see that they are there.
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e0fff}]|[\ud800-\udfff]/gu;
 
+// What joins and parts letters in these scripts, and pictures of several signs, belongs to their spelling.
+const JOINED = /^[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Devanagari}\p{Script=Bengali}\p{Script=Gurmukhi}\p{Script=Gujarati}\p{Script=Oriya}\p{Script=Tamil}\p{Script=Telugu}\p{Script=Kannada}\p{Script=Malayalam}\p{Script=Sinhala}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Mongolian}\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f]$/u;
+
 /** With characters that hide or turn text written out. Line feeds and tabs stay. */
 export function visible(text) {
-  return String(text).replace(HIDDEN, (one) => `\\u{${one.codePointAt(0).toString(16)}}`);
+  return String(text).replace(HIDDEN, (one, place, whole) => (isSpelling(one, place, whole) ? one : `\\u{${one.codePointAt(0).toString(16)}}`));
+}
+
+function isSpelling(one, place, whole) {
+  if (one !== "\u200c" && one !== "\u200d") return false;
+  const before = whole.slice(Math.max(0, place - 2), place).match(/.$/u)?.[0] ?? "", after = String.fromCodePoint(whole.codePointAt(place + 1) ?? 0);
+  return JOINED.test(before) && JOINED.test(after);
 }
 
 /** ``visible`` and on one line. */
@@ -39,6 +48,21 @@ export function oneLine(text) {
 export function cut(text, most) {
   return text.length > most ? `${text.slice(0, most)}…` : text;
 }
+
+/** What a person can do, where an answer's next step names calls that a model would make. */
+export function nextForPeople(problem) {
+  const next = problem.next ?? "";
+  if (!/\b(?:[a-z]+_[a-z_]+|status)\b/.test(next)) return next;
+  return BY_CODE[problem.code] ?? "";
+}
+
+const BY_CODE = {
+  entry_not_found: "It is not in this revision: go back to the files.",
+  package_not_found: "Look for its name among the packages.",
+  revision_not_found: "Look for the revision in the package's history.",
+  object_archived: "It has to be restored from the archive first: quilt-mcp restore.",
+  corrupt_manifest: "This revision is damaged. Look at an older one in the package's history.",
+};
 
 /** The last part of a path, a folder's with its slash. */
 export function baseName(path) {
@@ -57,6 +81,7 @@ export function bytesOf(base64) {
   return bytes;
 }
 
+/** As programs read it: a cell keeps its characters, also those that a spreadsheet takes for a formula. */
 export function csvOf(columns, rows) {
   const cell = (value) => {
     const text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
