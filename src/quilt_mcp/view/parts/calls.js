@@ -36,8 +36,8 @@ export class Calls {
     return this.pinned("package_browse", { package: withoutPath(uri), limit: 1000, ...(path ? { path } : {}), ...(cursor ? { cursor } : {}) });
   }
 
-  log(uri, cursor) {
-    return this.call("package_log", { package: atRevision(uri), detail: true, limit: 50, ...(cursor ? { cursor } : {}) });
+  log(uri, path, cursor) {
+    return this.call("package_log", { package: atRevision(withoutPath(uri)), detail: true, limit: 50, ...(path ? { path } : {}), ...(cursor ? { cursor } : {}) });
   }
 
   changes(before, after, path, cursor) {

@@ -13,10 +13,11 @@ export class ChatHost {
   #context = {};
   #onResult = () => {};
 
-  /** Waits for the client's greeting, then for the result that the view is to show. Throws where the client stays silent. */
-  async connect() {
+  /** Waits for the client's greeting. Each result of a tool goes to ``take``, with the arguments of the call: the first may come late,
+      and a client may keep one view for more calls. Throws where the client stays silent. */
+  async connect(take) {
+    this.#onResult = (result) => take(result, this.#told);
     window.addEventListener("message", (event) => event.source === window.parent && this.#receive(event.data));
-    const result = new Promise((resolve) => (this.#onResult = resolve));
     const about = { appInfo: { name: "quilt-view", version: "1" }, appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] }, protocolVersion: PROTOCOL };
     const greeted = await this.#ask("ui/initialize", about, PATIENCE);
     const able = greeted.hostCapabilities ?? {};
@@ -24,12 +25,6 @@ export class ChatHost {
     this.#take(greeted.hostContext ?? {});
     this.#tell("ui/notifications/initialized", {});
     new ResizeObserver(() => this.#size()).observe(document.body);
-    return { result: await withinTime(result, LATEST, { code: "silent", message: "The chat client sent nothing to show.", next: "Ask for the package once more in the conversation." }), given: this.#told };
-  }
-
-  /** Results that come later: the client keeps one view for more calls. */
-  onResult(take) {
-    this.#onResult = (result) => take(result, this.#told);
   }
 
   callTool(name, given, signal) {

@@ -5,7 +5,7 @@ import { jsonTree } from "./json_tree.js";
 import { markdown } from "./markdown.js";
 import { notebook } from "./notebook.js";
 import { picture } from "./picture.js";
-import { fileTable } from "./table.js";
+import { dataGrid, fileTable } from "./table.js";
 import { baseName, extension, sizeText } from "./text.js";
 
 const MOST_TEXT = 200_000;
@@ -89,6 +89,14 @@ async function showText(room, view, file, info, isMarkdown) {
 /** What the server can say of a file that is neither text nor table nor picture. */
 async function showAbout(room, info, problem) {
   fill(room, problem && el("p", {}, problem.message), el("p", {}, `A file of the kind ${info.data.type ?? "unknown"}, which is not shown here. Download it to look at it.`), rest(info.data.inside ?? {}, []));
+}
+
+/** What one result holds of a file, where no more can be asked for. */
+export function showGiven(room, given, name) {
+  const { data } = given;
+  if (given.picture) picture(given, name).then((made) => fill(room, made), (problem) => fill(room, notice(problem)));
+  else if (data.rows) fill(room, dataGrid({ columns: data.columns, rows: data.rows, label: `Rows of ${name}` }).element);
+  else fill(room, code(data.text ?? "", extension(name)));
 }
 
 function rest(inside, leftOut) {

@@ -9,9 +9,10 @@ import { showFile } from "./file.js";
 import { showHistory } from "./history.js";
 import { showPackages } from "./packages.js";
 import { PageHost } from "./page_host.js";
-import { partsOf, Place, withoutPath } from "./place.js";
+import { partsOf, pathOf, Place, withoutPath } from "./place.js";
 import { oneLine } from "./text.js";
 
+const SILENCE = 30_000;
 const FACES = { packages: showPackages, browse: showBrowse, file: showFile, history: showHistory, diff: showDiff, address: showFile };
 
 class View {
@@ -114,7 +115,7 @@ class View {
 /** The place that a tool's result tells of. */
 export function placeOf(result, given) {
   const { data, uri } = result;
-  if (data.revisions) return new Place("history", { uri });
+  if (data.revisions) return new Place("history", { uri: withoutPath(uri), ...(pathOf(uri) ? { path: pathOf(uri) } : {}) });
   if (data.before && (data.totals || data.tables)) return new Place("diff", { before: data.before, after: uri, ...(given.path ? { path: given.path } : {}) });
   if (data.packages) return new Place("packages", data.registry ? { registry: data.registry } : {});
   if (data.entries) return new Place("browse", { uri });
@@ -123,19 +124,24 @@ export function placeOf(result, given) {
 
 async function begin() {
   const isPage = window.parent === window, host = isPage ? new PageHost() : new ChatHost(), view = new View(host);
+  if (isPage) {
+    const asked = host.connect();
+    host.onBack((text) => view.go(Place.parse(text) ?? new Place("packages"), { isBack: true }));
+    return view.go(Place.parse(asked) ?? new Place("packages"));
+  }
+  const silent = setTimeout(() => tell({ message: "The chat client has sent nothing to show yet.", next: "Wait, or ask for the package once more in the conversation." }), SILENCE);
   try {
-    const { asked, result, given } = await host.connect();
-    if (isPage) {
-      host.onBack((text) => view.go(Place.parse(text) ?? new Place("packages"), { isBack: true }));
-      return await view.go(Place.parse(asked) ?? new Place("packages"));
-    }
-    const show = async (one, about) => {
-      const found = told(one);
-      await view.go(placeOf(found, about ?? {}), { given: found.picture || found.data.mode === "rows" || found.data.text !== undefined ? undefined : found });
-    };
-    host.onResult((one, about) => show(one, about).catch(tell));
-    await show(result, given);
+    await host.connect((result, given) => {
+      clearTimeout(silent);
+      try {
+        const found = told(result);
+        view.go(placeOf(found, given), { given: found });
+      } catch (problem) {
+        tell(problem);
+      }
+    });
   } catch (problem) {
+    clearTimeout(silent);
     tell(problem);
   }
 

@@ -17,7 +17,7 @@ export class PageHost {
       history.replaceState(null, "", `#${given}`);
     }
     this.#token = sessionStorage.getItem("token");
-    return { asked: location.hash.slice(1) };
+    return location.hash.slice(1);
   }
 
   get hasToken() {
