@@ -38,8 +38,8 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class TableDiffRequest:
-    """``before`` and ``after`` name files. ``keys``: columns by which rows are matched; none: they are looked for. ``samples``: rows
-    of each kind that are shown, at most."""
+    """``before`` and ``after`` name files. ``keys``: columns by which rows are matched; none: they are looked for.
+    ``samples``: rows of each kind that are shown, at most."""
 
     before: PackageUri
     after: PackageUri
@@ -66,8 +66,8 @@ class ChangedRow:
 
 @dataclass(frozen=True, slots=True)
 class OneSidedRow:
-    """A row of one side alone: ``values`` by column, beside the key, the first of ``columns``. ``count``: how many more of it there
-    are than on the other side, where rows have no key."""
+    """A row of one side alone: ``values`` by column, beside the key, the first of ``columns``. ``count``: how many more of it
+    there are than on the other side, where rows have no key."""
 
     key: tuple[Any, ...]
     values: Mapping[str, Any]
@@ -90,8 +90,8 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class TableDiff:
-    """``keys`` (): rows were compared as they are, as often as each stands on a side. ``cells``: how many differ in rows that were
-    matched, by column; columns where none does are left out. Values are what JSON has, as in ``SqlRows``."""
+    """``keys`` (): rows were compared as they are, as often as each stands on a side. ``cells``: how many differ in rows that
+    were matched, by column; columns where none does are left out. Values are what JSON has, as in ``SqlRows``."""
 
     path: str
     old_path: str

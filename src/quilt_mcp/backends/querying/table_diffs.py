@@ -12,6 +12,7 @@ from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress
+from quilt_mcp.domain.printable import counted
 from quilt_mcp.domain.table_diff import (
     CellChange,
     ChangedRow,
@@ -37,9 +38,7 @@ LONGEST_CELL: Final = 300
 _SHOWN: Final = 8
 """Columns that an error names."""
 _NO_TABLE: Final = "Put the table into the package anew (package_patch), or compare another path."
-_LESS: Final = (
-    "sql_query compares some columns alone: SELECT .. FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
-)
+_LESS: Final = "sql_query compares some columns alone: FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
 _OTHERWISE: Final = (
     "sql_query reads such files in other ways, each side with files('ns/name@hash', 'path', skip := 1, all_varchar := true, "
     "encoding := 'latin-1', ignore_errors := true); object_read shows what stands there."
@@ -139,8 +138,8 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
     said: list[str] = []
     if not found["keys"] and rows.before and rows.after:
         said.append(
-            f"no_key: no column of {path}, and no two, tell all rows apart in both files, so whole rows were compared, as often as "
-            "each is there: a changed row counts as one removed and one added. keys=[..] names columns to match by."
+            f"no_key: no column of {path}, and no two, tell all rows apart in both files, so whole rows were compared, as often "
+            "as each is there: a changed row counts as one removed and one added. Name columns to match by in keys."
         )
         if request.tolerance is not None:
             said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
@@ -148,8 +147,8 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         floats = [one[0] for one in found["columns"]["retyped"] if {one[1], one[2]} == {"FLOAT", "DOUBLE"}]
         if floats:
             said.append(
-                f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; tolerance='0.0001%' "
-                "passes over that."
+                f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; "
+                "tolerance='0.0001%' passes over that."
             )
     if found.get("cells_cut"):
         said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
@@ -163,7 +162,9 @@ def _refused(why: str, path: str, found: Mapping[str, Any]) -> QuiltError:
         case "repeated":
             return _repeated(path, found)
         case "wide":
-            return TooCostly(f"{path} has {found['columns']:,} columns, and {found['most']:,} are compared at most.")
+            return TooCostly(
+                f"{path} has {found['columns']:,} columns, and {found['most']:,} are compared at most."
+            )
         case _:
             return faults.died()
 
@@ -172,13 +173,14 @@ def _no_column(path: str, found: Mapping[str, Any]) -> ColumnNotFound:
     column = str(found["column"])
     sides = {side: [str(one) for one in found[side]] for side in ("before", "after")}
     common = [one for one in sides["before"] if one in sides["after"]]
-    lacking = " and ".join(side for side, names in sides.items() if column not in names)
+    lacking = [side for side, names in sides.items() if column not in names]
+    where = "on either side" if len(lacking) > 1 else lacking[0]
     near = suggest(column, common) or [one for one in common if one.casefold() == column.casefold()]
     meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     more = f" and {len(common) - _SHOWN} more" if len(common) > _SHOWN else ""
     there = f"{', '.join(common[:_SHOWN])}{more}" or "none"
     return ColumnNotFound(
-        f"{path} has no column {column[:200]!r} {lacking}, so rows cannot be matched by it.",
+        f"{path} has no column {column[:200]!r} {where}, so rows cannot be matched by it.",
         next_step=f"{meant}Columns of both: {there[:600]}. Without keys one is looked for.",
         details={"column": column[:200], "near": [*near], "path": path},
     )
@@ -187,7 +189,7 @@ def _no_column(path: str, found: Mapping[str, Any]) -> ColumnNotFound:
 def _repeated(path: str, found: Mapping[str, Any]) -> DuplicateKey:
     doubled = {side: one for side in ("before", "after") if (one := found.get(side)) is not None}
     counts = "; ".join(
-        f"{one['keys']:,} keys stand in {one['rows']:,} rows {side}" for side, one in doubled.items()
+        f"{counted(one['keys'], 'key')} in {one['rows']:,} rows {side}" for side, one in doubled.items()
     )
     [side, first], *_ = doubled.items()
     example = ", ".join("NULL" if one is None else str(one) for one in first["example"])

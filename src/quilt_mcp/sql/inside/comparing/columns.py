@@ -132,7 +132,7 @@ def _compared(column: str, own: str, other: str) -> str:
     if families <= {"whole", "decimal"}:
         exact = _exact(own, other)
         return f"CAST({column} AS {exact})" if exact else _stripped(as_text)
-    if families == {"float"} or families == {"float", "decimal"}:
+    if families in ({"float"}, {"float", "decimal"}):
         return f"CAST({column} AS DOUBLE)"
     if families == {"float", "whole"}:
         if all(_WHOLE.get(one, 0) <= _IN_DOUBLES for one in (own, other)):
@@ -153,7 +153,9 @@ def _of_text(column: str, other: str) -> str:
     """A text that spells a value of ``other``, as that value is spelled; any other as it is."""
     match _family(other):
         case "whole" | "decimal":
-            return f"CASE WHEN regexp_full_match({column}, {_PLAIN}) THEN {_stripped(column)} ELSE {column} END"
+            return (
+                f"CASE WHEN regexp_full_match({column}, {_PLAIN}) THEN {_stripped(column)} ELSE {column} END"
+            )
         case "float":
             made = f"CAST(TRY_CAST({column} AS {other}) AS VARCHAR)"
             return f"CASE WHEN {_is_float(column)} THEN coalesce({made}, {column}) ELSE {column} END"

@@ -21,9 +21,7 @@ _MOST_COUNTED: Final = 8
 _MOST_PAIRED: Final = 16
 _NEARLY: Final = 0.9
 """Approximate counts are off by less."""
-_LIKE_ID: Final = re.compile(
-    r"(?:^|[\W_])(?i:id|key|uuid|guid|barcode|accession)$|[a-z0-9](?:Id|ID|Key)$"
-)
+_LIKE_ID: Final = re.compile(r"(?:^|[\W_])(?i:id|key|uuid|guid|barcode|accession)$|[a-z0-9](?:Id|ID|Key)$")
 _OF_ROWS: Final = re.compile(
     r"(?i)column0|unnamed: 0|index|level_0|__index_level_\d+__|row[\s_]?(?:number|no|nr|num)?"
 )
@@ -40,7 +38,9 @@ class Keys:
 
     def found(self) -> Iterator[list[Pair]]:
         """Those that are unique on each side and nowhere NULL, the best first."""
-        single = self._unique_first([[one] for one in self._columns if "BOOLEAN" not in (one.before, one.after)])
+        single = self._unique_first(
+            [[one] for one in self._columns if "BOOLEAN" not in (one.before, one.after)]
+        )
         many = self._many([one for [one] in single]) if len(single) > 1 else [one for [one] in single]
         for one in many[:_MOST_COUNTED]:
             if self.is_unique([one]):
@@ -104,12 +104,16 @@ def repeated(engine: Any, side: str, key: Sequence[Pair]) -> dict[str, Any] | No
     """Keys that several rows have, the rows, and the first of them as texts. None where there are none."""
     names = ", ".join(one.value for one in key)
     shown = ", ".join(f"CAST(any_value(c{one.at}) AS VARCHAR)" for one in key)
-    groups = f"SELECT [{shown}] AS shown, count(*) AS n, min(rowid) AS at FROM {side} GROUP BY {names} HAVING n > 1"
+    groups = f"SELECT [{shown}] AS shown, count(*) AS n, min(rowid) AS first FROM {side} GROUP BY {names} HAVING n > 1"
     with typed():
         [[count, rows, example]] = engine.execute(
-            f"SELECT count(*), sum(n), arg_min(shown, at) FROM ({groups})"
+            f"SELECT count(*), sum(n), arg_min(shown, first) FROM ({groups})"
         ).fetchall()
-    return {"keys": count, "rows": int(rows), "example": [one and one[:100] for one in example]} if count else None
+    return (
+        {"keys": count, "rows": int(rows), "example": [one and one[:100] for one in example]}
+        if count
+        else None
+    )
 
 
 def _distinct(key: Sequence[Pair]) -> str:

@@ -39,7 +39,9 @@ class Comparison:
 
     def result(self) -> dict[str, Any]:
         """``refused``, where the tables cannot be compared as asked: a reason, with what is known of it."""
-        kinds = [box.columns_of(self._engine, f"SELECT * FROM {identifier(one)}", None) for one in self._views]
+        kinds = [
+            box.columns_of(self._engine, f"SELECT * FROM {identifier(one)}", None) for one in self._views
+        ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
         pairs, dropped, added = in_common(*kinds)
@@ -57,7 +59,14 @@ class Comparison:
             "before": rows[0], "after": rows[1],
         }  # fmt: skip
         if not pairs:
-            more = {"keys": [], "added": rows[1], "removed": rows[0], "changed": 0, "cells": {}, "samples": {}}
+            more = {
+                "keys": [],
+                "added": rows[1],
+                "removed": rows[0],
+                "changed": 0,
+                "cells": {},
+                "samples": {},
+            }
             return {**found, **more}
         with_rows = [side for side, count in zip(_SIDES, rows, strict=True) if count]
         keys = Keys(self._engine, pairs, with_rows)
@@ -148,7 +157,12 @@ class Comparison:
         }  # fmt: skip
 
     def _changed(
-        self, key: Sequence[Pair], columns: Sequence[Pair], differs: Mapping[Pair, str], x: list[int], y: list[int]
+        self,
+        key: Sequence[Pair],
+        columns: Sequence[Pair],
+        differs: Mapping[Pair, str],
+        x: list[int],
+        y: list[int],
     ) -> list[Any]:
         """Of each row its key, and its cells that differ: column, before, after."""
         if not x:
@@ -176,7 +190,9 @@ class Comparison:
         others = [one for one in pairs if one not in key]
         told = [*key, *others[:MOST_VALUES]]
         selected = ", ".join(f"c{one.at}" for one in told)
-        rows = self._told(f"SELECT {selected} FROM {side} WHERE rowid IN ({', '.join(map(str, at))}) ORDER BY rowid")
+        rows = self._told(
+            f"SELECT {selected} FROM {side} WHERE rowid IN ({', '.join(map(str, at))}) ORDER BY rowid"
+        )
         names = [one.name for one in told]
         count = len(key)
         return [
@@ -194,8 +210,8 @@ class Comparison:
         )
         with typed():
             self._engine.execute(
-                "CREATE TEMP TABLE differing AS SELECT CAST(n AS BIGINT) AS n, x, y FROM (SELECT sum(n) AS n, min(x) AS x, min(y) AS y "
-                f"FROM ({both}) GROUP BY {values}) WHERE n <> 0"
+                "CREATE TEMP TABLE differing AS SELECT CAST(n AS BIGINT) AS n, x, y FROM (SELECT sum(n) AS n, min(x) AS x, "
+                f"min(y) AS y FROM ({both}) GROUP BY {values}) WHERE n <> 0"
             )
             [[added, removed]] = self._engine.execute(
                 "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0) FROM differing"
@@ -213,8 +229,8 @@ class Comparison:
         at, which = ("x", "n < 0") if side == "before" else ("y", "n > 0")
         selected = ", ".join(f"r.c{one.at}" for one in pairs[:MOST_VALUES])
         rows = self._told(
-            f"SELECT abs(n) AS n, {selected} FROM (SELECT n, {at} AS at FROM differing WHERE {which} ORDER BY at "
-            f"LIMIT {self._samples}) d JOIN {side} r ON r.rowid = d.at ORDER BY d.at"
+            f"SELECT abs(n) AS n, {selected} FROM (SELECT n, {at} AS place FROM differing WHERE {which} ORDER BY place "
+            f"LIMIT {self._samples}) d JOIN {side} r ON r.rowid = d.place ORDER BY d.place"
         )
         names = [one.name for one in pairs[:MOST_VALUES]]
         return [[[], dict(zip(names, row[1:], strict=True)), len(pairs), row[0]] for row in rows]
