@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ DRIVER = Path(__file__).with_name("driver.mjs")
 AXE = MODULES / "axe-core" / "axe.min.js"
 MILLISECONDS = 15_000
 """What does not come in that time does not come."""
+
+
+_AXE_RUN = """
+axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map((one) =>
+  [one.id + ": " + one.help, ...one.nodes.slice(0, 3).map((node) => node.html + " " + node.failureSummary)].join("; ")))
+"""
 
 
 class BrowserSaid(Exception):
@@ -111,8 +118,12 @@ class View:
         try:
             self.frame.locator(shown).waitFor({"state": "attached"}).do()
         except BrowserSaid as said:
-            found = self.js("({face: {...document.documentElement.dataset}, text: document.body.innerText.slice(0, 2000)})")
-            raise AssertionError(f"no face {face}: {found}; {self.seen['errors']}{self.seen['console']}") from said
+            found = self.js(
+                "({face: {...document.documentElement.dataset}, text: document.body.innerText.slice(0, 2000)})"
+            )
+            raise AssertionError(
+                f"no face {face}: {found}; {self.seen['errors']}{self.seen['console']}"
+            ) from said
         return self
 
     def role(self, role: str, name: str | None = None, *, exact: bool = False) -> Remote:
@@ -129,12 +140,24 @@ class View:
             self.page.keyboard().press(key).do()
         return self
 
-    def js(self, expression: str, *arguments: Any) -> Any:
+    def js(self, expression: str | dict[str, str], *arguments: Any) -> Any:
         return self.frame.evaluate(expression, *arguments).do()
 
     @property
     def text(self) -> str:
         return self.js("document.body.innerText")
+
+    @property
+    def title(self) -> str:
+        return self.page.title().do()
+
+    def saved(self, press: Callable[[], object]) -> str:
+        """The text of the file that the browser saves when ``press`` is done."""
+        before = len(self.seen["downloads"])
+        press()
+        while len(self.seen["downloads"]) == before:
+            self.page.waitForTimeout(50).do()
+        return Path(self.seen["downloads"][before]).read_text()
 
     @property
     def seen(self) -> dict[str, list[str]]:
@@ -143,12 +166,8 @@ class View:
 
     def violations(self) -> list[str]:
         """What axe-core has against the view as it stands."""
-        self.js({"$text": str(AXE)})  # type: ignore[arg-type]
-        found = self.js(
-            "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations.map(one =>"
-            " `${one.id}: ${one.help}\\n` + one.nodes.slice(0, 3).map(node => `    ${node.html}  ${node.failureSummary}`).join('\\n')))"
-        )
-        return list(found)
+        self.js({"$text": str(AXE)})
+        return self.js(_AXE_RUN)
 
     def overflow(self) -> int:
         """By how many pixels the body is wider than the window."""

@@ -35,11 +35,12 @@ function given(value) {
 }
 
 function watch(page) {
-  const seen = (page.seen = { errors: [], console: [], requests: [], dialogs: [], popups: [] });
+  const seen = (page.seen = { errors: [], console: [], requests: [], dialogs: [], popups: [], downloads: [] });
   page.on("pageerror", (error) => seen.errors.push(String(error)));
   page.on("console", (said) => said.type() === "error" && seen.console.push(said.text()));
   page.on("request", (request) => seen.requests.push(request.url()));
   page.on("popup", (other) => seen.popups.push(other.url()));
+  page.on("download", async (file) => seen.downloads.push(await file.path()));
   page.on("dialog", (dialog) => (seen.dialogs.push(dialog.message()), dialog.dismiss()));
   return page;
 }

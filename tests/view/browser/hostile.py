@@ -12,7 +12,10 @@ CANARY = "http://127.0.0.1:9009/canary"
 RUN = f"window.__ran=1;fetch('{CANARY}')"
 IMAGE = f'<img class=planted src="{CANARY}" onerror="{RUN}">'
 SCRIPT = f"<script id=planted>{RUN}</script>"
-SVG = f'<svg xmlns="http://www.w3.org/2000/svg" class="planted" onload="{RUN}"><script>{RUN}</script><image href="{CANARY}"/><foreignObject><iframe xmlns="http://www.w3.org/1999/xhtml" src="javascript:{RUN}"></iframe></foreignObject></svg>'
+SVG = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" class="planted" onload="{RUN}"><script>{RUN}</script><image href="{CANARY}"/>'
+    f'<foreignObject><iframe xmlns="http://www.w3.org/1999/xhtml" src="javascript:{RUN}"></iframe></foreignObject></svg>'
+)
 BIDI = "invoice\u202egnp.exe"
 CONTROL = "bell\x07 escape\x1b[31mred\x1b[0m"
 HIDDEN = "zero\u200bwidth\u2060joined\ufeffmark"

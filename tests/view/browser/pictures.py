@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
 
-from chromium import Driver
-from served import Chat, Pages, Place, chat_of, made_by_quilt3, pages_of
+from chromium import Driver  # noqa: E402
+from served import Chat, Pages, Place, chat_of, made_by_quilt3, pages_of  # noqa: E402
 
 SIZES = {"320": 320, "1400": 1400}
 
@@ -26,13 +26,22 @@ def addresses(place: Place) -> dict[str, tuple[str, str, str]]:
         "svg": "images/logo.svg",
         "notebook": "notebooks/mean.ipynb",
         "python": "scripts/means.py",
-        "markdown": "docs/method.md",
+        "markdown": "README.md",
         "json": "docs/config.json",
         "pdf": "docs/paper.pdf",
         "binary": "raw/2026/03/plate.bin",
         "empty": "empty.txt",
     }
-    shapes = ["ragged.csv", "wide.csv", "long-cell.csv", "not-a-picture.png", "not-a-table.parquet", "gone.txt", "long.txt", "one-line.txt"]
+    shapes = [
+        "ragged.csv",
+        "wide.csv",
+        "long-cell.csv",
+        "not-a-picture.png",
+        "not-a-table.parquet",
+        "gone.txt",
+        "long.txt",
+        "one-line.txt",
+    ]
     hostile = ["notebook.ipynb", "picture.svg", "table.csv", "proto.json", "text.txt"]
     return {
         "packages": ("packages", "", ""),
@@ -43,13 +52,18 @@ def addresses(place: Place) -> dict[str, tuple[str, str, str]]:
         "diff": ("diff", place.uri("lab/cells", revision=0), cells),
         "diff-hostile": ("diff", place.uri("lab/hostile", revision=0), place.uri("lab/hostile")),
         "notice": ("notice", "no/such", ""),
-        **{f"file-{name}": ("file", place.uri("lab/cells", path, revision=1), "") for name, path in files.items()},
+        **{
+            f"file-{name}": ("file", place.uri("lab/cells", path, revision=1), "")
+            for name, path in files.items()
+        },
         **{f"shape-{name}": ("file", place.uri("lab/shapes", name), "") for name in shapes},
         **{f"hostile-{name}": ("file", place.uri("lab/hostile", name), "") for name in hostile},
     }
 
 
-def draw(driver: Driver, pages: Pages, chat: Chat, folder: Path, only: str, sizes: list[str], themes: list[str]) -> None:
+def draw(
+    driver: Driver, pages: Pages, chat: Chat, folder: Path, only: str, sizes: list[str], themes: list[str]
+) -> None:
     for name, (face, address, after) in addresses(pages.place).items():
         for size in sizes:
             for theme in themes:
@@ -58,9 +72,13 @@ def draw(driver: Driver, pages: Pages, chat: Chat, folder: Path, only: str, size
                 try:
                     if face == "history":
                         given = {"package": "lab/cells"}
-                        view = chat.show(driver, face, "package_log", given, width=SIZES[size], context={"theme": theme})
+                        view = chat.show(
+                            driver, face, "package_log", given, width=SIZES[size], context={"theme": theme}
+                        )
                     else:
-                        view = pages.show(driver, face, address, after, width=SIZES[size], dark=theme == "dark")
+                        view = pages.show(
+                            driver, face, address, after, width=SIZES[size], dark=theme == "dark"
+                        )
                 except AssertionError as lacking:
                     print(f"{name} {size} {theme}: {str(lacking)[:700]}")
                     continue

@@ -97,14 +97,24 @@ class Pages:
     place: Place
     address: str
 
-    def show(self, driver: Driver, face: str, address: str = "", after: str = "", **options: Any) -> View:
-        """A new tab. It is closed by ``with``."""
-        base = self.address.partition("&")[0]
+    def fragment(self, address: str, after: str = "") -> str:
         if after:
-            about = f"&before={quote(address, safe='')}&after={quote(after, safe='')}"
-        else:
-            about = f"&address={quote(address, safe='')}" if address else ""
-        return View(driver, **options).open(base + about, face)
+            return f"&before={quote(address, safe='')}&after={quote(after, safe='')}"
+        return f"&address={quote(address, safe='')}" if address else ""
+
+    def show(self, driver: Driver, face: str, address: str = "", after: str = "", **options: Any) -> View:
+        """In a new tab, which is closed by ``with``."""
+        return View(driver, **options).open(
+            self.address.partition("&")[0] + self.fragment(address, after), face
+        )
+
+    def go(self, view: View, face: str, address: str, after: str = "") -> View:
+        """In the same tab, as by another address typed into its bar."""
+        fragment = self.fragment(address, after)[1:]
+        view.js(
+            f"(document.documentElement.dataset.state = 'loading', location.hash = {json.dumps(fragment)})"
+        )
+        return view.ready(face)
 
 
 @contextmanager
@@ -116,7 +126,8 @@ def pages_of(place: Place) -> Iterator[Pages]:
 class _Quiet(SimpleHTTPRequestHandler):
     """The host's page and the modules that it is made of."""
 
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+    def guess_type(self, path: Any) -> str:
+        return "text/javascript" if str(path).endswith(".mjs") else super().guess_type(path)
 
     def translate_path(self, path: str) -> str:
         if path.startswith("/node_modules/"):
@@ -152,6 +163,12 @@ class Chat:
         view.open(f"{self.origin}/#{quote(json.dumps(asked))}")
         view.frame = view.page.frame("view").kept()
         return view.ready(face) if face else view
+
+    def go(self, view: View, face: str, tool: str, **given: Any) -> View:
+        """The same view is told the result of another call."""
+        view.js("document.documentElement.dataset.state = 'loading'")
+        view.page.evaluate(f"host.show({json.dumps(tool)}, {json.dumps(given)})").do()
+        return view.ready(face)
 
 
 @contextmanager

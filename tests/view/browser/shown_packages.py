@@ -11,6 +11,7 @@ A process of its own, as quilt3 fixes its folders when it is imported.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import math
 import random
@@ -54,7 +55,8 @@ print(cells.groupby("line").alive.mean())
 
 ---
 
-Hard  \nbreak, escaped \\*stars\\*, an entity &copy; and a very long word: Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft
+Hard  \nbreak, escaped \\*stars\\*, an entity &copy; and a very long word:
+Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft
 """
 
 SUMMARY: list[Any] = [
@@ -292,6 +294,11 @@ def build_shapes(source: Path, build: Callable[..., None]) -> None:
     (folder / "gone.txt").unlink()
 
 
+HEBREW = """\
+# \u05ea\u05d0\u05d9\u05dd \u05ea\u05d7\u05ea \u05e2\u05d3\u05e9\u05d4
+
+\u05e1\u05e4\u05d9\u05e8\u05d4 \u05e9\u05dc \u05ea\u05d0\u05d9\u05dd (cells).
+"""
 NAMES = {
     "\u05de\u05d3\u05d9\u05d3\u05d5\u05ea/\u05d3\u05d5\u05d7 2026.txt": "\u05e9\u05dc\u05d5\u05dd (hello) 12\n",
     "\u0628\u064a\u0627\u0646\u0627\u062a.csv": "\u0627\u0633\u0645,\u0642\u064a\u0645\u0629\n\u062e\u0644\u064a\u0629,12\n",
@@ -300,7 +307,7 @@ NAMES = {
     "\U0001f9ec dna \U0001f469\u200d\U0001f52c.txt": "emoji\n",
     " leading and trailing .txt": "spaces\n",
     "per%20cent & plus+ #hash?query=1.txt": "odd\n",
-    "README.md": "# \u05ea\u05d0\u05d9\u05dd \u05ea\u05d7\u05ea \u05e2\u05d3\u05e9\u05d4\n\n\u05e1\u05e4\u05d9\u05e8\u05d4 \u05e9\u05dc \u05ea\u05d0\u05d9\u05dd (cells).\n",
+    "README.md": HEBREW,
 }
 
 
@@ -318,8 +325,12 @@ def build_names(source: Path, build: Callable[..., None]) -> None:
 
 def make(folder: Path) -> dict[str, list[str]]:
     """Answers the top hashes of each package, oldest first."""
+    import quilt3.packages
     from hostile import build_hostile
 
+    # quilt3 names a revision by the second it was built in: two of one second are one.
+    hours = itertools.count(1_772_352_000, 3600)
+    quilt3.packages.time.time = lambda: next(hours)
     source, registry = folder / "here" / "source", folder / "registry"
     source.mkdir(parents=True)
     registry.mkdir()
