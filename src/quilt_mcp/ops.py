@@ -51,6 +51,7 @@ from quilt_mcp.domain.publication import SupportsPublishing
 from quilt_mcp.domain.search.request import Found, SearchRequest
 from quilt_mcp.domain.search.where import Condition
 from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.domain.table_diff import TableDiff, TableDiffRequest
 
 
 class SupportsRoles(Protocol):
@@ -110,6 +111,11 @@ class SupportsSql(Protocol):
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The tables that a query with the same ``packages`` may name, with their columns where they are few."""
+        ...
+
+    async def compare(self, request: TableDiffRequest, progress: Progress = no_progress) -> TableDiff:
+        """Two files of packages as tables, whatever their formats; counts are exact. Raises EntryNotFound, NotATable,
+        ColumnNotFound and DuplicateKey (keys that were given), TooCostly, Undecodable, HashMismatch."""
         ...
 
     def layers(self) -> Mapping[str, bool] | None:

@@ -178,8 +178,8 @@ class Child:
         sql: str = "",
         **given: Any,
     ) -> dict[str, Any]:
-        """``what``: 'rows', 'columns', 'explain', 'page' or 'save' (see ``inside.process``). ``seconds`` are less by what taking
-        the text apart took. Raises what a file's ``fetch`` does, and as ``parse``."""
+        """``what``: 'rows', 'columns', 'explain', 'page', 'save' or 'compare' (see ``inside.process``). ``seconds`` are less by
+        what taking the text apart took. Raises what a file's ``fetch`` does, and as ``parse``."""
         seconds = max(seconds - self._parsed, _LEAST_SECONDS)
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from quilt_mcp.domain.search.where import parse_where
+from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.arguments.addresses import compared_addresses, package_address, registry_address
 from quilt_mcp.tools.call import Call
 from quilt_mcp.tools.results.envelope import DATA, Answer
@@ -179,11 +180,23 @@ async def package_diff(
     after: str,
     registry: str | None = None,
     path: str = "",
+    content: bool = False,
+    keys: Sequence[str] = (),
+    tolerance: str = "",
     detail: bool = False,
     limit: int = 100,
     cursor: str | None = None,
 ) -> Answer:
     old, new = await compared_addresses(call, before, after, registry, path)
+    if content:
+        from quilt_mcp.tools.results.tables import table_diffs  # what it imports takes a while
+
+        return await table_diffs(call, old, new, keys=keys, tolerance=tolerance, limit=limit, cursor=cursor)
+    if keys or tolerance:
+        raise InvalidArgument(
+            "keys and tolerance are about rows of tables, which are compared with content=true.",
+            next_step="Add content=true, or leave them out.",
+        )
     found = await call.ops.diff(old, new, limit=limit, cursor=cursor)
     changes = {
         name: [change_json(one, detail=detail) for one in found.changes if one.kind == kind]
@@ -242,18 +255,18 @@ PACKAGES_LIST = ToolSpec(
         "registry": REGISTRY,
         "match": {
             "type": "string",
-            "description": "Words that all stand in the name, or a glob: rna seq, lab/*-2026",
+            "description": "Words all in the name, or a glob: rna seq, lab/*-2026",
         },
         "where": {
             "type": "string",
             "description": "By metadata: instrument = 'MiSeq' and /run/year >= 2024; own name (field: /name), modified, message",
         },
-        "prefix": {"type": "string", "description": "Only names that start so, as team/"},
+        "prefix": {"type": "string", "description": "Names that start so: team/"},
         "sort": {"type": "string", "enum": ["name", "-modified"], "default": "name", "description": "Order"},
         "metadata": {
             "type": "array",
             "items": {"type": "string"},
-            "description": 'Fields of their metadata to show, as ["instrument", "/source/year"]; [""]: all of it',
+            "description": 'Fields of metadata to show: ["instrument", "/source/year"]; [""]: all',
         },
         "detail": {**DETAIL, "description": "With message, files and bytes"},
         "limit": limit(),
@@ -280,15 +293,15 @@ PACKAGES_LIST = ToolSpec(
 PACKAGE_BROWSE = ToolSpec(
     name="package_browse",
     title="Browse a package",
-    description="What is in a revision: its metadata, message, workflow, totals, README, counts by extension, and a page of "
-    "files and folders (paths that end in /), with the sums of what lies below.",
+    description="A revision's metadata, message, workflow, totals, README, counts by extension, and a page of files and folders "
+    "(paths ending in /) with sums of what lies below.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
         "path": PATH,
         "match": {
             "type": "string",
-            "description": "Only files that fit, at any depth: *.csv by name, data/**/*.csv by the whole path",
+            "description": "Only files that fit, at any depth: *.csv by name, data/**/*.csv by whole path",
         },
         "recursive": {"type": "boolean", "default": False, "description": "All files below, not one level"},
         "depth": {"type": "integer", "minimum": 1, "description": "So many levels"},
@@ -337,8 +350,8 @@ PACKAGE_BROWSE = ToolSpec(
 PACKAGE_LOG = ToolSpec(
     name="package_log",
     title="History of a package",
-    description="Revisions of a package, newest first; with path only those in which that file or folder changed, and how; "
-    "a file is followed through renames to free paths. Each is compared with the one before it in time, past rollbacks too.",
+    description="Revisions, newest first; with path only those that changed that file or folder, and how; a file is followed "
+    "through renames to free paths. Each is compared with the one before it in time, past rollbacks too.",
     arguments={
         "package": PACKAGE,
         "registry": REGISTRY,
@@ -368,13 +381,16 @@ PACKAGE_LOG = ToolSpec(
 PACKAGE_DIFF = ToolSpec(
     name="package_diff",
     title="Compare two revisions",
-    description="What changed from one revision to another, of one package or two: totals, files added, removed, modified, "
-    "renamed, metadata_changed, and fields of metadata.",
+    description="What changed between two revisions, of one package or two: totals, files added, removed, modified, renamed, "
+    "metadata_changed, fields of metadata.",
     arguments={
         "before": {**PACKAGE, "description": "Older revision, as ns/name@hash"},
         "after": {**PACKAGE, "description": "Newer revision, as ns/name (its latest)"},
         "registry": REGISTRY,
         "path": {"type": "string", "description": "Only this folder or file"},
+        "content": {"type": "boolean", "default": False, "description": "Changed tables, by cell"},
+        "keys": {**listed(TEXT), "description": "Columns that match rows; else found"},
+        "tolerance": {"type": "string", "description": "How far equal numbers may differ: 0.01, or 1%"},
         "detail": DETAIL,
         "limit": {**limit(), "minimum": 0, "description": "Page size; 0: totals alone"},
         "cursor": CURSOR,
@@ -386,6 +402,7 @@ PACKAGE_DIFF = ToolSpec(
             "totals": {"additionalProperties": NUMBER},
             "package_metadata": FIELDS,
             "message": fields(before={}, after={}),
+            "tables": listed({"type": "object"}),
         },
         "additionalProperties": listed(
             fields(
@@ -414,7 +431,7 @@ PACKAGE_VERIFY = ToolSpec(
         "path": PATH,
         "dest": {
             "type": "string",
-            "description": "Check the copy installed in this folder; with path, this file",
+            "description": "Check the copy in this folder; with path, this file",
         },
     },
     required=("package",),

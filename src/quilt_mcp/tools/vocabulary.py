@@ -26,7 +26,7 @@ def fields(**parts: Schema) -> Schema:
     return {"properties": parts}
 
 
-PACKAGE: Schema = {"type": "string", "description": "ns/name, ns/name@hash, ns/name:tag or a quilt+ URI"}
+PACKAGE: Schema = {"type": "string", "description": "ns/name[@hash or :tag] or quilt+ URI"}
 REGISTRY: Schema = {"type": "string", "description": "Registry URL or folder"}
 DETAIL: Schema = {
     "type": "boolean",
@@ -34,7 +34,7 @@ DETAIL: Schema = {
     "description": "With hashes, physical keys, all there is",
 }
 DRY_RUN: Schema = {"type": "boolean", "default": False, "description": "Only plan; says what would happen"}
-CURSOR: Schema = {"type": "string", "description": "page.next_cursor of the last call"}
+CURSOR: Schema = {"type": "string", "description": "The last page.next_cursor"}
 
 
 def limit(default: int = 100) -> Schema:

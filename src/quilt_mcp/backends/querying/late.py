@@ -9,6 +9,7 @@ from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlFile, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.domain.table_diff import TableDiff, TableDiffRequest
 from quilt_mcp.errors import NotSupported
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.storage.cached import CacheBound
@@ -89,6 +90,9 @@ class LateSql:
         if request.engine == "athena":
             return await self.athena.tables() if self.athena is not None else []
         return await self.made().list_tables(request, progress)
+
+    async def compare(self, request: TableDiffRequest, progress: Progress = no_progress) -> TableDiff:
+        return await self.made().compare(request, progress)
 
     async def close(self) -> None:
         if self._made is not None:

@@ -18,12 +18,14 @@ from quilt_mcp.backends.querying.file_tables import FileTables, Reach
 from quilt_mcp.backends.querying.kept import KeptResults
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.backends.querying.package_tables import PackageTables
+from quilt_mcp.backends.querying.table_diffs import TableDiffs
 from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.querying.tabulator_tables import TabulatorTables
 from quilt_mcp.backends.searching.late import LateSearch
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
+from quilt_mcp.domain.table_diff import TableDiff, TableDiffRequest
 from quilt_mcp.errors import InvalidArgument, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
@@ -151,6 +153,9 @@ class RegistrySql:
         more = [SqlTable(name) for name in names[_DESCRIBED:]]
         declared = await self._declared(HeldFiles(), brought, progress).listed()
         return [*package_tables.listed(), *declared, *described, *more]
+
+    async def compare(self, request: TableDiffRequest, progress: Progress = no_progress) -> TableDiff:
+        return await TableDiffs(self._reach, self._spare, self._seconds).compare(request, progress)
 
     @property
     def _spare(self) -> Spare:

@@ -23,7 +23,7 @@ from quilt_mcp.errors import InvalidArgument
 from quilt_mcp.tools.spec import ToolSpec
 from quilt_mcp.tools.vocabulary import Schema
 
-ALIASES: Final = {"message": ("-m",), "metadata": ("--meta",), "recursive": ("-r",)}
+ALIASES: Final = {"message": ("-m",), "metadata": ("--meta",), "recursive": ("-r",), "keys": ("--key",)}
 BY_THE_SHELL: Final = frozenset({"cursor", "registry"})
 """Pages are turned for a person, and ``--registry`` is the setting: it decides whose credentials are used, too."""
 _FORMATS: Final = ("csv", "tsv", "nl")
@@ -59,8 +59,9 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
         _add_word(own, word, tool.arguments.get(word.name, {}))
     typed = {word.name for word in words}
     items = {name: part for word in words for name, part in _item_fields(tool, word).items()}
+    apart = {"limit", *(("content",) if verb.how == "diff" else ())}
     for name, schema in {**items, **tool.arguments}.items():
-        if name not in typed | BY_THE_SHELL | {"limit"} | set(verb.fixed):
+        if name not in typed | BY_THE_SHELL | apart | set(verb.fixed):
             _add_flag(own, name, schema, needs_writing=name in tool.for_writing and not tool.writes)
     if tool.paged:
         own.add_argument(
@@ -72,6 +73,16 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
         )
     if verb.how == "link":
         own.add_argument("--open", action="store_true", help="Open it in the browser, too.")
+    if verb.how == "diff":
+        own.add_argument(
+            "--content",
+            dest="arg_content",
+            nargs="?",
+            const=True,
+            default=argparse.SUPPRESS,
+            metavar="PATH",
+            help=f"{_meaning(tool.arguments['content'])[:-1]}; with PATH that one, or those in that folder.",
+        )
     if verb.how == "sql":
         own.add_argument(
             "--parquet",
@@ -114,6 +125,12 @@ def tool_arguments(verb: Verb, tool: ToolSpec, parsed: argparse.Namespace) -> di
                 else _read(name, value, tool.arguments[name])
             )
             values[name] = read
+    if isinstance(path := values.get("content"), str):
+        if values.setdefault("path", path) != path:
+            raise InvalidArgument(
+                "Two paths are given.", next_step="Leave out --path, or the path of --content."
+            )
+        values["content"] = True
     for word in words_of(verb):
         fields = {
             name: part if isinstance(part, bool) else _read(name, part, schema)

@@ -127,6 +127,8 @@ class Separated:
     mark: str | None
     head: bool
     addresses: bool
+    columns: Sequence[str] = ()
+    """Where they are known; else those of the tool's rows."""
     _keys: list[str] = field(default_factory=list[str])
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -138,6 +140,8 @@ class Separated:
             self._line([machine(row.get(key)) for key in self._keys])
 
     def _columns(self, rows: Sequence[Row]) -> list[str]:
+        if self.columns:
+            return [*self.columns]
         declared = declared_columns(self.tool)
         found = dict.fromkeys([*declared, *(key for row in rows for key in row)])
         if KIND in found and row_list(self.tool) is None:

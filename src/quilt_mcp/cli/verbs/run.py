@@ -47,6 +47,10 @@ def run_verb(settings: Settings, verb: Verb, options: argparse.Namespace, typed:
             act = show_file
         case "link":
             act = _link
+        case "diff" if arguments.get("content"):
+            from quilt_mcp.cli.verbs.table_diffs import show_tables
+
+            act = show_tables
         case "sql" if options.parquet is not None:
             from quilt_mcp.cli.verbs.result_file import save_result
 

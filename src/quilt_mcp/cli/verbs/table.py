@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-How = Literal["call", "cat", "head", "link", "sql"]
+How = Literal["call", "cat", "head", "link", "sql", "diff"]
 LOOK, FILES, CHANGE, SETUP = "Look", "Files", "Change (with -w or --allow-write)", "Set up"
 GROUPS: Final = (LOOK, FILES, CHANGE, SETUP)
 
@@ -46,7 +46,9 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("ls", "packages_list", "[registry]", LOOK, "List packages.", "ls s3://your-bucket"),
     Verb("browse", "package_browse", "package [path]", LOOK, "Show a package and its files.", "browse me/first data/"),
     Verb("log", "package_log", "package", LOOK, "List the revisions of a package, newest first.", "log me/first"),
-    Verb("diff", "package_diff", "before after", LOOK, "Compare two revisions or packages.", "diff me/first@1f2e3d4c5b me/first"),
+    Verb("diff", "package_diff", "before after", LOOK, "Compare two revisions or packages.", "diff me/first@1f2e3d4c5b me/first", how="diff", more=(
+        "diff me/first@1f2e3d4c5b me/first --content data/table.csv --key plant",
+    )),
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),
     Verb("search", "search", "[query]", LOOK, "Find packages, files of them or objects, by words and fields.", "search 'organoid ext:csv' --where \"modified >= 2026-01-01\" --facets '*'"),

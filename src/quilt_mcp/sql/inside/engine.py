@@ -240,7 +240,7 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
     with typed():
         engine.execute(
             f"COPY (SELECT {_cast([name for name, _ in kinds], made)} FROM ({whole}) AS whole{limit}) TO "
-            f"{text(_result())} ({_FORMS[form]})",
+            f"{text(result())} ({_FORMS[form]})",
             parameters or None,
         )
     if form == "parquet":
@@ -276,7 +276,7 @@ def _narrow(engine: Any, kinds: Sequence[tuple[str, Any]], made: dict[str, str])
     wide = [name for name, kind in kinds if kind.id in WIDE]
     if not wide:
         return
-    source = f"read_parquet({text(_result())})"
+    source = f"read_parquet({text(result())})"
     tried = ("BIGINT", "DECIMAL(38,0)")
     fits = ", ".join(
         f"count({identifier(name)}) = count(TRY_CAST({identifier(name)} AS {one}))"
@@ -289,14 +289,15 @@ def _narrow(engine: Any, kinds: Sequence[tuple[str, Any]], made: dict[str, str])
             made[name] = next((one for one, is_fit in zip(tried, fit, strict=True) if is_fit), made[name])
         casts = {name: made[name] for name in wide}
         names = [name for name, _ in kinds]
-        narrowed = f"{_result()}.narrowed"
+        narrowed = f"{result()}.narrowed"
         engine.execute(
             f"COPY (SELECT {_cast(names, casts)} FROM {source}) TO {text(narrowed)} ({_FORMS['parquet']})"
         )
-    os.replace(narrowed, _result())
+    os.replace(narrowed, result())
 
 
-def _result() -> str:
+def result() -> str:
+    """Where it is kept."""
     return os.path.join(os.getcwd(), RESULT)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from quilt_mcp.lockdown.lock import Bounds, Held, lock_down
 from quilt_mcp.sql.inside import engine, files, packed, zones
+from quilt_mcp.sql.inside.comparing.tables import Comparison
 from quilt_mcp.sql.inside.declared import DeclaredTable
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
@@ -158,6 +159,8 @@ class _Child:
                 return engine.page(
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
+            case "compare":
+                return Comparison(connection, asked["comparison"]).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:

@@ -7,6 +7,7 @@ Taken is what can mean one thing only (decision 025):
     '["a"]', '{"k": 1}'                JSON text, where a list or an object is wanted
     "data/", {"from": "data/"}         one item where a list is wanted; a text for an item whose one required field is a text
     ""                                 for an optional address or choice of rows, as if it was not given
+    0.01                               for a text that spells an amount (tolerance)
     sessionId and the like             what hosts add to each call, ignored with a warning
 
 Nothing is looked for inside a free object (metadata): there a null, and a text that looks like a number, are data.
@@ -44,6 +45,8 @@ ADDRESSES: Final = frozenset(
 )
 """Arguments that name something: empty, they name nothing, as if they were not given. Not the name that a copy is made under: a
 copy that is given none is a rollback of its source, so an empty one is refused there."""
+AMOUNTS: Final = frozenset({"tolerance"})
+"""Texts that may be a number alone."""
 NEVER_EMPTY: Final = {
     "expected_top_hash": "An empty guard would guard nothing: give the top hash that you have seen, or leave it out.",
     "from": "An empty source would be the whole root: name a file or folder, or '.' if the root is meant.",
@@ -109,6 +112,13 @@ def _of(schema: Schema, value: Any, path: str) -> Any:
             return value
         fields = cast("Mapping[str, Any]", found)
         return _of_object(schema, fields, path) if "properties" in schema else fields
+    if (
+        kind == "string"
+        and path in AMOUNTS
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+    ):
+        return repr(value)
     if not isinstance(value, str):
         return value
     if kind == "boolean":

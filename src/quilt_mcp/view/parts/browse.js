@@ -29,8 +29,14 @@ export async function showBrowse(room, view, place, given) {
     view.actions.bar(thing),
     tree({ first, root: path, load, open: (file, size) => view.open({ uri, path: file, size }), label: `Files of ${name}` }),
     path && data.message === undefined ? null : about(data, registry),
-    summarized(data.quilt_summarize, view, uri) ?? readme,
+    namesReadme(data.quilt_summarize) ? null : readme,
+    summarized(data.quilt_summarize, view, uri),
   );
+}
+
+/** Whether the summary shows it already. */
+function namesReadme(summary) {
+  return Array.isArray(summary) && summary.flat().some((one) => (one?.path ?? one) === "README.md");
 }
 
 function about(data, registry) {

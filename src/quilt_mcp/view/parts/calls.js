@@ -93,7 +93,7 @@ function addressOf(file) {
 export function told(result) {
   const blocks = result?.content ?? [], picture = blocks.find((block) => block.type === "image");
   const body = result?.structuredContent ?? parsed(blocks.find((block) => block.type === "text")?.text);
-  if (body?.error) throw { code: body.error.code, message: body.error.message, next: body.error.next_step ?? "", details: body.error.details };
+  if (body?.error) throw { code: body.error.code, message: body.error.message, next: body.error.next_step ?? "", retryable: body.error.retryable, details: body.error.details };
   if (result?.isError || !body?.data) throw { code: "unknown", message: blocks.find((block) => block.type === "text")?.text ?? "There is nothing to show.", next: "" };
   return { data: body.data, page: body.page ?? {}, warnings: body.warnings ?? [], uri: body.uri ?? "", picture };
 }

@@ -6,7 +6,7 @@ import { markdown } from "./markdown.js";
 import { notebook } from "./notebook.js";
 import { picture } from "./picture.js";
 import { dataGrid, fileTable } from "./table.js";
-import { baseName, extension, sizeText } from "./text.js";
+import { baseName, exact, extension, sizeText } from "./text.js";
 
 const MOST_TEXT = 200_000;
 const MOST_PARSED = 2_000_000;
@@ -21,7 +21,8 @@ export async function showContent(room, view, file, info) {
     info ??= await view.calls.read(file, { mode: "info" });
     const inside = info.data.inside ?? {};
     if (info.data.archive && info.data.archive.state !== "restored") fill(room, notice({ message: "This file is archived: its bytes cannot be read before it is restored.", next: "Ask for object_restore in the conversation, or run quilt-mcp restore." }));
-    else if (inside.columns && Object.keys(inside.columns).length) fill(room, fileTable({ inside, name, read: (rows) => view.calls.read(file, { mode: "rows", rows }), save: (columns, rows) => view.actions.saveRows(name, columns, rows) }), rest(inside, ["columns", "first"]));
+    else if (info.data.size === 0) fill(room, el("p", { class: "quiet" }, "The file is empty."));
+    else if (inside.columns && Object.keys(inside.columns).length) fill(room, fileTable({ inside, name, read: (rows) => view.calls.read(file, { mode: "rows", rows }), save: (columns, rows) => view.actions.saveRows(name, columns, rows) }), rest(inside, ["columns", "columns_total", "first", "faults", "rows", "kind"]));
     else if (ending === "ipynb") await showNotebook(room, view, file);
     else if (isImage(info.data.type, ending)) fill(room, await picture(await view.calls.read(file, {}), name));
     else if (["json", "geojson"].includes(ending)) await showJson(room, view, file);
@@ -51,7 +52,7 @@ async function showJson(room, view, file) {
   const { text, isWhole } = await view.calls.text(file, MOST_PARSED);
   try {
     if (!isWhole) throw new Error();
-    const value = JSON.parse(text);
+    const value = JSON.parse(text, exact);
     twoWays(room, ["Tree", () => jsonTree(value, 3)], ["Text", () => code(text, "json")]);
   } catch {
     fill(room, el("p", { class: "quiet" }, isWhole ? "This is no whole JSON document; here it is as text." : "The beginning of a long file."), code(text.slice(0, MOST_TEXT), "json"));
@@ -59,7 +60,7 @@ async function showJson(room, view, file) {
 }
 
 async function showText(room, view, file, info, isMarkdown) {
-  const asked = await view.calls.read(file, { mode: "text", length: 48_000 });
+  const asked = await view.calls.read(file, { length: 48_000 });
   if (asked.picture) return fill(room, await picture(asked, baseName(file.path ?? file.uri)));
   if (typeof asked.data.text !== "string") return showAbout(room, asked);
   const parts = el("div", {}), ending = extension(file.path ?? file.uri);
@@ -101,7 +102,7 @@ export function showGiven(room, given, name) {
 
 function rest(inside, leftOut) {
   const known = Object.fromEntries(Object.entries(inside).filter(([name]) => !leftOut.includes(name) && name !== "bytes_read"));
-  return Object.keys(known).length > 1 && el("details", {}, el("summary", {}, "What else is known of it"), jsonTree(known, 1));
+  return Object.keys(known).length > 0 && el("details", {}, el("summary", {}, "What else is known of it"), jsonTree(known, 1));
 }
 
 /** Two looks at one thing, and buttons for them. */

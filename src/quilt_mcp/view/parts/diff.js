@@ -2,7 +2,7 @@
 import { el, fill, notice, button, dataText, put, waiting } from "./dom.js";
 import { jsonTree } from "./json_tree.js";
 import { twoPictures } from "./picture.js";
-import { partsOf, Place } from "./place.js";
+import { partsOf, Place, withoutPath } from "./place.js";
 import { tableDiff } from "./table_diff.js";
 import { extension, oneLine, sizeText } from "./text.js";
 import { textDiff } from "./text_diff.js";
@@ -15,8 +15,13 @@ const MOST_TEXT = 300_000;
 export async function showDiff(room, view, place, given) {
   const { before: asked, after, path } = place.about;
   const first = given ?? (await view.calls.changes(asked, after, path)), data = first.data, old = data.before, now = first.uri || after;
-  if (data.tables && !data.totals) return fill(room, tableDiff(async () => first));
   const { name, hash } = partsOf(now), was = partsOf(old);
+  view.title(`Changes of ${name}`, [["Files", () => view.go(new Place("browse", { uri: withoutPath(now) }))], ["History", () => view.go(new Place("history", { uri: withoutPath(now) }))]]);
+  const head = [el("h1", {}, view.crumbs(now, ""), " changes"), el("p", { class: "quiet" }, was.name !== name && [dataText(was.name), " "], el("code", {}, was.hash.slice(0, 10)), " → ", el("code", {}, hash.slice(0, 10)))];
+  if (data.tables) {
+    const all = button("All changes", () => view.go(new Place("diff", { before: withoutPath(old), after: withoutPath(now) })));
+    return fill(room, head, el("p", { class: "tools" }, all), tableDiff(async (more) => (Object.keys(more).length ? view.calls.tableChanges(old, now, path, more) : first)));
+  }
   const sections = Object.fromEntries(KINDS.map(([kind, title]) => [kind, { list: el("ul", {}), box: null, title }]));
   const add = (page) => {
     for (const [kind] of KINDS) for (const one of page.data[kind] ?? []) put(sections[kind].list, row(one, kind, view, old, now));
@@ -36,9 +41,7 @@ export async function showDiff(room, view, place, given) {
     }
   });
   const { totals } = data, said = Object.entries(totals).filter(([, count]) => count).map(([kind, count]) => el("span", { class: `count ${kind}` }, `${count.toLocaleString("en")} ${kind === "metadata" ? "with other metadata" : kind}`));
-  view.title(`Changes of ${name}`, [["Files", () => view.go(new Place("browse", { uri: now }))], ["History", () => view.go(new Place("history", { uri: now }))]]);
-  fill(room, el("h1", {}, view.crumbs(now, ""), " changes"),
-    el("p", { class: "quiet" }, was.name !== name && [dataText(was.name), " "], el("code", {}, was.hash.slice(0, 10)), " → ", el("code", {}, hash.slice(0, 10))),
+  fill(room, head,
     el("p", {}, said),
     data.message && el("p", { class: "message" }, el("del", { dir: "auto" }, data.message.before ?? ""), " → ", el("b", { dir: "auto" }, data.message.after ?? "")),
     data.package_metadata && el("details", { open: true }, el("summary", {}, "Metadata of the package"), fields(data.package_metadata)),
@@ -47,7 +50,6 @@ export async function showDiff(room, view, place, given) {
       sections[kind].box = el("section", { "aria-label": title, hidden: !list.children.length }, el("h2", {}, title), list);
       return sections[kind].box;
     }),
-    data.tables && tableDiff(async (again) => (Object.keys(again).length ? view.calls.tableChanges(old, now, path, again) : first)),
     first.page.next_cursor && more(first.page.next_cursor));
 }
 

@@ -1,5 +1,5 @@
 // Elements: the only way by which the view makes any. Text is text; there is no markup from a string anywhere.
-import { nextForPeople, oneLine } from "./text.js";
+import { isPassing, nextForPeople, oneLine } from "./text.js";
 
 const TAGS = new Set(
   ("a article aside b blockquote br button canvas caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 " +
@@ -69,7 +69,7 @@ export function notice(problem, again) {
     { class: "notice", role: "alert" },
     el("p", {}, el("strong", { dir: "auto" }, oneLine(problem.message || String(problem)))),
     nextForPeople(problem) && el("p", { dir: "auto" }, oneLine(nextForPeople(problem))),
-    again && el("p", {}, button("Try once more", again)),
+    again && isPassing(problem) && el("p", {}, button("Try once more", again)),
   );
 }
 

@@ -46,7 +46,7 @@ class View {
       root.dataset.face = "notice";
       this.title("Not shown", []);
       const said = problem instanceof Error ? { message: `The view failed: ${problem.message}`, next: "Go back, and tell the maintainers what you looked at." } : problem;
-      fill(this.#room, said.code === "token" && this.host.takeToken ? this.#askToken(said) : notice(said, () => this.go(place, { isInstead: true })));
+      fill(this.#room, said.code === "token" && this.host.takeToken ? this.#askToken(said) : [notice(said, () => this.go(place, { isInstead: true })), this.#waysOn(place)]);
     } finally {
       clearTimeout(slow);
       if (turn === this.#turn) {
@@ -102,6 +102,12 @@ class View {
         else this.open({ uri: file.uri, path });
       },
     };
+  }
+
+  /** From what cannot be shown: to the package that it is of, and to all. */
+  #waysOn(place) {
+    const { uri, path } = place.about, isPage = this.host.hasToken !== undefined;
+    return el("p", { class: "tools" }, uri && path && button("Files of the package", () => this.go(new Place("browse", { uri: withoutPath(uri) }))), isPage && place.face !== "packages" && button("All packages", () => this.go(new Place("packages"))));
   }
 
   #askToken(problem) {

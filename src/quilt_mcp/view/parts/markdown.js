@@ -19,6 +19,7 @@ const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
 const RULE = /^ {0,3}([-*_])(\s*\1){2,}\s*$/;
 const ITEM = /^(\s*)([-*+]|\d{1,9}[.)])\s+(.*)$/;
 const QUOTE = /^ {0,3}> ?/;
+const SIGNS = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", copy: "\u00a9", reg: "\u00ae", deg: "\u00b0", micro: "\u00b5", plusmn: "\u00b1", times: "\u00d7", mdash: "\u2014", ndash: "\u2013", hellip: "\u2026", rarr: "\u2192", larr: "\u2190", alpha: "\u03b1", beta: "\u03b2", mu: "\u03bc" };
 const DELIMITER = /^[\s|:-]{1,2000}$/;
 
 function blocks(lines, follow, depth) {
@@ -73,12 +74,13 @@ function item(lines, follow, depth) {
 
 function table(lines, follow) {
   const cells = (line) => line.trim().replace(/^\||\|$/g, "").split(/(?<!\\)\|/).map((one) => one.trim().replaceAll("\\|", "|"));
-  const [head, , ...rows] = lines.map(cells);
-  return el("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "Table" }, el("table", { class: "plain" }, el("thead", {}, el("tr", {}, head.map((one) => el("th", { scope: "col", dir: "auto" }, inline(one, follow))))), el("tbody", {}, rows.map((row) => el("tr", {}, head.map((_, number) => el("td", { dir: "auto" }, inline(row[number] ?? "", follow))))))));
+  const [head, rule, ...rows] = lines.map(cells);
+  const side = (number) => ({ class: /^-+:$/.test(rule[number] ?? "") ? "right" : /^:-+:$/.test(rule[number] ?? "") ? "middle" : null });
+  return el("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "Table" }, el("table", { class: "plain" }, el("thead", {}, el("tr", {}, head.map((one, number) => el("th", { scope: "col", dir: "auto", ...side(number) }, inline(one, follow))))), el("tbody", {}, rows.map((row) => el("tr", {}, head.map((_, number) => el("td", { dir: "auto", ...side(number) }, inline(row[number] ?? "", follow))))))));
 }
 
 // In this order: code, picture, link, bare address, strong, emphasis, struck out, escaped character, forced break.
-const INLINE = /(`+)([^]+?)\1(?!`)|!\[([^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|\[(!\[[^\[\]]{0,300}\]\([^()\s]{0,1000}\)|[^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|(https?:\/\/[^\s<>"'`)\]]{1,2000})|\*\*(?=\S)([^*]{1,2000}?)\*\*|__(?=\S)([^_]{1,2000}?)__(?!\w)|\*(?=[^\s*])([^*]{1,2000}?)\*|(?<!\w)_(?=[^\s_])([^_]{1,2000}?)_(?!\w)|~~([^~]{1,2000}?)~~|\\([!-/:-@[-`{-~])|(?:(?<! ) {2,}|\\)\n/g;
+const INLINE = /(`+)([^]+?)\1(?!`)|!\[([^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|\[(!\[[^\[\]]{0,300}\]\([^()\s]{0,1000}\)|[^\[\]]{0,300})\]\(\s{0,3}<?([^()\s<>]{0,1000})>?(?:\s[^()]{0,300})?\)|<?(https?:\/\/[^\s<>"'`)\]]{1,2000})>?|\*\*(?=\S)([^*]{1,2000}?)\*\*|__(?=\S)([^_]{1,2000}?)__(?!\w)|\*(?=[^\s*])([^*]{1,2000}?)\*|(?<!\w)_(?=[^\s_])([^_]{1,2000}?)_(?!\w)|~~([^~]{1,2000}?)~~|\\([!-/:-@[-`{-~])|&(#\d{1,7}|#x[\da-f]{1,6}|[a-z]{2,6});|(?:(?<! ) {2,}|\\)\n/g;
 
 function inline(text, follow, depth = 0) {
   const made = [];
@@ -86,7 +88,7 @@ function inline(text, follow, depth = 0) {
   for (const one of (text.length > MOST_INLINE ? "" : text).matchAll(INLINE)) {
     made.push(text.slice(end, one.index));
     end = one.index + one[0].length;
-    const [, , coded, pictureText, picture, linkText, link, bare, strong1, strong2, em1, em2, struck, escaped] = one;
+    const [, , coded, pictureText, picture, linkText, link, bare, strong1, strong2, em1, em2, struck, escaped, sign] = one;
     const inside = (part) => (depth < DEEPEST ? inline(part, follow, depth + 1) : part);
     if (coded !== undefined) made.push(el("code", {}, oneLine(coded.trim())));
     else if (picture !== undefined) made.push(linked(el("span", {}, `Picture: ${pictureText || picture}`), picture, follow));
@@ -94,12 +96,19 @@ function inline(text, follow, depth = 0) {
     else if (bare !== undefined) made.push(linked(el("span", {}, bare), bare, follow));
     else if (strong1 !== undefined || strong2 !== undefined) made.push(el("strong", {}, inside(strong1 ?? strong2)));
     else if (em1 !== undefined || em2 !== undefined) made.push(el("em", {}, inside(em1 ?? em2)));
-    else if (struck !== undefined) made.push(el("del", {}, inside(struck)));
+    else if (struck !== undefined) made.push(el("del", { class: "struck" }, inside(struck)));
     else if (escaped !== undefined) made.push(escaped);
+    else if (sign !== undefined) made.push(signOf(sign) ?? one[0]);
     else made.push(el("br"));
   }
   made.push(text.slice(end));
   return made;
+}
+
+function signOf(name) {
+  if (name[0] !== "#") return SIGNS[name];
+  const number = name[1] === "x" ? Number.parseInt(name.slice(2), 16) : Number.parseInt(name.slice(1), 10);
+  return number > 0 && number <= 0x10ffff ? visible(String.fromCodePoint(number)) : undefined;
 }
 
 /** A button, as a link of a package goes through the host: it tells its whole address first. */

@@ -26,11 +26,11 @@ function cellOf(cell, language, follow) {
 }
 
 function outputOf(output) {
-  const room = el("div", { class: "output" }), data = output?.data ?? {};
+  const isError = output?.output_type === "error" || output?.name === "stderr", room = el("div", { class: isError ? "output error" : "output" }), data = output?.data ?? {};
   const image = ["image/png", "image/jpeg"].find((type) => data[type] !== undefined);
   if (image) drawn({ data: joined(data[image]).replace(/\s/g, ""), mimeType: image }, "Output of the cell").then((canvas) => put(room, canvas), () => put(room, el("p", { class: "quiet" }, "A picture that cannot be drawn.")));
   else {
-    const text = output?.output_type === "error" ? `${output.ename}: ${output.evalue}` : joined(output?.text ?? data["text/plain"] ?? data["text/html"] ?? "");
+    const text = output?.output_type === "error" ? [`${output.ename}: ${output.evalue}`, ...(Array.isArray(output.traceback) ? output.traceback : [])].join("\n") : joined(output?.text ?? data["text/plain"] ?? data["text/html"] ?? "");
     const plain = visible(text.replace(/\u001b\[[0-9;]*m/g, ""));
     if (plain) put(room, el("pre", { class: "plain", tabindex: "0", role: "group", "aria-label": "Output of the cell" }, cut(plain, MOST_TEXT)));
   }

@@ -1,4 +1,5 @@
 // Page host: the view as a page of its own. It speaks MCP with the server that sent it, by a token that only this tab holds.
+import { exact } from "./text.js";
 
 const PROTOCOL = "2026-07-28";
 
@@ -79,7 +80,7 @@ async function message(answer) {
   const lines = (answer.headers.get("content-type") || "").startsWith("text/event-stream") ? text.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5)) : [text];
   for (const line of lines.reverse()) {
     try {
-      const told = JSON.parse(line);
+      const told = JSON.parse(line, exact);
       if (told && (told.result || told.error)) return told;
     } catch {
       // Not a message.

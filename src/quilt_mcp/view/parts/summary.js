@@ -1,6 +1,7 @@
 // Summary: quilt_summarize.json as Quilt's catalog lays it out: rows of files, each as wide as it says.
 import { showContent } from "./content.js";
 import { button, dataText, el, put } from "./dom.js";
+import { markdown } from "./markdown.js";
 import { baseName } from "./text.js";
 
 const MOST_FILES = 40;
@@ -22,9 +23,9 @@ function card(one, view, uri) {
   if (typeof about?.path !== "string" || !about.path) return null;
   const path = about.path.replace(/^(\.?\/)+/, ""), title = typeof about.title === "string" && about.title ? about.title : baseName(path);
   const room = el("div", { class: "inner" });
-  const made = el("article", { class: "card" }, el("h3", {}, button(dataText(title), () => view.open({ uri, path }), { class: "link" })), typeof about.description === "string" && el("p", { dir: "auto" }, about.description), room);
+  const made = el("article", { class: "card" }, el("h3", {}, button(dataText(title), () => view.open({ uri, path }), { class: "link" })), typeof about.description === "string" && markdown(about.description, view.follow({ uri, path: "" })), room);
   const width = /^(\d{1,3})%$/.exec(String(about.width ?? ""));
-  if (width) made.style.flexGrow = String(Math.max(10, Math.min(100, Number(width[1]))) / 100);
+  if (width) made.style.flex = `0 1 calc(${Math.max(10, Math.min(100, Number(width[1])))}% - 0.7rem)`;
   let isShown = false;
   const show = () => { if (!isShown) { isShown = true; showContent(room, view, { uri, path }); } };
   if (about.expand === false) put(room, button("Show", show));

@@ -8,6 +8,7 @@ const AT_ONCE = 400;
 const ROW = 26;
 const BINS = 12;
 const MOST_COLUMNS = 200;
+const MOST_FAULTS = 10;
 
 /** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. */
 export function fileTable({ inside, read, name, save }) {
@@ -36,9 +37,14 @@ export function fileTable({ inside, read, name, save }) {
     const grid = dataGrid({ columns, types: inside.columns ?? {}, rows, label: `Rows of ${name}` });
     const tell = () => { told.textContent = total !== undefined && total > rows.length ? `the first ${rows.length.toLocaleString("en")} of ${countText(total, "row")}` : countText(rows.length, "row"); };
     tell();
-    const element = el("div", {}, el("p", { class: "tools" }, el("span", {}, countText(columns.length, "column")), told, button("Rows as CSV", () => save(columns, grid.rows()))), grid.element);
+    const element = el("div", {}, el("p", { class: "tools" }, el("span", {}, inside.columns_total > columns.length ? `the first ${columns.length} of ${countText(inside.columns_total, "column")}` : countText(columns.length, "column")), told, button("Rows as CSV", () => save(columns, grid.rows()))), faultList(inside.faults), grid.element);
     return { element, grow: () => { tell(); grid.grow(); }, done: () => { tell(); grid.grow(); } };
   }
+}
+
+/** Lines that are no rows: told above those that are. */
+function faultList(faults) {
+  return faults?.length > 0 && el("div", { class: "notice" }, el("p", {}, "Some lines are not as the others:"), el("ul", {}, faults.slice(0, MOST_FAULTS).map((one) => el("li", { dir: "auto" }, oneLine(typeof one === "string" ? one : JSON.stringify(one))))));
 }
 
 /** Rows under their columns' names. ``mark(row, column)`` may name a class for a cell, ``text(value, row, column)`` its words. */

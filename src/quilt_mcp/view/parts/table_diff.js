@@ -28,13 +28,13 @@ function again(more, load) {
 }
 
 function oneTable(table) {
-  const { rows, keys = [], cells = {}, columns = {} } = table, differing = Object.values(cells).reduce((sum, one) => sum + one, 0);
+  const { rows, keys = [], samples = {}, columns = {}, changed_by_column: cells = {}, cells_changed: differing } = table;
   const same = !rows.added && !rows.removed && !rows.changed;
   return el("section", { "aria-label": `Changes of ${oneLine(table.path)}` },
-    el("h3", { dir: "auto" }, oneLine(table.path)),
+    el("h3", { dir: "auto" }, table.old_path ? `${oneLine(table.old_path)} → ${oneLine(table.path)}` : oneLine(table.path)),
     el("p", {}, same ? "All rows are the same." : [count(rows.added, "row", "added"), count(rows.removed, "row", "removed"), count(rows.changed, "row", "changed"), differing ? ` (${countText(differing, "cell")})` : ""],
       el("span", { class: "quiet" }, ` ${countText(rows.unchanged, "row")} unchanged · ${keys.length ? `matched by ${keys.map(oneLine).join(", ")}` : "no column is unique, so rows were compared whole"}`)),
-    columnLine(columns, cells), changedRows(table), oneSided(table.added, "added", keys), oneSided(table.removed, "removed", keys));
+    columnLine(columns, cells), changedRows(samples.changed, keys, rows.changed), oneSided(samples.added, "added", keys, rows.added), oneSided(samples.removed, "removed", keys, rows.removed));
 }
 
 function count(number, what, how) {
@@ -45,40 +45,32 @@ function columnLine({ added = [], dropped = [], retyped = [] }, cells) {
   const said = [
     added.length && `columns added: ${added.map(oneLine).join(", ")}`,
     dropped.length && `columns dropped: ${dropped.map(oneLine).join(", ")}`,
-    retyped.length && `columns of another type: ${retyped.map((one) => (Array.isArray(one) ? `${one[0]} (${one[1]} → ${one[2]})` : `${one.column} (${one.before} → ${one.after})`)).map(oneLine).join(", ")}`,
+    retyped.length && `columns of another type: ${retyped.map((one) => oneLine(`${one.column} (${one.before} → ${one.after})`)).join(", ")}`,
     Object.keys(cells).length > 0 && `cells changed: ${Object.entries(cells).map(([name, number]) => `${oneLine(name)} ${number.toLocaleString("en")}`).join(", ")}`,
   ].filter(Boolean);
   return said.length > 0 && el("ul", { class: "quiet" }, said.map((one) => el("li", { dir: "auto" }, one)));
 }
 
 /** A grid of the rows that changed: keys, then each column in which one of them did, before over after. */
-function changedRows({ changed = [], keys = [], rows }) {
+function changedRows(changed = [], keys, total) {
   if (!changed.length) return null;
-  const names = [...new Set(changed.flatMap((row) => row.cells.map((cell) => sides(cell).column)))].slice(0, 40);
+  const names = [...new Set(changed.flatMap((row) => row.cells.map((cell) => cell.column)))].slice(0, 40);
   return el("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "Rows that changed" },
-    el("table", { class: "plain cells" }, el("caption", {}, changed.length < rows.changed ? `The first ${changed.length} of ${countText(rows.changed, "row")} that changed` : "Rows that changed"),
+    el("table", { class: "plain cells" }, el("caption", {}, changed.length < total ? `The first ${changed.length} of ${countText(total, "row")} that changed` : "Rows that changed"),
       el("thead", {}, el("tr", {}, [...keys, ...names].map((name, number) => el("th", { scope: "col", dir: "auto", class: number < keys.length ? "key" : "" }, oneLine(name))))),
       el("tbody", {}, changed.map((row) => {
-        const by = new Map(row.cells.map((cell) => [sides(cell).column, sides(cell)]));
-        return el("tr", {}, listed(row.key).map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => by.has(name) ? el("td", { class: "changed" }, el("del", { dir: "auto" }, shown(by.get(name).before)), " ", el("b", { dir: "auto" }, shown(by.get(name).after))) : el("td", {})));
+        const by = new Map(row.cells.map((cell) => [cell.column, cell]));
+        return el("tr", {}, row.key.map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => by.has(name) ? el("td", { class: "changed" }, el("del", { dir: "auto" }, shown(by.get(name).before)), " ", el("b", { dir: "auto" }, shown(by.get(name).after))) : el("td", {})));
       }))));
 }
 
-function oneSided(samples = [], how, keys) {
+function oneSided(samples = [], how, keys, total) {
   if (!samples.length) return null;
   const names = [...new Set(samples.flatMap((row) => Object.keys(row.values ?? {})))].slice(0, 40);
   return el("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": `Rows that were ${how}` },
-    el("table", { class: `plain ${how}` }, el("caption", {}, `Rows that were ${how}`),
+    el("table", { class: `plain ${how}` }, el("caption", {}, samples.length < total ? `The first ${samples.length} of ${countText(total, "row")} that were ${how}` : `Rows that were ${how}`),
       el("thead", {}, el("tr", {}, [...keys, ...names].map((name) => el("th", { scope: "col", dir: "auto" }, oneLine(name))))),
-      el("tbody", {}, samples.map((row) => el("tr", {}, listed(row.key).map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => el("td", { dir: "auto" }, cut(cellText(row.values?.[name]), 200))))))));
-}
-
-function sides(cell) {
-  return Array.isArray(cell) ? { column: cell[0], before: cell[1], after: cell[2] } : cell;
-}
-
-function listed(key) {
-  return Array.isArray(key) ? key : key === undefined || key === null ? [] : typeof key === "object" ? Object.values(key) : [key];
+      el("tbody", {}, samples.map((row) => el("tr", {}, (row.key ?? []).map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => el("td", { dir: "auto" }, cut(cellText(row.values?.[name]), 200))))))));
 }
 
 function shown(value) {

@@ -75,6 +75,16 @@ export function extension(path) {
   return dot > 0 ? name.slice(dot + 1) : "";
 }
 
+/** A reviver for JSON.parse: whole numbers beyond 2**53 stay as they are written, where the browser tells how that is. */
+export function exact(_name, value, { source } = {}) {
+  return typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(source ?? "") ? source : value;
+}
+
+/** Whether the same call may do better in a moment. */
+export function isPassing(problem) {
+  return Boolean(problem.retryable) || ["offline", "silent"].includes(problem.code);
+}
+
 export function bytesOf(base64) {
   const packed = atob(base64), bytes = new Uint8Array(packed.length);
   for (let place = 0; place < packed.length; place++) bytes[place] = packed.charCodeAt(place);

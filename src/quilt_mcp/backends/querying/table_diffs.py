@@ -1,0 +1,202 @@
+"""TableDiffs: two files of packages compared as tables, in a child of their own, as a query's files are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from anyio import to_thread
+
+from quilt_mcp.backends.querying.file_tables import FileTables, Reach
+from quilt_mcp.backends.querying.opening import Brought, HeldFiles
+from quilt_mcp.domain.names import suggest
+from quilt_mcp.domain.plan import Progress
+from quilt_mcp.domain.printable import counted
+from quilt_mcp.domain.table_diff import (
+    CellChange,
+    ChangedRow,
+    OneSidedRow,
+    RowCounts,
+    TableDiff,
+    TableDiffRequest,
+)
+from quilt_mcp.errors import (
+    ColumnNotFound,
+    DuplicateKey,
+    InvalidSql,
+    QuiltError,
+    TooCostly,
+    Undecodable,
+)
+from quilt_mcp.sql import faults
+from quilt_mcp.sql.child import Child, View
+from quilt_mcp.sql.spare import Spare
+
+LONGEST_CELL: Final = 300
+"""Letters of one value."""
+_SHOWN: Final = 8
+"""Columns that an error names."""
+_NO_TABLE: Final = "Put the table into the package anew (package_patch), or compare another path."
+_LESS: Final = "sql_query compares some columns alone: FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
+_OTHERWISE: Final = (
+    "sql_query reads such files in other ways, each side with files('ns/name@hash', 'path', skip := 1, all_varchar := true, "
+    "encoding := 'latin-1', ignore_errors := true); object_read shows what stands there."
+)
+
+
+class TableDiffs:
+    def __init__(self, reach: Reach, spare: Spare, seconds: float) -> None:
+        self._reach = reach
+        self._spare = spare
+        self._seconds = seconds
+
+    async def compare(self, request: TableDiffRequest, progress: Progress) -> TableDiff:
+        """See ``ops.SupportsSql``. The files are brought before the child has its turn."""
+        held, brought = HeldFiles(), Brought(0, {})
+        files = FileTables(self._reach, (), held, brought, frozenset(), progress)
+        try:
+            views: list[View] = []
+            for side, address in (("before", request.before), ("after", request.after)):
+                view = await files.table(str(address), ())
+                name = f"{address.path} ({side})"
+                views.append(replace(view, name=name))
+                files.names[len(held.files) - 1] = name
+                if not held.files[-1].size:
+                    raise Undecodable(f"{name} is empty: it has no columns.", next_step=_NO_TABLE)
+            async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
+                found = await self._run(child, request, views, held)
+            return _told(request, found, (*brought.warnings,))
+        except QuiltError as error:
+            raise _helped(faults.with_names(error, files.names))  # noqa: B904 - it is the same
+        finally:
+            held.close()
+            self._spare.prepare()
+
+    async def _run(
+        self, child: Child, request: TableDiffRequest, views: Sequence[View], held: HeldFiles
+    ) -> dict[str, Any]:
+        """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
+        tolerance = request.tolerance
+        asked = {
+            "views": [one.name for one in views],
+            "keys": request.keys,
+            "tolerance": None if tolerance is None else [tolerance.amount, tolerance.is_relative],
+            "samples": request.samples,
+            "longest": LONGEST_CELL,
+        }
+        try:
+            return await child.run("compare", held.files, views, self._seconds, comparison=asked)
+        finally:
+            await to_thread.run_sync(held.require_unchanged)
+
+
+def _helped(error: QuiltError) -> QuiltError:
+    """With a next step for who compares, and has no query to mend."""
+    if isinstance(error, Undecodable | InvalidSql) and error.next_step != _NO_TABLE:
+        error.next_step = _OTHERWISE
+    elif isinstance(error, TooCostly):
+        error.next_step = _LESS
+    return error
+
+
+def _told(request: TableDiffRequest, found: Mapping[str, Any], warnings: Sequence[str]) -> TableDiff:
+    path, old_path = request.after.path or "", request.before.path or ""
+    if (why := found.get("refused")) is not None:
+        raise _refused(str(why), path, found)
+    rows = RowCounts(*(int(found[one]) for one in ("before", "after", "added", "removed", "changed")))
+    columns, samples = found["columns"], found["samples"]
+    keys = tuple(str(one) for one in found["keys"])
+    return TableDiff(
+        path,
+        old_path,
+        keys,
+        rows,
+        {str(name): int(count) for name, count in found["cells"].items()},
+        tuple(map(str, columns["added"])),
+        tuple(map(str, columns["dropped"])),
+        tuple((str(name), str(one), str(other)) for name, one, other in columns["retyped"]),
+        tuple(_changed(one) for one in samples.get("changed", ())),
+        tuple(_of_one_side(one) for one in samples.get("added", ())),
+        tuple(_of_one_side(one) for one in samples.get("removed", ())),
+        (*warnings, *_warnings(request, found, rows)),
+    )
+
+
+def _changed(row: Sequence[Any]) -> ChangedRow:
+    key, cells, count = row
+    return ChangedRow(tuple(key), tuple(CellChange(str(one[0]), one[1], one[2]) for one in cells), int(count))
+
+
+def _of_one_side(row: Sequence[Any]) -> OneSidedRow:
+    key, values, columns, *count = row
+    return OneSidedRow(tuple(key), dict(values), int(columns), *map(int, count))
+
+
+def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCounts) -> list[str]:
+    path = request.after.path
+    said: list[str] = []
+    if not found["keys"] and rows.before and rows.after:
+        said.append(
+            f"no_key: no column of {path}, and no two, tell all rows apart in both files, so whole rows were compared, as often "
+            "as each is there: a changed row counts as one removed and one added. Name columns to match by in keys."
+        )
+        if request.tolerance is not None:
+            said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
+    if request.tolerance is None:
+        floats = [one[0] for one in found["columns"]["retyped"] if {one[1], one[2]} == {"FLOAT", "DOUBLE"}]
+        if floats:
+            said.append(
+                f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; "
+                "tolerance='0.0001%' passes over that."
+            )
+    if found.get("cells_cut"):
+        said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
+    return said
+
+
+def _refused(why: str, path: str, found: Mapping[str, Any]) -> QuiltError:
+    match why:
+        case "no_column":
+            return _no_column(path, found)
+        case "repeated":
+            return _repeated(path, found)
+        case "wide":
+            return TooCostly(
+                f"{path} has {found['columns']:,} columns, and {found['most']:,} are compared at most."
+            )
+        case _:
+            return faults.died()
+
+
+def _no_column(path: str, found: Mapping[str, Any]) -> ColumnNotFound:
+    column = str(found["column"])
+    sides = {side: [str(one) for one in found[side]] for side in ("before", "after")}
+    common = [one for one in sides["before"] if one in sides["after"]]
+    lacking = [side for side, names in sides.items() if column not in names]
+    where = "on either side" if len(lacking) > 1 else lacking[0]
+    near = suggest(column, common) or [one for one in common if one.casefold() == column.casefold()]
+    meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    more = f" and {len(common) - _SHOWN} more" if len(common) > _SHOWN else ""
+    there = f"{', '.join(common[:_SHOWN])}{more}" or "none"
+    return ColumnNotFound(
+        f"{path} has no column {column[:200]!r} {where}, so rows cannot be matched by it.",
+        next_step=f"{meant}Columns of both: {there[:600]}. Without keys one is looked for.",
+        details={"column": column[:200], "near": [*near], "path": path},
+    )
+
+
+def _repeated(path: str, found: Mapping[str, Any]) -> DuplicateKey:
+    doubled = {side: one for side in ("before", "after") if (one := found.get(side)) is not None}
+    counts = "; ".join(
+        f"{counted(one['keys'], 'key')} in {one['rows']:,} rows {side}" for side, one in doubled.items()
+    )
+    [side, first], *_ = doubled.items()
+    example = ", ".join("NULL" if one is None else str(one) for one in first["example"])
+    unique = [str(one) for one in found["unique"]]
+    better = f"Unique on both sides: keys={unique!r}. " if unique else "Add a column that tells them apart. "
+    return DuplicateKey(
+        f"The keys do not tell the rows of {path} apart: {counts}. One of them {side}: {example[:200]}.",
+        next_step=f"{better}Without keys, one is looked for, and where there is none whole rows are compared.",
+        details={"path": path, **doubled, "unique": unique},
+    )

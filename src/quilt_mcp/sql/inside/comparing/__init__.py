@@ -1,0 +1,1 @@
+"""Two tables compared: rows matched by key columns, cells by value."""

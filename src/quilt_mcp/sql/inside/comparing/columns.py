@@ -1,0 +1,206 @@
+"""Columns that two tables have in common, and what makes their values equal.
+
+NULL equals NULL, NaN equals NaN, and 0.0 equals -0.0. Types that differ are compared by value where both are numbers or moments;
+a text equals a number or a moment where it spells it and nothing is lost on the way ('7.50' is 7.5, '007' is not 7); all else by
+its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from quilt_mcp.sql.inside.quoting import identifier
+
+_WHOLE: Final[Mapping[str, int]] = {
+    "TINYINT": 3, "UTINYINT": 3, "SMALLINT": 5, "USMALLINT": 5, "INTEGER": 10, "UINTEGER": 10, "BIGINT": 19, "UBIGINT": 20,
+    "HUGEINT": 39, "UHUGEINT": 39, "BIGNUM": 39,
+}  # fmt: skip
+"""Digits at most."""
+_IN_DOUBLES: Final = 10
+"""Digits of whole numbers that all have a DOUBLE of their own."""
+_MOST_DIGITS: Final = 38
+_MOST_OF_DOUBLE: Final = 17
+_FLOATS: Final = ("FLOAT", "DOUBLE")
+_MICROSECONDS: Final = (
+    "DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE",
+)  # fmt: skip
+_NANOSECONDS: Final = "TIMESTAMP_NS"
+"""They have fewer years."""
+_TEXTS: Final = ("VARCHAR", "JSON")
+_DECIMAL: Final = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_PLAIN: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?'"
+_FLOAT: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|[nN]a[nN]|-?[iI]nf(inity)?'"
+
+
+class Tolerance(NamedTuple):
+    """``is_relative``: a part of the larger of the two numbers, else their difference."""
+
+    amount: float
+    is_relative: bool
+
+
+class Pair(NamedTuple):
+    """A column of both, number ``at`` of the working tables: ``c<at>`` holds its values, ``v<at>`` what is compared where types
+    differ."""
+
+    at: int
+    name: str
+    before: str
+    after: str
+
+    @property
+    def is_retyped(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def value(self) -> str:
+        return f"{'v' if self.is_retyped else 'c'}{self.at}"
+
+    @property
+    def is_numeric(self) -> bool:
+        """On both sides, or text on one."""
+        kinds = [_family(self.before), _family(self.after)]
+        return all(one in ("whole", "decimal", "float", "text") for one in kinds) and kinds != [
+            "text",
+            "text",
+        ]
+
+    @property
+    def may_be_key(self) -> bool:
+        """Measured numbers and nested values tell no row from another."""
+        return all(
+            _family(one) in ("whole", "text", "moment") or one in ("UUID", "BOOLEAN", _NANOSECONDS)
+            for one in (self.before, self.after)
+        )
+
+    def selected(self, *, is_before: bool) -> str:
+        own, other = (self.before, self.after) if is_before else (self.after, self.before)
+        column = identifier(self.name)
+        found = f"{column} AS c{self.at}"
+        return f"{found}, {_compared(column, own, other)} AS v{self.at}" if self.is_retyped else found
+
+    def differs(self, tolerance: Tolerance | None) -> str:
+        """Of ``a`` and ``b``, rows that were matched."""
+        found = f"a.{self.value} IS DISTINCT FROM b.{self.value}"
+        if tolerance is None or not self.is_numeric:
+            return found
+        return f"({found} AND NOT coalesce({self._near(tolerance)}, false))"
+
+    def _near(self, tolerance: Tolerance) -> str:
+        kind = _difference(self.before, self.after)
+        one, other = (
+            _number(f"{side}.c{self.at}", own, kind) for side, own in (("a", self.before), ("b", self.after))
+        )
+        apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
+        if not tolerance.is_relative:
+            finite = "" if kind else f"isfinite({one}) AND isfinite({other}) AND "
+            return f"({finite}{apart} <= {tolerance.amount!r})"
+        larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
+        return f"(isfinite({larger}) AND {apart} <= {tolerance.amount!r} * {larger})"
+
+
+def in_common(
+    before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]
+) -> tuple[list[Pair], list[str], list[str]]:
+    """Those of both by name, in the order of the first; names of those that went, and that came."""
+    kinds = dict(after)
+    both = [(name, kind) for name, kind in before if name in kinds]
+    own = {name for name, _ in before}
+    pairs = [Pair(at, name, kind, kinds[name]) for at, (name, kind) in enumerate(both)]
+    dropped = [name for name, _ in before if name not in kinds]
+    return pairs, dropped, [name for name, _ in after if name not in own]
+
+
+def _family(kind: str) -> str:
+    if kind in _WHOLE:
+        return "whole"
+    if kind in _FLOATS:
+        return "float"
+    if kind in _MICROSECONDS:
+        return "moment"
+    if kind in _TEXTS or kind.startswith("ENUM("):
+        return "text"
+    return "decimal" if _DECIMAL.fullmatch(kind) else "other"
+
+
+def _compared(column: str, own: str, other: str) -> str:
+    """What is equal to what the other side's column makes of its values where the two are equal."""
+    families = {_family(own), _family(other)}
+    as_text = f"CAST({column} AS VARCHAR)"
+    if families <= {"whole", "decimal"}:
+        exact = _exact(own, other)
+        return f"CAST({column} AS {exact})" if exact else _stripped(as_text)
+    if families in ({"float"}, {"float", "decimal"}):
+        return f"CAST({column} AS DOUBLE)"
+    if families == {"float", "whole"}:
+        if all(_WHOLE.get(one, 0) <= _IN_DOUBLES for one in (own, other)):
+            return f"CAST({column} AS DOUBLE)"
+        whole = f"CAST(TRY_CAST({column} AS HUGEINT) AS VARCHAR)"
+        is_whole = f"isfinite({column}) AND trunc({column}) = {column} AND abs({column}) < 1e38"
+        return f"CASE WHEN {is_whole} THEN {whole} ELSE {as_text} END" if own in _FLOATS else as_text
+    if families == {"moment"}:
+        return f"CAST({column} AS TIMESTAMP)"
+    if _family(own) == "text":
+        return _of_text(as_text, other)
+    if _family(own) == "moment" and other == _NANOSECONDS:
+        return f"CAST(CAST({column} AS TIMESTAMP) AS VARCHAR)"
+    return _stripped(as_text) if "text" in families and _family(own) == "decimal" else as_text
+
+
+def _of_text(column: str, other: str) -> str:
+    """A text that spells a value of ``other``, as that value is spelled; any other as it is."""
+    match _family(other):
+        case "whole" | "decimal":
+            return (
+                f"CASE WHEN regexp_full_match({column}, {_PLAIN}) THEN {_stripped(column)} ELSE {column} END"
+            )
+        case "float":
+            made = f"CAST(TRY_CAST({column} AS {other}) AS VARCHAR)"
+            return f"CASE WHEN {_is_float(column)} THEN coalesce({made}, {column}) ELSE {column} END"
+        case _ if other.startswith("TIMESTAMP"):
+            return f"coalesce(CAST(TRY_CAST({column} AS {other}) AS VARCHAR), {column})"
+        case _:
+            return f"lower({column})" if other in ("BOOLEAN", "UUID") else column
+
+
+def _is_float(column: str) -> str:
+    digits = f"ltrim(regexp_replace(split_part(lower({column}), 'e', 1), '[^0-9]', '', 'g'), '0')"
+    return f"regexp_full_match({column}, {_FLOAT}) AND length({digits}) <= {_MOST_OF_DOUBLE}"
+
+
+def _stripped(text: str) -> str:
+    """A plain number without zeros at its end."""
+    short = rf"regexp_replace(regexp_replace({text}, '(\.[0-9]*?)0+$', '\1'), '\.$', '')"
+    return f"regexp_replace({short}, '^-0$', '0')"
+
+
+def _digits(kind: str) -> tuple[int, int]:
+    """Before the point, and behind it."""
+    found = _DECIMAL.fullmatch(kind)
+    return (int(found[1]) - int(found[2]), int(found[2])) if found else (_WHOLE[kind], 0)
+
+
+def _exact(own: str, other: str) -> str | None:
+    """A type that has all values of both."""
+    (one, one_behind), (two, two_behind) = _digits(own), _digits(other)
+    front, behind = max(one, two), max(one_behind, two_behind)
+    if not behind and front < 39:
+        return "HUGEINT"
+    return f"DECIMAL({front + behind},{behind})" if front + behind <= _MOST_DIGITS else None
+
+
+def _difference(own: str, other: str) -> str | None:
+    """The type in which the two are subtracted; None: DOUBLE."""
+    if {_family(own), _family(other)} <= {"whole", "decimal"}:
+        exact = _exact(own, other)
+        return exact if exact is None or not exact.startswith(f"DECIMAL({_MOST_DIGITS},") else None
+    return None
+
+
+def _number(column: str, own: str, kind: str | None) -> str:
+    if _family(own) == "text":
+        text = f"CAST({column} AS VARCHAR)"
+        return f"CASE WHEN {_is_float(text)} THEN TRY_CAST({text} AS DOUBLE) END"
+    return f"CAST({column} AS {kind or 'DOUBLE'})"

@@ -1,0 +1,131 @@
+"""Keys: which columns tell each row from the others, on both sides.
+
+Looked for are one column, then two, with bounded effort: what is not unique in the first rows is none, what is approximately too
+few is none, and the rest is counted. Names like sample_id come first, then the order of the file; numbers of rows come last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any, Final
+
+from quilt_mcp.sql.inside.comparing.columns import Pair
+from quilt_mcp.sql.inside.engine import typed
+
+_FIRST_ROWS: Final = 2_000
+_MOST_COLUMNS: Final = 200
+"""Among the first so many a key is looked for."""
+_MOST_COUNTED: Final = 8
+_MOST_PAIRED: Final = 16
+_NEARLY: Final = 0.9
+"""Approximate counts are off by less."""
+_LIKE_ID: Final = re.compile(r"(?:^|[\W_])(?i:id|key|uuid|guid|barcode|accession)$|[a-z0-9](?:Id|ID|Key)$")
+_OF_ROWS: Final = re.compile(
+    r"(?i)column0|unnamed: 0|index|level_0|__index_level_\d+__|row[\s_]?(?:number|no|nr|num)?"
+)
+
+
+class Keys:
+    """``sides``: the working tables that have rows."""
+
+    def __init__(self, engine: Any, pairs: Sequence[Pair], sides: Sequence[str]) -> None:
+        self._engine = engine
+        self._sides = sides
+        named = [one for one in pairs if one.may_be_key][:_MOST_COLUMNS]
+        self._columns = sorted(named, key=_rank)
+
+    def found(self) -> Iterator[list[Pair]]:
+        """Those that are unique on each side and nowhere NULL, the best first."""
+        single = self._unique_first(
+            [[one] for one in self._columns if "BOOLEAN" not in (one.before, one.after)]
+        )
+        many = self._many([one for [one] in single]) if len(single) > 1 else [one for [one] in single]
+        for one in many[:_MOST_COUNTED]:
+            if self.is_unique([one]):
+                yield [one]
+        yield from self._of_two()
+
+    def is_unique(self, key: Sequence[Pair]) -> bool:
+        """And never NULL."""
+        return all(self._is_unique(side, key) for side in self._sides)
+
+    def _is_unique(self, side: str, key: Sequence[Pair]) -> bool:
+        names = ", ".join(one.value for one in key)
+        whole = " AND ".join(f"count({one.value}) = count(*)" for one in key)
+        if len(key) == 1:
+            [[found]] = self._rows(f"SELECT {whole} AND count(DISTINCT {names}) = count(*) FROM {side}")
+            return bool(found)
+        [[found]] = self._rows(
+            f"SELECT (SELECT {whole} FROM {side}) AND "
+            f"(SELECT count(*) FROM (SELECT DISTINCT {names} FROM {side})) = (SELECT count(*) FROM {side})"
+        )
+        return bool(found)
+
+    def _of_two(self) -> Iterator[list[Pair]]:
+        columns = self._columns[:_MOST_PAIRED]
+        if len(columns) < 2:
+            return
+        side = self._sides[0]
+        counts = ", ".join(f"approx_count_distinct({one.value})" for one in columns)
+        [[rows, *about]] = self._rows(f"SELECT count(*), {counts} FROM {side}")
+        likely = [
+            [columns[one], columns[two]]
+            for one, two in sorted(combinations(range(len(columns)), 2), key=sum)
+            if about[one] * about[two] >= rows * _NEARLY**2 and min(about[one], about[two]) > 1
+        ]
+        for key in self._unique_first(likely)[:_MOST_COUNTED]:
+            if self.is_unique(key):
+                yield key
+
+    def _unique_first(self, keys: Sequence[list[Pair]]) -> list[list[Pair]]:
+        """Those that are unique in the first rows of each side."""
+        for side in self._sides:
+            if not keys:
+                break
+            told = ", ".join(f"{_distinct(one)} = count(*)" for one in keys)
+            [fits] = self._rows(f"SELECT {told} FROM (SELECT * FROM {side} LIMIT {_FIRST_ROWS})")
+            keys = [key for key, fit in zip(keys, fits, strict=True) if fit]
+        return [*keys]
+
+    def _many(self, columns: Sequence[Pair]) -> list[Pair]:
+        """Those that have about as many values as there are rows."""
+        counts = ", ".join(f"approx_count_distinct({one.value})" for one in columns)
+        [[rows, *about]] = self._rows(f"SELECT count(*), {counts} FROM {self._sides[0]}")
+        return [one for one, count in zip(columns, about, strict=True) if count >= rows * _NEARLY]
+
+    def _rows(self, sql: str) -> list[Any]:
+        with typed():
+            return self._engine.execute(sql).fetchall()
+
+
+def repeated(engine: Any, side: str, key: Sequence[Pair]) -> dict[str, Any] | None:
+    """Keys that several rows have, the rows, and the first of them as texts. None where there are none."""
+    names = ", ".join(one.value for one in key)
+    shown = ", ".join(f"CAST(any_value(c{one.at}) AS VARCHAR)" for one in key)
+    groups = f"SELECT [{shown}] AS shown, count(*) AS n, min(rowid) AS first FROM {side} GROUP BY {names} HAVING n > 1"
+    with typed():
+        [[count, rows, example]] = engine.execute(
+            f"SELECT count(*), sum(n), arg_min(shown, first) FROM ({groups})"
+        ).fetchall()
+    return (
+        {"keys": count, "rows": int(rows), "example": [one and one[:100] for one in example]}
+        if count
+        else None
+    )
+
+
+def _distinct(key: Sequence[Pair]) -> str:
+    """None of its columns may be NULL."""
+    if len(key) == 1:
+        return f"count(DISTINCT {key[0].value})"
+    row = ", ".join(one.value for one in key)
+    whole = " AND ".join(f"{one.value} IS NOT NULL" for one in key)
+    return f"count(DISTINCT row({row})) FILTER ({whole})"
+
+
+def _rank(one: Pair) -> int:
+    if _OF_ROWS.fullmatch(one.name):
+        return 2
+    return 0 if _LIKE_ID.search(one.name) else 1
