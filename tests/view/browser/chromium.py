@@ -131,6 +131,10 @@ class View:
         options = {} if name is None else {"name": name, "exact": exact}
         return self.frame.getByRole(role, options).first()
 
+    def entry(self, name: str) -> Remote:
+        """A row of the tree of files."""
+        return self.frame.getByRole("treegrid").getByRole("row", {"name": name}).first()
+
     def click(self, role: str, name: str | None = None) -> View:
         self.role(role, name).click().do()
         return self

@@ -62,10 +62,11 @@ def test_a_package_is_looked_through(pages: Pages, driver: Driver) -> None:
         text = view.text
         assert "One more file" in text and "2.19 MB" in text and "Cells under a lens" in text
         assert "species" in text and "human" in text, "metadata"
-        assert view.role("row", "data/").getAttribute("aria-expanded").do() == "false"
-        view.click("row", "data/")
-        view.role("row", "cells.parquet").waitFor().do()
-        view.click("row", "cells.csv").ready("file")
+        assert view.entry("data/").getAttribute("aria-expanded").do() == "false"
+        view.entry("data/").click().do()
+        view.entry("cells.parquet").waitFor().do()
+        view.entry("cells.csv").click().do()
+        view.ready("file")
         assert "cells.csv" in view.title
         view.role("cell", "CHO, wild").waitFor().do()
         assert "1,500 rows" in view.text
@@ -83,7 +84,8 @@ def test_a_package_is_looked_through(pages: Pages, driver: Driver) -> None:
 def test_the_address_bar_names_what_is_shown_and_never_the_token(pages: Pages, driver: Driver) -> None:
     with pages.show(driver, "browse", pages.place.uri("lab/cells")) as view:
         token = pages.address.partition("#token=")[2].partition("&")[0]
-        view.click("row", "last.txt").ready("file")
+        view.entry("last.txt").click().do()
+        view.ready("file")
         shown = view.page.url().do()
         assert token not in shown and "last.txt" in shown
         view.page.reload().do()

@@ -22,7 +22,10 @@ PLANTED = """
 ].filter(Boolean))
 """
 POLLUTED = "[({}).polluted, ({}).isAdmin, ({}).a, [].polluted, (() => 0).polluted].filter((one) => one !== undefined)"
-UNSEEN = r"document.body.innerText.match(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g)"
+UNSEEN = (
+    r"document.body.innerText.match("
+    r"/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g)"
+)
 
 
 def held(view: View) -> str:
@@ -51,8 +54,8 @@ def test_a_page_of_a_hostile_package_runs_nothing(pages: Pages, driver: Driver) 
     uri = pages.place.uri("lab/hostile")
     with pages.show(driver, "browse", uri) as view:
         for folder in ("quoted/", "odd/"):
-            view.click("row", folder)
-        view.role("row", "entity").waitFor().do()
+            view.entry(folder).click().do()
+        view.entry("entity").waitFor().do()
         opened(view)
         text = held(view)
         for shown in (SCRIPT, IMAGE, "u202e", "u001b", "u200b"):

@@ -76,6 +76,6 @@ def test_the_inspector_shows_a_package_and_opens_a_file_from_inside_the_view(
         view.frame = view.page.frameLocator("iframe").frameLocator("iframe").kept()
         view.ready("browse")
         assert "Cells under a lens" in view.frame.locator("body").innerText().do()
-        view.role("row", "last.txt").click().do()
+        view.entry("last.txt").click().do()
         view.ready("file")
         assert view.seen["errors"] == []
