@@ -130,8 +130,19 @@ FORMULAS = "name,value\n" + "".join(
 )
 TABLE = f'"{SCRIPT}","__proto__","constructor","{IMAGE.replace(chr(34), chr(34) * 2)}"\n"{SCRIPT}",{BIDI},"{CONTROL}",toString\n'
 
+_SLOWEST = (
+    "[a](" * 4000,
+    "![" * 4000,
+    "a" + " " * 6000 + "b",
+    "a|b\n-" + " " * 6000 + "x",
+    "**a " * 1500,
+    "`a``" * 1000,
+)
+SLOW = "\n\n".join([*_SLOWEST, "the end of it"])
+
 FILES: dict[str, str] = {
     "README.md": README,
+    "slow.md": SLOW,
     "quilt_summarize.json": json.dumps(SUMMARY),
     "picture.svg": SVG,
     "page.html": f"<!doctype html><body onload={RUN!r}>{SCRIPT}{IMAGE}",

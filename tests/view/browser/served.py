@@ -159,7 +159,10 @@ class Chat:
         """``options``: ``mode``, ``context`` and ``capabilities`` of the host, all others of the tab."""
         told = {name: options.pop(name) for name in ("mode", "context", "capabilities") if name in options}
         asked = {"url": self.url, "token": TOKEN, "era": ERAS[era], "tool": tool, "given": given, **told}
+        is_hurried = options.pop("clock", False)
         view = View(driver, **options)
+        if is_hurried:
+            view.page.clock().install().do()
         view.open(f"{self.origin}/#{quote(json.dumps(asked))}")
         view.frame = view.page.frame("view").kept()
         return view.ready(face) if face else view
