@@ -27,8 +27,10 @@ class View {
     this.actions = new Actions(host, this.calls);
   }
 
-  /** Shows a place. ``given``: the result that tells it already. ``isInstead``: in place of where the view stands. */
-  async go(place, { given, isInstead = false, isBack = false } = {}) {
+  /** Shows a place. ``given``: the result that tells it already, kept with it for the way back. ``isInstead``: in place of where the
+      view stands. */
+  async go(place, { given = place.given, isInstead = false, isBack = false } = {}) {
+    place.given = given;
     const turn = ++this.#turn, root = document.documentElement, room = el("div", { class: "face" });
     root.dataset.state = "loading";
     if (!isInstead && !isBack && this.place) this.#visited.push(this.place);
@@ -46,7 +48,7 @@ class View {
       root.dataset.face = "notice";
       this.title("Not shown", []);
       const said = problem instanceof Error ? { message: `The view failed: ${problem.message}`, next: "Go back, and tell the maintainers what you looked at." } : problem;
-      fill(this.#room, said.code === "token" && this.host.takeToken ? this.#askToken(said) : [notice(said, () => this.go(place, { isInstead: true })), this.#waysOn(place)]);
+      fill(this.#room, said.code === "token" && this.host.takeToken ? this.#askToken(said) : [whole(notice(said, () => this.go(place, { isInstead: true }))), this.#waysOn(place)]);
     } finally {
       clearTimeout(slow);
       if (turn === this.#turn) {
@@ -114,8 +116,15 @@ class View {
     const field = el("input", { type: "text", id: "token", autocomplete: "off", spellcheck: "false" });
     const take = () => { this.host.takeToken(field.value.trim()); this.go(this.place, { isInstead: true }); };
     field.addEventListener("keydown", (event) => event.key === "Enter" && take());
-    return el("section", { class: "notice" }, el("p", {}, problem.message), el("p", {}, problem.next), el("p", { class: "tools" }, el("label", { for: "token" }, "Token"), field, button("Go on", take)));
+    return el("section", { class: "notice" }, el("h1", {}, problem.message), el("p", {}, problem.next), el("p", { class: "tools" }, el("label", { for: "token" }, "Token"), field, button("Go on", take)));
   }
+}
+
+/** A notice that is all there is to see: its first line is the page's heading. */
+function whole(box) {
+  const first = box.querySelector("strong"), head = el("h1", { dir: "auto" }, ...first.childNodes);
+  first.parentElement.replaceWith(head);
+  return box;
 }
 
 /** The place that a tool's result tells of. */
@@ -154,7 +163,7 @@ async function begin() {
   function tell(problem) {
     const root = document.documentElement;
     [root.dataset.face, root.dataset.state] = ["notice", "ready"];
-    fill(document.getElementById("view"), notice(problem));
+    fill(document.getElementById("view"), whole(notice(problem)));
     say(problem.message ?? "");
   }
 }

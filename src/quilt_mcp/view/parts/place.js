@@ -19,6 +19,7 @@ export class Place {
     for (const name of ["face", "token"]) delete given[name];
     if (FACES.includes(face)) return new Place(face, given);
     if (given.before && given.after) return new Place("diff", given);
+    if (/^s3:\/\/[^/]+\/?$/.test(given.address ?? "")) return new Place("packages", { registry: given.address });
     if (given.address) return new Place("address", { uri: given.address });
     return null;
   }

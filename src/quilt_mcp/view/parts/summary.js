@@ -23,7 +23,7 @@ function card(one, view, uri) {
   if (typeof about?.path !== "string" || !about.path) return null;
   const path = about.path.replace(/^(\.?\/)+/, ""), title = typeof about.title === "string" && about.title ? about.title : baseName(path);
   const room = el("div", { class: "inner" });
-  const made = el("article", { class: "card" }, el("h3", {}, button(dataText(title), () => view.open({ uri, path }), { class: "link" })), typeof about.description === "string" && markdown(about.description, view.follow({ uri, path: "" })), room);
+  const made = el("article", { class: "card" }, el("h2", {}, button(dataText(title), () => view.open({ uri, path }), { class: "link" })), typeof about.description === "string" && markdown(about.description, view.follow({ uri, path: "" })), room);
   const width = /^(\d{1,3})%$/.exec(String(about.width ?? ""));
   if (width) made.style.flex = `0 1 calc(${Math.max(10, Math.min(100, Number(width[1])))}% - 0.7rem)`;
   let isShown = false;

@@ -19,8 +19,8 @@ _MOST_COLUMNS: Final = 200
 """Among the first so many a key is looked for."""
 _MOST_COUNTED: Final = 8
 _MOST_PAIRED: Final = 16
-_NEARLY: Final = 0.9
-"""Approximate counts are off by less."""
+_NEARLY: Final = 0.8
+"""Approximate counts of many values are off by less."""
 _LIKE_ID: Final = re.compile(r"(?:^|[\W_])(?i:id|key|uuid|guid|barcode|accession)$|[a-z0-9](?:Id|ID|Key)$")
 _OF_ROWS: Final = re.compile(
     r"(?i)column0|unnamed: 0|index|level_0|__index_level_\d+__|row[\s_]?(?:number|no|nr|num)?"
@@ -73,7 +73,7 @@ class Keys:
         likely = [
             [columns[one], columns[two]]
             for one, two in sorted(combinations(range(len(columns)), 2), key=sum)
-            if about[one] * about[two] >= rows * _NEARLY**2 and min(about[one], about[two]) > 1
+            if about[one] * about[two] >= rows * _NEARLY**3 and min(about[one], about[two]) > 1
         ]
         for key in self._unique_first(likely)[:_MOST_COUNTED]:
             if self.is_unique(key):
@@ -93,6 +93,8 @@ class Keys:
         """Those that have about as many values as there are rows."""
         counts = ", ".join(f"approx_count_distinct({one.value})" for one in columns)
         [[rows, *about]] = self._rows(f"SELECT count(*), {counts} FROM {self._sides[0]}")
+        if rows <= _FIRST_ROWS:
+            return [*columns]
         return [one for one, count in zip(columns, about, strict=True) if count >= rows * _NEARLY]
 
     def _rows(self, sql: str) -> list[Any]:
