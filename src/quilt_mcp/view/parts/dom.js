@@ -1,5 +1,5 @@
 // Elements: the only way by which the view makes any. Text is text; there is no markup from a string anywhere.
-import { isPassing, nextForPeople, oneLine } from "./text.js";
+import { isPassing, nextForPeople, oneLine, visible } from "./text.js";
 
 const TAGS = new Set(
   ("a article aside b blockquote br button canvas caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 " +
@@ -23,10 +23,11 @@ export function el(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Adds them. Text has what hides or turns text written out, wherever it comes from. */
 export function put(parent, ...children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    parent.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    parent.append(child instanceof Node ? child : document.createTextNode(visible(child)));
   }
 }
 
