@@ -7,10 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from chromium import Driver  # noqa: E402
-from served import Chat, Pages, Place, chat_of, made_by_quilt3, pages_of  # noqa: E402
+from chromium import Driver
+from served import Chat, Pages, Place, chat_of, made_by_quilt3, pages_of
 
 SIZES = {"320": 320, "1400": 1400}
 

@@ -35,7 +35,9 @@ def test_a_host_shows_what_a_tool_answered_and_proxies_what_the_view_asks(
             "a host sizes the frame by what the view says"
         )
         own = [one for one in view.seen["console"] if era == "modern" or "405" not in one]
-        assert view.seen["errors"] == own == [], "405 is for the client of the old era, which asks for a stream"
+        assert view.seen["errors"] == own == [], (
+            "405 is for the client of the old era, which asks for a stream"
+        )
 
 
 TOOLS = {

@@ -22,9 +22,11 @@ export class Rows {
     new ResizeObserver(later).observe(scroller);
   }
 
-  /** All rows anew: there are ``count`` now. */
+  /** All rows anew: there are ``count`` now. Room is made for them first: what is scrolled stays where it is. */
   reset(count) {
     this.count = count;
+    this.below.hidden = false;
+    this.below.style.height = `${count * this.height}px`;
     for (const one of this.#shown.values()) one.remove();
     this.#shown.clear();
     this.#range = "";
