@@ -13,7 +13,7 @@ _TOGETHER: Final = 40
 """Conditions side by side: a long row of them is too deep for the engine."""
 _AT_ONCE: Final = 100
 """Columns of one query: what the engine takes to plan it grows with their square."""
-_LOOKED_AT: Final = 300
+_LOOKED_AT: Final = 100
 """Columns of which the cells of a changed row are told."""
 
 
