@@ -143,6 +143,13 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         )
         if request.tolerance is not None:
             said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
+    for side, names in zip(("before", "after"), found.get("twice", ()), strict=False):
+        if names:
+            shown = ", ".join(map(str, names[:_SHOWN]))
+            said.append(
+                f"renamed_columns: {shown} of {path} {side} stand there several times; the later ones are called name_1 and "
+                "so on."
+            )
     if request.tolerance is None:
         floats = [one[0] for one in found["columns"]["retyped"] if {one[1], one[2]} == {"FLOAT", "DOUBLE"}]
         if floats:

@@ -160,7 +160,7 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "compare":
-                return Comparison(connection, asked["comparison"]).result()
+                return Comparison(connection, paths, asked["comparison"]).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:
