@@ -304,7 +304,8 @@ class RegistrySql:
         kept = await anyio.to_thread.run_sync(self._kept.open, name)
         if kept is None:
             raise InvalidArgument(
-                "The result that this cursor pages through is gone: others came since, or the server was started again.",
+                "The result that this cursor pages through is not kept here: others came since, the server was started again, or "
+                "another one answers now.",
                 next_step="Make the same call again without cursor.",
                 details={"reason": "cursor_expired"},
             )
