@@ -21,7 +21,7 @@ import pytest
 from anyio import to_thread
 from boxed import leftovers
 
-from quilt_mcp.errors import HashMismatch, QuiltError, StorageUnavailable, Undecodable
+from quilt_mcp.errors import HashMismatch, QuiltError, StorageFull, StorageUnavailable, TooCostly, Undecodable
 from quilt_mcp.sql import ranges
 from quilt_mcp.sql.child import CHANNELS, Child, Layers, QueryFile, View, place
 from quilt_mcp.sql.result_file import NAME, open_result
@@ -32,8 +32,8 @@ ROWS = 60_000
 
 
 @asynccontextmanager
-async def started() -> AsyncGenerator[Child]:
-    child = await to_thread.run_sync(Child.start, Layers())
+async def started(layers: Layers = Layers()) -> AsyncGenerator[Child]:  # noqa: B008 - it is frozen
+    child = await to_thread.run_sync(Child.start, layers)
     try:
         await child.ready()
         yield child
@@ -41,11 +41,26 @@ async def started() -> AsyncGenerator[Child]:
         await child.end()
 
 
-async def rows(child: Child, text: str, files: list[QueryFile] | None = None, seconds: float = 60) -> Any:
+async def rows(
+    child: Child,
+    text: str,
+    files: list[QueryFile] | None = None,
+    seconds: float = 60,
+    most: int | None = 9,
+) -> Any:
     views = [View("t", f"SELECT * FROM read_parquet([{place(0)}])")] if files else []
     with anyio.fail_after(30):
         found = await child.run(
-            "rows", files or [], views, seconds, text, parameters={}, most=9, limit=9, room=9_999, longest=999
+            "rows",
+            files or [],
+            views,
+            seconds,
+            text,
+            parameters={},
+            most=most,
+            limit=9,
+            room=9_999,
+            longest=999,
         )
     return found["rows"]
 
@@ -205,6 +220,34 @@ def test_a_child_that_cannot_be_started_leaves_nothing(more: int) -> None:
     with few_descriptors(more), pytest.raises(StorageUnavailable):
         Child.start(Layers())
     assert (open_files(), leftovers()) == (before, folders)
+
+
+def test_a_child_that_has_nowhere_to_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written, Python finds no folder at all."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(StorageUnavailable) as caught:
+            Child.start(Layers())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "TMPDIR" in caught.value.next_step
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process, and /dev/full, are Linux's")
+async def test_a_result_that_the_disk_does_not_take_is_told_in_our_words() -> None:
+    many = "SELECT hash(range) FROM range(30000)"
+    async with started(Layers(settings=False, kernel=False)) as child:
+        os.symlink("/dev/full", os.path.join(child._folder, NAME))
+        with pytest.raises(StorageFull) as full:
+            await rows(child, many, most=None)
+    async with started() as child:
+        resource.prlimit(child._process.pid, resource.RLIMIT_FSIZE, (9_000, 9_000))
+        with pytest.raises(TooCostly) as long:
+            await rows(child, many, most=None)
+    for one in (full.value, long.value):
+        assert NAME not in one.message and tempfile.gettempdir() not in one.message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")

@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -121,8 +120,7 @@ class Child:
         """Blocks for some milliseconds, not until it is ready. Raises StorageUnavailable where there is no temporary folder, or
         too many files are open."""
         with ExitStack() as made, ExitStack() as handed:
-            with typed_errors("The system's folder for temporary files", tempfile.gettempdir()):
-                folder = make_folder()
+            folder = make_folder()
             made.callback(shutil.rmtree, folder, ignore_errors=True)
             with typed_errors("A process for the query", folder):
                 ours, theirs = list[socket.socket](), list[socket.socket]()

@@ -13,6 +13,7 @@ from quilt_mcp.errors import (
     NotSupported,
     QuiltError,
     SqlRefused,
+    StorageFull,
     StorageUnavailable,
     TableNotFound,
     TooCostly,
@@ -46,6 +47,12 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
             )
         case "memory":
             return too_much(message.partition("\n")[0])
+        case "full":
+            return StorageFull(
+                "The server has no room left on its disk for what the query sets aside and for its result.",
+                next_step="Free space in its folder for temporary files (TMPDIR names another), or ask for less: filter early, "
+                "add LIMIT.",
+            )
         case "deep":
             return _too_deep()
         case "wide":

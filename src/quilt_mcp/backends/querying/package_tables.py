@@ -221,7 +221,10 @@ class PackageTables:
         return f"SELECT {columns} FROM read_csv({place(number)}, {form})"
 
     def _lines(self, rows: Iterable[str]) -> int:
-        with tempfile.TemporaryFile() as file:
+        with (
+            typed_errors("A list of revisions", "the folder for temporary files"),
+            tempfile.TemporaryFile() as file,
+        ):
             file.write("".join(f"{row}\n" for row in rows).encode())
             file.flush()
             descriptor = os.dup(file.fileno())

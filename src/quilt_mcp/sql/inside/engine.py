@@ -378,6 +378,8 @@ def typed(table: str | None = None) -> Any:
             raise Fault("time", "It took longer than a query may.") from None
         if "Too many open files" in said:
             raise Fault("open_files", said[:300]) from None
-        if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
-            raise Fault("memory", said[:300]) from None
+        if "No space left" in said or "quota exceeded" in said:
+            raise Fault("full", said[:300]) from None
+        if "max_temp_directory_size" in said or "File too large" in said:
+            raise Fault("memory", "what it sets aside, or its result, is longer than a file may be") from None
         raise Fault("engine", said[:1_500], exception=kind, table=table) from None
