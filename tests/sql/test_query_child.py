@@ -25,6 +25,7 @@ from quilt_mcp.errors import HashMismatch, QuiltError, StorageFull, StorageUnava
 from quilt_mcp.sql import ranges
 from quilt_mcp.sql.child import CHANNELS, Child, Layers, QueryFile, View, place
 from quilt_mcp.sql.result_file import NAME, open_result
+from quilt_mcp.storage.limits import MEMORY, limits
 
 pytestmark = pytest.mark.anyio
 ENDLESS = "SELECT count(*) FROM range(100000000000)"
@@ -192,6 +193,73 @@ async def test_a_range_that_cannot_be_had_is_the_error_of_the_query(
             await rows(child, "SELECT sum(h) FROM t", [QueryFile("file.parquet", len(content), fetch=fetch)])
         assert caught.value.next_step or error is not None
         assert not child.is_usable
+
+
+async def test_a_query_that_is_late_by_its_storage_is_told_as_that(
+    parquet: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "SILENT_SECONDS", 0.3)
+
+    async def fetch(offset: int, length: int) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    silent = QueryFile("file.parquet", len(parquet[0]), fetch=fetch, shown="data/numbers.parquet")
+    async with started() as child:
+        with pytest.raises(StorageUnavailable) as caught:
+            await rows(child, "SELECT sum(h) FROM t", [silent], seconds=0.5)
+    assert "data/numbers.parquet" in caught.value.message
+    async with started() as child:
+        with pytest.raises(TooCostly):
+            await rows(child, f"SELECT count(*) FROM ({ENDLESS}), t", [ranged(parquet[0])], seconds=0.5)
+
+
+async def test_pieces_of_all_queries_together_have_the_memory_that_is_left(
+    parquet: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ask for a piece each, and there is room for one and a half."""
+    monkeypatch.setattr(ranges, "PIECE", 10_000)
+    held: list[int] = []
+    go_on = anyio.Event()
+
+    async def fetch(offset: int, length: int) -> bytes:
+        held.append(length)
+        await go_on.wait()
+        return parquet[0][offset : offset + length]
+
+    async def query(child: Child) -> None:
+        file = QueryFile("file.parquet", len(parquet[0]), fetch=fetch)
+        assert await rows(child, "SELECT count(DISTINCT h) > 1000 FROM t", [file]) == [[True]]
+
+    async with (
+        started() as one,
+        started() as other,
+        limits().memory(MEMORY - 15_000),
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(query, one)
+        group.start_soon(query, other)
+        while not held:
+            await anyio.sleep(0.01)
+        await anyio.sleep(0.3)
+        assert sum(held) <= 15_000
+        go_on.set()
+    assert sum(held) > len(parquet[0]) / 2, "and so it went on"
+
+
+@pytest.mark.parametrize("where", ["pages", "footer"])
+async def test_parquet_that_is_damaged_is_no_fault_of_the_query(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "numbers.parquet"
+    with duckdb.connect() as engine:
+        texts = f"SELECT 'text ' || range % 99 AS h FROM range({ROWS})"
+        engine.execute(f"COPY ({texts}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    content = bytearray(path.read_bytes())
+    at = 24 if where == "pages" else len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[at : at + 20] = b"\xff" * 20
+    async with started() as child:
+        with pytest.raises(Undecodable) as caught:
+            await rows(child, "SELECT count(DISTINCT h) FROM t", [ranged(bytes(content))])
+    assert "package_verify" in caught.value.next_step
 
 
 # -- descriptors --

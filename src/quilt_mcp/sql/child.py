@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 import anyio
 from anyio import to_thread
 
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import QuiltError, TooCostly
 from quilt_mcp.lockdown.folder import make_folder
 from quilt_mcp.sql import faults
 from quilt_mcp.sql.declared import Declared
@@ -206,7 +206,10 @@ class Child:
                 found = await self._ask(request, sql, seconds, descriptors)
                 serving.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
-            raise first_failure(failures) from None
+            failure = first_failure(failures)
+            if isinstance(failure, TooCostly) and (name := ranges.silent()) is not None:
+                raise faults.silent(name, seconds) from None
+            raise failure from None
         finally:
             self.is_spent = self.is_spent or ranges.is_at_work
         return found

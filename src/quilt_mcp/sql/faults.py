@@ -25,6 +25,12 @@ _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|wa
 _CALL: Final = re.compile(r"\bfiles \d+(?=: column)")
 _ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
 _IN_JSON: Final = re.compile(r"\bJSON\b[^\n]* in file ")
+_DAMAGED: Final = re.compile(
+    r"TProtocolException|^(?:Invalid Input Error: )?(?:Out of buffer|don't know what type|Varint-decoding|Incorrect stats size)|"
+    r"^Prefetch registered for bytes outside|Parquet metadata is corrupt|Footer length error|Invalid string encoding found in "
+    r"Parquet|Failed to read (?:Parquet )?file \"qf:"
+)
+"""What the engine says of bytes that are not Parquet's, with no word of the file in some of it."""
 _ADVICE: Final = re.compile(r"\nPossible |\nTry increasing|\nThe search space")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
@@ -113,6 +119,13 @@ def too_long(seconds: float) -> TooCostly:
     return TooCostly(f"The query took longer than {seconds:.3g} s and was stopped.", next_step=_LESS)
 
 
+def silent(name: str, seconds: float) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"What holds {name} was silent, so that the query was not done within {seconds:.3g} s and was stopped.",
+        next_step="Make the same call again in a moment; engine=athena, where there is one, reads where the data lies.",
+    )
+
+
 def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     names = [*known]
     stems = [one for one in names if one.rpartition("/")[2].partition(".")[0].casefold() == name.casefold()]
@@ -185,6 +198,12 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     if "expression depth" in message:
         return _too_deep()
     exception, table = str(details.get("exception", "")), details.get("table")
+    if _DAMAGED.search(said) is not None:
+        return Undecodable(
+            f"A Parquet file of the query is damaged: {said[:500]}",
+            next_step="package_verify tells whether its bytes are still those of the revision; if they are, it was written so. "
+            "object_read shows what can be read of it.",
+        )
     if table is not None:
         return _of_file(str(table), said)
     if (column := _COLUMN.search(message)) is not None:

@@ -35,6 +35,8 @@ MOST_OPEN: Final = 1_000
 _LEFT_TO_OTHERS: Final = 32
 """Descriptors that a query leaves to whatever else this process does; its child has as many of its own."""
 _NO_LIMIT: Final = 1 << 30
+_NO_SUCH_RANGE: Final = 416
+"""What S3 answers of an object that is shorter by now."""
 
 
 class HeldFiles:
@@ -240,9 +242,14 @@ def _ranges(place: Place, version: str | None, etag: str):
         found = bytearray()
         while len(found) < length:
             at = offset + len(found)
-            stat, some = await place.store.get(
-                place.key, offset=at, length=length - len(found), version=version
-            )
+            try:
+                stat, some = await place.store.get(
+                    place.key, offset=at, length=length - len(found), version=version
+                )
+            except NotSupported as error:
+                if error.details.get("http_status") == _NO_SUCH_RANGE:
+                    raise _cut_short(place) from error
+                raise
             if not some or stat.etag != etag:
                 raise _cut_short(place)
             found += some
