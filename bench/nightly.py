@@ -1,8 +1,8 @@
 """What CI does with smaller numbers, at full size: many processes that push to one package at once, every acknowledged push held
 to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; the same beside quilt3, which overwrites what
 it likes, and how much of ours that was (C5); and packages generated, published by quilt3 and read by us, and the other way round,
-to equal top hashes and manifest bytes, in a folder and in a bucket (C10); and every statement that would get out of SQL's box, with
-each layer off (C24).
+to equal top hashes and manifest bytes, in a folder and in a bucket (C10); and every statement that would get out of SQL's box,
+with each layer off (C24).
 
 The tests themselves run by `make nightly ARGS=--junitxml=FILE`; ``--tests FILE`` keeps how that ended, with the commit that
 it ran at.
@@ -99,9 +99,10 @@ def box() -> dict[str, Any]:
     from bombs import BOMBS
     from corpus import ESCAPES
 
+    files = [str(BOX / one) for one in ("test_box.py", "test_bombs.py")]
     start = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "3600", str(BOX / "test_box.py"), str(BOX / "test_bombs.py")],
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "3600", *files],
         env=os.environ | {"HYPOTHESIS_PROFILE": "nightly"},
         check=True,
     )  # fmt: skip
