@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, cast
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument, InvalidSql, SqlRefused
 from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
+from quilt_mcp.sql.habits import KEEP
 from quilt_mcp.sql.narrowing import Only, only_of
 
 MOST_TEXT: Final = 64 << 10
@@ -341,8 +342,7 @@ def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:
 def _writes(verb: str) -> SqlRefused:
     return SqlRefused(
         f"{verb} writes, and queries only read.",
-        next_step="To keep a result as a file of a package, give its address as `to` where writes are on; package_patch changes "
-        "files.",
+        next_step=f"{KEEP} package_patch changes files.",
         details={"construct": verb},
     )
 
