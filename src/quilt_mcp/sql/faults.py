@@ -111,9 +111,17 @@ def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     return TableNotFound(
         f"There is no table {name[:200]!r}.",
         next_step=f"{meant}sql_tables lists them. A file of a package is a table where packages names its package: "
-        "FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.",
+        f"FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.{_searched(name)}",
         details={"table": name[:200], "near": near},
     )
+
+
+def _searched(name: str) -> str:
+    """How the packages that have such a file are found, where it is one's name."""
+    path = name.strip()
+    if not re.fullmatch(r"[\w./-]{1,200}\.\w+", path) or path.startswith("/"):
+        return ""
+    return f" Which packages have it, search with scope=entries, query='path:{path}' tells."
 
 
 def one_name(one: str, other: str) -> InvalidSql:

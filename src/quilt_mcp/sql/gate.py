@@ -64,13 +64,15 @@ class FromTabulator:
 
 @dataclass(frozen=True, slots=True)
 class FilesCall:
-    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
+    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8;
+    ``paths`` are those of a list, which stands last."""
 
     arguments: tuple[str, ...]
     options: Mapping[str, str | int | float | bool]
     start: int
     is_named: bool
     """Whether it has a name of its own, by AS."""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,13 +257,17 @@ class _Gate:
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
         arguments: list[str] = []
+        paths: tuple[str, ...] = ()
         options: dict[str, str | int | float | bool] = {}
         for one in function.get("arguments", ()):
+            if not paths and (paths := _texts(one["expression"])):
+                continue
             value = _literal(one["expression"])
-            if value is None:
+            if value is None or (paths and not (one.get("name") or one["expression"].get("alias"))):
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
-                    next_step="As files('ns/name', '*.csv', delim := ';'); parameters and columns cannot stand there.",
+                    next_step="As files('ns/name', '*.csv', delim := ';') or files(['a.csv', 'b.csv']); parameters and columns "
+                    "cannot stand there, and a list stands last.",
                 )
             name = one.get("name") or one["expression"].get("alias")
             if name:
@@ -269,7 +275,7 @@ class _Gate:
             else:
                 arguments.append(str(value))
         start = int(part["query_location"]) - self._offset
-        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")))
+        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")), paths)
 
     def _show(self, part: dict[str, Any]) -> None:
         if part.get("show_type") not in ("DESCRIBE", "SUMMARY"):
@@ -316,6 +322,18 @@ def lower(name: str) -> str:
 def _is_bounded(query: dict[str, Any]) -> bool:
     kinds = [one.get("type") for one in query.get("modifiers", ())]
     return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
+
+
+def _texts(expression: dict[str, Any]) -> tuple[str, ...]:
+    """Of a list of texts; nothing of what is none."""
+    if expression.get("class") != "FUNCTION" or expression.get("function_name") != "list_value":
+        return ()
+    found = [_literal(one["expression"]) for one in expression.get("arguments", ())]
+    return (
+        tuple(one for one in found if isinstance(one, str))
+        if all(isinstance(one, str) for one in found)
+        else ()
+    )
 
 
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:

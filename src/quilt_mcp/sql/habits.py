@@ -13,19 +13,19 @@ from quilt_mcp.domain.tabulator import ADDED
 from quilt_mcp.sql.spelling import words
 
 KEEP: Final = (
-    "To keep a result as a file of a package, give its address as `to` (to='ns/name/results/x.parquet') where writes are on; at a "
-    "shell, `quilt-mcp sql` with --parquet FILE or --csv needs no writes."
+    "To keep a result as a file of a package, give its address as `to` (to='ns/name/results/x.parquet') where writes are on; at "
+    "a shell, `quilt-mcp sql` with --parquet FILE or --csv needs no writes."
 )
 _STEP: Final = (
     "A step that other parts of a query read is a WITH: WITH a AS (SELECT ..) SELECT .. FROM a. " + KEEP
 )
 _CHANGE: Final = (
-    "No file is changed in place: select the rows as they should be. package_patch adds, replaces and removes files of a package. "
-    + KEEP
+    "No file is changed in place: select the rows as they should be. package_patch adds, replaces and removes files of a "
+    f"package. {KEEP}"
 )
 _ATTACH: Final = (
-    "Nothing is attached: files are tables by their addresses, FROM 'ns/name/x.parquet', FROM files('s3://bucket/folder/*.csv'), and "
-    "those of other registries too, FROM 'quilt+s3://bucket#package=ns/name&path=x.csv'."
+    "Nothing is attached: files are tables by their addresses, FROM 'ns/name/x.parquet', FROM files('s3://bucket/folder/*.csv'), "
+    "and those of other registries too, FROM 'quilt+s3://bucket#package=ns/name&path=x.csv'."
 )
 _EXTENSION: Final = (
     "Leave it out: CSV, TSV, Parquet, JSON and s3:// are read without extensions, and there are no others."
@@ -107,7 +107,7 @@ def unparsed(sql: str, message: str, place: int | None) -> str:
         return "DuckDB has LIMIT at the end in place of TOP."
     for word in _beside(sql, place):
         if word.lower() in _AS_NAMES:
-            return f'{word} is a word of SQL; as the name of a column it stands in double quotes: "{word}". Texts stand in single ones.'
+            return f'{word} is a word of SQL; as the name of a column it stands in double quotes: "{word}".'
     return (
         "It is DuckDB's SQL: words of SQL as names, and names with other signs than letters, digits and _, stand in double "
         "quotes, texts in single ones."
@@ -127,14 +127,14 @@ def unbound(sql: str, message: str) -> tuple[str, str | None] | None:
     None where that is not known."""
     if _ARROW.search(sql) and _OF_ARROW.search(message):
         return (
-            "-> binds weaker than any comparison, so that it stands in parentheses: (metadata->'a'->>'b') = 'x'. A path in one text "
-            "needs none: metadata->>'$.a.b' = 'x'.",
+            "-> binds weaker than any comparison, so that it stands in parentheses: (metadata->'a'->>'b') = 'x'. A path in one "
+            "text needs none: metadata->>'$.a.b' = 'x'.",
             None,
         )
     unquoted = _UNQUOTED.search(sql)
     if unquoted is not None and ("following parameters" in message or "count mismatch" in message):
         return (
-            f'A column that is added to files stands in double quotes: "{unquoted[0].lower()}". $name without them is a parameter.',
+            f'A column that is added to files stands in double quotes: "{unquoted[0].lower()}". Without them it is a parameter.',
             None,
         )
     in_one = _IN_ONE.search(sql)
