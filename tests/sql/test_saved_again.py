@@ -98,7 +98,7 @@ def test_sql_tables_says_what_a_query_may_name_besides(session: Session) -> None
         assert one in said, one
     rows = call(
         session,
-        sql='SELECT "$pkg_name", count(*) AS n FROM files(\'a.csv\') GROUP BY ALL ORDER BY 1',
+        sql="SELECT \"$pkg_name\", count(*) AS n FROM files('a.csv') GROUP BY ALL ORDER BY 1",
         packages=["lab/growth", "lab/other"],
     )
     assert rows["data"]["rows"] == [["lab/growth", 300], ["lab/other", 300]]
@@ -106,3 +106,21 @@ def test_sql_tables_says_what_a_query_may_name_besides(session: Session) -> None
     assert "$.user_meta" in about["package_entry"] and "user_meta" not in about["package_manifest"]
     found = call(session, sql="SELECT count(*) FROM package_manifest WHERE metadata->>'assay' = 'x'")
     assert found["data"]["rows"][0][0] >= 1
+
+
+def test_what_is_not_listed_is_not_told_of(session: Session, registry: str) -> None:
+    """Neither arguments that write, on a server that reads, nor folders of the system as what it might be opened to."""
+    place = Path(registry.removeprefix("file://")).parent
+    given = {"default_registry": registry, "roots": [str(place)], "cache_dir": str(place / "cache")}
+    reading = Session(Settings.load({}, given))
+    assert "to" in call(session, sql="SELECT 1", too="x")["error"]["details"]["known"]
+    refused = call(reading, sql="SELECT 1", too="x")["error"]
+    assert "to" not in refused["details"]["known"] and "mean to?" not in refused["message"]
+    assert call(reading, sql="SELECT 1", to="lab/new/x.csv")["error"]["code"] == "read_only"
+    for uri in ("file:///etc/passwd", "file:///usr/share/dict/words", Path.home().as_uri() + "/x.csv"):
+        error = call(session, sql=f"FROM '{uri}'")["error"]
+        assert error["code"] == "outside_roots"
+        assert "--root" not in error["next_step"] and "folder" not in error["details"], error
+        assert str(place) in error["next_step"]
+    error = call(session, sql=f"FROM '{place.parent.as_uri()}/elsewhere/x.csv'")["error"]
+    assert f"--root {place.parent}" in error["next_step"]
