@@ -18,12 +18,12 @@ _OF_HOMES: Final = frozenset(("home", "Users", "Volumes", "mnt", "media", "priva
 
 def may_be_opened(folder: Path) -> bool:
     """Whether it is neither of the system nor the home of this account, nor holds one. ``folder`` is absolute."""
-    parts = folder.parts[1:]
-    if parts[:1] == ("private",) and len(parts) > 1:  # macOS
-        parts = parts[1:]
-    if not parts or parts in {(one,) for one in _OF_HOMES}:
+    parts = [*folder.parts[1:]]
+    if len(parts) > 1 and parts[0] == "private":  # macOS
+        del parts[0]
+    if not parts or (len(parts) == 1 and parts[0] in _OF_HOMES):
         return False
-    if parts[0] == "var" and parts[1:2] and parts[1] in _TEMPORARY:
+    if len(parts) > 1 and parts[0] == "var" and parts[1] in _TEMPORARY:
         return len(parts) > 2
     try:
         is_home = Path.home().is_relative_to(folder)
