@@ -19,6 +19,7 @@ from quilt_mcp.errors import (
     TooCostly,
     Undecodable,
 )
+from quilt_mcp.sql import habits
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
@@ -45,12 +46,8 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
         case "not_one":
             return InvalidSql(message, next_step="Send one statement; WITH joins several steps into one.")
         case "not_a_query":
-            return SqlRefused(
-                "This is no query: only what reads can be run (SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE).",
-                next_step="EXPLAIN is the argument explain=true; PIVOT needs its values: ON column IN ('a', 'b'). Nothing that "
-                "writes, sets or loads is run.",
-                details={"reason": message[:300]},
-            )
+            said, step = habits.not_a_query(sql)
+            return SqlRefused(said, next_step=step, details={"reason": message[:300]})
         case "memory":
             return too_much(message.partition("\n")[0])
         case "full":
@@ -77,7 +74,7 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
         case "open_files":
             return no_more_files("its process has as many open as one may")
         case "engine":
-            return _of_engine(message, details)
+            return _of_engine(sql, message, details)
         case _:
             return died()
 
@@ -134,9 +131,17 @@ def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     return TableNotFound(
         f"There is no table {name[:200]!r}.",
         next_step=f"{meant}sql_tables lists them. A file of a package is a table where packages names its package: "
-        "FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.",
+        f"FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.{_searched(name)}",
         details={"table": name[:200], "near": near},
     )
+
+
+def _searched(name: str) -> str:
+    """How the packages that have such a file are found, where it is one's name."""
+    path = name.strip()
+    if not re.fullmatch(r"[\w./-]{1,200}\.\w+", path) or path.startswith("/"):
+        return ""
+    return f" Which packages have it, search with scope=entries, query='path:{path}' tells."
 
 
 def one_name(one: str, other: str) -> InvalidSql:
@@ -160,38 +165,22 @@ def _too_deep() -> InvalidSql:
 def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
     if "expression depth" in message:
         return _too_deep()
-    where, more = "", {}
+    where, more, place = "", {}, None
     if isinstance(position, int):
         before = sql.encode("utf-8", "replace")[: max(0, position)].decode("utf-8", "ignore")
+        place = len(before)
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         rest = sql[len(before) :][:40].partition("\n")[0]
         where = f" at line {line}, column {column}{f', before {rest!r}' if rest else ', at the end'}"
         more = {"line": line, "column": column}
     return InvalidSql(
-        f"The query does not parse{where}: {message[:300]}", next_step=_habit(message, sql), details=more
+        f"The query does not parse{where}: {message[:300]}",
+        next_step=habits.unparsed(sql, message, place),
+        details=more,
     )
 
 
-def _habit(message: str, sql: str) -> str:
-    """What DuckDB 2 has otherwise than those who write SQL are used to."""
-    said = message.casefold()
-    if "->" in said or "arrow" in said:
-        return "A function of a value is written `lambda x: x + 1`."
-    if re.search(r'at or near "(day|days|hour|minute|second|month|year|week)"', said):
-        return "Headings that are words of SQL need AS: `SELECT x AS day`."
-    if re.search(r"\b(?:from|join)\s+[\w.-]+/", sql, re.I):
-        return "Paths of files stand in quotes: FROM 'data/x.csv'."
-    if '"`"' in said:
-        return "Names stand in double quotes, texts in single ones."
-    if re.search(r"\bselect\s+top\s+\d", sql, re.I):
-        return "DuckDB has LIMIT at the end in place of TOP."
-    return (
-        "It is DuckDB's SQL: words of SQL as names, and names with other signs than letters, digits and _, stand in double "
-        "quotes, texts in single ones."
-    )
-
-
-def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
+def _of_engine(sql: str, message: str, details: Mapping[str, Any]) -> QuiltError:
     said = message.partition("LINE ")[0].strip() or message
     if "CSV Error" in said or _IN_JSON.search(said) is not None:
         said = _of_data(said)
@@ -227,6 +216,8 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     if "lambda" in said and "arrow" in said:
         return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
     said = _CALL.sub("files(..)", said)
+    if (meant := habits.unbound(sql, message)) is not None:
+        return InvalidSql(meant[1] or said[:800], next_step=meant[0])
     for words, step in _STEPS:
         if words in said:
             return InvalidSql(said[:800], next_step=step)

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn, cast
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument, InvalidSql, SqlRefused
 from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
+from quilt_mcp.sql.habits import KEEP
 from quilt_mcp.sql.narrowing import Only, only_of
 
 MOST_TEXT: Final = 64 << 10
@@ -63,13 +64,15 @@ class FromTabulator:
 
 @dataclass(frozen=True, slots=True)
 class FilesCall:
-    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
+    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8;
+    ``paths`` are those of a list, which stands last."""
 
     arguments: tuple[str, ...]
     options: Mapping[str, str | int | float | bool]
     start: int
     is_named: bool
     """Whether it has a name of its own, by AS."""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +257,17 @@ class _Gate:
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
         arguments: list[str] = []
+        paths: tuple[str, ...] = ()
         options: dict[str, str | int | float | bool] = {}
         for one in function.get("arguments", ()):
+            if not paths and (paths := _texts(one["expression"])):
+                continue
             value = _literal(one["expression"])
-            if value is None:
+            if value is None or (paths and not (one.get("name") or one["expression"].get("alias"))):
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
-                    next_step="As files('ns/name', '*.csv', delim := ';'); parameters and columns cannot stand there.",
+                    next_step="As files('ns/name', '*.csv', delim := ';') or files(['a.csv', 'b.csv']); parameters and columns "
+                    "cannot stand there, and a list stands last.",
                 )
             name = one.get("name") or one["expression"].get("alias")
             if name:
@@ -268,7 +275,7 @@ class _Gate:
             else:
                 arguments.append(str(value))
         start = int(part["query_location"]) - self._offset
-        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")))
+        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")), paths)
 
     def _show(self, part: dict[str, Any]) -> None:
         if part.get("show_type") not in ("DESCRIBE", "SUMMARY"):
@@ -317,6 +324,18 @@ def _is_bounded(query: dict[str, Any]) -> bool:
     return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
 
 
+def _texts(expression: dict[str, Any]) -> tuple[str, ...]:
+    """Of a list of texts; nothing of what is none."""
+    if expression.get("class") != "FUNCTION" or expression.get("function_name") != "list_value":
+        return ()
+    found = [_literal(one["expression"]) for one in expression.get("arguments", ())]
+    return (
+        tuple(one for one in found if isinstance(one, str))
+        if all(isinstance(one, str) for one in found)
+        else ()
+    )
+
+
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:
     if expression.get("class") == "CAST" and expression.get("child", {}).get("class") == "CONSTANT":
         text = _literal(expression["child"])
@@ -341,8 +360,7 @@ def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:
 def _writes(verb: str) -> SqlRefused:
     return SqlRefused(
         f"{verb} writes, and queries only read.",
-        next_step="To keep a result as a file of a package, give its address as `to` where writes are on; package_patch changes "
-        "files.",
+        next_step=f"{KEEP} package_patch changes files.",
         details={"construct": verb},
     )
 

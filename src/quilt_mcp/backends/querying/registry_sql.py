@@ -14,13 +14,15 @@ import anyio
 
 from quilt_mcp.backends.querying import package_tables
 from quilt_mcp.backends.querying.calls import rewritten
-from quilt_mcp.backends.querying.file_tables import FileTables, Reach
+from quilt_mcp.backends.querying.file_tables import FileTables
 from quilt_mcp.backends.querying.kept import KeptResults
+from quilt_mcp.backends.querying.named import NamedPackages, Reach
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.backends.querying.package_tables import PackageTables
 from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.querying.tabulator_tables import TabulatorTables
 from quilt_mcp.backends.searching.late import LateSearch
+from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
@@ -54,6 +56,8 @@ class _Asked:
     views: Sequence[View | DeclaredView]
     is_bounded: bool
     inputs: tuple[str, ...]
+    as_of: Mapping[str, str]
+    """By registry whose packages' tables are read."""
 
 
 class RegistrySql:
@@ -136,7 +140,7 @@ class RegistrySql:
             found = await self._run(child, held, "save", asked, request, form=form)
             content = await anyio.to_thread.run_sync(_content, child, most)
             said = (*warnings(), *_notes(found), *_made_text(found))
-            return SqlFile(content, _columns(found), asked.inputs, said)
+            return SqlFile(content, _columns(found), asked.inputs, said, asked.as_of)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
@@ -148,8 +152,9 @@ class RegistrySql:
         async with self._spare.turns() as turns:
             for name in names[:_DESCRIBED]:
                 described.append(await self._described(turns, files, name))
-        more = [SqlTable(name) for name in names[_DESCRIBED:]]
-        declared = await self._declared(HeldFiles(), brought, progress).listed()
+        more = [SqlTable(_in_quotes(name)) for name in names[_DESCRIBED:]]
+        named = dict.fromkeys(one.registry.url for one in await files.packages.all())
+        declared = await self._declared(HeldFiles(), brought, progress).listed(tuple(named))
         return [*package_tables.listed(), *declared, *described, *more]
 
     @property
@@ -200,12 +205,18 @@ class RegistrySql:
                 declared = self._declared(held, brought, progress)
                 for one in reads.tabulator:
                     views.append(await declared.view(one.path, one.only))
+                await files.packages.require()
+                if request.to is not None and (
+                    pattern := files.reads(request.to) or declared.reads(request.to)
+                ):
+                    brought.warnings[_reads_itself(request.to, pattern)] = None
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
 
-                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
-                asked = _Asked(text, views, reads.is_bounded, inputs)
+                as_of = packages.as_of()
+                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs(), *as_of)))
+                asked = _Asked(text, views, reads.is_bounded, inputs, as_of)
                 async with turns.turn(is_last=True) as child:
                     try:
                         yield child, asked, held, warnings
@@ -253,7 +264,8 @@ class RegistrySql:
         columns: frozenset[str],
         progress: Progress,
     ) -> FileTables:
-        return FileTables(self._reach, request.packages, held, brought, columns, progress)
+        reach = self._reach
+        return FileTables(reach, NamedPackages(reach, request.packages), held, brought, columns, progress)
 
     def _declared(self, held: HeldFiles, brought: Brought, progress: Progress) -> TabulatorTables:
         return TabulatorTables(self._reach, self._registries(), self._tabulator, held, brought, progress)
@@ -269,9 +281,9 @@ class RegistrySql:
         registries = [*self._registries()]
         meant = {found[0] for one in reads.tables if (found := package_tables.meaning(one.name, registries))}
         of_revisions = meant - {"package_tag"}
-        named = [one.pinned for one in await files.named()] if of_revisions else []
+        named = [one.pinned for one in await files.packages.all()] if of_revisions else []
         takes_all = request.all_revisions or "package_revision" in meant
-        takes_all = takes_all or (bool(of_revisions) and await files.names_older())
+        takes_all = takes_all or (bool(of_revisions) and await files.packages.names_older())
         tables = PackageTables(
             self._searching, registries, held, reads.columns, progress, all_revisions=takes_all, named=named
         )
@@ -289,10 +301,11 @@ class RegistrySql:
                 found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
             await anyio.to_thread.run_sync(held.require_unchanged)
             [columns] = found["tables"]
-            return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
+            return SqlTable(_in_quotes(name), tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
             return SqlTable(
-                name, comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}"
+                _in_quotes(name),
+                comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}",
             )
         finally:
             held.close()
@@ -334,6 +347,18 @@ class RegistrySql:
 
 _DESCRIBED: Final = 40
 """Tables of packages whose columns are told."""
+
+
+def _in_quotes(name: str) -> str:
+    """As it is pasted into a FROM."""
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _reads_itself(saved: PackageUri, pattern: str) -> str:
+    return (
+        f"reads_itself: {saved.path} fits {pattern}, which this query reads, so that its rows count from then on as well. Save "
+        "it elsewhere, or let the query name a revision (ns/name@hash)."
+    )
 
 
 def _content(child: Child, most: int) -> bytes:

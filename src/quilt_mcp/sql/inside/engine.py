@@ -19,7 +19,7 @@ from quilt_mcp.sql.inside import sampled
 from quilt_mcp.sql.inside.cells import Cells
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import HeldFiles
-from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, WIDE, kept_as, reviver
+from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, NESTED, WIDE, kept_as, reviver
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.inside.quoting import identifier, text
 
@@ -237,10 +237,10 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
         raise Fault("wide", f"{len(kinds):,}", most=f"{MOST_COLUMNS:,}")
     made = {} if form == "csv" else _made(kinds, IN_PARQUET)
     limit = "" if most is None else f" LIMIT {most + 1}"
+    shown = _in_csv(kinds) if form == "csv" else _cast([name for name, _ in kinds], made)
     with typed():
         engine.execute(
-            f"COPY (SELECT {_cast([name for name, _ in kinds], made)} FROM ({whole}) AS whole{limit}) TO "
-            f"{text(_result())} ({_FORMS[form]})",
+            f"COPY (SELECT {shown} FROM ({whole}) AS whole{limit}) TO {text(_result())} ({_FORMS[form]})",
             parameters or None,
         )
     if form == "parquet":
@@ -259,6 +259,16 @@ def _kinds_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, Any]]
 
 def _made(kinds: Sequence[tuple[str, Any]], exact: frozenset[str]) -> dict[str, str]:
     return {name: made for name, kind in kinds if (made := kept_as(kind, exact)) is not None}
+
+
+def _in_csv(kinds: Sequence[tuple[str, Any]]) -> str:
+    """Lists and objects as JSON."""
+    return ", ".join(
+        f"CAST(to_json({identifier(name)}) AS VARCHAR) AS {identifier(name)}"
+        if kind.id in NESTED
+        else identifier(name)
+        for name, kind in kinds
+    )
 
 
 def _cast(names: Sequence[str], made: Mapping[str, str]) -> str:
