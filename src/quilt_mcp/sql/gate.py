@@ -19,6 +19,9 @@ from quilt_mcp.errors import InvalidArgument, InvalidSql, SqlRefused
 from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
 from quilt_mcp.sql.narrowing import Only, only_of
 
+Option = str | int | float | bool | tuple[str, ...]
+"""What an option of ``files(..)`` is given."""
+
 MOST_TEXT: Final = 64 << 10
 """Bytes of a query: the parser takes a gigabyte for some megabytes."""
 MOST_TREE: Final = 8 << 20
@@ -66,7 +69,7 @@ class FilesCall:
     """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
 
     arguments: tuple[str, ...]
-    options: Mapping[str, str | int | float | bool]
+    options: Mapping[str, Option]
     start: int
     is_named: bool
     """Whether it has a name of its own, by AS."""
@@ -254,9 +257,9 @@ class _Gate:
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
         arguments: list[str] = []
-        options: dict[str, str | int | float | bool] = {}
+        options: dict[str, Option] = {}
         for one in function.get("arguments", ()):
-            value = _literal(one["expression"])
+            value = _literals(one["expression"])
             if value is None:
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
@@ -315,6 +318,15 @@ def lower(name: str) -> str:
 def _is_bounded(query: dict[str, Any]) -> bool:
     kinds = [one.get("type") for one in query.get("modifiers", ())]
     return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
+
+
+def _literals(expression: dict[str, Any]) -> Option | None:
+    """A literal, or a list of texts."""
+    if expression.get("function_name") not in ("list_value", "array_value"):
+        return _literal(expression)
+    found = [_literal(one["expression"]) for one in expression.get("arguments", ())]
+    texts = tuple(one for one in found if isinstance(one, str))
+    return texts if len(texts) == len(found) > 0 else None
 
 
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:

@@ -21,7 +21,8 @@ from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, formats
-from quilt_mcp.sql.child import QueryFile, View
+from quilt_mcp.sql.child import FilesView, QueryFile
+from quilt_mcp.sql.formats import Options
 from quilt_mcp.sql.gate import FilesCall
 from quilt_mcp.storage.store import Place, Stores
 
@@ -30,7 +31,6 @@ MOST_FILES: Final = 1_000
 _MOST_NAMES: Final = 2_000
 """Paths among which near ones are looked for."""
 _PAGE: Final = 5_000
-Options = Mapping[str, str | int | float | bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class FileTables:
                 return True
         return False
 
-    async def table(self, name: str, others: Sequence[str]) -> View:
+    async def table(self, name: str, others: Sequence[str]) -> FilesView:
         """A file that stands in a FROM by its path or its address. Raises TableNotFound, with ``others`` and paths that are near,
         NotATable, and as a file is opened."""
         text = name.strip()
@@ -153,7 +153,7 @@ class FileTables:
                 return await self._view(name, [(one, entry)], {})
         raise faults.no_table(name, [*others, *await self._paths()])
 
-    async def files(self, name: str, call: FilesCall) -> View:
+    async def files(self, name: str, call: FilesCall) -> FilesView:
         """``files('*.csv')`` of the packages that are named, ``files('ns/name@hash', '*.csv')``, ``files('s3://bucket/x/*.csv')``.
         Raises InvalidSql, EntryNotFound where nothing fits, NotATable."""
         arguments = [one.strip() for one in call.arguments]
@@ -239,7 +239,7 @@ class FileTables:
                     found.append(entry.logical_key)
         return found
 
-    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> View:
+    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> FilesView:
         kinds = {formats.kind_of(entry.logical_key) for _, entry in found}
         kind = _one_kind(name, kinds, [entry.logical_key for _, entry in found], options)
         if len(found) > MOST_FILES:
@@ -273,7 +273,7 @@ class FileTables:
 
     # -- objects --
 
-    async def _objects(self, name: str, origin: str, options: Options) -> View:
+    async def _objects(self, name: str, origin: str, options: Options) -> FilesView:
         self._origins[origin] = None
         found = await self._reach.stores.find(lower_scheme(origin))
         places: list[Place] = []
