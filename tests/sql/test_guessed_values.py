@@ -115,6 +115,8 @@ async def test_a_column_that_is_text_by_marks_alone_is_told_and_the_way_out_work
         "numbers_as_text: column e",
     ]
     assert (await told(ops, "SELECT c, max(n) FROM 'chromosomes.csv' GROUP BY ALL"))[1] == ()
+    with pytest.raises(InvalidSql, match="literal values"):
+        await ask(ops, "FROM files('a/b', 'na.csv', nullstr := ['NA', 1])")
     with pytest.raises(InvalidSql) as caught:
         await ask(ops, "SELECT avg(a) FROM 'a/b/na.csv'")
     assert "TRY_CAST" in caught.value.next_step and "nullstr" in caught.value.next_step

@@ -260,12 +260,12 @@ class _Gate:
         options: dict[str, Option] = {}
         for one in function.get("arguments", ()):
             value = _literals(one["expression"])
-            if value is None:
+            name = one.get("name") or one["expression"].get("alias")
+            if value is None or (isinstance(value, tuple) and not name):
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
                     next_step="As files('ns/name', '*.csv', delim := ';'); parameters and columns cannot stand there.",
                 )
-            name = one.get("name") or one["expression"].get("alias")
             if name:
                 options[str(name).casefold()] = value
             else:
