@@ -70,12 +70,22 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where they are CSV and
-    may have lines that differ."""
+    """In ``sql`` ``place(number)`` stands for a file's address."""
 
     name: str
     sql: str
-    each: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesView:
+    """Files of one kind, by their ``numbers``, as one table (see ``inside.tables``). ``base``: csv, json or parquet; ``settings``
+    of the engine's reader, as literals; ``added``: columns that are added, with the value of each file."""
+
+    name: str
+    base: str
+    numbers: Sequence[int]
+    settings: Mapping[str, str]
+    added: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +181,7 @@ class Child:
         self,
         what: str,
         files: Sequence[QueryFile],
-        views: Sequence[View | DeclaredView],
+        views: Sequence[View | FilesView | DeclaredView],
         seconds: float,
         sql: str = "",
         **given: Any,
@@ -182,14 +192,11 @@ class Child:
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
             "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,
-            "most": None, "is_bounded": False,
+            "most": None, "is_bounded": False, "columns": ["*"],
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
             "views": [
-                {
-                    "name": one.name, "sql": placed(one.sql, addresses),
-                    "each": [placed(each, addresses) for each in one.each],
-                }
-                for one in views if isinstance(one, View)
+                {"name": one.name, "sql": placed(one.sql, addresses)} if isinstance(one, View) else asdict(one)
+                for one in views if not isinstance(one, DeclaredView)
             ],
             "declared": [
                 {"path": one.path, "declared": asdict(one.declared)} for one in views if isinstance(one, DeclaredView)

@@ -71,6 +71,11 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 next_step="Mend the file, or the table's configuration; with continue_on_error: true a file that does not fit is "
                 'left out and told of in "$issue".',
             )
+        case "other_kind":
+            return Undecodable(
+                message,
+                next_step="Name it by what it is (.csv.gz, .parquet), or convert it; object_read tells what is in it.",
+            )
         case "open_files":
             return no_more_files("its process has as many open as one may")
         case "engine":
@@ -81,13 +86,14 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
 
 def with_names(error: QuiltError, names: Mapping[int, str]) -> QuiltError:
     """``names``: of the query's files, in the place of the numbers by which the child knows them."""
-
-    def name(found: re.Match[str]) -> str:
-        return names.get(int(found[1]), found[0])
-
-    error.message = _ADDRESS.sub(name, error.message)
+    error.message = named(error.message, names)
     error.args = (error.message,)
     return error
+
+
+def named(said: str, names: Mapping[int, str]) -> str:
+    """The same of what the child notes."""
+    return _ADDRESS.sub(lambda found: names.get(int(found[1]), found[0]), said)
 
 
 def died() -> QuiltError:
@@ -246,7 +252,13 @@ _STEPS: Final = (
     ),
     (
         "is no whole number, as the first rows",
-        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3).",
+        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3). "
+        "Marks for what is not there are NULL by nullstr := ['NA', ''].",
+    ),
+    (
+        "(VARCHAR)'. You might",
+        "That column is text: TRY_CAST(x AS DOUBLE) makes numbers, with NULL for what is none; marks such as NA are NULL by "
+        "files('ns/name', 'path', nullstr := ['NA', '']), decimal commas by decimal_separator := ','.",
     ),
     ("Python integer too large", "Give such a number as a text, and cast it: $name::BIGNUM."),
     ("Python Conversion Failure", "A value of parameters holds what is no letter; leave it out."),
@@ -282,10 +294,11 @@ def _of_file(table: str, said: str) -> QuiltError:
         return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})
     encoding = "not utf-8" in said or "unicode" in said.casefold()
     said = _ADVICE.split(said, maxsplit=1)[0]
+    ragged = "null_padding := true keeps lines with fewer or more cells, ignore_errors := true leaves them out and counts them"
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1'), or 'utf-16'."
         if encoding
-        else "object_read with rows shows what stands there. files('ns/name', 'path', skip := 1) passes over a line above the "
-        "header, ignore_errors := true leaves out lines that do not fit, delim, header and all_varchar read it otherwise."
+        else f"object_read with rows shows what stands there. Of files('ns/name', 'path', ..), {ragged}; skip := 1 passes "
+        "over a line above the header, delim, header and all_varchar read it otherwise."
     )
     return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})

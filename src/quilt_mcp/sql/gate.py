@@ -20,6 +20,9 @@ from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
 from quilt_mcp.sql.habits import KEEP
 from quilt_mcp.sql.narrowing import Only, only_of
 
+Option = str | int | float | bool | tuple[str, ...]
+"""What an option of ``files(..)`` is given."""
+
 MOST_TEXT: Final = 64 << 10
 """Bytes of a query: the parser takes a gigabyte for some megabytes."""
 MOST_TREE: Final = 8 << 20
@@ -68,7 +71,7 @@ class FilesCall:
     ``paths`` are those of a list, which stands last."""
 
     arguments: tuple[str, ...]
-    options: Mapping[str, str | int | float | bool]
+    options: Mapping[str, Option]
     start: int
     is_named: bool
     """Whether it has a name of its own, by AS."""
@@ -258,18 +261,19 @@ class _Gate:
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
         arguments: list[str] = []
         paths: tuple[str, ...] = ()
-        options: dict[str, str | int | float | bool] = {}
+        options: dict[str, Option] = {}
         for one in function.get("arguments", ()):
-            if not paths and (paths := _texts(one["expression"])):
+            name = one.get("name") or one["expression"].get("alias")
+            value = _literals(one["expression"])
+            if isinstance(value, tuple) and not name and not paths:
+                paths = value
                 continue
-            value = _literal(one["expression"])
-            if value is None or (paths and not (one.get("name") or one["expression"].get("alias"))):
+            if value is None or (not name and (paths or isinstance(value, tuple))):
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
                     next_step="As files('ns/name', '*.csv', delim := ';') or files(['a.csv', 'b.csv']); parameters and columns "
                     "cannot stand there, and a list stands last.",
                 )
-            name = one.get("name") or one["expression"].get("alias")
             if name:
                 options[str(name).casefold()] = value
             else:
@@ -324,16 +328,13 @@ def _is_bounded(query: dict[str, Any]) -> bool:
     return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
 
 
-def _texts(expression: dict[str, Any]) -> tuple[str, ...]:
-    """Of a list of texts; nothing of what is none."""
-    if expression.get("class") != "FUNCTION" or expression.get("function_name") != "list_value":
-        return ()
+def _literals(expression: dict[str, Any]) -> Option | None:
+    """A literal, or a list of texts."""
+    if expression.get("function_name") not in ("list_value", "array_value"):
+        return _literal(expression)
     found = [_literal(one["expression"]) for one in expression.get("arguments", ())]
-    return (
-        tuple(one for one in found if isinstance(one, str))
-        if all(isinstance(one, str) for one in found)
-        else ()
-    )
+    texts = tuple(one for one in found if isinstance(one, str))
+    return texts if len(texts) == len(found) > 0 else None
 
 
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:

@@ -26,7 +26,8 @@ from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import EntryNotFound, InvalidArgument, InvalidSql, NotATable, QuiltError
 from quilt_mcp.registry.manifests.manifest import Manifest
 from quilt_mcp.sql import faults, formats
-from quilt_mcp.sql.child import QueryFile, View
+from quilt_mcp.sql.child import FilesView, QueryFile
+from quilt_mcp.sql.formats import Options
 from quilt_mcp.sql.gate import FilesCall
 from quilt_mcp.storage.store import Place
 
@@ -35,7 +36,6 @@ MOST_FILES: Final = 1_000
 _MOST_NAMES: Final = 2_000
 """Paths among which near ones are looked for."""
 _PAGE: Final = 5_000
-Options = Mapping[str, str | int | float | bool]
 
 
 class FileTables:
@@ -90,7 +90,7 @@ class FileTables:
             return [path for _, path in once.values()]
         return [self.packages.shown(one, f"{one.folder}{path}") for one, path in once.values()]
 
-    async def table(self, name: str, others: Sequence[str]) -> View:
+    async def table(self, name: str, others: Sequence[str]) -> FilesView:
         """A file that stands in a FROM by its path or its address. Raises TableNotFound, with ``others`` and paths that are near,
         NotATable, and as a file is opened."""
         text = name.strip()
@@ -130,7 +130,7 @@ class FileTables:
                 return await self._view(name, [(one, entry)], {})
         raise faults.no_table(name, [*others, *await self._paths()])
 
-    async def files(self, name: str, call: FilesCall) -> View:
+    async def files(self, name: str, call: FilesCall) -> FilesView:
         """``files('*.csv')`` of the packages of the call, ``files('ns/name@hash', '*.csv')``, ``files('lab/*', '*.csv')``,
         ``files(['a.csv', 'b.csv'])``, ``files('s3://bucket/x/*.csv')``. Raises InvalidSql, NotATable, EntryNotFound where nothing
         fits one of the patterns."""
@@ -206,7 +206,7 @@ class FileTables:
                     found.append(entry.logical_key)
         return found
 
-    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> View:
+    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> FilesView:
         kinds = {formats.kind_of(entry.logical_key) for _, entry in found}
         kind = _one_kind(name, kinds, [entry.logical_key for _, entry in found], options)
         if len(found) > MOST_FILES:
@@ -240,7 +240,7 @@ class FileTables:
 
     # -- objects --
 
-    async def _objects(self, name: str, origin: str, options: Options) -> View:
+    async def _objects(self, name: str, origin: str, options: Options) -> FilesView:
         self._origins[origin] = None
         found = await self._reach.stores.find(lower_scheme(origin))
         places: list[Place] = []

@@ -29,7 +29,7 @@ from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTab
 from quilt_mcp.errors import InvalidArgument, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
-from quilt_mcp.sql.child import Child, DeclaredView, Layers, View
+from quilt_mcp.sql.child import Child, DeclaredView, FilesView, Layers, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.query_file import QueryFile
 from quilt_mcp.sql.spare import Spare, Turns, shared
@@ -53,9 +53,13 @@ class _Asked:
     """A query that passed the gate, over tables that are open."""
 
     text: str
-    views: Sequence[View | DeclaredView]
+    views: Sequence[View | FilesView | DeclaredView]
     is_bounded: bool
     inputs: tuple[str, ...]
+    columns: Sequence[str]
+    """Those that it names."""
+    names: Mapping[int, str]
+    """Of its files, by number."""
     as_of: Mapping[str, str]
     """By registry whose packages' tables are read."""
 
@@ -118,7 +122,7 @@ class RegistrySql:
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            further, said = None, (*warnings(), *_notes(found))
+            further, said = None, (*warnings(), *found["notes"])
             if len(rows) < total:
                 kept = await anyio.to_thread.run_sync(child.open_result)
                 name = self._kept.add(kept, columns, said)
@@ -139,7 +143,7 @@ class RegistrySql:
         async with self._asking(request, progress) as (child, asked, held, warnings):
             found = await self._run(child, held, "save", asked, request, form=form)
             content = await anyio.to_thread.run_sync(_content, child, most)
-            said = (*warnings(), *_notes(found), *_made_text(found))
+            said = (*warnings(), *found["notes"], *_made_text(found))
             return SqlFile(content, _columns(found), asked.inputs, said, asked.as_of)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
@@ -179,7 +183,7 @@ class RegistrySql:
         try:
             async with self._spare.turns() as turns:
                 named: dict[str, gate.FilesCall] = {}
-                views: list[View | DeclaredView] = []
+                views: list[View | FilesView | DeclaredView] = []
                 async with turns.turn() as child:
                     self._layers = child.layers
                     text, reads = await self._read(child, plain_spaces(request.sql))
@@ -216,7 +220,7 @@ class RegistrySql:
 
                 as_of = packages.as_of()
                 inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs(), *as_of)))
-                asked = _Asked(text, views, reads.is_bounded, inputs, as_of)
+                asked = _Asked(text, views, reads.is_bounded, inputs, sorted(columns), files.names, as_of)
                 async with turns.turn(is_last=True) as child:
                     try:
                         yield child, asked, held, warnings
@@ -231,15 +235,18 @@ class RegistrySql:
     ) -> dict[str, Any]:
         """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
         try:
-            return await child.run(
+            found = await child.run(
                 what,
                 held.files,
                 asked.views,
                 self._seconds,
                 asked.text,
                 parameters=_parameters(request),
+                columns=asked.columns,
                 **given,
             )
+            said = [str(one)[:1_000] for one in found.get("notes", ())]
+            return {**found, "notes": [faults.named(one, asked.names) for one in said]}
         finally:
             await anyio.to_thread.run_sync(held.require_unchanged)
 
@@ -386,11 +393,6 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     if any(len(row) != len(columns) for row in rows):
         raise faults.died()
     return rows
-
-
-def _notes(found: Mapping[str, Any]) -> list[str]:
-    """What the child noted of files, such as rows that fit no declared table."""
-    return [str(one)[:1_000] for one in found.get("notes", ())]
 
 
 def _made_text(found: Mapping[str, Any]) -> list[str]:
