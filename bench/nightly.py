@@ -1,7 +1,8 @@
 """What CI does with smaller numbers, at full size: many processes that push to one package at once, every acknowledged push held
 to be in the log (C1), in a folder and in a bucket on moto behind the tests' proxy; the same beside quilt3, which overwrites what
 it likes, and how much of ours that was (C5); and packages generated, published by quilt3 and read by us, and the other way round,
-to equal top hashes and manifest bytes, in a folder and in a bucket (C10).
+to equal top hashes and manifest bytes, in a folder and in a bucket (C10); and every statement that would get out of SQL's box,
+with each layer off (C24).
 
 The tests themselves run by `make nightly ARGS=--junitxml=FILE`; ``--tests FILE`` keeps how that ended, with the commit that
 it ran at.
@@ -39,6 +40,7 @@ from parts.moto_server import moto_server
 from parts.proxy import Proxy
 
 LAST = RESULTS / "nightly.json"
+BOX = Path(__file__).parent.parent / "tests" / "sql"
 INTEROP = Path(__file__).parent.parent / "tests" / "interop" / "test_engine_quilt3.py"
 
 
@@ -91,6 +93,30 @@ def interop(place: str, packages: int) -> dict[str, Any]:
     return {"packages each way": packages, "different": 0, "seconds": round(seconds, 1)}
 
 
+def box() -> dict[str, Any]:
+    """Fails as the tests do when a statement gets out, whichever layer is off, or a bomb is not answered in its time."""
+    sys.path.insert(0, str(BOX))
+    from bombs import BOMBS
+    from corpus import ESCAPES
+
+    files = [str(BOX / one) for one in ("test_box.py", "test_bombs.py")]
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "--timeout", "3600", *files],
+        env=os.environ | {"HYPOTHESIS_PROFILE": "nightly"},
+        check=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    return {
+        "statements that would get out": len(ESCAPES),
+        "layers off": ["none", "gate", "settings", "kernel"],
+        "got out": 0,
+        "bombs": len(BOMBS),
+        "not answered in time": 0,
+        "seconds": round(seconds, 1),
+    }
+
+
 def tests_of(file: str) -> dict[str, Any]:
     """How a run of the whole profile ended."""
     [suite] = ElementTree.parse(file).getroot().iter("testsuite")
@@ -119,7 +145,7 @@ if __name__ == "__main__":
     parser.add_argument("--beside-quilt3", default="8x10")
     parser.add_argument("--packages", type=int, default=5000)
     parser.add_argument(
-        "--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop", "interop-bucket")
+        "--only", nargs="+", choices=("folder", "bucket", "quilt3", "interop", "interop-bucket", "box")
     )
     parser.add_argument("--tests", nargs=2, metavar=("FILE", "COMMIT"))
     given = parser.parse_args()
@@ -129,6 +155,7 @@ if __name__ == "__main__":
         "quilt3": ("race beside quilt3", lambda: beside_quilt3(given.beside_quilt3)),
         "interop": ("interop with quilt3", lambda: interop("folder", given.packages)),
         "interop-bucket": ("interop in a bucket", lambda: interop("bucket", given.packages)),
+        "box": ("box of SQL", box),
     }
     figures = last_figures()
     if given.tests:

@@ -24,6 +24,7 @@ from reading_contract import ReadingContract
 from refusal_contract import RefusalContract
 from revision_contract import RevisionContract
 from saying_contract import SayingContract
+from table_diff_contract import TableDiffContract
 from trust_contract import TrustContract
 from workflow_contract import WorkflowContract
 
@@ -53,6 +54,7 @@ class TellingContract(
     SayingContract,
     PlanContract,
     AgreementContract,
+    TableDiffContract,
 ):
     """What the engine makes of objects that any store hands over alike. CI holds to it a folder."""
 

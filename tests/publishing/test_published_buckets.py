@@ -42,6 +42,19 @@ async def test_a_bucket_is_published_and_little_is_written_again(
     require_right(pushed)
 
 
+async def test_a_file_that_is_written_over_by_as_many_bytes_is_published_anew(
+    pushed: Bucket, bucket_ops: IamOps, moto: Server
+) -> None:
+    await publish(bucket_ops)
+    keys = pushed.keys()
+    with moto.boto() as raw:
+        for key in (one for one in keys if "/package_entry/" in one or "/package_tag/" in one):
+            raw.put_object(Bucket=pushed.name, Key=key, Body=pushed.read(key)[::-1])
+    assert not (await publish(bucket_ops)).is_current
+    require_right(pushed)
+    assert (await publish(bucket_ops)).is_current
+
+
 async def test_a_rollback_is_seen_though_no_pointer_is_read(
     pushed: Bucket, bucket_ops: IamOps, moto_proxy: Proxy
 ) -> None:

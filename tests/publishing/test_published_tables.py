@@ -197,6 +197,8 @@ DAMAGES = (
     "a cut file",
     "its hashes",
     "another's file",
+    "a file of the same size",
+    "tags of the same size",
     "a list of tags",
 )
 
@@ -227,6 +229,10 @@ async def test_what_somebody_broke_is_published_anew(registry: Path, ops: LocalO
             entries.write_bytes(entries.read_bytes()[:-10])
         case "its hashes":
             hashes.write_bytes(hashes.read_bytes()[:32] * 3)  # two of the three seem not to be there
+        case "a file of the same size":
+            entries.write_bytes(entries.read_bytes().replace(b"PAR1", b"PAR2"))
+        case "tags of the same size":
+            tags.write_bytes(tags.read_bytes()[::-1])
         case "another's file":
             (where / "package_entry" / f"00000001-{'0' * 16}-7.parquet").write_bytes(entries.read_bytes())
         case _:

@@ -39,7 +39,7 @@ async def test_a_package_that_is_named_twice_has_each_table_once(
 ) -> None:
     found = await lab_ops.sql.list_tables(SqlRequest("", spelled(lab_ops, hashes)))
     names = [one.name for one in found if not one.name.startswith("package_")]
-    assert names == [f"parts/p{number}.csv" for number in range(3)]
+    assert names == [f"'parts/p{number}.csv'" for number in range(3)]
 
 
 async def test_two_revisions_and_two_packages_stay_two(

@@ -434,22 +434,26 @@ async def test_too_long_a_query_is_stopped(lab_ops: LocalOps, monkeypatch: pytes
     assert values(await ask(lab_ops, "SELECT 1")) == [[1]]
 
 
-async def test_tables_are_listed_with_their_columns(lab_ops: LocalOps) -> None:
-    request = SqlRequest("", (address(lab_ops, "lab/growth"), address(lab_ops, "lab/parts")))
-    found = {one.name: one for one in await lab_ops.sql.list_tables(request)}
-    assert [one.name for one in found["package_tag"].columns] == ["pkg_name", "tag_name", "top_hash"]
-    assert [one.type for one in found["data/growth.parquet"].columns] == [
-        "BIGINT",
-        "VARCHAR",
-        "DOUBLE",
-        "VARCHAR",
-    ]
-    assert "parts/p0.csv" in found and "data/notes.txt" not in found
-    assert (found["data/lying.parquet"].comment or "").startswith("undecodable")
-    for name, table in found.items():
-        if not (table.comment or "").startswith("undecodable"):
-            described = await ask(lab_ops, f"DESCRIBE FROM '{name}'", "lab/growth", "lab/parts")
-            assert [row[0] for row in described.rows] == [one.name for one in table.columns]
+async def test_each_table_is_listed_as_it_is_pasted_into_a_from(
+    lab_ops: LocalOps, hashes: dict[str, list[str]]
+) -> None:
+    """Of one package by path; of several by addresses with short hashes, which need no packages."""
+    growth = f"lab/growth@{hashes['lab/growth'][0][:10]}"
+    for packages, csv in (
+        (["lab/growth"], "'data/growth.csv'"),
+        (["lab/growth", "lab/parts"], f"'{growth}/data/growth.csv'"),
+    ):
+        request = SqlRequest("", tuple(address(lab_ops, one) for one in packages))
+        found = {one.name: one for one in await lab_ops.sql.list_tables(request)}
+        assert [one.name for one in found["package_tag"].columns] == ["pkg_name", "tag_name", "top_hash"]
+        assert [one.type for one in found[csv].columns] == ["BIGINT", "VARCHAR", "DOUBLE", "VARCHAR"]
+        assert (found[csv.replace("growth.csv", "lying.parquet")].comment or "").startswith("undecodable")
+        assert not [one for one in found if "notes.txt" in one or len(one) > 60]
+        for name, table in found.items():
+            if not (table.comment or "").startswith("undecodable"):
+                named = packages if len(packages) == 1 else []
+                described = await ask(lab_ops, f"DESCRIBE FROM {name}", *named)
+                assert [row[0] for row in described.rows] == [one.name for one in table.columns]
 
 
 async def test_a_header_is_data(tmp_path: Path) -> None:

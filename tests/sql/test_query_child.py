@@ -21,10 +21,11 @@ import pytest
 from anyio import to_thread
 from boxed import leftovers
 
-from quilt_mcp.errors import HashMismatch, QuiltError, StorageUnavailable, Undecodable
+from quilt_mcp.errors import HashMismatch, QuiltError, StorageFull, StorageUnavailable, TooCostly, Undecodable
 from quilt_mcp.sql import ranges
 from quilt_mcp.sql.child import CHANNELS, Child, Layers, QueryFile, View, place
 from quilt_mcp.sql.result_file import NAME, open_result
+from quilt_mcp.storage.limits import MEMORY, limits
 
 pytestmark = pytest.mark.anyio
 ENDLESS = "SELECT count(*) FROM range(100000000000)"
@@ -32,8 +33,8 @@ ROWS = 60_000
 
 
 @asynccontextmanager
-async def started() -> AsyncGenerator[Child]:
-    child = await to_thread.run_sync(Child.start, Layers())
+async def started(layers: Layers = Layers()) -> AsyncGenerator[Child]:  # noqa: B008 - it is frozen
+    child = await to_thread.run_sync(Child.start, layers)
     try:
         await child.ready()
         yield child
@@ -41,11 +42,26 @@ async def started() -> AsyncGenerator[Child]:
         await child.end()
 
 
-async def rows(child: Child, text: str, files: list[QueryFile] | None = None, seconds: float = 60) -> Any:
+async def rows(
+    child: Child,
+    text: str,
+    files: list[QueryFile] | None = None,
+    seconds: float = 60,
+    most: int | None = 9,
+) -> Any:
     views = [View("t", f"SELECT * FROM read_parquet([{place(0)}])")] if files else []
     with anyio.fail_after(30):
         found = await child.run(
-            "rows", files or [], views, seconds, text, parameters={}, most=9, limit=9, room=9_999, longest=999
+            "rows",
+            files or [],
+            views,
+            seconds,
+            text,
+            parameters={},
+            most=most,
+            limit=9,
+            room=9_999,
+            longest=999,
         )
     return found["rows"]
 
@@ -179,6 +195,73 @@ async def test_a_range_that_cannot_be_had_is_the_error_of_the_query(
         assert not child.is_usable
 
 
+async def test_a_query_that_is_late_by_its_storage_is_told_as_that(
+    parquet: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "SILENT_SECONDS", 0.3)
+
+    async def fetch(offset: int, length: int) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    silent = QueryFile("file.parquet", len(parquet[0]), fetch=fetch, shown="data/numbers.parquet")
+    async with started() as child:
+        with pytest.raises(StorageUnavailable) as caught:
+            await rows(child, "SELECT sum(h) FROM t", [silent], seconds=0.5)
+    assert "data/numbers.parquet" in caught.value.message
+    async with started() as child:
+        with pytest.raises(TooCostly):
+            await rows(child, f"SELECT count(*) FROM ({ENDLESS}), t", [ranged(parquet[0])], seconds=0.5)
+
+
+async def test_pieces_of_all_queries_together_have_the_memory_that_is_left(
+    parquet: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ask for a piece each, and there is room for one and a half."""
+    monkeypatch.setattr(ranges, "PIECE", 10_000)
+    held: list[int] = []
+    go_on = anyio.Event()
+
+    async def fetch(offset: int, length: int) -> bytes:
+        held.append(length)
+        await go_on.wait()
+        return parquet[0][offset : offset + length]
+
+    async def query(child: Child) -> None:
+        file = QueryFile("file.parquet", len(parquet[0]), fetch=fetch)
+        assert await rows(child, "SELECT count(DISTINCT h) > 1000 FROM t", [file]) == [[True]]
+
+    async with (
+        started() as one,
+        started() as other,
+        limits().memory(MEMORY - 15_000),
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(query, one)
+        group.start_soon(query, other)
+        while not held:
+            await anyio.sleep(0.01)
+        await anyio.sleep(0.3)
+        assert sum(held) <= 15_000
+        go_on.set()
+    assert sum(held) > len(parquet[0]) / 2, "and so it went on"
+
+
+@pytest.mark.parametrize("where", ["pages", "footer"])
+async def test_parquet_that_is_damaged_is_no_fault_of_the_query(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "numbers.parquet"
+    with duckdb.connect() as engine:
+        texts = f"SELECT 'text ' || range % 99 AS h FROM range({ROWS})"
+        engine.execute(f"COPY ({texts}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    content = bytearray(path.read_bytes())
+    at = 24 if where == "pages" else len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[at : at + 20] = b"\xff" * 20
+    async with started() as child:
+        with pytest.raises(Undecodable) as caught:
+            await rows(child, "SELECT count(DISTINCT h) FROM t", [ranged(bytes(content))])
+    assert "package_verify" in caught.value.next_step
+
+
 # -- descriptors --
 
 
@@ -205,6 +288,34 @@ def test_a_child_that_cannot_be_started_leaves_nothing(more: int) -> None:
     with few_descriptors(more), pytest.raises(StorageUnavailable):
         Child.start(Layers())
     assert (open_files(), leftovers()) == (before, folders)
+
+
+def test_a_child_that_has_nowhere_to_be_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be written, Python finds no folder at all."""
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(StorageUnavailable) as caught:
+            Child.start(Layers())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "TMPDIR" in caught.value.next_step
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process, and /dev/full, are Linux's")
+async def test_a_result_that_the_disk_does_not_take_is_told_in_our_words() -> None:
+    many = "SELECT hash(range) FROM range(30000)"
+    async with started(Layers(settings=False, kernel=False)) as child:
+        os.symlink("/dev/full", os.path.join(child._folder, NAME))
+        with pytest.raises(StorageFull) as full:
+            await rows(child, many, most=None)
+    async with started() as child:
+        resource.prlimit(child._process.pid, resource.RLIMIT_FSIZE, (9_000, 9_000))
+        with pytest.raises(TooCostly) as long:
+            await rows(child, many, most=None)
+    for one in (full.value, long.value):
+        assert NAME not in one.message and tempfile.gettempdir() not in one.message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are Linux's")

@@ -115,7 +115,7 @@ def test_a_shell_asks_in_sql(place: Path) -> None:
     told = json.loads(shell(place, "sql", "SELECT range AS n FROM range(2200)", "--json").stdout)
     assert told["data"]["rows"] == [[number] for number in range(2200)]
     tables = shell(place, "tables", "lab/growth", "--json")
-    assert "data/growth.csv" in [one["table"] for one in json.loads(tables.stdout)["data"]["tables"]]
+    assert "'data/growth.csv'" in [one["table"] for one in json.loads(tables.stdout)["data"]["tables"]]
     wrong = shell(place, "sql", "SELEC 1")
     assert wrong.returncode and "line 1" in wrong.stderr
 

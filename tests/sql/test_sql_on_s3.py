@@ -12,6 +12,7 @@ import duckdb
 import pytest
 from sql_lab import GROWTH, ask, values, write_tables
 
+from parts.faults import Answer
 from parts.iam_ops import iam_ops
 from parts.proxy import Proxy
 from parts.quilt3_process import Quilt3
@@ -129,6 +130,15 @@ async def test_a_large_file_that_is_written_over_stays_that_of_its_version(
     with moto.boto() as raw:
         raw.put_object(Bucket=pushed[0], Key="lab/growth/data/large.parquet", Body=made.getvalue()[: 1 << 21])
     assert values(await ask(ops, "SELECT count(c9) FROM 'data/large.parquet'", "lab/growth")) == [[ROWS]]
+
+
+async def test_a_file_that_is_shorter_by_now_was_written_over(ops: IamOps, moto_proxy: Proxy) -> None:
+    """S3 has no bytes there then, and answers as to one who asks what cannot be."""
+    shorter = Answer(416, "InvalidRange")
+    large = moto_proxy.injecting(shorter, operation="GetObject", key="*/large.parquet", since=3)
+    with large as rule, pytest.raises(HashMismatch):
+        await ask(ops, "SELECT sum(c3), sum(c8) FROM 'data/large.parquet'", "lab/growth")
+    assert rule.fired
 
 
 async def test_a_file_that_is_gone_is_told(ops: IamOps, pushed: tuple[str, str], moto: Server) -> None:

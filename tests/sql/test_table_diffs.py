@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sql_lab import build, local_ops
 from table_pairs import make_pair
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.table_diff import TableDiff, TableDiffRequest, Tolerance
+from quilt_mcp.domain.table_diff import CellChange, TableDiff, TableDiffRequest, Tolerance
+from quilt_mcp.errors import ColumnNotFound, DuplicateKey, HashMismatch, TooCostly, Undecodable
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +72,180 @@ async def test_counts_are_those_of_pandas(tmp_path: Path) -> None:
 @pytest.mark.nightly
 async def test_counts_of_many_pairs_are_those_of_pandas(tmp_path: Path) -> None:
     await judge(tmp_path, range(1_000, 1_600))
+
+
+# -- one case for each rule --
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Compare:
+    """Two texts or files, by the ending each is to have."""
+
+    async def compare(
+        before: str | Path, after: str | Path, ending: str = "csv", other: str | None = None, **more: Any
+    ) -> TableDiff:
+        (registry := tmp_path / "registry").mkdir(exist_ok=True)
+        files: dict[str, Path] = {}
+        for name, content in ((f"old.{ending}", before), (f"new.{other or ending}", after)):
+            path = content if isinstance(content, Path) else tmp_path / name
+            if isinstance(content, str):
+                path.write_text(content)
+            files[name] = path
+        build(registry, "a/b", files)
+        return await of_files(local_ops(registry, tmp_path / "cache"), *files, **more)
+
+    return compare
+
+
+def parquet(path: Path, query: str) -> Path:
+    with duckdb.connect() as engine:
+        engine.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+    return path
+
+
+async def test_a_changed_cell_is_told_with_its_key_and_both_values(compared: Compare) -> None:
+    found = await compared("id,h,w\n1,1.5,x\n2,2.5,y\n3,3.5,z\n", "w,id,h\ny,2,2.5\nz,3,3.75\nq,4,0.5\n")
+    assert found.keys == ("id",)
+    [row] = found.changed
+    assert (row.key, row.cells, row.count) == ((3,), (CellChange("h", 3.5, 3.75),), 1)
+    assert [(one.key, dict(one.values)) for one in found.added] == [((4,), {"h": 0.5, "w": "q"})]
+    assert [(one.key, dict(one.values)) for one in found.removed] == [((1,), {"h": 1.5, "w": "x"})]
+    assert found.rows.unchanged == 1 and dict(found.cells) == {"h": 1}
+
+
+async def test_null_equals_null_and_nan_equals_nan(compared: Compare, tmp_path: Path) -> None:
+    query = (
+        "SELECT * FROM (VALUES (1, 'NaN'::DOUBLE, NULL), (2, NULL, 'a'), (3, -0.0::DOUBLE, '')) t(id, x, y)"
+    )
+    same = parquet(tmp_path / "one.parquet", query)
+    other = parquet(tmp_path / "two.parquet", query.replace("NULL, 'a'", "'NaN', 'a'").replace("-0.0", "0.0"))
+    found = await compared(same, other, "parquet")
+    assert [row.key for row in found.changed] == [(2,)]
+    assert found.changed[0].cells == (CellChange("x", None, "NaN"),)
+
+
+async def test_a_text_equals_the_number_that_it_spells_and_no_other(compared: Compare) -> None:
+    texts = ["5", "007", "7.50", "x", None, "1e3", "0.10000000000000000555", "-0"]
+    numbers = [5, 7, 7.5, 1, None, 1000, 0.1, 0]
+    lines = [
+        "".join(json.dumps({"id": at, "v": one}) + "\n" for at, one in enumerate(some))
+        for some in (texts, numbers)
+    ]
+    found = await compared(*lines, "jsonl")
+    assert found.retyped == (("v", "VARCHAR", "DOUBLE"),)
+    assert [row.key for row in found.changed] == [(1,), (3,), (6,), (7,)]
+
+
+async def test_whole_numbers_beyond_the_exact_ones_of_floats_are_not_the_same(
+    compared: Compare, tmp_path: Path
+) -> None:
+    one = parquet(tmp_path / "one.parquet", "SELECT 1 AS id, 9007199254740993 AS v UNION ALL SELECT 2, 5")
+    two = parquet(
+        tmp_path / "two.parquet", "SELECT 1 AS id, 9007199254740992::DOUBLE AS v UNION ALL SELECT 2, 5"
+    )
+    assert [row.key for row in (await compared(one, two, "parquet")).changed] == [(1,)]
+
+
+async def test_moments_are_the_same_in_any_type(compared: Compare, tmp_path: Path) -> None:
+    moments = "SELECT 1 AS id, TIMESTAMP_NS '2026-01-01 10:00:00' AS at, DATE '2026-01-02' AS day"
+    one = parquet(tmp_path / "one.parquet", moments)
+    found = await compared("id,at,day\n1,2026-01-01T10:00:00,2026-01-02T00:00:00\n", one, "csv", "parquet")
+    assert len(found.retyped) == 3 and not found.changed
+
+
+async def test_numbers_within_the_tolerance_are_equal_and_infinite_ones_are_not(compared: Compare) -> None:
+    before = "id,v\n1,100.0\n2,100.0\n3,inf\n4,-100.0\n5,0.5\n"
+    after = "id,v\n1,100.5\n2,102.0\n3,1.0\n4,-100.9\n5,0.4999\n"
+    changed = {
+        tolerance: [row.key[0] for row in (await compared(before, after, tolerance=tolerance)).changed]
+        for tolerance in ("1", "1%", "0.02%", "0")
+    }
+    assert changed == {"1": [2, 3], "1%": [2, 3], "0.02%": [1, 2, 3, 4], "0": [1, 2, 3, 4, 5]}
+
+
+async def test_two_columns_are_a_key_where_none_is_one(compared: Compare) -> None:
+    lines = [f"p{a},w{b},{a * b}.5\n" for a in range(4) for b in range(5)]
+    found = await compared(
+        "plate,well,od\n" + "".join(lines), "plate,well,od\n" + "".join(reversed(lines[1:]))
+    )
+    assert found.keys == ("plate", "well")
+    assert (found.rows.removed, found.rows.added, found.rows.changed) == (1, 0, 0)
+
+
+async def test_numbers_of_rows_are_a_key_only_where_there_is_no_other(compared: Compare) -> None:
+    found = await compared("index,name,v\n0,a,1\n1,b,2\n", "index,name,v\n0,new,9\n1,a,1\n2,b,2\n")
+    assert found.keys == ("name",) and found.rows.added == 1
+
+
+async def test_rows_without_a_key_are_counted_and_said_so(compared: Compare) -> None:
+    found = await compared("a,b\n1,1\n1,1\n1,2\n", "a,b\n1,1\n1,2\n1,2\n1,3\n", tolerance="5")
+    assert found.keys == () and (found.rows.added, found.rows.removed, found.rows.unchanged) == (2, 1, 2)
+    assert [(dict(one.values), one.count) for one in found.added] == [
+        ({"a": 1, "b": 2}, 1),
+        ({"a": 1, "b": 3}, 1),
+    ]
+    assert [one.partition(":")[0] for one in found.warnings] == ["no_key", "no_tolerance"]
+
+
+async def test_keys_that_repeat_are_refused_with_an_example_and_a_better_key(compared: Compare) -> None:
+    with pytest.raises(DuplicateKey, match=r"2 keys in 5 rows before.*One of them before: r1") as caught:
+        await compared("id,row\n1,r1\n2,r1\n3,r1\n4,r2\n5,r2\n", "id,row\n1,r1\n", keys=("row",))
+    assert caught.value.details["unique"] == ["id"] and "keys=['id']" in caught.value.next_step
+
+
+async def test_a_key_that_is_not_there_is_refused_with_the_nearest(compared: Compare) -> None:
+    with pytest.raises(ColumnNotFound, match="no column 'plantt' on either side") as caught:
+        await compared("plant,h\n1,2\n", "plant,h\n1,3\n", keys=("plantt",))
+    assert "Did you mean 'plant'?" in caught.value.next_step
+
+
+async def test_a_key_that_is_given_may_be_null_once(compared: Compare) -> None:
+    found = await compared("id,v\n,1\n2,2\n", "id,v\n2,2\n,5\n", keys=("id",))
+    assert [row.key for row in found.changed] == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("before", "said"), [("", "empty"), ("a,b\n1,2\n1,2,3\n", "different numbers of cells")]
+)
+async def test_a_file_that_is_no_table_is_named(compared: Compare, before: str, said: str) -> None:
+    with pytest.raises(Undecodable, match=rf"old\.csv \(before\).*{said}") as caught:
+        await compared(before, "a,b\n1,2\n")
+    assert caught.value.next_step
+
+
+async def test_tables_of_more_columns_than_are_compared_are_refused(compared: Compare) -> None:
+    wide = ",".join(f"c{at}" for at in range(2_001)) + "\n" + ",".join("1" * 2_001) + "\n"
+    with pytest.raises(TooCostly, match="2,001 columns") as caught:
+        await compared(wide, "c0\n1\n")
+    assert caught.value.next_step
+
+
+async def test_a_thousand_columns_are_compared(compared: Compare) -> None:
+    header = ",".join(f"c{at}" for at in range(1_100)) + "\n"
+    rows = [[row, *(at % 7 for at in range(1_099))] for row in range(5)]
+    before = header + "".join(",".join(map(str, row)) + "\n" for row in rows)
+    rows[2][1:] = [one + 1 for one in rows[2][1:]]
+    found = await compared(before, header + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    assert found.rows.changed == 1 and len(found.cells) == 1_099
+    [row] = found.changed
+    assert (row.key, len(row.cells), row.count) == ((2,), 30, 1_099)
+
+
+async def test_names_that_stand_twice_are_told(compared: Compare) -> None:
+    found = await compared("id,a,a\n1,2,3\n", "id,a,a\n1,2,4\n")
+    assert dict(found.cells) == {"a_1": 1}
+    assert any(one.startswith("renamed_columns:") for one in found.warnings)
+
+
+async def test_tables_without_a_column_in_common_have_no_row_in_common(compared: Compare) -> None:
+    found = await compared("a\n1\n2\n", "b\n1\n")
+    assert (found.rows.removed, found.rows.added, found.dropped_columns) == (2, 1, ("a",))
+
+
+async def test_a_file_that_changed_is_no_table_of_the_package(compared: Compare, tmp_path: Path) -> None:
+    (tmp_path / "kept.csv").write_text("a\n1\n")
+    await compared(tmp_path / "kept.csv", "a\n2\n")
+    (tmp_path / "kept.csv").write_text("a\n3\n")
+    ops = local_ops(tmp_path / "registry", tmp_path / "cache")
+    with pytest.raises(HashMismatch):
+        await of_files(ops, "old.csv", "new.csv")

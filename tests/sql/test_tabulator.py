@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -11,6 +12,7 @@ from sql_lab import ask, values
 from tabulator_lab import CONTINUES, PLATES, Lab, text_of
 
 from quilt_mcp.backends.querying import tabulator_tables
+from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.sql import SqlRequest
 from quilt_mcp.domain.tabulator import ADDED
 from quilt_mcp.errors import (
@@ -227,6 +229,17 @@ async def test_a_saved_result_names_the_revisions_that_it_was_made_of(plates: La
     assert saved.content.splitlines()[1] == b"16.75"
     assert len(saved.inputs) == 2
     assert all("#package=lab/202" in one and "@" in one for one in saved.inputs)
+    assert not [one for one in saved.warnings if one.startswith("reads_itself")]
+
+
+async def test_a_result_of_which_its_own_declared_table_would_be_is_told(plates: Lab) -> None:
+    [one, *_] = (await plates.ops.sql.save(SqlRequest("FROM tabulator.plates"), "csv", most=1 << 20)).inputs
+    [[path]] = await plates.rows('SELECT "$logical_key" FROM tabulator.plates ORDER BY 1 LIMIT 1')
+    to = replace(PackageUri.parse(one), top_hash=None, path=path)
+    for address, is_told in ((to, True), (replace(to, path="elsewhere.txt"), False)):
+        request = SqlRequest("SELECT 1 AS n FROM tabulator.plates", to=address)
+        saved = await plates.ops.sql.save(request, "csv", most=1 << 20)
+        assert is_told is any(one.startswith("reads_itself") for one in saved.warnings), saved.warnings
 
 
 async def test_a_folder_that_is_not_there_is_a_setting_to_mend(lab: Lab) -> None:

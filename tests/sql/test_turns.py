@@ -14,6 +14,7 @@ import pytest
 from anyio import to_thread
 from boxed import PACKAGE, ask, boxed, leftovers, write_package
 
+from quilt_mcp.backends.querying import opening
 from quilt_mcp.config import Settings
 from quilt_mcp.domain.sql import SqlRequest
 from quilt_mcp.errors import HashMismatch, StorageUnavailable, TooCostly
@@ -21,7 +22,9 @@ from quilt_mcp.lockdown import folder
 from quilt_mcp.session import Session
 from quilt_mcp.sql import spare
 from quilt_mcp.sql.child import Child
+from quilt_mcp.sql.query_file import QueryFile
 from quilt_mcp.sql.spare import MOST_BETWEEN, Spare
+from quilt_mcp.storage import seen_files
 from quilt_mcp.storage.limits import CHILDREN
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +134,58 @@ async def test_more_files_than_may_be_open_are_told_as_that(tmp_path: Path) -> N
         assert (await ask(sql, "SELECT count(*) FROM files('p1*.csv')")).rows == ((11,),)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    await sql.close()
+
+
+@pytest.mark.parametrize(("bound", "error"), [("MOST_OPEN", TooCostly), (None, StorageUnavailable)])
+def test_a_query_holds_no_more_files_than_it_may(
+    monkeypatch: pytest.MonkeyPatch, bound: str | None, error: type[Exception]
+) -> None:
+    """Nor the last descriptors of this process, which others need."""
+    before = len(os.listdir("/dev/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = opening.HeldFiles()
+    if bound is not None:
+        monkeypatch.setattr(opening, bound, 5)
+    others = [os.dup(0) for _ in range(0 if bound else 70)]
+    try:
+        if bound is None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(others) + 38, hard))
+        for _ in range(5):
+            held.add(QueryFile("file.csv", 0, os.dup(0)))
+        with pytest.raises(error):
+            held.add(QueryFile("file.csv", 0, os.dup(0)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for one in others:
+            os.close(one)
+    held.close()
+    assert len(os.listdir("/dev/fd")) == before, "the one that was too many is closed, too"
+
+
+async def test_a_file_that_changed_just_now_is_read_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its times may stay as they are while its bytes change; later they tell, and it is believed by them."""
+    sql = boxed(url, tmp_path / "cache")
+    file = Path(url.removeprefix("file://")).parent / "files" / "growth.csv"
+    hashed = 0
+
+    async def note(done: float, total: float | None, message: str) -> None:
+        nonlocal hashed
+        hashed += 1
+
+    async def times(count: int) -> int:
+        nonlocal hashed
+        hashed = 0
+        for _ in range(count):
+            await sql.query(SqlRequest("SELECT 1 FROM 'data/growth.csv'", (PACKAGE,)), progress=note)
+        return hashed
+
+    file.write_bytes(file.read_bytes())
+    assert await times(2) == 2
+    monkeypatch.setattr(seen_files, "UNSURE_SECONDS", 0.0)
+    assert await times(2) == 1
     await sql.close()
 
 

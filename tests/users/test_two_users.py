@@ -159,6 +159,20 @@ def test_a_cursor_of_another_user_opens_nothing(two: Two, served: Company) -> No
     assert "error" not in served.call(two.token("ada"), "package_browse", **again)
 
 
+def test_a_kept_result_is_paged_through_by_whose_it_is_and_on_this_server_alone(
+    two: Two, served: Company, impatient: Company
+) -> None:
+    """Whoever else asks the very same, with the very cursor, is told that it is gone, whatever he may see himself."""
+    packages = [f"quilt+s3://{two.hers}#package=lab/reads@{two.hashes['ada']}"]
+    query = {"sql": "SELECT a, range AS n FROM 'data/reads.csv', range(9)", "packages": packages, "limit": 4}
+    ada, bob = two.token("ada"), two.token("bob")
+    query["cursor"] = served.call(ada, "sql_query", **query)["page"]["next_cursor"]
+    for told in (served.call(bob, "sql_query", **query), impatient.call(ada, "sql_query", **query)):
+        assert told["error"]["details"]["reason"] == "cursor_expired", told
+        assert "data" not in told and "without cursor" in told["error"]["next_step"]
+    assert served.call(ada, "sql_query", **query)["data"]["rows"] == [["ada", n] for n in range(4, 8)]
+
+
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("layer", ["token", "GraphQL", "credentials", "S3"])
 def test_a_user_who_is_refused_at_a_layer_is_served_by_nobody_elses_keys(
@@ -245,6 +259,7 @@ def test_a_role_that_was_changed_elsewhere_is_another_users(two: Two, impatient:
         told = [
             impatient.call(token, "package_browse", package=pinned),
             impatient.call(token, "object_read", uri=f"{pinned}&path=data/reads.csv"),
+            impatient.call(token, "sql_query", sql="FROM 'data/reads.csv'", packages=[pinned]),
             impatient.call(token, "package_create", registry=registry, **new),
         ]
         codes = {one.get("error", {}).get("code") for one in told}
@@ -255,10 +270,14 @@ def test_a_role_that_was_changed_elsewhere_is_another_users(two: Two, impatient:
     for token in tokens:
         assert impatient.call(token, "status")["data"]["role"] == "of-bob"
         assert is_served(token, "bob") and not is_served(token, "ada")
+    kept = {"sql": "SELECT range AS n FROM range(9)", "limit": 4}
+    cursors = [impatient.call(token, "sql_query", **kept)["page"]["next_cursor"] for token in tokens]
     two.stack.set_role("cem", "of-ada")
-    for token in tokens:
+    for token, cursor in zip(tokens, cursors, strict=True):
         until(partial(has_role, impatient, token, "of-ada"), looks=200)
         assert is_served(token, "ada") and not is_served(token, "bob")
+        paged = impatient.call(token, "sql_query", **kept, cursor=cursor)
+        assert paged["error"]["details"]["reason"] == "cursor_expired", paged
         told = impatient.call(token, "registry_list")["data"]["registries"]
         assert [row["registry"] for row in told] == [f"s3://{two.hers}"]
 

@@ -56,20 +56,19 @@ from quilt_mcp.domain.plan import (
 )
 from quilt_mcp.domain.publication import SupportsPublishing
 from quilt_mcp.domain.search.where import Condition
-from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound, RevisionNotFound
+from quilt_mcp.errors import InvalidArgument, NotSupported, RegistryNotFound
 from quilt_mcp.ops import SupportsAdministration, SupportsRestore, SupportsRoles, SupportsSearch, SupportsSql
 from quilt_mcp.option import BackendName
 from quilt_mcp.registry.deletion import delete
 from quilt_mcp.registry.install import Destination, Installer
 from quilt_mcp.registry.manifests.cache import ManifestCache
 from quilt_mcp.registry.named import NamedRevisions
-from quilt_mcp.registry.pointers import Pointer
 from quilt_mcp.registry.reading.browsing import View, browse
 from quilt_mcp.registry.reading.history import History
 from quilt_mcp.registry.reading.packages import Wanted, list_packages
 from quilt_mcp.registry.recorded import check_content, check_size
 from quilt_mcp.registry.registry import Registry
-from quilt_mcp.registry.rollback import Rollback
+from quilt_mcp.registry.rollback import Rollback, is_rollback
 from quilt_mcp.registry.verify import Verifier
 from quilt_mcp.registry.workflows import Workflows
 from quilt_mcp.registry.writing.author import Author
@@ -363,7 +362,7 @@ class DirectOps(LinkOps):
 
     async def plan_copy(self, request: CopyRequest) -> Plan:
         author = await self._author(request.destination.registry)
-        if await self._rolls_back(request):
+        if await is_rollback(request, self._registry):
             return await Rollback(author, request).plan()
         plan = await author.plan(request)
         return replace(plan, warnings=(*plan.warnings, *await self._source_notices(request.source)))
@@ -371,7 +370,7 @@ class DirectOps(LinkOps):
     async def copy(self, request: CopyRequest, progress: Progress = no_progress) -> Commit:
         with self._writing("package_copy", request.destination.registry):
             author = await self._author(request.destination.registry)
-            if await self._rolls_back(request):
+            if await is_rollback(request, self._registry):
                 return await Rollback(author, request).write()
             notices = await self._source_notices(request.source)
             commit = await author.write(request, progress)
@@ -392,31 +391,6 @@ class DirectOps(LinkOps):
             return ()
         registry = self._registry(source.registry)
         return await registry.notices(source, await registry.resolve(source))
-
-    async def _rolls_back(self, request: CopyRequest) -> bool:
-        """Whether a revision of the package is copied onto its own name. A hash that none of its pointers names (another
-        package's, a deleted one's, a mistyped one) is not: with ``overwrite`` it is copied as any other, by the workflow's leave.
-        Raises RevisionNotFound without."""
-        source, registry = request.source, self._registry(request.source.registry)
-        is_same = registry.url == self._registry(request.destination.registry).url
-        if not is_same or source.name != request.destination.name:
-            return False
-        if source.top_hash is None:
-            return True
-        top_hash = await registry.resolve(source)
-        latest = await registry.pointers.try_latest(source.name)
-        if isinstance(latest, Pointer) and latest.top_hash == top_hash:
-            return True
-        if await registry.pointers.stamp_of(source.name, top_hash) is not None:
-            return True
-        if request.overwrite:
-            return False
-        raise RevisionNotFound(
-            f"No revision of {source.name} has the hash {top_hash}.",
-            next_step="Call package_log for its revisions. A deleted revision, or another package's, becomes its latest with "
-            "overwrite=true.",
-            details={"package": source.name, "hash": top_hash},
-        )
 
     async def delete(
         self, package: PackageUri, *, whole: bool = False, dry_run: bool = False

@@ -99,11 +99,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class InlineFile:
-    """A file given in the request itself."""
+    """A file given in the request itself. ``form``: the name by which quilt3 knows what it is (csv, parquet), which the entry
+    then says: the object's own name may have no ending to go by."""
 
     logical_key: str
     content: bytes
     metadata: Any = UNSET
+    form: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from quilt_mcp.domain.address import PackageUri
+
 SqlEngine = Literal["auto", "duckdb", "athena"]
 ENGINES: Final = ("auto", "duckdb", "athena")
 
 
 @dataclass(frozen=True, slots=True)
 class SqlRequest:
-    """``packages``: quilt+ URIs whose files may be named as tables; ``parameters``: for ``$name`` or ``?`` in the text."""
+    """``packages``: quilt+ URIs whose files may be named as tables, or patterns of packages' names; ``parameters``: for ``$name``
+    or ``?`` in the text. ``to``: the file that a result is saved as."""
 
     sql: str
     packages: tuple[str, ...] = ()
@@ -21,6 +24,7 @@ class SqlRequest:
     parameters: Mapping[str, Any] | Sequence[Any] = ()
     explain: bool = False
     all_revisions: bool = False
+    to: PackageUri | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,14 @@ class SqlTable:
 
 @dataclass(frozen=True, slots=True)
 class SqlFile:
-    """A whole result as a file. ``inputs``: addresses of the revisions and objects that it was made of."""
+    """A whole result as a file. ``inputs``: addresses of the revisions, objects and registries that it was made of; ``as_of``:
+    the moment (ISO 8601) at which the tables over a registry's packages were as they were read."""
 
     content: bytes
     columns: tuple[SqlColumn, ...]
     inputs: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    as_of: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from quilt_mcp.errors import StorageUnavailable
+
 PREFIX: Final = "quilt-mcp-"
 _NAME: Final = re.compile(rf"{PREFIX}([0-9]+)\.([0-9]+)\.([0-9]+)-\w+")
 _swept: Final = set[str]()
@@ -22,14 +24,20 @@ _swept: Final = set[str]()
 
 
 def make_folder() -> str:
-    """Blocks. The first time, those of killed processes go. Raises OSError."""
-    place = tempfile.gettempdir()
-    if place not in _swept:
-        _swept.add(place)
-        with suppress(OSError):
-            sweep(place)
+    """Blocks. The first time, those of killed processes go. Raises StorageUnavailable."""
     own = os.getpid()
-    return tempfile.mkdtemp(prefix=f"{PREFIX}{own}.{_started(own)}.{_space()}-", dir=place)
+    try:
+        place = tempfile.gettempdir()
+        if place not in _swept:
+            _swept.add(place)
+            with suppress(OSError):
+                sweep(place)
+        return tempfile.mkdtemp(prefix=f"{PREFIX}{own}.{_started(own)}.{_space()}-", dir=place)
+    except OSError as error:
+        raise StorageUnavailable(
+            "The server has no folder for temporary files that it can write to.",
+            next_step="Free space on its disk (df -h shows how much), or start it with TMPDIR naming another folder.",
+        ) from error
 
 
 @contextmanager

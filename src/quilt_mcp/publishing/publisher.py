@@ -229,9 +229,10 @@ class Publisher:
         made = await self._ask(lambda connection: make(Making(connection, self._scratch)))
         key = f"{folder}/{sequence:08}-{self._run}-{len(self._sent)}{made.path.suffix}"
         self._sent.append(key)
-        await self._store.put(f"{TABLES}{key}", made.path)
+        stat = await self._store.put(f"{TABLES}{key}", made.path)
         await to_thread.run_sync(made.path.unlink)
-        return PublishedFile(key, made.rows, made.bytes, made.sha256)
+        etag = None if self._store.local_files is not None else stat.etag or None
+        return PublishedFile(key, made.rows, made.bytes, made.sha256, etag)
 
     async def _commit(self, publication: Publication, before: str | None) -> str:
         """The etag of the state that now holds, which is this one's."""

@@ -26,12 +26,14 @@ def sequence_of(key: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFile:
-    """``key``: below ``.quilt/tables/``."""
+    """``key``: below ``.quilt/tables/``. ``etag``: what a bucket said of it when it was written; None in a folder, and of files
+    of earlier versions."""
 
     key: str
     rows: int
     bytes: int
     sha256: str
+    etag: str | None = None
 
     def is_sound(self, folder: str) -> bool:
         """Whether it may be a file of ours in that folder. Raises TypeError for what is of another type."""
@@ -170,4 +172,11 @@ class Publication:
 
 def _file(found: Mapping[str, Any]) -> PublishedFile:
     """Whoever may write to the registry may have written it. Raises KeyError, TypeError, ValueError."""
-    return PublishedFile(str(found["key"]), int(found["rows"]), int(found["bytes"]), str(found["sha256"]))
+    etag = found.get("etag")
+    return PublishedFile(
+        str(found["key"]),
+        int(found["rows"]),
+        int(found["bytes"]),
+        str(found["sha256"]),
+        etag if isinstance(etag, str) else None,
+    )

@@ -8,11 +8,13 @@ import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from quilt_mcp.domain.address import PhysicalKey
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.errors import ObjectArchived, OutsideRoots, QuiltError
+from quilt_mcp.storage.local.widening import may_be_opened
 from quilt_mcp.storage.store import Place
 from quilt_mcp.storage.workers import collect
 
@@ -34,10 +36,15 @@ def outside_roots(physical_keys: Iterable[str]) -> tuple[str, ...]:
     ]
     if len(tops) > _FLAGS:
         tops = [os.path.commonpath(tops)]
-    flags = " ".join(f"--root {shlex.quote(folder)}" for folder in tops)
+    flags = " ".join(f"--root {shlex.quote(folder)}" for folder in tops if may_be_opened(Path(folder)))
+    step = (
+        f": start the server with {flags} to have them read"
+        if flags
+        else "; package them anew from a folder that it may use"
+    )
     return (
         "outside_roots: the package refers to files where they lie on this machine, outside the folders that this server may "
-        f"use. They are not damaged: start the server with {flags} to have them read.",
+        f"use. They are not damaged{step}.",
     )
 
 

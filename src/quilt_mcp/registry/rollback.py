@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import anyio
@@ -9,8 +10,9 @@ import anyio
 from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.entry import Header, JsonObject
 from quilt_mcp.domain.plan import Commit, CopyRequest, Plan, Unset
-from quilt_mcp.errors import InvalidArgument
+from quilt_mcp.errors import InvalidArgument, RevisionNotFound
 from quilt_mcp.registry.pointers import Pointer
+from quilt_mcp.registry.registry import Registry
 from quilt_mcp.registry.writing.author import Author
 from quilt_mcp.registry.writing.prepared import copy_plan, destination_of, whole_revision
 
@@ -63,6 +65,31 @@ class Rollback:
         )
         plan = await anyio.to_thread.run_sync(copy_plan, plan, before, manifest, str(pinned))
         return plan, manifest.top_hash, parent
+
+
+async def is_rollback(request: CopyRequest, opened: Callable[[str], Registry]) -> bool:
+    """Whether a revision of a package is copied onto its own name; ``opened`` gives a registry by its URL. A hash that
+    none of its pointers names (another package's, a deleted one's, a mistyped one) is not: with ``overwrite`` it is copied as any
+    other, by the workflow's leave. Raises RevisionNotFound without."""
+    source, registry = request.source, opened(request.source.registry)
+    if registry.url != opened(request.destination.registry).url or source.name != request.destination.name:
+        return False
+    if source.top_hash is None:
+        return True
+    top_hash = await registry.resolve(source)
+    latest = await registry.pointers.try_latest(source.name)
+    if isinstance(latest, Pointer) and latest.top_hash == top_hash:
+        return True
+    if await registry.pointers.stamp_of(source.name, top_hash) is not None:
+        return True
+    if request.overwrite:
+        return False
+    raise RevisionNotFound(
+        f"No revision of {source.name} has the hash {top_hash}.",
+        next_step="Call package_log for its revisions. A deleted revision, or another package's, becomes its latest with "
+        "overwrite=true.",
+        details={"package": source.name, "hash": top_hash},
+    )
 
 
 def _require_as_recorded(request: CopyRequest, header: Header) -> None:

@@ -187,7 +187,7 @@ class Session:
         opened: Call | None = None
         try:
             spec = find(name)
-            understood, warnings = spec.understand(arguments)
+            understood, warnings = spec.understand(arguments, writes=self.may_write(asker))
             spec.check_place(is_shared=self.settings.serves_many)
             spec.check_writes(self.may_write(asker), understood)
             opened = await self.open_call(progress, asker=asker)

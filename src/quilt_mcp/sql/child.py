@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -27,7 +26,7 @@ from typing import Any, Final, cast
 import anyio
 from anyio import to_thread
 
-from quilt_mcp.errors import QuiltError
+from quilt_mcp.errors import QuiltError, TooCostly
 from quilt_mcp.lockdown.folder import make_folder
 from quilt_mcp.sql import faults
 from quilt_mcp.sql.declared import Declared
@@ -71,12 +70,22 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """In ``sql`` ``place(number)`` stands for a file's address. ``each``: its files by themselves, where they are CSV and
-    may have lines that differ."""
+    """In ``sql`` ``place(number)`` stands for a file's address."""
 
     name: str
     sql: str
-    each: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilesView:
+    """Files of one kind, by their ``numbers``, as one table (see ``inside.tables``). ``base``: csv, json or parquet; ``settings``
+    of the engine's reader, as literals; ``added``: columns that are added, with the value of each file."""
+
+    name: str
+    base: str
+    numbers: Sequence[int]
+    settings: Mapping[str, str]
+    added: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +130,7 @@ class Child:
         """Blocks for some milliseconds, not until it is ready. Raises StorageUnavailable where there is no temporary folder, or
         too many files are open."""
         with ExitStack() as made, ExitStack() as handed:
-            with typed_errors("The system's folder for temporary files", tempfile.gettempdir()):
-                folder = make_folder()
+            folder = make_folder()
             made.callback(shutil.rmtree, folder, ignore_errors=True)
             with typed_errors("A process for the query", folder):
                 ours, theirs = list[socket.socket](), list[socket.socket]()
@@ -173,7 +181,7 @@ class Child:
         self,
         what: str,
         files: Sequence[QueryFile],
-        views: Sequence[View | DeclaredView],
+        views: Sequence[View | FilesView | DeclaredView],
         seconds: float,
         sql: str = "",
         **given: Any,
@@ -184,14 +192,11 @@ class Child:
         addresses = [f"qf://{number}/{file.name}" for number, file in enumerate(files)]
         request = {
             "do": "run", "what": what, "sql": sql, "seconds": seconds, "limit": 0, "room": 0, "offset": 0, "longest": 0,
-            "most": None, "is_bounded": False,
+            "most": None, "is_bounded": False, "columns": ["*"],
             "files": [[file.name, file.size, file.descriptor is not None] for file in files],
             "views": [
-                {
-                    "name": one.name, "sql": placed(one.sql, addresses),
-                    "each": [placed(each, addresses) for each in one.each],
-                }
-                for one in views if isinstance(one, View)
+                {"name": one.name, "sql": placed(one.sql, addresses)} if isinstance(one, View) else asdict(one)
+                for one in views if not isinstance(one, DeclaredView)
             ],
             "declared": [
                 {"path": one.path, "declared": asdict(one.declared)} for one in views if isinstance(one, DeclaredView)
@@ -208,7 +213,10 @@ class Child:
                 found = await self._ask(request, sql, seconds, descriptors)
                 serving.cancel_scope.cancel()
         except BaseExceptionGroup as failures:
-            raise first_failure(failures) from None
+            failure = first_failure(failures)
+            if isinstance(failure, TooCostly) and (name := ranges.silent()) is not None:
+                raise faults.silent(name, seconds) from None
+            raise failure from None
         finally:
             self.is_spent = self.is_spent or ranges.is_at_work
         return found

@@ -13,17 +13,25 @@ from quilt_mcp.errors import (
     NotSupported,
     QuiltError,
     SqlRefused,
+    StorageFull,
     StorageUnavailable,
     TableNotFound,
     TooCostly,
     Undecodable,
 )
+from quilt_mcp.sql import habits
 
 _CANDIDATES: Final = re.compile(r"Candidate bindings: (.+)")
 _COLUMN: Final = re.compile(r'Referenced column "((?:[^"]|"")+)" (?:not found|was not found)')
 _CALL: Final = re.compile(r"\bfiles \d+(?=: column)")
 _ADDRESS: Final = re.compile(r"qf://([0-9]{1,9})/file\.[a-z]+(?:\.[a-z]+)?")
 _IN_JSON: Final = re.compile(r"\bJSON\b[^\n]* in file ")
+_DAMAGED: Final = re.compile(
+    r"TProtocolException|^(?:Invalid Input Error: )?(?:Out of buffer|don't know what type|Varint-decoding|Incorrect stats size)|"
+    r"^Prefetch registered for bytes outside|Parquet metadata is corrupt|Footer length error|Invalid string encoding found in "
+    r"Parquet|Failed to read (?:Parquet )?file \"qf:"
+)
+"""What the engine says of bytes that are not Parquet's, with no word of the file in some of it."""
 _ADVICE: Final = re.compile(r"\nPossible |\nTry increasing|\nThe search space")
 _LESS: Final = (
     "Ask for less: filter early, name columns instead of *, add LIMIT, or reckon in two steps. engine=athena, where there is "
@@ -38,14 +46,16 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
         case "not_one":
             return InvalidSql(message, next_step="Send one statement; WITH joins several steps into one.")
         case "not_a_query":
-            return SqlRefused(
-                "This is no query: only what reads can be run (SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE).",
-                next_step="EXPLAIN is the argument explain=true; PIVOT needs its values: ON column IN ('a', 'b'). Nothing that "
-                "writes, sets or loads is run.",
-                details={"reason": message[:300]},
-            )
+            said, step = habits.not_a_query(sql)
+            return SqlRefused(said, next_step=step, details={"reason": message[:300]})
         case "memory":
             return too_much(message.partition("\n")[0])
+        case "full":
+            return StorageFull(
+                "The server has no room left on its disk for what the query sets aside and for its result.",
+                next_step="Free space in its folder for temporary files (TMPDIR names another), or ask for less: filter early, "
+                "add LIMIT.",
+            )
         case "deep":
             return _too_deep()
         case "wide":
@@ -61,23 +71,29 @@ def error_of(sql: str, kind: str, message: str, details: Mapping[str, Any]) -> Q
                 next_step="Mend the file, or the table's configuration; with continue_on_error: true a file that does not fit is "
                 'left out and told of in "$issue".',
             )
+        case "other_kind":
+            return Undecodable(
+                message,
+                next_step="Name it by what it is (.csv.gz, .parquet), or convert it; object_read tells what is in it.",
+            )
         case "open_files":
             return no_more_files("its process has as many open as one may")
         case "engine":
-            return _of_engine(message, details)
+            return _of_engine(sql, message, details)
         case _:
             return died()
 
 
 def with_names(error: QuiltError, names: Mapping[int, str]) -> QuiltError:
     """``names``: of the query's files, in the place of the numbers by which the child knows them."""
-
-    def name(found: re.Match[str]) -> str:
-        return names.get(int(found[1]), found[0])
-
-    error.message = _ADDRESS.sub(name, error.message)
+    error.message = named(error.message, names)
     error.args = (error.message,)
     return error
+
+
+def named(said: str, names: Mapping[int, str]) -> str:
+    """The same of what the child notes."""
+    return _ADDRESS.sub(lambda found: names.get(int(found[1]), found[0]), said)
 
 
 def died() -> QuiltError:
@@ -106,6 +122,13 @@ def too_long(seconds: float) -> TooCostly:
     return TooCostly(f"The query took longer than {seconds:.3g} s and was stopped.", next_step=_LESS)
 
 
+def silent(name: str, seconds: float) -> StorageUnavailable:
+    return StorageUnavailable(
+        f"What holds {name} was silent, so that the query was not done within {seconds:.3g} s and was stopped.",
+        next_step="Make the same call again in a moment; engine=athena, where there is one, reads where the data lies.",
+    )
+
+
 def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     names = [*known]
     stems = [one for one in names if one.rpartition("/")[2].partition(".")[0].casefold() == name.casefold()]
@@ -114,9 +137,17 @@ def no_table(name: str, known: Iterable[str]) -> TableNotFound:
     return TableNotFound(
         f"There is no table {name[:200]!r}.",
         next_step=f"{meant}sql_tables lists them. A file of a package is a table where packages names its package: "
-        "FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.",
+        f"FROM 'data/x.csv', or FROM 'ns/name/data/x.csv' with none.{_searched(name)}",
         details={"table": name[:200], "near": near},
     )
+
+
+def _searched(name: str) -> str:
+    """How the packages that have such a file are found, where it is one's name."""
+    path = name.strip()
+    if not re.fullmatch(r"[\w./-]{1,200}\.\w+", path) or path.startswith("/"):
+        return ""
+    return f" Which packages have it, search with scope=entries, query='path:{path}' tells."
 
 
 def one_name(one: str, other: str) -> InvalidSql:
@@ -140,44 +171,34 @@ def _too_deep() -> InvalidSql:
 def _syntax(sql: str, message: str, position: Any) -> InvalidSql:
     if "expression depth" in message:
         return _too_deep()
-    where, more = "", {}
+    where, more, place = "", {}, None
     if isinstance(position, int):
         before = sql.encode("utf-8", "replace")[: max(0, position)].decode("utf-8", "ignore")
+        place = len(before)
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         rest = sql[len(before) :][:40].partition("\n")[0]
         where = f" at line {line}, column {column}{f', before {rest!r}' if rest else ', at the end'}"
         more = {"line": line, "column": column}
     return InvalidSql(
-        f"The query does not parse{where}: {message[:300]}", next_step=_habit(message, sql), details=more
+        f"The query does not parse{where}: {message[:300]}",
+        next_step=habits.unparsed(sql, message, place),
+        details=more,
     )
 
 
-def _habit(message: str, sql: str) -> str:
-    """What DuckDB 2 has otherwise than those who write SQL are used to."""
-    said = message.casefold()
-    if "->" in said or "arrow" in said:
-        return "A function of a value is written `lambda x: x + 1`."
-    if re.search(r'at or near "(day|days|hour|minute|second|month|year|week)"', said):
-        return "Headings that are words of SQL need AS: `SELECT x AS day`."
-    if re.search(r"\b(?:from|join)\s+[\w.-]+/", sql, re.I):
-        return "Paths of files stand in quotes: FROM 'data/x.csv'."
-    if '"`"' in said:
-        return "Names stand in double quotes, texts in single ones."
-    if re.search(r"\bselect\s+top\s+\d", sql, re.I):
-        return "DuckDB has LIMIT at the end in place of TOP."
-    return (
-        "It is DuckDB's SQL: words of SQL as names, and names with other signs than letters, digits and _, stand in double "
-        "quotes, texts in single ones."
-    )
-
-
-def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
+def _of_engine(sql: str, message: str, details: Mapping[str, Any]) -> QuiltError:
     said = message.partition("LINE ")[0].strip() or message
     if "CSV Error" in said or _IN_JSON.search(said) is not None:
         said = _of_data(said)
     if "expression depth" in message:
         return _too_deep()
     exception, table = str(details.get("exception", "")), details.get("table")
+    if _DAMAGED.search(said) is not None:
+        return Undecodable(
+            f"A Parquet file of the query is damaged: {said[:500]}",
+            next_step="package_verify tells whether its bytes are still those of the revision; if they are, it was written so. "
+            "object_read shows what can be read of it.",
+        )
     if table is not None:
         return _of_file(str(table), said)
     if (column := _COLUMN.search(message)) is not None:
@@ -201,6 +222,8 @@ def _of_engine(message: str, details: Mapping[str, Any]) -> QuiltError:
     if "lambda" in said and "arrow" in said:
         return InvalidSql(said[:300], next_step="A function of a value is written `lambda x: x + 1`.")
     said = _CALL.sub("files(..)", said)
+    if (meant := habits.unbound(sql, message)) is not None:
+        return InvalidSql(meant[1] or said[:800], next_step=meant[0])
     for words, step in _STEPS:
         if words in said:
             return InvalidSql(said[:800], next_step=step)
@@ -229,7 +252,13 @@ _STEPS: Final = (
     ),
     (
         "is no whole number, as the first rows",
-        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3).",
+        "Read that column as text, by files('ns/name', 'path', all_varchar := true), and cast it: x::DOUBLE, x::DECIMAL(18, 3). "
+        "Marks for what is not there are NULL by nullstr := ['NA', ''].",
+    ),
+    (
+        "(VARCHAR)'. You might",
+        "That column is text: TRY_CAST(x AS DOUBLE) makes numbers, with NULL for what is none; marks such as NA are NULL by "
+        "files('ns/name', 'path', nullstr := ['NA', '']), decimal commas by decimal_separator := ','.",
     ),
     ("Python integer too large", "Give such a number as a text, and cast it: $name::BIGNUM."),
     ("Python Conversion Failure", "A value of parameters holds what is no letter; leave it out."),
@@ -265,10 +294,11 @@ def _of_file(table: str, said: str) -> QuiltError:
         return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})
     encoding = "not utf-8" in said or "unicode" in said.casefold()
     said = _ADVICE.split(said, maxsplit=1)[0]
+    ragged = "null_padding := true keeps lines with fewer or more cells, ignore_errors := true leaves them out and counts them"
     step = (
         "Read it as another encoding: files('ns/name', 'path', encoding := 'latin-1'), or 'utf-16'."
         if encoding
-        else "object_read with rows shows what stands there. files('ns/name', 'path', skip := 1) passes over a line above the "
-        "header, ignore_errors := true leaves out lines that do not fit, delim, header and all_varchar read it otherwise."
+        else f"object_read with rows shows what stands there. Of files('ns/name', 'path', ..), {ragged}; skip := 1 passes "
+        "over a line above the header, delim, header and all_varchar read it otherwise."
     )
     return Undecodable(f"{named}{said[:700]}", next_step=step, details={"table": table} if table else {})

@@ -11,13 +11,17 @@ from typing import Final
 
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidSql
-from quilt_mcp.sql.child import View, place
+from quilt_mcp.sql.child import FilesView
+from quilt_mcp.sql.gate import Option
 
 _KINDS: Final = {
     "csv": "csv", "tsv": "tsv", "tab": "tsv", "parquet": "parquet", "pq": "parquet", "jsonl": "lines", "ndjson": "lines",
     "json": "json",
 }  # fmt: skip
 _PACKED: Final = (".gz", ".zst")
+_MAGIC: Final = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+_SKIPPED_FRAME: Final = b"\x2a\x4d\x18"
+"""Zstandard may begin with what is passed over."""
 _OPTIONS: Final = {
     "csv": frozenset(
         """
@@ -28,7 +32,7 @@ _OPTIONS: Final = {
     "json": frozenset(("ignore_errors",)),
     "parquet": frozenset[str](),
 }
-_FILE: Final = "$file"
+Options = Mapping[str, Option]
 FIRST_ROWS: Final = 100_000
 """Rows of a CSV from which the types of its columns are seen."""
 ADDED: Final = ("$logical_key", "$top_hash", "$pkg_name")
@@ -44,9 +48,13 @@ def kind_of(name: str) -> str | None:
     return _KINDS.get(bare.rpartition(".")[2]) if "." in bare else None
 
 
-def inner_name(name: str, kind: str | None) -> str:
-    """By which the engine sees what the file is, and how it is packed: nothing of the file's own name but its ending."""
+def inner_name(name: str, kind: str | None, head: bytes | None = None) -> str:
+    """By which the engine sees what the file is, and how it is packed: nothing of the file's own name but its ending. ``head``:
+    its first bytes, where they are known, which win."""
     packed = next((one for one in _PACKED if name.casefold().endswith(one)), "")
+    if head is not None and kind != "parquet":
+        known = next((one for sign, one in _MAGIC.items() if head.startswith(sign)), "")
+        packed = packed if head[1:4] == _SKIPPED_FRAME else known
     return f"file.{kind}{packed}"
 
 
@@ -55,47 +63,29 @@ def view_of(
     kind: str,
     numbers: Sequence[int],
     added: Mapping[str, Sequence[str]],
-    options: Mapping[str, str | int | float | bool],
-) -> View:
+    options: Options,
+) -> FilesView:
     """Of files of one kind, by their ``numbers``. ``added``: columns that are added, with the value of each file. Raises
     InvalidSql for an option that there is not."""
-    places = ", ".join(place(one) for one in numbers)
     base = {"tsv": "csv", "lines": "json"}.get(kind, kind)
     given = _checked(base, options)
-    settings: list[str] = []
+    settings: dict[str, str] = {}
     match kind:
         case "csv" | "tsv":
-            settings += [f"sample_size = {FIRST_ROWS}"]
-            if "skip" not in given:
-                settings.append("skip = 0")  # or lines at the top that do not fit are passed over in silence
+            settings["sample_size"] = str(FIRST_ROWS)
+            settings["skip"] = "0"  # or lines at the top that do not fit are passed over in silence
             if kind == "tsv" and not {"delim", "sep"} & given.keys():
-                settings.append("delim = '\t'")
+                settings["delim"] = "'\t'"
         case "lines":
-            settings.append("format = 'newline_delimited'")
+            settings["format"] = "'newline_delimited'"
         case "parquet":
-            settings.append("hive_partitioning = false")
+            settings["hive_partitioning"] = "false"
         case _:
             pass
-    settings += [f"{key} = {value}" for key, value in given.items()]
-    each = [_call(base, place(one), settings) for one in numbers] if base == "csv" else []
-    of_all = [f"filename = '{_FILE}'"] if added else []
-    of_all += ["union_by_name = true"] if len(numbers) > 1 else []
-    source = _call(base, places, [*of_all, *settings])
-    if not added:
-        return View(name, f"SELECT * FROM {source}", each)
-    at = f'list_position([{places}], "{_FILE}")'
-    more = ", ".join(
-        f'list_extract([{", ".join(map(_literal, values))}], {at}) AS "{column}"'
-        for column, values in added.items()
-    )
-    return View(name, f'SELECT * EXCLUDE ("{_FILE}"), {more} FROM {source}', each)
+    return FilesView(name, base, numbers, {**settings, **given}, added)
 
 
-def _call(base: str, places: str, settings: Sequence[str]) -> str:
-    return f"read_{base}([{places}]{''.join(f', {one}' for one in settings)})"
-
-
-def _checked(base: str, options: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+def _checked(base: str, options: Options) -> dict[str, str]:
     allowed = _OPTIONS[base]
     for name in options:
         if name not in allowed:
@@ -108,7 +98,9 @@ def _checked(base: str, options: Mapping[str, str | int | float | bool]) -> dict
     return {name: _literal(value) for name, value in options.items()}
 
 
-def _literal(value: str | float | bool) -> str:
+def _literal(value: Option) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

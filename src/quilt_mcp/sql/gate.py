@@ -17,7 +17,11 @@ from typing import Any, Final, NoReturn, cast
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.errors import InvalidArgument, InvalidSql, SqlRefused
 from quilt_mcp.sql.functions import FUNCTIONS, OPERATORS, TABLE_FUNCTIONS
+from quilt_mcp.sql.habits import KEEP
 from quilt_mcp.sql.narrowing import Only, only_of
+
+Option = str | int | float | bool | tuple[str, ...]
+"""What an option of ``files(..)`` is given."""
 
 MOST_TEXT: Final = 64 << 10
 """Bytes of a query: the parser takes a gigabyte for some megabytes."""
@@ -63,13 +67,15 @@ class FromTabulator:
 
 @dataclass(frozen=True, slots=True)
 class FilesCall:
-    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8."""
+    """``files('ns/name@hash', '*.csv', delim := ';')``: literal arguments alone. ``start`` counts bytes of the text in UTF-8;
+    ``paths`` are those of a list, which stands last."""
 
     arguments: tuple[str, ...]
-    options: Mapping[str, str | int | float | bool]
+    options: Mapping[str, Option]
     start: int
     is_named: bool
     """Whether it has a name of its own, by AS."""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,21 +260,26 @@ class _Gate:
 
     def _files_call(self, part: dict[str, Any], function: dict[str, Any]) -> FilesCall:
         arguments: list[str] = []
-        options: dict[str, str | int | float | bool] = {}
+        paths: tuple[str, ...] = ()
+        options: dict[str, Option] = {}
         for one in function.get("arguments", ()):
-            value = _literal(one["expression"])
-            if value is None:
+            name = one.get("name") or one["expression"].get("alias")
+            value = _literals(one["expression"])
+            if isinstance(value, tuple) and not name and not paths:
+                paths = value
+                continue
+            if value is None or (not name and (paths or isinstance(value, tuple))):
                 raise InvalidSql(
                     "files(..) takes literal values alone.",
-                    next_step="As files('ns/name', '*.csv', delim := ';'); parameters and columns cannot stand there.",
+                    next_step="As files('ns/name', '*.csv', delim := ';') or files(['a.csv', 'b.csv']); parameters and columns "
+                    "cannot stand there, and a list stands last.",
                 )
-            name = one.get("name") or one["expression"].get("alias")
             if name:
                 options[str(name).casefold()] = value
             else:
                 arguments.append(str(value))
         start = int(part["query_location"]) - self._offset
-        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")))
+        return FilesCall(tuple(arguments), options, start, bool(part.get("alias")), paths)
 
     def _show(self, part: dict[str, Any]) -> None:
         if part.get("show_type") not in ("DESCRIBE", "SUMMARY"):
@@ -317,6 +328,15 @@ def _is_bounded(query: dict[str, Any]) -> bool:
     return "LIMIT_MODIFIER" in kinds and "ORDER_MODIFIER" not in kinds and "group_expressions" not in query
 
 
+def _literals(expression: dict[str, Any]) -> Option | None:
+    """A literal, or a list of texts."""
+    if expression.get("function_name") not in ("list_value", "array_value"):
+        return _literal(expression)
+    found = [_literal(one["expression"]) for one in expression.get("arguments", ())]
+    texts = tuple(one for one in found if isinstance(one, str))
+    return texts if len(texts) == len(found) > 0 else None
+
+
 def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:
     if expression.get("class") == "CAST" and expression.get("child", {}).get("class") == "CONSTANT":
         text = _literal(expression["child"])
@@ -341,8 +361,7 @@ def _literal(expression: dict[str, Any]) -> str | int | float | bool | None:
 def _writes(verb: str) -> SqlRefused:
     return SqlRefused(
         f"{verb} writes, and queries only read.",
-        next_step="To keep a result as a file of a package, give its address as `to` where writes are on; package_patch changes "
-        "files.",
+        next_step=f"{KEEP} package_patch changes files.",
         details={"construct": verb},
     )
 

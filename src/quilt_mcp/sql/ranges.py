@@ -6,6 +6,7 @@ children have turns (``storage.limits``), so that all pieces together are bounde
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from quilt_mcp.storage.limits import limits
 
 PIECE: Final = 8 << 20
 MOST_RANGE: Final = 256 << 20
+SILENT_SECONDS: Final = 8.0
+"""A query that waits so long for a piece when its time is over is late by its storage, and not by what it asks."""
 _ASKED: Final = struct.Struct("<IIQQ")
 """The run, the file's number, offset, length."""
 _GIVEN: Final = struct.Struct("<q")
@@ -33,6 +36,14 @@ class Ranges:
         self._run = run
         self._files = files
         self._at_work = 0
+        self._asked_at: dict[socket.socket, tuple[float, QueryFile]] = {}
+        """Of pieces that did not come yet."""
+
+    def silent(self) -> str | None:
+        """The file of which a piece is waited for since ``SILENT_SECONDS``, or was when serving ended."""
+        asked_at, file = min(self._asked_at.values(), key=lambda one: one[0], default=(math.inf, None))
+        is_long = anyio.current_time() - asked_at > SILENT_SECONDS
+        return file.shown or file.name if file is not None and is_long else None
 
     @property
     def is_at_work(self) -> bool:
@@ -61,8 +72,10 @@ class Ranges:
         for at in range(offset, offset + length, PIECE):
             wanted = min(PIECE, offset + length - at)
             async with limits().memory(wanted):
+                self._asked_at[channel] = (anyio.current_time(), file)
                 with typed_errors(file.shown or file.name, "its storage"):
                     piece = await file.fetch(at, wanted)
+                del self._asked_at[channel]
             if len(piece) != wanted:
                 raise StorageUnavailable(
                     f"{file.shown or file.name} was cut short while it was read.",

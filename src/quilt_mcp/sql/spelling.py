@@ -7,6 +7,7 @@ without such spaces has the places that the tree names.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -52,3 +53,10 @@ def end_of_call(sql: str, name: str, start: int) -> tuple[int, int] | None:
             if not depth:
                 return begun, found.end()
     return None
+
+
+def words(sql: str) -> Iterator[str]:
+    """Words of its code, in their order: none of what stands in quotes or comments."""
+    for found in _TOKEN.finditer(sql):
+        if found.lastgroup == "word":
+            yield found[0]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from quilt_mcp.domain.address import names_packages
 from quilt_mcp.domain.plan import CreateRequest, InlineFile, PatchRequest
 from quilt_mcp.domain.sql import ENGINES, SqlEngine, SqlRequest, SqlTable
 from quilt_mcp.errors import InvalidArgument, PackageNotFound
@@ -19,6 +20,14 @@ from quilt_mcp.tools.vocabulary import CURSOR, DRY_RUN, TEXT, fields, limit, lis
 
 MOST_SAVED: Final = 64 << 20
 """Bytes of a result that becomes a file."""
+NOTES: Final = (
+    "Names are pasted into FROM as they stand; those of files without a package take the call's packages.",
+    'Files have further columns, which * leaves out: "$logical_key" (path), "$pkg_name", "$top_hash", in double quotes. A '
+    'table of several files shows "$logical_key".',
+    "Several files are one table: files('*.csv') of all packages of the call, packages=['lab/a', 'lab/b'] or ['lab/*']; "
+    "files('lab/*', '*.csv'), files(['a.csv', 'b.csv']), 'data/*.csv', files('s3://bucket/folder/*.csv').",
+    "A revision: 'ns/name@hash/x.csv'. Another registry: 'quilt+s3://bucket#package=ns/name@hash&path=x.csv'.",
+)
 _ENVELOPE: Final = 2_000
 """Bytes of an answer beside its rows."""
 
@@ -92,11 +101,15 @@ async def _saved(call: Call, request: SqlRequest, to: str, message: str | None, 
             f"to is {to[:200]!r}, which names no file of a package that ends in .parquet or .csv.",
             next_step="As to='ns/name/results/table.parquet'.",
         )
-    saved = await call.ops.sql.save(request, form, most=MOST_SAVED, progress=call.progress)
+    saved = await call.ops.sql.save(
+        replace(request, to=address), form, most=MOST_SAVED, progress=call.progress
+    )
     metadata: dict[str, Any] = {"sql": request.sql, "engine": "duckdb", "inputs": list(saved.inputs)}
+    if saved.as_of:
+        metadata["as_of"] = dict(saved.as_of)
     if request.parameters:
         metadata["parameters"] = request.parameters
-    package, files = replace(address, path=None), (InlineFile(path, saved.content, metadata),)
+    package, files = replace(address, path=None), (InlineFile(path, saved.content, metadata, form),)
     said = message or f"{path} by SQL"
     patch = PatchRequest(package, files=files, message=said)
     try:
@@ -116,11 +129,14 @@ async def _saved(call: Call, request: SqlRequest, to: str, message: str | None, 
 async def sql_tables(call: Call, *, packages: Sequence[str] = (), engine: str = "auto") -> Answer:
     request = SqlRequest("", await _addresses(call, packages), cast("SqlEngine", engine))
     found = await call.ops.sql.list_tables(request, call.progress)
-    return Answer({"tables": [_table(one) for one in found]}, records=("tables",), paged=False)
+    notes = None if request.engine == "athena" else [*NOTES]
+    return Answer(
+        present(notes=notes, tables=[_table(one) for one in found]), records=("tables",), paged=False
+    )
 
 
 async def _addresses(call: Call, packages: Sequence[str]) -> tuple[str, ...]:
-    return tuple([str(await package_address(call, one)) for one in packages])
+    return tuple([one if names_packages(one) else str(await package_address(call, one)) for one in packages])
 
 
 def _table(one: SqlTable) -> dict[str, Any]:
@@ -165,6 +181,6 @@ SQL_TABLES = ToolSpec(
         "engine": {"type": "string", "enum": list(ENGINES), "default": "auto", "description": "Whose"},
     },
     required=(),
-    data=fields(tables=listed(fields(table=TEXT, columns={}, about=TEXT))),
+    data=fields(notes=listed(TEXT), tables=listed(fields(table=TEXT, columns={}, about=TEXT))),
     run=sql_tables,
 )

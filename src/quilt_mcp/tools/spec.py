@@ -89,11 +89,14 @@ class ToolSpec:
             hints |= {"destructiveHint": self.destructive, "idempotentHint": self.idempotent}
         return hints
 
-    def understand(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """The arguments of a client with defaults, and what to warn of. Raises InvalidArgument."""
+    def understand(
+        self, arguments: Mapping[str, Any], *, writes: bool = True
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """The arguments of a client with defaults, and what to warn of. Raises InvalidArgument, which tells of those that are
+        listed: where ``writes`` are off, not of ``for_writing``."""
         schema = self.input_schema()
         coerced, warnings = coerce(schema, arguments, self.former)
-        return check(schema, coerced), warnings
+        return check(schema, coerced, unlisted=() if writes else self.for_writing), warnings
 
     def does_write(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call with these arguments, as they were understood, writes."""

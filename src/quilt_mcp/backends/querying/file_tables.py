@@ -2,67 +2,47 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, Self
 
 from anyio import to_thread
 
-from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
-from quilt_mcp.domain.address import PackageUri, has_scheme, lower_scheme, names_package, parse_package
+from quilt_mcp.backends.querying.named import Named, NamedPackages, Reach
+from quilt_mcp.backends.querying.opening import Brought, HeldFiles
+from quilt_mcp.domain.address import (
+    PackageUri,
+    has_scheme,
+    lower_scheme,
+    names_package,
+    names_packages,
+    parse_package,
+)
 from quilt_mcp.domain.entry import Entry
 from quilt_mcp.domain.glob import Match
 from quilt_mcp.domain.plan import Progress
 from quilt_mcp.errors import EntryNotFound, InvalidArgument, InvalidSql, NotATable, QuiltError
 from quilt_mcp.registry.manifests.manifest import Manifest
-from quilt_mcp.registry.pointers import Pointer
-from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, formats
-from quilt_mcp.sql.child import QueryFile, View
+from quilt_mcp.sql.child import FilesView, QueryFile
+from quilt_mcp.sql.formats import Options
 from quilt_mcp.sql.gate import FilesCall
-from quilt_mcp.storage.store import Place, Stores
+from quilt_mcp.storage.store import Place
 
 MOST_FILES: Final = 1_000
 """Files of one table."""
 _MOST_NAMES: Final = 2_000
 """Paths among which near ones are looked for."""
 _PAGE: Final = 5_000
-Options = Mapping[str, str | int | float | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A revision that was opened, and the folder in it that its address names ('' for all)."""
-
-    registry: Registry
-    pinned: PackageUri
-    manifest: Manifest
-    folder: str
-
-    @property
-    def revision(self) -> tuple[str, str, str | None]:
-        """The same however it is spelled. Packages of other names are others, whose rows are told apart by ``$pkg_name``."""
-        return self.registry.url, self.pinned.name, self.pinned.top_hash
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Where a query may look: ``default`` is the URL of the registry where none is named."""
-
-    registry: Callable[[str], Registry]
-    default: str
-    stores: Stores
-    opening: Opening
 
 
 class FileTables:
     def __init__(
         self,
         reach: Reach,
-        packages: Sequence[str],
+        packages: NamedPackages,
         held: HeldFiles,
         brought: Brought,
         columns: frozenset[str],
@@ -70,13 +50,14 @@ class FileTables:
     ) -> None:
         """``packages``: those whose files may be named by path alone. ``columns`` that the query names."""
         self._reach = reach
-        self._packages = packages
+        self.packages = packages
         self._held = held
         self._brought = brought
         self._columns = columns
         self._progress = progress
-        self._opened: dict[str, Named] = {}
         self._origins: dict[str, None] = {}
+        self._patterns: list[tuple[str, str]] = []
+        """By which files were looked for, each with the package's address."""
         self.names: dict[int, str] = {}
         """Of files of the query, by number, as their packages or buckets call them."""
 
@@ -88,38 +69,28 @@ class FileTables:
 
     def inputs(self) -> tuple[str, ...]:
         """Of what was opened so far: revisions by their hashes, and objects."""
-        return (*dict.fromkeys(str(one.pinned) for one in self._opened.values()), *self._origins)
+        return (*self.packages.inputs(), *self._origins)
 
-    async def named(self) -> list[Named]:
-        """Each once, also where it is named by several spellings."""
-        found: dict[tuple[Any, ...], Named] = {}
-        for spelled in self._packages:
-            one = await self._open(spelled)
-            found.setdefault((one.revision, one.folder), one)
-        return [*found.values()]
+    def reads(self, saved: PackageUri) -> str | None:
+        """The pattern by which this query would read a file from now on that is ``saved``."""
+        for text, pattern in self._patterns:
+            path = self.packages.would_hold(text, saved)
+            if path is not None and Match(pattern).among([path]):
+                return pattern
+        return None
 
     async def tables(self) -> list[str]:
-        """The names of all files of the named packages that are tables: by path, or by address where several packages have it."""
+        """The names of all files of the packages of the call that are tables: by path where that is one revision, else by
+        address."""
         once: dict[tuple[Any, ...], tuple[Named, str]] = {}
-        for one in await self.named():
+        for one in (named := await self.packages.all()):
             for path in await to_thread.run_sync(_tables_in, one):
                 once.setdefault((one.revision, f"{one.folder}{path}"), (one, path))
-        paths = [*once.values()]
-        counts = Counter(path for _, path in paths)
-        return [
-            path if counts[path] == 1 else replace(one.pinned, path=f"{one.folder}{path}").spelling
-            for one, path in paths
-        ]
+        if len({one.revision for one in named}) == 1:
+            return [path for _, path in once.values()]
+        return [self.packages.shown(one, f"{one.folder}{path}") for one, path in once.values()]
 
-    async def names_older(self) -> bool:
-        """Whether a named revision is not the latest of its package."""
-        for one in await self.named():
-            latest = await one.registry.pointers.try_latest(one.pinned.name)
-            if not isinstance(latest, Pointer) or latest.top_hash != one.pinned.top_hash:
-                return True
-        return False
-
-    async def table(self, name: str, others: Sequence[str]) -> View:
+    async def table(self, name: str, others: Sequence[str]) -> FilesView:
         """A file that stands in a FROM by its path or its address. Raises TableNotFound, with ``others`` and paths that are near,
         NotATable, and as a file is opened."""
         text = name.strip()
@@ -129,13 +100,13 @@ class FileTables:
             found = _once(
                 [
                     (one, entry)
-                    for one in await self.named()
+                    for one in await self.packages.all()
                     if (entry := await self._entry(one, text)) is not None
                 ]
             )
             if len(found) > 1:
                 spellings = " or ".join(
-                    f"FROM '{replace(one.pinned, path=entry.logical_key).spelling}'" for one, entry in found
+                    f"FROM '{self.packages.shown(one, entry.logical_key)}'" for one, entry in found
                 )
                 raise InvalidSql(
                     f"{len(found)} of the packages have a file {text!r}.",
@@ -143,62 +114,71 @@ class FileTables:
                 )
             if found:
                 return await self._view(name, found, {})
+            if _has_wildcard(text) and (self.packages.spelled or not names_package(text)):
+                return await self.files(name, FilesCall((text,), {}, 0, is_named=True))
         if has_scheme(text) or (names_package(text) and text.count("/") > 1):
             address = parse_package(text, self._reach.default)
             if address.path:
-                one = await self._open(str(replace(address, path=None)))
+                package = str(replace(address, path=None))
+                one = await self.packages.open(package)
                 entry = await self._entry(one, address.path)
+                if entry is None and _has_wildcard(address.path):
+                    call = FilesCall((package, address.path), {}, 0, is_named=True)
+                    return await self.files(name, call)
                 if entry is None:
                     raise await self._no_entry(one, address.path)
                 return await self._view(name, [(one, entry)], {})
         raise faults.no_table(name, [*others, *await self._paths()])
 
-    async def files(self, name: str, call: FilesCall) -> View:
-        """``files('*.csv')`` of the packages that are named, ``files('ns/name@hash', '*.csv')``, ``files('s3://bucket/x/*.csv')``.
-        Raises InvalidSql, EntryNotFound where nothing fits, NotATable."""
+    async def files(self, name: str, call: FilesCall) -> FilesView:
+        """``files('*.csv')`` of the packages of the call, ``files('ns/name@hash', '*.csv')``, ``files('lab/*', '*.csv')``,
+        ``files(['a.csv', 'b.csv'])``, ``files('s3://bucket/x/*.csv')``. Raises InvalidSql, NotATable, EntryNotFound where nothing
+        fits one of the patterns."""
         arguments = [one.strip() for one in call.arguments]
-        if not 1 <= len(arguments) <= 2 or not all(arguments):
+        patterns = [one.strip() for one in call.paths] or arguments[-1:]
+        packages = arguments if call.paths else arguments[:-1]
+        if len(packages) > 1 or not patterns or not all((*patterns, *packages)):
             raise InvalidSql(
-                "files(..) takes a pattern, or a package and a pattern.",
+                "files(..) takes a pattern, or a package and a pattern; a list of paths may stand for the pattern.",
                 next_step="files('*.csv') of the packages of the call, files('ns/name', 'data/*.csv'), "
-                "files('s3://bucket/folder/*.csv').",
+                "files('ns/name', ['a.csv', 'b.csv']), files('s3://bucket/folder/*.csv').",
             )
-        pattern = arguments[-1]
-        if len(arguments) == 1 and has_scheme(pattern) and not pattern.casefold().startswith("quilt+"):
-            return await self._objects(name, pattern, call.options)
-        if len(arguments) == 1 and (has_scheme(pattern) or (names_package(pattern) and not self._packages)):
-            address = parse_package(pattern, self._reach.default)
-            arguments, pattern = [str(replace(address, path=None)), address.path or "*"], address.path or "*"
-        elif len(arguments) == 2:
-            pattern = arguments[1]
-        packages = [await self._open(arguments[0])] if len(arguments) == 2 else await self.named()
-        if not packages:
-            raise InvalidSql(
-                "files(..) names no package, and the call names none.",
-                next_step="Name one: files('ns/name', '*.csv'), or packages=['ns/name'].",
-            )
+        if not packages and any(
+            has_scheme(one) and not one.casefold().startswith("quilt+") for one in patterns
+        ):
+            if len(patterns) > 1:
+                raise InvalidSql(
+                    "A list in files(..) is of paths in packages.",
+                    next_step="Name objects by one pattern, as files('s3://bucket/folder/*.csv'), or join tables by UNION ALL.",
+                )
+            return await self._objects(name, patterns[0], call.options)
         found: list[tuple[Named, Entry]] = []
-        for one in packages:
+        for pattern in patterns:
+            found += await self._fitting(packages, pattern)
+        return await self._view(name, _once(found), call.options)
+
+    async def _fitting(self, packages: Sequence[str], pattern: str) -> list[tuple[Named, Entry]]:
+        """Tables that a pattern takes, in the package that is named or those of the call."""
+        if not packages and (has_scheme(pattern) or (names_package(pattern) and not self.packages.spelled)):
+            address = parse_package(pattern, self._reach.default)
+            packages, pattern = [str(replace(address, path=None))], address.path or "*"
+        spelled = packages or self.packages.spelled
+        named = await self.packages.several(packages[0]) if packages else await self.packages.all()
+        if not named:
+            raise _no_package(pattern)
+        self._patterns += [(text, pattern) for text in spelled]
+        found: list[tuple[Named, Entry]] = []
+        for one in named:
             found += [(one, entry) for entry in await to_thread.run_sync(_matching, one, pattern)]
-        found = _once(found)
         tables = [(one, entry) for one, entry in found if formats.kind_of(entry.logical_key) is not None]
         if not tables:
-            raise await self._nothing(packages, pattern, len(found))
+            raise _nothing(named, pattern, len(found))
         if len(tables) < len(found):
             said = f"not_tables: {len(found) - len(tables):,} other files fit {pattern!r} and are no tables, by their names."
             self._brought.warnings[said] = None
-        return await self._view(name, tables, call.options)
+        return tables
 
     # -- packages --
-
-    async def _open(self, text: str) -> Named:
-        if text not in self._opened:
-            address = parse_package(text, self._reach.default)
-            registry = self._reach.registry(address.registry)
-            pinned, manifest = await registry.open(replace(address, path=None))
-            folder = (address.path or "").rstrip("/")
-            self._opened[text] = Named(registry, pinned, manifest, f"{folder}/" if folder else "")
-        return self._opened[text]
 
     async def _entry(self, one: Named, path: str) -> Entry | None:
         for wanted in dict.fromkeys(
@@ -218,28 +198,15 @@ class FileTables:
             details={"path": path, "suggestions": close},
         )
 
-    async def _nothing(self, packages: Sequence[Named], pattern: str, others: int) -> QuiltError:
-        names = ", ".join(one.pinned.name for one in packages[:3])
-        if others:
-            return NotATable(
-                f"What fits {pattern!r} in {names} is no table, by its name.",
-                next_step=f"Tables are files that end in {formats.ENDINGS}, also with .gz or .zst.",
-            )
-        return EntryNotFound(
-            f"No file of {names} fits {pattern!r}.",
-            next_step="Patterns are read as package_browse reads match: '*.csv' fits that name in any folder.",
-            details={"pattern": pattern},
-        )
-
     async def _paths(self) -> list[str]:
         found: list[str] = []
-        for one in await self.named():
+        for one in await self.packages.all():
             for entry in await to_thread.run_sync(_some, one.manifest):
                 if formats.kind_of(entry.logical_key) is not None:
                     found.append(entry.logical_key)
         return found
 
-    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> View:
+    async def _view(self, name: str, found: Sequence[tuple[Named, Entry]], options: Options) -> FilesView:
         kinds = {formats.kind_of(entry.logical_key) for _, entry in found}
         kind = _one_kind(name, kinds, [entry.logical_key for _, entry in found], options)
         if len(found) > MOST_FILES:
@@ -273,7 +240,7 @@ class FileTables:
 
     # -- objects --
 
-    async def _objects(self, name: str, origin: str, options: Options) -> View:
+    async def _objects(self, name: str, origin: str, options: Options) -> FilesView:
         self._origins[origin] = None
         found = await self._reach.stores.find(lower_scheme(origin))
         places: list[Place] = []
@@ -302,12 +269,44 @@ class FileTables:
         return formats.view_of(name, kind, numbers, self._told({"$logical_key": addresses}), options)
 
 
+def _has_wildcard(path: str) -> bool:
+    return "*" in path or "?" in path
+
+
 def _once(found: Iterable[tuple[Named, Entry]]) -> list[tuple[Named, Entry]]:
     """Each file of a revision once, whichever of the named folders lead to it."""
     once: dict[tuple[Any, ...], tuple[Named, Entry]] = {}
     for one, entry in found:
         once.setdefault((one.revision, entry.logical_key), (one, entry))
     return [*once.values()]
+
+
+def _no_package(pattern: str) -> InvalidSql:
+    if names_packages(pattern):
+        step = f"If packages are meant: files('{pattern}', '*.csv'), or packages=['{pattern}'] and a pattern of files."
+    else:
+        step = "Name one: files('ns/name', '*.csv'), or packages=['ns/name']."
+    return InvalidSql(
+        f"files(..) of {pattern[:200]!r} names no package, and the call names none.", next_step=step
+    )
+
+
+def _nothing(packages: Sequence[Named], pattern: str, others: int) -> QuiltError:
+    names = ", ".join(one.pinned.name for one in packages[:3])
+    if others:
+        return NotATable(
+            f"What fits {pattern!r} in {names} is no table, by its name.",
+            next_step=f"Tables are files that end in {formats.ENDINGS}, also with .gz or .zst.",
+        )
+    meant = f"If packages are meant: files('{pattern}', '*.csv'). " if names_packages(pattern) else ""
+    namespace, name, *rest = f"{pattern}//".split("/", 2)
+    if names_package(pattern) and rest[0].strip("/"):
+        meant = f"Of another package: files('{namespace}/{name}', '{rest[0].rstrip('/')}'). "
+    return EntryNotFound(
+        f"No file of {names} fits {pattern!r}.",
+        next_step=f"{meant}Patterns are read as package_browse reads match: '*.csv' fits that name in any folder.",
+        details={"pattern": pattern},
+    )
 
 
 def _matching(one: Named, pattern: str) -> list[Entry]:

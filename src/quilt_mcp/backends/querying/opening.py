@@ -35,6 +35,8 @@ MOST_OPEN: Final = 1_000
 _LEFT_TO_OTHERS: Final = 32
 """Descriptors that a query leaves to whatever else this process does; its child has as many of its own."""
 _NO_LIMIT: Final = 1 << 30
+_NO_SUCH_RANGE: Final = 416
+"""What S3 answers of an object that is shorter by now."""
 
 
 class HeldFiles:
@@ -106,7 +108,7 @@ class Opening:
         one that is not what the manifest says, TooCostly, and as its store does."""
         place = registry.locate(pinned, entry)
         kind = kind or kind_of(entry.logical_key)
-        size, name = entry.size or 0, inner_name(entry.logical_key, kind)
+        size = entry.size or 0
         if place.store.local_files is not None:
             descriptor, about = await to_thread.run_sync(_opened, place.store.local_files, place.key)
             try:
@@ -115,6 +117,7 @@ class Opening:
             except BaseException:
                 os.close(descriptor)
                 raise
+            name = _named_by(entry.logical_key, kind, descriptor, brought)
             return QueryFile(name, size, descriptor, stamp=stamp_of(about), shown=entry.logical_key)
         if kind == "parquet" and size > RANGED:
             stat = await place.store.stat(place.key, version=place.version)
@@ -125,21 +128,23 @@ class Opening:
             )
             brought.warnings[said] = None
             fetch = _ranges(place, place.version or stat.version, stat.etag)
+            name = inner_name(entry.logical_key, kind)
             return QueryFile(name, size, fetch=fetch, shown=entry.logical_key)
         _count(brought, entry.logical_key, size)
-        return QueryFile(name, size, await self._whole(place, entry, size, brought, progress))
+        descriptor = await self._whole(place, entry, size, brought, progress)
+        return QueryFile(_named_by(entry.logical_key, kind, descriptor, brought), size, descriptor)
 
     async def object(self, store: Store, key: str, version: str | None, brought: Brought) -> QueryFile:
         """An object as it is now, of which no manifest says anything."""
-        name = inner_name(key, kind_of(key))
         if store.local_files is not None:
             descriptor, about = await to_thread.run_sync(_opened, store.local_files, key)
+            name = _named_by(key, kind_of(key), descriptor, brought)
             return QueryFile(name, about.st_size, descriptor, stamp=stamp_of(about), shown=key)
         stat = await store.stat(key, version=version)
         if kind_of(key) != "parquet":
             _count(brought, key, stat.size)
         fetch = _ranges(Place(store, key, None), version or stat.version, stat.etag)
-        return QueryFile(name, stat.size, fetch=fetch, shown=key)
+        return QueryFile(inner_name(key, kind_of(key)), stat.size, fetch=fetch, shown=key)
 
     async def _whole(
         self, place: Place, entry: Entry, size: int, brought: Brought, progress: Progress
@@ -214,6 +219,15 @@ def _opened(files: LocalFiles, key: str) -> tuple[int, os.stat_result]:
         raise
 
 
+def _named_by(name: str, kind: str | None, descriptor: int, brought: Brought) -> str:
+    """The name by which the engine has a file, as its first bytes say that it is packed."""
+    found = inner_name(name, kind, os.pread(descriptor, 4, 0))
+    if found != inner_name(name, kind):
+        form = {"gz": "gzip", "zst": "Zstandard"}.get(found.rpartition(".")[2], "not packed")
+        brought.warnings[f"packed: {name} is {form}, by its first bytes, and is read as that."] = None
+    return found
+
+
 def _descriptors() -> tuple[int, int]:
     """How many this process may have open, and how many its children."""
     try:
@@ -240,9 +254,14 @@ def _ranges(place: Place, version: str | None, etag: str):
         found = bytearray()
         while len(found) < length:
             at = offset + len(found)
-            stat, some = await place.store.get(
-                place.key, offset=at, length=length - len(found), version=version
-            )
+            try:
+                stat, some = await place.store.get(
+                    place.key, offset=at, length=length - len(found), version=version
+                )
+            except NotSupported as error:
+                if error.details.get("http_status") == _NO_SUCH_RANGE:
+                    raise _cut_short(place) from error
+                raise
             if not some or stat.etag != etag:
                 raise _cut_short(place)
             found += some

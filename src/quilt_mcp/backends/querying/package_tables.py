@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +41,9 @@ COLUMNS: Final[Mapping[str, Mapping[str, str]]] = {
 COMMENTS: Final = {
     "package_revision": "when each package had which revision",
     "package_tag": "latest of each package",
-    "package_manifest": "message and metadata (JSON text) of each revision",
-    "package_entry": "a row a file: path, size, hash, metadata (JSON text); join top_hash",
+    "package_manifest": "message and metadata (JSON text, metadata->>'assay') of each revision",
+    "package_entry": "a row a file: path, size, hash, metadata (JSON text; what users set is in user_meta: "
+    "metadata->>'$.user_meta.assay'); join top_hash",
 }
 REGISTRY: Final = "registry"
 LATEST_ONLY: Final = (
@@ -101,6 +103,20 @@ class PackageTables:
         self._folders: dict[tuple[str, bool], tuple[Path, State]] = {}
         self._read_from: dict[str, State] = {}
         """By registry, what the tables of revisions were read from."""
+        self._used: set[str] = set()
+        """Registries of which a table was made."""
+
+    def as_of(self) -> Mapping[str, str]:
+        """By the registries of which something was read, the moment at which it was so."""
+        states: dict[str, State] = {}
+        for (url, _), (_, state) in self._folders.items():
+            older = states.get(url)
+            states[url] = state if older is None or state.as_of < older.as_of else older
+        return {
+            url: datetime.fromtimestamp(one.as_of, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            for url, one in states.items()
+            if url in self._used
+        }
 
     def meaning(self, name: str) -> tuple[str, Sequence[str]] | None:
         return meaning(name, self._registries)
@@ -137,6 +153,7 @@ class PackageTables:
             if table != "package_tag":
                 self._read_from[one] = state
             if state.as_of:
+                self._used.add(one)
                 parts.append(self._columns_of(table, await self._source(table, folder, state), _text(one)))
         return View(
             name, " UNION ALL ".join(parts) or self._columns_of(table, _union((), table), "NULL::VARCHAR")
@@ -221,7 +238,10 @@ class PackageTables:
         return f"SELECT {columns} FROM read_csv({place(number)}, {form})"
 
     def _lines(self, rows: Iterable[str]) -> int:
-        with tempfile.TemporaryFile() as file:
+        with (
+            typed_errors("A list of revisions", "the folder for temporary files"),
+            tempfile.TemporaryFile() as file,
+        ):
             file.write("".join(f"{row}\n" for row in rows).encode())
             file.flush()
             descriptor = os.dup(file.fileno())

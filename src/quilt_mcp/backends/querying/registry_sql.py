@@ -14,14 +14,16 @@ import anyio
 
 from quilt_mcp.backends.querying import package_tables
 from quilt_mcp.backends.querying.calls import rewritten
-from quilt_mcp.backends.querying.file_tables import FileTables, Reach
+from quilt_mcp.backends.querying.file_tables import FileTables
 from quilt_mcp.backends.querying.kept import KeptResults
+from quilt_mcp.backends.querying.named import NamedPackages, Reach
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles, Opening
 from quilt_mcp.backends.querying.package_tables import PackageTables
 from quilt_mcp.backends.querying.table_diffs import TableDiffs
 from quilt_mcp.backends.querying.tabulator_configs import TabulatorConfigs
 from quilt_mcp.backends.querying.tabulator_tables import TabulatorTables
 from quilt_mcp.backends.searching.late import LateSearch
+from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.plan import Progress, no_progress
 from quilt_mcp.domain.sql import SqlColumn, SqlFile, SqlRequest, SqlRows, SqlTable
@@ -29,7 +31,7 @@ from quilt_mcp.domain.table_diff import TableDiff, TableDiffRequest
 from quilt_mcp.errors import InvalidArgument, QuiltError, TooLarge
 from quilt_mcp.registry.registry import Registry
 from quilt_mcp.sql import faults, gate
-from quilt_mcp.sql.child import Child, DeclaredView, Layers, View
+from quilt_mcp.sql.child import Child, DeclaredView, FilesView, Layers, View
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.query_file import QueryFile
 from quilt_mcp.sql.spare import Spare, Turns, shared
@@ -53,9 +55,15 @@ class _Asked:
     """A query that passed the gate, over tables that are open."""
 
     text: str
-    views: Sequence[View | DeclaredView]
+    views: Sequence[View | FilesView | DeclaredView]
     is_bounded: bool
     inputs: tuple[str, ...]
+    columns: Sequence[str]
+    """Those that it names."""
+    names: Mapping[int, str]
+    """Of its files, by number."""
+    as_of: Mapping[str, str]
+    """By registry whose packages' tables are read."""
 
 
 class RegistrySql:
@@ -116,7 +124,7 @@ class RegistrySql:
             columns = _columns(found)
             rows = _rows(found, columns)
             total = int(found["total"])
-            further, said = None, (*warnings(), *_notes(found))
+            further, said = None, (*warnings(), *found["notes"])
             if len(rows) < total:
                 kept = await anyio.to_thread.run_sync(child.open_result)
                 name = self._kept.add(kept, columns, said)
@@ -137,8 +145,8 @@ class RegistrySql:
         async with self._asking(request, progress) as (child, asked, held, warnings):
             found = await self._run(child, held, "save", asked, request, form=form)
             content = await anyio.to_thread.run_sync(_content, child, most)
-            said = (*warnings(), *_notes(found), *_made_text(found))
-            return SqlFile(content, _columns(found), asked.inputs, said)
+            said = (*warnings(), *found["notes"], *_made_text(found))
+            return SqlFile(content, _columns(found), asked.inputs, said, asked.as_of)
 
     async def list_tables(self, request: SqlRequest, progress: Progress = no_progress) -> list[SqlTable]:
         """The four tables, and the files of the packages of ``request`` that are tables, the first ones with their
@@ -150,8 +158,9 @@ class RegistrySql:
         async with self._spare.turns() as turns:
             for name in names[:_DESCRIBED]:
                 described.append(await self._described(turns, files, name))
-        more = [SqlTable(name) for name in names[_DESCRIBED:]]
-        declared = await self._declared(HeldFiles(), brought, progress).listed()
+        more = [SqlTable(_in_quotes(name)) for name in names[_DESCRIBED:]]
+        named = dict.fromkeys(one.registry.url for one in await files.packages.all())
+        declared = await self._declared(HeldFiles(), brought, progress).listed(tuple(named))
         return [*package_tables.listed(), *declared, *described, *more]
 
     async def compare(self, request: TableDiffRequest, progress: Progress = no_progress) -> TableDiff:
@@ -179,7 +188,7 @@ class RegistrySql:
         try:
             async with self._spare.turns() as turns:
                 named: dict[str, gate.FilesCall] = {}
-                views: list[View | DeclaredView] = []
+                views: list[View | FilesView | DeclaredView] = []
                 async with turns.turn() as child:
                     self._layers = child.layers
                     text, reads = await self._read(child, plain_spaces(request.sql))
@@ -205,12 +214,18 @@ class RegistrySql:
                 declared = self._declared(held, brought, progress)
                 for one in reads.tabulator:
                     views.append(await declared.view(one.path, one.only))
+                await files.packages.require()
+                if request.to is not None and (
+                    pattern := files.reads(request.to) or declared.reads(request.to)
+                ):
+                    brought.warnings[_reads_itself(request.to, pattern)] = None
 
                 def warnings() -> tuple[str, ...]:
                     return (*packages.warnings, *brought.warnings)
 
-                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs())))
-                asked = _Asked(text, views, reads.is_bounded, inputs)
+                as_of = packages.as_of()
+                inputs = tuple(dict.fromkeys((*files.inputs(), *declared.inputs(), *as_of)))
+                asked = _Asked(text, views, reads.is_bounded, inputs, sorted(columns), files.names, as_of)
                 async with turns.turn(is_last=True) as child:
                     try:
                         yield child, asked, held, warnings
@@ -225,15 +240,18 @@ class RegistrySql:
     ) -> dict[str, Any]:
         """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
         try:
-            return await child.run(
+            found = await child.run(
                 what,
                 held.files,
                 asked.views,
                 self._seconds,
                 asked.text,
                 parameters=_parameters(request),
+                columns=asked.columns,
                 **given,
             )
+            said = [str(one)[:1_000] for one in found.get("notes", ())]
+            return {**found, "notes": [faults.named(one, asked.names) for one in said]}
         finally:
             await anyio.to_thread.run_sync(held.require_unchanged)
 
@@ -258,7 +276,8 @@ class RegistrySql:
         columns: frozenset[str],
         progress: Progress,
     ) -> FileTables:
-        return FileTables(self._reach, request.packages, held, brought, columns, progress)
+        reach = self._reach
+        return FileTables(reach, NamedPackages(reach, request.packages), held, brought, columns, progress)
 
     def _declared(self, held: HeldFiles, brought: Brought, progress: Progress) -> TabulatorTables:
         return TabulatorTables(self._reach, self._registries(), self._tabulator, held, brought, progress)
@@ -274,9 +293,9 @@ class RegistrySql:
         registries = [*self._registries()]
         meant = {found[0] for one in reads.tables if (found := package_tables.meaning(one.name, registries))}
         of_revisions = meant - {"package_tag"}
-        named = [one.pinned for one in await files.named()] if of_revisions else []
+        named = [one.pinned for one in await files.packages.all()] if of_revisions else []
         takes_all = request.all_revisions or "package_revision" in meant
-        takes_all = takes_all or (bool(of_revisions) and await files.names_older())
+        takes_all = takes_all or (bool(of_revisions) and await files.packages.names_older())
         tables = PackageTables(
             self._searching, registries, held, reads.columns, progress, all_revisions=takes_all, named=named
         )
@@ -294,10 +313,11 @@ class RegistrySql:
                 found = await child.run("columns", held.files, [view], self._seconds, names=[view.name])
             await anyio.to_thread.run_sync(held.require_unchanged)
             [columns] = found["tables"]
-            return SqlTable(name, tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
+            return SqlTable(_in_quotes(name), tuple(SqlColumn(str(one[0]), str(one[1])) for one in columns))
         except QuiltError as error:
             return SqlTable(
-                name, comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}"
+                _in_quotes(name),
+                comment=f"{error.code}: {faults.with_names(error, apart.names).message[:200]}",
             )
         finally:
             held.close()
@@ -309,7 +329,8 @@ class RegistrySql:
         kept = await anyio.to_thread.run_sync(self._kept.open, name)
         if kept is None:
             raise InvalidArgument(
-                "The result that this cursor pages through is gone: others came since, or the server was started again.",
+                "The result that this cursor pages through is not kept here: others came since, the server was started again, or "
+                "another one answers now.",
                 next_step="Make the same call again without cursor.",
                 details={"reason": "cursor_expired"},
             )
@@ -340,6 +361,18 @@ _DESCRIBED: Final = 40
 """Tables of packages whose columns are told."""
 
 
+def _in_quotes(name: str) -> str:
+    """As it is pasted into a FROM."""
+    return "'" + name.replace("'", "''") + "'"
+
+
+def _reads_itself(saved: PackageUri, pattern: str) -> str:
+    return (
+        f"reads_itself: {saved.path} fits {pattern}, which this query reads, so that its rows count from then on as well. Save "
+        "it elsewhere, or let the query name a revision (ns/name@hash)."
+    )
+
+
 def _content(child: Child, most: int) -> bytes:
     with os.fdopen(child.open_result(), "rb") as file:
         found = file.read(most + 1)
@@ -365,11 +398,6 @@ def _rows(found: Mapping[str, Any], columns: Sequence[SqlColumn]) -> tuple[tuple
     if any(len(row) != len(columns) for row in rows):
         raise faults.died()
     return rows
-
-
-def _notes(found: Mapping[str, Any]) -> list[str]:
-    """What the child noted of files, such as rows that fit no declared table."""
-    return [str(one)[:1_000] for one in found.get("notes", ())]
 
 
 def _made_text(found: Mapping[str, Any]) -> list[str]:

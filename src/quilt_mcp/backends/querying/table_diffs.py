@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from anyio import to_thread
 
-from quilt_mcp.backends.querying.file_tables import FileTables, Reach
+from quilt_mcp.backends.querying.file_tables import FileTables
+from quilt_mcp.backends.querying.named import NamedPackages, Reach
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles
 from quilt_mcp.domain.names import suggest
 from quilt_mcp.domain.plan import Progress
@@ -30,7 +31,7 @@ from quilt_mcp.errors import (
     Undecodable,
 )
 from quilt_mcp.sql import faults
-from quilt_mcp.sql.child import Child, View
+from quilt_mcp.sql.child import Child, FilesView
 from quilt_mcp.sql.spare import Spare
 
 LONGEST_CELL: Final = 300
@@ -54,9 +55,9 @@ class TableDiffs:
     async def compare(self, request: TableDiffRequest, progress: Progress) -> TableDiff:
         """See ``ops.SupportsSql``. The files are brought before the child has its turn."""
         held, brought = HeldFiles(), Brought(0, {})
-        files = FileTables(self._reach, (), held, brought, frozenset(), progress)
+        files = FileTables(self._reach, NamedPackages(self._reach, ()), held, brought, frozenset(), progress)
         try:
-            views: list[View] = []
+            views: list[FilesView] = []
             for side, address in (("before", request.before), ("after", request.after)):
                 view = await files.table(str(address), ())
                 name = f"{address.path} ({side})"
@@ -66,7 +67,8 @@ class TableDiffs:
                     raise Undecodable(f"{name} is empty: it has no columns.", next_step=_NO_TABLE)
             async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
                 found = await self._run(child, request, views, held)
-            return _told(request, found, (*brought.warnings,))
+            notes = [faults.named(str(one)[:1_000], files.names) for one in found.get("notes", ())]
+            return _told(request, found, (*brought.warnings, *notes))
         except QuiltError as error:
             raise _helped(faults.with_names(error, files.names))  # noqa: B904 - it is the same
         finally:
@@ -74,7 +76,7 @@ class TableDiffs:
             self._spare.prepare()
 
     async def _run(
-        self, child: Child, request: TableDiffRequest, views: Sequence[View], held: HeldFiles
+        self, child: Child, request: TableDiffRequest, views: Sequence[FilesView], held: HeldFiles
     ) -> dict[str, Any]:
         """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
         tolerance = request.tolerance
@@ -143,6 +145,13 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         )
         if request.tolerance is not None:
             said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
+    for side, names in zip(("before", "after"), found.get("twice", ()), strict=False):
+        if names:
+            shown = ", ".join(map(str, names[:_SHOWN]))
+            said.append(
+                f"renamed_columns: {shown} of {path} {side} stand there several times; the later ones are called name_1 and "
+                "so on."
+            )
     if request.tolerance is None:
         floats = [one[0] for one in found["columns"]["retyped"] if {one[1], one[2]} == {"FLOAT", "DOUBLE"}]
         if floats:

@@ -12,7 +12,8 @@ from typing import Final
 from anyio import to_thread
 from anyio.from_thread import check_cancelled
 
-from quilt_mcp.backends.querying.file_tables import MOST_FILES, Reach
+from quilt_mcp.backends.querying.file_tables import MOST_FILES
+from quilt_mcp.backends.querying.named import Reach
 from quilt_mcp.backends.querying.opening import Brought, HeldFiles
 from quilt_mcp.backends.querying.tabulator_configs import VARIABLE, TabulatorConfigs, name_of
 from quilt_mcp.domain.address import PackageUri, is_bucket
@@ -90,10 +91,22 @@ class TabulatorTables:
         self._brought = brought
         self._progress = progress
         self._inputs: dict[str, None] = {}
+        self._tables: list[tuple[str, str, TabulatorTable]] = []
+        """Those of the query: the registry's URL, the name that is shown, and what it is."""
 
     def inputs(self) -> tuple[str, ...]:
         """The revisions whose files were brought."""
         return tuple(self._inputs)
+
+    def reads(self, saved: PackageUri) -> str | None:
+        """The table of this query of which a file is from now on that is ``saved``."""
+        for url, shown, table in self._tables:
+            fits = (
+                table.package.match(saved.name) is not None and table.key.match(saved.path or "") is not None
+            )
+            if fits and url == saved.registry:
+                return shown
+        return None
 
     async def view(self, path: Sequence[str], only: Only) -> DeclaredView:
         """As a ``gate.FromTabulator`` says it: files whose names are not wanted are not brought. Raises TableNotFound,
@@ -101,6 +114,7 @@ class TabulatorTables:
         shown = ".".join(path)
         registry = self._reach.registry(self._registry_of(path))
         table = await self._table(registry.url, path[-1])
+        self._tables.append((registry.url, shown, table))
         found = await self._files(registry, table, only, shown)
         if not found and not only:
             said = f"no_files: no file of a latest revision in {registry.url} fits {shown}."
@@ -122,10 +136,12 @@ class TabulatorTables:
         )
         return DeclaredView(tuple(path), declared)
 
-    async def listed(self) -> list[SqlTable]:
-        """Those of the registries that are configured. What is wrong with a configuration is told in its place."""
+    async def listed(self, others: Sequence[str] = ()) -> list[SqlTable]:
+        """Those of the registries that are configured, and of ``others`` that are buckets, which a query can name. What is wrong
+        with a configuration is told in its place."""
         found: list[SqlTable] = []
-        for url in self._registries:
+        buckets = (one for one in others if one.startswith("s3://"))
+        for url in dict.fromkeys((*self._registries, *buckets)):
             is_default = url == self._reach.default
             place = CATALOG if is_default else f"{CATALOG}.{_quoted(name_of(url))}"
             try:

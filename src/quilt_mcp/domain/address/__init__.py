@@ -17,6 +17,7 @@ from quilt_mcp.domain.address.package import (
     browse_call,
     names_hash,
     names_package,
+    names_packages,
     names_revision,
     parse_package,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "lower_scheme",
     "names_hash",
     "names_package",
+    "names_packages",
     "names_revision",
     "parse_folder",
     "parse_object",

@@ -19,6 +19,7 @@ _TAG: Final = re.compile(r"[\w-][\w.-]{0,63}")
 _LATEST: Final = "latest"
 _NAMED: Final = re.compile(r"[\w-]+/[\w-]+(@[0-9A-Fa-f]{6,64}|@latest|:[\w-][\w.-]{0,63})?(?:/|\Z)")
 _HASHED: Final = re.compile(r"[\w-]+/[\w-]+@[0-9A-Fa-f]{1,64}(?:/|\Z)")
+_PATTERN: Final = re.compile(r"(?:quilt\+(?:s3|file)://[^#]*#package=)?(?=[^#]*[*?])[\w*?-]+/[\w*?-]+")
 _LEAST: Final = 6
 _PARAMETERS: Final = ("package", "path", "catalog")
 
@@ -120,6 +121,11 @@ def browse_call(package: PackageUri) -> str:
 def names_package(text: str) -> bool:
     """Whether a plain text has the form of ``ns/name``, with a revision and a path or not."""
     return _NAMED.match(text) is not None
+
+
+def names_packages(text: str) -> bool:
+    """Whether a text is a pattern of package names: ``lab/*``, or that in a registry, as a quilt+ URI has it."""
+    return _PATTERN.fullmatch(text) is not None
 
 
 def names_hash(text: str) -> bool:

@@ -54,7 +54,7 @@ class Sources:
             )
         for file in files:
             key = validate_logical_key(file.logical_key)
-            meta = with_user_meta({}, file.metadata)
+            meta = with_user_meta({"format": {"name": file.form}} if file.form else {}, file.metadata)
             arrivals.add([Incoming(key, len(file.content), meta, content=file.content)], f"inline {key!r}")
 
     async def metadata(self, request: CreateRequest | PatchRequest, arrivals: Arrivals) -> Any:

@@ -25,8 +25,8 @@ from quilt_mcp.sql.inside.fitting import (
     required,
 )
 from quilt_mcp.sql.inside.quoting import identifier, text
+from quilt_mcp.sql.inside.tables.table import FILE
 
-_FILE: Final = "$file"
 _ISSUE: Final = "$issue"
 _DEFAULTS: Final = {
     "VARCHAR": "''",
@@ -214,7 +214,7 @@ class DeclaredTable:
 
     def _source(self, numbers: Sequence[int], form: _Form, *, is_plain: bool = False) -> str:
         files = ", ".join(text(self._files[one]) for one in numbers)
-        named = f", filename = '{_FILE}'" if len(numbers) > 1 else ""
+        named = f", filename = {text(FILE)}" if len(numbers) > 1 else ""
         if not self._is_csv:
             return f"read_parquet([{files}], hive_partitioning = false, union_by_name = true{named})"
         types = ", ".join(
@@ -240,7 +240,7 @@ class DeclaredTable:
                 said = required(said)
             shown.append(f"{said} AS {identifier(one.name)}")
         first, last = numbers[0], numbers[-1]
-        at = f"CAST(split_part({identifier(_FILE)}, '/', 3) AS INTEGER) - {self._first + first - 1}"
+        at = f"CAST(split_part({identifier(FILE)}, '/', 3) AS INTEGER) - {self._first + first - 1}"
         for name, values in self._added.items():
             some = ", ".join(_value(one) for one in values[first : last + 1])
             said = (

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,11 +14,10 @@ try:  # without the package around it, which takes longer to import than all els
 except ImportError:
     import duckdb
 
-from quilt_mcp.sql.inside import sampled
 from quilt_mcp.sql.inside.cells import Cells
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import HeldFiles
-from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, WIDE, kept_as, reviver
+from quilt_mcp.sql.inside.kinds import IN_PARQUET, IN_PYTHON, NESTED, WIDE, kept_as, reviver
 from quilt_mcp.sql.inside.parsing import WRAPPED
 from quilt_mcp.sql.inside.quoting import identifier, text
 
@@ -47,12 +45,13 @@ _PARQUET: Final = "FORMAT parquet, COMPRESSION zstd"
 _FORMS: Final = {"rows": _PARQUET, "parquet": _PARQUET, "csv": "FORMAT csv, HEADER"}
 MOST_COLUMNS: Final = 4_000
 RESULT: Final = "result.parquet"
-_CSV: Final = re.compile(r"SELECT \* FROM read_csv\(\[('[^']*')\], (sample_size = [0-9]+, skip = 0)\)")
-_SAMPLE: Final = re.compile(r"sample_size = [0-9]+")
+_LINE: Final = re.compile(
+    r"(?<=Original Line: ).*?(?=\n+(?:Error|Expected|Value|Maximum|Invalid|This|Possible)|\Z)", re.S
+)
+_OF_A_LINE: Final = 100
+"""Letters of a line that the engine shows whole."""
 _SHORTEST: Final = 30
 """Letters of a cell that are shown in any case."""
-_DELIMITERS: Final = ",;\t|"
-_LOOKED_AT: Final = 100
 
 
 def begun(*, settings: bool) -> Any:
@@ -79,143 +78,6 @@ def give_files(
         engine.execute("SET lock_configuration = true")
 
 
-def make_views(engine: Any, views: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> None:
-    """Each ``sql`` is the parent's; ``sizes`` are those of the query's files. Raises Fault for a file that is not what its name
-    says."""
-    for view in views:
-        name = view["name"]
-        try:
-            with typed(table=name):
-                engine.execute(f"CREATE VIEW {identifier(name)} AS {_source(engine, view, sizes)}")
-        except Fault as fault:
-            if "sniffing" in str(fault):
-                _find_line(engine, name, view["sql"])
-            raise
-        if view["each"]:
-            _check_lines(engine, name, view["each"])
-
-
-def _check_lines(engine: Any, name: str, each: Sequence[str]) -> None:
-    """The engine takes whole lines for cells where their numbers of cells differ, or a title stands above them. Raises Fault
-    for the first file of which it does. Where all are like the first, that one alone is looked at."""
-    # What the view is known to have: to ask the view itself is to look at all of its files again.
-    known = f"SELECT column_name FROM duckdb_columns() WHERE table_name = {text(name)}"
-    own = {column for (column,) in engine.execute(known).fetchall() if column[:1] != "$"}
-    if "column0" in own:
-        for one in each:
-            _check_header(engine, name, one)
-    if len(each) > 1:
-        first = {column for column, _ in columns_of(engine, f"SELECT * FROM {each[0]}", None)}
-        each = each if own - first else each[:1]
-        own = first
-    if len(own) == 1 or len(each) > 1:
-        for one in each:
-            with typed(table=name):
-                is_lines = _is_lines(engine, one)
-            if is_lines:
-                said = f"The lines of {_address(one)} have different numbers of cells, so that it is no table with one form."
-                raise Fault("engine", said, exception="Ragged", table=name)
-
-
-def _check_header(engine: Any, name: str, source: str) -> None:
-    """Where lines that begin with '#' are comments, the last of them may be the header: then no column would have its name, in
-    silence. Raises Fault."""
-    with typed(table=name):
-        [(comment, has_header)] = engine.execute(
-            f"SELECT Comment, HasHeader FROM {_sniffed(source)}"
-        ).fetchall()
-    if comment not in (None, "", "(empty)", "\0") and not has_header and "comment =" not in source:
-        said = (
-            f"{_address(source)} has no header but lines that begin with {comment!r}, of which the last may be one: "
-            "skip := n of files(..) passes over those above it, comment := '#' takes all for comments."
-        )
-        raise Fault("engine", said, exception="Header", table=name)
-
-
-def _is_lines(engine: Any, source: str) -> bool:
-    """Whether its one column is named by what holds delimiters, or most of its first values hold as many of one by which it is
-    not divided, as no text does."""
-    columns = columns_of(engine, f"SELECT * FROM {source}", None)
-    if len(columns) > 1:
-        return False
-    source = source.replace(", ignore_errors = true", "")  # or all lines are left out
-    [(name, kind), *_] = columns_of(engine, f"SELECT * FROM {source}", None)
-    if any(one in name for one in _DELIMITERS):
-        return True
-    if kind != "VARCHAR":
-        return False
-    [[divided]] = engine.execute(f"SELECT Delimiter FROM {_sniffed(source)}").fetchall()
-    values = [value or "" for (value,) in engine.execute(f"FROM {source} LIMIT {_LOOKED_AT}").fetchall()]
-    for delimiter in _DELIMITERS.replace(divided or ",", ""):
-        [(count, lines)] = Counter(value.count(delimiter) for value in values).most_common(1) or [(0, 0)]
-        if count and 2 * lines > len(values):
-            return True
-    return False
-
-
-def _sniffed(source: str) -> str:
-    return f"sniff_csv('{_address(source)}'{source.partition(']')[2]}"
-
-
-def _address(source: str) -> str:
-    return source.partition("['")[2].partition("'")[0]
-
-
-def _source(engine: Any, view: Mapping[str, Any], sizes: Sequence[int]) -> str:
-    """What a view is of, with the types of all its rows."""
-    name, sql, is_beyond = view["name"], view["sql"], sampled.is_beyond(view["sql"], sizes)
-    if not view["each"]:
-        is_json = is_beyond and "read_json(" in sql
-        return sampled.json_of_all_rows(engine, sql) if is_json else sql
-    if _CSV.fullmatch(sql):
-        columns, read = _in_its_form(engine, sql, is_beyond=is_beyond)
-    elif is_beyond:
-        columns = dict(columns_of(engine, sql, None))
-        read = sampled.csv_as_text(sql, columns)
-        if "types = " not in read:
-            return read
-    else:
-        return sql
-    return sampled.guarded(name, read, columns) if is_beyond else read
-
-
-def _in_its_form(engine: Any, sql: str, *, is_beyond: bool) -> tuple[dict[str, str], str]:
-    """A CSV by itself is looked through for its form once: each use of a view would look again. What its header says is data, and
-    stands in the text as literals; the engine's own spelling of the call does not quote it."""
-    found = _CSV.fullmatch(sql)
-    assert found is not None, "it is a CSV by itself"
-    [form] = engine.execute(
-        "SELECT Delimiter, Quote, Escape, Comment, HasHeader, Columns, DateFormat, TimestampFormat "
-        f"FROM sniff_csv({found[1]}, {found[2]})"
-    ).fetchall()
-    delimiter, quote, escape, comment, has_header, columns, date, timestamp = form
-    delimiter, quote, escape, comment = (
-        "" if one is None or one == "(empty)" else one for one in (delimiter, quote, escape, comment)
-    )
-    if delimiter == "," and not quote:
-        quote = escape = '"'  # what was looked at may hold no quotes, and what follows may
-    kinds = {one["name"]: one["type"] for one in columns}
-    typed_columns = ", ".join(
-        f"{text(column)}: {text(sampled.as_text(kind) if is_beyond else kind)}"
-        for column, kind in kinds.items()
-    )
-    given = {"delim": delimiter, "quote": quote, "escape": escape, "comment": comment}
-    given |= {name: one for name, one in (("dateformat", date), ("timestampformat", timestamp)) if one}
-    settings = ", ".join(f"{name} = {text(str(one))}" for name, one in given.items())
-    header = "true" if has_header else "false"
-    return kinds, (
-        f"SELECT * FROM read_csv({found[1]}, auto_detect = false, skip = 0, header = {header}, {settings}, "
-        f"columns = {{{typed_columns}}})"
-    )
-
-
-def _find_line(engine: Any, name: str, sql: str) -> None:
-    """Where no form fits all lines that were looked at, takes that of the first ones: then the first that does not fit it is
-    named. Raises Fault."""
-    with typed(table=name):
-        engine.execute(f"SELECT count(*) FROM ({_SAMPLE.sub('sample_size = 2', sql)})")
-
-
 def columns_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, str]]:
     with typed():
         found = engine.execute(f"DESCRIBE {query}", parameters or None).fetchall()
@@ -237,10 +99,10 @@ def keep(engine: Any, query: str, parameters: Any, most: int | None, form: str) 
         raise Fault("wide", f"{len(kinds):,}", most=f"{MOST_COLUMNS:,}")
     made = {} if form == "csv" else _made(kinds, IN_PARQUET)
     limit = "" if most is None else f" LIMIT {most + 1}"
+    shown = _in_csv(kinds) if form == "csv" else _cast([name for name, _ in kinds], made)
     with typed():
         engine.execute(
-            f"COPY (SELECT {_cast([name for name, _ in kinds], made)} FROM ({whole}) AS whole{limit}) TO "
-            f"{text(result())} ({_FORMS[form]})",
+            f"COPY (SELECT {shown} FROM ({whole}) AS whole{limit}) TO {text(result())} ({_FORMS[form]})",
             parameters or None,
         )
     if form == "parquet":
@@ -259,6 +121,16 @@ def _kinds_of(engine: Any, query: str, parameters: Any) -> list[tuple[str, Any]]
 
 def _made(kinds: Sequence[tuple[str, Any]], exact: frozenset[str]) -> dict[str, str]:
     return {name: made for name, kind in kinds if (made := kept_as(kind, exact)) is not None}
+
+
+def _in_csv(kinds: Sequence[tuple[str, Any]]) -> str:
+    """Lists and objects as JSON."""
+    return ", ".join(
+        f"CAST(to_json({identifier(name)}) AS VARCHAR) AS {identifier(name)}"
+        if kind.id in NESTED
+        else identifier(name)
+        for name, kind in kinds
+    )
 
 
 def _cast(names: Sequence[str], made: Mapping[str, str]) -> str:
@@ -374,11 +246,17 @@ def typed(table: str | None = None) -> Any:
         raise Fault("time", "It took longer than a query may.") from None
     except duckdb.Error as error:
         kind = type(error).__name__.removesuffix("Exception")
-        said = str(error).partition("\nTraceback")[0].strip()
+        said = _LINE.sub(_shortened, str(error).partition("\nTraceback")[0].strip())
         if "maximum execution time" in said:
             raise Fault("time", "It took longer than a query may.") from None
         if "Too many open files" in said:
             raise Fault("open_files", said[:300]) from None
-        if "max_temp_directory_size" in said or "No space left" in said or "File too large" in said:
-            raise Fault("memory", said[:300]) from None
+        if "No space left" in said or "quota exceeded" in said:
+            raise Fault("full", said[:300]) from None
+        if "max_temp_directory_size" in said or "File too large" in said:
+            raise Fault("memory", "what it sets aside, or its result, is longer than a file may be") from None
         raise Fault("engine", said[:1_500], exception=kind, table=table) from None
+
+
+def _shortened(line: re.Match[str]) -> str:
+    return line[0] if len(line[0]) <= _OF_A_LINE else f"{line[0][:_OF_A_LINE]}..."

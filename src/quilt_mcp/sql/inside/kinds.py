@@ -21,6 +21,7 @@ IN_PARQUET: Final = IN_PYTHON | {
 }
 WIDE: Final = frozenset(("hugeint", "uhugeint"))
 """Whole numbers that Parquet writes as floats."""
+NESTED: Final = frozenset(("list", "array", "struct", "tuple", "map", "union", "variant"))
 _UNHASHABLE: Final = frozenset(("list", "array", "struct", "map", "tuple"))
 _BEFORE_TIME: Final = re.compile(r" (?=\d\d:)")
 _PARTS: Final = re.compile(r"\.\d+")

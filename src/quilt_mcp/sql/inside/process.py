@@ -27,6 +27,8 @@ from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.files import PROTOCOL, HeldFile, HeldFiles, Ranges, channels_of
 from quilt_mcp.sql.inside.parsing import parse
 from quilt_mcp.sql.inside.quoting import identifier
+from quilt_mcp.sql.inside.tables.making import Tables
+from quilt_mcp.sql.inside.tables.named import Named
 from quilt_mcp.sql.inside.watch import watch
 
 _BOUNDS: Final = Bounds(files=1_100, file=1 << 30)
@@ -130,17 +132,22 @@ class _Child:
             settings=self._settings,
             reads_ahead=not asked["is_bounded"],
         )
-        engine.make_views(connection, asked["views"], [one.size for one in held])
+        is_asked = asked["what"] in ("rows", "save", "compare")
+        named = Named(asked["columns"], asked["sql"]) if is_asked else None
+        tables = Tables(connection, filesystem, paths, [one.size for one in held], named, asked["seconds"])
+        tables.make(asked["views"])
         declared = [
             DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
         ]
         notes = [note for one in declared for note in one.make()]
         try:
-            return {**self._answer(connection, asked, paths), "notes": notes}
+            answer = self._answer(connection, asked, paths)
         except Fault as fault:
+            tables.blame(fault)
             for one in declared:
                 one.blame(fault)
             raise
+        return {**answer, "notes": [*notes, *tables.notes()]}
 
     def _answer(self, connection: Any, asked: dict[str, Any], paths: list[str]) -> dict[str, Any]:
         parameters = asked.get("parameters")
@@ -160,7 +167,7 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "compare":
-                return Comparison(connection, asked["comparison"]).result()
+                return Comparison(connection, paths, asked["comparison"]).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:

@@ -41,6 +41,7 @@ from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.new_files import write_together
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
+from quilt_mcp.storage.local.widening import may_be_opened
 from quilt_mcp.storage.store import Found
 
 IGNORE_FILE = ".quiltignore"
@@ -169,7 +170,9 @@ class LocalFolder:
                     return inside.open_file(target.relative_to(root).parts)
             raise OutsideRoots(
                 f"{relative!r} in {self.root} is a symbolic link to {target}, outside the folders this server may read.",
-                next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself.",
+                next_step=f"Start the server with --root {target.parent}, or replace the link by the file itself."
+                if may_be_opened(target.parent)
+                else "Replace the link by the file itself.",
                 details={"folder": str(self.root), "link": ascii(relative), "target": str(target)},
             ) from None
 

@@ -30,7 +30,6 @@ from quilt_mcp.domain.checksums import hash_bytes
 from quilt_mcp.domain.entry import Hash
 from quilt_mcp.domain.plan import Progress, no_progress, share
 from quilt_mcp.errors import (
-    InvalidName,
     NotSupported,
     ObjectNotFound,
     RegistryNotFound,
@@ -39,8 +38,9 @@ from quilt_mcp.errors import (
 from quilt_mcp.storage.errors import cut_short, lost_condition, typed_errors
 from quilt_mcp.storage.hashing import STEP, hash_file, require_unchanged
 from quilt_mcp.storage.limits import limits
-from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, split_key, walk
+from quilt_mcp.storage.local.confined import EVERYWHERE, Child, ConfinedFolder, Parts, walk
 from quilt_mcp.storage.local.credentials import CredentialPlaces
+from quilt_mcp.storage.local.keys import LOCKS, OWN, TEMP, folder_parts, folder_prefix, key_parts
 from quilt_mcp.storage.local.new_file import NewFile
 from quilt_mcp.storage.local.syscalls import KERNEL, Syscalls
 from quilt_mcp.storage.objects import holds
@@ -55,9 +55,6 @@ from quilt_mcp.storage.store import (
 )
 from quilt_mcp.storage.workers import in_pages
 
-TEMP: Parts = (".quilt", "tmp")
-LOCKS: Parts = (".quilt", "locks")
-_OWN = {TEMP, LOCKS}
 _PAGE = 256
 _SMALL = 64 << 10
 """Objects up to this size have an etag made of their bytes (larger ones, of the file's identity and times), and files up to
@@ -156,7 +153,7 @@ class LocalStore(NoAbilities):
         return os.stat(self.physical_key(key).path, follow_symlinks=False)
 
     def files_in(self, prefix: str) -> AbstractContextManager[Callable[[str], int]]:
-        return self._folder.files_in(_folder_parts(prefix))
+        return self._folder.files_in(folder_parts(prefix))
 
     # -- writing --
 
@@ -237,7 +234,7 @@ class LocalStore(NoAbilities):
         'a-' < 'a/' < 'a0'."""
 
         def children(folder: Parts) -> list[Child]:
-            base = _prefix(folder)
+            base = folder_prefix(folder)
 
             def may_lead(child: Child) -> bool:
                 key = base + child.path
@@ -247,16 +244,16 @@ class LocalStore(NoAbilities):
 
             return sorted(filter(may_lead, self._children(folder)), key=attrgetter("path"))
 
-        for folder, run in walk(_folder_parts(prefix[: prefix.rfind("/") + 1]), children):
+        for folder, run in walk(folder_parts(prefix[: prefix.rfind("/") + 1]), children):
             yield from self._stats_in(folder, run)
 
     def _stats_in(self, folder: Parts, files: list[Child]) -> list[ObjectStat]:
-        base = _prefix(folder)
+        base = folder_prefix(folder)
         found = self._folder.look_at(folder, files, lambda name, fd: self._stat_of(base + name, fd))
         return [*found.values()]
 
     def _list_folder(self, prefix: str, after: str, limit: int) -> Listing:
-        folder = _folder_parts(prefix)
+        folder = folder_parts(prefix)
         closed: list[str] = []
         later = (child for child in self._children(folder, closed) if prefix + child.path > after)
         found = heapq.nsmallest(limit + 1, later, key=attrgetter("path"))
@@ -280,8 +277,8 @@ class LocalStore(NoAbilities):
     def _is_own(self, folder: Parts) -> bool:
         """Whether a folder is the store's own, or holds nothing else."""
         if folder == TEMP[:1]:
-            return {(*folder, child.name) for child in self._folder.children(folder)} <= _OWN
-        return folder in _OWN
+            return {(*folder, child.name) for child in self._folder.children(folder)} <= OWN
+        return folder in OWN
 
     # -- in threads: writing --
 
@@ -417,18 +414,6 @@ class LocalStore(NoAbilities):
             raise lost_condition(self.url, key, "it has changed since it was read")
 
 
-def key_parts(key: str) -> Parts:
-    """The names of a key. Raises InvalidName, for the store's own folders too."""
-    parts = split_key(key)
-    if parts[:2] in _OWN:
-        raise InvalidName(
-            f"The key {key!r} lies in a folder that the registry keeps for itself.",
-            next_step="Use a key outside .quilt/tmp and .quilt/locks.",
-            details={"key": ascii(key)},
-        )
-    return parts
-
-
 def _moment(seconds: float) -> datetime:
     """A file's time, which on some file systems may be one that no calendar has."""
     return datetime.fromtimestamp(min(max(seconds, -62_135_596_800), 253_402_300_799), UTC)
@@ -437,16 +422,3 @@ def _moment(seconds: float) -> datetime:
 def _etag(content: bytes) -> str:
     """Of a small object."""
     return hashlib.sha256(content).hexdigest()[:32]
-
-
-def _prefix(folder: Parts) -> str:
-    return "".join(f"{name}/" for name in folder)
-
-
-def _folder_parts(prefix: str) -> Parts:
-    """The names of a folder. Raises InvalidName for a prefix that ends in the middle of a name."""
-    if prefix and not prefix.endswith("/"):
-        raise InvalidName(
-            f"{prefix!r} does not name a folder.", next_step="Make the same call with a '/' at its end."
-        )
-    return key_parts(prefix[:-1]) if prefix else ()

@@ -28,6 +28,7 @@ from quilt_mcp.storage.local.credentials import CredentialPlaces
 from quilt_mcp.storage.local.folder import LocalFolder
 from quilt_mcp.storage.local.secret_file import SecretFile
 from quilt_mcp.storage.local.store import LocalStore
+from quilt_mcp.storage.local.widening import may_be_opened
 from quilt_mcp.storage.private import OURS
 from quilt_mcp.storage.store import Found, FoundFiles, Store
 from quilt_mcp.storage.workers import in_pages
@@ -142,11 +143,18 @@ class LocalStores:
         if not inside:
             folder = real if os.path.isdir(real) else real.parent
             roots = [str(root) for root in self._roots]
+            below = f"a path below {' or '.join(roots[:3])}."
+            is_proposed = may_be_opened(folder)
             raise OutsideRoots(
                 f"{path} lies outside the folders this server may use.",
-                next_step=f"Start the server with --root {folder} to allow it, or use a path below "
-                f"{' or '.join(roots[:3])}.",
-                details={"path": ascii(path), "folder": str(folder), "roots": roots},
+                next_step=f"Start the server with --root {folder} to allow it, or use {below}"
+                if is_proposed
+                else f"Use {below}",
+                details={
+                    "path": ascii(path),
+                    **({"folder": str(folder)} if is_proposed else {}),
+                    "roots": roots,
+                },
             )
         root = max(inside, key=lambda root: len(root.parts))
         return root, "/".join(real.relative_to(root).parts)

@@ -9,7 +9,7 @@ rather than imported because a validator library costs start-up time and its mes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 from quilt_mcp.domain.names import suggest
@@ -32,8 +32,9 @@ _NAMES = {
 }
 
 
-def check(schema: Schema, value: Any, *, path: str = "") -> Any:
-    """The value with defaults filled in at the top level of each object. Raises InvalidArgument at the first fault."""
+def check(schema: Schema, value: Any, *, path: str = "", unlisted: Collection[str] = ()) -> Any:
+    """The value with defaults filled in at the top level of each object. Raises InvalidArgument at the first fault. ``unlisted``:
+    properties of the value that are not told of."""
     _check_type(schema, value, path)
     if "enum" in schema and value not in schema["enum"]:
         _fail(path, f"is {_shown(value)}", f"Use one of {', '.join(map(_shown, schema['enum']))}.")
@@ -46,21 +47,24 @@ def check(schema: Schema, value: Any, *, path: str = "") -> Any:
     elif isinstance(value, list | tuple):
         return _check_items(schema, cast("Sequence[Any]", value), path)
     elif isinstance(value, Mapping) and "properties" in schema:
-        return _check_object(schema, cast("Mapping[str, Any]", value), path)
+        return _check_object(schema, cast("Mapping[str, Any]", value), path, unlisted)
     return cast("Any", value)
 
 
-def _check_object(schema: Schema, value: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _check_object(
+    schema: Schema, value: Mapping[str, Any], path: str, unlisted: Collection[str]
+) -> dict[str, Any]:
     properties: Mapping[str, Schema] = schema["properties"]
     for key in value:
         if key not in properties:
-            near = suggest(str(key), properties)
+            told = [one for one in properties if one not in unlisted]
+            near = suggest(str(key), told)
             meant = f" Did you mean {' or '.join(near)}?" if near else ""
-            known = ", ".join(properties) or "none"
+            known = ", ".join(told) or "none"
             raise InvalidArgument(
                 f"{_at(path, 'The argument', str(key)[:100])} is not known.{meant}",
                 next_step=f"Use only these{' in ' + path if path else ''}: {known}.",
-                details={"unknown": str(key)[:100], "known": list(properties)},
+                details={"unknown": str(key)[:100], "known": told},
             )
     for key in schema.get("required", ()):
         if key not in value:

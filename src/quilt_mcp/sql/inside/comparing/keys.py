@@ -17,6 +17,8 @@ from quilt_mcp.sql.inside.engine import typed
 _FIRST_ROWS: Final = 2_000
 _MOST_COLUMNS: Final = 200
 """Among the first so many a key is looked for."""
+_AT_ONCE: Final = 16
+"""Of each the engine holds some megabytes, however few the rows are."""
 _MOST_COUNTED: Final = 8
 _MOST_PAIRED: Final = 16
 _NEARLY: Final = 0.8
@@ -81,13 +83,16 @@ class Keys:
 
     def _unique_first(self, keys: Sequence[list[Pair]]) -> list[list[Pair]]:
         """Those that are unique in the first rows of each side."""
-        for side in self._sides:
-            if not keys:
-                break
-            told = ", ".join(f"{_distinct(one)} = count(*)" for one in keys)
-            [fits] = self._rows(f"SELECT {told} FROM (SELECT * FROM {side} LIMIT {_FIRST_ROWS})")
-            keys = [key for key, fit in zip(keys, fits, strict=True) if fit]
-        return [*keys]
+        found: list[list[Pair]] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            for side in self._sides:
+                if some:
+                    told = ", ".join(f"{_distinct(one)} = count(*)" for one in some)
+                    [fits] = self._rows(f"SELECT {told} FROM (SELECT * FROM {side} LIMIT {_FIRST_ROWS})")
+                    some = [key for key, fit in zip(some, fits, strict=True) if fit]
+            found += some
+        return found
 
     def _many(self, columns: Sequence[Pair]) -> list[Pair]:
         """Those that have about as many values as there are rows."""

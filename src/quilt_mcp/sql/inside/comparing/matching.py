@@ -1,0 +1,150 @@
+"""Rows of two working tables that are matched by a key, and what differs in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance
+from quilt_mcp.sql.inside.comparing.telling import MOST_VALUES, Telling
+from quilt_mcp.sql.inside.engine import typed
+
+_TOGETHER: Final = 40
+"""Conditions side by side: a long row of them is too deep for the engine."""
+_AT_ONCE: Final = 100
+"""Columns of one query: what the engine takes to plan it grows with their square."""
+_LOOKED_AT: Final = 100
+"""Columns of which the cells of a changed row are told."""
+
+
+class Matching:
+    """``is_whole``: no part of the key is NULL."""
+
+    def __init__(
+        self,
+        engine: Any,
+        pairs: Sequence[Pair],
+        key: Sequence[Pair],
+        tolerance: Tolerance | None,
+        telling: Telling,
+        *,
+        is_whole: bool,
+    ) -> None:
+        self._engine = engine
+        self._pairs = pairs
+        self._key = key
+        self._telling = telling
+        same = "=" if is_whole else "IS NOT DISTINCT FROM"
+        self._on = " AND ".join(f"a.{one.value} {same} b.{one.value}" for one in key)
+        of_key = {one.at for one in key}
+        self._differs = {one: one.differs(tolerance) for one in pairs if one.at not in of_key}
+
+    def result(self) -> dict[str, Any]:
+        """Counts of rows, of cells by column, and ``samples``."""
+        counts = dict.fromkeys(self._differs, 0)
+        batches = [*self._batches()]
+        if len(batches) == 1:
+            added, removed, changed, places = self._counted(batches[0], counts)
+        else:
+            added, removed, _, places = self._counted([], counts)
+            changed, places[0], places[1] = self._in_batches(batches, counts)
+        counts = {one: count for one, count in counts.items() if count}
+        samples: dict[str, Any] = {}
+        if self._telling.most:
+            samples = {
+                "changed": self._changed([*counts], *places[:2]),
+                "added": self._telling.of_one_side("after", self._pairs, self._key, places[2]),
+                "removed": self._telling.of_one_side("before", self._pairs, self._key, places[3]),
+            }
+        return {
+            "keys": [one.name for one in self._key], "added": added, "removed": removed, "changed": changed,
+            "cells": {one.name: count for one, count in counts.items()}, "samples": samples,
+        }  # fmt: skip
+
+    def _batches(self) -> Iterator[list[Pair]]:
+        columns = [*self._differs]
+        for start in range(0, max(len(columns), 1), _AT_ONCE):
+            yield columns[start : start + _AT_ONCE]
+
+    def _counted(
+        self, columns: Sequence[Pair], counts: dict[Pair, int]
+    ) -> tuple[int, int, int, list[list[int]]]:
+        """All by one join: rows added, removed and changed, and places of the first ones: changed (before, after), added,
+        removed."""
+        number = self._telling.most
+        flags = "".join(f", {self._differs[one]} AS f{one.at}" for one in columns)
+        joined = (
+            f"SELECT a.rowid AS x, b.rowid AS y, a.rowid IS NOT NULL AND b.rowid IS NOT NULL AS m{flags} "
+            f"FROM before a FULL OUTER JOIN after b ON {self._on}"
+        )
+        told = ["count(*) FILTER (x IS NULL)", "count(*) FILTER (y IS NULL)", "count_if(d)"]
+        told += [f"count_if(m AND f{one.at})" for one in columns]
+        if number:
+            told += [
+                f"min(x, {number}) FILTER (d)", f"min_by(y, x, {number}) FILTER (d)",
+                f"min(y, {number}) FILTER (x IS NULL)", f"min(x, {number}) FILTER (y IS NULL)",
+            ]  # fmt: skip
+        any_of = _any([f"f{one.at}" for one in columns])
+        [added, removed, changed, *more] = self._row(
+            f"SELECT {', '.join(told)} FROM (SELECT *, m AND {any_of} AS d FROM ({joined}))"
+        )
+        counts.update(zip(columns, more, strict=False))
+        return added, removed, changed, [one or [] for one in more[len(columns) :]] or [[], [], [], []]
+
+    def _in_batches(self, batches: Sequence[Sequence[Pair]], counts: dict[Pair, int]) -> tuple[int, Any, Any]:
+        """Of many columns: rows that changed, and places of the first."""
+        joined = f"before a JOIN after b ON {self._on}"
+        with typed():
+            self._engine.execute("CREATE TEMP TABLE changed (x BIGINT, y BIGINT)")
+        for columns in batches:
+            flags = [f"{self._differs[one]} AS f{one.at}" for one in columns]
+            told = [f"count_if(f{one.at})" for one in columns]
+            found = self._row(f"SELECT {', '.join(told)} FROM (SELECT {', '.join(flags)} FROM {joined})")
+            counts.update(zip(columns, found, strict=True))
+            if any_of := [self._differs[one] for one in columns if counts[one]]:
+                with typed():
+                    self._engine.execute(
+                        f"INSERT INTO changed SELECT a.rowid, b.rowid FROM {joined} WHERE {_any(any_of)}"
+                    )
+        number = max(self._telling.most, 1)
+        return self._row(
+            f"SELECT count(*), min(x, {number}), min_by(y, x, {number}) FROM (SELECT DISTINCT x, y FROM changed)"
+        )
+
+    def _changed(self, columns: Sequence[Pair], x: list[int] | None, y: list[int] | None) -> list[Any]:
+        """Of each row its key, its cells that differ (column, before, after), the first ones of many, and how many these are."""
+        if not x:
+            return []
+        shown, count = columns[:_LOOKED_AT], len(self._key)
+        differs: Mapping[Pair, str] = self._differs
+        flags = ", ".join(f"CAST({differs[one]} AS INTEGER)" for one in columns)
+        told = [*(f"a.c{one.at}" for one in self._key), f"list_sum([{flags}])"]
+        for one in shown:
+            told += [differs[one], f"a.c{one.at}", f"b.c{one.at}"]
+        selected = ", ".join(f"{one} AS s{at}" for at, one in enumerate(told))
+        places = f"(SELECT unnest({x}) AS x, unnest({y}) AS y) p"
+        rows = self._telling.rows(
+            f"SELECT {selected} FROM {places} JOIN before a ON a.rowid = p.x JOIN after b ON b.rowid = p.y ORDER BY p.x"
+        )
+        found: list[Any] = []
+        for row in rows:
+            cells = row[count + 1 :]
+            sides = zip(shown, cells[::3], cells[1::3], cells[2::3], strict=True)
+            own = [[one.name, before, after] for one, is_other, before, after in sides if is_other]
+            found.append([row[:count], own[:MOST_VALUES], int(row[count])])
+        return found
+
+    def _row(self, query: str) -> Any:
+        with typed():
+            [found] = self._engine.execute(query).fetchall()
+        return found
+
+
+def _any(conditions: Sequence[str]) -> str:
+    """Whether one of them holds."""
+    if not conditions:
+        return "false"
+    parts = [
+        f"({' OR '.join(conditions[at : at + _TOGETHER])})" for at in range(0, len(conditions), _TOGETHER)
+    ]
+    return parts[0] if len(parts) == 1 else _any(parts)
