@@ -28,6 +28,7 @@ MODULES: Final = (
     "picture",
     "table",
     "notebook",
+    "checksum",
     "snippets",
     "actions",
     "content",

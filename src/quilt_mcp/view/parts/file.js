@@ -18,7 +18,7 @@ export async function showFile(room, view, place, given) {
   }
   if (["package", "folder"].includes(info.data.type)) return view.go(new Place("browse", { uri: withoutPath(info.uri), ...(path ? { path } : {}) }), { isInstead: true });
   if (isInPackage && info.uri) file.uri = withoutPath(info.uri);
-  file.size = info.data.size;
+  Object.assign(file, { size: info.data.size, hash: info.data.hash });
   const up = isInPackage ? [["Files", () => view.go(new Place("browse", { uri: file.uri, ...(path.includes("/") ? { path: path.slice(0, path.lastIndexOf("/") + 1) } : {}) }))], ["History", () => view.go(new Place("history", { uri: file.uri, path }))]] : [];
   view.title(baseName(path || file.uri), up);
   const inner = el("div", { class: "content" }), metadata = info.data.metadata;

@@ -4,6 +4,9 @@ import { baseName, extension } from "./text.js";
 
 const READERS = { csv: "read_csv", tsv: "read_csv", parquet: "read_parquet", jsonl: "read_json", ndjson: "read_json" };
 
+/** Whether a shell would do more with it than keep it: control characters end a paste, or a line. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/;
+
 export function quilt3Lines({ uri, path }) {
   const { registry, name, hash } = partsOf(uri), isFolder = !path || path.endsWith("/");
   const pinned = hash ? `, top_hash=${python(hash)}` : "";
@@ -22,10 +25,12 @@ export function pandasLines({ uri, path }) {
   return ["import pandas as pd  # with quilt-mcp installed, which opens these addresses", "", `table = pd.${reader}(${python(whole)}${more})`].join("\n");
 }
 
+/** null where a name has control characters, which no line to be pasted may hold. */
 export function shellLine({ uri, path }) {
+  if (CONTROLS.test(uri + (path ?? ""))) return null;
   const { registry, name, hash } = partsOf(uri), address = `${name}${hash ? `@${hash}` : ""}`, where = `--registry ${shell(registry)}`;
   if (path && !path.endsWith("/")) return `quilt-mcp ${where} cat ${shell(`${address}/${path}`)} > ${shell(`./${baseName(path)}`)}`;
-  return `quilt-mcp ${where} get ${shell(address)} ${shell(`./${name.split("/").pop()}`)}${path ? ` --path ${shell(path)}` : ""} -w`;
+  return `quilt-mcp ${where} get ${shell(address)} ${shell(`./${name.split("/").pop()}`)}${path ? ` --path=${shell(path)}` : ""} -w`;
 }
 
 /** JSON's strings are Python's, but for halves of characters, which no name has. */

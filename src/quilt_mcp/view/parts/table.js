@@ -9,6 +9,7 @@ const ROW = 26;
 const BINS = 12;
 const MOST_COLUMNS = 200;
 const MOST_FAULTS = 10;
+const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL|DOUBLE|FLOAT|REAL|NUMERIC|BIGNUM)/i;
 
 /** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. */
 export function fileTable({ inside, read, name, save }) {
@@ -47,9 +48,9 @@ function faultList(faults) {
   return faults?.length > 0 && el("div", { class: "notice" }, el("p", {}, "Some lines are not as the others:"), el("ul", {}, faults.slice(0, MOST_FAULTS).map((one) => el("li", { dir: "auto" }, oneLine(typeof one === "string" ? one : JSON.stringify(one))))));
 }
 
-/** Rows under their columns' names. ``mark(row, column)`` may name a class for a cell, ``text(value, row, column)`` its words. */
-export function dataGrid({ columns, types = {}, rows, label, mark = () => "", text = cellText }) {
-  const shown = columns.slice(0, MOST_COLUMNS);
+/** Rows under their columns' names. ``types`` of columns by name: numbers may come as text, where JSON would round them. */
+export function dataGrid({ columns, types = {}, rows, label }) {
+  const shown = columns.slice(0, MOST_COLUMNS), isNumber = shown.map((name) => NUMBERS.test(types[name] ?? ""));
   let order = rows.map((_, number) => number), sorted = null;
   const heads = shown.map((name, number) => {
     const spread = el("div", { class: "spread" });
@@ -65,8 +66,8 @@ export function dataGrid({ columns, types = {}, rows, label, mark = () => "", te
     row: (number) => {
       const row = rows[order[number]];
       return el("tr", { "aria-rowindex": number + 2 }, shown.map((name, column) => {
-        const value = row[column], said = text(value, row, column), kind = value === null || value === undefined ? "none" : typeof value === "number" ? "number" : "";
-        return el("td", { class: `${kind} ${mark(row, column)}`.trim(), dir: "auto", title: said.length > 40 ? cut(said, 2000) : null }, cut(said, 300));
+        const said = cellText(row[column]);
+        return el("td", { class: isNumber[column] ? "number" : null, dir: "auto", title: said.length > 40 ? cut(said, 2000) : null }, cellOf(row[column]));
       }));
     },
   });
@@ -75,14 +76,19 @@ export function dataGrid({ columns, types = {}, rows, label, mark = () => "", te
     if (sorted) order.sort(comparison(sorted));
     scroller.querySelector("table").setAttribute("aria-rowcount", rows.length + 1);
     window_.reset(rows.length);
-    heads.forEach(({ spread }, column) => fill(spread, spreadOf(rows, column)));
+    heads.forEach(({ spread }, column) => fill(spread, spreadOf(rows.map((row) => row[column]), isNumber[column])));
   };
   const comparison = ({ column, isDown }) => (one, other) => {
     const [a, b] = [rows[one][column], rows[other][column]];
     if (a === b) return one - other;
     if (a === null || a === undefined) return 1;
     if (b === null || b === undefined) return -1;
-    const found = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+    if (isNumber[column] || typeof a === "number") {
+      const [x, y] = [Number(a), Number(b)];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || one - other;
+      return (isDown ? y - x : x - y) || one - other;
+    }
+    const found = String(a).localeCompare(String(b), "en", { numeric: true });
     return (isDown ? -found : found) || one - other;
   };
   const sortBy = (column) => {
@@ -101,12 +107,17 @@ export function cellText(value) {
   return oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));
 }
 
+/** As an element: NULL is a word of its own, and no text. */
+export function cellOf(value) {
+  return value === null || value === undefined ? el("span", { class: "none" }, "NULL") : cut(cellText(value), 300);
+}
+
 /** Of the rows that were read: a histogram of numbers, else the words that are there most often. */
-function spreadOf(rows, column) {
-  const values = rows.map((row) => row[column]), given = values.filter((value) => value !== null && value !== undefined && value !== "");
-  const none = values.length - given.length, missing = none ? `, ${none.toLocaleString("en")} empty` : "";
-  const numbers = given.filter((value) => typeof value === "number" && Number.isFinite(value));
-  if (numbers.length && numbers.length === given.length) {
+function spreadOf(values, isNumber) {
+  const given = values.filter((value) => value !== null && value !== undefined);
+  const none = values.length - given.length, missing = none ? `, ${none.toLocaleString("en")} NULL` : "";
+  const numbers = given.map((value) => (isNumber || typeof value === "number" ? Number(value) : Number.NaN)).filter(Number.isFinite);
+  if (numbers.length && (isNumber || numbers.length === given.length)) {
     let [least, most] = [Infinity, -Infinity];
     for (const one of numbers) { least = Math.min(least, one); most = Math.max(most, one); }
     const counts = new Array(BINS).fill(0);

@@ -1,7 +1,7 @@
 // Table diff: two tables cell by cell, as package_diff with content counts and samples them.
-import { button, el, fill, notice, waiting } from "./dom.js";
-import { cellText } from "./table.js";
-import { countText, cut, oneLine } from "./text.js";
+import { button, el, fill, notice, put, waiting } from "./dom.js";
+import { cellOf } from "./table.js";
+import { countText, oneLine } from "./text.js";
 
 /** ``ask(more)`` gives the tables; ``more``: { keys, tolerance }. */
 export function tableDiff(ask) {
@@ -9,15 +9,31 @@ export function tableDiff(ask) {
   const load = async (more = {}) => {
     fill(room, waiting("Comparing both tables"));
     try {
-      const { data, warnings } = await ask(more);
-      const tables = data.tables ?? [];
-      fill(room, warnings.map((one) => el("p", { class: "quiet", dir: "auto" }, oneLine(one))), tables.map(oneTable), !tables.length && el("p", {}, "There is no table to compare here."), again(more, load));
+      const found = await ask(more), tables = found.data.tables ?? [], shown = el("div", {}, tables.map(oneTable));
+      fill(room, warned(found.warnings), shown, !tables.length && el("p", {}, "There is no table to compare here."), rest(shown, found.page.next_cursor, more), again(more, load));
     } catch (problem) {
       fill(room, notice(problem), again(more, load));
     }
   };
+  const rest = (shown, cursor, more) => cursor && button("More tables", async (event) => {
+    const pressed = event.currentTarget;
+    pressed.disabled = true;
+    try {
+      const found = await ask({ ...more, cursor });
+      put(shown, warned(found.warnings), found.data.tables.map(oneTable));
+      const next = rest(shown, found.page.next_cursor, more);
+      next ? pressed.replaceWith(next) : pressed.remove();
+    } catch (problem) {
+      pressed.replaceWith(notice(problem));
+    }
+  });
   load();
   return room;
+}
+
+/** But for what tells how to page, which a button does here. */
+function warned(warnings) {
+  return warnings.filter((one) => !one.includes("cursor=")).map((one) => el("p", { class: "quiet", dir: "auto" }, oneLine(one)));
 }
 
 function again(more, load) {
@@ -28,6 +44,7 @@ function again(more, load) {
 }
 
 function oneTable(table) {
+  if (table.error) return el("section", {}, el("h3", { dir: "auto" }, oneLine(table.path)), notice({ code: table.error.code, message: table.error.message, next: table.error.next_step }));
   const { rows, keys = [], samples = {}, columns = {}, changed_by_column: cells = {}, cells_changed: differing } = table;
   const same = !rows.added && !rows.removed && !rows.changed;
   return el("section", { "aria-label": `Changes of ${oneLine(table.path)}` },
@@ -60,7 +77,7 @@ function changedRows(changed = [], keys, total) {
       el("thead", {}, el("tr", {}, [...keys, ...names].map((name, number) => el("th", { scope: "col", dir: "auto", class: number < keys.length ? "key" : "" }, oneLine(name))))),
       el("tbody", {}, changed.map((row) => {
         const by = new Map(row.cells.map((cell) => [cell.column, cell]));
-        return el("tr", {}, row.key.map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => by.has(name) ? el("td", { class: "changed" }, el("del", { dir: "auto" }, shown(by.get(name).before)), " ", el("b", { dir: "auto" }, shown(by.get(name).after))) : el("td", {})));
+        return el("tr", {}, row.key.map((one) => el("th", { scope: "row", dir: "auto" }, cellOf(one))), names.map((name) => by.has(name) ? el("td", { class: "changed" }, el("del", { dir: "auto" }, cellOf(by.get(name).before)), " ", el("b", { dir: "auto" }, cellOf(by.get(name).after))) : el("td", {})));
       }))));
 }
 
@@ -70,9 +87,5 @@ function oneSided(samples = [], how, keys, total) {
   return el("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": `Rows that were ${how}` },
     el("table", { class: `plain ${how}` }, el("caption", {}, samples.length < total ? `The first ${samples.length} of ${countText(total, "row")} that were ${how}` : `Rows that were ${how}`),
       el("thead", {}, el("tr", {}, [...keys, ...names].map((name) => el("th", { scope: "col", dir: "auto" }, oneLine(name))))),
-      el("tbody", {}, samples.map((row) => el("tr", {}, (row.key ?? []).map((one) => el("th", { scope: "row", dir: "auto" }, cut(cellText(one), 200))), names.map((name) => el("td", { dir: "auto" }, cut(cellText(row.values?.[name]), 200))))))));
-}
-
-function shown(value) {
-  return value === null || value === undefined ? "empty" : cut(cellText(value), 200);
+      el("tbody", {}, samples.map((row) => el("tr", {}, (row.key ?? []).map((one) => el("th", { scope: "row", dir: "auto" }, cellOf(one))), names.map((name) => el("td", { dir: "auto" }, name in (row.values ?? {}) && cellOf(row.values[name]))))))));
 }

@@ -3,7 +3,7 @@ import { el } from "./dom.js";
 import { visible } from "./text.js";
 
 const MOST_LINES = 4_000;
-const MOST_STEPS = 3_000;
+const MOST_STEPS = 1_000;
 const AROUND = 3;
 
 /** Lines that were removed and added, as a list; null where the texts are too unlike or too long to be compared here. */
@@ -30,28 +30,28 @@ export function shortest(old, now) {
   while (head < old.length && head < now.length && old[head] === now[head]) head++;
   while (tail < old.length - head && tail < now.length - head && old[old.length - 1 - tail] === now[now.length - 1 - tail]) tail++;
   const a = old.slice(head, old.length - tail), b = now.slice(head, now.length - tail), most = Math.min(a.length + b.length, MOST_STEPS);
-  const trace = [];
-  let reach = new Map([[1, 0]]), found = -1;
+  // How far each diagonal reaches, by its number more than ``most``; of each depth only what it may have changed is kept.
+  const reach = new Int32Array(2 * most + 3), trace = [];
+  const at = (diagonal) => diagonal + most + 1;
+  const isDown = (depth, diagonal, ends) => diagonal === -depth || (diagonal !== depth && ends(diagonal - 1) < ends(diagonal + 1));
+  let found = -1;
   for (let depth = 0; depth <= most && found < 0; depth++) {
-    trace.push(new Map(reach));
+    trace.push(reach.slice(at(-depth - 1), at(depth + 1) + 1));
     for (let diagonal = -depth; diagonal <= depth; diagonal += 2) {
-      const isDown = diagonal === -depth || (diagonal !== depth && (reach.get(diagonal - 1) ?? -1) < (reach.get(diagonal + 1) ?? -1));
-      let x = isDown ? reach.get(diagonal + 1) ?? 0 : (reach.get(diagonal - 1) ?? 0) + 1, y = x - diagonal;
+      let x = isDown(depth, diagonal, (one) => reach[at(one)]) ? reach[at(diagonal + 1)] : reach[at(diagonal - 1)] + 1, y = x - diagonal;
       while (x < a.length && y < b.length && a[x] === b[y]) [x, y] = [x + 1, y + 1];
-      reach.set(diagonal, x);
+      reach[at(diagonal)] = x;
       if (x >= a.length && y >= b.length) { found = depth; break; }
     }
-    if (depth * depth > 4_000_000) return null;
   }
   if (found < 0) return null;
   const steps = [];
   let [x, y] = [a.length, b.length];
   for (let depth = found; depth > 0; depth--) {
-    reach = trace[depth];
-    const diagonal = x - y, isDown = diagonal === -depth || (diagonal !== depth && (reach.get(diagonal - 1) ?? -1) < (reach.get(diagonal + 1) ?? -1));
-    const from = isDown ? diagonal + 1 : diagonal - 1, fromX = reach.get(from) ?? 0, fromY = fromX - from;
+    const ends = (one) => trace[depth][one + depth + 1], diagonal = x - y, goesDown = isDown(depth, diagonal, ends);
+    const from = goesDown ? diagonal + 1 : diagonal - 1, fromX = ends(from), fromY = fromX - from;
     while (x > fromX && y > fromY && x > 0 && y > 0 && a[x - 1] === b[y - 1]) { steps.push({ kind: " ", text: a[x - 1] }); [x, y] = [x - 1, y - 1]; }
-    if (isDown) steps.push({ kind: "+", text: b[--y] });
+    if (goesDown) steps.push({ kind: "+", text: b[--y] });
     else steps.push({ kind: "-", text: a[--x] });
   }
   while (x > 0) { steps.push({ kind: " ", text: a[--x] }); y--; }
