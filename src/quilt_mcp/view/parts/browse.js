@@ -8,16 +8,16 @@ import { countText, sizeText, timeText } from "./text.js";
 import { tree } from "./tree.js";
 
 export async function showBrowse(room, view, place, given) {
-  const found = given ?? (await view.calls.folder(place.about.uri, place.about.path)), { data } = found, uri = withoutPath(found.uri), path = pathOf(found.uri) || data.path || "";
+  const { match } = place.about, found = given ?? (await view.calls.folder(place.about.uri, place.about.path, null, match)), { data } = found, uri = withoutPath(found.uri), path = pathOf(found.uri) || data.path || "";
   if (data.entries?.length === 1 && path && data.entries[0].path === path && !path.endsWith("/")) return view.go(new Place("file", { uri, path }), { isInstead: true });
   const { name, hash, registry } = partsOf(uri), totals = data.shown ?? data.totals;
   const load = async (folder, cursor) => {
-    const page = await view.calls.folder(uri, folder, cursor);
+    const page = await view.calls.folder(uri, folder, cursor, folder === path ? match : null);
     return { entries: page.data.entries, cursor: page.page.next_cursor, total: page.page.total };
   };
   // A listing that was narrowed, or goes deeper than one folder, is not a tree's first page.
-  const isPlain = data.entries && data.entries.every((one) => one.path.startsWith(path) && !one.path.slice(path.length, -1).includes("/"));
-  const first = isPlain ? { entries: data.entries, cursor: found.page.next_cursor, total: found.page.total } : await load(path);
+  const isPlain = !match && data.entries && data.entries.every((one) => one.path.startsWith(path) && !one.path.slice(path.length, -1).includes("/"));
+  const first = match ? { entries: data.entries, cursor: found.page.next_cursor, total: found.page.total } : isPlain ? { entries: data.entries, cursor: found.page.next_cursor, total: found.page.total } : await load(path);
   view.title(path ? `${name}/${path}` : name, [["Files", null], ["History", () => view.go(new Place("history", { uri }))]]);
   const thing = { uri, path };
   const readme = typeof data.readme === "string" && el("section", { class: "readme", "aria-label": "README" }, markdown(data.readme, view.follow({ uri, path: "README.md" })), data.readme_size > data.readme.length && button("The whole README", () => view.open({ uri, path: "README.md" })));
@@ -26,6 +26,7 @@ export async function showBrowse(room, view, place, given) {
     data.message && el("p", { class: "message", dir: "auto" }, data.message),
     el("p", { class: "quiet" }, `${countText(totals?.entries ?? 0, "file")}, ${sizeText(totals?.bytes ?? 0)}`, data.modified && ` · ${timeText(data.modified, view.host.locale)}`, hash && [" · revision ", el("code", {}, hash.slice(0, 10))], ` · ${data.verified === true ? "manifest verified" : data.verified === false ? "manifest not verified" : "manifest being verified"}`),
     found.warnings.length > 0 && el("ul", { class: "warnings" }, found.warnings.map((one) => el("li", { dir: "auto" }, one))),
+    match && el("p", { class: "tools" }, el("strong", {}, "Only what fits ", el("code", {}, match)), button("Show all", () => view.go(new Place("browse", { uri, ...(path ? { path } : {}) })))),
     view.actions.bar(thing),
     tree({ first, root: path, load, open: (file, size) => view.open({ uri, path: file, size }), label: `Files of ${name}` }),
     path && data.message === undefined ? null : about(data, registry),

@@ -1,9 +1,14 @@
 // Calls: the tools of the server that the view asks. All of them read.
 import { atRevision, isPackage, withoutPath } from "./place.js";
 
+const PINNED = /^quilt\+[^#]+#package=[^@&]+@[0-9a-f]{64}(&|$)/;
+/** Characters of answers. */
+const MOST_KEPT = 30_000_000;
+
 export class Calls {
   #host;
   #kept = new Map();
+  #lengths = new Map();
 
   constructor(host) {
     this.#host = host;
@@ -14,16 +19,23 @@ export class Calls {
     return told(await this.#host.callTool(tool, given, signal));
   }
 
-  /** As ``call``; what is pinned by a hash is asked once. */
-  async pinned(tool, given, signal) {
-    const address = given.package ?? given.uri ?? given.after ?? "";
-    if (!/@[0-9a-f]{10,}/.test(address)) return this.call(tool, given, signal);
+  /** As ``call``; what revisions that are all named by their whole hash tell is asked once. */
+  async pinned(tool, given) {
+    const addresses = [given.package, given.uri, given.before, given.after].filter((one) => one !== undefined);
+    if (!addresses.every((one) => PINNED.test(one))) return this.call(tool, given);
     const key = JSON.stringify([tool, given]);
     if (!this.#kept.has(key)) {
-      if (this.#kept.size > 60) this.#kept.delete(this.#kept.keys().next().value);
-      const asked = this.call(tool, given, signal);
+      const asked = this.call(tool, given);
       this.#kept.set(key, asked);
-      asked.catch(() => this.#kept.delete(key));
+      asked.then((found) => {
+        if (found.data.verified === "pending") return this.#kept.delete(key);
+        this.#lengths.set(key, JSON.stringify(found.data).length + (found.picture?.data.length ?? 0));
+        for (const oldest of this.#kept.keys()) {
+          if ([...this.#lengths.values()].reduce((sum, one) => sum + one, 0) <= MOST_KEPT) break;
+          this.#kept.delete(oldest);
+          this.#lengths.delete(oldest);
+        }
+      }, () => this.#kept.delete(key));
     }
     return this.#kept.get(key);
   }
@@ -32,8 +44,8 @@ export class Calls {
     return this.call("packages_list", { limit: 200, ...given });
   }
 
-  folder(uri, path, cursor) {
-    return this.pinned("package_browse", { package: withoutPath(uri), limit: 1000, ...(path ? { path } : {}), ...(cursor ? { cursor } : {}) });
+  folder(uri, path, cursor, match) {
+    return this.pinned("package_browse", { package: withoutPath(uri), limit: 1000, ...(path ? { path } : {}), ...(match ? { match } : {}), ...(cursor ? { cursor } : {}) });
   }
 
   log(uri, path, cursor) {
@@ -49,8 +61,8 @@ export class Calls {
   }
 
   /** ``file``: { uri, path } of a package's file, or { uri } of an object. */
-  read(file, how = {}, signal) {
-    return this.pinned("object_read", { ...addressOf(file), ...how }, signal);
+  read(file, how = {}) {
+    return this.pinned("object_read", { ...addressOf(file), ...how });
   }
 
   link(file) {

@@ -5,13 +5,16 @@ const PATIENCE = 10_000;
 const LATEST = 90_000;
 
 export class ChatHost {
+  isPage = false;
   can = { ask: false, link: false, save: false, full: false };
   locale = undefined;
   #number = 0;
   #waiting = new Map();
+  #visited = [];
   #told = {};
   #context = {};
   #onResult = () => {};
+  #onBack = () => {};
 
   /** Waits for the client's greeting. Each result of a tool goes to ``take``, with the arguments of the call: the first may come late,
       and a client may keep one view for more calls. Throws where the client stays silent. */
@@ -54,9 +57,25 @@ export class ChatHost {
     this.#take({ displayMode: answer.mode });
   }
 
-  moved() {}
+  /** There is no address bar: the way back is kept here. */
+  moved(place, isInstead) {
+    if (isInstead) this.#visited.pop();
+    this.#visited.push(place);
+  }
 
-  onBack() {}
+  get hasBack() {
+    return this.#visited.length > 1;
+  }
+
+  back() {
+    this.#visited.pop();
+    const place = this.#visited.pop();
+    if (place) this.#onBack(place);
+  }
+
+  onMoved(go) {
+    this.#onBack = go;
+  }
 
   #receive(message) {
     if (!message || message.jsonrpc !== "2.0") return;

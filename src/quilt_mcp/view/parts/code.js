@@ -2,7 +2,8 @@
 import { el, put } from "./dom.js";
 import { visible } from "./text.js";
 
-const STRINGS = String.raw`"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'`;
+// A string that does not end, ends with its line: or each quote of a long line would be looked after to its end.
+const STRINGS = String.raw`"(?:\\.|[^"\\\n])*(?:"|$)|'(?:\\.|[^'\\\n])*(?:'|$)`;
 const NUMBER = String.raw`\b(?:0x[\da-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\b`;
 const WORDS = {
   python: "and as assert async await break class continue def del elif else except False finally for from global if import in is lambda None nonlocal not or pass raise return True try while with yield match case",
@@ -33,7 +34,7 @@ export function code(text, language = "") {
 
 function mark(made, text, language) {
   const words = new Set(WORDS[language].split(" ")), parts = [COMMENT[language] ?? "(?!)", STRINGS, NUMBER, "[A-Za-z_][A-Za-z_0-9]*"];
-  const found = new RegExp(parts.map((part) => `(${part})`).join("|"), "g");
+  const found = new RegExp(parts.map((part) => `(${part})`).join("|"), "gm");
   let end = 0;
   for (const one of text.matchAll(found)) {
     const kind = one[1] !== undefined ? "comment" : one[2] !== undefined ? "string" : one[3] !== undefined ? "number" : words.has(language === "sql" ? one[0].toLowerCase() : one[0]) ? "word" : null;

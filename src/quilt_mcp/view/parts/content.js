@@ -25,7 +25,7 @@ export async function showContent(room, view, file, info) {
     else if (inside.columns && Object.keys(inside.columns).length) fill(room, fileTable({ inside, name, read: (rows) => view.calls.read(file, { mode: "rows", rows }), save: (columns, rows) => view.actions.saveRows(name, columns, rows) }), rest(inside, ["columns", "columns_total", "first", "faults", "rows", "kind"]));
     else if (ending === "ipynb") await showNotebook(room, view, file);
     else if (isImage(info.data.type, ending)) fill(room, await picture(await view.calls.read(file, {}), name));
-    else if (["json", "geojson"].includes(ending)) await showJson(room, view, file);
+    else if (["json", "geojson"].includes(ending) && info.data.size <= MOST_PARSED) await showJson(room, view, file);
     else await showText(room, view, file, info, MARKDOWN.includes(ending));
   } catch (problem) {
     if (problem.code === "not_text" || problem.code === "no_image") await showAbout(room, info, problem);
@@ -49,13 +49,12 @@ async function showNotebook(room, view, file) {
 }
 
 async function showJson(room, view, file) {
-  const { text, isWhole } = await view.calls.text(file, MOST_PARSED);
+  const { text } = await view.calls.text(file, MOST_PARSED);
   try {
-    if (!isWhole) throw new Error();
     const value = JSON.parse(text, exact);
     twoWays(room, ["Tree", () => jsonTree(value, 3)], ["Text", () => code(text, "json")]);
   } catch {
-    fill(room, el("p", { class: "quiet" }, isWhole ? "This is no whole JSON document; here it is as text." : "The beginning of a long file."), code(text.slice(0, MOST_TEXT), "json"));
+    fill(room, el("p", { class: "quiet" }, "This is no JSON document; here it is as text."), code(text.slice(0, MOST_TEXT), "json"));
   }
 }
 

@@ -8,7 +8,7 @@ import { extension, oneLine, sizeText } from "./text.js";
 import { textDiff } from "./text_diff.js";
 
 const KINDS = [["added", "Added"], ["removed", "Removed"], ["modified", "Changed"], ["renamed", "Renamed"], ["metadata_changed", "Metadata changed"]];
-const TABLES = ["csv", "tsv", "parquet", "jsonl", "ndjson"];
+const TABLES = ["csv", "tsv", "tab", "parquet", "pq", "jsonl", "ndjson", "json"];
 const PICTURES = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff"];
 const MOST_TEXT = 300_000;
 
@@ -44,6 +44,7 @@ export async function showDiff(room, view, place, given) {
   fill(room, head,
     el("p", {}, said),
     data.message && el("p", { class: "message" }, el("del", { dir: "auto" }, data.message.before ?? ""), " → ", el("b", { dir: "auto" }, data.message.after ?? "")),
+    el("p", { class: "tools" }, button("Compare all tables", (event) => event.currentTarget.closest("p").replaceWith(tableDiff((more) => view.calls.tableChanges(old, now, path, more))))),
     data.package_metadata && el("details", { open: true }, el("summary", {}, "Metadata of the package"), fields(data.package_metadata)),
     KINDS.map(([kind, title]) => {
       const { list } = sections[kind];

@@ -88,10 +88,13 @@ export function menu(label, choices) {
   const box = el("details", { class: "menu" }, el("summary", {}, label), el("ul", {}, choices.filter(Boolean).map(([name, act]) =>
     el("li", {}, button(name, () => { box.open = false; box.querySelector("summary").focus(); act(); })))));
   box.addEventListener("keydown", (event) => { if (event.key === "Escape" && box.open) { box.open = false; box.querySelector("summary").focus(); event.stopPropagation(); } });
+  document.addEventListener("pointerdown", (event) => { if (box.open && !box.contains(event.target)) box.open = false; });
   box.addEventListener("focusout", (event) => { if (event.relatedTarget && !box.contains(event.relatedTarget)) box.open = false; });
   return box;
 }
 
+/** Tells something that happened, for some seconds, and to who listens to the screen. Each time in an element of its own: a text that
+    is the same again is said again. */
 export function say(text) {
-  document.getElementById("said").textContent = text;
+  fill(document.getElementById("said"), el("span", {}, text));
 }

@@ -16,7 +16,10 @@ export async function showFile(room, view, place, given) {
     if (!given) throw problem;
     info = given;
   }
-  if (["package", "folder"].includes(info.data.type)) return view.go(new Place("browse", { uri: withoutPath(info.uri), ...(path ? { path } : {}) }), { isInstead: true });
+  const isFolder = ["package", "folder"].includes(info.data.type);
+  // An address as people type it: what it names has one of its own.
+  if (!isInPackage && !isFolder && isPackage(info.uri)) return view.go(new Place("file", { uri: withoutPath(info.uri), path: pathOf(info.uri) }), { isInstead: true, given: info });
+  if (isFolder) return view.go(new Place("browse", { uri: withoutPath(info.uri), ...(path || pathOf(info.uri) ? { path: path || pathOf(info.uri) } : {}) }), { isInstead: true });
   if (isInPackage && info.uri) file.uri = withoutPath(info.uri);
   Object.assign(file, { size: info.data.size, hash: info.data.hash });
   const up = isInPackage ? [["Files", () => view.go(new Place("browse", { uri: file.uri, ...(path.includes("/") ? { path: path.slice(0, path.lastIndexOf("/") + 1) } : {}) }))], ["History", () => view.go(new Place("history", { uri: file.uri, path }))]] : [];

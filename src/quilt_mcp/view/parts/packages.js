@@ -22,7 +22,9 @@ export async function showPackages(room, view, place) {
       if (!data.packages.length && !cursor) fill(list, el("li", { class: "quiet" }, match ? "No package has such a name." : "There is no package here yet."));
       return data;
     } catch (problem) {
-      fill(list, notice(problem, () => load(match)));
+      if (turn !== asked) return;
+      if (cursor) put(list, el("li", {}, notice(problem, () => load(match, cursor))));
+      else fill(list, notice(problem, () => load(match)));
     }
   };
   let later = 0;

@@ -4,25 +4,23 @@ import { exact } from "./text.js";
 const PROTOCOL = "2026-07-28";
 
 export class PageHost {
+  isPage = true;
   can = { ask: false, link: true, save: true, full: false };
   locale = undefined;
   #token = null;
   #number = 0;
 
-  /** The place that the address names. The token in it moves to this tab's own store: an address that is copied opens nothing. */
-  connect() {
+  /** What the address asks for. A token in it moves to this tab's own store, where there is none yet: an address that is copied opens
+      nothing, and one that a stranger sends does not sign the tab's user in as somebody else. */
+  asked() {
     const given = new URLSearchParams(location.hash.slice(1));
+    this.#token ??= sessionStorage.getItem("token");
     if (given.has("token")) {
-      sessionStorage.setItem("token", given.get("token"));
+      if (!this.#token) this.takeToken(given.get("token"));
       given.delete("token");
-      history.replaceState(null, "", `#${given}`);
+      history.replaceState(history.state, "", `#${given}`);
     }
-    this.#token = sessionStorage.getItem("token");
-    return location.hash.slice(1);
-  }
-
-  get hasToken() {
-    return Boolean(this.#token);
+    return given.toString();
   }
 
   takeToken(token) {
@@ -64,13 +62,24 @@ export class PageHost {
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   }
 
-  /** After each move: the address bar names where the view stands, and Back goes back. */
-  moved(place, how) {
-    if (how !== "back" && `#${place.key}` !== location.hash) history[how === "instead" ? "replaceState" : "pushState"](null, "", `#${place.key}`);
+  /** After each move the address bar names where the view stands. ``depth``: how many places are behind it. */
+  moved(place, isInstead) {
+    const depth = history.state?.depth ?? 0;
+    if (isInstead || `#${place.key}` === location.hash) history.replaceState({ depth }, "", `#${place.key}`);
+    else history.pushState({ depth: depth + 1 }, "", `#${place.key}`);
   }
 
-  onBack(go) {
-    window.addEventListener("popstate", () => go(location.hash.slice(1)));
+  get hasBack() {
+    return (history.state?.depth ?? 0) > 0;
+  }
+
+  back() {
+    history.back();
+  }
+
+  /** Whenever the address changes otherwise: by Back, by hand, or by a link that is opened in the same tab. */
+  onMoved(go) {
+    window.addEventListener("popstate", () => go(this.asked()));
   }
 }
 

@@ -2,11 +2,17 @@
 import { button, el, fill, notice, put } from "./dom.js";
 import { bytesOf, countText } from "./text.js";
 
-/** A canvas with what a tool's image block holds. Throws where it is no image. */
+const MOST_PIXELS = 16_000_000;
+const MOST_MADE = 200_000_000;
+
+/** A canvas with what a tool's image block holds, scaled down where it has more than ``MOST_PIXELS``. Throws where it is no image. */
 export async function drawn(block, label) {
   let map;
   try {
-    map = await createImageBitmap(new Blob([bytesOf(block.data)], { type: block.mimeType }));
+    const bytes = new Blob([bytesOf(block.data)], { type: block.mimeType }), size = sizeOf(bytesOf(block.data.slice(0, 60_000)));
+    const scale = size ? Math.min(1, Math.sqrt(MOST_PIXELS / (size.width * size.height))) : 1;
+    if (size && !(size.width * size.height <= MOST_MADE)) throw new Error();
+    map = await createImageBitmap(bytes, scale < 1 ? { resizeWidth: Math.max(1, Math.round(size.width * scale)), resizeHeight: Math.max(1, Math.round(size.height * scale)) } : {});
   } catch {
     throw { code: "no_image", message: "The picture cannot be drawn: its bytes are no image that this browser knows.", next: "Download the file, or read what is known of it." };
   }
@@ -14,6 +20,18 @@ export async function drawn(block, label) {
   canvas.getContext("2d").drawImage(map, 0, 0);
   map.close();
   return canvas;
+}
+
+/** Of a PNG or a JPEG by its first bytes; null for another. */
+export function sizeOf(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length > 24 && view.getUint32(0) === 0x89504e47) return { width: view.getUint32(16), height: view.getUint32(20) };
+  if (bytes.length < 4 || view.getUint16(0) !== 0xffd8) return null;
+  for (let at = 2; at + 9 < bytes.length && bytes[at] === 0xff; at += 2 + view.getUint16(at + 2)) {
+    const kind = bytes[at + 1];
+    if (kind >= 0xc0 && kind <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(kind)) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+  }
+  return null;
 }
 
 /** With buttons for its size. ``about``: the tool's description of it. */
@@ -54,11 +72,14 @@ export function twoPictures(before, after) {
     const set = () => { first.style.clipPath = `inset(0 ${100 - slide.value}% 0 0)`; over.style.setProperty("--line", `${slide.value}%`); };
     slide.addEventListener("input", set);
     const choose = (isStack) => {
+      pressed.forEach((one, number) => one.setAttribute("aria-pressed", String(isStack === (number === 1))));
       sides.hidden = isStack;
       stack.hidden = !isStack;
       if (isStack) { fill(over, second, first); set(); } else { first.style.clipPath = ""; sides.children[0].prepend(first); sides.children[1].prepend(second); }
     };
-    fill(room, el("p", { class: "tools" }, button("Side by side", () => choose(false)), button("Slider", () => choose(true))), sides, stack);
+    const pressed = [button("Side by side", () => choose(false)), button("Slider", () => choose(true))];
+    choose(false);
+    fill(room, el("p", { class: "tools" }, pressed), sides, stack);
   }).catch((problem) => fill(room, notice(problem)));
   return room;
 }

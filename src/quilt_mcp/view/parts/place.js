@@ -20,7 +20,7 @@ export class Place {
     if (FACES.includes(face)) return new Place(face, given);
     if (given.before && given.after) return new Place("diff", given);
     if (/^s3:\/\/[^/]+\/?$/.test(given.address ?? "")) return new Place("packages", { registry: given.address });
-    if (given.address) return new Place("address", { uri: given.address });
+    if (given.address) return new Place("file", { uri: given.address });
     return null;
   }
 }

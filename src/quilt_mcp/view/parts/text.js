@@ -52,11 +52,16 @@ export function cut(text, most) {
 /** What a person can do, where an answer's next step names calls that a model would make. */
 export function nextForPeople(problem) {
   const next = problem.next ?? "";
-  if (!/\b(?:[a-z]+_[a-z_]+|status)\b/.test(next)) return next;
-  return BY_CODE[problem.code] ?? "";
+  if (!TOOLS.test(next)) return next;
+  if (BY_CODE[problem.code]) return BY_CODE[problem.code];
+  return next.split(/(?<=[.;:])\s+/).filter((one) => !TOOLS.test(one)).join(" ");
 }
 
+const TOOLS = /\b(?:packages_list|package_[a-z]+|object_[a-z]+|registry_list|workflow_list|sql_(?:query|tables)|role_switch|admin_[a-z]+|(?:call|calls|with) (?:search|status)|[a-z_]+=(?:true|false|page\.))\b/i;
 const BY_CODE = {
+  duplicate_key: "Give more columns as the key, so that each row has one of its own.",
+  undecodable: "Download the file and look at it: it is not what its name says, or its lines differ.",
+  not_a_table: "Only CSV, TSV, Parquet and JSON are compared as tables.",
   entry_not_found: "It is not in this revision: go back to the files.",
   package_not_found: "Look for its name among the packages.",
   revision_not_found: "Look for the revision in the package's history.",

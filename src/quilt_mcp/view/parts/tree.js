@@ -1,6 +1,6 @@
 // Tree: the folders and files of a package, opened where one looks, however many there are.
 import { dataText, el, say } from "./dom.js";
-import { baseName, countText, sizeText } from "./text.js";
+import { baseName, countText, nextForPeople, sizeText } from "./text.js";
 import { Rows } from "./window.js";
 
 const ROW = 28;
@@ -12,12 +12,13 @@ export function tree({ first, root, load, open, label }) {
   let active = 0;
   const body = el("div", { role: "rowgroup", class: "rows" });
   const scroller = el("div", { class: "tree", role: "treegrid", "aria-label": label, "aria-rowcount": -1 }, head(), body);
-  const rows = new Rows({ scroller, body, height: ROW, room: () => el("div", { "aria-hidden": "true" }), row: drawRow, onEnd: () => {} });
+  const rows = new Rows({ scroller, body, height: ROW, room: () => el("div", { "aria-hidden": "true" }), row: drawRow });
   const add = (at, page, parent) => {
     const level = parent ? parent.level + 1 : 1, known = visible.filter((one) => one.parent === parent && !one.more).length;
     const made = page.entries.map((entry, number) => ({ path: entry.path, size: entry.size, entries: entry.entries, metadata: entry.metadata, level, parent, place: known + number + 1, of: page.total ?? known + page.entries.length, isFolder: entry.path.endsWith("/") }));
     if (page.cursor) made.push({ more: page.cursor, level, parent, of: page.total });
     visible.splice(at, 0, ...made);
+    if (active >= at && visible.length > made.length) active += made.length;
   };
   add(0, first, null);
   scroller.addEventListener("keydown", onKey);
@@ -33,7 +34,7 @@ export function tree({ first, root, load, open, label }) {
     const indent = { style: { "padding-inline-start": `${(one.level - 1) * 1.1 + 0.3}rem` } };
     if (one.more) {
       queueMicrotask(() => unfoldMore(one));
-      return el("div", { role: "row", class: "more", ...focus }, el("span", { role: "gridcell", ...indent }, one.problem ? `${one.problem.message} Press Enter to try once more.` : "Loading more"), el("span", { role: "gridcell" }), el("span", { role: "gridcell" }));
+      return el("div", { role: "row", class: "more", ...focus, onclick: () => act(one) }, el("span", { role: "gridcell", ...indent }, one.problem ? `${one.problem.message} Choose it to try once more.` : "Loading more"), el("span", { role: "gridcell" }), el("span", { role: "gridcell" }));
     }
     const state = one.isFolder ? { "aria-expanded": String(Boolean(one.isOpen)) } : {};
     return el("div", { role: "row", class: one.isFolder ? "folder" : "file", ...focus, ...state, "aria-posinset": one.place, "aria-setsize": one.of, onclick: () => { active = visible.indexOf(one); act(one); }, onfocus: () => activate(visible.indexOf(one)) },
@@ -61,17 +62,19 @@ export function tree({ first, root, load, open, label }) {
     return one.isOpen ? close(one) : unfold(one);
   }
 
+  /** What comes for an opening that was closed since, or for a row that is gone, is dropped. */
   async function unfold(one) {
+    const turn = (one.turn = (one.turn ?? 0) + 1);
     one.isOpen = true;
     redraw();
     try {
       const page = await load(one.path);
-      if (!one.isOpen) return;
+      if (!one.isOpen || one.turn !== turn || !visible.includes(one)) return;
       add(visible.indexOf(one) + 1, page, one);
       say(`${baseName(one.path)}: ${countText(page.total ?? page.entries.length, "entry", "entries")}.`);
     } catch (problem) {
       one.isOpen = false;
-      say(`${problem.message} ${problem.next ?? ""}`);
+      say(`${problem.message} ${nextForPeople(problem)}`);
     }
     redraw();
   }
@@ -82,7 +85,8 @@ export function tree({ first, root, load, open, label }) {
     let end = at;
     while (end < visible.length && visible[end].level > one.level) end++;
     visible.splice(at, end - at);
-    if (active >= at) active = at - 1;
+    if (active >= end) active -= end - at;
+    else if (active >= at) active = at - 1;
     redraw();
   }
 
@@ -93,7 +97,9 @@ export function tree({ first, root, load, open, label }) {
       const page = await load(one.parent?.path ?? root, one.more), at = visible.indexOf(one);
       if (at < 0) return;
       visible.splice(at, 1);
+      if (active > at) active--;
       add(at, page, one.parent);
+      if (active === at + page.entries.length) active = at;
     } catch (problem) {
       [one.problem, one.isAsked] = [problem, false];
     }

@@ -7,9 +7,9 @@ export class Rows {
   #range = "";
 
   /** ``scroller`` scrolls ``body``, which holds the rows. ``room()`` makes an element that takes a height. ``row(number)`` makes
-      a row; ``onEnd`` is told when the last can be seen. */
-  constructor({ scroller, body, height, room, row, onEnd = () => {} }) {
-    Object.assign(this, { scroller, body, height, row, onEnd, count: 0 });
+      a row. */
+  constructor({ scroller, body, height, room, row }) {
+    Object.assign(this, { scroller, body, height, row, count: 0 });
     [this.above, this.below] = [room(), room()];
     body.append(this.above, this.below);
     let isAsked = false;
@@ -33,13 +33,6 @@ export class Rows {
     this.draw();
   }
 
-  /** More rows behind those that there were. */
-  grow(count) {
-    this.count = count;
-    this.#range = "";
-    this.draw();
-  }
-
   element(number) {
     return this.#shown.get(number);
   }
@@ -57,7 +50,6 @@ export class Rows {
   draw() {
     const seen = Math.max(this.scroller.clientHeight, 200), top = this.scroller.scrollTop;
     const first = Math.max(0, Math.floor(top / this.height) - MORE), end = Math.min(this.count, Math.ceil((top + seen) / this.height) + MORE);
-    if (end >= this.count) queueMicrotask(() => this.onEnd());
     const range = `${first}:${end}:${this.count}`;
     if (range === this.#range) return;
     this.#range = range;
