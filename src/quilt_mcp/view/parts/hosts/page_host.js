@@ -1,5 +1,5 @@
 // Page host: the view as a page of its own. It speaks MCP with the server that sent it, by a token that only this tab holds.
-import { exact } from "./text.js";
+import { exact } from "../text.js";
 
 const PROTOCOL = "2026-07-28";
 
@@ -29,24 +29,59 @@ export class PageHost {
   }
 
   async callTool(name, given, signal) {
-    const client = { "io.modelcontextprotocol/protocolVersion": PROTOCOL, "io.modelcontextprotocol/clientCapabilities": {}, "io.modelcontextprotocol/clientInfo": { name: "quilt-view", version: "1" } };
-    const body = { jsonrpc: "2.0", id: ++this.#number, method: "tools/call", params: { name, arguments: given, _meta: client } };
-    const headers = { "Content-Type": "application/json", Accept: "application/json, text/event-stream", "MCP-Protocol-Version": PROTOCOL, "Mcp-Method": "tools/call", "Mcp-Name": name };
+    const client = {
+      "io.modelcontextprotocol/protocolVersion": PROTOCOL,
+      "io.modelcontextprotocol/clientCapabilities": {},
+      "io.modelcontextprotocol/clientInfo": { name: "quilt-view", version: "1" },
+    };
+    const body = {
+      jsonrpc: "2.0",
+      id: ++this.#number,
+      method: "tools/call",
+      params: { name, arguments: given, _meta: client },
+    };
+    const headers = {
+      "Content-Type": "application/json",
+      Accept: "application/json, text/event-stream",
+      "MCP-Protocol-Version": PROTOCOL,
+      "Mcp-Method": "tools/call",
+      "Mcp-Name": name,
+    };
     if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
     let answer;
     try {
-      answer = await fetch("/mcp", { method: "POST", headers, body: JSON.stringify(body), signal, cache: "no-store", credentials: "omit" });
+      answer = await fetch("/mcp", {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body),
+        signal,
+        cache: "no-store",
+        credentials: "omit",
+      });
     } catch (fault) {
       if (signal?.aborted) throw fault;
-      throw { code: "offline", message: "The server does not answer.", next: "It may have been stopped. Start it again with quilt-mcp view, and open the address that it prints." };
+      throw {
+        code: "offline",
+        message: "The server does not answer.",
+        next: "It may have been stopped. Start it again with quilt-mcp view, and open the address that it prints.",
+      };
     }
     if (answer.status === 401) {
       sessionStorage.removeItem("token");
       this.#token = null;
-      throw { code: "token", message: "The server does not take this token.", next: "Open the address that quilt-mcp view printed, or give a token." };
+      throw {
+        code: "token",
+        message: "The server does not take this token.",
+        next: "Open the address that quilt-mcp view printed, or give a token.",
+      };
     }
     const reply = await message(answer);
-    if (!reply) throw { code: "offline", message: `The server answered with ${answer.status} and nothing to read.`, next: "Look at what the server printed." };
+    if (!reply)
+      throw {
+        code: "offline",
+        message: `The server answered with ${answer.status} and nothing to read.`,
+        next: "Look at what the server printed.",
+      };
     if (reply.error) throw { code: "protocol", message: reply.error.message, next: "" };
     return reply.result;
   }
@@ -56,7 +91,8 @@ export class PageHost {
   }
 
   save(name, type, content) {
-    const url = URL.createObjectURL(new Blob([content], { type })), link = document.createElement("a");
+    const url = URL.createObjectURL(new Blob([content], { type })),
+      link = document.createElement("a");
     [link.href, link.download] = [url, name];
     link.click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
@@ -86,7 +122,12 @@ export class PageHost {
 /** The one message of an answer, as JSON or at the end of a stream of events; null where there is none. */
 async function message(answer) {
   const text = await answer.text();
-  const lines = (answer.headers.get("content-type") || "").startsWith("text/event-stream") ? text.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5)) : [text];
+  const lines = (answer.headers.get("content-type") || "").startsWith("text/event-stream")
+    ? text
+        .split(/\r?\n/)
+        .filter((line) => line.startsWith("data:"))
+        .map((line) => line.slice(5))
+    : [text];
   for (const line of lines.reverse()) {
     try {
       const told = JSON.parse(line, exact);

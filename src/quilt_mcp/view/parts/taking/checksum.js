@@ -9,7 +9,8 @@ export async function hasHash(bytes, recorded) {
   if (!globalThis.crypto?.subtle || !["sha256", "sha2-256-chunked"].includes(kind)) return null;
   if (kind === "sha256") return hex(await sha256(bytes)) === recorded.value;
   const digests = [];
-  for (let at = 0; at < bytes.length; at += CHUNK) digests.push(...new Uint8Array(await sha256(bytes.subarray(at, at + CHUNK))));
+  for (let at = 0; at < bytes.length; at += CHUNK)
+    digests.push(...new Uint8Array(await sha256(bytes.subarray(at, at + CHUNK))));
   return btoa(String.fromCharCode(...new Uint8Array(await sha256(new Uint8Array(digests))))) === recorded.value;
 }
 

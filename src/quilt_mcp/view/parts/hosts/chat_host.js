@@ -21,10 +21,19 @@ export class ChatHost {
   async connect(take) {
     this.#onResult = (result) => take(result, this.#told);
     window.addEventListener("message", (event) => event.source === window.parent && this.#receive(event.data));
-    const about = { appInfo: { name: "quilt-view", version: "1" }, appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] }, protocolVersion: PROTOCOL };
+    const about = {
+      appInfo: { name: "quilt-view", version: "1" },
+      appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] },
+      protocolVersion: PROTOCOL,
+    };
     const greeted = await this.#ask("ui/initialize", about, PATIENCE);
     const able = greeted.hostCapabilities ?? {};
-    this.can = { ask: Boolean(able.message), link: Boolean(able.openLinks), save: Boolean(able.downloadFile), full: false };
+    this.can = {
+      ask: Boolean(able.message),
+      link: Boolean(able.openLinks),
+      save: Boolean(able.downloadFile),
+      full: false,
+    };
     this.#take(greeted.hostContext ?? {});
     this.#tell("ui/notifications/initialized", {});
     new ResizeObserver(() => this.#size()).observe(document.body);
@@ -46,7 +55,11 @@ export class ChatHost {
 
   async save(name, type, content) {
     const isText = typeof content === "string";
-    const resource = { uri: `file:///${encodeURIComponent(name)}`, mimeType: type, ...(isText ? { text: content } : { blob: packed(content) }) };
+    const resource = {
+      uri: `file:///${encodeURIComponent(name)}`,
+      mimeType: type,
+      ...(isText ? { text: content } : { blob: packed(content) }),
+    };
     const answer = await this.#ask("ui/download-file", { contents: [{ type: "resource", resource }] }, LATEST);
     if (answer.isError) throw { code: "refused", message: "The chat client did not save the file.", next: "" };
   }
@@ -83,47 +96,75 @@ export class ChatHost {
       const waiting = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
       if (!waiting) return;
-      if (message.error) waiting.reject({ code: "refused", message: `The chat client refused: ${message.error.message ?? "no reason"}`, next: "Ask for it in the conversation, or open the package with quilt-mcp view." });
+      if (message.error)
+        waiting.reject({
+          code: "refused",
+          message: `The chat client refused: ${message.error.message ?? "no reason"}`,
+          next: "Ask for it in the conversation, or open the package with quilt-mcp view.",
+        });
       else waiting.resolve(message.result ?? {});
       return;
     }
     const given = message.params ?? {};
     if (message.method === "ui/notifications/tool-input") this.#told = given.arguments ?? {};
     else if (message.method === "ui/notifications/tool-result") this.#onResult(given);
-    else if (message.method === "ui/notifications/tool-cancelled") this.#onResult({ isError: true, content: [{ type: "text", text: `The call was cancelled. ${given.reason ?? ""}` }] });
+    else if (message.method === "ui/notifications/tool-cancelled")
+      this.#onResult({
+        isError: true,
+        content: [{ type: "text", text: `The call was cancelled. ${given.reason ?? ""}` }],
+      });
     else if (message.method === "ui/notifications/host-context-changed") this.#take(given);
     else if (message.id !== undefined) this.#answer(message);
   }
 
   #answer(message) {
     const known = ["ui/resource-teardown", "ping"].includes(message.method);
-    this.#post(known ? { id: message.id, result: {} } : { id: message.id, error: { code: -32601, message: "The view has no such method." } });
+    this.#post(
+      known
+        ? { id: message.id, result: {} }
+        : { id: message.id, error: { code: -32601, message: "The view has no such method." } },
+    );
   }
 
   #take(context) {
     Object.assign(this.#context, context);
-    const root = document.documentElement, { theme, styles, locale, availableDisplayModes, displayMode, containerDimensions, safeAreaInsets } = this.#context;
+    const root = document.documentElement,
+      { theme, styles, locale, availableDisplayModes, displayMode, containerDimensions, safeAreaInsets } =
+        this.#context;
     if (theme === "light" || theme === "dark") root.style.colorScheme = theme;
-    for (const [name, value] of Object.entries(styles?.variables ?? {})) if (/^--(color|font|border)-[a-z0-9-]+$/.test(name) && typeof value === "string" && !/url\(|image/i.test(value)) root.style.setProperty(name, value);
+    for (const [name, value] of Object.entries(styles?.variables ?? {}))
+      if (/^--(color|font|border)-[a-z0-9-]+$/.test(name) && typeof value === "string" && !/url\(|image/i.test(value))
+        root.style.setProperty(name, value);
     this.locale = locale;
     this.can.full = Boolean(availableDisplayModes?.includes("fullscreen"));
     root.dataset.mode = displayMode === "fullscreen" || containerDimensions?.height ? "full" : "inline";
-    for (const side of ["top", "right", "bottom", "left"]) if (safeAreaInsets?.[side] > 0) root.style.setProperty(`--inset-${side}`, `${Number(safeAreaInsets[side])}px`);
+    for (const side of ["top", "right", "bottom", "left"])
+      if (safeAreaInsets?.[side] > 0) root.style.setProperty(`--inset-${side}`, `${Number(safeAreaInsets[side])}px`);
   }
 
   #size() {
     const { scrollHeight: height, scrollWidth: width } = document.documentElement;
-    this.#tell("ui/notifications/size-changed", { width, height: Math.min(height, Math.ceil(document.body.getBoundingClientRect().height)) });
+    this.#tell("ui/notifications/size-changed", {
+      width,
+      height: Math.min(height, Math.ceil(document.body.getBoundingClientRect().height)),
+    });
   }
 
   #ask(method, params, most, signal) {
     const id = ++this.#number;
     const asked = new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      signal?.addEventListener("abort", () => { this.#waiting.delete(id); reject(signal.reason); });
+      signal?.addEventListener("abort", () => {
+        this.#waiting.delete(id);
+        reject(signal.reason);
+      });
     });
     this.#post({ id, method, params });
-    return withinTime(asked, most, { code: "silent", message: "The chat client does not answer.", next: "Ask for the package once more in the conversation." });
+    return withinTime(asked, most, {
+      code: "silent",
+      message: "The chat client does not answer.",
+      next: "Ask for the package once more in the conversation.",
+    });
   }
 
   #tell(method, params) {
@@ -141,6 +182,7 @@ function withinTime(promise, most, otherwise) {
 
 function packed(bytes) {
   let text = "";
-  for (let place = 0; place < bytes.length; place += 32_768) text += String.fromCharCode(...bytes.subarray(place, place + 32_768));
+  for (let place = 0; place < bytes.length; place += 32_768)
+    text += String.fromCharCode(...bytes.subarray(place, place + 32_768));
   return btoa(text);
 }
