@@ -1,8 +1,8 @@
 """Two files of a million rows and ten columns compared cell by cell, beside DuckDB's own full outer join of the same files.
 
 DuckDB by itself is told the key and compares every other column: one query that counts rows added and removed, and of each
-column the cells that differ, with two threads as our child has. Ours finds the key, checks it, counts the same, and shows samples. Both
-in turn in one process, on CSV and on Parquet; ``child_mb`` is the most that our child held.
+column the cells that differ, with two threads as our child has. Ours finds the key, checks it, counts the same, and shows
+samples. Both in turn in one process, on CSV and on Parquet; ``child_mb`` is the most that our child held.
 
 python bench/table_diff.py [--rows 1000000] [--rounds 9]
 """
@@ -35,7 +35,8 @@ FROM range({rows}) t(i) ORDER BY hash(i)
 """
 _AFTER = """
 SELECT id + (CASE WHEN id % 1000 = 7 THEN 5000000 ELSE 0 END) AS id, sample, n1, f1,
-CASE WHEN id % 50 = 3 THEN f2 + 1 ELSE f2 END AS f2, kind, day, CASE WHEN id % 333 = 3 THEN 'x' ELSE name END AS name, ok, price FROM before ORDER BY hash(id + 1)
+CASE WHEN id % 50 = 3 THEN f2 + 1 ELSE f2 END AS f2, kind, day, CASE WHEN id % 333 = 3 THEN 'x' ELSE name END AS name, ok, price
+FROM before ORDER BY hash(id + 1)
 """
 
 
