@@ -81,7 +81,7 @@ class Comparison:
         if not is_whole:
             doubled = {side: repeated(self._engine, side, key) for side in with_rows}
             if any(doubled.values()):
-                better = next(keys.found(), [])
+                better: Sequence[Pair] = next(keys.found(), ())
                 return {"refused": "repeated", **doubled, "unique": [one.name for one in better]}
         return self._matched(pairs, key, is_whole=is_whole)
 
