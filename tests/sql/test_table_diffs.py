@@ -249,3 +249,23 @@ async def test_a_file_that_changed_is_no_table_of_the_package(compared: Compare,
     ops = local_ops(tmp_path / "registry", tmp_path / "cache")
     with pytest.raises(HashMismatch):
         await of_files(ops, "old.csv", "new.csv")
+
+
+async def test_days_are_read_in_one_order_on_both_sides(compared: Compare) -> None:
+    before = "id,day\n1,03/04/2026\n2,05/06/2026\n"
+    found = await compared(before, before + "3,03/14/2026\n")
+    assert (found.rows.changed, found.rows.added) == (0, 1) and not found.retyped
+    open_both = await compared(before, before.replace("05/06", "05/07"))
+    assert open_both.rows.changed == 1
+    assert [one for one in open_both.warnings if "files(" in one or "ambiguous_dates" not in one] == []
+    no_order = await compared("id,day\n1,03/04/2026\n2,13/06/2026\n", before + "3,03/14/2026\n")
+    assert [row.key for row in no_order.changed] == [(2,)]
+    assert no_order.changed[0].cells == (CellChange("day", "13/06/2026", "05/06/2026"),)
+    text = await compared(before, before + "3,unknown\n")
+    assert (text.rows.changed, text.rows.added) == (0, 1)
+
+
+async def test_what_is_told_of_a_file_does_not_speak_of_queries(compared: Compare) -> None:
+    found = await compared("# made by hand\nid,v\n1,2\n", "id,v\n1,2\n")
+    [said] = found.warnings
+    assert said.startswith("comment_lines:") and said.endswith("further down such lines are rows."), said

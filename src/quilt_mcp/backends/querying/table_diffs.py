@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -38,6 +39,7 @@ LONGEST_CELL: Final = 300
 """Letters of one value."""
 _SHOWN: Final = 8
 """Columns that an error names."""
+_OF_QUERIES: Final = re.compile(r"[;,] (?:unless [^;,]* of )?(?:files\(\.\.|cast it where)[^;]*$", re.DOTALL)
 _NO_TABLE: Final = "Put the table into the package anew (package_patch), or compare another path."
 _LESS: Final = "sql_query compares some columns alone: FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
 _OTHERWISE: Final = (
@@ -67,7 +69,9 @@ class TableDiffs:
                     raise Undecodable(f"{name} is empty: it has no columns.", next_step=_NO_TABLE)
             async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
                 found = await self._run(child, request, views, held)
-            notes = [faults.named(str(one)[:1_000], files.names) for one in found.get("notes", ())]
+            notes = [
+                faults.named(_without_sql(str(one)[:1_000]), files.names) for one in found.get("notes", ())
+            ]
             return _told(request, found, (*brought.warnings, *notes))
         except QuiltError as error:
             raise _helped(faults.with_names(error, files.names))  # noqa: B904 - it is the same
@@ -91,6 +95,12 @@ class TableDiffs:
             return await child.run("compare", held.files, views, self._seconds, comparison=asked)
         finally:
             await to_thread.run_sync(held.require_unchanged)
+
+
+def _without_sql(note: str) -> str:
+    """What is told of a file, without what a query would do about it."""
+    kept = _OF_QUERIES.sub("", note)
+    return kept if kept.endswith(".") else f"{kept}."
 
 
 def _helped(error: QuiltError) -> QuiltError:

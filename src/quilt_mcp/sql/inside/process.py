@@ -135,7 +135,7 @@ class _Child:
         is_asked = asked["what"] in ("rows", "save", "compare")
         named = Named(asked["columns"], asked["sql"]) if is_asked else None
         tables = Tables(connection, filesystem, paths, [one.size for one in held], named, asked["seconds"])
-        tables.make(asked["views"])
+        tables.make(asked["views"], are_compared=asked["what"] == "compare")
         declared = [
             DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
         ]
