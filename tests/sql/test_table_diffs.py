@@ -269,3 +269,39 @@ async def test_what_is_told_of_a_file_does_not_speak_of_queries(compared: Compar
     found = await compared("# made by hand\nid,v\n1,2\n", "id,v\n1,2\n")
     [said] = found.warnings
     assert said.startswith("comment_lines:") and said.endswith("further down such lines are rows."), said
+
+
+async def test_texts_are_keys_before_numbers_and_the_key_that_matches_most_is_taken(
+    compared: Compare,
+) -> None:
+    def table(seed: int) -> str:
+        return "reads,code,gene\n" + "".join(
+            f"{(at * 7919 + seed * 104729) % 99991},x{at + seed * 19},g{at}\n" for at in range(20)
+        )
+
+    found = await compared(table(0), table(1))
+    assert (found.keys, found.rows.changed, found.rows.added) == (("gene",), 20, 0)
+    assert found.warnings == ()
+
+
+async def test_three_columns_are_a_key_where_two_are_none(compared: Compare) -> None:
+    def table(signal: str) -> str:
+        cells = [(plate, well, at) for plate in "PQ" for well in ("A1", "A2") for at in (0, 10)]
+        return "plate,well,minute,signal\n" + "".join(
+            f"{p},{w},{at},{signal if (p, w, at) == ('Q', 'A2', 10) else 0.5}\n" for p, w, at in cells
+        )
+
+    found = await compared(table("0.5"), table("0.75"))
+    assert (found.keys, found.rows.changed, found.rows.added) == (("plate", "well", "minute"), 1, 0)
+
+
+async def test_a_key_that_was_guessed_and_may_be_none_is_told(compared: Compare) -> None:
+    async def said(before: str, after: str) -> list[str]:
+        return [one.partition(":")[0] for one in (await compared(before, after)).warnings]
+
+    assert await said("score,w\n51,x\n72,x\n93,y\n", "score,w\n51,x\n72,x\n94,y\n") == ["guessed_key"]
+    running = "n,w\n" + "".join(f"{at},x{at // 2}\n" for at in range(1, 7))
+    shifted = "n,w\n" + "".join(f"{at},x{(at - 1) // 2}\n" for at in range(1, 8))
+    assert await said(running, running.replace("5,x2", "5,x9")) == []
+    assert await said(running, shifted.replace("x", "z")) == ["running_number"]
+    assert await said("id,w\n1,x\n2,x\n3,x\n", "id,w\n3,x\n14,x\n15,x\n16,y\n") == ["few_matched"]

@@ -155,6 +155,7 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         )
         if request.tolerance is not None:
             said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
+    said += _of_keys(path or "", found, rows)
     for side, names in zip(("before", "after"), found.get("twice", ()), strict=False):
         if names:
             shown = ", ".join(map(str, names[:_SHOWN]))
@@ -171,6 +172,32 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
             )
     if found.get("cells_cut"):
         said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
+    return said
+
+
+def _of_keys(path: str, found: Mapping[str, Any], rows: RowCounts) -> list[str]:
+    """Where rows may have been matched by what is no key."""
+    keys = ", ".join(map(str, found["keys"][:_SHOWN]))
+    matched = rows.before - rows.removed
+    said: list[str] = []
+    if found["keys"] and 2 * matched < min(rows.before, rows.after):
+        said.append(
+            f"few_matched: {matched:,} of {counted(min(rows.before, rows.after), 'row')} of {path} are matched by {keys}; where "
+            "that is no key, changed rows count as removed and added. Name another in keys."
+        )
+    match found.get("doubt"):
+        case "running" if 2 * rows.changed > matched:
+            said.append(
+                f"running_number: rows of {path} were matched by {keys}, which numbers them on both sides, and most differ: "
+                "where rows were put in or left out, name another column in keys."
+            )
+        case "number" if rows.added or rows.removed:
+            said.append(
+                f"guessed_key: rows of {path} were matched by {keys}, a number that tells them apart and by its name is no "
+                "id: where it was measured, a changed one counts as a row removed and one added. Name columns in keys."
+            )
+        case _:
+            pass
     return said
 
 

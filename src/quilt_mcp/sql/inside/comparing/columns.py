@@ -68,6 +68,10 @@ class Pair(NamedTuple):
         ]
 
     @property
+    def is_whole(self) -> bool:
+        return _family(self.before) == _family(self.after) == "whole"
+
+    @property
     def may_be_key(self) -> bool:
         """Measured numbers and nested values tell no row from another."""
         return all(

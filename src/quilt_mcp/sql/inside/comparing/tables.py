@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
 from typing import Any, Final
 
 from quilt_mcp.sql.inside import engine as box
@@ -17,8 +16,6 @@ from quilt_mcp.sql.inside.quoting import identifier
 
 MOST_COLUMNS: Final = 2_000
 """Columns of one table."""
-_TRIED: Final = 3
-"""Keys that are found and match no row, before the first of them is taken."""
 _SIDES: Final = ("before", "after")
 _ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}}
 
@@ -86,20 +83,8 @@ class Comparison:
         return self._matched(pairs, key, is_whole=is_whole)
 
     def _by_found_key(self, pairs: Sequence[Pair], keys: Keys) -> dict[str, Any] | None:
-        """By the first key that matches any row, else by the first."""
-        tried = keys.found()
-        first = next(tried, None)
-        if first is None:
-            return None
-        for key in chain([first], islice(tried, _TRIED - 1)):
-            names = " AND ".join(f"a.{one.value} = b.{one.value}" for one in key)
-            with typed():
-                [[matches]] = self._engine.execute(
-                    f"SELECT count(*) FROM (FROM before LIMIT 1000) a SEMI JOIN after b ON {names}"
-                ).fetchall()
-            if matches:
-                return self._matched(pairs, key, is_whole=True)
-        return self._matched(pairs, first, is_whole=True)
+        key, doubt = keys.best()
+        return None if key is None else {**self._matched(pairs, key, is_whole=True), "doubt": doubt}
 
     # -- reading --
 
