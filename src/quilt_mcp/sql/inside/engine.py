@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 try:  # without the package around it, which takes longer to import than all else here
@@ -86,13 +86,26 @@ def make_views(engine: Any, views: Sequence[Mapping[str, Any]], sizes: Sequence[
         name = view["name"]
         try:
             with typed(table=name):
-                engine.execute(f"CREATE VIEW {identifier(name)} AS {_source(engine, view, sizes)}")
+                _make(engine, view, sizes)
         except Fault as fault:
             if "sniffing" in str(fault):
                 _find_line(engine, name, view["sql"])
             raise
         if view["each"]:
             _check_lines(engine, name, view["each"])
+
+
+def read_as_text(
+    engine: Any, view: Mapping[str, Any], sizes: Sequence[int], columns: Collection[str]
+) -> None:
+    """Makes the view of one delimited text anew, with the texts of these columns as they stand there."""
+    with typed(table=view["name"]):
+        engine.execute(f"DROP VIEW {identifier(view['name'])}")
+        _make(engine, view, sizes, columns)
+
+
+def _make(engine: Any, view: Mapping[str, Any], sizes: Sequence[int], texts: Collection[str] = ()) -> None:
+    engine.execute(f"CREATE VIEW {identifier(view['name'])} AS {_source(engine, view, sizes, texts)}")
 
 
 def _check_lines(engine: Any, name: str, each: Sequence[str]) -> None:
@@ -161,17 +174,17 @@ def _address(source: str) -> str:
     return source.partition("['")[2].partition("'")[0]
 
 
-def _source(engine: Any, view: Mapping[str, Any], sizes: Sequence[int]) -> str:
-    """What a view is of, with the types of all its rows."""
+def _source(engine: Any, view: Mapping[str, Any], sizes: Sequence[int], texts: Collection[str]) -> str:
+    """What a view is of, with the types of all its rows. ``texts``: columns of a delimited text that stay text."""
     name, sql, is_beyond = view["name"], view["sql"], sampled.is_beyond(view["sql"], sizes)
     if not view["each"]:
         is_json = is_beyond and "read_json(" in sql
         return sampled.json_of_all_rows(engine, sql) if is_json else sql
     if _CSV.fullmatch(sql):
-        columns, read = _in_its_form(engine, sql, is_beyond=is_beyond)
-    elif is_beyond:
-        columns = dict(columns_of(engine, sql, None))
-        read = sampled.csv_as_text(sql, columns)
+        columns, read = _in_its_form(engine, sql, texts, is_beyond=is_beyond)
+    elif is_beyond or texts:
+        columns = _with_texts(dict(columns_of(engine, sql, None)), texts)
+        read = sampled.csv_as_text(sql, columns, texts, is_beyond=is_beyond)
         if "types = " not in read:
             return read
     else:
@@ -179,7 +192,13 @@ def _source(engine: Any, view: Mapping[str, Any], sizes: Sequence[int]) -> str:
     return sampled.guarded(name, read, columns) if is_beyond else read
 
 
-def _in_its_form(engine: Any, sql: str, *, is_beyond: bool) -> tuple[dict[str, str], str]:
+def _with_texts(kinds: dict[str, str], texts: Collection[str]) -> dict[str, str]:
+    return {name: "VARCHAR" if name in texts else kind for name, kind in kinds.items()}
+
+
+def _in_its_form(
+    engine: Any, sql: str, texts: Collection[str], *, is_beyond: bool
+) -> tuple[dict[str, str], str]:
     """A CSV by itself is looked through for its form once: each use of a view would look again. What its header says is data, and
     stands in the text as literals; the engine's own spelling of the call does not quote it."""
     found = _CSV.fullmatch(sql)
@@ -194,7 +213,7 @@ def _in_its_form(engine: Any, sql: str, *, is_beyond: bool) -> tuple[dict[str, s
     )
     if delimiter == "," and not quote:
         quote = escape = '"'  # what was looked at may hold no quotes, and what follows may
-    kinds = {one["name"]: one["type"] for one in columns}
+    kinds = _with_texts({one["name"]: one["type"] for one in columns}, texts)
     typed_columns = ", ".join(
         f"{text(column)}: {text(sampled.as_text(kind) if is_beyond else kind)}"
         for column, kind in kinds.items()

@@ -160,7 +160,13 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "compare":
-                return Comparison(connection, paths, asked["comparison"]).result()
+                return Comparison(
+                    connection,
+                    paths,
+                    asked["views"],
+                    [size for _, size, _ in asked["files"]],
+                    asked["comparison"],
+                ).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:

@@ -8,7 +8,7 @@ looked through to its end instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from quilt_mcp.sql.inside.quoting import identifier, text
@@ -36,12 +36,15 @@ def is_beyond(sql: str, sizes: Sequence[int]) -> bool:
     )
 
 
-def csv_as_text(sql: str, columns: Mapping[str, str]) -> str:
-    """The view of a CSV with what it takes for whole numbers as text. Where numbers are written otherwise, the same view by all
-    rows."""
+def csv_as_text(
+    sql: str, columns: Mapping[str, str], texts: Collection[str] = (), *, is_beyond: bool = True
+) -> str:
+    """The view of a CSV with ``texts`` as they are, and, where it ``is_beyond``, what it takes for whole numbers as text, too.
+    Where numbers are written otherwise, the same view by all rows."""
     if _OTHERWISE_WRITTEN.search(sql):
         return _SAMPLE.sub("sample_size = -1", sql)
-    types = ", ".join(f"{text(name)}: 'VARCHAR'" for name, kind in columns.items() if kind in _WHOLE)
+    made = [name for name, kind in columns.items() if name in texts or (is_beyond and kind in _WHOLE)]
+    types = ", ".join(f"{text(name)}: 'VARCHAR'" for name in made)
     return _with(sql, f"types = {{{types}}}") if types else sql
 
 

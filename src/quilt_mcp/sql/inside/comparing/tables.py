@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
@@ -20,16 +21,26 @@ MOST_COLUMNS: Final = 2_000
 _TRIED: Final = 3
 """Keys that are found and match no row, before the first of them is taken."""
 _SIDES: Final = ("before", "after")
+_TEXT: Final = re.compile(r"/file\.[ct]sv")
 _ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}}
 
 
 class Comparison:
-    def __init__(self, engine: Any, paths: Sequence[str], asked: Mapping[str, Any]) -> None:
-        """``paths``: of the two files; ``asked``: ``views`` (their names, before and after), ``keys``, ``tolerance``, ``samples``
-        (rows of each kind), ``longest`` (letters of a cell)."""
+    def __init__(
+        self,
+        engine: Any,
+        paths: Sequence[str],
+        views: Sequence[Mapping[str, Any]],
+        sizes: Sequence[int],
+        asked: Mapping[str, Any],
+    ) -> None:
+        """``paths``, ``views`` and ``sizes``: of the two files; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each
+        kind), ``longest`` (letters of a cell)."""
         self._engine = engine
         self._paths = paths
-        self._views: Sequence[str] = asked["views"]
+        self._made = views
+        self._sizes = sizes
+        self._views: Sequence[str] = [one["name"] for one in views]
         self._asked_keys: Sequence[str] = asked["keys"]
         tolerance = asked["tolerance"]
         self._tolerance = None if tolerance is None else Tolerance(*tolerance)
@@ -42,12 +53,14 @@ class Comparison:
         ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
-        pairs, dropped, added = in_common(*kinds)
+        are_texts = all(_TEXT.search(one) for one in self._paths)
+        pairs, dropped, added = in_common(*kinds, are_texts=are_texts)
         known = {one.name for one in pairs}
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:
             here = [[name for name, _ in one] for one in kinds]
             return {"refused": "no_column", "column": unknown[0], "before": here[0], "after": here[1]}
+        self._read_as_text([one for one in pairs if one.is_text])
         rows = [self._read(side, pairs) for side in _SIDES]
         compared = self._compared(pairs, rows)
         return {
@@ -102,6 +115,13 @@ class Comparison:
         return self._matched(pairs, first, is_whole=True)
 
     # -- reading --
+
+    def _read_as_text(self, pairs: Sequence[Pair]) -> None:
+        """So that what did not change is the same, however a value elsewhere in the column made the engine read it: a date in a
+        form of its own, a number with zeros before it."""
+        for at, view in enumerate(self._made):
+            if names := {one.name for one in pairs if (one.before, one.after)[at] != "VARCHAR"}:
+                box.read_as_text(self._engine, view, self._sizes, names)
 
     def _read(self, side: str, pairs: Sequence[Pair]) -> int:
         """How many rows it has. Columns that the other has not are not read."""
