@@ -136,6 +136,27 @@ async def test_a_text_equals_the_number_that_it_spells_and_no_other(compared: Co
     assert [row.key for row in found.changed] == [(1,), (3,), (6,), (7,)]
 
 
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("tsv", "\t")])
+async def test_a_column_that_became_text_has_the_changed_cells_that_changed(
+    compared: Compare, ending: str, mark: str
+) -> None:
+    """The engine reads 13/02/2026 as a date and 3.50 as 3.5, until one value of the column is none."""
+    lines = ["id,day,v", *(f"00{at},{at + 10}/02/2026,{at}.50" for at in range(1, 9))]
+    before = "\n".join(lines) + "\n"
+    after = (
+        before.replace("18/02/2026", "unknown").replace("3.50", "3.5").replace("5.50", "n/a")
+        + "X1,19/02/2026,1\n"
+    )
+    found = await compared(before.replace(",", mark), after.replace(",", mark), ending)
+    assert {one[0] for one in found.retyped} >= {"day", "v"}
+    assert found.keys == ("id",) and (found.rows.added, found.rows.removed) == (1, 0)
+    assert [(row.key, row.cells) for row in found.changed] == [
+        (("005",), (CellChange("v", "5.50", "n/a"),)),
+        (("008",), (CellChange("day", "18/02/2026", "unknown"),)),
+    ]
+
+
 async def test_whole_numbers_beyond_the_exact_ones_of_floats_are_not_the_same(
     compared: Compare, tmp_path: Path
 ) -> None:

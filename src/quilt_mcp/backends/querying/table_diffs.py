@@ -85,7 +85,6 @@ class TableDiffs:
         """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
         tolerance = request.tolerance
         asked = {
-            "views": [one.name for one in views],
             "keys": request.keys,
             "tolerance": None if tolerance is None else [tolerance.amount, tolerance.is_relative],
             "samples": request.samples,

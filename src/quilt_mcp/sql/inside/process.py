@@ -141,7 +141,7 @@ class _Child:
         ]
         notes = [note for one in declared for note in one.make()]
         try:
-            answer = self._answer(connection, asked, paths)
+            answer = self._answer(connection, asked, paths, tables)
         except Fault as fault:
             tables.blame(fault)
             for one in declared:
@@ -149,7 +149,9 @@ class _Child:
             raise
         return {**answer, "notes": [*notes, *tables.notes()]}
 
-    def _answer(self, connection: Any, asked: dict[str, Any], paths: list[str]) -> dict[str, Any]:
+    def _answer(
+        self, connection: Any, asked: dict[str, Any], paths: list[str], tables: Tables
+    ) -> dict[str, Any]:
         parameters = asked.get("parameters")
         room = {"limit": asked["limit"], "room": asked["room"], "longest": asked["longest"]}
         match asked["what"]:
@@ -167,7 +169,13 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "compare":
-                return Comparison(connection, paths, asked["comparison"]).result()
+                return Comparison(
+                    connection,
+                    paths,
+                    [one["name"] for one in asked["views"]],
+                    [tables.read_as_text(one["name"]) for one in asked["views"]],
+                    asked["comparison"],
+                ).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:

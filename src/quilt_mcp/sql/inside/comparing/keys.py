@@ -1,8 +1,8 @@
 """Keys: which columns tell each row from the others, on both sides.
 
 Looked for are one column, then two, then three, with bounded effort: what is not unique in the first rows is none, what is
-approximately too few is none, and the rest is counted. Names like sample_id come first, then texts, then numbers, each in the order
-of the file; numbers of rows come last. The first that matches most rows is taken.
+approximately too few is none, and the rest is counted. Names like sample_id come first, then texts, then numbers, each in the
+order of the file; numbers of rows come last. The first that matches most rows is taken.
 """
 
 from __future__ import annotations

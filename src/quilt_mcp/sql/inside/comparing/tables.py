@@ -21,12 +21,21 @@ _ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "sam
 
 
 class Comparison:
-    def __init__(self, engine: Any, paths: Sequence[str], asked: Mapping[str, Any]) -> None:
-        """``paths``: of the two files; ``asked``: ``views`` (their names, before and after), ``keys``, ``tolerance``, ``samples``
-        (rows of each kind), ``longest`` (letters of a cell)."""
+    def __init__(
+        self,
+        engine: Any,
+        paths: Sequence[str],
+        views: Sequence[str],
+        read_as_text: Sequence[Mapping[str, str]],
+        asked: Mapping[str, Any],
+    ) -> None:
+        """``paths`` of the two files, names of their ``views``, and of each the columns that are ``read_as_text``, with the types
+        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``longest`` (letters of a
+        cell)."""
         self._engine = engine
         self._paths = paths
-        self._views: Sequence[str] = asked["views"]
+        self._views = views
+        self._as_text = read_as_text
         self._asked_keys: Sequence[str] = asked["keys"]
         tolerance = asked["tolerance"]
         self._tolerance = None if tolerance is None else Tolerance(*tolerance)
@@ -39,7 +48,7 @@ class Comparison:
         ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
-        pairs, dropped, added = in_common(*kinds)
+        pairs, dropped, added = in_common(*kinds, *self._as_text)
         known = {one.name for one in pairs}
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:

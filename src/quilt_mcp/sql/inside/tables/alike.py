@@ -1,6 +1,7 @@
-"""Alike: dates of two tables that are compared, read in one order of day, month and year on both sides, else as text.
+"""Alike: columns of two CSV files that are compared are read in one way on both sides.
 
-Each side by itself may fit an order that the other does not: then a day that did not change would be told as another.
+Each side by itself may have a day first where the other has a month, or be text because of one value: then what did not change
+would be told as changed. So dates are read in one order, else as text, and what is text on one side is text on both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ def settle(engine: Any, sides: Sequence[CsvTable]) -> list[str]:
     for column in dict.fromkeys(name.casefold() for side in sides for name in side.kinds):
         here = [(side, name) for side in sides for name in side.kinds if name.casefold() == column]
         kinds = {side.kinds[name] for side, name in here}
-        if not kinds & dates.OPTIONS.keys():
+        if len(kinds) > 1 and "VARCHAR" in kinds:
+            for side, name in here:
+                if side.kinds[name] != "VARCHAR":
+                    side.read_as_text(name)
+        if "VARCHAR" in kinds or not kinds & dates.OPTIONS.keys():
             continue
         opened = {
             (at, number): form
@@ -27,10 +32,6 @@ def settle(engine: Any, sides: Sequence[CsvTable]) -> list[str]:
             for number, form in side.open_dates(name).items()
         }
         if not opened:
-            continue
-        if "VARCHAR" in kinds:  # one value that is no date: the others are the same texts
-            for side, name in here:
-                side.take_dates(name, None)
             continue
         said += _in_one_order(engine, here, opened)
     return said

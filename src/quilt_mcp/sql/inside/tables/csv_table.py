@@ -33,6 +33,8 @@ class CsvTable:
         self.forms: dict[int, Form] = {}
         self.own: dict[str, dict[int, str]] = {}
         self.kinds: dict[str, str] = {}
+        self.by_itself: dict[str, str] = {}
+        """Types of columns that are read as text although they have one."""
         self._engine = engine
         self._spelled: dict[str, str] = {}
         """Of names in lower case, as the first file has them."""
@@ -150,6 +152,9 @@ class CsvTable:
             and (form := self.forms[number].format_of(own)) is not None
             and dates.is_open(form)
         }
+
+    def read_as_text(self, column: str) -> None:
+        self.by_itself[column], self.kinds[column] = self.kinds[column], "VARCHAR"
 
     def take_dates(self, column: str, forms: Mapping[int, str] | None) -> None:
         """Has dates of some files read in these forms; None: the column is text."""

@@ -54,6 +54,11 @@ class Tables:
             with typed(table=name):
                 self._engine.execute(f"CREATE VIEW {identifier(name)} AS {sql}")
 
+    def read_as_text(self, name: str) -> Mapping[str, str]:
+        """Of one side of a comparison, columns that are so read for the other's sake, with their own types."""
+        side = self._sides.get(name)
+        return side.by_itself if side else {}
+
     def blame(self, fault: Fault) -> None:
         """After a query failed: finds the file and the row that it speaks of. Raises Fault."""
         for csv in self._of_csv:
