@@ -46,6 +46,7 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
             "column": "note",
             "before": "",
             "after": "new",
+            "count": "",
         },
         {
             "path": "growth.csv",
@@ -54,6 +55,7 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
             "column": "h",
             "before": "3.5",
             "after": "3.75",
+            "count": "",
         },
     ]
     whole = json.loads(shell.run("diff", *sides, "--content", "--tolerance", "0.5", "--json").stdout)

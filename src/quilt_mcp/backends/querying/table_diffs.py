@@ -88,6 +88,8 @@ class TableDiffs:
             "keys": request.keys,
             "tolerance": None if tolerance is None else [tolerance.amount, tolerance.is_relative],
             "samples": request.samples,
+            "passed": request.passed,
+            "cells": request.cells,
             "longest": LONGEST_CELL,
         }
         try:
@@ -130,6 +132,7 @@ def _told(request: TableDiffRequest, found: Mapping[str, Any], warnings: Sequenc
         tuple(_changed(one) for one in samples.get("changed", ())),
         tuple(_of_one_side(one) for one in samples.get("added", ())),
         tuple(_of_one_side(one) for one in samples.get("removed", ())),
+        int(found.get("unlike", rows.changed + rows.added + rows.removed)),
         (*warnings, *_warnings(request, found, rows)),
     )
 

@@ -50,6 +50,7 @@ TABLES: Schema = listed(
             added=_ONE_SIDED,
             removed=_ONE_SIDED,
         ),
+        samples_total=NUMBER,
         error=fields(code=TEXT, message=TEXT, next_step=TEXT),
     )
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance
-from quilt_mcp.sql.inside.comparing.telling import MOST_VALUES, Telling
+from quilt_mcp.sql.inside.comparing.telling import Telling
 from quilt_mcp.sql.inside.engine import typed
 
 _TOGETHER: Final = 40
@@ -47,7 +47,8 @@ class Matching:
             added, removed, changed, places = self._counted(batches[0], counts)
         else:
             added, removed, _, places = self._counted([], counts)
-            changed, places[0], places[1] = self._in_batches(batches, counts)
+            changed, *found = self._in_batches(batches, counts)
+            places[:2] = self._of_page([one or [] for one in found])
         counts = {one: count for one, count in counts.items() if count}
         samples: dict[str, Any] = {}
         if self._telling.most:
@@ -71,7 +72,7 @@ class Matching:
     ) -> tuple[int, int, int, list[list[int]]]:
         """All by one join: rows added, removed and changed, and places of the first ones: changed (before, after), added,
         removed."""
-        number = self._telling.most
+        number = self._telling.most and self._telling.most + max(self._telling.passed)
         flags = "".join(f", {self._differs[one]} AS f{one.at}" for one in columns)
         joined = (
             f"SELECT a.rowid AS x, b.rowid AS y, a.rowid IS NOT NULL AND b.rowid IS NOT NULL AS m{flags} "
@@ -89,7 +90,17 @@ class Matching:
             f"SELECT {', '.join(told)} FROM (SELECT *, m AND {any_of} AS d FROM ({joined}))"
         )
         counts.update(zip(columns, more, strict=False))
-        return added, removed, changed, [one or [] for one in more[len(columns) :]] or [[], [], [], []]
+        places = [one or [] for one in more[len(columns) :]] or [[], [], [], []]
+        return added, removed, changed, self._of_page(places)
+
+    def _of_page(self, places: Sequence[list[int]]) -> list[list[int]]:
+        """Without those that were passed over: of rows that changed, before and after, that were added and removed."""
+        changed, added, removed = self._telling.passed
+        most = self._telling.most
+        return [
+            one[start : start + most]
+            for one, start in zip(places, (changed, changed, added, removed), strict=False)
+        ]
 
     def _in_batches(self, batches: Sequence[Sequence[Pair]], counts: dict[Pair, int]) -> tuple[int, Any, Any]:
         """Of many columns: rows that changed, and places of the first."""
@@ -106,7 +117,7 @@ class Matching:
                     self._engine.execute(
                         f"INSERT INTO changed SELECT a.rowid, b.rowid FROM {joined} WHERE {_any(any_of)}"
                     )
-        number = max(self._telling.most, 1)
+        number = max(self._telling.most, 1) + self._telling.passed[0]
         return self._row(
             f"SELECT count(*), min(x, {number}), min_by(y, x, {number}) FROM (SELECT DISTINCT x, y FROM changed)"
         )
@@ -115,7 +126,7 @@ class Matching:
         """Of each row its key, its cells that differ (column, before, after), the first ones of many, and how many these are."""
         if not x:
             return []
-        shown, count = columns[:_LOOKED_AT], len(self._key)
+        shown, count = columns[: max(_LOOKED_AT, self._telling.cells)], len(self._key)
         differs: Mapping[Pair, str] = self._differs
         flags = ", ".join(f"CAST({differs[one]} AS INTEGER)" for one in columns)
         told = [*(f"a.c{one.at}" for one in self._key), f"list_sum([{flags}])"]
@@ -131,7 +142,7 @@ class Matching:
             cells = row[count + 1 :]
             sides = zip(shown, cells[::3], cells[1::3], cells[2::3], strict=True)
             own = [[one.name, before, after] for one, is_other, before, after in sides if is_other]
-            found.append([row[:count], own[:MOST_VALUES], int(row[count])])
+            found.append([row[:count], own[: self._telling.cells], int(row[count])])
         return found
 
     def _row(self, query: str) -> Any:

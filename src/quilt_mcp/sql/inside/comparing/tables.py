@@ -10,14 +10,14 @@ from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance, in_common
 from quilt_mcp.sql.inside.comparing.keys import Keys, repeated
 from quilt_mcp.sql.inside.comparing.matching import Matching
 from quilt_mcp.sql.inside.comparing.names import standing_twice
-from quilt_mcp.sql.inside.comparing.telling import MOST_VALUES, Telling
+from quilt_mcp.sql.inside.comparing.telling import Telling
 from quilt_mcp.sql.inside.engine import typed
 from quilt_mcp.sql.inside.quoting import identifier
 
 MOST_COLUMNS: Final = 2_000
 """Columns of one table."""
 _SIDES: Final = ("before", "after")
-_ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}}
+_ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}, "unlike": 0}
 
 
 class Comparison:
@@ -30,8 +30,8 @@ class Comparison:
         asked: Mapping[str, Any],
     ) -> None:
         """``paths`` of the two files, names of their ``views``, and of each the columns that are ``read_as_text``, with the types
-        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``longest`` (letters of a
-        cell)."""
+        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many before
+        them), ``cells`` (of a row), ``longest`` (letters of a cell)."""
         self._engine = engine
         self._paths = paths
         self._views = views
@@ -39,7 +39,7 @@ class Comparison:
         self._asked_keys: Sequence[str] = asked["keys"]
         tolerance = asked["tolerance"]
         self._tolerance = None if tolerance is None else Tolerance(*tolerance)
-        self._telling = Telling(engine, asked["samples"], asked["longest"])
+        self._telling = Telling(engine, asked["samples"], asked["passed"], asked["cells"], asked["longest"])
 
     def result(self) -> dict[str, Any]:
         """``refused``, where the tables cannot be compared as asked: a reason, with what is known of it."""
@@ -123,13 +123,13 @@ class Comparison:
                 "CREATE TEMP TABLE differing AS SELECT CAST(n AS BIGINT) AS n, x, y FROM (SELECT sum(n) AS n, min(x) AS x, "
                 f"min(y) AS y FROM ({both}) GROUP BY {values}) WHERE n <> 0"
             )
-            [[added, removed]] = self._engine.execute(
-                "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0) FROM differing"
+            [[added, removed, unlike]] = self._engine.execute(
+                "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0), count(*) FROM differing"
             ).fetchall()
         samples = {"added": self._counted("after", pairs), "removed": self._counted("before", pairs)}
         return {
             "keys": [], "added": int(added), "removed": int(removed), "changed": 0, "cells": {},
-            "samples": samples if self._telling.most else {},
+            "samples": samples if self._telling.most else {}, "unlike": unlike,
         }  # fmt: skip
 
     def _counted(self, side: str, pairs: Sequence[Pair]) -> list[Any]:
@@ -137,10 +137,11 @@ class Comparison:
         if not self._telling.most:
             return []
         at, which = ("x", "n < 0") if side == "before" else ("y", "n > 0")
-        selected = ", ".join(f"r.c{one.at}" for one in pairs[:MOST_VALUES])
+        passed = self._telling.passed[2 if side == "before" else 1]
+        selected = ", ".join(f"r.c{one.at}" for one in pairs[: self._telling.cells])
         rows = self._telling.rows(
             f"SELECT abs(n) AS n, {selected} FROM (SELECT n, {at} AS place FROM differing WHERE {which} ORDER BY place "
-            f"LIMIT {self._telling.most}) d JOIN {side} r ON r.rowid = d.place ORDER BY d.place"
+            f"LIMIT {self._telling.most} OFFSET {passed}) d JOIN {side} r ON r.rowid = d.place ORDER BY d.place"
         )
-        names = [one.name for one in pairs[:MOST_VALUES]]
+        names = [one.name for one in pairs[: self._telling.cells]]
         return [[[], dict(zip(names, row[1:], strict=True)), len(pairs), row[0]] for row in rows]
