@@ -42,3 +42,18 @@ def test_a_program_gets_all_rows_that_differ_duplicates_and_columns(shell: Shell
     assert len(few.stdout.splitlines()) == 9
     whole = json.loads(shell.run("diff", *sides, "--content", "--json").stdout)["data"]["tables"][0]
     assert sum(map(len, whole["samples"].values())) == 1_301 and "samples_total" not in whole
+
+
+def test_null_is_told_from_an_empty_text(shell: Shell) -> None:
+    sides = two_revisions(
+        shell,
+        {"a.jsonl": '{"id":1,"w":null}\n{"id":2,"w":"x,y"}\n'},
+        {"a.jsonl": '{"id":1,"w":""}\n{"id":2,"w":null}\n'},
+    )
+    asked = ("diff", *sides, "--content")
+    rows = ['a.jsonl,changed,1,w,,"",', 'a.jsonl,changed,2,w,"x,y",,']
+    assert shell.run(*asked, "--csv").stdout.splitlines()[1:] == rows
+    assert shell.run(*asked).stdout.splitlines() == [
+        "a.jsonl\tchanged\t1\tw\t\\N\t\t",
+        "a.jsonl\tchanged\t2\tw\tx,y\t\\N\t",
+    ]

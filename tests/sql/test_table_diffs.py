@@ -326,3 +326,12 @@ async def test_a_key_that_was_guessed_and_may_be_none_is_told(compared: Compare)
     assert await said(running, running.replace("5,x2", "5,x9")) == []
     assert await said(running, shifted.replace("x", "z")) == ["running_number"]
     assert await said("id,w\n1,x\n2,x\n3,x\n", "id,w\n3,x\n14,x\n15,x\n16,y\n") == ["few_matched"]
+
+
+async def test_an_empty_text_is_null_where_the_other_side_is_a_csv(compared: Compare, tmp_path: Path) -> None:
+    query = "SELECT * FROM (VALUES (1, ''), (2, 'a'), (3, NULL)) t(id, note)"
+    found = await compared(
+        "id,note\n1,\n2,a\n3,b\n", parquet(tmp_path / "x.parquet", query), "csv", "parquet"
+    )
+    assert [row.key for row in found.changed] == [(3,)]
+    assert [one.partition(":")[0] for one in found.warnings] == ["empty_text"]

@@ -172,6 +172,11 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
                 f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; "
                 "tolerance='0.0001%' passes over that."
             )
+    if blank := [str(one)[:100] for one in found.get("blank", ())]:
+        said.append(
+            f"empty_text: {', '.join(blank[:_SHOWN])} of {path} hold empty texts on one side; the other is a CSV, in which those "
+            "and NULL are the same, so they count as equal."
+        )
     if found.get("cells_cut"):
         said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
     return said

@@ -169,7 +169,9 @@ async def _write_cells(errand: Errand, form: str | None, told: Told) -> None:
     writer = (
         JsonLines(screen)
         if form == "nl"
-        else Separated(errand.tool, screen, mark, head=form is not None, addresses=True, columns=_CELLS)
+        else Separated(
+            errand.tool, screen, mark, head=form is not None, addresses=True, columns=_CELLS, tells_null=True
+        )
     )
     writer.write([])
     for one in told.tables:
@@ -319,9 +321,11 @@ def _placed(text: str, width: int, *, is_right: bool) -> str:
 
 
 def _text(value: Any) -> str:
-    """As it is in the table; what is absent is told from an empty text."""
+    """As it is in the table; what is absent, and spaces at an end, are told from what looks the same."""
     if value is None:
         return "NULL"
+    if isinstance(value, str) and (value in ("", "NULL") or value != value.strip()):
+        return json.dumps(value, ensure_ascii=False)
     said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return " ".join(said.split("\n"))
 

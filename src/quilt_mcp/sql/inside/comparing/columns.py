@@ -43,13 +43,15 @@ class Tolerance(NamedTuple):
 
 class Pair(NamedTuple):
     """A column of both, number ``at`` of the working tables: ``c<at>`` holds its values, ``v<at>`` what is compared where types
-    differ. ``is_text``: both are read as the texts that stand in the files, as one of them is no more than that."""
+    differ. ``is_text``: both are read as the texts that stand in the files, as one of them is no more than that. ``blank``: the
+    side on which a text may be empty, where the other is a CSV, which has NULL for that: they are the same."""
 
     at: int
     name: str
     before: str
     after: str
     is_text: bool = False
+    blank: str = ""
 
     @property
     def is_retyped(self) -> bool:
@@ -57,7 +59,7 @@ class Pair(NamedTuple):
 
     @property
     def value(self) -> str:
-        return f"{'v' if self.is_retyped else 'c'}{self.at}"
+        return f"{'v' if self.is_retyped or self.blank else 'c'}{self.at}"
 
     @property
     def is_numeric(self) -> bool:
@@ -84,6 +86,10 @@ class Pair(NamedTuple):
         own, other = (self.before, self.after) if is_before else (self.after, self.before)
         column = identifier(self.name)
         found = f"{column} AS c{self.at}"
+        if self.blank:
+            column = f"nullif({column}, '')" if is_before == (self.blank == "before") else column
+            if not self.is_retyped:
+                return f"{found}, {column} AS v{self.at}"
         if self.is_text:
             spelled = self.before if _family(self.before) != "text" else self.after
             return f"{found}, {_of_text(column, spelled)} AS v{self.at}"
@@ -113,16 +119,29 @@ class Pair(NamedTuple):
 def in_common(
     before: Sequence[tuple[str, str]],
     after: Sequence[tuple[str, str]],
-    text_before: Mapping[str, str],
-    text_after: Mapping[str, str],
+    text_before: Mapping[str, str] | None,
+    text_after: Mapping[str, str] | None,
 ) -> tuple[list[Pair], list[str], list[str]]:
     """Those of both by name, in the order of the first; names of those that went, and that came. ``text_before``, ``text_after``:
-    the types of columns that are read as text because the other side's are."""
+    of a CSV, the types of columns that are read as text because the other side's are."""
+    blank = (
+        ("before" if text_before is None else "after")
+        if (text_before is None) != (text_after is None)
+        else ""
+    )
+    text_before, text_after = text_before or {}, text_after or {}
     kinds = {name: text_after.get(name, kind) for name, kind in after}
     both = [(name, text_before.get(name, kind)) for name, kind in before if name in kinds]
     own = {name for name, _ in before}
     pairs = [
-        Pair(at, name, kind, kinds[name], name in text_before or name in text_after)
+        Pair(
+            at,
+            name,
+            kind,
+            kinds[name],
+            name in text_before or name in text_after,
+            blank if _family(kind if blank == "before" else kinds[name]) == "text" else "",
+        )
         for at, (name, kind) in enumerate(both)
     ]
     dropped = [name for name, _ in before if name not in kinds]

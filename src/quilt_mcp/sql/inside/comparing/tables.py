@@ -26,11 +26,11 @@ class Comparison:
         engine: Any,
         paths: Sequence[str],
         views: Sequence[str],
-        read_as_text: Sequence[Mapping[str, str]],
+        read_as_text: Sequence[Mapping[str, str] | None],
         asked: Mapping[str, Any],
     ) -> None:
-        """``paths`` of the two files, names of their ``views``, and of each the columns that are ``read_as_text``, with the types
-        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many before
+        """``paths`` of the two files, names of their ``views``, and of each CSV the columns that are ``read_as_text``, with the
+        types they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many before
         them), ``cells`` (of a row), ``longest`` (letters of a cell)."""
         self._engine = engine
         self._paths = paths
@@ -66,7 +66,7 @@ class Comparison:
                 standing_twice(self._engine, path, [name for name, _ in one])
                 for path, one in zip(self._paths, kinds, strict=True)
             ],
-            **compared, "cells_cut": self._telling.cut,
+            "blank": self._blank(pairs), **compared, "cells_cut": self._telling.cut,
         }  # fmt: skip
 
     def _compared(self, pairs: Sequence[Pair], rows: Sequence[int]) -> dict[str, Any]:
@@ -105,6 +105,16 @@ class Comparison:
             self._engine.execute(f"CREATE TEMP TABLE {side} AS SELECT {selected} FROM {identifier(view)}")
             [[count]] = self._engine.execute(f"SELECT count(*) FROM {side}").fetchall()
         return count
+
+    def _blank(self, pairs: Sequence[Pair]) -> list[str]:
+        """Columns that hold empty texts which count as NULL."""
+        asked = [one for one in pairs if one.blank]
+        if not asked:
+            return []
+        found = ", ".join(f"bool_or(CAST(c{one.at} AS VARCHAR) = '')" for one in asked)
+        with typed():
+            [row] = self._engine.execute(f"SELECT {found} FROM {asked[0].blank}").fetchall()
+        return [one.name for one, is_blank in zip(asked, row, strict=True) if is_blank]
 
     def _matched(self, pairs: Sequence[Pair], key: Sequence[Pair], *, is_whole: bool) -> dict[str, Any]:
         return Matching(self._engine, pairs, key, self._tolerance, self._telling, is_whole=is_whole).result()
