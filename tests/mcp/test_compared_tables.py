@@ -59,6 +59,7 @@ async def test_an_agent_reads_what_changed_in_tables_and_is_helped_where_it_cann
             "rows": {"before": 400, "after": 400, "added": 1, "removed": 1, "changed": 1, "unchanged": 398},
             "cells_changed": 2,
             "changed_by_column": {"height": 1, "note": 1},
+            "largest": {"height": 0.05},
             "samples": {
                 "changed": [
                     {
@@ -87,6 +88,7 @@ async def test_an_agent_reads_what_changed_in_tables_and_is_helped_where_it_cann
         )
         [table] = near["data"]["tables"]
         assert table["changed_by_column"] == {"note": 1} and "samples" not in table
+        assert table["tolerance"] == "0.1"
         one = {**sides, "content": True, "path": "data/growth.csv", "limit": 2}
         page = await result(client, "package_diff", **one)
         rest = await result(client, "package_diff", cursor=page["page"]["next_cursor"], **one)

@@ -80,12 +80,13 @@ class Told:
         out."""
         most = self._errand.options.most or _MOST_ROWS
         shown, total = _count(table), table.get("samples_total", 0)
-        cursor, sides = self._cursor_of_one(), dict[str, str]()
+        cursor = self._cursor_of_one()
+        sides: dict[str, Any] = {}
         while shown < min(total, most):
             if cursor:
                 reply = await self._errand.call(**sides, limit=min(_MOST, most - shown), cursor=cursor)
             else:
-                sides = {**self._sides(table), "path": ""}
+                sides = dict[str, Any](self._sides(table), path="")
                 reply = await self._errand.call(**sides, limit=min(_MOST, most))
             if reply.is_error:
                 self.failed = reply
@@ -247,7 +248,8 @@ def _facts(table: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows, keys = table["rows"], table["keys"]
     counts = [f"{rows[name]:,} {name}" for name in ("added", "removed", "changed", "unchanged") if rows[name]]
     facts = [("rows", f"{rows['before']:,} before, {rows['after']:,} after: {', '.join(counts) or 'none'}")]
-    facts.append(("matched", f"by {', '.join(keys)}" if keys else "as whole rows"))
+    near = f", numbers within {table['tolerance']} as equal" if "tolerance" in table else ""
+    facts.append(("matched", f"by {', '.join(keys)}{near}" if keys else "as whole rows"))
     found = table.get("columns", {})
     parts = [
         f"{sort}: {', '.join(_column(one) for one in found[sort])}{_more(found, sort)}"
@@ -257,7 +259,11 @@ def _facts(table: Mapping[str, Any]) -> list[tuple[str, str]]:
     if parts:
         facts.append(("columns", "; ".join(parts)))
     if table["cells_changed"]:
-        by = ", ".join(f"{name} {count:,}" for name, count in table["changed_by_column"].items())
+        largest = table.get("largest", {})
+        by = ", ".join(
+            f"{name} {count:,}" + (f" (by {largest[name]:g} at most)" if name in largest else "")
+            for name, count in table["changed_by_column"].items()
+        )
         total = table.get("changed_by_column_total")
         more = f", and {total - len(table['changed_by_column'])} columns more" if total else ""
         facts.append(("cells", f"{table['cells_changed']:,} changed: {by}{more}"))

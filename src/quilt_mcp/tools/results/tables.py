@@ -42,6 +42,8 @@ _CELLS: Final = 30, 300
 class _Asked:
     keys: tuple[str, ...]
     tolerance: Tolerance | None
+    said: str
+    """The tolerance as it was given."""
     limit: int
     is_roomy: bool
 
@@ -77,9 +79,11 @@ async def table_diffs(
 ) -> Answer:
     """Pages are of tables, of one alone they are of its rows; ``limit`` counts the rows that are shown on a page. Raises as
     ``SupportsSql.compare`` where one table is asked for; of several, each says itself what it failed of."""
+    near = Tolerance.parse(tolerance) if tolerance else None
     asked = _Asked(
         tuple(keys),
-        Tolerance.parse(tolerance) if tolerance else None,
+        near,
+        tolerance if near else "",
         limit,
         call.settings.response_bytes() > _ROOMY,
     )
@@ -285,22 +289,24 @@ async def _one(call: Call, before: PackageUri, after: PackageUri, change: EntryC
 def _fitted(found: TableDiff, most: int, room: int, asked: _Asked, *, is_alone: bool) -> dict[str, Any]:
     """With so many rows as ``room`` bytes hold, one of them at least where the table is alone, and names of columns by that."""
     names = _MANY if asked.is_roomy else _NAMES[0]
-    told = table_json(found, most, names)
+    told = table_json(found, most, names, asked.said)
     while most > is_alone and _size(told) > room:
         most = most * 2 // 3
-        told = table_json(found, most, names)
+        told = table_json(found, most, names, asked.said)
     for fewer in _NAMES[1:]:
         if _size(told) <= room:
             break
-        told = table_json(found, most, fewer)
+        told = table_json(found, most, fewer, asked.said)
     return told
 
 
-def table_json(found: TableDiff, most: int, names: int) -> dict[str, Any]:
+def table_json(found: TableDiff, most: int, names: int, tolerance: str) -> dict[str, Any]:
     """``most``: rows that are shown, some of each kind; ``names``: columns of each sort."""
     rows = found.rows
     changed, added, removed = _shares((len(found.changed), len(found.added), len(found.removed)), most)
     cells = sorted(found.cells.items(), key=lambda one: -one[1])
+    far = found.largest
+    largest = {name[:_LONGEST_NAME]: far[name] for name, _ in cells[:names] if name in far}
     retyped = [
         {"column": name[:_LONGEST_NAME], "before": one, "after": other} for name, one, other in found.retyped
     ]
@@ -326,12 +332,14 @@ def table_json(found: TableDiff, most: int, names: int) -> dict[str, Any]:
         path=found.path,
         old_path=found.old_path if found.old_path != found.path else None,
         keys=list(found.keys),
+        tolerance=tolerance if tolerance and found.keys else None,
         rows={
             "before": rows.before, "after": rows.after, "added": rows.added, "removed": rows.removed,
             "changed": rows.changed, "unchanged": rows.unchanged,
         },
         cells_changed=sum(found.cells.values()),
         changed_by_column={name[:_LONGEST_NAME]: count for name, count in cells[:names]} or None,
+        largest=largest or None,
         changed_by_column_total=len(cells) if len(cells) > names else None,
         columns=columns or None,
         samples=samples or None,

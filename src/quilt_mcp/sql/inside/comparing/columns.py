@@ -30,6 +30,8 @@ _NANOSECONDS: Final = "TIMESTAMP_NS"
 """They have fewer years."""
 _TEXTS: Final = ("VARCHAR", "JSON")
 _DECIMAL: Final = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_BITS: Final = 4 * 2.0**-53, 4 * 2.0**-24
+"""Of a DOUBLE, and of a FLOAT: a part of the number."""
 _PLAIN: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?'"
 _FLOAT: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|[nN]a[nN]|-?[iI]nf(inity)?'"
 
@@ -71,6 +73,20 @@ class Pair(NamedTuple):
         ]
 
     @property
+    def are_texts(self) -> bool:
+        return self.is_text or _family(self.before) == _family(self.after) == "text"
+
+    @property
+    def are_numbers(self) -> bool:
+        return not self.is_text and all(
+            _family(one) in ("whole", "decimal", "float") for one in (self.before, self.after)
+        )
+
+    @property
+    def may_be_rounded(self) -> bool:
+        return "DOUBLE" in (self.before, self.after) and not self.is_text
+
+    @property
     def is_whole(self) -> bool:
         return _family(self.before) == _family(self.after) == "whole"
 
@@ -108,12 +124,19 @@ class Pair(NamedTuple):
             _number(f"{side}.c{self.at}", "VARCHAR" if self.is_text else own, kind)
             for side, own in (("a", self.before), ("b", self.after))
         )
-        apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
-        if not tolerance.is_relative:
-            finite = "" if kind else f"isfinite({one}) AND isfinite({other}) AND "
-            return f"({finite}{apart} <= {tolerance.amount!r})"
-        larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
-        return f"(isfinite({larger}) AND {apart} <= {tolerance.amount!r} * {larger})"
+        if kind and not tolerance.is_relative:
+            return f"(CAST(abs({one} - {other}) AS DOUBLE) <= {tolerance.amount!r})"
+        return near(one, other, tolerance, is_short="FLOAT" in (self.before, self.after))
+
+
+def near(one: str, other: str, tolerance: Tolerance, *, is_short: bool = False) -> str:
+    """Of two numbers, whether they are finite and differ by no more; a few of the last bits of the larger are passed over, so
+    that 0.8 - 0.7 is 0.1."""
+    larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
+    apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
+    bits = f"{_BITS[is_short]!r} * {larger}"
+    most = f"{tolerance.amount!r} * {larger}" if tolerance.is_relative else repr(tolerance.amount)
+    return f"(isfinite({larger}) AND {apart} <= {most} + {bits})"
 
 
 def in_common(

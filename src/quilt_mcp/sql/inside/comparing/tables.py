@@ -30,8 +30,8 @@ class Comparison:
         asked: Mapping[str, Any],
     ) -> None:
         """``paths`` of the two files, names of their ``views``, and of each CSV the columns that are ``read_as_text``, with the
-        types they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many before
-        them), ``cells`` (of a row), ``longest`` (letters of a cell)."""
+        types they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many
+        before them), ``cells`` (of a row), ``longest`` (letters of a cell)."""
         self._engine = engine
         self._paths = paths
         self._views = views
@@ -48,7 +48,7 @@ class Comparison:
         ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
-        pairs, dropped, added = in_common(*kinds, *self._as_text)
+        pairs, dropped, added = in_common(kinds[0], kinds[1], self._as_text[0], self._as_text[1])
         known = {one.name for one in pairs}
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:
@@ -66,7 +66,7 @@ class Comparison:
                 standing_twice(self._engine, path, [name for name, _ in one])
                 for path, one in zip(self._paths, kinds, strict=True)
             ],
-            "blank": self._blank(pairs), **compared, "cells_cut": self._telling.cut,
+            "blank": self._blank(pairs), "rounded": self._rounded(pairs), **compared, "cells_cut": self._telling.cut,
         }  # fmt: skip
 
     def _compared(self, pairs: Sequence[Pair], rows: Sequence[int]) -> dict[str, Any]:
@@ -115,6 +115,21 @@ class Comparison:
         with typed():
             [row] = self._engine.execute(f"SELECT {found} FROM {asked[0].blank}").fetchall()
         return [one.name for one, is_blank in zip(asked, row, strict=True) if is_blank]
+
+    def _rounded(self, pairs: Sequence[Pair]) -> list[str]:
+        """Columns of a CSV that are DOUBLE and hold numbers beyond 2^53, whose last digits the engine did not keep."""
+        found: dict[str, None] = {}
+        for at, side in enumerate(_SIDES):
+            asked = [one for one in pairs if (one.before, one.after)[at] == "DOUBLE" and not one.is_text]
+            if self._as_text[at] is None or not asked:
+                continue
+            told = ", ".join(
+                f"bool_or(isfinite(c{one.at}) AND abs(c{one.at}) >= 9007199254740992)" for one in asked
+            )
+            with typed():
+                [row] = self._engine.execute(f"SELECT {told} FROM {side}").fetchall()
+            found |= dict.fromkeys(one.name for one, is_large in zip(asked, row, strict=True) if is_large)
+        return [*found]
 
     def _matched(self, pairs: Sequence[Pair], key: Sequence[Pair], *, is_whole: bool) -> dict[str, Any]:
         return Matching(self._engine, pairs, key, self._tolerance, self._telling, is_whole=is_whole).result()
