@@ -157,3 +157,33 @@ def test_what_cannot_be_shown_is_told_in_words(pages: Pages, driver: Driver) -> 
         assert "empty" in view.text.replace("empty.txt", "")
         pages.go(view, "file", pages.place.uri("lab/cells", "docs/config.json"))
         assert "12345678901234567890" in view.text, "a number of twenty digits keeps them"
+
+
+def test_two_revisions_are_compared_cell_by_cell_line_by_line_and_under_a_slider(
+    pages: Pages, driver: Driver
+) -> None:
+    before, after = (pages.place.uri("lab/cells", revision=number) for number in (0, 1))
+    with pages.show(driver, "diff", before, after) as view:
+        compare = view.frame.locator("li > p:first-child").getByRole("button", {"name": "Compare"})
+        while compare.count().do():
+            compare.first().click().do()
+        changed = view.frame.getByRole("table").filter({"hasText": "w00010"})
+        changed.waitFor().do()
+        rows = changed.getByRole("row").allInnerTexts().do()
+        assert [row.split() for row in rows[1:3]] == [["w00003", "519", "999"], ["w00004", "Jurkat", "Vero"]]
+        assert "1 row added" in view.text and "1 row removed" in view.text and "3 rows changed" in view.text
+        assert "w99999" in view.text and "w00020" in view.text
+        assert "+ And then again." in view.text
+        view.click("button", "Slider")
+        slide = view.role("slider")
+        cut = "document.querySelector('.over canvas:last-of-type').style.clipPath"
+        slide.press("Home").do()
+        assert "100%" in view.js(cut)
+        slide.press("End").do()
+        assert "100%" not in view.js(cut)
+        view.role("textbox", "Key columns").fill("hour").do()
+        view.role("textbox", "Key columns").press("Tab").do()
+        view.frame.locator(".tablediff").getByRole("button", {"name": "Compare"}).click().do()
+        view.frame.locator(".tablediff").getByText("do not tell the rows").waitFor().do()
+        assert view.overflow() <= 0 and view.violations() == []
+        assert view.seen["errors"] == [] and view.seen["console"] == [], view.seen
