@@ -84,6 +84,7 @@ def test_a_package_is_looked_through(pages: Pages, driver: Driver) -> None:
 def test_the_address_bar_names_what_is_shown_and_never_the_token(pages: Pages, driver: Driver) -> None:
     with pages.show(driver, "browse", pages.place.uri("lab/cells")) as view:
         token = pages.address.partition("#token=")[2].partition("&")[0]
+        assert token not in view.page.url().do()
         view.entry("last.txt").click().do()
         view.ready("file")
         shown = view.page.url().do()
