@@ -11,71 +11,60 @@ const MOST_COLUMNS = 200;
 const MOST_FAULTS = 10;
 const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL|DOUBLE|FLOAT|REAL|NUMERIC|BIGNUM)/i;
 
-/** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. */
+/** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. Shows
+    ``MOST_ROWS``, and as many more each time they are asked for. */
 export function fileTable({ inside, read, name, save }) {
   const room = el("div", {}, el("p", { class: "waiting" }, "Reading rows"));
+  const rows = [],
+    told = el("span", { class: "quiet", role: "status" });
+  let columns = Object.keys(inside.columns ?? {}),
+    grid = null,
+    isAll = false;
+  const more = button("More rows", async () => {
+    more.disabled = true;
+    await load().catch((problem) => room.prepend(notice(problem)));
+    more.disabled = false;
+  });
   load().catch((problem) => fill(room, notice(problem)));
   return room;
 
   async function load() {
-    const rows = [],
-      wanted = Math.min(MOST_ROWS, inside.rows ?? MOST_ROWS);
-    let columns = Object.keys(inside.columns ?? {}),
-      shown = null;
-    while (rows.length < wanted) {
+    const wanted = rows.length + MOST_ROWS;
+    while (rows.length < wanted && !isAll) {
       const { data } = await read(`${rows.length}:${Math.min(wanted, rows.length + AT_ONCE)}`);
-      if (!data.rows?.length) break;
-      columns = data.columns;
-      rows.push(...data.rows);
-      if (!shown) fill(room, (shown = view(columns, rows)).element);
-      else shown.grow();
-      if (data.next_row === undefined || data.next_row === null) break;
+      columns = data.columns ?? columns;
+      rows.push(...(data.rows ?? []));
+      isAll = !data.rows?.length || data.next_row === undefined || data.next_row === null || rows.length >= inside.rows;
+      if (grid) grid.grow();
+      else show();
+      tell();
     }
-    if (!shown) fill(room, view(columns, rows).element);
-    else shown.done();
   }
 
-  function view(columns, rows) {
-    const total = inside.rows,
-      told = el("span", { class: "quiet" });
-    const grid = dataGrid({ columns, types: inside.columns ?? {}, rows, label: `Rows of ${name}` });
-    const tell = () => {
-      told.textContent =
-        total !== undefined && total > rows.length
-          ? `the first ${rows.length.toLocaleString("en")} of ${countText(total, "row")}`
-          : countText(rows.length, "row");
-    };
-    tell();
-    const element = el(
-      "div",
-      {},
+  function show() {
+    grid = dataGrid({ columns, types: inside.columns ?? {}, rows, label: `Rows of ${name}` });
+    const all = inside.columns_total > columns.length ? `the first ${columns.length} of ` : "";
+    const count = countText(inside.columns_total ?? columns.length, "column");
+    fill(
+      room,
       el(
         "p",
         { class: "tools" },
-        el(
-          "span",
-          {},
-          inside.columns_total > columns.length
-            ? `the first ${columns.length} of ${countText(inside.columns_total, "column")}`
-            : countText(columns.length, "column"),
-        ),
+        el("span", {}, `${all}${count}`),
         told,
+        more,
         button("Rows as CSV", () => save(columns, grid.rows())),
       ),
       faultList(inside.faults),
       grid.element,
     );
-    return {
-      element,
-      grow: () => {
-        tell();
-        grid.grow();
-      },
-      done: () => {
-        tell();
-        grid.grow();
-      },
-    };
+  }
+
+  function tell() {
+    const of = inside.rows === undefined ? "" : ` of ${countText(inside.rows, "row")}`;
+    const some = `the first ${rows.length.toLocaleString("en")}${of}; sorting and distributions are of these`;
+    told.textContent = isAll ? countText(rows.length, "row") : some;
+    more.hidden = isAll;
   }
 }
 
