@@ -1,7 +1,7 @@
 // The view's modules that need no browser, each asked what it promises.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 // Node takes a file for a module by its ending or by a package's word: the folder of the wheel has neither.
 const folder = mkdtempSync(join(tmpdir(), "view-"));
 writeFileSync(join(folder, "package.json"), '{"type": "module"}');
-for (const name of readdirSync(process.argv[2])) writeFileSync(join(folder, name), readFileSync(join(process.argv[2], name)));
+cpSync(process.argv[2], folder, { recursive: true });
 const load = (name) => import(pathToFileURL(join(folder, `${name}.js`)));
 
 const { visible, sizeText, csvOf, nextForPeople, extension } = await load("text");
@@ -23,7 +23,7 @@ assert.equal(nextForPeople({ code: "entry_not_found", next: "Call package_browse
 assert.equal(nextForPeople({ code: "x", next: "Call object_read." }), "");
 assert.equal(extension("a/b.csv.gz"), "csv");
 
-const { shortest } = await load("text_diff");
+const { shortest } = await load("comparing/text_diff");
 let seed = 7;
 const random = (below) => (seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
 for (let round = 0; round < 2_000; round++) {
@@ -45,7 +45,7 @@ const place = new Place("diff", { before: "a&b", after: "c#d", path: "é" });
 assert.deepEqual(Place.parse(place.key), place);
 assert.equal(Place.parse("face=nonsense"), null);
 
-const { quilt3Lines, shellLine, pandasLines } = await load("snippets");
+const { quilt3Lines, shellLine, pandasLines } = await load("taking/snippets");
 const odd = { uri: "quilt+file:///r's#package=ns/name@0123456789", path: "it's $(x) \u{1f600}\"\\.csv" };
 for (const lines of [quilt3Lines(odd), pandasLines(odd)]) {
   const said = spawnSync("python3", ["-c", "import ast, sys\nfor one in ast.walk(ast.parse(sys.argv[1])):\n    if isinstance(one, ast.Constant): print(ascii(one.value))", lines], { encoding: "utf8" });

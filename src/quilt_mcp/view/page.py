@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import posixpath
 import re
 from functools import cache
 from importlib import resources
@@ -16,34 +17,37 @@ from typing import Final
 
 MODULES: Final = (
     "text",
-    "dom",
+    "elements/dom",
     "place",
-    "page_host",
-    "chat_host",
+    "hosts/page_host",
+    "hosts/chat_host",
     "calls",
-    "window",
-    "json_tree",
-    "code",
-    "markdown",
-    "picture",
-    "table",
-    "notebook",
-    "snippets",
-    "actions",
-    "content",
-    "summary",
-    "tree",
-    "packages",
-    "browse",
-    "file",
-    "history",
-    "text_diff",
-    "table_diff",
-    "diff",
+    "elements/window",
+    "elements/json_tree",
+    "elements/code",
+    "elements/markdown",
+    "elements/picture",
+    "elements/table",
+    "elements/notebook",
+    "taking/checksum",
+    "taking/snippets",
+    "taking/actions",
+    "faces/content",
+    "faces/summary",
+    "elements/tree",
+    "faces/packages",
+    "faces/browse",
+    "faces/file",
+    "faces/history",
+    "comparing/text_diff",
+    "comparing/table_diff",
+    "faces/diff",
     "main",
 )
 MOST_BYTES: Final = 150_000
-_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./([a-z_]+)\.js";$', re.MULTILINE)
+_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "([a-z_./]+)\.js";$', re.MULTILINE)
+_INDENT: Final = re.compile(r"^ +", re.MULTILINE)
+"""It means nothing there: no text of the modules goes over lines."""
 _PLAIN: Final = r"\1"
 _EXPORT: Final = re.compile(r"^export ((?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
 
@@ -66,18 +70,31 @@ def policy() -> str:
 
 @cache
 def style() -> str:
-    return _part("style.css").strip()
+    return _INDENT.sub("", _part("style.css").strip())
 
 
 @cache
 def script() -> str:
-    return "\n".join(_called(name) for name in MODULES)
+    return _INDENT.sub("", "\n".join(_called(name) for name in MODULES))
 
 
 def _called(name: str) -> str:
-    text = _IMPORT.sub(r"const \1 = from_\2;", module(name).strip())
+    text = _IMPORT.sub(
+        lambda found: f"const {found[1]} = {_variable(_meant(name, found[2]))};", module(name).strip()
+    )
     exported = ", ".join(found[2] for found in _EXPORT.finditer(text))
-    return f"const from_{name} = (() => {{\n{_EXPORT.sub(_PLAIN, text)}\nreturn {{ {exported} }};\n}})();"
+    return (
+        f"const {_variable(name)} = (() => {{\n{_EXPORT.sub(_PLAIN, text)}\nreturn {{ {exported} }};\n}})();"
+    )
+
+
+def _variable(name: str) -> str:
+    return f"from_{name.replace('/', '_')}"
+
+
+def _meant(name: str, imported: str) -> str:
+    """The module that ``name`` calls ``imported``."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), imported))
 
 
 def module(name: str) -> str:
@@ -87,11 +104,11 @@ def module(name: str) -> str:
 
 def imports(name: str) -> list[str]:
     """The modules that it names."""
-    return [found[2] for found in _IMPORT.finditer(module(name))]
+    return [_meant(name, found[2]) for found in _IMPORT.finditer(module(name))]
 
 
 def _part(name: str) -> str:
-    return resources.files("quilt_mcp.view").joinpath("parts", name).read_text(encoding="utf-8")
+    return resources.files("quilt_mcp.view").joinpath("parts", *name.split("/")).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

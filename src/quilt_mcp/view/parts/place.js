@@ -15,12 +15,13 @@ export class Place {
 
   /** Of the page's address, behind '#'; null where it names none. */
   static parse(text) {
-    const given = Object.fromEntries(new URLSearchParams(text)), face = given.face;
+    const given = Object.fromEntries(new URLSearchParams(text)),
+      face = given.face;
     for (const name of ["face", "token"]) delete given[name];
     if (FACES.includes(face)) return new Place(face, given);
     if (given.before && given.after) return new Place("diff", given);
     if (/^s3:\/\/[^/]+\/?$/.test(given.address ?? "")) return new Place("packages", { registry: given.address });
-    if (given.address) return new Place("address", { uri: given.address });
+    if (given.address) return new Place("file", { uri: given.address });
     return null;
   }
 }
@@ -41,7 +42,9 @@ export function isPackage(uri) {
 
 /** { registry, name, hash, tag } of a package's address. */
 export function partsOf(uri) {
-  const [registry, rest] = withoutPath(uri).replace(/^quilt\+/, "").split("#package=");
+  const [registry, rest] = withoutPath(uri)
+    .replace(/^quilt\+/, "")
+    .split("#package=");
   const [, name, , hash, , tag] = /^([^@:]*)(@([^:]*))?(:(.*))?$/.exec(rest ?? "").map((one) => one ?? "");
   return { registry, name: unescaped(name), hash, tag: unescaped(tag) };
 }

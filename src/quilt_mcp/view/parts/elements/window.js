@@ -7,16 +7,19 @@ export class Rows {
   #range = "";
 
   /** ``scroller`` scrolls ``body``, which holds the rows. ``room()`` makes an element that takes a height. ``row(number)`` makes
-      a row; ``onEnd`` is told when the last can be seen. */
-  constructor({ scroller, body, height, room, row, onEnd = () => {} }) {
-    Object.assign(this, { scroller, body, height, row, onEnd, count: 0 });
+      a row. */
+  constructor({ scroller, body, height, room, row }) {
+    Object.assign(this, { scroller, body, height, row, count: 0 });
     [this.above, this.below] = [room(), room()];
     body.append(this.above, this.below);
     let isAsked = false;
     const later = () => {
       if (isAsked) return;
       isAsked = true;
-      requestAnimationFrame(() => { isAsked = false; this.draw(); });
+      requestAnimationFrame(() => {
+        isAsked = false;
+        this.draw();
+      });
     };
     scroller.addEventListener("scroll", later, { passive: true });
     new ResizeObserver(later).observe(scroller);
@@ -33,35 +36,35 @@ export class Rows {
     this.draw();
   }
 
-  /** More rows behind those that there were. */
-  grow(count) {
-    this.count = count;
-    this.#range = "";
-    this.draw();
-  }
-
   element(number) {
     return this.#shown.get(number);
   }
 
   /** Brings a row into sight and gives it. */
   reach(number) {
-    const top = number * this.height, seen = this.scroller.clientHeight;
+    const top = number * this.height,
+      seen = this.scroller.clientHeight;
     const head = this.body.offsetTop - this.scroller.offsetTop > 0 ? this.height : 0;
     if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
-    else if (top + this.height + head > this.scroller.scrollTop + seen) this.scroller.scrollTop = top + this.height + head - seen;
+    else if (top + this.height + head > this.scroller.scrollTop + seen)
+      this.scroller.scrollTop = top + this.height + head - seen;
     this.draw();
     return this.element(number);
   }
 
   draw() {
-    const seen = Math.max(this.scroller.clientHeight, 200), top = this.scroller.scrollTop;
-    const first = Math.max(0, Math.floor(top / this.height) - MORE), end = Math.min(this.count, Math.ceil((top + seen) / this.height) + MORE);
-    if (end >= this.count) queueMicrotask(() => this.onEnd());
+    const seen = Math.max(this.scroller.clientHeight, 200),
+      top = this.scroller.scrollTop;
+    const first = Math.max(0, Math.floor(top / this.height) - MORE),
+      end = Math.min(this.count, Math.ceil((top + seen) / this.height) + MORE);
     const range = `${first}:${end}:${this.count}`;
     if (range === this.#range) return;
     this.#range = range;
-    for (const [number, one] of this.#shown) if (number < first || number >= end) { one.remove(); this.#shown.delete(number); }
+    for (const [number, one] of this.#shown)
+      if (number < first || number >= end) {
+        one.remove();
+        this.#shown.delete(number);
+      }
     let next = this.below;
     for (let number = end - 1; number >= first; number--) {
       let one = this.#shown.get(number);
@@ -74,6 +77,10 @@ export class Rows {
     }
     this.above.style.height = `${first * this.height}px`;
     this.below.style.height = `${Math.max(0, this.count - end) * this.height}px`;
-    for (const [one, height] of [[this.above, first], [this.below, this.count - end]]) one.hidden = height <= 0;
+    for (const [one, height] of [
+      [this.above, first],
+      [this.below, this.count - end],
+    ])
+      one.hidden = height <= 0;
   }
 }

@@ -1,6 +1,6 @@
 // JSON tree: values that open, a part at a time however large they are.
 import { button, dataText, el, put } from "./dom.js";
-import { countText } from "./text.js";
+import { countText } from "../text.js";
 
 const AT_ONCE = 200;
 const LONG = 2_000;
@@ -16,18 +16,33 @@ function node(value, open, name) {
   const pairs = Array.isArray(value) ? value.map((one, number) => [String(number), one]) : Object.entries(value);
   if (!pairs.length) return [named, el("span", { class: "none" }, Array.isArray(value) ? "[ ]" : "{ }")];
   const list = el("ul", {});
-  const box = el("details", { open: open > 0 }, el("summary", {}, named, countText(pairs.length, Array.isArray(value) ? "item" : "field")), list);
+  const box = el(
+    "details",
+    { open: open > 0 },
+    el("summary", {}, named, countText(pairs.length, Array.isArray(value) ? "item" : "field")),
+    list,
+  );
   let shown = 0;
   const more = () => {
     for (const [name, one] of pairs.slice(shown, shown + AT_ONCE)) put(list, el("li", {}, node(one, open - 1, name)));
     shown += AT_ONCE;
     if (shown < pairs.length) {
-      const next = el("li", {}, button(`${countText(pairs.length - shown, "more", "more")}`, () => { next.remove(); more(); }));
+      const next = el(
+        "li",
+        {},
+        button(`${countText(pairs.length - shown, "more", "more")}`, () => {
+          next.remove();
+          more();
+        }),
+      );
       put(list, next);
     }
   };
   if (open > 0) more();
-  else box.addEventListener("toggle", () => { if (!shown) more(); });
+  else
+    box.addEventListener("toggle", () => {
+      if (!shown) more();
+    });
   return box;
 }
 
