@@ -171,8 +171,8 @@ export function dataGrid({ columns, types = {}, rows, label }) {
     (one, other) => {
       const [a, b] = [rows[one][column], rows[other][column]];
       if (a === b) return one - other;
-      if (a === null || a === undefined) return 1;
-      if (b === null || b === undefined) return -1;
+      const [isLast, isFirst] = [isNothing(a, isNumber[column]), isNothing(b, isNumber[column])];
+      if (isLast || isFirst) return Number(isLast) - Number(isFirst) || one - other;
       if (isNumber[column] || typeof a === "number") {
         const [x, y] = [Number(a), Number(b)];
         if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || one - other;
@@ -217,11 +217,17 @@ export function cellOf(value) {
   return value === null || value === undefined ? el("span", { class: "none" }, "NULL") : cut(cellText(value), 300);
 }
 
+/** NULL; and among numbers a text of nothing, which is no number, not even 0. */
+function isNothing(value, isNumber) {
+  return value === null || value === undefined || (isNumber && value === "");
+}
+
 /** Of the rows that were read: a histogram of numbers, else the words that are there most often. */
 function spreadOf(values, isNumber) {
-  const given = values.filter((value) => value !== null && value !== undefined);
-  const none = values.length - given.length,
-    missing = none ? `, ${none.toLocaleString("en")} NULL` : "";
+  const given = values.filter((value) => !isNothing(value, isNumber));
+  const none = values.filter((value) => isNothing(value, false)).length,
+    empty = values.length - given.length - none,
+    missing = [[none, "NULL"], [empty, "empty"]].map(([count, what]) => (count ? `, ${count.toLocaleString("en")} ${what}` : "")).join("");
   const numbers = given
     .map((value) => (isNumber || typeof value === "number" ? Number(value) : Number.NaN))
     .filter(Number.isFinite);
