@@ -6,7 +6,7 @@
     │   ├── InvalidUri            invalid_uri           URI or physical key cannot be parsed
     │   ├── InvalidArgument       invalid_argument      an argument is unknown, missing or out of range
     │   ├── InvalidMetadata       invalid_metadata      metadata is not JSON, or too large for a record
-    │   ├── DuplicateKey          duplicate_key         two sources claim one logical key
+    │   ├── DuplicateKey          duplicate_key         two sources claim one logical key, or rows of a table one key
     │   ├── NotAFile              not_a_file            a folder stands where a file is meant
     │   ├── TooLarge              too_large             asked for more than one answer may carry
     │   ├── InvalidWhere          invalid_where         a where that is not a list of simple comparisons

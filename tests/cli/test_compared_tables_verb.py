@@ -32,7 +32,7 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
         "matched   by plant",
         "cells     2 changed: h 1, note 1",
         "  plant  column  before  after",
-        "      1  note    NULL    new",
+        "      1  note      NULL  new",
         "matched   as whole rows",
     ):
         assert line in [one.rstrip() for one in shown.splitlines()], shown

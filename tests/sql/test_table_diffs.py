@@ -136,6 +136,27 @@ async def test_a_text_equals_the_number_that_it_spells_and_no_other(compared: Co
     assert [row.key for row in found.changed] == [(1,), (3,), (6,), (7,)]
 
 
+@pytest.mark.sampled(1)
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("tsv", "\t")])
+async def test_a_column_that_became_text_has_the_changed_cells_that_changed(
+    compared: Compare, ending: str, mark: str
+) -> None:
+    """The engine reads 13/02/2026 as a date and 3.50 as 3.5, until one value of the column is none."""
+    lines = ["id,day,v", *(f"00{at},{at + 10}/02/2026,{at}.50" for at in range(1, 9))]
+    before = "\n".join(lines) + "\n"
+    after = (
+        before.replace("18/02/2026", "unknown").replace("3.50", "3.5").replace("5.50", "n/a")
+        + "X1,19/02/2026,1\n"
+    )
+    found = await compared(before.replace(",", mark), after.replace(",", mark), ending)
+    assert {one[0] for one in found.retyped} >= {"day", "v"}
+    assert found.keys == ("id",) and (found.rows.added, found.rows.removed) == (1, 0)
+    assert [(row.key, row.cells) for row in found.changed] == [
+        (("005",), (CellChange("v", "5.50", "n/a"),)),
+        (("008",), (CellChange("day", "18/02/2026", "unknown"),)),
+    ]
+
+
 async def test_whole_numbers_beyond_the_exact_ones_of_floats_are_not_the_same(
     compared: Compare, tmp_path: Path
 ) -> None:
@@ -249,3 +270,59 @@ async def test_a_file_that_changed_is_no_table_of_the_package(compared: Compare,
     ops = local_ops(tmp_path / "registry", tmp_path / "cache")
     with pytest.raises(HashMismatch):
         await of_files(ops, "old.csv", "new.csv")
+
+
+async def test_days_are_read_in_one_order_on_both_sides(compared: Compare) -> None:
+    before = "id,day\n1,03/04/2026\n2,05/06/2026\n"
+    found = await compared(before, before + "3,03/14/2026\n")
+    assert (found.rows.changed, found.rows.added) == (0, 1) and not found.retyped
+    open_both = await compared(before, before.replace("05/06", "05/07"))
+    assert open_both.rows.changed == 1
+    assert [one for one in open_both.warnings if "files(" in one or "ambiguous_dates" not in one] == []
+    no_order = await compared("id,day\n1,03/04/2026\n2,13/06/2026\n", before + "3,03/14/2026\n")
+    assert [row.key for row in no_order.changed] == [(2,)]
+    assert no_order.changed[0].cells == (CellChange("day", "13/06/2026", "05/06/2026"),)
+    text = await compared(before, before + "3,unknown\n")
+    assert (text.rows.changed, text.rows.added) == (0, 1)
+
+
+async def test_what_is_told_of_a_file_does_not_speak_of_queries(compared: Compare) -> None:
+    found = await compared("# made by hand\nid,v\n1,2\n", "id,v\n1,2\n")
+    [said] = found.warnings
+    assert said.startswith("comment_lines:") and said.endswith("further down such lines are rows."), said
+
+
+async def test_texts_are_keys_before_numbers_and_the_key_that_matches_most_is_taken(
+    compared: Compare,
+) -> None:
+    def table(seed: int) -> str:
+        return "reads,code,gene\n" + "".join(
+            f"{(at * 7919 + seed * 104729) % 99991},x{at + seed * 19},g{at}\n" for at in range(20)
+        )
+
+    found = await compared(table(0), table(1))
+    assert (found.keys, found.rows.changed, found.rows.added) == (("gene",), 20, 0)
+    assert found.warnings == ()
+
+
+async def test_three_columns_are_a_key_where_two_are_none(compared: Compare) -> None:
+    def table(signal: str) -> str:
+        cells = [(plate, well, at) for plate in "PQ" for well in ("A1", "A2") for at in (0, 10)]
+        return "plate,well,minute,signal\n" + "".join(
+            f"{p},{w},{at},{signal if (p, w, at) == ('Q', 'A2', 10) else 0.5}\n" for p, w, at in cells
+        )
+
+    found = await compared(table("0.5"), table("0.75"))
+    assert (found.keys, found.rows.changed, found.rows.added) == (("plate", "well", "minute"), 1, 0)
+
+
+async def test_a_key_that_was_guessed_and_may_be_none_is_told(compared: Compare) -> None:
+    async def said(before: str, after: str) -> list[str]:
+        return [one.partition(":")[0] for one in (await compared(before, after)).warnings]
+
+    assert await said("score,w\n51,x\n72,x\n93,y\n", "score,w\n51,x\n72,x\n94,y\n") == ["guessed_key"]
+    running = "n,w\n" + "".join(f"{at},x{at // 2}\n" for at in range(1, 7))
+    shifted = "n,w\n" + "".join(f"{at},x{(at - 1) // 2}\n" for at in range(1, 8))
+    assert await said(running, running.replace("5,x2", "5,x9")) == []
+    assert await said(running, shifted.replace("x", "z")) == ["running_number"]
+    assert await said("id,w\n1,x\n2,x\n3,x\n", "id,w\n3,x\n14,x\n15,x\n16,y\n") == ["few_matched"]

@@ -75,6 +75,13 @@ def asked(two: Two, owner: str) -> list[Ask]:
         tool("package_browse", only, package=pinned, recursive=True),
         tool("package_log", f"pushed by {owner}", **here),
         tool("package_diff", "total", before=pinned, after=f"quilt+{registry}#package=lab/reads"),
+        tool(
+            "package_diff",
+            '"cells_changed": 0',
+            before=f"{pinned}&path=data/reads.csv",
+            after=f"{pinned}&path=data/{only}.csv",
+            content=True,
+        ),
         tool("package_verify", short, package=pinned),
         tool("package_create", "lab/new", package="lab/new", registry=registry, files=new, dry_run=True),
         tool("object_list", only, location=f"{registry}/lab/reads/data/"),

@@ -13,6 +13,7 @@ from quilt_mcp.tools.results.envelope import DATA, Answer
 from quilt_mcp.tools.results.shapes import (
     FIELDS,
     HASH,
+    TABLES,
     TOTALS,
     change_json,
     check_json,
@@ -402,7 +403,7 @@ PACKAGE_DIFF = ToolSpec(
             "totals": {"additionalProperties": NUMBER},
             "package_metadata": FIELDS,
             "message": fields(before={}, after={}),
-            "tables": listed({"type": "object"}),
+            "tables": TABLES,
         },
         "additionalProperties": listed(
             fields(

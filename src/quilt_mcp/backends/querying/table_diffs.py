@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -38,6 +39,7 @@ LONGEST_CELL: Final = 300
 """Letters of one value."""
 _SHOWN: Final = 8
 """Columns that an error names."""
+_OF_QUERIES: Final = re.compile(r"[;,] (?:unless [^;,]* of )?(?:files\(\.\.|cast it where)[^;]*$", re.DOTALL)
 _NO_TABLE: Final = "Put the table into the package anew (package_patch), or compare another path."
 _LESS: Final = "sql_query compares some columns alone: FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
 _OTHERWISE: Final = (
@@ -67,7 +69,9 @@ class TableDiffs:
                     raise Undecodable(f"{name} is empty: it has no columns.", next_step=_NO_TABLE)
             async with self._spare.turns() as turns, turns.turn(is_last=True) as child:
                 found = await self._run(child, request, views, held)
-            notes = [faults.named(str(one)[:1_000], files.names) for one in found.get("notes", ())]
+            notes = [
+                faults.named(_without_sql(str(one)[:1_000]), files.names) for one in found.get("notes", ())
+            ]
             return _told(request, found, (*brought.warnings, *notes))
         except QuiltError as error:
             raise _helped(faults.with_names(error, files.names))  # noqa: B904 - it is the same
@@ -81,7 +85,6 @@ class TableDiffs:
         """Raises as the child does, HashMismatch where a file changed meanwhile, whatever the child made of it."""
         tolerance = request.tolerance
         asked = {
-            "views": [one.name for one in views],
             "keys": request.keys,
             "tolerance": None if tolerance is None else [tolerance.amount, tolerance.is_relative],
             "samples": request.samples,
@@ -91,6 +94,12 @@ class TableDiffs:
             return await child.run("compare", held.files, views, self._seconds, comparison=asked)
         finally:
             await to_thread.run_sync(held.require_unchanged)
+
+
+def _without_sql(note: str) -> str:
+    """What is told of a file, without what a query would do about it."""
+    kept = _OF_QUERIES.sub("", note)
+    return kept if kept.endswith(".") else f"{kept}."
 
 
 def _helped(error: QuiltError) -> QuiltError:
@@ -145,6 +154,7 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         )
         if request.tolerance is not None:
             said.append(f"no_tolerance: rows of {path} without a key are equal only where all numbers are.")
+    said += _of_keys(path or "", found, rows)
     for side, names in zip(("before", "after"), found.get("twice", ()), strict=False):
         if names:
             shown = ", ".join(map(str, names[:_SHOWN]))
@@ -161,6 +171,32 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
             )
     if found.get("cells_cut"):
         said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
+    return said
+
+
+def _of_keys(path: str, found: Mapping[str, Any], rows: RowCounts) -> list[str]:
+    """Where rows may have been matched by what is no key."""
+    keys = ", ".join(map(str, found["keys"][:_SHOWN]))
+    matched = rows.before - rows.removed
+    said: list[str] = []
+    if found["keys"] and 2 * matched < min(rows.before, rows.after):
+        said.append(
+            f"few_matched: {matched:,} of {counted(min(rows.before, rows.after), 'row')} of {path} are matched by {keys}; where "
+            "that is no key, changed rows count as removed and added. Name another in keys."
+        )
+    match found.get("doubt"):
+        case "running" if 2 * rows.changed > matched:
+            said.append(
+                f"running_number: rows of {path} were matched by {keys}, which numbers them on both sides, and most differ: "
+                "where rows were put in or left out, name another column in keys."
+            )
+        case "number" if rows.added or rows.removed:
+            said.append(
+                f"guessed_key: rows of {path} were matched by {keys}, a number that tells them apart and by its name is no "
+                "id: where it was measured, a changed one counts as a row removed and one added. Name columns in keys."
+            )
+        case _:
+            pass
     return said
 
 

@@ -54,7 +54,8 @@ async def _pages(errand: Errand, usual: int) -> AsyncIterator[Reply]:
     limit = min(errand.options.most or usual, _MOST)
     cursor: str | None = None
     while True:
-        reply = await errand.call(limit=limit, **({"cursor": cursor} if cursor else {}))
+        more: dict[str, Any] = {"cursor": cursor} if cursor else {}
+        reply = await errand.call(limit=limit, **more)
         yield reply
         cursor = None if reply.is_error else next_cursor(reply.structured)
         if cursor is None:

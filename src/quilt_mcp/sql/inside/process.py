@@ -135,13 +135,13 @@ class _Child:
         is_asked = asked["what"] in ("rows", "save", "compare")
         named = Named(asked["columns"], asked["sql"]) if is_asked else None
         tables = Tables(connection, filesystem, paths, [one.size for one in held], named, asked["seconds"])
-        tables.make(asked["views"])
+        tables.make(asked["views"], are_compared=asked["what"] == "compare")
         declared = [
             DeclaredTable(connection, one["path"], one["declared"], paths) for one in asked["declared"]
         ]
         notes = [note for one in declared for note in one.make()]
         try:
-            answer = self._answer(connection, asked, paths)
+            answer = self._answer(connection, asked, paths, tables)
         except Fault as fault:
             tables.blame(fault)
             for one in declared:
@@ -149,7 +149,9 @@ class _Child:
             raise
         return {**answer, "notes": [*notes, *tables.notes()]}
 
-    def _answer(self, connection: Any, asked: dict[str, Any], paths: list[str]) -> dict[str, Any]:
+    def _answer(
+        self, connection: Any, asked: dict[str, Any], paths: list[str], tables: Tables
+    ) -> dict[str, Any]:
         parameters = asked.get("parameters")
         room = {"limit": asked["limit"], "room": asked["room"], "longest": asked["longest"]}
         match asked["what"]:
@@ -167,7 +169,13 @@ class _Child:
                     connection, paths[0], asked["types"], asked["offset"], most=asked["most"], **room
                 )
             case "compare":
-                return Comparison(connection, paths, asked["comparison"]).result()
+                return Comparison(
+                    connection,
+                    paths,
+                    [one["name"] for one in asked["views"]],
+                    [tables.read_as_text(one["name"]) for one in asked["views"]],
+                    asked["comparison"],
+                ).result()
             case "save":
                 return engine.keep(connection, asked["sql"], parameters, None, asked["form"])
             case _:

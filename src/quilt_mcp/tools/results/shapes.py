@@ -31,6 +31,29 @@ SHORT = 10
 """Digits of a short hash: two revisions of a package share them once in a million million."""
 TOTALS: Schema = fields(entries=NUMBER, bytes=NUMBER)
 FIELDS: Schema = listed(fields(field=TEXT, before={}, after={}))
+_CELL: Schema = fields(column=TEXT, before={}, after={})
+_ONE_SIDED: Schema = listed(
+    fields(key=listed({}), values={"type": "object"}, columns_total=NUMBER, count=NUMBER)
+)
+TABLES: Schema = listed(
+    fields(
+        path=TEXT,
+        old_path=TEXT,
+        keys=listed(TEXT),
+        rows={"additionalProperties": NUMBER},
+        cells_changed=NUMBER,
+        changed_by_column={"additionalProperties": NUMBER},
+        changed_by_column_total=NUMBER,
+        columns=fields(added=listed(TEXT), dropped=listed(TEXT), retyped=listed(_CELL)),
+        samples=fields(
+            changed=listed(fields(key=listed({}), cells=listed(_CELL), cells_total=NUMBER)),
+            added=_ONE_SIDED,
+            removed=_ONE_SIDED,
+        ),
+        error=fields(code=TEXT, message=TEXT, next_step=TEXT),
+    )
+)
+"""Tables that were compared."""
 
 
 def present(**parts: Any) -> dict[str, Any]:

@@ -43,12 +43,13 @@ class Tolerance(NamedTuple):
 
 class Pair(NamedTuple):
     """A column of both, number ``at`` of the working tables: ``c<at>`` holds its values, ``v<at>`` what is compared where types
-    differ."""
+    differ. ``is_text``: both are read as the texts that stand in the files, as one of them is no more than that."""
 
     at: int
     name: str
     before: str
     after: str
+    is_text: bool = False
 
     @property
     def is_retyped(self) -> bool:
@@ -68,6 +69,10 @@ class Pair(NamedTuple):
         ]
 
     @property
+    def is_whole(self) -> bool:
+        return _family(self.before) == _family(self.after) == "whole"
+
+    @property
     def may_be_key(self) -> bool:
         """Measured numbers and nested values tell no row from another."""
         return all(
@@ -79,6 +84,9 @@ class Pair(NamedTuple):
         own, other = (self.before, self.after) if is_before else (self.after, self.before)
         column = identifier(self.name)
         found = f"{column} AS c{self.at}"
+        if self.is_text:
+            spelled = self.before if _family(self.before) != "text" else self.after
+            return f"{found}, {_of_text(column, spelled)} AS v{self.at}"
         return f"{found}, {_compared(column, own, other)} AS v{self.at}" if self.is_retyped else found
 
     def differs(self, tolerance: Tolerance | None) -> str:
@@ -91,7 +99,8 @@ class Pair(NamedTuple):
     def _near(self, tolerance: Tolerance) -> str:
         kind = _difference(self.before, self.after)
         one, other = (
-            _number(f"{side}.c{self.at}", own, kind) for side, own in (("a", self.before), ("b", self.after))
+            _number(f"{side}.c{self.at}", "VARCHAR" if self.is_text else own, kind)
+            for side, own in (("a", self.before), ("b", self.after))
         )
         apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
         if not tolerance.is_relative:
@@ -102,13 +111,20 @@ class Pair(NamedTuple):
 
 
 def in_common(
-    before: Sequence[tuple[str, str]], after: Sequence[tuple[str, str]]
+    before: Sequence[tuple[str, str]],
+    after: Sequence[tuple[str, str]],
+    text_before: Mapping[str, str],
+    text_after: Mapping[str, str],
 ) -> tuple[list[Pair], list[str], list[str]]:
-    """Those of both by name, in the order of the first; names of those that went, and that came."""
-    kinds = dict(after)
-    both = [(name, kind) for name, kind in before if name in kinds]
+    """Those of both by name, in the order of the first; names of those that went, and that came. ``text_before``, ``text_after``:
+    the types of columns that are read as text because the other side's are."""
+    kinds = {name: text_after.get(name, kind) for name, kind in after}
+    both = [(name, text_before.get(name, kind)) for name, kind in before if name in kinds]
     own = {name for name, _ in before}
-    pairs = [Pair(at, name, kind, kinds[name]) for at, (name, kind) in enumerate(both)]
+    pairs = [
+        Pair(at, name, kind, kinds[name], name in text_before or name in text_after)
+        for at, (name, kind) in enumerate(both)
+    ]
     dropped = [name for name, _ in before if name not in kinds]
     return pairs, dropped, [name for name, _ in after if name not in own]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, islice
 from typing import Any, Final
 
 from quilt_mcp.sql.inside import engine as box
@@ -17,19 +16,26 @@ from quilt_mcp.sql.inside.quoting import identifier
 
 MOST_COLUMNS: Final = 2_000
 """Columns of one table."""
-_TRIED: Final = 3
-"""Keys that are found and match no row, before the first of them is taken."""
 _SIDES: Final = ("before", "after")
 _ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}}
 
 
 class Comparison:
-    def __init__(self, engine: Any, paths: Sequence[str], asked: Mapping[str, Any]) -> None:
-        """``paths``: of the two files; ``asked``: ``views`` (their names, before and after), ``keys``, ``tolerance``, ``samples``
-        (rows of each kind), ``longest`` (letters of a cell)."""
+    def __init__(
+        self,
+        engine: Any,
+        paths: Sequence[str],
+        views: Sequence[str],
+        read_as_text: Sequence[Mapping[str, str]],
+        asked: Mapping[str, Any],
+    ) -> None:
+        """``paths`` of the two files, names of their ``views``, and of each the columns that are ``read_as_text``, with the types
+        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``longest`` (letters of a
+        cell)."""
         self._engine = engine
         self._paths = paths
-        self._views: Sequence[str] = asked["views"]
+        self._views = views
+        self._as_text = read_as_text
         self._asked_keys: Sequence[str] = asked["keys"]
         tolerance = asked["tolerance"]
         self._tolerance = None if tolerance is None else Tolerance(*tolerance)
@@ -42,7 +48,7 @@ class Comparison:
         ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
-        pairs, dropped, added = in_common(*kinds)
+        pairs, dropped, added = in_common(*kinds, *self._as_text)
         known = {one.name for one in pairs}
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:
@@ -81,25 +87,13 @@ class Comparison:
         if not is_whole:
             doubled = {side: repeated(self._engine, side, key) for side in with_rows}
             if any(doubled.values()):
-                better = next(keys.found(), [])
+                better: Sequence[Pair] = next(keys.found(), ())
                 return {"refused": "repeated", **doubled, "unique": [one.name for one in better]}
         return self._matched(pairs, key, is_whole=is_whole)
 
     def _by_found_key(self, pairs: Sequence[Pair], keys: Keys) -> dict[str, Any] | None:
-        """By the first key that matches any row, else by the first."""
-        tried = keys.found()
-        first = next(tried, None)
-        if first is None:
-            return None
-        for key in chain([first], islice(tried, _TRIED - 1)):
-            names = " AND ".join(f"a.{one.value} = b.{one.value}" for one in key)
-            with typed():
-                [[matches]] = self._engine.execute(
-                    f"SELECT count(*) FROM (FROM before LIMIT 1000) a SEMI JOIN after b ON {names}"
-                ).fetchall()
-            if matches:
-                return self._matched(pairs, key, is_whole=True)
-        return self._matched(pairs, first, is_whole=True)
+        key, doubt = keys.best()
+        return None if key is None else {**self._matched(pairs, key, is_whole=True), "doubt": doubt}
 
     # -- reading --
 

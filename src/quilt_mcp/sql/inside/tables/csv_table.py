@@ -33,6 +33,8 @@ class CsvTable:
         self.forms: dict[int, Form] = {}
         self.own: dict[str, dict[int, str]] = {}
         self.kinds: dict[str, str] = {}
+        self.by_itself: dict[str, str] = {}
+        """Types of columns that are read as text although they have one."""
         self._engine = engine
         self._spelled: dict[str, str] = {}
         """Of names in lower case, as the first file has them."""
@@ -42,6 +44,13 @@ class CsvTable:
     def make(self, named: Named | None) -> tuple[str, list[str]]:
         """The SELECT of its view, and what is to be told. ``named`` None: dates are as the engine takes them. Raises Fault for a
         file that is none of its kind."""
+        self.look()
+        said = self._settle(named) if named is not None else []
+        sql, more = self.view()
+        return sql, [*said, *more]
+
+    def look(self) -> None:
+        """Finds the forms of its files and the types of its columns. Raises Fault for a file that is none of its kind."""
         table = self.table
         seen: set[tuple[str, ...]] = set()
         for number in range(len(table.paths)):
@@ -50,15 +59,17 @@ class CsvTable:
         if not self.forms:
             self.forms[0] = Form(",", '"', '"', "", False, 0, (("column0", "VARCHAR"),), None, None)
         self._unite()
-        said = self._settle(named) if named is not None else []
+
+    def view(self) -> tuple[str, list[str]]:
+        """The SELECT of its view, once it was looked at, and what is to be told."""
         groups: dict[tuple[Any, ...], list[int]] = {}
         for number, form in self.forms.items():
             key = (*self._key(form), self._read_of(number))
             groups.setdefault(key, []).append(number)
         parts = [self._part(numbers) for numbers in groups.values()]
         source = f"({' UNION ALL BY NAME '.join(parts)})"
-        sql, more = table.with_added(source, [*self.kinds])
-        return sql, [*said, *more, *self._comments()]
+        sql, more = self.table.with_added(source, [*self.kinds])
+        return sql, [*more, *self._comments()]
 
     def blame(self, fault: Fault) -> None:
         """After a query failed: looks for the row that is meant. Raises Fault."""
@@ -121,13 +132,7 @@ class CsvTable:
         for column, kind in self.kinds.items():
             if kind not in dates.OPTIONS or column not in named:
                 continue
-            written = {
-                number: form
-                for number, own in self.own[column].items()
-                if dates.OPTIONS.get(own, "") not in self.table.settings
-                and (form := self.forms[number].format_of(own)) is not None
-                and dates.is_open(form)
-            }
+            written = self.open_dates(column)
             if not written:
                 continue
             found = dates.settled(
@@ -135,13 +140,29 @@ class CsvTable:
             )
             if found.note:
                 said.append(found.note)
-            if found.forms is None:
-                self.kinds[column] = "VARCHAR"
-            else:
-                self._formats[column] = {
-                    number: form for number, form in found.forms.items() if form != written[number]
-                }
+            self.take_dates(column, found.forms)
         return said
+
+    def open_dates(self, column: str) -> dict[int, str]:
+        """By file, how dates of a column are written, where that may be read in several orders."""
+        return {
+            number: form
+            for number, own in self.own[column].items()
+            if dates.OPTIONS.get(own, "") not in self.table.settings
+            and (form := self.forms[number].format_of(own)) is not None
+            and dates.is_open(form)
+        }
+
+    def read_as_text(self, column: str) -> None:
+        self.by_itself[column], self.kinds[column] = self.kinds[column], "VARCHAR"
+
+    def take_dates(self, column: str, forms: Mapping[int, str] | None) -> None:
+        """Has dates of some files read in these forms; None: the column is text."""
+        if forms is None:
+            self.kinds[column] = "VARCHAR"
+            return
+        written = self.open_dates(column)
+        self._formats[column] = {number: form for number, form in forms.items() if form != written[number]}
 
     def by_column(self, column: str) -> Callable[[Sequence[int]], str]:
         """A column as text from some files, whose forms may differ."""

@@ -23,10 +23,12 @@ _PARTS: Final = re.compile(r"%([dmyY])")
 @dataclass(frozen=True, slots=True)
 class Settled:
     """``forms``: by file, how its dates are written; a file that is not in it has them as the engine takes them. None: no order
-    fits all rows, and they are text. ``note``: what is to be told."""
+    fits all rows, and they are text. ``note``: what is to be told; ``example``: a value that fits two orders, as the one and as
+    the other has it."""
 
     forms: Mapping[int, str] | None
     note: str = ""
+    example: tuple[str, str, str] | None = None
 
 
 def order_of(form: str) -> str:
@@ -86,7 +88,7 @@ def settled(
                 f"{value[:40]!r} is read as {one}, not as {two}. To say which: files(.., {OPTIONS[kind]} := "
                 f"'{ordered(form, other)}') or '{ordered(form, taken)}'."
             )
-            return Settled(made, note)
+            return Settled(made, note, example)
     return Settled(made)
 
 

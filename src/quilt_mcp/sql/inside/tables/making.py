@@ -9,7 +9,7 @@ from typing import Any, Final
 from quilt_mcp.sql.inside.engine import typed
 from quilt_mcp.sql.inside.fault import Fault
 from quilt_mcp.sql.inside.quoting import identifier, text
-from quilt_mcp.sql.inside.tables import digits, look, magic, rejected
+from quilt_mcp.sql.inside.tables import alike, digits, look, magic, rejected
 from quilt_mcp.sql.inside.tables.csv_table import CsvTable
 from quilt_mcp.sql.inside.tables.named import Named
 from quilt_mcp.sql.inside.tables.table import FilesTable
@@ -38,14 +38,26 @@ class Tables:
         self._of_csv: list[CsvTable] = []
         self._of_parquet: list[FilesTable] = []
         self._said: list[str] = []
+        self._sides: dict[str, CsvTable] = {}
+        """Of a comparison, those that were looked at before their views are made."""
 
-    def make(self, views: Sequence[Mapping[str, Any]]) -> None:
-        """Each is what the parent says of a table: ``sql``, or files. Raises Fault for a file that is not what its name says."""
+    def make(self, views: Sequence[Mapping[str, Any]], *, are_compared: bool = False) -> None:
+        """Each is what the parent says of a table: ``sql``, or files. ``are_compared``: they are two sides, read alike. Raises
+        Fault for a file that is not what its name says."""
+        if are_compared:
+            sides = [FilesTable.of(one, self._addresses, self._sizes) for one in views]
+            self._sides = {one.name: self._looked_at(one) for one in sides if one.base == "csv"}
+            self._said += alike.settle(self._engine, [*self._sides.values()])
         for view in views:
             name = view["name"]
             sql = view.get("sql") or self._select(FilesTable.of(view, self._addresses, self._sizes))
             with typed(table=name):
                 self._engine.execute(f"CREATE VIEW {identifier(name)} AS {sql}")
+
+    def read_as_text(self, name: str) -> Mapping[str, str]:
+        """Of one side of a comparison, columns that are so read for the other's sake, with their own types."""
+        side = self._sides.get(name)
+        return side.by_itself if side else {}
 
     def blame(self, fault: Fault) -> None:
         """After a query failed: finds the file and the row that it speaks of. Raises Fault."""
@@ -57,7 +69,7 @@ class Tables:
         for that."""
         for csv in self._of_csv:
             self._said += self._left_out(csv)
-            for look_at in (self._look, self._rounded):
+            for look_at in (self._look, self._rounded) if not self._sides else ():
                 self._said += look_at(csv)
         for table in self._of_parquet:
             if self._named is not None and self._has_time():
@@ -72,10 +84,20 @@ class Tables:
                 magic.tell(self._files, table, fault)
             raise
 
+    def _looked_at(self, table: FilesTable) -> CsvTable:
+        csv = CsvTable(self._engine, table)
+        try:
+            csv.look()
+        except Fault as fault:
+            magic.tell(self._files, table, fault)
+            raise
+        return csv
+
     def _of_files(self, table: FilesTable) -> str:
         if table.base == "csv":
-            csv = CsvTable(self._engine, table)
-            sql, said = csv.make(self._named)
+            side = self._sides.get(table.name)
+            csv = side or CsvTable(self._engine, table)
+            sql, said = side.view() if side else csv.make(self._named)
             self._of_csv.append(csv)
         else:
             source, said = table.source(), list[str]()
