@@ -136,7 +136,7 @@ class _Quiet(SimpleHTTPRequestHandler):
             return str(MODULES) + path.removeprefix("/node_modules")
         return str(HERE / "host.html")
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from chromium import Driver, View
 from served import Pages
+from shown_packages import NAMES
 
 pytestmark = pytest.mark.xdist_group("view")
 
@@ -193,3 +194,27 @@ def test_two_revisions_are_compared_cell_by_cell_line_by_line_and_under_a_slider
         view.frame.locator(".tablediff").getByText("do not tell the rows").waitFor().do()
         assert view.overflow() <= 0 and view.violations() == []
         assert view.seen["errors"] == [] and view.seen["console"] == [], view.seen
+
+
+def test_a_server_that_has_gone_is_told_of_and_asked_once_more(pages: Pages, driver: Driver) -> None:
+    with pages.show(driver, "browse", pages.place.uri("lab/cells")) as view:
+        view.context.setOffline(True).do()
+        view.entry("last.txt").click().do()
+        assert "does not answer" in view.ready("notice").text
+        view.context.setOffline(False).do()
+        view.click("button", "Try once more").ready("file")
+        assert view.seen["errors"] == [], view.seen
+
+
+def test_text_from_right_to_left_is_read_from_there_and_stands_apart(pages: Pages, driver: Driver) -> None:
+    with pages.show(driver, "browse", pages.place.uri("lab/names")) as view:
+        holds = "(one) => /[\u0590-\u05ff]/.test(one.innerText)"
+        direction = f"getComputedStyle([...document.querySelectorAll('NAME')].find({holds})).direction"
+        for name in ("h2", ".message", ".tree .data", ".json .data"):
+            assert view.js(direction.replace("NAME", name)) == "rtl", name
+        alone = view.js("getComputedStyle(document.querySelector('.tree .data')).unicodeBidi")
+        assert alone in ("isolate", "plaintext")
+        assert "\U0001f469\u200d\U0001f52c" in view.text, "a joined emoji stays one"
+        for path in NAMES:
+            pages.go(view, "file", pages.place.uri("lab/names", path))
+            assert view.js("document.querySelector('.content').innerText.trim() !== ''"), path
