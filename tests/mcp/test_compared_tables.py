@@ -59,6 +59,7 @@ async def test_an_agent_reads_what_changed_in_tables_and_is_helped_where_it_cann
             "rows": {"before": 400, "after": 400, "added": 1, "removed": 1, "changed": 1, "unchanged": 398},
             "cells_changed": 2,
             "changed_by_column": {"height": 1, "note": 1},
+            "largest": {"height": 0.05},
             "samples": {
                 "changed": [
                     {
@@ -87,6 +88,13 @@ async def test_an_agent_reads_what_changed_in_tables_and_is_helped_where_it_cann
         )
         [table] = near["data"]["tables"]
         assert table["changed_by_column"] == {"note": 1} and "samples" not in table
+        assert table["tolerance"] == "0.1"
+        one = {**sides, "content": True, "path": "data/growth.csv", "limit": 2}
+        page = await result(client, "package_diff", **one)
+        rest = await result(client, "package_diff", cursor=page["page"]["next_cursor"], **one)
+        [table], [other] = page["data"]["tables"], rest["data"]["tables"]
+        assert table["samples_total"] == 3 and rest["page"]["next_cursor"] is None
+        assert [*table["samples"], *other["samples"]] == ["changed", "added", "removed"]
         both = {
             side: f"{address}/moved.{end}"
             for (side, address), end in zip(sides.items(), ("csv", "jsonl"), strict=True)
@@ -116,8 +124,14 @@ async def test_a_thousand_changed_rows_stay_within_the_budget_and_many_tables_ar
     names = [f"t{at:02d}.csv" for at in range(22)]
     async with connect("--allow-write", QUILT_MCP_MAX_RESPONSE_TOKENS="4000") as client:
         hashes: list[str] = []
+        wide = "id," + ",".join(f"c{at}{'n' * 300}" for at in range(60))
         for text, small in ((old, "id,v\n1,1\n"), (new, "id,v\n1,2\n")):
-            files = [{"path": "big.csv", "text": text}, *({"path": one, "text": small} for one in names)]
+            long = f"{wide}\n1{small[-3:-1] * 60}\n"
+            files = [
+                {"path": "big.csv", "text": text},
+                {"path": "t18w.csv", "text": long},
+                *({"path": one, "text": small} for one in names),
+            ]
             made = await result(
                 client, "package_create", package="compared/many", files=files, overwrite=True, message="m"
             )
@@ -129,10 +143,10 @@ async def test_a_thousand_changed_rows_stay_within_the_budget_and_many_tables_ar
         assert 1 <= len(table["samples"]["changed"]) < 100
         assert len(json.dumps(big)) < 4_000 * 5
         first = await result(client, "package_diff", content=True, **sides)
-        assert first["page"]["total"] == 23
+        assert first["page"]["total"] == 24
         cursor, paths = first["page"]["next_cursor"], [one["path"] for one in first["data"]["tables"]]
         while cursor:
             page = await result(client, "package_diff", content=True, cursor=cursor, **sides)
             paths += [one["path"] for one in page["data"]["tables"]]
             cursor = page["page"]["next_cursor"]
-        assert paths == ["big.csv", *names]
+        assert paths == ["big.csv", *names[:19], "t18w.csv", *names[19:]]

@@ -326,3 +326,36 @@ async def test_a_key_that_was_guessed_and_may_be_none_is_told(compared: Compare)
     assert await said(running, running.replace("5,x2", "5,x9")) == []
     assert await said(running, shifted.replace("x", "z")) == ["running_number"]
     assert await said("id,w\n1,x\n2,x\n3,x\n", "id,w\n3,x\n14,x\n15,x\n16,y\n") == ["few_matched"]
+
+
+async def test_an_empty_text_is_null_where_the_other_side_is_a_csv(compared: Compare, tmp_path: Path) -> None:
+    query = "SELECT * FROM (VALUES (1, ''), (2, 'a'), (3, NULL)) t(id, note)"
+    found = await compared(
+        "id,note\n1,\n2,a\n3,b\n", parquet(tmp_path / "x.parquet", query), "csv", "parquet"
+    )
+    assert [row.key for row in found.changed] == [(3,)]
+    assert [one.partition(":")[0] for one in found.warnings] == ["empty_text"]
+
+
+async def test_the_edge_of_a_tolerance_is_within_it_and_the_largest_difference_is_told(
+    compared: Compare,
+) -> None:
+    before = "id,v\na,0.2\nb,0.7\nc,1.0\nd,5\n"
+    found = await compared(before, "id,v\na,0.3\nb,0.8\nc,1.1\nd,7.5\n", tolerance="0.1")
+    assert [row.key for row in found.changed] == [("d",)] and found.largest == {"v": 2.5}
+
+
+async def test_a_tolerance_is_for_texts_that_are_numbers_but_for_marks_and_told_where_it_is_not(
+    compared: Compare,
+) -> None:
+    before = 'id,v,w,x\na,0.5,"4,48",1\nb,NA,"3,11",2\nc,2.5,"1,5",low\nd,n/a,"2,0",4\n'
+    after = 'id,v,w,x\na,0.5001,"4,480",1\nb,NA,"3,16",2\nc,2.9,"9,5",low\nd,,"2,0",4.01\n'
+    found = await compared(before, after, tolerance="0.1")
+    assert dict(found.cells) == {"v": 1, "w": 1, "x": 1}
+    assert found.largest == {"v": 0.4, "w": 8.0}
+    assert [one.partition(" of")[0] for one in found.warnings] == ["no_tolerance: x"]
+
+
+async def test_digits_that_a_double_does_not_keep_are_told(compared: Compare) -> None:
+    found = await compared("id,v\na,9007199254740993\nb,0.5\n", "id,v\na,9007199254740992\nb,0.5\n")
+    assert [one.partition(":")[0] for one in found.warnings] == ["long_numbers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from quilt_mcp.domain.address import PackageUri
@@ -46,6 +46,10 @@ class TableDiffRequest:
     keys: tuple[str, ...] = ()
     tolerance: Tolerance | None = None
     samples: int = 10
+    passed: tuple[int, int, int] = (0, 0, 0)
+    """How many of the rows that changed, were added and were removed are passed over before those."""
+    cells: int = 30
+    """Cells of a row that are shown, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,10 @@ class TableDiff:
     changed: tuple[ChangedRow, ...] = ()
     added: tuple[OneSidedRow, ...] = ()
     removed: tuple[OneSidedRow, ...] = ()
+    largest: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Of columns of numbers of which some differ, by how much at most."""
+    unlike: int = 0
+    """Rows that there are to show: where they have no key, each once, however often it stands there."""
     warnings: tuple[str, ...] = ()
 
 

@@ -88,6 +88,8 @@ class TableDiffs:
             "keys": request.keys,
             "tolerance": None if tolerance is None else [tolerance.amount, tolerance.is_relative],
             "samples": request.samples,
+            "passed": request.passed,
+            "cells": request.cells,
             "longest": LONGEST_CELL,
         }
         try:
@@ -130,6 +132,8 @@ def _told(request: TableDiffRequest, found: Mapping[str, Any], warnings: Sequenc
         tuple(_changed(one) for one in samples.get("changed", ())),
         tuple(_of_one_side(one) for one in samples.get("added", ())),
         tuple(_of_one_side(one) for one in samples.get("removed", ())),
+        {str(name): float(f"{most:.12g}") for name, most in found.get("largest", {}).items()},
+        int(found.get("unlike", rows.changed + rows.added + rows.removed)),
         (*warnings, *_warnings(request, found, rows)),
     )
 
@@ -169,6 +173,20 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
                 f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; "
                 "tolerance='0.0001%' passes over that."
             )
+    for name, value in found.get("not_near", ())[:_SHOWN]:
+        said.append(
+            f"no_tolerance: {name[:100]} of {path} is text, as {value!r} is no number: its cells are compared as texts."
+        )
+    if long := [str(one)[:100] for one in found.get("rounded", ())]:
+        said.append(
+            f"long_numbers: {', '.join(long[:_SHOWN])} of {path} hold numbers beyond 2^53 beside fractions, of which about 16 "
+            "digits are compared: what differs behind those is not seen."
+        )
+    if blank := [str(one)[:100] for one in found.get("blank", ())]:
+        said.append(
+            f"empty_text: {', '.join(blank[:_SHOWN])} of {path} hold empty texts on one side; the other is a CSV, in which those "
+            "and NULL are the same, so they count as equal."
+        )
     if found.get("cells_cut"):
         said.append(f"cells_cut: values of more than {LONGEST_CELL} letters are cut in samples of {path}.")
     return said

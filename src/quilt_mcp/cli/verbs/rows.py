@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from quilt_mcp.cli.people import HIDDEN, cell, columns_of, is_rows, table
 from quilt_mcp.cli.screen import Screen
@@ -17,6 +17,8 @@ KIND = "change"
 """The column that says which list a row is from, where a tool has several."""
 
 Row = dict[str, Any]
+_ABSENT: Final = object()
+_SPECIAL: Final = re.compile(r'[",\r\n]')
 
 
 def rows_of(tool: ToolSpec, data: Mapping[str, Any]) -> list[Row]:
@@ -129,6 +131,8 @@ class Separated:
     addresses: bool
     columns: Sequence[str] = ()
     """Where they are known; else those of the tool's rows."""
+    tells_null: bool = False
+    """What is NULL is told from an empty text: they are nothing and ``""`` in CSV, ``\\N`` and nothing between tabs."""
     _keys: list[str] = field(default_factory=list[str])
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -137,7 +141,10 @@ class Separated:
             if self.head and self._keys:
                 self._line(self._keys)
         for row in rows:
-            self._line([machine(row.get(key)) for key in self._keys])
+            if self.tells_null:
+                self._told_line([row.get(key, _ABSENT) for key in self._keys])
+            else:
+                self._line([machine(row.get(key)) for key in self._keys])
 
     def _columns(self, rows: Sequence[Row]) -> list[str]:
         if self.columns:
@@ -147,6 +154,17 @@ class Separated:
         if KIND in found and row_list(self.tool) is None:
             found = {KIND: None, **found}
         return [key for key in found if self.addresses or key not in HIDDEN]
+
+    def _told_line(self, values: Sequence[Any]) -> None:
+        if self.mark is None:
+            told = ('""' if one == "" else machine(None if one is _ABSENT else one) for one in values)
+            parts = [one if one == '""' or not _SPECIAL.search(one) else _in_quotes(one) for one in told]
+            self.screen.out.write(",".join(parts) + "\n")
+        else:
+            told = (
+                "" if one is _ABSENT else "\\N" if one is None else _unbroken(machine(one)) for one in values
+            )
+            self.screen.line(self.mark.join(told))
 
     def _line(self, values: Sequence[str]) -> None:
         if self.mark is None:
@@ -208,6 +226,10 @@ def machine(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _in_quotes(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def _unbroken(text: str) -> str:

@@ -40,16 +40,19 @@ TABLES: Schema = listed(
         path=TEXT,
         old_path=TEXT,
         keys=listed(TEXT),
+        tolerance=TEXT,
         rows={"additionalProperties": NUMBER},
         cells_changed=NUMBER,
         changed_by_column={"additionalProperties": NUMBER},
         changed_by_column_total=NUMBER,
+        largest={"additionalProperties": NUMBER},
         columns=fields(added=listed(TEXT), dropped=listed(TEXT), retyped=listed(_CELL)),
         samples=fields(
             changed=listed(fields(key=listed({}), cells=listed(_CELL), cells_total=NUMBER)),
             added=_ONE_SIDED,
             removed=_ONE_SIDED,
         ),
+        samples_total=NUMBER,
         error=fields(code=TEXT, message=TEXT, next_step=TEXT),
     )
 )

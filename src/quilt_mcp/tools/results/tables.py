@@ -29,15 +29,33 @@ SECONDS: Final = 45.0
 _PAGE: Final = 1_000
 _ENVELOPE: Final = 2_000
 """Bytes of an answer beside its tables."""
-_NAMES: Final = 50
-"""Columns that are named of each sort; a total stands beside where there are more."""
+_NAMES: Final = (50, 10, 3)
+"""Columns that are named of each sort, as there is room; a total stands beside where there are more."""
+_LONGEST_NAME: Final = 200
+_ROOMY: Final = 1 << 20
+"""Bytes of an answer that no model reads: of each table all columns are named, of each row many cells shown."""
+_MANY: Final = 2_000
+_CELLS: Final = 30, 300
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
     keys: tuple[str, ...]
     tolerance: Tolerance | None
+    said: str
+    """The tolerance as it was given."""
     limit: int
+    is_roomy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """``next``: where the next one begins: the table by its number, and of it how many rows that changed, were added and were
+    removed were shown. None: nowhere."""
+
+    tables: list[dict[str, Any]]
+    warnings: list[str]
+    next: tuple[int, int, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,69 +77,118 @@ async def table_diffs(
     limit: int,
     cursor: str | None,
 ) -> Answer:
-    """Pages are of tables; ``limit`` counts the rows that are shown of those on a page. Raises as ``SupportsSql.compare`` where
-    one table is asked for; of several, each says itself what it failed of."""
-    asked = _Asked(tuple(keys), Tolerance.parse(tolerance) if tolerance else None, limit)
+    """Pages are of tables, of one alone they are of its rows; ``limit`` counts the rows that are shown on a page. Raises as
+    ``SupportsSql.compare`` where one table is asked for; of several, each says itself what it failed of."""
+    near = Tolerance.parse(tolerance) if tolerance else None
+    asked = _Asked(
+        tuple(keys),
+        near,
+        tolerance if near else "",
+        limit,
+        call.settings.response_bytes() > _ROOMY,
+    )
     paths = before.path or "", after.path or ""
     marks = ("table diff", before.registry, before.name, after.registry, after.name, *paths, *keys, tolerance)
-    offset = 0
+    start = (0, 0, 0, 0)
     if cursor:
-        one, other, offset = decode_cursor(cursor, marks, str, str, int)
+        one, other, *places = decode_cursor(cursor, marks, str, str, int, int, int, int)
+        start = (places[0], places[1], places[2], places[3])
         before, after = (
             replace(side, top_hash=pinned, tag=None) for side, pinned in ((before, one), (after, other))
         )
     before, after = await call.ops.resolve(before), await call.ops.resolve(after)
     chosen = await _chosen(call, before, after)
-    tables, warnings = await _tables(call, before, after, chosen, asked, offset)
-    end = offset + len(tables)
-    left = len(chosen.pairs) - end
-    more = (
-        (f"more_tables: {left} more tables changed; go on with cursor=page.next_cursor.",) if left > 0 else ()
-    )
+    page = await _tables(call, before, after, chosen, asked, start)
+    following = None
+    if page.next is not None:
+        following = encode_cursor(marks, before.top_hash or "", after.top_hash or "", *page.next)
     return Answer(
-        {"before": str(before), "tables": tables},
+        {"before": str(before), "tables": page.tables},
         uri=str(after),
         records=("tables",),
-        next_cursor=encode_cursor(marks, before.top_hash or "", after.top_hash or "", end)
-        if left > 0
-        else None,
+        next_cursor=following,
         total=len(chosen.pairs),
-        warnings=(*(chosen.warnings if not offset else ()), *more, *warnings),
+        warnings=(*(() if cursor else chosen.warnings), *page.warnings),
     )
 
 
 async def _tables(
-    call: Call, before: PackageUri, after: PackageUri, chosen: _Chosen, asked: _Asked, offset: int
-) -> tuple[list[dict[str, Any]], list[str]]:
+    call: Call,
+    before: PackageUri,
+    after: PackageUri,
+    chosen: _Chosen,
+    asked: _Asked,
+    start: tuple[int, int, int, int],
+) -> _Page:
+    """As many as fit. A table that was compared and does not is the first of the next page."""
+    offset, *passed = start
     pairs = chosen.pairs[offset : offset + MOST_TABLES]
+    is_alone = len(chosen.pairs) == 1
     samples = max(asked.limit // max(len(pairs), 1), min(asked.limit, 1))
-    room = max((call.settings.response_bytes() - _ENVELOPE) * 2 // 3, 1_000)
+    room = max(call.settings.response_bytes() - _ENVELOPE, 1_000)
+    for_rows = room * 2 // 3
     told: list[dict[str, Any]] = []
     warnings: list[str] = []
+    cut: list[str] = []
     until = anyio.current_time() + SECONDS
     for number, (old, new) in enumerate(pairs):
-        if told and (anyio.current_time() > until or room < 0):
+        if told and (anyio.current_time() > until or for_rows < 0):
             break
         request = TableDiffRequest(
-            replace(before, path=old), replace(after, path=new), asked.keys, asked.tolerance, samples
-        )
+            replace(before, path=old), replace(after, path=new), asked.keys, asked.tolerance, samples,
+            (passed[0], passed[1], passed[2]) if is_alone else (0, 0, 0), _CELLS[asked.is_roomy],
+        )  # fmt: skip
+        said: Sequence[str] = ()
         try:
             found = await call.ops.sql.compare(request, call.progress)
-        except (RetryableError, AuthenticationError):
+        except AuthenticationError:
             raise
         except QuiltError as error:
-            if chosen.is_one:
+            if chosen.is_one or (not told and isinstance(error, RetryableError)):
                 raise
             one = {
                 "path": new,
                 "error": {"code": error.code, "message": error.message, "next_step": error.next_step},
             }
         else:
-            one = _fitted(found, samples, max(room, 0) // (len(pairs) - number))
-            warnings += found.warnings
-        told.append(one)
+            one = _fitted(found, samples, max(for_rows, 0) // (len(pairs) - number), asked, is_alone=is_alone)
+            said = found.warnings
+            if is_alone and (after_it := _after(one, found, passed)) is not None:
+                return _Page([one], [*said], (offset, *after_it))
+            if samples and found.unlike > _shown(one):
+                cut.append(new)
         room -= _size(one)
-    return told, warnings
+        if told and room < 0:
+            break
+        told.append(one)
+        warnings += said
+        for_rows -= _size(one)
+    if cut := [one for one in cut if one in {table["path"] for table in told}]:
+        others = f" and {len(cut) - 3} more" if len(cut) > 3 else ""
+        named = ", ".join(name[:_LONGEST_NAME] for name in cut[:3])
+        warnings.insert(
+            0,
+            f"more_rows: not all rows that differ are shown of {named}{others}; path=one of them has pages of all.",
+        )
+    end = offset + len(told)
+    left = len(chosen.pairs) - end
+    if left <= 0:
+        return _Page(told, warnings, None)
+    more = f"more_tables: {left} more tables changed; go on with cursor=page.next_cursor."
+    return _Page(told, [more, *warnings], (end, 0, 0, 0))
+
+
+def _after(table: Mapping[str, Any], found: TableDiff, passed: Sequence[int]) -> tuple[int, int, int] | None:
+    """How many rows of each kind were shown by now; None where these are all, or none is shown."""
+    counts = [len(table.get("samples", {}).get(kind, ())) for kind in ("changed", "added", "removed")]
+    if not sum(counts) or sum(passed) + sum(counts) >= found.unlike:
+        return None
+    changed, added, removed = (one + count for one, count in zip(passed, counts, strict=True))
+    return changed, added, removed
+
+
+def _shown(table: Mapping[str, Any]) -> int:
+    return sum(map(len, table.get("samples", {}).values()))
 
 
 # -- which tables --
@@ -219,25 +286,34 @@ async def _one(call: Call, before: PackageUri, after: PackageUri, change: EntryC
 # -- as JSON --
 
 
-def _fitted(found: TableDiff, most: int, room: int) -> dict[str, Any]:
-    """With so many rows as ``room`` bytes hold."""
-    told = table_json(found, most)
-    while most and _size(told) > room:
+def _fitted(found: TableDiff, most: int, room: int, asked: _Asked, *, is_alone: bool) -> dict[str, Any]:
+    """With so many rows as ``room`` bytes hold, one of them at least where the table is alone, and names of columns by that."""
+    names = _MANY if asked.is_roomy else _NAMES[0]
+    told = table_json(found, most, names, asked.said)
+    while most > is_alone and _size(told) > room:
         most = most * 2 // 3
-        told = table_json(found, most)
+        told = table_json(found, most, names, asked.said)
+    for fewer in _NAMES[1:]:
+        if _size(told) <= room:
+            break
+        told = table_json(found, most, fewer, asked.said)
     return told
 
 
-def table_json(found: TableDiff, most: int) -> dict[str, Any]:
-    """``most``: rows that are shown, some of each kind."""
+def table_json(found: TableDiff, most: int, names: int, tolerance: str) -> dict[str, Any]:
+    """``most``: rows that are shown, some of each kind; ``names``: columns of each sort."""
     rows = found.rows
     changed, added, removed = _shares((len(found.changed), len(found.added), len(found.removed)), most)
     cells = sorted(found.cells.items(), key=lambda one: -one[1])
-    retyped = [{"column": name, "before": one, "after": other} for name, one, other in found.retyped]
+    far = found.largest
+    largest = {name[:_LONGEST_NAME]: far[name] for name, _ in cells[:names] if name in far}
+    retyped = [
+        {"column": name[:_LONGEST_NAME], "before": one, "after": other} for name, one, other in found.retyped
+    ]
     columns = {
-        **_some("added", found.added_columns),
-        **_some("dropped", found.dropped_columns),
-        **_some("retyped", retyped),
+        **_some("added", [name[:_LONGEST_NAME] for name in found.added_columns], names),
+        **_some("dropped", [name[:_LONGEST_NAME] for name in found.dropped_columns], names),
+        **_some("retyped", retyped, names),
     }
     samples = present(
         changed=[
@@ -256,15 +332,18 @@ def table_json(found: TableDiff, most: int) -> dict[str, Any]:
         path=found.path,
         old_path=found.old_path if found.old_path != found.path else None,
         keys=list(found.keys),
+        tolerance=tolerance if tolerance and found.keys else None,
         rows={
             "before": rows.before, "after": rows.after, "added": rows.added, "removed": rows.removed,
             "changed": rows.changed, "unchanged": rows.unchanged,
         },
         cells_changed=sum(found.cells.values()),
-        changed_by_column=dict(cells[:_NAMES]) or None,
-        changed_by_column_total=len(cells) if len(cells) > _NAMES else None,
+        changed_by_column={name[:_LONGEST_NAME]: count for name, count in cells[:names]} or None,
+        largest=largest or None,
+        changed_by_column_total=len(cells) if len(cells) > names else None,
         columns=columns or None,
         samples=samples or None,
+        samples_total=found.unlike if most and found.unlike > changed + added + removed else None,
     )  # fmt: skip
 
 
@@ -282,9 +361,9 @@ def _row(one: OneSidedRow) -> dict[str, Any]:
     )
 
 
-def _some(name: str, items: Sequence[Any]) -> dict[str, Any]:
-    total = {f"{name}_total": len(items)} if len(items) > _NAMES else {}
-    return {name: list(items[:_NAMES]), **total} if items else {}
+def _some(name: str, items: Sequence[Any], most: int) -> dict[str, Any]:
+    total = {f"{name}_total": len(items)} if len(items) > most else {}
+    return {name: list(items[:most]), **total} if items else {}
 
 
 def _shares(counts: Sequence[int], most: int) -> list[int]:

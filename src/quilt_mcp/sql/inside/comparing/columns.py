@@ -30,6 +30,8 @@ _NANOSECONDS: Final = "TIMESTAMP_NS"
 """They have fewer years."""
 _TEXTS: Final = ("VARCHAR", "JSON")
 _DECIMAL: Final = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+_BITS: Final = 4 * 2.0**-53, 4 * 2.0**-24
+"""Of a DOUBLE, and of a FLOAT: a part of the number."""
 _PLAIN: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?'"
 _FLOAT: Final = r"'-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|[nN]a[nN]|-?[iI]nf(inity)?'"
 
@@ -43,13 +45,15 @@ class Tolerance(NamedTuple):
 
 class Pair(NamedTuple):
     """A column of both, number ``at`` of the working tables: ``c<at>`` holds its values, ``v<at>`` what is compared where types
-    differ. ``is_text``: both are read as the texts that stand in the files, as one of them is no more than that."""
+    differ. ``is_text``: both are read as the texts that stand in the files, as one of them is no more than that. ``blank``: the
+    side on which a text may be empty, where the other is a CSV, which has NULL for that: they are the same."""
 
     at: int
     name: str
     before: str
     after: str
     is_text: bool = False
+    blank: str = ""
 
     @property
     def is_retyped(self) -> bool:
@@ -57,7 +61,7 @@ class Pair(NamedTuple):
 
     @property
     def value(self) -> str:
-        return f"{'v' if self.is_retyped else 'c'}{self.at}"
+        return f"{'v' if self.is_retyped or self.blank else 'c'}{self.at}"
 
     @property
     def is_numeric(self) -> bool:
@@ -67,6 +71,20 @@ class Pair(NamedTuple):
             "text",
             "text",
         ]
+
+    @property
+    def are_texts(self) -> bool:
+        return self.is_text or _family(self.before) == _family(self.after) == "text"
+
+    @property
+    def are_numbers(self) -> bool:
+        return not self.is_text and all(
+            _family(one) in ("whole", "decimal", "float") for one in (self.before, self.after)
+        )
+
+    @property
+    def may_be_rounded(self) -> bool:
+        return "DOUBLE" in (self.before, self.after) and not self.is_text
 
     @property
     def is_whole(self) -> bool:
@@ -84,6 +102,10 @@ class Pair(NamedTuple):
         own, other = (self.before, self.after) if is_before else (self.after, self.before)
         column = identifier(self.name)
         found = f"{column} AS c{self.at}"
+        if self.blank:
+            column = f"nullif({column}, '')" if is_before == (self.blank == "before") else column
+            if not self.is_retyped:
+                return f"{found}, {column} AS v{self.at}"
         if self.is_text:
             spelled = self.before if _family(self.before) != "text" else self.after
             return f"{found}, {_of_text(column, spelled)} AS v{self.at}"
@@ -102,27 +124,47 @@ class Pair(NamedTuple):
             _number(f"{side}.c{self.at}", "VARCHAR" if self.is_text else own, kind)
             for side, own in (("a", self.before), ("b", self.after))
         )
-        apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
-        if not tolerance.is_relative:
-            finite = "" if kind else f"isfinite({one}) AND isfinite({other}) AND "
-            return f"({finite}{apart} <= {tolerance.amount!r})"
-        larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
-        return f"(isfinite({larger}) AND {apart} <= {tolerance.amount!r} * {larger})"
+        if kind and not tolerance.is_relative:
+            return f"(CAST(abs({one} - {other}) AS DOUBLE) <= {tolerance.amount!r})"
+        return near(one, other, tolerance, is_short="FLOAT" in (self.before, self.after))
+
+
+def near(one: str, other: str, tolerance: Tolerance, *, is_short: bool = False) -> str:
+    """Of two numbers, whether they are finite and differ by no more; a few of the last bits of the larger are passed over, so
+    that 0.8 - 0.7 is 0.1."""
+    larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
+    apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
+    bits = f"{_BITS[is_short]!r} * {larger}"
+    most = f"{tolerance.amount!r} * {larger}" if tolerance.is_relative else repr(tolerance.amount)
+    return f"(isfinite({larger}) AND {apart} <= {most} + {bits})"
 
 
 def in_common(
     before: Sequence[tuple[str, str]],
     after: Sequence[tuple[str, str]],
-    text_before: Mapping[str, str],
-    text_after: Mapping[str, str],
+    text_before: Mapping[str, str] | None,
+    text_after: Mapping[str, str] | None,
 ) -> tuple[list[Pair], list[str], list[str]]:
     """Those of both by name, in the order of the first; names of those that went, and that came. ``text_before``, ``text_after``:
-    the types of columns that are read as text because the other side's are."""
+    of a CSV, the types of columns that are read as text because the other side's are."""
+    blank = (
+        ("before" if text_before is None else "after")
+        if (text_before is None) != (text_after is None)
+        else ""
+    )
+    text_before, text_after = text_before or {}, text_after or {}
     kinds = {name: text_after.get(name, kind) for name, kind in after}
     both = [(name, text_before.get(name, kind)) for name, kind in before if name in kinds]
     own = {name for name, _ in before}
     pairs = [
-        Pair(at, name, kind, kinds[name], name in text_before or name in text_after)
+        Pair(
+            at,
+            name,
+            kind,
+            kinds[name],
+            name in text_before or name in text_after,
+            blank if _family(kind if blank == "before" else kinds[name]) == "text" else "",
+        )
         for at, (name, kind) in enumerate(both)
     ]
     dropped = [name for name, _ in before if name not in kinds]

@@ -155,7 +155,7 @@ class Keys:
         """Those that are unique in the first rows of each side."""
         found: list[list[Pair]] = []
         for start in range(0, len(keys), _AT_ONCE):
-            some = [*keys[start : start + _AT_ONCE]]
+            some: list[list[Pair]] = [*keys[start : start + _AT_ONCE]]
             for side in self._sides:
                 if some:
                     told = ", ".join(f"{_distinct(one)} = count(*)" for one in some)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance
-from quilt_mcp.sql.inside.comparing.telling import MOST_VALUES, Telling
+from quilt_mcp.sql.inside.comparing import spelled
+from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance, near
+from quilt_mcp.sql.inside.comparing.telling import Telling
 from quilt_mcp.sql.inside.engine import typed
 
 _TOGETHER: Final = 40
@@ -37,7 +38,36 @@ class Matching:
         same = "=" if is_whole else "IS NOT DISTINCT FROM"
         self._on = " AND ".join(f"a.{one.value} {same} b.{one.value}" for one in key)
         of_key = {one.at for one in key}
-        self._differs = {one: one.differs(tolerance) for one in pairs if one.at not in of_key}
+        others = [one for one in pairs if one.at not in of_key]
+        self._spelled: dict[Pair, bool] = {}
+        self._not_near: list[tuple[str, str]] = []
+        if tolerance is not None:
+            texts = [one for one in others if one.are_texts]
+            self._spelled, self._not_near = spelled.numbers(engine, texts, ("before", "after"))
+        self._differs = {one: self._differing(one, tolerance) for one in others}
+        self._apart = {one: apart for one in others if (apart := self._distance(one)) is not None}
+        self._largest: dict[str, float] = {}
+
+    def _differing(self, one: Pair, tolerance: Tolerance | None) -> str:
+        if tolerance is None or one not in self._spelled:
+            return one.differs(tolerance)
+        before, after = (f"CAST({side}.c{one.at} AS VARCHAR)" for side in "ab")
+        numbers = [spelled.number(each, self._spelled[one]) for each in (before, after)]
+        is_near = f"coalesce({near(numbers[0], numbers[1], tolerance)}, false)"
+        are_marks = f"{spelled.is_mark(before)} AND {spelled.is_mark(after)}"
+        return f"(a.{one.value} IS DISTINCT FROM b.{one.value} AND NOT ({is_near} OR {are_marks}))"
+
+    def _distance(self, one: Pair) -> str | None:
+        """How far the numbers of a cell that differs are apart."""
+        if one in self._spelled:
+            sides = [
+                spelled.number(f"CAST({side}.c{one.at} AS VARCHAR)", self._spelled[one]) for side in "ab"
+            ]
+        elif one.are_numbers:
+            sides = [f"CAST({side}.c{one.at} AS DOUBLE)" for side in "ab"]
+        else:
+            return None
+        return f"CASE WHEN {self._differs[one]} THEN abs({sides[0]} - {sides[1]}) END"
 
     def result(self) -> dict[str, Any]:
         """Counts of rows, of cells by column, and ``samples``."""
@@ -47,7 +77,8 @@ class Matching:
             added, removed, changed, places = self._counted(batches[0], counts)
         else:
             added, removed, _, places = self._counted([], counts)
-            changed, places[0], places[1] = self._in_batches(batches, counts)
+            changed, *found = self._in_batches(batches, counts)
+            places[:2] = self._of_page([one or [] for one in found])
         counts = {one: count for one, count in counts.items() if count}
         samples: dict[str, Any] = {}
         if self._telling.most:
@@ -59,6 +90,7 @@ class Matching:
         return {
             "keys": [one.name for one in self._key], "added": added, "removed": removed, "changed": changed,
             "cells": {one.name: count for one, count in counts.items()}, "samples": samples,
+            "largest": self._largest, "not_near": self._not_near,
         }  # fmt: skip
 
     def _batches(self) -> Iterator[list[Pair]]:
@@ -71,14 +103,17 @@ class Matching:
     ) -> tuple[int, int, int, list[list[int]]]:
         """All by one join: rows added, removed and changed, and places of the first ones: changed (before, after), added,
         removed."""
-        number = self._telling.most
+        number = self._telling.most and self._telling.most + max(self._telling.passed)
         flags = "".join(f", {self._differs[one]} AS f{one.at}" for one in columns)
+        far = [one for one in columns if one in self._apart]
+        flags += "".join(f", {self._apart[one]} AS g{one.at}" for one in far)
         joined = (
             f"SELECT a.rowid AS x, b.rowid AS y, a.rowid IS NOT NULL AND b.rowid IS NOT NULL AS m{flags} "
             f"FROM before a FULL OUTER JOIN after b ON {self._on}"
         )
         told = ["count(*) FILTER (x IS NULL)", "count(*) FILTER (y IS NULL)", "count_if(d)"]
         told += [f"count_if(m AND f{one.at})" for one in columns]
+        told += [f"max(g{one.at}) FILTER (isfinite(g{one.at}))" for one in far]
         if number:
             told += [
                 f"min(x, {number}) FILTER (d)", f"min_by(y, x, {number}) FILTER (d)",
@@ -89,7 +124,19 @@ class Matching:
             f"SELECT {', '.join(told)} FROM (SELECT *, m AND {any_of} AS d FROM ({joined}))"
         )
         counts.update(zip(columns, more, strict=False))
-        return added, removed, changed, [one or [] for one in more[len(columns) :]] or [[], [], [], []]
+        distances = more[len(columns) : len(columns) + len(far)]
+        self._largest = {one.name: most for one, most in zip(far, distances, strict=True) if most}
+        places: list[list[int]] = [one or [] for one in more[len(columns) + len(far) :]] or [[], [], [], []]
+        return added, removed, changed, self._of_page(places)
+
+    def _of_page(self, places: Sequence[list[int]]) -> list[list[int]]:
+        """Without those that were passed over: of rows that changed, before and after, that were added and removed."""
+        changed, added, removed = self._telling.passed
+        most = self._telling.most
+        return [
+            one[start : start + most]
+            for one, start in zip(places, (changed, changed, added, removed), strict=False)
+        ]
 
     def _in_batches(self, batches: Sequence[Sequence[Pair]], counts: dict[Pair, int]) -> tuple[int, Any, Any]:
         """Of many columns: rows that changed, and places of the first."""
@@ -106,7 +153,7 @@ class Matching:
                     self._engine.execute(
                         f"INSERT INTO changed SELECT a.rowid, b.rowid FROM {joined} WHERE {_any(any_of)}"
                     )
-        number = max(self._telling.most, 1)
+        number = max(self._telling.most, 1) + self._telling.passed[0]
         return self._row(
             f"SELECT count(*), min(x, {number}), min_by(y, x, {number}) FROM (SELECT DISTINCT x, y FROM changed)"
         )
@@ -115,7 +162,7 @@ class Matching:
         """Of each row its key, its cells that differ (column, before, after), the first ones of many, and how many these are."""
         if not x:
             return []
-        shown, count = columns[:_LOOKED_AT], len(self._key)
+        shown, count = columns[: max(_LOOKED_AT, self._telling.cells)], len(self._key)
         differs: Mapping[Pair, str] = self._differs
         flags = ", ".join(f"CAST({differs[one]} AS INTEGER)" for one in columns)
         told = [*(f"a.c{one.at}" for one in self._key), f"list_sum([{flags}])"]
@@ -131,7 +178,7 @@ class Matching:
             cells = row[count + 1 :]
             sides = zip(shown, cells[::3], cells[1::3], cells[2::3], strict=True)
             own = [[one.name, before, after] for one, is_other, before, after in sides if is_other]
-            found.append([row[:count], own[:MOST_VALUES], int(row[count])])
+            found.append([row[:count], own[: self._telling.cells], int(row[count])])
         return found
 
     def _row(self, query: str) -> Any:

@@ -10,14 +10,14 @@ from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance, in_common
 from quilt_mcp.sql.inside.comparing.keys import Keys, repeated
 from quilt_mcp.sql.inside.comparing.matching import Matching
 from quilt_mcp.sql.inside.comparing.names import standing_twice
-from quilt_mcp.sql.inside.comparing.telling import MOST_VALUES, Telling
+from quilt_mcp.sql.inside.comparing.telling import Telling
 from quilt_mcp.sql.inside.engine import typed
 from quilt_mcp.sql.inside.quoting import identifier
 
 MOST_COLUMNS: Final = 2_000
 """Columns of one table."""
 _SIDES: Final = ("before", "after")
-_ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}}
+_ONE_SIDED: Final[dict[str, Any]] = {"keys": [], "changed": 0, "cells": {}, "samples": {}, "unlike": 0}
 
 
 class Comparison:
@@ -26,12 +26,12 @@ class Comparison:
         engine: Any,
         paths: Sequence[str],
         views: Sequence[str],
-        read_as_text: Sequence[Mapping[str, str]],
+        read_as_text: Sequence[Mapping[str, str] | None],
         asked: Mapping[str, Any],
     ) -> None:
-        """``paths`` of the two files, names of their ``views``, and of each the columns that are ``read_as_text``, with the types
-        they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``longest`` (letters of a
-        cell)."""
+        """``paths`` of the two files, names of their ``views``, and of each CSV the columns that are ``read_as_text``, with the
+        types they have by themselves; ``asked``: ``keys``, ``tolerance``, ``samples`` (rows of each kind), ``passed`` (how many
+        before them), ``cells`` (of a row), ``longest`` (letters of a cell)."""
         self._engine = engine
         self._paths = paths
         self._views = views
@@ -39,7 +39,7 @@ class Comparison:
         self._asked_keys: Sequence[str] = asked["keys"]
         tolerance = asked["tolerance"]
         self._tolerance = None if tolerance is None else Tolerance(*tolerance)
-        self._telling = Telling(engine, asked["samples"], asked["longest"])
+        self._telling = Telling(engine, asked["samples"], asked["passed"], asked["cells"], asked["longest"])
 
     def result(self) -> dict[str, Any]:
         """``refused``, where the tables cannot be compared as asked: a reason, with what is known of it."""
@@ -48,7 +48,7 @@ class Comparison:
         ]
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
-        pairs, dropped, added = in_common(*kinds, *self._as_text)
+        pairs, dropped, added = in_common(kinds[0], kinds[1], self._as_text[0], self._as_text[1])
         known = {one.name for one in pairs}
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:
@@ -66,7 +66,7 @@ class Comparison:
                 standing_twice(self._engine, path, [name for name, _ in one])
                 for path, one in zip(self._paths, kinds, strict=True)
             ],
-            **compared, "cells_cut": self._telling.cut,
+            "blank": self._blank(pairs), "rounded": self._rounded(pairs), **compared, "cells_cut": self._telling.cut,
         }  # fmt: skip
 
     def _compared(self, pairs: Sequence[Pair], rows: Sequence[int]) -> dict[str, Any]:
@@ -106,6 +106,31 @@ class Comparison:
             [[count]] = self._engine.execute(f"SELECT count(*) FROM {side}").fetchall()
         return count
 
+    def _blank(self, pairs: Sequence[Pair]) -> list[str]:
+        """Columns that hold empty texts which count as NULL."""
+        asked = [one for one in pairs if one.blank]
+        if not asked:
+            return []
+        found = ", ".join(f"bool_or(CAST(c{one.at} AS VARCHAR) = '')" for one in asked)
+        with typed():
+            [row] = self._engine.execute(f"SELECT {found} FROM {asked[0].blank}").fetchall()
+        return [one.name for one, is_blank in zip(asked, row, strict=True) if is_blank]
+
+    def _rounded(self, pairs: Sequence[Pair]) -> list[str]:
+        """Columns of a CSV that are DOUBLE and hold numbers beyond 2^53, whose last digits the engine did not keep."""
+        found: dict[str, None] = {}
+        for at, side in enumerate(_SIDES):
+            asked = [one for one in pairs if (one.before, one.after)[at] == "DOUBLE" and not one.is_text]
+            if self._as_text[at] is None or not asked:
+                continue
+            told = ", ".join(
+                f"bool_or(isfinite(c{one.at}) AND abs(c{one.at}) >= 9007199254740992)" for one in asked
+            )
+            with typed():
+                [row] = self._engine.execute(f"SELECT {told} FROM {side}").fetchall()
+            found |= dict.fromkeys(one.name for one, is_large in zip(asked, row, strict=True) if is_large)
+        return [*found]
+
     def _matched(self, pairs: Sequence[Pair], key: Sequence[Pair], *, is_whole: bool) -> dict[str, Any]:
         return Matching(self._engine, pairs, key, self._tolerance, self._telling, is_whole=is_whole).result()
 
@@ -123,13 +148,13 @@ class Comparison:
                 "CREATE TEMP TABLE differing AS SELECT CAST(n AS BIGINT) AS n, x, y FROM (SELECT sum(n) AS n, min(x) AS x, "
                 f"min(y) AS y FROM ({both}) GROUP BY {values}) WHERE n <> 0"
             )
-            [[added, removed]] = self._engine.execute(
-                "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0) FROM differing"
+            [[added, removed, unlike]] = self._engine.execute(
+                "SELECT coalesce(sum(n) FILTER (n > 0), 0), coalesce(-sum(n) FILTER (n < 0), 0), count(*) FROM differing"
             ).fetchall()
         samples = {"added": self._counted("after", pairs), "removed": self._counted("before", pairs)}
         return {
             "keys": [], "added": int(added), "removed": int(removed), "changed": 0, "cells": {},
-            "samples": samples if self._telling.most else {},
+            "samples": samples if self._telling.most else {}, "unlike": unlike,
         }  # fmt: skip
 
     def _counted(self, side: str, pairs: Sequence[Pair]) -> list[Any]:
@@ -137,10 +162,11 @@ class Comparison:
         if not self._telling.most:
             return []
         at, which = ("x", "n < 0") if side == "before" else ("y", "n > 0")
-        selected = ", ".join(f"r.c{one.at}" for one in pairs[:MOST_VALUES])
+        passed = self._telling.passed[2 if side == "before" else 1]
+        selected = ", ".join(f"r.c{one.at}" for one in pairs[: self._telling.cells])
         rows = self._telling.rows(
             f"SELECT abs(n) AS n, {selected} FROM (SELECT n, {at} AS place FROM differing WHERE {which} ORDER BY place "
-            f"LIMIT {self._telling.most}) d JOIN {side} r ON r.rowid = d.place ORDER BY d.place"
+            f"LIMIT {self._telling.most} OFFSET {passed}) d JOIN {side} r ON r.rowid = d.place ORDER BY d.place"
         )
-        names = [one.name for one in pairs[:MOST_VALUES]]
+        names = [one.name for one in pairs[: self._telling.cells]]
         return [[[], dict(zip(names, row[1:], strict=True)), len(pairs), row[0]] for row in rows]

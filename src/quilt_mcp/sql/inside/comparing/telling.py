@@ -8,17 +8,18 @@ from typing import Any, Final
 from quilt_mcp.sql.inside import engine as box
 from quilt_mcp.sql.inside.comparing.columns import Pair
 
-MOST_VALUES: Final = 30
-"""Cells of a row that are told."""
 _ROOM: Final = 4 << 20
 
 
 class Telling:
-    """``most`` rows of each kind, and ``longest`` letters of a cell. ``cut``: how many cells were longer."""
+    """``most`` rows of each kind, after the first of ``passed`` (changed, added, removed), ``cells`` of a row, and ``longest``
+    letters of a cell. ``cut``: how many cells were longer."""
 
-    def __init__(self, engine: Any, most: int, longest: int) -> None:
+    def __init__(self, engine: Any, most: int, passed: Sequence[int], cells: int, longest: int) -> None:
         self._engine = engine
         self.most = most
+        self.passed = passed
+        self.cells = cells
         self._longest = longest
         self.cut = 0
 
@@ -38,7 +39,7 @@ class Telling:
         if not places:
             return []
         others = [one for one in pairs if one not in key]
-        told = [*key, *others[:MOST_VALUES]]
+        told = [*key, *others[: self.cells]]
         selected = ", ".join(f"c{one.at}" for one in told)
         rows = self.rows(
             f"SELECT {selected} FROM {side} WHERE rowid IN ({', '.join(map(str, places))}) ORDER BY rowid"

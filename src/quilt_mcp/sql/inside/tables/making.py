@@ -54,10 +54,10 @@ class Tables:
             with typed(table=name):
                 self._engine.execute(f"CREATE VIEW {identifier(name)} AS {sql}")
 
-    def read_as_text(self, name: str) -> Mapping[str, str]:
-        """Of one side of a comparison, columns that are so read for the other's sake, with their own types."""
+    def read_as_text(self, name: str) -> Mapping[str, str] | None:
+        """Of one side of a comparison, columns that are so read for the other's sake, with their own types. None: no CSV."""
         side = self._sides.get(name)
-        return side.by_itself if side else {}
+        return side.by_itself if side else None
 
     def blame(self, fault: Fault) -> None:
         """After a query failed: finds the file and the row that it speaks of. Raises Fault."""
