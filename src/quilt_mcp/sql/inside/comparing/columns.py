@@ -100,8 +100,7 @@ class Pair(NamedTuple):
         )
         apart = f"CAST(abs({one} - {other}) AS DOUBLE)"
         if not tolerance.is_relative:
-            finite = "" if kind else f"isfinite({one}) AND isfinite({other}) AND "
-            return f"({finite}{apart} <= {tolerance.amount!r})"
+            return f"({apart} <= {tolerance.amount!r})"
         larger = f"greatest(abs(CAST({one} AS DOUBLE)), abs(CAST({other} AS DOUBLE)))"
         return f"(isfinite({larger}) AND {apart} <= {tolerance.amount!r} * {larger})"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from quilt_mcp.sql.inside.comparing.columns import Pair
 from quilt_mcp.sql.inside.engine import typed
@@ -85,12 +85,12 @@ class Keys:
         """Those that are unique in the first rows of each side."""
         found: list[list[Pair]] = []
         for start in range(0, len(keys), _AT_ONCE):
-            some = [*keys[start : start + _AT_ONCE]]
+            some: list[list[Pair]] = [*keys[start : start + _AT_ONCE]]
             for side in self._sides:
                 if some:
                     told = ", ".join(f"{_distinct(one)} = count(*)" for one in some)
                     [fits] = self._rows(f"SELECT {told} FROM (SELECT * FROM {side} LIMIT {_FIRST_ROWS})")
-                    some = [key for key, fit in zip(some, fits, strict=True) if fit]
+                    some = [key for key, fit in zip(some, cast("list[bool]", fits), strict=True) if fit]
             found += some
         return found
 
