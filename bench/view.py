@@ -104,7 +104,8 @@ def measured(rounds: int) -> dict[str, Any]:
         write_revision(place.registry, ENTRIES)
         try:
             with pages_of(place) as pages, chat_of(place) as chat:
-                paint(chat, driver), large(pages, driver)
+                paint(chat, driver)
+                large(pages, driver)
                 paints = [paint(chat, driver) for _ in range(rounds)]
                 folders, frames = zip(*(large(pages, driver) for _ in range(rounds)), strict=True)
                 pictures, silences = zip(*(picture(pages, driver) for _ in range(3)), strict=True)

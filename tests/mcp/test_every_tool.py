@@ -95,7 +95,7 @@ async def whole_job(wire: str, place: Place) -> None:
         assert (await agent("object_read", package=file["file"]))["data"]["size"] == file["size"]
         assert (await agent("search", query="table", scope="objects"))["page"]["total"] >= 0
         tables = (await agent("sql_tables", packages=[mine]))["data"]["tables"]
-        assert tables[-1] == {"table": "data/table.csv", "columns": {"x": "BIGINT", "y": "BIGINT"}}
+        assert tables[-1] == {"table": "'data/table.csv'", "columns": {"x": "BIGINT", "y": "BIGINT"}}
         summed = await agent("sql_query", sql=f"SELECT sum(x + y) AS n FROM '{file['file']}'")
         assert (summed["data"]["rows"], summed["page"]["total"]) == ([[3]], 1)
         query = f"SELECT logical_key FROM package_entry JOIN package_tag USING (top_hash) WHERE pkg_name = '{mine}' ORDER BY 1"

@@ -168,10 +168,12 @@ async def test_whole_numbers_beyond_the_exact_ones_of_floats_are_not_the_same(
 
 
 async def test_moments_are_the_same_in_any_type(compared: Compare, tmp_path: Path) -> None:
-    moments = "SELECT 1 AS id, TIMESTAMP_NS '2026-01-01 10:00:00' AS at, DATE '2026-01-02' AS day"
+    nanoseconds = "TIMESTAMP_NS '2026-01-01 10:00:00' AS at, TIMESTAMP_NS '2026-01-03' AS last"
+    moments = f"SELECT 1 AS id, DATE '2026-01-02' AS day, {nanoseconds}"
     one = parquet(tmp_path / "one.parquet", moments)
-    found = await compared("id,at,day\n1,2026-01-01T10:00:00,2026-01-02T00:00:00\n", one, "csv", "parquet")
-    assert len(found.retyped) == 3 and not found.changed
+    text = "id,at,day,last\n1,2026-01-01T10:00:00,2026-01-02T00:00:00,2026-01-03\n"
+    found = await compared(text, one, "csv", "parquet")
+    assert len(found.retyped) == 4 and not found.changed
 
 
 async def test_numbers_within_the_tolerance_are_equal_and_infinite_ones_are_not(compared: Compare) -> None:

@@ -86,7 +86,7 @@ class View:
         locale: str = "en-US",
         **options: Any,
     ) -> None:
-        self._context = driver.browser.newContext(
+        self.context = driver.browser.newContext(
             {
                 "viewport": {"width": width, "height": height},
                 "colorScheme": "dark" if dark else "light",
@@ -95,8 +95,8 @@ class View:
                 **options,
             }
         ).kept()
-        self._context.setDefaultTimeout(MILLISECONDS).do()
-        self.page = self._context.newPage().kept()
+        self.context.setDefaultTimeout(MILLISECONDS).do()
+        self.page = self.context.newPage().kept()
         self.frame = self.page.mainFrame().kept()
 
     def __enter__(self) -> View:
@@ -106,7 +106,7 @@ class View:
         self.close()
 
     def close(self) -> None:
-        self._context.close().do()
+        self.context.close().do()
 
     def open(self, url: str, face: str | None = None) -> View:
         self.page.goto(url).do()

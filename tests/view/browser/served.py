@@ -124,7 +124,9 @@ def pages_of(place: Place) -> Iterator[Pages]:
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    """The host's page and the modules that it is made of."""
+    """The host's page and the modules that it is made of: a hundred, by few connections."""
+
+    protocol_version = "HTTP/1.1"
 
     def guess_type(self, path: Any) -> str:
         return "text/javascript" if str(path).endswith(".mjs") else super().guess_type(path)
@@ -134,7 +136,7 @@ class _Quiet(SimpleHTTPRequestHandler):
             return str(MODULES) + path.removeprefix("/node_modules")
         return str(HERE / "host.html")
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:
         pass
 
 

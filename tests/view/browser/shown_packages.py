@@ -274,6 +274,7 @@ def build_shapes(source: Path, build: Callable[..., None]) -> None:
     folder = source / "shapes"
     folder.mkdir()
     (folder / "head-only.csv").write_text("a,b,c\n")
+    (folder / "blanks.csv").write_text("a,c\n1,3\n4,\n6,8\n")
     (folder / "ragged.csv").write_text("a,b,c\n1,2,3\n4,5\n6,7,8,9\n")
     (folder / "wide.csv").write_text(
         ",".join(f"column {n}" for n in range(300)) + "\n" + ",".join(map(str, range(300))) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from chromium import Driver, View
 from served import Pages
+from shown_packages import NAMES
 
 pytestmark = pytest.mark.xdist_group("view")
 
@@ -32,7 +33,7 @@ def address(pages: Pages, named: str) -> str:
     return pages.place.uri(name, path, revision=int(number) if at else -1)
 
 
-@pytest.mark.sampled(7)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", FACES)
 def test_a_face_fits_and_is_accessible_in_both_themes(pages: Pages, driver: Driver, name: str) -> None:
     face, one, other = FACES[name]
@@ -84,6 +85,7 @@ def test_a_package_is_looked_through(pages: Pages, driver: Driver) -> None:
 def test_the_address_bar_names_what_is_shown_and_never_the_token(pages: Pages, driver: Driver) -> None:
     with pages.show(driver, "browse", pages.place.uri("lab/cells")) as view:
         token = pages.address.partition("#token=")[2].partition("&")[0]
+        assert token not in view.page.url().do()
         view.entry("last.txt").click().do()
         view.ready("file")
         shown = view.page.url().do()
@@ -104,6 +106,10 @@ def test_a_table_is_sorted_and_its_rows_saved(pages: Pages, driver: Driver) -> N
         assert column.getAttribute("aria-sort").do() == "descending"
         alive = view.frame.locator("tbody tr:not(.room) td:nth-child(4)").allTextContents().do()
         assert alive[0] == "999" and [int(one) for one in alive] == sorted(map(int, alive), reverse=True)
+        view.click("button", "viability")
+        known = view.frame.locator("tbody tr:not(.room) td:nth-child(5)").allTextContents().do()
+        assert known[0].startswith("0.6"), "what is empty stands last"
+        view.click("button", "alive").click("button", "alive")
         lines = view.saved(lambda: view.click("button", "Rows as CSV")).splitlines()
         assert len(lines) == 1001 and lines[1].startswith("w00003,HeLa,3,999,")
 
@@ -135,6 +141,7 @@ WORDS = {
     "not-json.json": "no whole JSON",
     "not-a-notebook.ipynb": "",
     "ragged.csv": "line 3: 2 cells, not 3",
+    "blanks.csv": "3 to 8, 1 empty",
     "head-only.csv": "0 rows",
     "wide.csv": "300",
     "deep.json": "",
@@ -157,3 +164,57 @@ def test_what_cannot_be_shown_is_told_in_words(pages: Pages, driver: Driver) -> 
         assert "empty" in view.text.replace("empty.txt", "")
         pages.go(view, "file", pages.place.uri("lab/cells", "docs/config.json"))
         assert "12345678901234567890" in view.text, "a number of twenty digits keeps them"
+
+
+def test_two_revisions_are_compared_cell_by_cell_line_by_line_and_under_a_slider(
+    pages: Pages, driver: Driver
+) -> None:
+    before, after = (pages.place.uri("lab/cells", revision=number) for number in (0, 1))
+    with pages.show(driver, "diff", before, after) as view:
+        compare = view.frame.locator("li > p:first-child").getByRole("button", {"name": "Compare"})
+        while compare.count().do():
+            compare.first().click().do()
+        changed = view.frame.getByRole("table").filter({"hasText": "w00010"})
+        changed.waitFor().do()
+        rows = changed.getByRole("row").allInnerTexts().do()
+        assert [row.split() for row in rows[1:3]] == [["w00003", "519", "999"], ["w00004", "Jurkat", "Vero"]]
+        assert "1 row added" in view.text and "1 row removed" in view.text and "3 rows changed" in view.text
+        assert "w99999" in view.text and "w00020" in view.text
+        assert "+ And then again." in view.text
+        view.click("button", "Slider")
+        slide = view.role("slider")
+        cut = "document.querySelector('.over canvas:last-of-type').style.clipPath"
+        slide.press("Home").do()
+        assert "100%" in view.js(cut)
+        slide.press("End").do()
+        assert "100%" not in view.js(cut)
+        view.role("textbox", "Key columns").fill("hour").do()
+        view.role("textbox", "Key columns").press("Tab").do()
+        view.frame.locator(".tablediff").getByRole("button", {"name": "Compare"}).click().do()
+        view.frame.locator(".tablediff").getByText("do not tell the rows").waitFor().do()
+        assert view.overflow() <= 0 and view.violations() == []
+        assert view.seen["errors"] == [] and view.seen["console"] == [], view.seen
+
+
+def test_a_server_that_has_gone_is_told_of_and_asked_once_more(pages: Pages, driver: Driver) -> None:
+    with pages.show(driver, "browse", pages.place.uri("lab/cells")) as view:
+        view.context.setOffline(True).do()
+        view.entry("last.txt").click().do()
+        assert "does not answer" in view.ready("notice").text
+        view.context.setOffline(False).do()
+        view.click("button", "Try once more").ready("file")
+        assert view.seen["errors"] == [], view.seen
+
+
+def test_text_from_right_to_left_is_read_from_there_and_stands_apart(pages: Pages, driver: Driver) -> None:
+    with pages.show(driver, "browse", pages.place.uri("lab/names")) as view:
+        holds = "(one) => /[\u0590-\u05ff]/.test(one.innerText)"
+        direction = f"getComputedStyle([...document.querySelectorAll('NAME')].find({holds})).direction"
+        for name in ("h2", ".message", ".tree .data", ".json .data"):
+            assert view.js(direction.replace("NAME", name)) == "rtl", name
+        alone = view.js("getComputedStyle(document.querySelector('.tree .data')).unicodeBidi")
+        assert alone in ("isolate", "plaintext")
+        assert "\U0001f469\u200d\U0001f52c" in view.text, "a joined emoji stays one"
+        for path in NAMES:
+            pages.go(view, "file", pages.place.uri("lab/names", path))
+            assert view.js("document.querySelector('.content').innerText.trim() !== ''"), path

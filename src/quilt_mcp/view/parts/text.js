@@ -61,7 +61,7 @@ export function nextForPeople(problem) {
   if (!TOOLS.test(next)) return next;
   if (BY_CODE[problem.code]) return BY_CODE[problem.code];
   return next
-    .split(/(?<=[.;:])\s+/)
+    .split(/(?<=[.;])\s+/)
     .filter((one) => !TOOLS.test(one))
     .join(" ");
 }
@@ -76,6 +76,8 @@ const BY_CODE = {
   package_not_found: "Look for its name among the packages.",
   revision_not_found: "Look for the revision in the package's history.",
   object_archived: "It has to be restored from the archive first: quilt-mcp restore.",
+  hash_mismatch: "The file was changed or damaged since it was packaged. Verify the package: quilt-mcp verify.",
+  object_not_found: "It was moved or deleted since it was packaged. Verify the package: quilt-mcp verify.",
   corrupt_manifest: "This revision is damaged. Look at an older one in the package's history.",
 };
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from quilt_mcp.sql.inside.comparing.columns import Pair
 from quilt_mcp.sql.inside.engine import typed
@@ -160,7 +160,7 @@ class Keys:
                 if some:
                     told = ", ".join(f"{_distinct(one)} = count(*)" for one in some)
                     [fits] = self._rows(f"SELECT {told} FROM (SELECT * FROM {side} LIMIT {_FIRST_ROWS})")
-                    some = [key for key, fit in zip(some, fits, strict=True) if fit]
+                    some = [key for key, fit in zip(some, cast("list[bool]", fits), strict=True) if fit]
             found += some
         return found
 

@@ -3,10 +3,11 @@ import { button, el, fill, notice, put, waiting } from "../elements/dom.js";
 import { cellOf } from "../elements/table.js";
 import { countText, oneLine } from "../text.js";
 
-/** ``ask(more)`` gives the tables; ``more``: { keys, tolerance }. */
-export function tableDiff(ask) {
-  const room = el("div", { class: "tablediff" });
-  const load = async (more = {}) => {
+/** ``ask(more)`` gives the tables; ``more``: { keys, tolerance, cursor }. ``asText``: what else can be done where they are none. */
+export function tableDiff(ask, asText = null) {
+  const room = el("div", { class: "tablediff", tabindex: "-1" });
+  const load = async (more = {}, isAgain = false) => {
+    if (isAgain) room.focus({ preventScroll: true });
     fill(room, waiting("Comparing both tables"));
     try {
       const found = await ask(more),
@@ -21,7 +22,7 @@ export function tableDiff(ask) {
         again(more, load),
       );
     } catch (problem) {
-      fill(room, notice(problem), again(more, load));
+      fill(room, notice(problem), asText && el("p", {}, button("Compare as text", asText)), again(more, load));
     }
   };
   const rest = (shown, cursor, more) =>
@@ -69,20 +70,16 @@ function again(more, load) {
       .split(",")
       .map((one) => one.trim())
       .filter(Boolean);
-  return el(
-    "p",
-    { class: "tools" },
-    "Match rows by ",
-    keys,
-    " with tolerance ",
-    tolerance,
-    button("Compare", () =>
-      load({
+  const compare = () =>
+    load(
+      {
         ...(names().length ? { keys: names() } : {}),
         ...(tolerance.value.trim() ? { tolerance: tolerance.value.trim() } : {}),
-      }),
-    ),
-  );
+      },
+      true,
+    );
+  for (const one of [keys, tolerance]) one.addEventListener("keydown", (event) => event.key === "Enter" && compare());
+  return el("p", { class: "tools" }, "Match rows by ", keys, " with tolerance ", tolerance, button("Compare", compare));
 }
 
 function oneTable(table) {

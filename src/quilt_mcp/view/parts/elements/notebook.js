@@ -53,7 +53,7 @@ function outputOf(output, pictures) {
   else {
     const text =
       output?.output_type === "error"
-        ? [`${output.ename}: ${output.evalue}`, ...(Array.isArray(output.traceback) ? output.traceback : [])].join("\n")
+        ? tracebackOf(output)
         : joined(output?.text ?? data["text/plain"] ?? data["text/html"] ?? "");
     const plain = visible(text.replace(/\u001b\[[0-9;]*m/g, ""));
     if (plain)
@@ -67,6 +67,11 @@ function outputOf(output, pictures) {
       );
   }
   return room;
+}
+
+/** Its last line says what the error is, where there is a traceback. */
+function tracebackOf({ ename, evalue, traceback }) {
+  return Array.isArray(traceback) && traceback.length ? traceback.join("\n") : `${ename}: ${evalue}`;
 }
 
 function joined(text) {

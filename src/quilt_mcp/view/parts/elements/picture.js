@@ -117,7 +117,8 @@ export function twoPictures(before, after) {
         "aria-label": "How much of the picture before is shown, in percent",
       });
       const over = el("div", { class: "over" });
-      put(stack, over, slide);
+      for (const one of [over, slide]) one.style.setProperty("inline-size", `min(100%, ${second.width}px)`);
+      put(stack, el("p", { class: "quiet" }, "Before is left of the line, after right of it."), over, slide);
       const set = () => {
         first.style.clipPath = `inset(0 ${100 - slide.value}% 0 0)`;
         over.style.setProperty("--line", `${slide.value}%`);

@@ -11,71 +11,60 @@ const MOST_COLUMNS = 200;
 const MOST_FAULTS = 10;
 const NUMBERS = /^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL|DOUBLE|FLOAT|REAL|NUMERIC|BIGNUM)/i;
 
-/** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. */
+/** ``inside``: what object_read tells of the file; ``read(rows)`` reads some. ``save(columns, rows)`` takes those that are shown. Shows
+    ``MOST_ROWS``, and as many more each time they are asked for. */
 export function fileTable({ inside, read, name, save }) {
   const room = el("div", {}, el("p", { class: "waiting" }, "Reading rows"));
+  const rows = [],
+    told = el("span", { class: "quiet", role: "status" });
+  let columns = Object.keys(inside.columns ?? {}),
+    grid = null,
+    isAll = false;
+  const more = button("More rows", async () => {
+    more.disabled = true;
+    await load().catch((problem) => room.prepend(notice(problem)));
+    more.disabled = false;
+  });
   load().catch((problem) => fill(room, notice(problem)));
   return room;
 
   async function load() {
-    const rows = [],
-      wanted = Math.min(MOST_ROWS, inside.rows ?? MOST_ROWS);
-    let columns = Object.keys(inside.columns ?? {}),
-      shown = null;
-    while (rows.length < wanted) {
+    const wanted = rows.length + MOST_ROWS;
+    while (rows.length < wanted && !isAll) {
       const { data } = await read(`${rows.length}:${Math.min(wanted, rows.length + AT_ONCE)}`);
-      if (!data.rows?.length) break;
-      columns = data.columns;
-      rows.push(...data.rows);
-      if (!shown) fill(room, (shown = view(columns, rows)).element);
-      else shown.grow();
-      if (data.next_row === undefined || data.next_row === null) break;
+      columns = data.columns ?? columns;
+      rows.push(...(data.rows ?? []));
+      isAll = !data.rows?.length || data.next_row === undefined || data.next_row === null || rows.length >= inside.rows;
+      if (grid) grid.grow();
+      else show();
+      tell();
     }
-    if (!shown) fill(room, view(columns, rows).element);
-    else shown.done();
   }
 
-  function view(columns, rows) {
-    const total = inside.rows,
-      told = el("span", { class: "quiet" });
-    const grid = dataGrid({ columns, types: inside.columns ?? {}, rows, label: `Rows of ${name}` });
-    const tell = () => {
-      told.textContent =
-        total !== undefined && total > rows.length
-          ? `the first ${rows.length.toLocaleString("en")} of ${countText(total, "row")}`
-          : countText(rows.length, "row");
-    };
-    tell();
-    const element = el(
-      "div",
-      {},
+  function show() {
+    grid = dataGrid({ columns, types: inside.columns ?? {}, rows, label: `Rows of ${name}` });
+    const all = inside.columns_total > columns.length ? `the first ${columns.length} of ` : "";
+    const count = countText(inside.columns_total ?? columns.length, "column");
+    fill(
+      room,
       el(
         "p",
         { class: "tools" },
-        el(
-          "span",
-          {},
-          inside.columns_total > columns.length
-            ? `the first ${columns.length} of ${countText(inside.columns_total, "column")}`
-            : countText(columns.length, "column"),
-        ),
+        el("span", {}, `${all}${count}`),
         told,
+        more,
         button("Rows as CSV", () => save(columns, grid.rows())),
       ),
       faultList(inside.faults),
       grid.element,
     );
-    return {
-      element,
-      grow: () => {
-        tell();
-        grid.grow();
-      },
-      done: () => {
-        tell();
-        grid.grow();
-      },
-    };
+  }
+
+  function tell() {
+    const of = inside.rows === undefined ? "" : ` of ${countText(inside.rows, "row")}`;
+    const some = `the first ${rows.length.toLocaleString("en")}${of}; sorting and distributions are of these`;
+    told.textContent = isAll ? countText(rows.length, "row") : some;
+    more.hidden = isAll;
   }
 }
 
@@ -182,8 +171,8 @@ export function dataGrid({ columns, types = {}, rows, label }) {
     (one, other) => {
       const [a, b] = [rows[one][column], rows[other][column]];
       if (a === b) return one - other;
-      if (a === null || a === undefined) return 1;
-      if (b === null || b === undefined) return -1;
+      const [isLast, isFirst] = [isNothing(a, isNumber[column]), isNothing(b, isNumber[column])];
+      if (isLast || isFirst) return Number(isLast) - Number(isFirst) || one - other;
       if (isNumber[column] || typeof a === "number") {
         const [x, y] = [Number(a), Number(b)];
         if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || one - other;
@@ -228,11 +217,17 @@ export function cellOf(value) {
   return value === null || value === undefined ? el("span", { class: "none" }, "NULL") : cut(cellText(value), 300);
 }
 
+/** NULL; and among numbers a text of nothing, which is no number, not even 0. */
+function isNothing(value, isNumber) {
+  return value === null || value === undefined || (isNumber && value === "");
+}
+
 /** Of the rows that were read: a histogram of numbers, else the words that are there most often. */
 function spreadOf(values, isNumber) {
-  const given = values.filter((value) => value !== null && value !== undefined);
-  const none = values.length - given.length,
-    missing = none ? `, ${none.toLocaleString("en")} NULL` : "";
+  const given = values.filter((value) => !isNothing(value, isNumber));
+  const none = values.filter((value) => isNothing(value, false)).length,
+    empty = values.length - given.length - none,
+    missing = [[none, "NULL"], [empty, "empty"]].map(([count, what]) => (count ? `, ${count.toLocaleString("en")} ${what}` : "")).join("");
   const numbers = given
     .map((value) => (isNumber || typeof value === "number" ? Number(value) : Number.NaN))
     .filter(Number.isFinite);

@@ -16,6 +16,7 @@ const KINDS = [
 ];
 const TABLES = ["csv", "tsv", "tab", "parquet", "pq", "jsonl", "ndjson", "json"];
 const PICTURES = ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff"];
+const PACKED = ["parquet", "pq"];
 const MOST_TEXT = 300_000;
 
 export async function showDiff(room, view, place, given) {
@@ -117,6 +118,9 @@ export async function showDiff(room, view, place, given) {
     }),
     first.page.next_cursor && more(first.page.next_cursor),
   );
+  // Who asks for one file wants to see what is different in it.
+  const looks = sections.modified.list.querySelectorAll("button.look");
+  if (path && !path.endsWith("/") && looks.length === 1) looks[0].click();
 }
 
 function row(one, kind, view, old, now) {
@@ -132,14 +136,18 @@ function row(one, kind, view, old, now) {
       : sizeText(isGone ? (one.old_size ?? one.size) : one.size);
   const look =
     kind === "modified" &&
-    button("Compare", () => {
-      look.remove();
-      inside(room, view, {
-        before: { uri: old, path: was },
-        after: { uri: now, path: one.path },
-        size: Math.max(one.size ?? 0, one.old_size ?? 0),
-      });
-    });
+    button(
+      "Compare",
+      () => {
+        look.remove();
+        inside(room, view, {
+          before: { uri: old, path: was },
+          after: { uri: now, path: one.path },
+          size: Math.max(one.size ?? 0, one.old_size ?? 0),
+        });
+      },
+      { class: "look" },
+    );
   return el(
     "li",
     {},
@@ -161,11 +169,11 @@ function row(one, kind, view, old, now) {
 /** What is different inside one file that is in both. */
 function inside(room, view, { before, after, size }) {
   const ending = extension(after.path);
-  if (TABLES.includes(ending))
-    return fill(
-      room,
-      tableDiff((more) => view.calls.tableChanges(before.uri, after.uri, after.path, more)),
-    );
+  if (TABLES.includes(ending)) {
+    const ask = (more) => view.calls.tableChanges(before.uri, after.uri, after.path, more);
+    const asText = () => lines(room, view, { before, after, size });
+    return fill(room, tableDiff(ask, PACKED.includes(ending) ? null : asText));
+  }
   if (PICTURES.includes(ending))
     return fill(
       room,
@@ -174,6 +182,11 @@ function inside(room, view, { before, after, size }) {
         () => view.calls.read(after),
       ),
     );
+  lines(room, view, { before, after, size });
+}
+
+/** Two texts, line by line. */
+function lines(room, view, { before, after, size }) {
   if (size > MOST_TEXT)
     return fill(
       room,

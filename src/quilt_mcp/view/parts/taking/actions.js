@@ -3,7 +3,7 @@ import { hasHash } from "./checksum.js";
 import { button, el, menu, say } from "../elements/dom.js";
 import { isPackage, withPath } from "../place.js";
 import { pandasLines, quilt3Lines, shellLine } from "./snippets.js";
-import { baseName, csvOf, nextForPeople, sizeText } from "../text.js";
+import { baseName, countText, csvOf, nextForPeople, sizeText } from "../text.js";
 
 const MOST_SAVED = 200_000_000;
 const MOST_IN_CHAT = 8_000_000;
@@ -145,8 +145,8 @@ export class Actions {
     const text = csvOf(columns, rows);
     try {
       if (!this.host.can.save) return await this.copy(text, "The rows as CSV");
-      await this.host.save(`${name}.csv`, "text/csv", text);
-      say("The rows are saved as CSV.");
+      await this.host.save(`${name.replace(/\.[^.]+$/, "")}-rows.csv`, "text/csv", text);
+      say(`The ${countText(rows.length, "row")} that are shown are saved as CSV.`);
     } catch (problem) {
       say(problem.message);
     }
