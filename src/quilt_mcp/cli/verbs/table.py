@@ -47,7 +47,7 @@ VERBS: Final[tuple[Verb, ...]] = (
     Verb("browse", "package_browse", "package [path]", LOOK, "Show a package and its files.", "browse me/first data/"),
     Verb("log", "package_log", "package", LOOK, "List the revisions of a package, newest first.", "log me/first"),
     Verb("diff", "package_diff", "before after", LOOK, "Compare two revisions or packages.", "diff me/first@1f2e3d4c5b me/first", how="diff", more=(
-        "diff me/first@1f2e3d4c5b me/first --content data/table.csv --key plant",
+        "diff me/first@1f2e3d4c5b me/first --content --path data/table.csv --key plant",
     )),
     Verb("verify", "package_verify", "package [dest]", LOOK, "Check every byte of a package, or of its copy in a folder.", "verify me/first"),
     Verb("status", "status", "", LOOK, "Show who you are here, on which registry, and what you may do.", "status"),

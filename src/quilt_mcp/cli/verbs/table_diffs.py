@@ -1,4 +1,4 @@
-"""``diff --content [PATH]``: what changed in tables, as a person reads it, or a row for each changed cell."""
+"""``diff --content``: what changed in tables, as a person reads it, or a row for each changed cell."""
 
 from __future__ import annotations
 
@@ -205,8 +205,8 @@ def _cells(table: Mapping[str, Any], warnings: list[str]) -> list[Row]:
         _tell_cut(path, len(row["cells"]), row.get("cells_total"), warnings)
     for change, side in (("added", "after"), ("removed", "before")):
         for row in samples.get(change, ()):
-            key = _alone(row["key"]) if "key" in row else None
-            values = {"path": path, "change": change, "key": key, side: row["values"]}
+            key = {"key": _alone(row["key"])} if "key" in row else {}
+            values = {"path": path, "change": change, **key, side: row["values"]}
             own.append({**values, "count": row.get("count", 1)})
             _tell_cut(path, len(row["values"]), row.get("columns_total"), warnings)
     return own
