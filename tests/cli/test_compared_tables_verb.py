@@ -25,7 +25,7 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
         "--allow-write",
     )  # fmt: skip
     sides = [f"lab/plants@{one['uri'].partition('@')[2][:10]}" for one in (first, second)]
-    shown = on_a_terminal(shell, "diff", *sides, "--content", NO_COLOR="1")
+    shown = on_a_terminal(shell, "diff", "--content", *sides, NO_COLOR="1")
     for line in (
         "growth.csv",
         "rows      2 before, 3 after: 1 added, 2 changed",
@@ -36,7 +36,7 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
         "matched   as whole rows",
     ):
         assert line in [one.rstrip() for one in shown.splitlines()], shown
-    rows = shell.run("diff", *sides, "--content", "growth.csv", "--key", "plant", "--csv")
+    rows = shell.run("diff", *sides, "--path", "growth.csv", "--content", "--key", "plant,", "--csv")
     assert rows.returncode == 0, rows.stderr
     assert [*csv.DictReader(io.StringIO(rows.stdout))][:2] == [
         {
@@ -61,5 +61,5 @@ def test_changed_cells_are_a_table_for_people_and_rows_for_programs(shell: Shell
     whole = json.loads(shell.run("diff", *sides, "--content", "--tolerance", "0.5", "--json").stdout)
     assert [one["path"] for one in whole["data"]["tables"]] == ["growth.csv", "x.csv"]
     assert whole["data"]["tables"][0]["changed_by_column"] == {"note": 1}
-    wrong = shell.run("diff", *sides, "--content", "growth.csv", "--key", "plants")
+    wrong = shell.run("diff", *sides, "--content", "--path", "growth.csv", "--key", "plants")
     assert wrong.returncode == 2 and "Did you mean 'plant'?" in wrong.stderr

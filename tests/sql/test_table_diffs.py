@@ -14,7 +14,7 @@ from sql_lab import build, local_ops
 from table_pairs import make_pair
 
 from quilt_mcp.domain.address import PackageUri
-from quilt_mcp.domain.table_diff import CellChange, TableDiff, TableDiffRequest, Tolerance
+from quilt_mcp.domain.table_diff import CellChange, TableDiff, TableDiffRequest, Tolerance, same_tables
 from quilt_mcp.errors import ColumnNotFound, DuplicateKey, HashMismatch, TooCostly, Undecodable
 
 pytestmark = pytest.mark.anyio
@@ -211,7 +211,7 @@ async def test_rows_without_a_key_are_counted_and_said_so(compared: Compare) -> 
 
 
 async def test_keys_that_repeat_are_refused_with_an_example_and_a_better_key(compared: Compare) -> None:
-    with pytest.raises(DuplicateKey, match=r"2 keys in 5 rows before.*One of them before: r1") as caught:
+    with pytest.raises(DuplicateKey, match=r"2 keys in 5 of 5 rows before.*One of them before: r1") as caught:
         await compared("id,row\n1,r1\n2,r1\n3,r1\n4,r2\n5,r2\n", "id,row\n1,r1\n", keys=("row",))
     assert caught.value.details["unique"] == ["id"] and "keys=['id']" in caught.value.next_step
 
@@ -290,7 +290,7 @@ async def test_days_are_read_in_one_order_on_both_sides(compared: Compare) -> No
 
 async def test_what_is_told_of_a_file_does_not_speak_of_queries(compared: Compare) -> None:
     found = await compared("# made by hand\nid,v\n1,2\n", "id,v\n1,2\n")
-    [said] = found.warnings
+    said, *_ = found.warnings
     assert said.startswith("comment_lines:") and said.endswith("further down such lines are rows."), said
 
 
@@ -360,4 +360,26 @@ async def test_a_tolerance_is_for_texts_that_are_numbers_but_for_marks_and_told_
 
 async def test_digits_that_a_double_does_not_keep_are_told(compared: Compare) -> None:
     found = await compared("id,v\na,9007199254740993\nb,0.5\n", "id,v\na,9007199254740992\nb,0.5\n")
-    assert [one.partition(":")[0] for one in found.warnings] == ["long_numbers"]
+    assert [one.partition(":")[0] for one in found.warnings] == ["long_numbers", "same_cells"]
+
+
+async def test_names_in_another_case_are_matched_and_told(compared: Compare) -> None:
+    found = await compared("Plate,OD\nP1,1\nP2,2\n", "plate,od\nP1,1\nP2,3\n", keys=("plate",))
+    assert (found.keys, dict(found.cells), found.added_columns) == (("Plate",), {"OD": 1}, ())
+    assert [one.partition(":")[0] for one in found.warnings] == ["other_case"]
+
+
+async def test_of_other_bytes_without_another_cell_the_reason_is_told(compared: Compare) -> None:
+    found = await compared("id,v\na,1\nb,2\n", "v,id\n2,b\n1,a\n")
+    [said] = found.warnings
+    assert said.endswith("its bytes do by the order of columns and the order of rows.")
+
+
+async def test_how_many_rows_have_keys_that_repeat_is_of_all(compared: Compare) -> None:
+    with pytest.raises(DuplicateKey, match="1 key in 2 of 3 rows before; 1 key in 2 of 3 rows after"):
+        await compared("t,v\nx,1\nx,2\ny,3\n", "t,v\nx,1\nx,2\ny,4\n", keys=("t",))
+
+
+def test_tables_that_came_and_went_are_paired_by_their_names_but_for_endings() -> None:
+    went, came = ["a.CSV.GZ", "b.csv", "c.csv", "c.tsv"], ["a.parquet", "c.parquet", "d.csv"]
+    assert same_tables(went, came) == {"a.parquet": "a.CSV.GZ"}

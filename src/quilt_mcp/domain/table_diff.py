@@ -116,14 +116,18 @@ class TableDiff:
     warnings: tuple[str, ...] = ()
 
 
-def same_table(path: str, others: Sequence[str]) -> str | None:
-    """The one of ``others`` that is ``path`` but for its endings."""
-    found = [one for one in others if _stem(one) == _stem(path)]
-    return found[0] if len(found) == 1 else None
+def same_tables(went: Sequence[str], came: Sequence[str]) -> dict[str, str]:
+    """By paths that came, those that went and are the same but for their endings, where that is one pair."""
+    by_stem: dict[str, tuple[list[str], list[str]]] = {}
+    for at, paths in enumerate((went, came)):
+        for path in paths:
+            by_stem.setdefault(_stem(path), ([], []))[at].append(path)
+    return {new[0]: old[0] for old, new in by_stem.values() if len(old) == len(new) == 1}
 
 
 def _stem(path: str) -> str:
     bare = path
     for packed in (".gz", ".zst"):
-        bare = bare.removesuffix(packed)
+        if bare.lower().endswith(packed):
+            bare = bare[: -len(packed)]
     return bare.rpartition(".")[0]

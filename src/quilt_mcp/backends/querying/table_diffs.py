@@ -43,8 +43,9 @@ _OF_QUERIES: Final = re.compile(r"[;,] (?:unless [^;,]* of )?(?:files\(\.\.|cast
 _NO_TABLE: Final = "Put the table into the package anew (package_patch), or compare another path."
 _LESS: Final = "sql_query compares some columns alone: FROM 'ns/name@hash/path' a FULL JOIN 'ns/name/path' b USING (key)."
 _OTHERWISE: Final = (
-    "sql_query reads such files in other ways, each side with files('ns/name@hash', 'path', skip := 1, all_varchar := true, "
-    "encoding := 'latin-1', ignore_errors := true); object_read shows what stands there."
+    "object_read shows what stands there. sql_query reads each side with files('ns/name@hash', 'path', encoding := 'latin-1') "
+    "where letters are no UTF-8, with null_padding := true where lines have fewer or more cells, with all_varchar := true where "
+    "a value is not of its column's type. What leaves out lines (skip, ignore_errors) loses rows."
 )
 
 
@@ -167,7 +168,7 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
                 "so on."
             )
     if request.tolerance is None:
-        floats = [one[0] for one in found["columns"]["retyped"] if {one[1], one[2]} == {"FLOAT", "DOUBLE"}]
+        floats = [one[0] for one in found["columns"]["retyped"] if _is_shorter(str(one[1]), str(one[2]))]
         if floats:
             said.append(
                 f"float_precision: {', '.join(map(str, floats[:_SHOWN]))} of {path} hold fewer digits on one side; "
@@ -181,6 +182,17 @@ def _warnings(request: TableDiffRequest, found: Mapping[str, Any], rows: RowCoun
         said.append(
             f"long_numbers: {', '.join(long[:_SHOWN])} of {path} hold numbers beyond 2^53 beside fractions, of which about 16 "
             "digits are compared: what differs behind those is not seen."
+        )
+    if cased := found.get("cased"):
+        names = ", ".join(f"{one!s:.100} and {other!s:.100}" for one, other in cased[:_SHOWN])
+        said.append(f"other_case: columns of {path} that differ in case alone are matched: {names}.")
+    columns = found["columns"]
+    if request.tolerance is None and not (
+        rows.added or rows.removed or rows.changed or any(columns.values())
+    ):
+        order = " and ".join(f"the order of {one}" for one in found.get("order", ()))
+        said.append(
+            f"same_cells: no cell of {path} differs; its bytes do by {order or 'line ends, quotes, spelling or compression'}."
         )
     if blank := [str(one)[:100] for one in found.get("blank", ())]:
         said.append(
@@ -218,6 +230,15 @@ def _of_keys(path: str, found: Mapping[str, Any], rows: RowCounts) -> list[str]:
     return said
 
 
+def _is_shorter(one: str, other: str) -> bool:
+    """Whether one is of floats of few digits, and the other of more."""
+    return (
+        one != other
+        and "FLOAT" in (one, other)
+        and any(each.startswith(("DOUBLE", "DECIMAL")) for each in (one, other))
+    )
+
+
 def _refused(why: str, path: str, found: Mapping[str, Any]) -> QuiltError:
     match why:
         case "no_column":
@@ -252,7 +273,8 @@ def _no_column(path: str, found: Mapping[str, Any]) -> ColumnNotFound:
 def _repeated(path: str, found: Mapping[str, Any]) -> DuplicateKey:
     doubled = {side: one for side in ("before", "after") if (one := found.get(side)) is not None}
     counts = "; ".join(
-        f"{counted(one['keys'], 'key')} in {one['rows']:,} rows {side}" for side, one in doubled.items()
+        f"{counted(one['keys'], 'key')} in {one['rows']:,} of {counted(one['of'], 'row')} {side}"
+        for side, one in doubled.items()
     )
     [side, first], *_ = doubled.items()
     example = ", ".join("NULL" if one is None else str(one) for one in first["example"])

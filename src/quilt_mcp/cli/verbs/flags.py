@@ -59,9 +59,8 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
         _add_word(own, word, tool.arguments.get(word.name, {}))
     typed = {word.name for word in words}
     items = {name: part for word in words for name, part in _item_fields(tool, word).items()}
-    apart = {"limit", *(("content",) if verb.how == "diff" else ())}
     for name, schema in {**items, **tool.arguments}.items():
-        if name not in typed | BY_THE_SHELL | apart | set(verb.fixed):
+        if name not in typed | BY_THE_SHELL | {"limit"} | set(verb.fixed):
             _add_flag(own, name, schema, needs_writing=name in tool.for_writing and not tool.writes)
     if tool.paged:
         own.add_argument(
@@ -73,16 +72,6 @@ def build_verb_parser(verb: Verb, tool: ToolSpec) -> Parser:
         )
     if verb.how == "link":
         own.add_argument("--open", action="store_true", help="Open it in the browser, too.")
-    if verb.how == "diff":
-        own.add_argument(
-            "--content",
-            dest="arg_content",
-            nargs="?",
-            const=True,
-            default=argparse.SUPPRESS,
-            metavar="PATH",
-            help=f"{_meaning(tool.arguments['content'])[:-1]}; with PATH that one, or those in that folder.",
-        )
     if verb.how == "sql":
         own.add_argument(
             "--parquet",
@@ -125,12 +114,8 @@ def tool_arguments(verb: Verb, tool: ToolSpec, parsed: argparse.Namespace) -> di
                 else _read(name, value, tool.arguments[name])
             )
             values[name] = read
-    if isinstance(path := values.get("content"), str):
-        if values.setdefault("path", path) != path:
-            raise InvalidArgument(
-                "Two paths are given.", next_step="Leave out --path, or the path of --content."
-            )
-        values["content"] = True
+    if verb.how == "diff" and "keys" in values:
+        values["keys"] = [name.strip() for one in values["keys"] for name in one.split(",") if name.strip()]
     for word in words_of(verb):
         fields = {
             name: part if isinstance(part, bool) else _read(name, part, schema)

@@ -13,7 +13,7 @@ from quilt_mcp.domain.address import PackageUri
 from quilt_mcp.domain.cursor import decode_cursor, encode_cursor
 from quilt_mcp.domain.diff import EntryChange
 from quilt_mcp.domain.printable import counted
-from quilt_mcp.domain.table_diff import OneSidedRow, TableDiff, TableDiffRequest, Tolerance, same_table
+from quilt_mcp.domain.table_diff import OneSidedRow, TableDiff, TableDiffRequest, Tolerance, same_tables
 from quilt_mcp.errors import AuthenticationError, EntryNotFound, NotATable, QuiltError, RetryableError
 from quilt_mcp.sql.formats import ENDINGS, kind_of
 from quilt_mcp.tools.call import Call
@@ -244,14 +244,13 @@ def _pairs(changes: Sequence[EntryChange]) -> tuple[list[tuple[str, str]], int]:
         [one.path for one in changes if one.kind == kind and kind_of(one.path)]
         for kind in ("added", "removed")
     )
+    same = same_tables(went, came)
     pairs: list[tuple[str, str]] = []
     for one in changes:
         if one.kind == "modified" and kind_of(one.path):
             pairs.append((one.path, one.path))
-        elif one.kind == "added" and one.path in came:
-            old = same_table(one.path, went)
-            if old is not None and same_table(old, came) is not None:
-                pairs.append((old, one.path))
+        elif one.kind == "added" and one.path in same:
+            pairs.append((same[one.path], one.path))
     others = sum(1 for one in changes if one.kind != "renamed") - sum(1 if a == b else 2 for a, b in pairs)
     return pairs, others
 

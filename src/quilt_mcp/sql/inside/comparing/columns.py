@@ -154,8 +154,14 @@ def in_common(
     )
     text_before, text_after = text_before or {}, text_after or {}
     kinds = {name: text_after.get(name, kind) for name, kind in after}
+    cased = in_other_case([name for name, _ in before], [*kinds])
+    kinds |= {name: kinds[other] for name, other in cased.items()}
+    text_after = {
+        **text_after,
+        **{name: text_after[other] for name, other in cased.items() if other in text_after},
+    }
     both = [(name, text_before.get(name, kind)) for name, kind in before if name in kinds]
-    own = {name for name, _ in before}
+    own = {*(name for name, _ in before), *cased.values()}
     pairs = [
         Pair(
             at,
@@ -169,6 +175,18 @@ def in_common(
     ]
     dropped = [name for name, _ in before if name not in kinds]
     return pairs, dropped, [name for name, _ in after if name not in own]
+
+
+def in_other_case(before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
+    """Columns of the two that differ in the case of letters alone, in which the engine tells no names apart."""
+    others = {_lower(name): name for name in after}
+    found = {name: others[_lower(name)] for name in before if _lower(name) in others}
+    return {name: other for name, other in found.items() if name != other}
+
+
+def _lower(name: str) -> bytes:
+    """As the engine has it: of ASCII alone."""
+    return name.encode("utf-8", "surrogatepass").lower()
 
 
 def _family(kind: str) -> str:

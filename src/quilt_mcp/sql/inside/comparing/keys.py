@@ -183,11 +183,11 @@ def repeated(engine: Any, side: str, key: Sequence[Pair]) -> dict[str, Any] | No
     shown = ", ".join(f"CAST(any_value(c{one.at}) AS VARCHAR)" for one in key)
     groups = f"SELECT [{shown}] AS shown, count(*) AS n, min(rowid) AS first FROM {side} GROUP BY {names} HAVING n > 1"
     with typed():
-        [[count, rows, example]] = engine.execute(
-            f"SELECT count(*), sum(n), arg_min(shown, first) FROM ({groups})"
+        [[count, rows, example, of]] = engine.execute(
+            f"SELECT count(*), sum(n), arg_min(shown, first), (SELECT count(*) FROM {side}) FROM ({groups})"
         ).fetchall()
     return (
-        {"keys": count, "rows": int(rows), "example": [one and one[:100] for one in example]}
+        {"keys": count, "rows": int(rows), "of": of, "example": [one and one[:100] for one in example]}
         if count
         else None
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from quilt_mcp.sql.inside import engine as box
-from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance, in_common
+from quilt_mcp.sql.inside.comparing.columns import Pair, Tolerance, in_common, in_other_case
 from quilt_mcp.sql.inside.comparing.keys import Keys, repeated
 from quilt_mcp.sql.inside.comparing.matching import Matching
 from quilt_mcp.sql.inside.comparing.names import standing_twice
@@ -49,7 +49,9 @@ class Comparison:
         if (most := max(map(len, kinds))) > MOST_COLUMNS:
             return {"refused": "wide", "columns": most, "most": MOST_COLUMNS}
         pairs, dropped, added = in_common(kinds[0], kinds[1], self._as_text[0], self._as_text[1])
+        cased = in_other_case(*([name for name, _ in one] for one in kinds))
         known = {one.name for one in pairs}
+        self._asked_keys = self._in_own_case(known)
         unknown = [one for one in self._asked_keys if one not in known]
         if unknown:
             here = [[name for name, _ in one] for one in kinds]
@@ -61,13 +63,37 @@ class Comparison:
                 "added": added, "dropped": dropped,
                 "retyped": [[one.name, one.before, one.after] for one in pairs if one.is_retyped],
             },
-            "before": rows[0], "after": rows[1],
+            "before": rows[0], "after": rows[1], "cased": [*cased.items()],
+            "order": self._order(kinds, pairs, compared),
             "twice": [
                 standing_twice(self._engine, path, [name for name, _ in one])
                 for path, one in zip(self._paths, kinds, strict=True)
             ],
             "blank": self._blank(pairs), "rounded": self._rounded(pairs), **compared, "cells_cut": self._telling.cut,
         }  # fmt: skip
+
+    def _in_own_case(self, known: Collection[str]) -> list[str]:
+        """The keys as the first table spells them."""
+        own = {one.lower(): one for one in known}
+        return [one if one in known else own.get(one.lower(), one) for one in self._asked_keys]
+
+    def _order(
+        self, kinds: Sequence[Sequence[tuple[str, str]]], pairs: Sequence[Pair], compared: Mapping[str, Any]
+    ) -> list[str]:
+        """Of what has no cell that differs, whether the order of columns or rows does."""
+        if "refused" in compared or any(compared[one] for one in ("added", "removed", "changed")):
+            return []
+        names, others = ([name for name, _ in one] for one in kinds)
+        found = ["columns"] if names != others and sorted(names) == sorted(others) else []
+        by = {one.name: one for one in pairs}
+        if key := [by[name] for name in compared["keys"]]:
+            same = " AND ".join(f"a.{one.value} = b.{one.value}" for one in key)
+            with typed():
+                moved = self._engine.execute(
+                    f"SELECT 1 FROM before a JOIN after b ON {same} WHERE a.rowid <> b.rowid LIMIT 1"
+                ).fetchall()
+            found += ["rows"] if moved else []
+        return found
 
     def _compared(self, pairs: Sequence[Pair], rows: Sequence[int]) -> dict[str, Any]:
         if not pairs:

@@ -121,10 +121,10 @@ function oneTable(table) {
       el(
         "span",
         { class: "quiet" },
-        ` ${countText(rows.unchanged, "row")} unchanged · ${keys.length ? `matched by ${keys.map(oneLine).join(", ")}` : "no column is unique, so rows were compared whole"}`,
+        ` ${countText(rows.unchanged, "row")} unchanged · ${keys.length ? `matched by ${keys.map(oneLine).join(", ")}${table.tolerance ? ` · numbers within ${oneLine(table.tolerance)} are equal` : ""}` : "no column is unique, so rows were compared whole"}`,
       ),
     ),
-    columnLine(columns, cells),
+    columnLine(columns, cells, table.largest),
     changedRows(samples.changed, keys, rows.changed),
     oneSided(samples.added, "added", keys, rows.added),
     oneSided(samples.removed, "removed", keys, rows.removed),
@@ -137,7 +137,7 @@ function count(number, what, how) {
     : null;
 }
 
-function columnLine({ added = [], dropped = [], retyped = [] }, cells) {
+function columnLine({ added = [], dropped = [], retyped = [] }, cells, largest = {}) {
   const said = [
     added.length && `columns added: ${added.map(oneLine).join(", ")}`,
     dropped.length && `columns dropped: ${dropped.map(oneLine).join(", ")}`,
@@ -145,7 +145,7 @@ function columnLine({ added = [], dropped = [], retyped = [] }, cells) {
       `columns of another type: ${retyped.map((one) => oneLine(`${one.column} (${one.before} → ${one.after})`)).join(", ")}`,
     Object.keys(cells).length > 0 &&
       `cells changed: ${Object.entries(cells)
-        .map(([name, number]) => `${oneLine(name)} ${number.toLocaleString("en")}`)
+        .map(([name, number]) => `${oneLine(name)} ${number.toLocaleString("en")}${name in largest ? ` (by ${largest[name]} at most)` : ""}`)
         .join(", ")}`,
   ].filter(Boolean);
   return (
@@ -215,6 +215,9 @@ function changedRows(changed = [], keys, total) {
 
 function oneSided(samples = [], how, keys, total) {
   if (!samples.length) return null;
+  const times = samples.map((row) => row.count ?? 1),
+    shown = times.reduce((sum, one) => sum + one, 0),
+    repeated = shown > samples.length;
   const names = [...new Set(samples.flatMap((row) => Object.keys(row.values ?? {})))].slice(0, 40);
   return el(
     "div",
@@ -225,8 +228,8 @@ function oneSided(samples = [], how, keys, total) {
       el(
         "caption",
         {},
-        samples.length < total
-          ? `The first ${samples.length} of ${countText(total, "row")} that were ${how}`
+        shown < total
+          ? `The first ${shown} of ${countText(total, "row")} that were ${how}`
           : `Rows that were ${how}`,
       ),
       el(
@@ -236,17 +239,19 @@ function oneSided(samples = [], how, keys, total) {
           "tr",
           {},
           [...keys, ...names].map((name) => el("th", { scope: "col", dir: "auto" }, oneLine(name))),
+          repeated && el("th", { scope: "col" }, "times"),
         ),
       ),
       el(
         "tbody",
         {},
-        samples.map((row) =>
+        samples.map((row, at) =>
           el(
             "tr",
             {},
             (row.key ?? []).map((one) => el("th", { scope: "row", dir: "auto" }, cellOf(one))),
             names.map((name) => el("td", { dir: "auto" }, name in (row.values ?? {}) && cellOf(row.values[name]))),
+            repeated && el("td", {}, String(times[at])),
           ),
         ),
       ),
