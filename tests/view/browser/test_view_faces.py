@@ -96,6 +96,10 @@ def test_the_address_bar_names_what_is_shown_and_never_the_token(pages: Pages, d
         view.ready("browse")
     with View(driver) as stranger:
         assert "token" in stranger.open(shown, "notice").text, "a copied address opens nothing"
+        for address, face in ((shown, "file"), (shown.partition("#")[0], "packages")):
+            stranger.js("sessionStorage.clear()")
+            stranger.open(address, "notice").frame.getByLabel("Token").fill(token).do()
+            stranger.click("button", "Go on").ready(face)
 
 
 def test_a_table_is_sorted_and_its_rows_saved(pages: Pages, driver: Driver) -> None:

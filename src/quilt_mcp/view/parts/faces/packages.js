@@ -14,7 +14,8 @@ export async function showPackages(room, view, place) {
     });
   const count = el("span", { class: "quiet", role: "status" }),
     registry = place.about.registry ? { registry: place.about.registry } : {};
-  let asked = 0;
+  let asked = 0,
+    isShown = false;
   const load = async (match, cursor) => {
     const turn = ++asked;
     try {
@@ -60,7 +61,9 @@ export async function showPackages(room, view, place) {
       return data;
     } catch (problem) {
       if (turn !== asked) return;
-      if (cursor)
+      if (!isShown) throw problem;
+      if (problem.code === "token") view.go(place, { isInstead: true });
+      else if (cursor)
         put(
           list,
           el(
@@ -82,6 +85,7 @@ export async function showPackages(room, view, place) {
     later = setTimeout(() => load(field.value.trim()), 250);
   });
   const data = await load("");
+  isShown = true;
   view.title("Packages", []);
   fill(
     room,

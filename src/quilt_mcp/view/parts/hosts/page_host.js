@@ -67,11 +67,12 @@ export class PageHost {
       };
     }
     if (answer.status === 401) {
+      const message = this.#token ? "The server does not take this token." : "This server asks for a token.";
       sessionStorage.removeItem("token");
       this.#token = null;
       throw {
         code: "token",
-        message: "The server does not take this token.",
+        message,
         next: "Open the address that quilt-mcp view printed, or give a token.",
       };
     }
