@@ -100,6 +100,10 @@ def test_the_address_bar_names_what_is_shown_and_never_the_token(pages: Pages, d
             stranger.js("sessionStorage.clear()")
             stranger.open(address, "notice").frame.getByLabel("Token").fill(token).do()
             stranger.click("button", "Go on").ready(face)
+        stranger.js("sessionStorage.setItem('token', 'one-of-yesterday')")
+        stranger.open("about:blank")  # the tab goes on to the address that a new run of the command printed
+        assert "opened that address yourself" in stranger.open(pages.address, "notice").text
+        stranger.click("button", "Go on").ready("packages")
 
 
 def test_a_table_is_sorted_and_its_rows_saved(pages: Pages, driver: Driver) -> None:

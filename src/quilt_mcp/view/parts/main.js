@@ -162,7 +162,8 @@ class View {
   }
 
   #askToken(problem) {
-    const field = el("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false" });
+    const { offered } = this.host;
+    const field = el("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false", value: offered });
     const take = () => {
       this.host.takeToken(field.value.trim());
       this.go(this.place, { isInstead: true });
@@ -172,7 +173,7 @@ class View {
       "section",
       { class: "notice" },
       el("h1", {}, problem.message),
-      el("p", {}, problem.next),
+      el("p", {}, offered ? "The address brings another one. Go on with it if you opened that address yourself." : problem.next),
       el("p", { class: "tools" }, el("label", { for: "token" }, "Token"), field, button("Go on", take)),
     );
   }
@@ -187,7 +188,7 @@ function whole(box) {
 }
 
 /** The place that a tool's result tells of. */
-export function placeOf(result, given) {
+function placeOf(result, given) {
   const { data, uri } = result;
   if (data.revisions)
     return new Place("history", { uri: withoutPath(uri), ...(pathOf(uri) ? { path: pathOf(uri) } : {}) });

@@ -57,7 +57,7 @@ const OF = {
 };
 const MOST_MARKED = 200_000;
 
-export function languageOf(name) {
+function languageOf(name) {
   const known = name.toLowerCase();
   return OF[known] ?? (known in WORDS ? known : null);
 }

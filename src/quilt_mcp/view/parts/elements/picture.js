@@ -36,7 +36,7 @@ export async function drawn(block, label) {
 }
 
 /** Of a PNG or a JPEG by its first bytes; null for another. */
-export function sizeOf(bytes) {
+function sizeOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length > 24 && view.getUint32(0) === 0x89504e47)
     return { width: view.getUint32(16), height: view.getUint32(20) };

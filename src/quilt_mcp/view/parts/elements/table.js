@@ -3,7 +3,7 @@ import { bars, button, el, fill, notice, say } from "./dom.js";
 import { countText, cut, oneLine } from "../text.js";
 import { Rows } from "./window.js";
 
-export const MOST_ROWS = 1000;
+const MOST_ROWS = 1000;
 const AT_ONCE = 400;
 const ROW = 26;
 const BINS = 12;
@@ -207,7 +207,7 @@ export function dataGrid({ columns, types = {}, rows, label }) {
   };
 }
 
-export function cellText(value) {
+function cellText(value) {
   if (value === null || value === undefined) return "";
   return oneLine(typeof value === "object" ? JSON.stringify(value) : String(value));
 }

@@ -156,7 +156,7 @@ function rest(inside, leftOut) {
 }
 
 /** Two looks at one thing, and buttons for them. */
-export function twoWays(room, ...ways) {
+function twoWays(room, ...ways) {
   const shown = el("div", {}),
     choose = (number) => {
       buttons.forEach((one, at) => one.setAttribute("aria-pressed", String(at === number)));

@@ -7,6 +7,8 @@ export class PageHost {
   isPage = true;
   can = { ask: false, link: true, save: true, full: false };
   locale = undefined;
+  /** Of an address that was opened where the tab had a token already: taken only by whoever sits there. */
+  offered = "";
   #token = null;
   #number = 0;
 
@@ -17,6 +19,7 @@ export class PageHost {
     this.#token ??= sessionStorage.getItem("token");
     if (given.has("token")) {
       if (!this.#token) this.takeToken(given.get("token"));
+      else this.offered = given.get("token");
       given.delete("token");
       history.replaceState(history.state, "", `#${given}`);
     }
@@ -26,6 +29,7 @@ export class PageHost {
   takeToken(token) {
     sessionStorage.setItem("token", token);
     this.#token = token;
+    this.offered = "";
   }
 
   async callTool(name, given, signal) {
